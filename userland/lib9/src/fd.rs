@@ -1,0 +1,182 @@
+//! Files by descriptor and by name: open(2), read(2), stat(2) and their family.
+//!
+//! A descriptor is a plain number, as the kernel has it; [`crate::File`] is one that closes itself.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use abi::{Dir, OREAD};
+
+use crate::{Error, Result, sys};
+
+/// Size in bytes of the pieces that copying programs read and write.
+pub const PIECE: usize = 128 * 1024;
+
+/// Opens `name`; `mode` is `OREAD` and friends of [`abi::flags`].
+///
+/// # Errors
+/// The kernel's, as for every call in this module.
+pub fn open(name: &str, mode: u32) -> Result<i32> {
+    sys::open(name, mode)
+}
+
+/// Creates `name` with `perm` and opens it; an existing file is truncated (unless `OEXCL`).
+pub fn create(name: &str, mode: u32, perm: u32) -> Result<i32> {
+    sys::create(name, mode, perm)
+}
+
+/// Closes a descriptor.
+pub fn close(fd: i32) -> Result<()> {
+    sys::close(fd)
+}
+
+/// Reads at the descriptor's offset; 0 means the end.
+pub fn read(fd: i32, buf: &mut [u8]) -> Result<usize> {
+    sys::pread(fd, buf, -1)
+}
+
+/// Reads at `offset`, leaving the descriptor's own alone.
+pub fn pread(fd: i32, buf: &mut [u8], offset: u64) -> Result<usize> {
+    sys::pread(fd, buf, offset as i64)
+}
+
+/// Writes at the descriptor's offset; says how much was taken.
+pub fn write(fd: i32, buf: &[u8]) -> Result<usize> {
+    sys::pwrite(fd, buf, -1)
+}
+
+/// Writes at `offset`, leaving the descriptor's own alone.
+pub fn pwrite(fd: i32, buf: &[u8], offset: u64) -> Result<usize> {
+    sys::pwrite(fd, buf, offset as i64)
+}
+
+/// Writes everything. A short write is an error in Plan 9, and no second try is made.
+pub fn write_all(fd: i32, buf: &[u8]) -> Result<()> {
+    match write(fd, buf)? {
+        n if n == buf.len() => Ok(()),
+        n => Err(crate::error!("short write: {n} of {} bytes", buf.len())),
+    }
+}
+
+/// Reads until `buf` is full or the file ends.
+pub fn readn(fd: i32, buf: &mut [u8]) -> Result<usize> {
+    let mut have = 0;
+    while have < buf.len() {
+        match read(fd, &mut buf[have..])? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    Ok(have)
+}
+
+/// Reads what is left of a file.
+pub fn read_all(fd: i32) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut have = 0;
+    loop {
+        if out.len() - have < 4096 {
+            out.resize((out.len() * 2).max(8192), 0);
+        }
+        match read(fd, &mut out[have..])? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    out.truncate(have);
+    Ok(out)
+}
+
+/// Moves the offset: `whence` 0 from the beginning, 1 from here, 2 from the end. Returns the new one.
+pub fn seek(fd: i32, offset: i64, whence: i32) -> Result<u64> {
+    sys::seek(fd, offset, whence)
+}
+
+/// A second descriptor for `old`: `new`, or the lowest free one when `new` is -1.
+pub fn dup(old: i32, new: i32) -> Result<i32> {
+    sys::dup(old, new)
+}
+
+/// A pipe; both ends read and write.
+pub fn pipe() -> Result<[i32; 2]> {
+    sys::pipe()
+}
+
+/// What is known of the file `name`.
+pub fn stat(name: &str) -> Result<Dir> {
+    decode(|buf| sys::stat(name, buf))
+}
+
+/// What is known of an open file.
+pub fn fstat(fd: i32) -> Result<Dir> {
+    decode(|buf| sys::fstat(fd, buf))
+}
+
+/// Changes what `dir` does not leave untouched (see [`Dir::untouched`]).
+pub fn wstat(name: &str, dir: &Dir) -> Result<()> {
+    sys::wstat(name, &dir.to_bytes())
+}
+
+/// [`wstat`] for an open file.
+pub fn fwstat(fd: i32, dir: &Dir) -> Result<()> {
+    sys::fwstat(fd, &dir.to_bytes())
+}
+
+/// Everything that is left to read in an open directory.
+pub fn dirread(fd: i32) -> Result<Vec<Dir>> {
+    // One record may be as large as STATMAX; less than that is fewer pages to touch and nearly always enough.
+    let mut buf = alloc::vec![0; abi::STATMAX + 2];
+    let mut out = Vec::new();
+    loop {
+        let n = read(fd, &mut buf)?;
+        if n == 0 {
+            return Ok(out);
+        }
+        out.append(&mut Dir::parse_all(buf.get(..n).unwrap_or(&[]))?);
+    }
+}
+
+/// The contents of the directory `name`.
+pub fn readdir(name: &str) -> Result<Vec<Dir>> {
+    let fd = open(name, OREAD)?;
+    let dirs = dirread(fd);
+    let _ = close(fd);
+    dirs
+}
+
+/// Removes a file or an empty directory.
+pub fn remove(name: &str) -> Result<()> {
+    sys::remove(name)
+}
+
+/// Changes the current directory.
+pub fn chdir(name: &str) -> Result<()> {
+    sys::chdir(name)
+}
+
+/// The name a descriptor was opened by.
+pub fn fd2path(fd: i32) -> Result<String> {
+    sys::fd2path(fd)
+}
+
+/// The name of the current directory.
+pub fn getwd() -> Result<String> {
+    let fd = open(".", OREAD)?;
+    let name = fd2path(fd);
+    let _ = close(fd);
+    name
+}
+
+fn decode(call: impl Fn(&mut [u8]) -> Result<usize>) -> Result<Dir> {
+    let mut buf = alloc::vec![0; 512];
+    for _ in 0..4 {
+        let n = call(&mut buf)?;
+        // A record that does not fit is only announced: its size, two bytes.
+        if n > 2 {
+            return Ok(Dir::parse(buf.get(..n).unwrap_or(&[]))?.0);
+        }
+        let announced = buf.first_chunk().map_or(0, |size| usize::from(u16::from_le_bytes(*size)));
+        buf.resize(announced + 2 + 64, 0);
+    }
+    Err(Error::from(abi::error::ESHORTSTAT))
+}

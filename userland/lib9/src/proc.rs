@@ -1,0 +1,186 @@
+//! Processes: fork(2), exec(2), exits(2), wait(2), notify(2), sleep(2), semacquire(2), rendezvous(2).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::sync::atomic::AtomicI32;
+
+use abi::Rfork;
+
+use crate::{Result, out, sys};
+
+pub use sys::note::{Noted, notify};
+
+/// Which of the two processes returned from [`rfork`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// The new process; also a caller that made none (no `Rfork::PROC`) and only changed its own groups.
+    Child,
+    /// The old one, with the process id of the child.
+    Parent(i32),
+}
+
+/// What [`await_`] says of a child that ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waitmsg {
+    /// Process id.
+    pub pid: i32,
+    /// Milliseconds in user mode, children included.
+    pub user_ms: u64,
+    /// Milliseconds in the kernel, children included.
+    pub sys_ms: u64,
+    /// Milliseconds from start to end.
+    pub real_ms: u64,
+    /// Empty for success, else `NAME PID: STATUS`.
+    pub msg: String,
+}
+
+impl Waitmsg {
+    /// Reads the kernel's five words.
+    pub fn parse(text: &str) -> Option<Waitmsg> {
+        let words = abi::quote::tokenize(text);
+        let [pid, user, sys, real, msg] = words.as_slice() else { return None };
+        Some(Waitmsg {
+            pid: pid.parse().ok()?,
+            user_ms: user.parse().ok()?,
+            sys_ms: sys.parse().ok()?,
+            real_ms: real.parse().ok()?,
+            msg: msg.clone(),
+        })
+    }
+}
+
+/// Ends the process; the empty string means success. Buffered output is written first.
+pub fn exits(status: &str) -> ! {
+    let _ = out::flush();
+    sys::exits(status)
+}
+
+/// Ends the process without writing what standard output has collected: for a child whose exec failed.
+pub fn exits_now(status: &str) -> ! {
+    sys::exits(status)
+}
+
+/// Makes a process, or changes the groups of this one. Buffered output is written first, so that it is not doubled.
+///
+/// # Errors
+/// `bad arg in system call` for `Rfork::MEM`: two processes that return from here with one heap and two stacks would
+/// both own what lies on the stack. [`spawn`] is the safe way to share memory. Else the kernel's.
+pub fn rfork(flags: Rfork) -> Result<Fork> {
+    if flags.contains(Rfork::MEM) {
+        return Err(abi::error::EBADARG.into());
+    }
+    let _ = out::flush();
+    Ok(match sys::rfork(flags)? {
+        0 => Fork::Child,
+        pid => Fork::Parent(pid),
+    })
+}
+
+/// Runs `f` in a process that shares this one's memory, and descriptors too unless `flags` say otherwise
+/// (`PROC` and `MEM` are implied). It exits with what `f` returns.
+///
+/// # Errors
+/// The kernel's.
+pub fn spawn(flags: Rfork, f: impl FnOnce() -> Result<()> + Send + 'static) -> Result<i32> {
+    let _ = out::flush();
+    sys::spawn(flags, Box::new(f))
+}
+
+/// Becomes the program in the file `path`. `argv[0]` is the name it is called by.
+///
+/// # Errors
+/// Returns only on failure, with the kernel's reason.
+pub fn exec(path: &str, argv: &[&str]) -> Result<core::convert::Infallible> {
+    let _ = out::flush();
+    sys::exec(path, argv)
+}
+
+/// Waits for a child to end.
+///
+/// # Errors
+/// `no living children`, `interrupted`.
+pub fn await_() -> Result<Waitmsg> {
+    Waitmsg::parse(&sys::await_()?).ok_or_else(|| "bad wait message".into())
+}
+
+/// Sleeps at least `ms` milliseconds; 0 gives the processor away.
+///
+/// # Errors
+/// `interrupted` when a note came.
+pub fn sleep(ms: u32) -> Result<()> {
+    sys::sleep(ms.min(i32::MAX as u32))
+}
+
+/// Has the note `alarm` sent in `ms` milliseconds; 0 cancels. Returns what was left of the previous one.
+pub fn alarm(ms: u32) -> u32 {
+    sys::alarm(ms)
+}
+
+/// Meets another process of the group at `tag` and swaps values with it.
+///
+/// # Errors
+/// `interrupted`.
+pub fn rendezvous(tag: u64, value: u64) -> Result<u64> {
+    sys::rendezvous(tag, value)
+}
+
+/// Takes one unit; waits for it if `block`. False when there was none.
+///
+/// # Errors
+/// `interrupted`.
+pub fn semacquire(sem: &AtomicI32, block: bool) -> Result<bool> {
+    sys::semacquire(sem, block)
+}
+
+/// [`semacquire`] that gives up after `ms` milliseconds: false then.
+///
+/// # Errors
+/// `interrupted`.
+pub fn tsemacquire(sem: &AtomicI32, ms: u32) -> Result<bool> {
+    sys::tsemacquire(sem, ms)
+}
+
+/// Adds `count` units; returns the new value.
+///
+/// # Errors
+/// `bad arg in system call` for a negative count.
+pub fn semrelease(sem: &AtomicI32, count: i32) -> Result<i32> {
+    sys::semrelease(sem, count)
+}
+
+/// Process id of the caller.
+pub fn getpid() -> i32 {
+    sys::getpid()
+}
+
+/// Nanoseconds since 1970.
+pub fn nsec() -> i64 {
+    sys::nsec()
+}
+
+/// Seconds since 1970.
+pub fn seconds() -> i64 {
+    sys::nsec().div_euclid(1_000_000_000)
+}
+
+/// Sends a note to a process.
+///
+/// # Errors
+/// The kernel's: `permission denied`, `process exited`, or that there is no such file.
+pub fn postnote(pid: i32, note: &str) -> Result<()> {
+    crate::file::control(&alloc::format!("/proc/{pid}/note"), note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_messages() {
+        let w = Waitmsg::parse("1234 10 20 345 'cat 1234: it''s bad'").unwrap();
+        assert_eq!((w.pid, w.user_ms, w.sys_ms, w.real_ms), (1234, 10, 20, 345));
+        assert_eq!(w.msg, "cat 1234: it's bad");
+        assert_eq!(Waitmsg::parse("7 0 0 1 ''").unwrap().msg, "");
+        assert_eq!(Waitmsg::parse("7 0 0"), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! Buffered input, a line or a byte at a time.
+
+use alloc::vec::Vec;
+
+use crate::{Result, fd};
+
+const SIZE: usize = 32 * 1024;
+
+/// Reads a descriptor through a buffer. The descriptor stays the caller's to close.
+#[derive(Debug)]
+pub struct Reader {
+    fd: i32,
+    buf: Vec<u8>,
+    at: usize,
+    have: usize,
+}
+
+impl Reader {
+    /// A reader of `fd`.
+    pub fn new(fd: i32) -> Self {
+        Reader { fd, buf: Vec::new(), at: 0, have: 0 }
+    }
+
+    /// What is buffered; reads more when nothing is. Empty at the end of the file.
+    ///
+    /// # Errors
+    /// The kernel's, as for every call here.
+    pub fn fill(&mut self) -> Result<&[u8]> {
+        if self.at >= self.have {
+            self.buf.resize(SIZE, 0);
+            self.at = 0;
+            self.have = 0;
+            self.have = fd::read(self.fd, &mut self.buf)?.min(SIZE);
+        }
+        Ok(self.buf.get(self.at..self.have).unwrap_or(&[]))
+    }
+
+    /// Marks `n` bytes of what [`Reader::fill`] gave as used.
+    pub fn consume(&mut self, n: usize) {
+        self.at = (self.at + n).min(self.have);
+    }
+
+    /// The next byte.
+    pub fn byte(&mut self) -> Result<Option<u8>> {
+        let b = self.fill()?.first().copied();
+        self.consume(1);
+        Ok(b)
+    }
+
+    /// Puts the next line, with its newline if it has one, into `line`; false at the end of the file.
+    pub fn line_into(&mut self, line: &mut Vec<u8>) -> Result<bool> {
+        line.clear();
+        loop {
+            let bytes = self.fill()?;
+            let (n, done) = match bytes.iter().position(|&b| b == b'\n') {
+                Some(i) => (i + 1, true),
+                None => (bytes.len(), bytes.is_empty()),
+            };
+            line.extend_from_slice(&bytes[..n]);
+            self.consume(n);
+            if done {
+                return Ok(!line.is_empty());
+            }
+        }
+    }
+
+    /// The next line with its newline.
+    pub fn line(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        Ok(self.line_into(&mut line)?.then_some(line))
+    }
+}
