@@ -1,0 +1,374 @@
+//! What a machine is made of, and the QEMU command line that says so.
+//!
+//! A description is plain data: nothing is started or looked up until [`Vm::command_line`] or `Vm::start`.
+//! QEMU's documents: qemu(1), docs/system/i386/microvm, docs/system/devices/virtio-pmem and hw/9pfs.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+/// The kinds of PC that QEMU makes and Elwood boots on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Board {
+    /// i440FX and PIIX3: PCI through ports 0xCF8 and 0xCFC.
+    Pc,
+    /// Q35 and ICH9: PCI Express with ECAM.
+    Q35,
+    /// No PCI, virtio over mmio slots, qboot as firmware.
+    Microvm,
+}
+
+impl Board {
+    /// QEMU's name for it, as `-M` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Board::Pc => "pc",
+            Board::Q35 => "q35",
+            Board::Microvm => "microvm",
+        }
+    }
+}
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accel {
+    /// QEMU's translator: works everywhere, the choice for tests.
+    #[default]
+    Tcg,
+    /// The host's KVM.
+    Kvm,
+    /// KVM where [`crate::kvm_works`] says so, the translator elsewhere.
+    Auto,
+}
+
+/// Which driver interface a virtio device offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// Both of them on PCI (`virtio-9p-pci` as it comes); on microvm what QEMU has by default, which is version 1.
+    #[default]
+    Transitional,
+    /// Virtio 1 only: `disable-legacy=on` on PCI, version 2 of the registers on microvm.
+    Modern,
+    /// Before virtio 1: `disable-modern=on` on PCI, version 1 of the registers on microvm.
+    Legacy,
+}
+
+/// A folder of the host that the guest sees through virtio-9p.
+#[derive(Clone, Debug)]
+pub struct Share {
+    tag: String,
+    path: PathBuf,
+    readonly: bool,
+    flavour: Flavour,
+}
+
+impl Share {
+    /// The folder `path` under the mount tag `tag` (1 to 31 bytes), writable.
+    pub fn new(tag: impl Into<String>, path: impl Into<PathBuf>) -> Share {
+        Share { tag: tag.into(), path: path.into(), readonly: false, flavour: Flavour::default() }
+    }
+
+    /// Makes every change fail with `read-only file system`.
+    pub fn readonly(mut self) -> Share {
+        self.readonly = true;
+        self
+    }
+
+    /// Chooses the driver interface of the device.
+    pub fn flavour(mut self, flavour: Flavour) -> Share {
+        self.flavour = flavour;
+        self
+    }
+
+    /// The mount tag.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The folder on the host.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Where the guest's first serial line goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serial {
+    /// QEMU's standard input and output, bytes as they are: what [`Vm::start`] uses.
+    #[default]
+    Stdio,
+    /// The same, shared with QEMU's monitor: `ctrl-a x` ends QEMU, `ctrl-a c` changes between the two.
+    StdioAndMonitor,
+}
+
+/// A machine that has not been started.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    qemu: PathBuf,
+    board: Board,
+    firmware: Option<PathBuf>,
+    kernel: Option<PathBuf>,
+    append: Vec<String>,
+    initrd: Option<PathBuf>,
+    memory_mib: u32,
+    smp: u32,
+    accel: Accel,
+    cpu: Option<String>,
+    shares: Vec<Share>,
+    debug_exit: bool,
+    serial: Serial,
+    pub(crate) qmp: bool,
+    extra: Vec<OsString>,
+}
+
+impl Vm {
+    /// A bare machine: no devices but the board's own, 256 MiB, one processor, translated. QEMU is
+    /// `qemu-system-x86_64`, or what the environment variable `QEMU` names.
+    pub fn new(board: Board) -> Vm {
+        Vm {
+            qemu: std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into()).into(),
+            board,
+            firmware: None,
+            kernel: None,
+            append: Vec::new(),
+            initrd: None,
+            memory_mib: 256,
+            smp: 1,
+            accel: Accel::default(),
+            cpu: None,
+            shares: Vec::new(),
+            debug_exit: false,
+            serial: Serial::default(),
+            qmp: false,
+            extra: Vec::new(),
+        }
+    }
+
+    /// The QEMU program itself, instead of `$QEMU` or `qemu-system-x86_64`.
+    pub fn qemu(mut self, path: impl Into<PathBuf>) -> Vm {
+        self.qemu = path.into();
+        self
+    }
+
+    /// The firmware image; QEMU looks for a plain name such as `qboot.rom` among its own.
+    pub fn firmware(mut self, image: impl Into<PathBuf>) -> Vm {
+        self.firmware = Some(image.into());
+        self
+    }
+
+    /// The small firmware that starts a kernel tens of milliseconds sooner and leaves PCI devices unassigned.
+    pub fn qboot(self) -> Vm {
+        self.firmware("qboot.rom")
+    }
+
+    /// The kernel, an ELF file with a PVH note.
+    pub fn kernel(mut self, path: impl Into<PathBuf>) -> Vm {
+        self.kernel = Some(path.into());
+        self
+    }
+
+    /// Words for the end of the kernel's command line, already quoted as the kernel wants them.
+    pub fn append(mut self, words: impl Into<String>) -> Vm {
+        self.append.push(words.into());
+        self
+    }
+
+    /// The file that the firmware puts in memory beside the kernel.
+    pub fn initrd(mut self, path: impl Into<PathBuf>) -> Vm {
+        self.initrd = Some(path.into());
+        self
+    }
+
+    /// The size of the memory, in MiB.
+    pub fn memory_mib(mut self, size: u32) -> Vm {
+        self.memory_mib = size;
+        self
+    }
+
+    /// The number of processors.
+    pub fn smp(mut self, count: u32) -> Vm {
+        self.smp = count;
+        self
+    }
+
+    /// What executes the guest.
+    pub fn accel(mut self, accel: Accel) -> Vm {
+        self.accel = accel;
+        self
+    }
+
+    /// The processor's model (`max`, `qemu64,-smap`...); unsaid, it is QEMU's own choice, or `host` under KVM.
+    pub fn cpu(mut self, model: impl Into<String>) -> Vm {
+        self.cpu = Some(model.into());
+        self
+    }
+
+    /// One more folder of the host. Devices come in the order in which this is called.
+    pub fn share(mut self, share: Share) -> Vm {
+        self.shares.push(share);
+        self
+    }
+
+    /// A device through which the guest ends QEMU with an exit status: value `v` written to port 0xF4 gives `2v + 1`.
+    pub fn debug_exit(mut self) -> Vm {
+        self.debug_exit = true;
+        self
+    }
+
+    /// Where the serial line goes.
+    pub fn serial(mut self, serial: Serial) -> Vm {
+        self.serial = serial;
+        self
+    }
+
+    /// Lets the program talk to QEMU itself while the guest runs: see `Guest::qmp`.
+    pub fn with_qmp(mut self) -> Vm {
+        self.qmp = true;
+        self
+    }
+
+    /// Any other argument of QEMU, passed on as it is after all the others.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Vm {
+        self.extra.push(arg.into());
+        self
+    }
+
+    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take.
+    pub fn command_line(&self) -> Result<Vec<OsString>> {
+        let kvm = match self.accel {
+            Accel::Tcg => false,
+            Accel::Kvm => true,
+            Accel::Auto => crate::kvm_works(),
+        };
+        let mut args = Args(vec![self.qemu.clone().into()]);
+        args.add(["-accel", if kvm { "kvm" } else { "tcg" }]);
+        args.add(["-M", self.board.name()]);
+        match &self.cpu {
+            Some(model) => args.add(["-cpu", model]),
+            None if kvm => args.add(["-cpu", "host"]),
+            None => {}
+        }
+        args.add(["-m", &self.memory_mib.to_string()]);
+        args.add(["-smp", &self.smp.to_string()]);
+        args.add(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        args.add(["-serial", if self.serial == Serial::Stdio { "stdio" } else { "mon:stdio" }]);
+        if let Some(image) = &self.firmware {
+            args.add(["-bios".into(), OsString::from(image)]);
+        }
+        if let Some(kernel) = &self.kernel {
+            args.add(["-kernel".into(), OsString::from(kernel)]);
+        }
+        if !self.append.is_empty() {
+            args.add(["-append", &self.append.join(" ")]);
+        }
+        if let Some(initrd) = &self.initrd {
+            args.add(["-initrd".into(), OsString::from(initrd)]);
+        }
+        if self.debug_exit {
+            args.add(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        }
+        self.add_shares(&mut args)?;
+        args.0.extend(self.extra.iter().cloned());
+        Ok(args.0)
+    }
+
+    fn add_shares(&self, args: &mut Args) -> Result<()> {
+        if self.board == Board::Microvm && self.shares.iter().any(|s| s.flavour == Flavour::Modern) {
+            ensure!(
+                self.shares.iter().all(|s| s.flavour == Flavour::Modern),
+                "on microvm all devices are of one virtio version"
+            );
+            args.add(["-global", "virtio-mmio.force-legacy=false"]);
+        }
+        for (n, share) in self.shares.iter().enumerate() {
+            let tag = &share.tag;
+            ensure!(
+                (1..=31).contains(&tag.len()) && !tag.contains([',', ':', ' ']),
+                "mount tag '{tag}': 1 to 31 bytes without comma, colon and blank"
+            );
+            // In an option list a comma is written twice.
+            let mut option =
+                format!("local,id=share{n},security_model=none,multidevs=remap,path=").into_bytes();
+            for &byte in share.path.as_os_str().as_bytes() {
+                option.extend(std::iter::repeat_n(byte, if byte == b',' { 2 } else { 1 }));
+            }
+            if share.readonly {
+                option.extend(b",readonly=on");
+            }
+            args.add(["-fsdev".into(), OsString::from_vec(option)]);
+            let (model, flavour) = match (self.board, share.flavour) {
+                (Board::Microvm, _) => ("virtio-9p-device", ""),
+                (_, Flavour::Transitional) => ("virtio-9p-pci", ""),
+                (_, Flavour::Modern) => ("virtio-9p-pci", ",disable-legacy=on"),
+                (_, Flavour::Legacy) => ("virtio-9p-pci", ",disable-modern=on"),
+            };
+            args.add(["-device", &format!("{model},fsdev=share{n},mount_tag={tag}{flavour}")]);
+        }
+        Ok(())
+    }
+}
+
+/// A growing argument list.
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn add<T: Into<OsString>, const N: usize>(&mut self, args: [T; N]) {
+        self.0.extend(args.into_iter().map(Into::into));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(vm: &Vm) -> String {
+        let args: Vec<_> =
+            vm.command_line().unwrap().iter().map(|a| a.to_str().unwrap().to_owned()).collect();
+        args.join(" ")
+    }
+
+    #[test]
+    fn a_full_machine() {
+        let vm = Vm::new(Board::Q35)
+            .qemu("qemu")
+            .qboot()
+            .kernel("k.elf")
+            .append("a=b")
+            .append("init='echo x'")
+            .initrd("r.tar")
+            .memory_mib(64)
+            .smp(2)
+            .debug_exit()
+            .share(Share::new("host", "/a,b").readonly())
+            .share(Share::new("two", "/c").flavour(Flavour::Modern))
+            .arg("-s");
+        assert_eq!(
+            text(&vm),
+            "qemu -accel tcg -M q35 -m 64 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
+             -serial stdio -bios qboot.rom -kernel k.elf -append a=b init='echo x' -initrd r.tar \
+             -device isa-debug-exit,iobase=0xf4,iosize=4 \
+             -fsdev local,id=share0,security_model=none,multidevs=remap,path=/a,,b,readonly=on \
+             -device virtio-9p-pci,fsdev=share0,mount_tag=host \
+             -fsdev local,id=share1,security_model=none,multidevs=remap,path=/c \
+             -device virtio-9p-pci,fsdev=share1,mount_tag=two,disable-legacy=on -s"
+        );
+    }
+
+    #[test]
+    fn microvm_has_one_virtio_version() {
+        let modern = Share::new("a", "/").flavour(Flavour::Modern);
+        let vm = Vm::new(Board::Microvm).share(modern);
+        assert!(text(&vm).contains("-global virtio-mmio.force-legacy=false"));
+        assert!(text(&vm).contains("-device virtio-9p-device,fsdev=share0,mount_tag=a"));
+        assert!(vm.share(Share::new("b", "/").flavour(Flavour::Legacy)).command_line().is_err());
+    }
+
+    #[test]
+    fn bad_tags_are_refused() {
+        for tag in ["", "a:b", "a,b", "a b", "0123456789012345678901234567890123456789"] {
+            assert!(Vm::new(Board::Pc).share(Share::new(tag, "/")).command_line().is_err(), "{tag}");
+        }
+    }
+}
