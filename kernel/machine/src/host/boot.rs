@@ -1,0 +1,37 @@
+//! What the boot loader said. Tests say it with [`set_boot_info`]; until then there is a machine with nothing.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use std::sync::PoisonError;
+
+use super::machine::machine;
+pub use crate::types::{BootInfo, Range, RangeKind};
+
+/// Read-only bytes at a physical address: ACPI tables of a fake machine.
+pub(super) struct Firmware {
+    pub(super) phys: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+static NOTHING: BootInfo = BootInfo {
+    cmdline: alloc::string::String::new(),
+    ram: Vec::new(),
+    modules: Vec::new(),
+    rsdp: None,
+    loader: "host",
+};
+
+/// What the boot loader told.
+pub fn info() -> &'static BootInfo {
+    machine().boot.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(&NOTHING)
+}
+
+/// Sets what [`info`] says on this machine. The value lives for the rest of the test program.
+pub fn set_boot_info(info: BootInfo) {
+    *machine().boot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::leak(Box::new(info)));
+}
+
+/// Puts firmware bytes at a physical address of this machine, for `mem::read_phys`.
+pub fn host_add_firmware(phys: u64, bytes: Vec<u8>) {
+    machine().firmware.lock().unwrap_or_else(PoisonError::into_inner).push(Firmware { phys, bytes });
+}

@@ -1,0 +1,18 @@
+//! Early output on the host: kept for the test that asks, and printed so that a failing test shows it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use std::sync::PoisonError;
+
+use super::machine::machine;
+
+/// Writes bytes, before and beside any driver.
+pub fn write(bytes: &[u8]) {
+    machine().console.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    std::print!("{}", String::from_utf8_lossy(bytes));
+}
+
+/// Takes what was written on this machine since the last time.
+pub fn host_take() -> Vec<u8> {
+    core::mem::take(&mut *machine().console.lock().unwrap_or_else(PoisonError::into_inner))
+}

@@ -1,0 +1,232 @@
+//! Interrupts on the host: a fake device raises them with [`host_raise`], [`host_raise_msi`] or [`host_raise_gsi`], and
+//! the handler runs on the raising thread, marked as interrupt context.
+//!
+//! The table belongs to a machine. Each handler sits in a read-write lock that a raise holds for reading, so dropping
+//! its [`IrqHandle`] waits until the handler is no longer running, as it does on the real machine.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::machine::{Machine, machine};
+use super::{clock, lock};
+pub use crate::types::{Controller, IrqError, Line, Trigger};
+
+/// What a device's interrupt calls: it may take Locks and wake sleepers, no more.
+pub type Handler = Box<dyn Fn() + Send + Sync>;
+
+/// Address that messages of a fake device are written to.
+const MSI_ADDRESS: u64 = 0xfee0_0000;
+/// First vector for devices.
+const FIRST_VECTOR: u32 = 48;
+/// Global system interrupts of the simulated I/O APIC.
+const GSIS: u32 = 24;
+
+struct Entry {
+    vector: u32,
+    irq: u32,
+    trigger: Trigger,
+    controller: Controller,
+    name: String,
+    count: AtomicU64,
+    cycles: AtomicU64,
+    handler: RwLock<Option<Handler>>,
+}
+
+#[derive(Default)]
+pub(super) struct Table {
+    entries: Mutex<Vec<Arc<Entry>>>,
+}
+
+impl Table {
+    fn entries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Data of the message, and whose handler it calls.
+type Message = (u32, Arc<Machine>, Arc<Entry>);
+
+/// All message interrupts of all machines, so that a device's thread needs only address and data.
+static MESSAGES: Mutex<Vec<Message>> = Mutex::new(Vec::new());
+static NEXT_DATA: AtomicU32 = AtomicU32::new(1);
+
+/// A registered handler; dropping it disables and removes the handler.
+pub struct IrqHandle {
+    home: Arc<Machine>,
+    entry: Arc<Entry>,
+}
+
+/// A message interrupt: what to program into the device, and its handler.
+pub struct Msi {
+    /// Address the device writes to.
+    pub address: u64,
+    /// Value the device writes.
+    pub data: u32,
+    /// Keeps the handler.
+    pub handle: IrqHandle,
+}
+
+std::thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether the calling thread is in an interrupt handler.
+pub(super) fn in_handler() -> bool {
+    DEPTH.get() != 0
+}
+
+/// Runs `f` as an interrupt of `m`. The caller may hold no Lock: on the real machine interrupts would be off.
+pub(super) fn as_interrupt(m: &Machine, f: impl FnOnce()) {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+    assert_eq!(lock::held(), 0, "interrupt while a Lock is held");
+    m.interrupts.fetch_add(1, Ordering::Relaxed);
+    DEPTH.set(DEPTH.get() + 1);
+    let _leave = Leave;
+    f();
+}
+
+fn fire(m: &Machine, entry: &Entry) -> bool {
+    let handler = entry.handler.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(handler) = handler.as_ref() else { return false };
+    let since = clock::cycles();
+    as_interrupt(m, handler);
+    entry.count.fetch_add(1, Ordering::Relaxed);
+    entry.cycles.fetch_add(clock::cycles() - since, Ordering::Relaxed);
+    true
+}
+
+fn register(
+    irq: u32,
+    trigger: Trigger,
+    controller: Controller,
+    name: &str,
+    handler: Handler,
+) -> Result<IrqHandle, IrqError> {
+    let home = machine();
+    let mut entries = home.irqs.entries();
+    let mut vector = None;
+    if controller == Controller::Ioapic {
+        for e in entries.iter().filter(|e| e.controller == controller && e.irq == irq) {
+            if e.trigger != Trigger::Level || trigger != Trigger::Level {
+                return Err(IrqError::Busy);
+            }
+            vector = Some(e.vector);
+        }
+    }
+    let free = || (FIRST_VECTOR..240).find(|v| entries.iter().all(|e| e.vector != *v));
+    let vector = vector.or_else(free).ok_or(IrqError::NoVector)?;
+    let entry = Arc::new(Entry {
+        vector,
+        irq: if controller == Controller::Msi { vector } else { irq },
+        trigger,
+        controller,
+        name: name.to_string(),
+        count: AtomicU64::new(0),
+        cycles: AtomicU64::new(0),
+        handler: RwLock::new(Some(handler)),
+    });
+    entries.push(entry.clone());
+    drop(entries);
+    Ok(IrqHandle { home, entry })
+}
+
+/// All handlers, ascending by vector.
+pub fn snapshot() -> Vec<Line> {
+    let m = machine();
+    let mut lines: Vec<Line> = m
+        .irqs
+        .entries()
+        .iter()
+        .map(|e| Line {
+            vector: e.vector,
+            irq: e.irq,
+            count: e.count.load(Ordering::Relaxed),
+            cycles: e.cycles.load(Ordering::Relaxed),
+            controller: e.controller,
+            name: e.name.clone(),
+        })
+        .collect();
+    lines.sort_by_key(|l| l.vector);
+    lines
+}
+
+/// A message interrupt for a PCI device.
+///
+/// # Errors
+/// When all vectors are taken.
+pub fn msi(name: &str, handler: Handler) -> Result<Msi, IrqError> {
+    let handle = register(0, Trigger::Edge, Controller::Msi, name, handler)?;
+    let data = NEXT_DATA.fetch_add(1, Ordering::Relaxed);
+    let message = (data, handle.home.clone(), handle.entry.clone());
+    MESSAGES.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+    Ok(Msi { address: MSI_ADDRESS, data, handle })
+}
+
+/// A handler for a global system interrupt.
+///
+/// # Errors
+/// When there is no such line, or it is in use and cannot be shared.
+pub fn gsi(gsi: u32, trigger: Trigger, name: &str, handler: Handler) -> Result<IrqHandle, IrqError> {
+    if gsi >= GSIS {
+        return Err(IrqError::NoLine);
+    }
+    register(gsi, trigger, Controller::Ioapic, name, handler)
+}
+
+/// A handler for an interrupt of the old ISA numbering. The simulated machine has the usual override: 0 is line 2.
+///
+/// # Errors
+/// As [`gsi`].
+pub fn isa(irq: u8, name: &str, handler: Handler) -> Result<IrqHandle, IrqError> {
+    if irq > 15 {
+        return Err(IrqError::NoLine);
+    }
+    gsi(if irq == 0 { 2 } else { u32::from(irq) }, Trigger::Edge, name, handler)
+}
+
+/// Raises an interrupt by its handle.
+pub fn host_raise(handle: &IrqHandle) {
+    fire(&handle.home, &handle.entry);
+}
+
+/// Raises an interrupt as a device does that writes a message, from any thread. False when nobody listens.
+pub fn host_raise_msi(address: u64, data: u32) -> bool {
+    let found = {
+        let all = MESSAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .find(|(d, ..)| *d == data && address == MSI_ADDRESS)
+            .map(|(_, m, e)| (m.clone(), e.clone()))
+    };
+    found.is_some_and(|(m, e)| fire(&m, &e))
+}
+
+/// Raises a line of the calling thread's machine. False when nobody listens.
+pub fn host_raise_gsi(gsi: u32) -> bool {
+    let m = machine();
+    let entries = m.irqs.entries().clone();
+    let on_line = entries.iter().filter(|e| e.controller == Controller::Ioapic && e.irq == gsi);
+    // Not `any`: every handler of a shared line is called.
+    on_line.map(|e| fire(&m, e)).fold(false, |one, this| one | this)
+}
+
+impl Drop for IrqHandle {
+    fn drop(&mut self) {
+        self.home.irqs.entries().retain(|e| !Arc::ptr_eq(e, &self.entry));
+        MESSAGES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(.., e)| !Arc::ptr_eq(e, &self.entry));
+        let handler = self.entry.handler.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(handler);
+    }
+}

@@ -1,0 +1,99 @@
+//! A user address space on the host: a map from page addresses.
+//!
+//! Each 2 MiB region that was ever used charges one kernel page until the space is gone, as a page table would, so
+//! that tests meet a `map` that fails.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use abi::layout::{PAGE, USTKTOP};
+
+use super::machine::{Charge, Machine, machine};
+use super::page::Page;
+pub use crate::types::{OutOfMemory, Prot};
+
+/// A user address space. It owns one reference to each page mapped.
+pub struct AddressSpace {
+    inner: Mutex<Inner>,
+    home: Arc<Machine>,
+}
+
+#[derive(Default)]
+struct Inner {
+    pages: BTreeMap<u64, (Page, Prot)>,
+    tables: BTreeSet<u64>,
+}
+
+impl AddressSpace {
+    /// An empty space.
+    ///
+    /// # Errors
+    /// When there is no page for its root table.
+    pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
+        let home = machine();
+        home.charge(1, Charge::Kernel)?;
+        Ok(Arc::new(AddressSpace { inner: Mutex::default(), home }))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Maps `page` at `va`, in place of whatever was there, and takes over the reference.
+    ///
+    /// # Errors
+    /// When there is no page for a table; nothing has changed then.
+    ///
+    /// # Panics
+    /// When `va` is not a page of the user half.
+    pub fn map(&self, va: u64, page: Page, prot: Prot) -> Result<(), OutOfMemory> {
+        check(va, 1);
+        let mut inner = self.inner();
+        if !inner.tables.contains(&(va >> 21)) {
+            self.home.charge(1, Charge::Kernel)?;
+            inner.tables.insert(va >> 21);
+        }
+        let old = inner.pages.insert(va, (page, prot));
+        drop(inner);
+        drop(old);
+        Ok(())
+    }
+
+    /// Unmaps `pages` pages from `va` on; holes are allowed.
+    ///
+    /// # Panics
+    /// When the range is not in the user half.
+    pub fn unmap(&self, va: u64, pages: u64) {
+        check(va, pages);
+        let mut inner = self.inner();
+        let mut gone = inner.pages.split_off(&va);
+        let mut rest = gone.split_off(&(va + pages * PAGE));
+        inner.pages.append(&mut rest);
+        drop(inner);
+        drop(gone);
+    }
+
+    /// What is mapped at the page that holds `va`, with a reference of its own.
+    pub fn lookup(&self, va: u64) -> Option<(Page, Prot)> {
+        self.inner().pages.get(&(va & !(PAGE - 1))).cloned()
+    }
+
+    /// Pages mapped.
+    pub fn resident(&self) -> u64 {
+        self.inner().pages.len() as u64
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        let tables = self.inner().tables.len();
+        self.home.release(1 + tables, Charge::Kernel);
+    }
+}
+
+fn check(va: u64, pages: u64) {
+    assert!(va.is_multiple_of(PAGE), "address {va:#x} is not a page's");
+    let end = pages.checked_mul(PAGE).and_then(|n| va.checked_add(n));
+    assert!(end.is_some_and(|end| end <= USTKTOP), "{pages} pages at {va:#x} leave user space");
+}

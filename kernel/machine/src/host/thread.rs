@@ -1,0 +1,269 @@
+//! Kernel threads on the host: `std` threads that park on a token.
+//!
+//! `park` waits for the token on a condition variable and takes it; `unpark` puts it there. A thread that was not
+//! made by [`spawn`] (a test's own) becomes a kernel thread when it first asks for [`current`].
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::cell::RefCell;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::machine::{Charge, machine};
+use super::{chaos, clock, irq, lock};
+pub use crate::types::{OutOfMemory, State, Times};
+
+/// A kernel thread.
+pub struct Thread {
+    id: u64,
+    tag: u64,
+    name: String,
+    park: Mutex<Parking>,
+    wake: Condvar,
+    interrupted: AtomicBool,
+    /// User mode is to be left; `user::run` takes it.
+    kicked: AtomicBool,
+    priority: AtomicU8,
+    /// Nanoseconds in user mode.
+    user_ns: AtomicU64,
+    /// Nanoseconds parked.
+    parked_ns: AtomicU64,
+    born_ns: u64,
+    /// When the thread ended; 0 while it lives.
+    died_ns: AtomicU64,
+}
+
+/// What `park` and `unpark` agree on.
+struct Parking {
+    token: bool,
+    state: State,
+}
+
+/// A counted reference to a thread.
+pub type ThreadRef = Arc<Thread>;
+
+/// Pages charged for a thread: its stack on the real machine.
+const STACK_PAGES: usize = 4;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+std::thread_local! {
+    static CURRENT: RefCell<Option<ThreadRef>> = const { RefCell::new(None) };
+}
+
+/// Marks the thread dead when its function returns or panics, and gives its stack back.
+struct Life(ThreadRef);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let m = machine();
+        m.release(STACK_PAGES, Charge::Kernel);
+        if std::thread::panicking() {
+            m.panics.fetch_add(1, Ordering::AcqRel);
+        }
+        self.0.died_ns.store(clock::now_ns().max(1), Ordering::Release);
+        self.0.parking().state = State::Dead;
+    }
+}
+
+/// Starts a thread that runs `f` and ends when it returns. `tag` is the caller's (a process id, or 0).
+///
+/// # Errors
+/// When there is no memory for its stack.
+pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<ThreadRef, OutOfMemory> {
+    let home = machine();
+    home.charge(STACK_PAGES, Charge::Kernel)?;
+    let thread = Thread::new(name, tag, State::Ready);
+    let mine = thread.clone();
+    let here = home.clone();
+    let started = std::thread::Builder::new().name(name.to_string()).spawn(move || {
+        here.enter();
+        CURRENT.with(|c| *c.borrow_mut() = Some(mine.clone()));
+        mine.parking().state = State::Running;
+        let life = Life(mine);
+        chaos::point();
+        f();
+        drop(life);
+    });
+    match started {
+        Ok(_) => Ok(thread),
+        Err(_) => {
+            home.release(STACK_PAGES, Charge::Kernel);
+            Err(OutOfMemory)
+        }
+    }
+}
+
+/// The running thread.
+pub fn current() -> ThreadRef {
+    CURRENT.with(|c| {
+        c.borrow_mut()
+            .get_or_insert_with(|| {
+                let me = std::thread::current();
+                Thread::new(me.name().unwrap_or("test"), 0, State::Running)
+            })
+            .clone()
+    })
+}
+
+/// Waits for an unpark token and takes it. May return without one.
+pub fn park() {
+    park_until(u64::MAX);
+}
+
+/// Waits for an unpark token, at most until `clock::now_ns() >= deadline_ns`. May return early.
+pub fn park_until(deadline_ns: u64) {
+    assert_eq!(lock::held(), 0, "park with a Lock held");
+    assert!(!irq::in_handler(), "park in an interrupt handler");
+    chaos::point();
+    if chaos::sometimes(32) {
+        return;
+    }
+    let me = current();
+    let mut p = me.parking();
+    if !p.token {
+        let since = clock::now_ns();
+        p.state = State::Parked;
+        while !p.token {
+            if deadline_ns == u64::MAX {
+                p = me.wake.wait(p).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let now = clock::now_ns();
+            if now >= deadline_ns {
+                break;
+            }
+            let left = Duration::from_nanos(deadline_ns - now);
+            p = me.wake.wait_timeout(p, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        p.state = State::Running;
+        me.parked_ns.fetch_add(clock::now_ns() - since, Ordering::Relaxed);
+        machine().switches.fetch_add(1, Ordering::Relaxed);
+    }
+    p.token = false;
+}
+
+/// Lets other threads run.
+pub fn yield_now() {
+    assert_eq!(lock::held(), 0, "yield with a Lock held");
+    chaos::point();
+    std::thread::yield_now();
+}
+
+/// Whether a better thread waits for this processor. The host's scheduler needs no help, so only the chaos
+/// injector ever says yes.
+pub fn need_resched() -> bool {
+    chaos::sometimes(16)
+}
+
+impl Thread {
+    fn new(name: &str, tag: u64, state: State) -> ThreadRef {
+        Arc::new(Thread {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            tag,
+            name: name.to_string(),
+            park: Mutex::new(Parking { token: false, state }),
+            wake: Condvar::new(),
+            interrupted: AtomicBool::new(false),
+            kicked: AtomicBool::new(false),
+            priority: AtomicU8::new(10),
+            user_ns: AtomicU64::new(0),
+            parked_ns: AtomicU64::new(0),
+            born_ns: clock::now_ns(),
+            died_ns: AtomicU64::new(0),
+        })
+    }
+
+    fn parking(&self) -> MutexGuard<'_, Parking> {
+        self.park.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number no other thread ever has.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What the spawner gave: a process id, or 0.
+    pub fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// The name given at the start.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Gives the thread its token: its `park` returns, now or when it is next called. Tokens do not add up.
+    pub fn unpark(&self) {
+        chaos::point();
+        let mut p = self.parking();
+        p.token = true;
+        if p.state == State::Parked {
+            p.state = State::Ready;
+            self.wake.notify_one();
+        }
+    }
+
+    /// Sets the interrupted flag, wakes the thread if it is parked and gets it out of user mode if it is there.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.kick();
+        self.unpark();
+    }
+
+    /// Whether the interrupted flag is set.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    /// Clears the interrupted flag.
+    pub fn clear_interrupt(&self) {
+        self.interrupted.store(false, Ordering::Release);
+    }
+
+    /// Makes the thread's user mode return with `Event::Interrupt` soon.
+    pub fn kick(&self) {
+        self.kicked.store(true, Ordering::Release);
+    }
+
+    /// Whether a kick is waiting. A user program that computes for long asks this and returns `Event::Interrupt`.
+    pub fn host_kicked(&self) -> bool {
+        self.kicked.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take_kick(&self) -> bool {
+        self.kicked.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn add_user_ns(&self, ns: u64) {
+        self.user_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// What the thread is doing.
+    pub fn state(&self) -> State {
+        self.parking().state
+    }
+
+    /// Time used. On the host, kernel time is what was neither parked nor in user mode.
+    pub fn times(&self) -> Times {
+        let end = match self.died_ns.load(Ordering::Acquire) {
+            0 => clock::now_ns(),
+            died => died,
+        };
+        let user_ns = self.user_ns.load(Ordering::Relaxed);
+        let other = user_ns + self.parked_ns.load(Ordering::Relaxed);
+        Times { user_ns, sys_ns: (end - self.born_ns).saturating_sub(other) }
+    }
+
+    /// Sets the priority, 0 to 20; 10 is usual, higher runs first. The host only remembers it.
+    pub fn set_priority(&self, priority: u8) {
+        self.priority.store(priority.min(20), Ordering::Relaxed);
+    }
+
+    /// The priority, 0 to 20.
+    pub fn priority(&self) -> u8 {
+        self.priority.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,51 @@
+//! The first serial port on the host: what is written is kept for [`host_take`], and [`host_type`] is the person at
+//! the other end.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use std::sync::{Mutex, PoisonError};
+
+use super::irq;
+use super::machine::{Machine, machine};
+
+type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+#[derive(Default)]
+pub(super) struct State {
+    out: Mutex<Vec<u8>>,
+    receiver: Mutex<Option<Arc<Receiver>>>,
+}
+
+/// The serial port.
+#[derive(Clone)]
+pub struct Uart(Arc<Machine>);
+
+impl Uart {
+    /// The first port.
+    pub fn com1() -> Uart {
+        Uart(machine())
+    }
+
+    /// Writes bytes; returns when all are out.
+    pub fn write(&self, bytes: &[u8]) {
+        self.0.uart.out.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    }
+
+    /// Calls `receiver` with what comes in, in interrupt context.
+    pub fn set_receiver(&self, receiver: Receiver) {
+        *self.0.uart.receiver.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(receiver));
+    }
+}
+
+/// Takes what was written to the port of this machine since the last time.
+pub fn host_take() -> Vec<u8> {
+    core::mem::take(&mut *machine().uart.out.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Bytes come in at the port of this machine. False when nobody receives them.
+pub fn host_type(bytes: &[u8]) -> bool {
+    let m = machine();
+    let receiver = m.uart.receiver.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    receiver.map(|r| irq::as_interrupt(&m, || r(bytes))).is_some()
+}

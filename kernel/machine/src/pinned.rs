@@ -1,0 +1,140 @@
+//! `Pinned`: a stretch of a page that a device may be reading or writing.
+//!
+//! A pin is a counted reference that `Page::pins` also counts apart. Whoever would share the page copy-on-write
+//! (fork) looks at that count and copies at once instead, since a device would go on writing into the page it was given.
+
+use crate::page::Page;
+
+/// Part of one page, kept alive and counted in [`Page::pins`] while a device may touch it.
+pub struct Pinned {
+    page: Page,
+    off: u32,
+    len: u32,
+}
+
+impl Pinned {
+    /// Pins `len` bytes of `page` from `off`.
+    ///
+    /// # Panics
+    /// When the stretch leaves the page: callers cut at page boundaries.
+    pub fn new(page: Page, off: usize, len: usize) -> Pinned {
+        let size = abi::layout::PAGE as usize;
+        assert!(off <= size && len <= size - off, "pin of {len} bytes at {off} leaves the page");
+        page.pin();
+        // Both are at most 4096 by the assertion above.
+        Pinned { page, off: off as u32, len: len as u32 }
+    }
+
+    /// Physical address of the first byte.
+    pub fn phys(&self) -> u64 {
+        self.page.phys() + u64::from(self.off)
+    }
+
+    /// Length in bytes, 0 to 4096.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether no byte is pinned.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The page.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Copies bytes out, `at` bytes behind the first pinned one.
+    ///
+    /// # Panics
+    /// When `at + buf.len()` is beyond [`Pinned::len`].
+    pub fn read(&self, at: usize, buf: &mut [u8]) {
+        self.page.read(self.place(at, buf.len()), buf);
+    }
+
+    /// Copies bytes in, `at` bytes behind the first pinned one.
+    ///
+    /// # Panics
+    /// When `at + data.len()` is beyond [`Pinned::len`].
+    pub fn write(&self, at: usize, data: &[u8]) {
+        self.page.write(self.place(at, data.len()), data);
+    }
+
+    /// A pin of the part `at..at + len` of this one.
+    ///
+    /// # Panics
+    /// When that leaves the stretch.
+    pub fn slice(&self, at: usize, len: usize) -> Pinned {
+        Pinned::new(self.page.clone(), self.place(at, len), len)
+    }
+
+    /// Loads the 32-bit word `at` bytes behind the first pinned one, atomically; the address must be a multiple of 4.
+    pub fn load_u32(&self, at: usize) -> u32 {
+        self.page.read_u32(self.place(at, 4))
+    }
+
+    /// Replaces the 32-bit word `at` bytes in by `new` if it is `old`.
+    ///
+    /// # Errors
+    /// The value found instead.
+    pub fn compare_exchange_u32(&self, at: usize, old: u32, new: u32) -> Result<u32, u32> {
+        self.page.compare_exchange_u32(self.place(at, 4), old, new)
+    }
+
+    fn place(&self, at: usize, len: usize) -> usize {
+        assert!(at <= self.len() && len <= self.len() - at, "{len} bytes at {at} leave the pinned stretch");
+        self.off as usize + at
+    }
+}
+
+impl Clone for Pinned {
+    fn clone(&self) -> Pinned {
+        self.page.pin();
+        Pinned { page: self.page.clone(), off: self.off, len: self.len }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.page.unpin();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_count_and_keep_the_page() {
+        let page = Page::new_zeroed().unwrap();
+        page.write(100, b"hello");
+        let a = Pinned::new(page.clone(), 100, 5);
+        assert_eq!((page.refs(), page.pins()), (2, 1));
+        let b = a.clone();
+        assert_eq!((page.refs(), page.pins()), (3, 2));
+        assert_eq!(a.phys(), page.phys() + 100);
+        drop(a);
+        let mut buf = [0; 4];
+        b.read(1, &mut buf);
+        assert_eq!(&buf, b"ello");
+        b.write(0, b"J");
+        drop(b);
+        assert_eq!((page.refs(), page.pins()), (1, 0));
+        let mut one = [0];
+        page.read(100, &mut one);
+        assert_eq!(&one, b"J");
+    }
+
+    #[test]
+    #[should_panic(expected = "leaves the page")]
+    fn a_pin_may_not_leave_the_page() {
+        Pinned::new(Page::new_zeroed().unwrap(), 4000, 97);
+    }
+
+    #[test]
+    #[should_panic(expected = "leave the pinned stretch")]
+    fn a_read_may_not_leave_the_pin() {
+        Pinned::new(Page::new_zeroed().unwrap(), 0, 10).read(6, &mut [0; 5]);
+    }
+}

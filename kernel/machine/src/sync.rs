@@ -1,0 +1,18 @@
+//! Sleeping and waking, on top of `park` and `unpark`.
+//!
+//! * [`Rendez`]: wait for a condition that somebody else makes true.
+//! * [`QLock`] and [`RwQLock`]: mutual exclusion for sections that may sleep.
+//! * [`Completion`]: one value handed from one side to the other.
+//!
+//! Each has one [`Lock`](crate::lock::Lock) around its list of waiters. It is held for a few instructions, is
+//! taken by interrupt handlers too, and `unpark` is called under it: so a waiter cannot leave, and its thread cannot be
+//! freed, while it is being woken.
+
+mod completion;
+mod qlock;
+mod rendez;
+
+pub use crate::types::{Interrupted, OutOfMemory, Wake};
+pub use completion::Completion;
+pub use qlock::{QGuard, QLock, ReadGuard, RwQLock, WriteGuard};
+pub use rendez::Rendez;
