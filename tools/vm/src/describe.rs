@@ -70,6 +70,12 @@ impl Share {
         Share { tag: tag.into(), path: path.into(), readonly: false, flavour: Flavour::default() }
     }
 
+    /// The same device for another folder.
+    pub fn at(mut self, path: impl Into<PathBuf>) -> Share {
+        self.path = path.into();
+        self
+    }
+
     /// Makes every change fail with `read-only file system`.
     pub fn readonly(mut self) -> Share {
         self.readonly = true;
@@ -118,6 +124,7 @@ pub struct Vm {
     cpu: Option<String>,
     shares: Vec<Share>,
     debug_exit: bool,
+    default_devices: bool,
     serial: Serial,
     pub(crate) qmp: bool,
     extra: Vec<OsString>,
@@ -140,10 +147,16 @@ impl Vm {
             cpu: None,
             shares: Vec::new(),
             debug_exit: false,
+            default_devices: false,
             serial: Serial::default(),
             qmp: false,
             extra: Vec::new(),
         }
+    }
+
+    /// The board it was made with.
+    pub fn board(&self) -> Board {
+        self.board
     }
 
     /// The QEMU program itself, instead of `$QEMU` or `qemu-system-x86_64`.
@@ -217,6 +230,12 @@ impl Vm {
         self
     }
 
+    /// Adds the devices that QEMU gives a machine when nothing is said: a screen, a network card, a CD drive...
+    pub fn default_devices(mut self) -> Vm {
+        self.default_devices = true;
+        self
+    }
+
     /// Where the serial line goes.
     pub fn serial(mut self, serial: Serial) -> Vm {
         self.serial = serial;
@@ -252,7 +271,10 @@ impl Vm {
         }
         args.add(["-m", &self.memory_mib.to_string()]);
         args.add(["-smp", &self.smp.to_string()]);
-        args.add(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        if !self.default_devices {
+            args.add(["-nodefaults"]);
+        }
+        args.add(["-no-user-config", "-display", "none", "-no-reboot"]);
         args.add(["-serial", if self.serial == Serial::Stdio { "stdio" } else { "mon:stdio" }]);
         if let Some(image) = &self.firmware {
             args.add(["-bios".into(), OsString::from(image)]);

@@ -25,6 +25,11 @@ impl Pattern {
         Ok(Pattern::Regex(regex::bytes::RegexBuilder::new(source).multi_line(true).build()?))
     }
 
+    /// Whether it occurs in `text`.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.find(text.as_bytes()).is_some()
+    }
+
     fn find(&self, bytes: &[u8]) -> Option<(usize, usize)> {
         match self {
             Pattern::Text(text) if text.is_empty() => Some((0, 0)),

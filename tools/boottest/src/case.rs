@@ -1,0 +1,191 @@
+//! What a boot case is: a machine, what is typed at it, what must come of it. Plain data, filled in by a fluent builder.
+//!
+//! A case either types at the prompt (`line`, followed by what the line must print) or boots with `init`, in which case the
+//! machine ends by itself. Pieces of the transcript are expected in order; some must never come.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use vm::{Pattern, Share, Vm};
+
+/// The prompt that the first shell prints.
+pub const PROMPT: &str = "term% ";
+
+/// Fills a share's folder before the machine starts.
+pub type Fill = Box<dyn Fn(&Path) -> Result<()> + Send + Sync>;
+
+/// A look at what the last line printed and at the shares' folders.
+pub type Check = Box<dyn Fn(&World) -> Result<()> + Send + Sync>;
+
+/// One thing to do, or to see.
+pub enum Step {
+    /// Type this and a newline at the prompt; all that it prints is the next steps' `output`.
+    Line(String),
+    /// The output contains this.
+    Gives(Pattern),
+    /// The output is exactly this.
+    Is(String),
+    /// A look at the output or at the host's side.
+    Check(Check),
+    /// Type these characters now, whatever the machine is doing.
+    Type(String),
+    /// The machine prints this sooner or later.
+    Sees(Pattern),
+}
+
+/// How a machine has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It runs on, and the test switches it off.
+    Running,
+    /// QEMU ends by itself with this status.
+    Exits(i32),
+    /// QEMU ends by itself with any status but 0.
+    Fails,
+}
+
+/// What a check may look at.
+#[derive(Default)]
+pub struct World {
+    /// What the last typed line printed.
+    pub output: String,
+    /// The shares: tag and folder.
+    pub folders: Vec<(String, PathBuf)>,
+}
+
+impl World {
+    /// The host's folder behind the mount tag `tag`.
+    pub fn folder(&self, tag: &str) -> Result<&Path> {
+        let found = self.folders.iter().find(|(t, _)| t == tag);
+        found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no share {tag}"))
+    }
+}
+
+/// A case.
+pub struct Case {
+    name: String,
+    pub(crate) vm: Vm,
+    pub(crate) shares: Vec<(Share, Fill)>,
+    pub(crate) overlay: Option<Vec<(&'static str, String)>>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) forbidden: Vec<Pattern>,
+    pub(crate) end: End,
+    pub(crate) budget: Duration,
+}
+
+impl Case {
+    /// A case that boots `vm`, has a minute, and must never see a kernel panic.
+    pub fn new(name: impl Into<String>, vm: Vm) -> Case {
+        Case {
+            name: name.into(),
+            vm,
+            shares: Vec::new(),
+            overlay: None,
+            steps: Vec::new(),
+            forbidden: vec!["panic".into()],
+            end: End::Running,
+            budget: Duration::from_secs(60),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A fresh folder under the mount tag `tag`, with what `fill` puts in it.
+    pub fn share(self, tag: &str, fill: impl Fn(&Path) -> Result<()> + Send + Sync + 'static) -> Case {
+        self.share_as(Share::new(tag, ""), fill)
+    }
+
+    /// The same for a device described by `share`, whose path does not matter.
+    pub fn share_as(
+        mut self,
+        share: Share,
+        fill: impl Fn(&Path) -> Result<()> + Send + Sync + 'static,
+    ) -> Case {
+        self.shares.push((share, Box::new(fill)));
+        self
+    }
+
+    /// Adds words to the kernel's command line.
+    pub fn append(mut self, words: &str) -> Case {
+        self.vm = self.vm.append(words);
+        self
+    }
+
+    /// Boots with an archive of these files laid over the root.
+    pub fn overlay(mut self, files: &[(&'static str, &str)]) -> Case {
+        self.overlay = Some(files.iter().map(|&(name, text)| (name, text.to_owned())).collect());
+        self
+    }
+
+    /// Runs `command` instead of a prompt, on a machine that can report an exit status.
+    pub fn init(mut self, command: &str) -> Case {
+        self.vm = self.vm.append(format!("init='{}'", command.replace('\'', "''"))).debug_exit();
+        self.end = End::Exits(0);
+        self
+    }
+
+    fn step(mut self, step: Step) -> Case {
+        self.steps.push(step);
+        self
+    }
+
+    /// Types a line at the prompt and waits for the next prompt.
+    pub fn line(self, line: impl Into<String>) -> Case {
+        self.step(Step::Line(line.into()))
+    }
+
+    /// The last line's output contains `text`.
+    pub fn gives(self, text: impl Into<Pattern>) -> Case {
+        self.step(Step::Gives(text.into()))
+    }
+
+    /// The last line's output is `text`.
+    pub fn is(self, text: impl Into<String>) -> Case {
+        self.step(Step::Is(text.into()))
+    }
+
+    /// `check` finds nothing wrong with the last line's output or the host's folders.
+    pub fn check(self, check: impl Fn(&World) -> Result<()> + Send + Sync + 'static) -> Case {
+        self.step(Step::Check(Box::new(check)))
+    }
+
+    /// Types at a machine that need not be at the prompt.
+    pub fn types(self, text: impl Into<String>) -> Case {
+        self.step(Step::Type(text.into()))
+    }
+
+    /// `text` is printed after all that has been seen so far.
+    pub fn sees(self, text: impl Into<Pattern>) -> Case {
+        self.step(Step::Sees(text.into()))
+    }
+
+    /// `text` is never printed.
+    pub fn never(mut self, text: impl Into<Pattern>) -> Case {
+        self.forbidden.push(text.into());
+        self
+    }
+
+    /// How the machine ends.
+    pub fn ends(mut self, end: End) -> Case {
+        self.end = end;
+        self
+    }
+
+    /// How long all of it may take, on a busy host with two cores and no KVM.
+    pub fn budget(mut self, seconds: u64) -> Case {
+        self.budget = Duration::from_secs(seconds);
+        self
+    }
+}
+
+/// A regular expression whose source is part of this program.
+pub fn re(source: &str) -> Pattern {
+    match Pattern::regex(source) {
+        Ok(pattern) => pattern,
+        Err(error) => unreachable!("{source}: {error}"),
+    }
+}

@@ -1,0 +1,85 @@
+//! Getting from QEMU to a prompt or to a command, on every machine and with every word of the command line.
+
+use anyhow::{Context, Result, ensure};
+use vm::{Board, Vm};
+
+use super::{MOTD, motd, q35};
+use crate::case::{Case, End, World, re};
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for board in [Board::Pc, Board::Q35] {
+        for (firmware, vm) in [("seabios", Vm::new(board)), ("qboot", Vm::new(board).qboot())] {
+            cases.push(
+                Case::new(format!("boot/{}-{firmware}", board.name()), vm)
+                    .share("host", motd)
+                    .append("mount=host:/n/host")
+                    .line("echo hello world")
+                    .is("hello world\n")
+                    .line("cat /n/host/motd")
+                    .is(MOTD)
+                    .line("cat /dev/kmesg")
+                    .gives(re("boot: [0-9]+ ms")),
+            );
+        }
+    }
+    cases.extend([
+        Case::new("boot/default-devices", Vm::new(Board::Pc).default_devices()).line("echo up").is("up\n"),
+        Case::new("boot/cpu-max", q35().cpu("max")).line("echo up").is("up\n"),
+        Case::new("boot/two-cpus", q35().smp(2)).line("echo up").is("up\n"),
+        Case::new("boot/memory-64", q35().memory_mib(64)).line("cat /dev/swap").check(|w| memory(w, 48, 64)),
+        Case::new("boot/memory-8192", q35().memory_mib(8192))
+            .line("cat /dev/swap")
+            .check(|w| memory(w, 7900, 8192)),
+        Case::new("boot/overlay", q35())
+            .overlay(&[("lib/news", "laid over\n"), ("rc/bin/hi", "#!/bin/rc\necho hi $*\n")])
+            .line("cat /lib/news")
+            .is("laid over\n")
+            .line("rc /rc/bin/hi there")
+            .is("hi there\n"),
+        Case::new("init/empty-status", q35()).init("echo hello").sees("hello\n").never("term%"),
+        Case::new("init/status", q35()).init("exit bad").sees("bad").ends(End::Fails),
+        Case::new("init/failed-command", q35())
+            .init("ls /no/such/file")
+            .sees("/no/such/file")
+            .ends(End::Fails),
+        Case::new("init/unknown-command", q35()).init("nosuchcommand").sees("nosuchcommand").ends(End::Fails),
+        Case::new("init/no-exit-device", q35()).append("init='exit bad'").sees("bad").ends(End::Exits(0)),
+        Case::new("init/quotes", q35()).init("x='it''s'; echo $x | sed 's/it/that/'").sees("that's\n"),
+        Case::new("init/mounted", q35())
+            .share("one", motd)
+            .share("two", motd)
+            .append("mount=one:/n/one mount=two:/n/two")
+            .init("cmp /n/one/motd /n/two/motd && cat /n/two/motd")
+            .sees(MOTD),
+        Case::new("words/good", q35())
+            .append("greeting='hello  world' colour=blue")
+            .line("echo $greeting, $colour")
+            .is("hello  world, blue\n")
+            .line("cat /dev/config")
+            .gives("colour=blue"),
+        Case::new("words/bad", q35())
+            .append("nonsense ncpu=many mount=nowhere colour=blue")
+            .sees(re("^.*nonsense.*\n"))
+            .sees(re("^.*ncpu=many.*\n"))
+            .sees(re("^.*mount=nowhere.*\n"))
+            .line("echo $colour")
+            .is("blue\n"),
+        Case::new("words/mount-of-nothing", q35())
+            .append("mount=absent:/n/host")
+            .sees("absent")
+            .line("echo up")
+            .is("up\n"),
+    ]);
+    cases
+}
+
+/// `/dev/swap` tells of `least` to `most` MiB.
+fn memory(world: &World, least: u64, most: u64) -> Result<()> {
+    let line = world.output.lines().find(|line| line.ends_with(" memory")).context("no line 'memory'")?;
+    let bytes: u64 =
+        line.split(' ').next().unwrap_or_default().parse().context("the number before 'memory'")?;
+    let mib = bytes >> 20;
+    ensure!((least..=most).contains(&mib), "{mib} MiB of memory, not {least} to {most}");
+    Ok(())
+}

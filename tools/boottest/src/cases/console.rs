@@ -1,0 +1,62 @@
+//! The terminal line: editing, end of file, interrupt, and typing at a machine that is busy.
+
+use super::q35;
+use crate::case::{Case, PROMPT};
+
+/// Typed while the machine is busy: far more than a UART's 16 bytes, less than a console's queue has to hold.
+fn type_ahead() -> (String, String) {
+    (0..60).map(|n| (format!("echo line {n} typed ahead\n"), format!("line {n} typed ahead\n"))).unzip()
+}
+
+pub fn cases() -> Vec<Case> {
+    let (typed, printed) = type_ahead();
+    let mut busy = Case::new("console/type-ahead", q35())
+        .sees(PROMPT)
+        .types("echo busy; sleep 2; echo free\n")
+        .sees("\nbusy\n")
+        .types(typed)
+        .sees("\nfree\n");
+    for line in printed.lines() {
+        busy = busy.sees(format!("{line}\n")).sees(PROMPT);
+    }
+    vec![
+        busy,
+        Case::new("console/interrupt", q35())
+            .sees(PROMPT)
+            .types("echo ready; sleep 1000\n")
+            .sees("\nready\n")
+            .types("\x7f")
+            .sees(PROMPT)
+            .line("echo $status")
+            .gives("interrupt"),
+        Case::new("console/interrupt-loop", q35())
+            .sees(PROMPT)
+            .types("echo ready; while() x=(a b c)\n")
+            .sees("\nready\n")
+            .types("\x7f")
+            .sees(PROMPT)
+            .line("echo up")
+            .is("up\n"),
+        Case::new("console/editing", q35())
+            .sees(PROMPT)
+            .types("echo wromg\x08\x08ng line\n")
+            .sees("\nwrong line\n")
+            .sees(PROMPT)
+            .types("this is not a command\x15echo killed\n")
+            .sees("\nkilled\n")
+            .sees(PROMPT)
+            .types("cat\n")
+            .types("first\n")
+            .sees("\nfirst\n")
+            .types("\x04")
+            .sees(PROMPT)
+            .line("echo up")
+            .is("up\n"),
+        Case::new("console/carriage-return", q35())
+            .sees(PROMPT)
+            .types("echo enter\r")
+            .sees("\nenter\n")
+            .sees(PROMPT),
+        Case::new("console/utf8", q35()).line("echo ☺ κόσμε").is("☺ κόσμε\n"),
+    ]
+}

@@ -1,0 +1,149 @@
+//! Much of it: large files, many files, many processes.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::{Result, bail, ensure};
+
+use super::{MOUNT, q35};
+use crate::case::{Case, World, re};
+
+/// The size of the large file: not a multiple of anything that a message or a page is.
+const LARGE: u64 = 100_000_007;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("load/large-file", q35().memory_mib(512))
+            .share("host", |folder| noise(&folder.join("large"), LARGE))
+            .line(MOUNT)
+            .is("")
+            .line("cp /n/host/large /tmp/large && cp /tmp/large /n/host/back && cmp /n/host/large /n/host/back")
+            .is("")
+            .line("cp /n/host/large /n/host/direct; echo $status")
+            .is("\n")
+            .check(|w| same(w, "large", "back"))
+            .check(|w| same(w, "large", "direct"))
+            .budget(180),
+        Case::new("load/tree", q35())
+            .share("host", |folder| tree(&folder.join("tree"), &mut |_, _| {}))
+            .line(MOUNT)
+            .is("")
+            .line("cd /n/host && du -an tree >listing; echo $status")
+            .is("\n")
+            .check(|w| listing(w, "listing"))
+            .line("mkdir copy; @{cd tree; for(d in d*) { mkdir ../copy/$d && cp $d/* ../copy/$d }}; echo $status")
+            .is("\n")
+            .check(copied_tree)
+            .budget(180),
+        Case::new("load/forty-readers", q35())
+            .share("host", forty)
+            .line(MOUNT)
+            .is("")
+            .line("rc /n/host/forty")
+            .is("equal\n".repeat(40))
+            .line("cat /dev/mtags")
+            .gives(re("^host:9P2000.u:131096:[0-9]+:[0-9]+$"))
+            .budget(120),
+    ]
+}
+
+/// Writes `length` bytes that look random and are always the same.
+fn noise(path: &Path, length: u64) -> Result<()> {
+    let mut file = std::io::BufWriter::new(File::create(path)?);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut left = length;
+    while left > 0 {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let bytes = state.to_le_bytes();
+        let count = left.min(8);
+        file.write_all(bytes.get(..usize::try_from(count)?).unwrap_or_default())?;
+        left -= count;
+    }
+    Ok(file.flush()?)
+}
+
+/// The two files of the share are equal, byte for byte.
+fn same(world: &World, one: &str, other: &str) -> Result<()> {
+    let folder = world.folder("host")?;
+    let (mut a, mut b) = (File::open(folder.join(one))?, File::open(folder.join(other))?);
+    let (la, lb) = (a.metadata()?.len(), b.metadata()?.len());
+    ensure!(la == lb, "{one} has {la} bytes, {other} {lb}");
+    let (mut x, mut y) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let mut at = 0;
+    while at < la {
+        let n = x.len().min(usize::try_from(la - at)?);
+        let (Some(x), Some(y)) = (x.get_mut(..n), y.get_mut(..n)) else { bail!("a piece of {n} bytes") };
+        a.read_exact(x)?;
+        b.read_exact(y)?;
+        if let Some(first) = x.iter().zip(&*y).position(|(p, q)| p != q) {
+            bail!("{one} and {other} differ at byte {}", at + first as u64);
+        }
+        at += n as u64;
+    }
+    Ok(())
+}
+
+/// Makes 5000 files in 50 folders (or only names them, when `root` is there), of 0 to 4999 bytes, telling `each` their
+/// names and contents.
+fn tree(root: &Path, each: &mut dyn FnMut(&str, &str)) -> Result<()> {
+    let make = !root.exists();
+    for d in 0..50 {
+        let folder = root.join(format!("d{d:02}"));
+        if make {
+            fs::create_dir_all(&folder)?;
+        }
+        for f in 0..100 {
+            let name = format!("d{d:02}/file.{f:03}");
+            let text = name.repeat((d * 100 + f) / name.len());
+            if make {
+                fs::write(root.join(&name), &text)?;
+            }
+            each(&name, &text);
+        }
+    }
+    Ok(())
+}
+
+/// `du -an` has named each file and folder of the tree once.
+fn listing(world: &World, name: &str) -> Result<()> {
+    let folder = world.folder("host")?;
+    let text = fs::read_to_string(folder.join(name))?;
+    let mut listed: Vec<&str> = text.lines().collect();
+    listed.sort_unstable();
+    let mut wanted = vec!["tree".to_owned()];
+    wanted.extend((0..50).map(|d| format!("tree/d{d:02}")));
+    tree(&folder.join("tree"), &mut |name, _| wanted.push(format!("tree/{name}")))?;
+    wanted.sort_unstable();
+    if let Some((a, b)) = listed.iter().zip(&wanted).find(|(a, b)| a != b) {
+        bail!("du lists {a:?} where {b:?} should be ({} lines, {} files)", listed.len(), wanted.len());
+    }
+    ensure!(listed.len() == wanted.len(), "du lists {} of {}", listed.len(), wanted.len());
+    Ok(())
+}
+
+/// `copy` has all that `tree` has.
+fn copied_tree(world: &World) -> Result<()> {
+    let folder = world.folder("host")?;
+    let mut wrong = Vec::new();
+    tree(&folder.join("tree"), &mut |name, text| {
+        if fs::read_to_string(folder.join("copy").join(name)).ok().as_deref() != Some(text) {
+            wrong.push(name.to_owned());
+        }
+    })?;
+    ensure!(wrong.is_empty(), "{} files differ, the first is {:?}", wrong.len(), wrong.first());
+    Ok(())
+}
+
+/// Two equal files of a megabyte, and a script in which forty processes at once compare them.
+fn forty(folder: &Path) -> Result<()> {
+    noise(&folder.join("a"), 1_000_003)?;
+    fs::copy(folder.join("a"), folder.join("b"))?;
+    let numbers: Vec<String> = (1..=40).map(|n| n.to_string()).collect();
+    let script =
+        format!("for(i in {}) {{ cmp /n/host/a /n/host/b && echo equal & }}\nwait\n", numbers.join(" "));
+    Ok(fs::write(folder.join("forty"), script)?)
+}

@@ -1,0 +1,103 @@
+//! `#9`: mounting, unmounting, what `/dev/mtags` says of it, and what goes wrong in an orderly way.
+
+use anyhow::ensure;
+use vm::{Flavour, Share};
+
+use super::{MOTD, MOUNT, motd, q35};
+use crate::case::{Case, re};
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("mount/mtags", q35())
+            .share("host", motd)
+            .line("cat /dev/mtags")
+            .is("host:-\n")
+            .line(MOUNT)
+            .is("")
+            .line("cat /dev/mtags")
+            .is("host:9P2000.u:131096:2:2\n")
+            .line("cat /n/host/motd")
+            .is(MOTD)
+            .line("unmount /n/host")
+            .is("")
+            .line("cat /dev/mtags")
+            .is("host:-\n"),
+        Case::new("mount/again", q35())
+            .share("host", motd)
+            .line(MOUNT)
+            .is("")
+            .line("cat /n/host/motd; unmount /n/host; ls /n/host")
+            .is(MOTD)
+            .line(MOUNT)
+            .is("")
+            .line("cat /n/host/motd")
+            .is(MOTD),
+        Case::new("mount/shared-session", q35())
+            .share("host", motd)
+            .line(MOUNT)
+            .is("")
+            .line("mount -d '#9' /dev/null /mnt host")
+            .is("")
+            .line("cmp /n/host/motd /mnt/motd; unmount /n/host; cat /mnt/motd; unmount /mnt; cat /dev/mtags")
+            .is(format!("{MOTD}host:-\n")),
+        Case::new("mount/wrong-tag", q35())
+            .share("host", motd)
+            .line("mount -d '#9' /dev/null /n/host nosuch")
+            .gives(re("nosuch.*bad attach specifier|bad attach specifier.*nosuch"))
+            .line("if(~ $status '') echo no status")
+            .is("")
+            .line(MOUNT)
+            .is("")
+            .line("cat /n/host/motd")
+            .is(MOTD),
+        Case::new("mount/no-device", q35())
+            .line("cat /dev/mtags /dev/virtio")
+            .is("")
+            .line("mount -d '#9' /dev/null /n/host host")
+            .gives("host")
+            .line("echo still here")
+            .is("still here\n"),
+        Case::new("mount/two-shares", q35())
+            .share("first", motd)
+            .share("second", motd)
+            .line("mount -d '#9' /dev/null /n/host second; cat /dev/mtags")
+            .is("first:-\nsecond:9P2000.u:131096:2:2\n"),
+        Case::new("mount/modern-only", q35())
+            .share_as(Share::new("host", "").flavour(Flavour::Modern), motd)
+            .line(MOUNT)
+            .is("")
+            .line("cat /n/host/motd")
+            .is(MOTD),
+        Case::new("mount/read-only", q35())
+            .share_as(Share::new("host", "").readonly(), motd)
+            .line(MOUNT)
+            .is("")
+            .line("cat /n/host/motd")
+            .is(MOTD)
+            .line("echo x >/n/host/motd")
+            .gives("read")
+            .line("rm /n/host/motd")
+            .gives("motd")
+            .check(|w| {
+                let text = std::fs::read_to_string(w.folder("host")?.join("motd"))?;
+                ensure!(text == MOTD, "the file has changed: {text:?}");
+                Ok(())
+            }),
+        Case::new("mount/union", q35())
+            .share("host", motd)
+            .line("mkdir /tmp/a /tmp/b; echo under >/tmp/a/under")
+            .is("")
+            .line("mount -a -d '#9' /dev/null /tmp/a host; ls /tmp/a")
+            .is("/tmp/a/motd\n/tmp/a/under\n")
+            .line("bind -bc /tmp/b /tmp/a; echo new >/tmp/a/new; cat /tmp/b/new")
+            .is("new\n"),
+        Case::new("mount/irqalloc", q35())
+            .share("host", motd)
+            .line(MOUNT)
+            .is("")
+            .line("cat /dev/irqalloc")
+            .gives(re(
+                r"^ {0,10}[0-9]+ {1,10}[0-9]+ {1,19}[1-9][0-9]* {1,19}[1-9][0-9]* msi      virtio-9p-0$",
+            )),
+    ]
+}

@@ -1,0 +1,107 @@
+#![forbid(unsafe_code)]
+//! Boots real machines and checks what they print, how they end, and what they leave on the host.
+//!
+//! `boottest` runs every case of [`cases`]; `boottest NAME...` those whose names contain one of the words. Each case is a
+//! description of a machine and a script ([`case`]), played by [`play`]. A case that fails prints its transcript.
+
+mod case;
+mod cases;
+mod play;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::Parser;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::case::Case;
+
+/// Boot machines and check what they do.
+#[derive(Parser)]
+struct Options {
+    /// Only the cases whose names contain one of these
+    names: Vec<String>,
+    /// The kernel to boot
+    #[arg(long, default_value = "build/kernel.elf")]
+    kernel: PathBuf,
+    /// How many machines run at the same time
+    #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// Show all that the machines print, as they print it
+    #[arg(short, long)]
+    verbose: bool,
+    /// Name the cases and end
+    #[arg(short, long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut cases = cases::all();
+    let all = options.names.is_empty();
+    cases.retain(|case| all || options.names.iter().any(|word| case.name().contains(word.as_str())));
+    if options.list {
+        cases.iter().for_each(|case| println!("{}", case.name()));
+        return ExitCode::SUCCESS;
+    }
+    if cases.is_empty() {
+        eprintln!("boottest: no case has such a name; --list shows them");
+        return ExitCode::FAILURE;
+    }
+    if !options.kernel.is_file() {
+        eprintln!("boottest: no kernel {}; 'make' makes it", options.kernel.display());
+        return ExitCode::FAILURE;
+    }
+    match Signals::new([SIGHUP, SIGINT, SIGTERM]) {
+        Ok(mut signals) => drop(std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                vm::kill_all();
+                std::process::exit(128 + signal);
+            }
+        })),
+        Err(error) => eprintln!("boottest: an interrupt will leave machines behind: {error}"),
+    }
+    let failed = run(&cases, &options);
+    println!("{} passed, {} failed", cases.len() - failed, failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plays all cases, several at a time, and returns how many failed.
+fn run(cases: &[Case], options: &Options) -> usize {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..usize::from(options.jobs).min(cases.len()) {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = play::play(case, &options.kernel, options.verbose);
+                    match &result.error {
+                        None => println!("ok      {:32} {:6.2} s", case.name(), result.took.as_secs_f64()),
+                        Some(error) => {
+                            // One print, so that cases that fail together stay apart.
+                            println!(
+                                "FAILED  {:32} {:6.2} s\n{error:#}\n--- transcript of {}\n{}\n--- end of {}",
+                                case.name(),
+                                result.took.as_secs_f64(),
+                                case.name(),
+                                result.transcript.trim_end(),
+                                case.name()
+                            );
+                            if let Ok(mut failures) = failures.lock() {
+                                failures.push(case.name().to_owned());
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_default();
+    for name in &failures {
+        println!("FAILED  {name}");
+    }
+    failures.len()
+}

@@ -1,0 +1,229 @@
+//! `elwood run`: from options to a QEMU command line, and that QEMU with the terminal on its serial line.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use abi::quote::quote;
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use vm::{Accel, Board, Serial, Share, Vm};
+
+use crate::terminal;
+
+/// What `elwood run` takes.
+#[derive(Args)]
+pub struct Options {
+    /// A folder of this machine and its mount tag (`host`, unless said); it is mounted on /n/TAG. May be repeated
+    #[arg(long, value_name = "DIR[:TAG]")]
+    share: Vec<String>,
+    /// The kind of machine
+    #[arg(long, value_enum, default_value_t = Machine::Q35)]
+    machine: Machine,
+    /// Start with QEMU's small firmware instead of SeaBIOS
+    #[arg(long)]
+    qboot: bool,
+    /// Memory, in MiB
+    #[arg(short, long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
+    memory: u32,
+    /// Number of processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: u32,
+    /// What executes the guest; auto is KVM if it is seen to work
+    #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
+    accel: Acceleration,
+    /// The kernel; unless said, the kernel.elf beside this command, else build/kernel.elf
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// A tar archive whose files are laid over the root
+    #[arg(long, value_name = "TAR")]
+    initrd: Option<PathBuf>,
+    /// More words for the kernel's command line, as name=value, quoted as rc quotes
+    #[arg(long, value_name = "WORDS")]
+    append: Vec<String>,
+    /// A command to run instead of a prompt; the machine ends with it
+    #[arg(long, value_name = "CMD")]
+    init: Option<String>,
+    /// Show QEMU's command line and do nothing
+    #[arg(long)]
+    print: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Machine {
+    Pc,
+    Q35,
+    Microvm,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Acceleration {
+    Auto,
+    Tcg,
+    Kvm,
+}
+
+/// Runs the machine and returns QEMU's exit status.
+pub fn run(options: &Options) -> Result<u8> {
+    let vm = describe(options)?;
+    let words = vm.command_line()?;
+    if options.print {
+        let words: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
+        println!("{}", shlex::try_join(words.iter().map(|w| w.as_ref()))?);
+        return Ok(0);
+    }
+    let (program, arguments) = words.split_first().context("an empty command line")?;
+    let accel = if arguments.iter().any(|a| a == "kvm") { "KVM" } else { "TCG" };
+    eprintln!("elwood: {}, {accel}, {} MiB. Leave with ctrl-a x.", vm.board().name(), options.memory);
+
+    // Before QEMU starts, so that no signal can end us and leave it and the terminal behind.
+    let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT])?;
+    let raw = terminal::Raw::enter().context("the terminal")?;
+    let mut qemu = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let keyboard = qemu.stdin.take().context("no keyboard")?;
+    // A handle, not a number: a number might be somebody else's by the time a signal comes.
+    let handle = pidfd_open(Pid::from_child(&qemu), PidfdFlags::empty()).context("a handle on QEMU")?;
+    std::thread::spawn(move || {
+        let stdin = std::io::stdin();
+        // When either side is gone nobody types any more; the machine goes on.
+        let _ = terminal::relay(stdin.lock(), keyboard, stdin.is_terminal());
+    });
+    std::thread::spawn(move || {
+        // QEMU ends in good order on SIGTERM, and wait() below returns. Who signals twice is in a hurry.
+        let politeness = std::iter::once(Signal::TERM).chain(std::iter::repeat(Signal::KILL));
+        for (_, signal) in signals.forever().zip(politeness) {
+            let _ = pidfd_send_signal(&handle, signal);
+        }
+    });
+    let status = qemu.wait().context("waiting for QEMU");
+    drop(raw);
+    let status = status?;
+    Ok(u8::try_from(vm::exit_code(status)).unwrap_or(u8::MAX))
+}
+
+/// The machine that `options` ask for.
+fn describe(options: &Options) -> Result<Vm> {
+    let kernel = find_kernel(options.kernel.as_deref())?;
+    let board = match options.machine {
+        Machine::Pc => Board::Pc,
+        Machine::Q35 => Board::Q35,
+        Machine::Microvm => Board::Microvm,
+    };
+    let accel = match options.accel {
+        Acceleration::Auto => Accel::Auto,
+        Acceleration::Tcg => Accel::Tcg,
+        Acceleration::Kvm => Accel::Kvm,
+    };
+    let mut vm = Vm::new(board)
+        .kernel(kernel)
+        .memory_mib(options.memory)
+        .smp(options.smp)
+        .accel(accel)
+        .serial(Serial::StdioAndMonitor)
+        .debug_exit();
+    if options.qboot {
+        vm = vm.qboot();
+    }
+    if let Some(initrd) = &options.initrd {
+        ensure!(initrd.is_file(), "--initrd {}: no such file", initrd.display());
+        vm = vm.initrd(initrd);
+    }
+    let mut tags: Vec<String> = Vec::new();
+    for share in &options.share {
+        let (dir, tag) = split_share(share)?;
+        ensure!(!tags.contains(&tag), "--share: two folders have the tag '{tag}'; write DIR:TAG");
+        vm = vm.append(format!("mount={}", quote(&format!("{tag}:/n/{tag}")))).share(Share::new(&tag, dir));
+        tags.push(tag);
+    }
+    for words in &options.append {
+        vm = vm.append(words);
+    }
+    if let Some(command) = &options.init {
+        vm = vm.append(format!("init={}", quote_value(command)));
+    }
+    Ok(vm)
+}
+
+/// Cuts `DIR[:TAG]`. A colon that belongs to the folder's name is recognised by the folder being there.
+fn split_share(share: &str) -> Result<(PathBuf, String)> {
+    let (dir, tag) = match share.rsplit_once(':') {
+        Some((dir, tag)) if !Path::new(share).is_dir() => (dir, tag),
+        _ => (share, "host"),
+    };
+    if !Path::new(dir).is_dir() {
+        bail!("--share {share}: no folder {dir}");
+    }
+    ensure!(
+        !tag.contains('/') && tag != "." && tag != "..",
+        "--share {share}: '{tag}' cannot be a mount tag"
+    );
+    Ok((PathBuf::from(dir), tag.into()))
+}
+
+/// The kernel to boot, if it is there.
+fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
+    if let Some(kernel) = said {
+        ensure!(kernel.is_file(), "--kernel {}: no such file", kernel.display());
+        return Ok(kernel.into());
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("kernel.elf")));
+    let places = beside.into_iter().chain([PathBuf::from("build/kernel.elf")]);
+    places.into_iter().find(|p| p.is_file()).context("no kernel.elf beside this command and no build/kernel.elf; say --kernel FILE, or make it with 'make'")
+}
+
+/// `text` in single quotes with inner ones doubled: always, so that rc's own signs are safe too.
+fn quote_value(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// The QEMU command line for `words`, with a kernel that is there.
+    fn qemu(words: &[&str]) -> Result<String> {
+        let kernel = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
+        let line = ["run", "--accel", "tcg", "--kernel", &kernel].into_iter().chain(words.iter().copied());
+        let words = describe(&Line::try_parse_from(line)?.options)?.command_line()?;
+        Ok(words.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_share_is_a_device_and_a_mount_word() {
+        let line =
+            qemu(&["--share", "/", "--share", "/tmp:t", "--machine", "pc", "--append", "debug=1"]).unwrap();
+        assert!(line.contains("-M pc -m 512 -smp 1") && line.contains("-serial mon:stdio"), "{line}");
+        assert!(line.contains("-append mount=host:/n/host mount=t:/n/t debug=1"), "{line}");
+        assert!(line.contains("path=/ ") && line.contains("mount_tag=t"), "{line}");
+        assert!(line.contains("isa-debug-exit"), "{line}");
+    }
+
+    #[test]
+    fn a_command_is_quoted_as_rc_quotes() {
+        assert!(qemu(&["--init", "echo it's"]).unwrap().contains("-append init='echo it''s'"));
+    }
+
+    #[test]
+    fn shares_that_cannot_be_are_refused() {
+        assert!(qemu(&["--share", "/no/such/folder"]).is_err());
+        assert!(qemu(&["--share", "/", "--share", "/tmp"]).is_err());
+        assert!(qemu(&["--share", "/:a/b"]).is_err());
+        assert!(qemu(&["--share", "/:a,b"]).is_err());
+        assert!(qemu(&["-m", "4"]).is_err() && qemu(&["--smp", "0"]).is_err());
+    }
+}
