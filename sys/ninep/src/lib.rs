@@ -35,6 +35,7 @@ mod rng;
 pub mod stat;
 pub mod text;
 pub mod tmsg;
+pub mod translate;
 pub mod wire;
 
 pub use attr::{Attr, Dirent, Dirents, SetAttr};

@@ -1,0 +1,73 @@
+//! Row: mode bits that Plan 9 has and the server drops.
+//!
+//! Append-only, exclusive-use and temporary files do not exist on the host. The bits are kept here, by qid,
+//! for as long as the session lasts: they are right between the programs of this machine, which is what
+//! lock files need, and the host knows nothing of them. The driver asks for the bits when it opens a file
+//! (`DMEXCL`: one opener at a time; `DMAPPEND`: open to append) and [shows](Kept::show) them in stats.
+
+use alloc::collections::BTreeMap;
+
+use abi::{DMAPPEND, DMEXCL, DMTMP, Dir};
+
+/// The bits that are kept.
+pub const KEPT: u32 = DMAPPEND | DMEXCL | DMTMP;
+
+/// The kept bits of the files of one session.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    bits: BTreeMap<u64, u32>,
+}
+
+impl Kept {
+    /// Nothing kept.
+    pub const fn new() -> Self {
+        Kept { bits: BTreeMap::new() }
+    }
+
+    /// Sets the bits of a file from a whole mode or permission: a create or a wstat.
+    pub fn set(&mut self, qid_path: u64, mode: u32) {
+        match mode & KEPT {
+            0 => self.bits.remove(&qid_path),
+            bits => self.bits.insert(qid_path, bits),
+        };
+    }
+
+    /// The bits of a file.
+    pub fn get(&self, qid_path: u64) -> u32 {
+        self.bits.get(&qid_path).copied().unwrap_or(0)
+    }
+
+    /// Forgets a file that was removed: the host will use its inode number again.
+    pub fn forget(&mut self, qid_path: u64) {
+        self.bits.remove(&qid_path);
+    }
+
+    /// Puts the bits of a file in its stat, in the mode and in the qid.
+    pub fn show(&self, dir: &mut Dir) {
+        let bits = self.get(dir.qid.path);
+        dir.mode |= bits;
+        dir.qid.kind |= (bits >> 24) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::{QTAPPEND, QTEXCL, Qid};
+
+    #[test]
+    fn bits_live_until_the_file_is_gone() {
+        let mut kept = Kept::new();
+        let mut dir = Dir { qid: Qid::file(7), mode: 0o644, ..Dir::default() };
+        kept.show(&mut dir);
+        assert_eq!((dir.mode, dir.qid.kind), (0o644, 0));
+        kept.set(7, DMEXCL | DMAPPEND | 0o600);
+        kept.show(&mut dir);
+        assert_eq!((dir.mode, dir.qid.kind), (DMEXCL | DMAPPEND | 0o644, QTEXCL | QTAPPEND));
+        kept.set(7, 0o600);
+        assert_eq!(kept.get(7), 0);
+        kept.set(7, DMTMP);
+        kept.forget(7);
+        assert_eq!(kept.get(7), 0);
+    }
+}
