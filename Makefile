@@ -1,0 +1,66 @@
+# Elwood's front door. `make help` lists what there is.
+#
+# The order of a build: programs -> build/root.tar -> the kernel, which embeds it. cargo decides what is up to date;
+# a file in build/ is replaced only when it changes.
+
+SHARE   ?= $(CURDIR)
+MACHINE ?= q35
+MEM     ?= 512
+SMP     ?= 1
+ACCEL   ?= auto
+ARGS    ?=
+CASES   ?=
+JOBS    ?= 2
+
+# Where cargo puts things; the environment's choice counts, as it does for cargo itself.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
+JSON = --message-format=json-render-diagnostics
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+
+.PHONY: build run test test-host test-boot check lint clean deps help
+.DEFAULT_GOAL := build
+
+build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
+	@mkdir -p build
+	boot/kcargo build --release -p cmd -p rc $(JSON) >build/programs.json
+	@boot/mkroot build/programs.json build/root.tar
+	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --release -p pc64 $(JSON) >build/kernel.json
+	@strip --strip-debug -o build/kernel.elf.new "$$($(EXECUTABLE) build/kernel.json)"
+	@cmp -s build/kernel.elf.new build/kernel.elf && rm build/kernel.elf.new || mv build/kernel.elf.new build/kernel.elf
+	cargo build --release -p elwood $(JSON) >build/elwood.json
+	@strip -o build/elwood.new "$$($(EXECUTABLE) build/elwood.json)"
+	@cmp -s build/elwood.new build/elwood && rm build/elwood.new || mv build/elwood.new build/elwood
+
+run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=...
+	@build/elwood run --share '$(SHARE):host' --machine $(MACHINE) -m $(MEM) --smp $(SMP) --accel $(ACCEL) $(ARGS)
+
+test: test-host test-boot ## everything that can be tested
+
+test-host: deps ## the portable kernel and the tools, on the host
+ifdef NEXTEST
+	cargo nextest run --no-fail-fast
+	cargo test --quiet --doc
+else
+	cargo test --no-fail-fast
+endif
+
+test-boot: build ## boot real machines; CASES='words of their names' JOBS=2
+	@cargo build --quiet -p boottest
+	@cargo run --quiet -p boottest -- --jobs $(JOBS) $(CASES)
+
+check: lint test ## fmt, clippy and test: what CI does
+
+lint: ## the source's form: fmt and clippy, without changing anything
+	@boot/deps lint
+	cargo fmt --all --check
+	cargo clippy --all-targets -- -D warnings
+
+clean: ## remove all that was built
+	rm -rf build target
+
+deps: ## install what is missing on Debian or Ubuntu
+	@boot/deps
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
