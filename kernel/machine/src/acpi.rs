@@ -245,3 +245,6 @@ pub fn madt() -> Option<Madt> {
 pub fn mcfg() -> Vec<Ecam> {
     table(b"MCFG").map_or_else(Vec::new, |t| parse_mcfg(&t))
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ pub trait Transport: Send + Sync {
     /// When the device cannot be used any more.
     fn reset(&self) -> Result<(), TransportError>;
 }
+
+#[cfg(test)]
+mod tests;

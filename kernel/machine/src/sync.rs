@@ -11,6 +11,8 @@
 mod completion;
 mod qlock;
 mod rendez;
+#[cfg(test)]
+mod testing;
 
 pub use crate::types::{Interrupted, OutOfMemory, Wake};
 pub use completion::Completion;

@@ -35,3 +35,24 @@ pub fn set_boot_info(info: BootInfo) {
 pub fn host_add_firmware(phys: u64, bytes: Vec<u8>) {
     machine().firmware.lock().unwrap_or_else(PoisonError::into_inner).push(Firmware { phys, bytes });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+
+    #[test]
+    fn boot_information_is_each_machine_s_own() {
+        host::new_machine();
+        assert_eq!((info().loader, info().cmdline.as_str()), ("host", ""));
+        set_boot_info(BootInfo { cmdline: "init=x".into(), ..BootInfo::default() });
+        assert_eq!(info().cmdline, "init=x");
+        host::new_machine();
+        assert_eq!(info().cmdline, "");
+        crate::console::write(b"early");
+        assert_eq!(crate::console::host_take(), b"early");
+        let mut r = [0; 19];
+        crate::random::fill(&mut r);
+        assert_ne!(r, [0; 19]);
+    }
+}

@@ -37,3 +37,21 @@ fn system_ns() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+
+    #[test]
+    fn the_wall_clock_is_each_machine_s_own() {
+        host::new_machine();
+        assert!(wall_ns() > 1_600_000_000_000_000_000);
+        set_wall_ns(1_000_000);
+        assert!((1_000_000..10_000_000_000).contains(&wall_ns()));
+        host::new_machine();
+        assert!(wall_ns() > 1_600_000_000_000_000_000);
+        let (a, b) = (now_ns(), now_ns());
+        assert!(a <= b);
+    }
+}

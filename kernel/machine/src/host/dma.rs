@@ -160,3 +160,73 @@ pub fn peek(phys: u64, buf: &mut [u8]) -> bool {
 pub fn poke(phys: u64, data: &[u8]) -> bool {
     Words::find(phys, data.len()).map(|(w, off)| w.write(off, data)).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_little_endian_and_seen_by_the_device() {
+        let d = Dma::new(100).unwrap();
+        assert_eq!((d.len(), d.phys() % 4096), (100, 0));
+        d.set_u8(1, 0x11);
+        d.set_u16(2, 0x2233);
+        d.set_u32(4, 0x4455_6677);
+        d.set_u64(8, 0x8899_aabb_ccdd_eeff);
+        let mut b = [0; 16];
+        assert!(peek(d.phys(), &mut b));
+        assert_eq!(
+            b,
+            [0, 0x11, 0x33, 0x22, 0x77, 0x66, 0x55, 0x44, 0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0x88]
+        );
+        assert_eq!((d.get_u8(1), d.get_u16(2), d.get_u32(4)), (0x11, 0x2233, 0x4455_6677));
+        assert_eq!(d.get_u64(8), 0x8899_aabb_ccdd_eeff);
+        assert!(poke(d.phys() + 2, &[1, 0]));
+        assert_eq!(d.load_acquire_u16(2), 1);
+        d.store_release_u32(4, 9);
+        assert_eq!(d.load_acquire_u32(4), 9);
+        d.store_release_u16(98, 7);
+        d.zero();
+        assert_eq!(d.get_u16(98), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "2 bytes at 99 of Dma of 100")]
+    fn the_end_is_where_it_was_asked_for() {
+        Dma::new(100).unwrap().get_u16(99);
+    }
+
+    #[test]
+    #[should_panic(expected = "4-byte access at 2")]
+    fn a_value_lies_on_its_own_boundary() {
+        Dma::new(100).unwrap().get_u32(2);
+    }
+
+    #[test]
+    fn a_producer_s_data_are_there_when_its_index_is() {
+        let d = Arc::new(Dma::new(4096).unwrap());
+        let phys = d.phys();
+        let device = std::thread::spawn(move || {
+            for n in 1..=2000u16 {
+                poke(phys + 64, &[n as u8; 64]);
+                poke(phys + 2, &n.to_le_bytes());
+                // Waits until the kernel has read it.
+                let mut seen = [0; 2];
+                while peek(phys + 6, &mut seen) && u16::from_le_bytes(seen) != n {
+                    core::hint::spin_loop();
+                }
+            }
+        });
+        for n in 1..=2000u16 {
+            while d.load_acquire_u16(2) != n {
+                core::hint::spin_loop();
+            }
+            let mut b = [0; 64];
+            d.read(64, &mut b);
+            assert_eq!(b, [n as u8; 64]);
+            d.store_release_u16(6, n);
+        }
+        device.join().unwrap();
+        fence();
+    }
+}

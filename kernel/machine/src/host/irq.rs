@@ -230,3 +230,116 @@ impl Drop for IrqHandle {
         drop(handler);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use core::sync::atomic::AtomicUsize;
+
+    fn counter() -> (Arc<AtomicUsize>, Handler) {
+        let n = Arc::new(AtomicUsize::new(0));
+        let n2 = n.clone();
+        (n, Box::new(move || _ = n2.fetch_add(1, Ordering::SeqCst)))
+    }
+
+    #[test]
+    fn messages_reach_their_handler_from_any_thread() {
+        host::new_machine();
+        let ((a, fa), (b, fb)) = (counter(), counter());
+        let (x, y) = (msi("x", fa).unwrap(), msi("y", fb).unwrap());
+        assert_ne!(x.data, y.data);
+        let (address, data) = (x.address, x.data);
+        std::thread::spawn(move || assert!(host_raise_msi(address, data))).join().unwrap();
+        host_raise(&x.handle);
+        assert!(!host_raise_msi(y.address + 1, y.data));
+        assert_eq!((a.load(Ordering::SeqCst), b.load(Ordering::SeqCst)), (2, 0));
+        let lines = snapshot();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((lines[0].name.as_str(), lines[0].count, lines[0].controller), ("x", 2, Controller::Msi));
+        assert!(lines[0].vector < lines[1].vector);
+        assert_eq!(lines[1].count, 0);
+        drop(x);
+        assert!(!host_raise_msi(address, data));
+        assert_eq!(snapshot().len(), 1);
+        assert_eq!(crate::cpu::stats()[0].interrupts, 2);
+    }
+
+    #[test]
+    fn level_lines_are_shared_and_edges_are_not() {
+        host::new_machine();
+        let ((a, fa), (b, fb)) = (counter(), counter());
+        let x = gsi(11, Trigger::Level, "x", fa).unwrap();
+        let _y = gsi(11, Trigger::Level, "y", fb).unwrap();
+        assert!(host_raise_gsi(11));
+        assert!(!host_raise_gsi(10));
+        assert_eq!((a.load(Ordering::SeqCst), b.load(Ordering::SeqCst)), (1, 1));
+        let lines = snapshot();
+        assert_eq!(lines[0].vector, lines[1].vector);
+        assert_eq!((lines[0].irq, lines[0].controller), (11, Controller::Ioapic));
+        assert_eq!(gsi(11, Trigger::Edge, "z", counter().1).map(drop), Err(IrqError::Busy));
+        drop(x);
+        assert!(host_raise_gsi(11));
+        assert_eq!((a.load(Ordering::SeqCst), b.load(Ordering::SeqCst)), (1, 2));
+        let _t = isa(0, "timer", counter().1).unwrap();
+        assert_eq!(isa(0, "timer", counter().1).map(drop), Err(IrqError::Busy));
+        assert!(host_raise_gsi(2));
+        assert_eq!(gsi(24, Trigger::Level, "none", counter().1).map(drop), Err(IrqError::NoLine));
+        assert_eq!(isa(16, "none", counter().1).map(drop), Err(IrqError::NoLine));
+    }
+
+    #[test]
+    fn vectors_run_out_and_come_back() {
+        host::new_machine();
+        let mut all = Vec::new();
+        loop {
+            match msi("many", Box::new(|| {})) {
+                Ok(m) => all.push(m),
+                Err(e) => break assert_eq!(e, IrqError::NoVector),
+            }
+        }
+        assert_eq!(all.len(), 240 - FIRST_VECTOR as usize);
+        all.pop();
+        assert!(msi("one", Box::new(|| {})).is_ok());
+    }
+
+    #[test]
+    fn dropping_the_handle_waits_for_a_running_handler() {
+        host::new_machine();
+        let inside = Arc::new(AtomicUsize::new(0));
+        let inside2 = inside.clone();
+        let m = msi(
+            "slow",
+            Box::new(move || {
+                inside2.store(1, Ordering::SeqCst);
+                std::thread::sleep(core::time::Duration::from_millis(20));
+                inside2.store(2, Ordering::SeqCst);
+            }),
+        )
+        .unwrap();
+        let (address, data) = (m.address, m.data);
+        let device = std::thread::spawn(move || host_raise_msi(address, data));
+        while inside.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        drop(m);
+        assert_eq!(inside.load(Ordering::SeqCst), 2);
+        assert!(device.join().unwrap());
+    }
+
+    #[test]
+    #[should_panic(expected = "interrupt while a Lock is held")]
+    fn no_interrupt_comes_while_a_lock_is_held() {
+        let m = msi("x", Box::new(|| {})).unwrap();
+        let l = crate::lock::Lock::new(());
+        let _g = l.lock();
+        host_raise(&m.handle);
+    }
+
+    #[test]
+    #[should_panic(expected = "park in an interrupt handler")]
+    fn a_handler_does_not_park() {
+        let m = msi("x", Box::new(|| crate::thread::park_until(0))).unwrap();
+        host_raise(&m.handle);
+    }
+}

@@ -129,3 +129,119 @@ impl fmt::Debug for Page {
         write!(f, "Page({:#x}, {} refs, {} pins)", self.phys(), self.refs(), self.pins())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dma::{peek, poke};
+    use crate::host::{self, KERNEL_RESERVE};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn bytes_go_where_they_should_at_every_offset_and_length() {
+        let page = Page::new_zeroed().unwrap();
+        let mut model = [0u8; 4096];
+        for (i, off) in [0, 1, 2, 3, 4, 5, 4085, 4090].into_iter().enumerate() {
+            for len in 0..=6 {
+                let data: Vec<u8> = (0..len).map(|n| (i * 16 + n + 1) as u8).collect();
+                page.write(off, &data);
+                model[off..off + len].copy_from_slice(&data);
+            }
+        }
+        let mut all = [0; 4096];
+        page.read(0, &mut all);
+        assert_eq!(all, model);
+        for off in [0, 1, 2, 3, 4085, 4089] {
+            for len in 0..=7 {
+                let mut some = [0; 7];
+                page.read(off, &mut some[..len]);
+                assert_eq!(some[..len], model[off..off + len]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "2 bytes at 4095")]
+    fn reading_beyond_the_page_is_a_bug() {
+        Page::new_zeroed().unwrap().read(4095, &mut [0; 2]);
+    }
+
+    #[test]
+    fn words_are_atomic_and_little_endian() {
+        let page = Page::new_zeroed().unwrap();
+        page.write(8, &[1, 2, 3, 4]);
+        assert_eq!(page.read_u32(8), 0x0403_0201);
+        assert_eq!(page.fetch_add_u32(8, 1), 0x0403_0201);
+        assert_eq!(page.compare_exchange_u32(8, 7, 9), Err(0x0403_0202));
+        assert_eq!(page.compare_exchange_u32(8, 0x0403_0202, u32::MAX), Ok(0x0403_0202));
+        assert_eq!(page.fetch_add_u32(8, 2), u32::MAX);
+        assert_eq!(page.read_u32(8), 1);
+        page.write_u64(16, 0x1122_3344_5566_7788);
+        assert_eq!(page.read_u64(16), 0x1122_3344_5566_7788);
+        assert_eq!(page.read_u32(20), 0x1122_3344);
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let page = page.clone();
+                std::thread::spawn(move || (0..1000).for_each(|_| _ = page.fetch_add_u32(0, 1)))
+            })
+            .collect();
+        threads.into_iter().for_each(|t| t.join().unwrap());
+        assert_eq!(page.read_u32(0), 4000);
+    }
+
+    #[test]
+    fn copies_are_apart_and_references_count() {
+        let a = Page::new_zeroed().unwrap();
+        a.write(0, b"one");
+        let b = Page::new_uninit_for_copy_of(&a).unwrap();
+        b.write(0, b"two");
+        let mut buf = [0; 3];
+        a.read(0, &mut buf);
+        assert_eq!(&buf, b"one");
+        assert!(!a.same(&b));
+        let c = a.clone();
+        assert!(c.same(&a));
+        assert_eq!((a.refs(), b.refs()), (2, 1));
+        drop(c);
+        assert_eq!(a.refs(), 1);
+        a.fill_zero();
+        a.read(0, &mut buf);
+        assert_eq!(buf, [0; 3]);
+    }
+
+    #[test]
+    fn programs_run_out_of_memory_before_the_kernel_does() {
+        host::new_machine();
+        host::limit_pages(KERNEL_RESERVE + 2);
+        let a = Page::new_zeroed().unwrap();
+        let b = Page::new_uninit_for_copy_of(&a).unwrap();
+        assert_eq!(Page::new_zeroed().map(drop), Err(OutOfMemory));
+        assert_eq!(Page::new_uninit_for_copy_of(&a).map(drop), Err(OutOfMemory));
+        let d = crate::dma::Dma::new(KERNEL_RESERVE * 4096).unwrap();
+        assert_eq!(crate::mem::free_bytes(), 0);
+        assert!(crate::dma::Dma::new(1).is_err());
+        assert_eq!(crate::mem::kernel_bytes(), 16 * 4096);
+        drop((a, b, d));
+        assert_eq!(crate::mem::free_bytes(), crate::mem::total_bytes());
+    }
+
+    #[test]
+    fn a_device_reaches_a_page_by_its_address_while_it_lives() {
+        let page = Page::new_zeroed().unwrap();
+        let phys = page.phys();
+        assert_eq!(phys % 4096, 0);
+        assert!(poke(phys + 4090, b"device"));
+        assert!(!poke(phys + 4091, b"device"), "not beyond the end");
+        let mut buf = [0; 6];
+        page.read(4090, &mut buf);
+        assert_eq!(&buf, b"device");
+        page.write(4090, b"kernel");
+        assert!(peek(phys + 4090, &mut buf));
+        assert_eq!(&buf, b"kernel");
+        assert!(!peek(phys + 4096, &mut buf[..1]));
+        drop(page);
+        assert!(!peek(phys, &mut buf), "a freed page is gone");
+        assert!(!peek(u64::MAX, &mut buf));
+        assert!(!peek(0, &mut buf));
+    }
+}

@@ -5,6 +5,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::layout::{PAGE, USTKTOP};
@@ -67,9 +68,8 @@ impl AddressSpace {
     pub fn unmap(&self, va: u64, pages: u64) {
         check(va, pages);
         let mut inner = self.inner();
-        let mut gone = inner.pages.split_off(&va);
-        let mut rest = gone.split_off(&(va + pages * PAGE));
-        inner.pages.append(&mut rest);
+        let here: Vec<u64> = inner.pages.range(va..va + pages * PAGE).map(|(&va, _)| va).collect();
+        let gone: Vec<_> = here.iter().filter_map(|va| inner.pages.remove(va)).collect();
         drop(inner);
         drop(gone);
     }
@@ -96,4 +96,61 @@ fn check(va: u64, pages: u64) {
     assert!(va.is_multiple_of(PAGE), "address {va:#x} is not a page's");
     let end = pages.checked_mul(PAGE).and_then(|n| va.checked_add(n));
     assert!(end.is_some_and(|end| end <= USTKTOP), "{pages} pages at {va:#x} leave user space");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+
+    const RW: Prot = Prot { write: true, exec: false };
+
+    #[test]
+    fn mappings_own_their_pages() {
+        host::new_machine();
+        let free = crate::mem::free_bytes();
+        let s = AddressSpace::new().unwrap();
+        let page = Page::new_zeroed().unwrap();
+        s.map(0x20_0000, page.clone(), RW).unwrap();
+        s.map(USTKTOP - PAGE, page.clone(), Prot::default()).unwrap();
+        assert_eq!((s.resident(), page.refs()), (2, 3));
+        let (found, prot) = s.lookup(0x20_0fff).unwrap();
+        assert!(found.same(&page) && prot == RW);
+        drop(found);
+        // A new mapping takes the old one's place.
+        s.map(0x20_0000, Page::new_zeroed().unwrap(), RW).unwrap();
+        assert_eq!((s.resident(), page.refs()), (2, 2));
+        s.unmap(0x20_1000, 100);
+        assert_eq!(s.resident(), 2);
+        s.unmap(0, USTKTOP / PAGE);
+        assert_eq!((s.resident(), page.refs()), (0, 1));
+        assert!(s.lookup(0x20_0000).is_none());
+        drop((s, page));
+        assert_eq!(crate::mem::free_bytes(), free);
+    }
+
+    #[test]
+    fn tables_cost_memory_and_a_failed_map_changes_nothing() {
+        host::new_machine();
+        let page = Page::new_zeroed().unwrap();
+        host::limit_pages(3);
+        let s = AddressSpace::new().unwrap();
+        s.map(0x20_0000, page.clone(), RW).unwrap();
+        assert_eq!(s.map(0x40_0000, page.clone(), RW), Err(OutOfMemory));
+        assert_eq!(page.refs(), 2);
+        s.map(0x20_1000, page.clone(), RW).unwrap();
+        assert!(AddressSpace::new().is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "leave user space")]
+    fn the_kernel_s_half_is_not_for_maps() {
+        let _ = AddressSpace::new().unwrap().map(USTKTOP, Page::new_zeroed().unwrap(), RW);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not a page's")]
+    fn an_address_inside_a_page_is_a_bug() {
+        AddressSpace::new().unwrap().unmap(1, 1);
+    }
 }

@@ -60,7 +60,7 @@ impl Drop for Life {
     fn drop(&mut self) {
         let m = machine();
         m.release(STACK_PAGES, Charge::Kernel);
-        if std::thread::panicking() {
+        if std::thread::panicking() && super::power::host_state().is_none() {
             m.panics.fetch_add(1, Ordering::AcqRel);
         }
         self.0.died_ns.store(clock::now_ns().max(1), Ordering::Release);
@@ -265,5 +265,115 @@ impl Thread {
     /// The priority, 0 to 20.
     pub fn priority(&self) -> u8 {
         self.priority.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::lock::Lock;
+
+    fn until_dead(t: &ThreadRef) {
+        let end = clock::now_ns() + 10_000_000_000;
+        while t.state() != State::Dead {
+            assert!(clock::now_ns() < end, "the thread does not end");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_token_given_before_is_not_lost_and_they_do_not_add_up() {
+        let me = current();
+        me.unpark();
+        me.unpark();
+        let start = clock::now_ns();
+        park();
+        let end = clock::now_ns() + 3_000_000;
+        park_until(end);
+        assert!(clock::now_ns() >= end, "the second token was the first");
+        assert!(clock::now_ns() < start + 5_000_000_000);
+    }
+
+    #[test]
+    fn a_life_has_its_states_and_times() {
+        host::new_machine();
+        let t = spawn(
+            "life",
+            42,
+            Box::new(|| {
+                park();
+                let end = clock::now_ns() + 2_000_000;
+                while clock::now_ns() < end {}
+            }),
+        )
+        .unwrap();
+        assert_eq!((t.tag(), t.name().as_str()), (42, "life"));
+        assert_eq!(t.priority(), 10);
+        t.set_priority(99);
+        assert_eq!(t.priority(), 20);
+        while t.state() != State::Parked {
+            std::thread::yield_now();
+        }
+        assert_eq!(crate::mem::kernel_bytes(), 4 * 4096);
+        std::thread::sleep(Duration::from_millis(5));
+        t.unpark();
+        until_dead(&t);
+        let times = t.times();
+        assert!(times.sys_ns >= 2_000_000);
+        assert_eq!(times, t.times(), "the dead use no time");
+        assert_eq!(crate::mem::kernel_bytes(), 0);
+        assert_ne!(t.id(), current().id());
+    }
+
+    #[test]
+    fn current_is_the_same_all_the_time_and_of_the_spawner_in_a_spawned_thread() {
+        assert!(Arc::ptr_eq(&current(), &current()));
+        let seen = Arc::new(Lock::new(None));
+        let seen2 = seen.clone();
+        let t = spawn("me", 0, Box::new(move || *seen2.lock() = Some(current()))).unwrap();
+        until_dead(&t);
+        assert!(Arc::ptr_eq(seen.lock().as_ref().unwrap(), &t));
+    }
+
+    #[test]
+    #[should_panic(expected = "park with a Lock held")]
+    fn parking_with_a_lock_is_noticed() {
+        let l = Lock::new(());
+        let _g = l.lock();
+        park_until(0);
+    }
+
+    #[test]
+    fn a_panic_ends_the_thread_and_is_counted() {
+        let m = host::new_machine();
+        let t = spawn("bad", 0, Box::new(|| std::panic::resume_unwind(Box::new(())))).unwrap();
+        until_dead(&t);
+        assert_eq!(m.panics(), 1);
+        let t = spawn("off", 0, Box::new(|| crate::power::off())).unwrap();
+        until_dead(&t);
+        assert_eq!(m.panics(), 1, "switching off is not a mistake");
+        assert_eq!(crate::power::host_state(), Some(crate::power::Power::Off));
+    }
+
+    #[test]
+    fn no_memory_no_thread() {
+        host::new_machine();
+        host::limit_pages(STACK_PAGES - 1);
+        assert!(spawn("none", 0, Box::new(|| {})).is_err());
+    }
+
+    #[test]
+    fn chaos_makes_park_return_without_a_token() {
+        host::new_machine();
+        host::chaos(3);
+        let mut early = 0;
+        for _ in 0..300 {
+            let end = clock::now_ns() + 300_000;
+            park_until(end);
+            early += usize::from(clock::now_ns() < end);
+        }
+        host::chaos(0);
+        assert!(early > 0);
     }
 }

@@ -49,3 +49,25 @@ pub fn host_type(bytes: &[u8]) -> bool {
     let receiver = m.uart.receiver.lock().unwrap_or_else(PoisonError::into_inner).clone();
     receiver.map(|r| irq::as_interrupt(&m, || r(bytes))).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::lock::Lock;
+
+    #[test]
+    fn bytes_go_both_ways() {
+        host::new_machine();
+        let u = Uart::com1();
+        u.write(b"out");
+        assert_eq!(host_take(), b"out");
+        assert!(host_take().is_empty());
+        assert!(!host_type(b"lost"));
+        let got = Arc::new(Lock::new(Vec::new()));
+        let got2 = got.clone();
+        u.set_receiver(Box::new(move |b| got2.lock().extend_from_slice(b)));
+        assert!(host_type(b"in"));
+        assert_eq!(*got.lock(), b"in");
+    }
+}

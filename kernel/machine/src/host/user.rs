@@ -148,3 +148,136 @@ pub fn store(space: &AddressSpace, va: u64, data: &[u8]) -> Result<(), Event> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::page::Page;
+    use crate::space::Prot;
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn a_program_is_a_closure_with_registers_and_memory() {
+        host::new_machine();
+        let space = AddressSpace::new().unwrap();
+        set_user_program(Box::new(|ctx, space| {
+            // Copies a byte from 0x200000 to 0x201fff, which crosses no page, then calls the kernel.
+            let mut b = [0; 2];
+            if let Err(fault) = load(space, 0x20_0ffe, &mut b).and_then(|()| store(space, 0x20_1fff, &b)) {
+                return fault;
+            }
+            ctx.regs.ax += 1;
+            Event::Syscall
+        }));
+        let mut ctx = UserContext::new();
+        let fault = |addr, write| Event::PageFault { addr, write, exec: false };
+        assert_eq!(run(&mut ctx, &space), fault(0x20_0ffe, false));
+        let page = Page::new_zeroed().unwrap();
+        page.write(0xffe, b"hi");
+        space.map(0x20_0000, page, Prot::default()).unwrap();
+        assert_eq!(run(&mut ctx, &space), fault(0x20_1fff, true));
+        space.map(0x20_1000, Page::new_zeroed().unwrap(), Prot::default()).unwrap();
+        assert_eq!(run(&mut ctx, &space), fault(0x20_1fff, true), "read-only");
+        let (page, _) = space.lookup(0x20_1000).unwrap();
+        space.map(0x20_1000, page, Prot { write: true, exec: false }).unwrap();
+        assert_eq!(run(&mut ctx, &space), fault(0x20_2000, true));
+        space.map(0x20_2000, Page::new_zeroed().unwrap(), Prot { write: true, exec: false }).unwrap();
+        assert_eq!(run(&mut ctx, &space), Event::Syscall);
+        let mut b = [0; 2];
+        load(&space, 0x20_1fff, &mut b).unwrap();
+        assert_eq!(&b, b"hi");
+        assert_eq!(ctx.regs.ax, 1);
+    }
+
+    #[test]
+    fn registers_are_made_harmless() {
+        host::new_machine();
+        let space = AddressSpace::new().unwrap();
+        set_default_user_program(|_, _| Event::Syscall);
+        let mut ctx = UserContext::new();
+        ctx.regs.flags = u64::MAX;
+        assert_eq!(run(&mut ctx, &space), Event::Syscall);
+        assert_eq!(ctx.regs.flags, 0x24_0ed7);
+        ctx.regs.pc = 0x8000_0000_0000;
+        assert_eq!(run(&mut ctx, &space), Event::Trap { vector: 13, error: 0 });
+    }
+
+    #[test]
+    fn a_kick_or_an_interrupt_gets_it_out_once() {
+        host::new_machine();
+        let space = AddressSpace::new().unwrap();
+        let runs = Arc::new(AtomicU64::new(0));
+        let runs2 = runs.clone();
+        set_user_program(Box::new(move |_, _| {
+            runs2.fetch_add(1, Ordering::SeqCst);
+            Event::Syscall
+        }));
+        let mut ctx = UserContext::new();
+        let me = thread::current();
+        me.kick();
+        assert_eq!(run(&mut ctx, &space), Event::Interrupt);
+        assert_eq!(run(&mut ctx, &space), Event::Syscall);
+        me.interrupt();
+        assert_eq!(run(&mut ctx, &space), Event::Interrupt);
+        assert!(me.interrupted());
+        me.clear_interrupt();
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        // A program that computes for ever asks whether it is wanted.
+        set_user_program(Box::new(|_, _| {
+            while !thread::current().host_kicked() {
+                std::thread::yield_now();
+            }
+            Event::Interrupt
+        }));
+        let other = std::thread::spawn({
+            let me = me.clone();
+            move || {
+                std::thread::sleep(core::time::Duration::from_millis(3));
+                me.kick();
+            }
+        });
+        let before = me.times().user_ns;
+        assert_eq!(run(&mut ctx, &space), Event::Interrupt);
+        assert!(me.times().user_ns >= before + 1_000_000);
+        other.join().unwrap();
+    }
+
+    #[test]
+    fn a_forked_thread_uses_the_machine_s_program_and_one_without_any_traps() {
+        host::new_machine();
+        let space = AddressSpace::new().unwrap();
+        let mut ctx = UserContext::new();
+        assert_eq!(run(&mut ctx, &space), Event::Trap { vector: 6, error: 0 });
+        set_default_user_program(|ctx, _| {
+            ctx.regs.bx = ctx.regs.ax * 2;
+            Event::Syscall
+        });
+        let child = crate::thread::spawn(
+            "child",
+            2,
+            Box::new(move || {
+                ctx.regs.ax = 21;
+                assert_eq!(run(&mut ctx, &space), Event::Syscall);
+                assert_eq!(ctx.regs.bx, 42);
+            }),
+        )
+        .unwrap();
+        while child.state() != crate::thread::State::Dead {
+            std::thread::yield_now();
+        }
+        assert_eq!(host::machine().panics(), 0);
+    }
+
+    #[test]
+    fn floating_point_state_is_kept() {
+        let mut ctx = UserContext::new();
+        let mut s = *ctx.fpu_save().as_bytes();
+        assert_eq!(s[0..2], [0x7f, 3]);
+        s[160] = 9;
+        ctx.fpu_load(&FpuState::from_bytes(&s));
+        assert_eq!(ctx.fpu_save().as_bytes()[160], 9);
+        ctx.fpu_reset();
+        assert_eq!(ctx.fpu_save(), FpuState::new());
+    }
+}

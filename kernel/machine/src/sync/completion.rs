@@ -77,6 +77,18 @@ impl<T> Completion<T> {
             }
         }
     }
+
+    /// Waits for the value and takes it, until `clock::now_ns() >= deadline_ns`; no note ends the wait.
+    pub fn wait_surely_until(&self, deadline_ns: u64) -> Option<T> {
+        loop {
+            if !self.rendez.sleep_surely_until(deadline_ns, || self.ready()) {
+                return self.take();
+            }
+            if let Some(value) = self.take() {
+                return Some(value);
+            }
+        }
+    }
 }
 
 impl<T> Default for Completion<T> {
@@ -90,3 +102,6 @@ impl<T> fmt::Debug for Completion<T> {
         write!(f, "Completion({})", if self.ready() { "ready" } else { "empty" })
     }
 }
+
+#[cfg(test)]
+mod tests;

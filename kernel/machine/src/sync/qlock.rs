@@ -48,15 +48,14 @@ impl Gate {
 
     fn try_enter(&self, mode: Mode) -> bool {
         let me = thread::current().id();
-        let mut s = self.state.lock();
-        s.queue.is_empty() && s.admit(mode, me)
+        self.state.lock().admit_newcomer(mode, me)
     }
 
     fn enter(&self, mode: Mode, interruptible: bool) -> Result<(), Interrupted> {
         let me = thread::current();
         let seq = {
             let mut s = self.state.lock();
-            if s.queue.is_empty() && s.admit(mode, me.id()) {
+            if s.admit_newcomer(mode, me.id()) {
                 return Ok(());
             }
             debug_assert_ne!(s.writer, me.id(), "thread {} waits for a QLock that it holds", me.name());
@@ -95,7 +94,12 @@ impl Gate {
 }
 
 impl GateState {
-    /// Counts a newcomer in, if those inside allow it.
+    /// Counts in somebody who has just come, if nobody waits before. (Those let in stay in the queue until they run.)
+    fn admit_newcomer(&mut self, mode: Mode, id: u64) -> bool {
+        self.queue.iter().all(|w| w.granted) && self.admit(mode, id)
+    }
+
+    /// Counts somebody in, if those inside allow it.
     fn admit(&mut self, mode: Mode, id: u64) -> bool {
         match mode {
             Mode::Read if self.writer == 0 => self.readers += 1,
@@ -323,3 +327,6 @@ impl<T: ?Sized> Drop for WriteGuard<'_, T> {
         self.lock.gate.leave(Mode::Write);
     }
 }
+
+#[cfg(test)]
+mod tests;

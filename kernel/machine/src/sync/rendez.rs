@@ -68,6 +68,12 @@ impl Rendez {
         self.wait(Until { interruptible: true, deadline_ns }, cond)
     }
 
+    /// Sleeps until `cond` is true or `clock::now_ns() >= deadline_ns`, whatever interrupts this thread. Says whether the
+    /// condition came true.
+    pub fn sleep_surely_until(&self, deadline_ns: u64, cond: impl FnMut() -> bool) -> bool {
+        self.wait(Until { interruptible: false, deadline_ns }, cond).is_ok()
+    }
+
     fn wait(&self, until: Until, mut cond: impl FnMut() -> bool) -> Result<(), Wake> {
         if cond() {
             return Ok(());
@@ -162,3 +168,6 @@ impl Drop for Entry<'_> {
         drop(gone);
     }
 }
+
+#[cfg(test)]
+mod tests;
