@@ -10,7 +10,7 @@ use core::cell::RefCell;
 use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use super::{boot, irq, power, uart, user};
+use super::{boot, irq, power, program, uart, user};
 use crate::types::OutOfMemory;
 
 /// Pages a machine has unless [`limit_pages`] says otherwise: 1 GiB. They cost nothing until used.
@@ -42,6 +42,7 @@ pub struct Machine {
     pub(super) irqs: irq::Table,
     pub(super) io: super::io::Space,
     pub(super) program: Mutex<Option<user::SharedProgram>>,
+    pub(super) programs: program::Programs,
 }
 
 /// What a page is charged to.
@@ -74,6 +75,7 @@ impl Machine {
             irqs: irq::Table::default(),
             io: super::io::Space::default(),
             program: Mutex::new(None),
+            programs: program::Programs::default(),
         })
     }
 

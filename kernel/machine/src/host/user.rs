@@ -1,8 +1,9 @@
 //! User mode on the host: a closure plays the program.
 //!
-//! [`run`] calls the thread's program ([`set_user_program`]) or, when it has none, the machine's
-//! ([`set_default_user_program`]); a thread made by a fork is told apart there by its registers. The program works on
-//! `ctx.regs` and on memory ([`load`], [`store`]) and returns why it leaves user mode.
+//! [`run`] asks, in this order: the thread's own program ([`set_user_program`]), straight code at the program
+//! counter ([`super::program_at`], usually what a test wants), the machine's program
+//! ([`set_default_user_program`]). A program given as a closure works on `ctx.regs` and on memory ([`load`],
+//! [`store`]) and returns why it leaves user mode.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -101,6 +102,8 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
         PROGRAM.with(|p| {
             p.borrow_mut().get_or_insert(program);
         });
+        event
+    } else if let Some(event) = super::program::run(ctx, space, &me) {
         event
     } else {
         let shared = machine().program.lock().unwrap_or_else(PoisonError::into_inner).clone();
