@@ -33,6 +33,8 @@ pub mod rmsg;
 #[cfg(test)]
 mod rng;
 pub mod stat;
+#[cfg(any(test, feature = "testserver"))]
+pub mod testserver;
 pub mod text;
 pub mod tmsg;
 pub mod translate;

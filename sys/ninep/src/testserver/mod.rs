@@ -1,0 +1,463 @@
+//! A 9P server for tests that behaves as QEMU's does, oddities included (`facts/virtio-9p.md` section 4).
+//!
+//! [`Server::handle`] takes one request and gives its reply; order and delay are the business of the transport
+//! that the test puts around it. The files are a [`Tree`] that the test fills, looks at, and changes behind the
+//! server's back. Three dialects:
+//!
+//! * **9P2000.u** and **9P2000.L** as QEMU has them: fids are paths, errors are Linux's, directories list `.`
+//!   and `..` in no order, special files can be seen and not opened, `Rstat`'s count is 0, a truncating open to
+//!   read cuts the file even on a read-only share, and a rename replaces what is in its way.
+//! * **9P2000** (when [`Server::plan9`] made it) as a Plan 9 file server has it: no `.` and `..`, errors in
+//!   Plan 9's words, create only what is not there, `ORCLOSE`, wstat as a whole or not at all.
+//!
+//! What makes QEMU's device break (a request shorter than its fields, a reply that does not fit) or QEMU abort
+//! (a slash in a rename) makes this server fall silent for good: [`Server::broken`] says why, and replies are
+//! empty from then on. A driver that is right never gets there.
+//!
+//! Not as QEMU's: the contents of `Rstatfs`, extended attributes (refused), and `Tstat` in a 9P2000.L session
+//! (refused, QEMU answers).
+
+mod dotl;
+mod dotu;
+mod tree;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::attr::smode;
+use crate::wire::Data;
+use crate::{Dialect, NOFID, NONUM, Names, Qids, Rmsg, Str, Tmsg, WireError, kind};
+use abi::{QTDIR, QTSYMLINK, Qid};
+use errno::*;
+pub use tree::{Body, Node, ROOT, SELF, Tree};
+
+/// Linux's error numbers and what its C library calls them.
+#[allow(missing_docs)]
+pub mod errno {
+    macro_rules! errors {
+        ($($name:ident = $number:literal $text:literal $plan9:ident;)*) => {
+            $(pub const $name: u32 = $number;)*
+            pub(super) fn strerror(number: u32) -> &'static str {
+                match number { $($number => $text,)* _ => "Unknown error" }
+            }
+            pub(super) fn plan9(number: u32) -> &'static str {
+                match number { $($number => abi::error::$plan9,)* _ => abi::error::EIO }
+            }
+        };
+    }
+    errors! {
+        EPERM = 1 "Operation not permitted" EPERM;
+        ENOENT = 2 "No such file or directory" ENONEXIST;
+        EIO = 5 "Input/output error" EIO;
+        ENXIO = 6 "No such device or address" EIO;
+        EBADF = 9 "Bad file descriptor" EBADUSEFD;
+        EBUSY = 16 "Device or resource busy" EINUSE;
+        EEXIST = 17 "File exists" EEXIST;
+        ENOTDIR = 20 "Not a directory" ENOTDIR;
+        EISDIR = 21 "Is a directory" EISDIR;
+        EINVAL = 22 "Invalid argument" EBADARG;
+        EROFS = 30 "Read-only file system" EPERM;
+        ENAMETOOLONG = 36 "File name too long" ETOOLONG;
+        ENOTEMPTY = 39 "Directory not empty" ENOTEMPTY;
+        ELOOP = 40 "Too many levels of symbolic links" EPERM;
+        EMSGSIZE = 90 "Message too long" ETOOSMALL;
+        EOPNOTSUPP = 95 "Operation not supported" EPERM;
+    }
+}
+
+/// What the server knows of a fid: a path, and a file once it is open.
+#[derive(Clone, Debug)]
+struct Fid {
+    path: Vec<Vec<u8>>,
+    uid: u32,
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    ino: u64,
+    read: bool,
+    write: bool,
+    append: bool,
+    remove: bool,
+    /// A directory's names as they were when it was opened or rewound.
+    names: Vec<Vec<u8>>,
+    /// How many of them have been read.
+    at: usize,
+    /// 9P2000: the offset at which the next directory read must be.
+    offset: u64,
+}
+
+/// The server: one session at a time, as the device has it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The files.
+    pub host: Tree,
+    /// Whether the share is exported read-only.
+    pub readonly: bool,
+    /// Answer `Tversion` with at most this many bytes.
+    pub max_msize: u32,
+    plan9: bool,
+    dialect: Dialect,
+    msize: u32,
+    tag: u16,
+    fids: BTreeMap<u32, Fid>,
+    broken: Option<String>,
+    requests: BTreeMap<u8, u64>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A reply in bytes, or an error number to make one of.
+type Answer = Result<Vec<u8>, u32>;
+
+impl Server {
+    /// A server of 9P2000.u and 9P2000.L with an empty share.
+    pub fn new() -> Self {
+        Server {
+            host: Tree::default(),
+            readonly: false,
+            max_msize: u32::MAX,
+            plan9: false,
+            dialect: Dialect::U,
+            msize: 8192,
+            tag: 0,
+            fids: BTreeMap::new(),
+            broken: None,
+            requests: BTreeMap::new(),
+        }
+    }
+
+    /// A server of 9P2000.
+    pub fn plan9() -> Self {
+        Server { plan9: true, dialect: Dialect::P9, ..Self::new() }
+    }
+
+    /// How many fids there are.
+    pub fn fids(&self) -> usize {
+        self.fids.len()
+    }
+
+    /// How many requests of a type came, since the server was made.
+    pub fn requests(&self, kind: u8) -> u64 {
+        self.requests.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// Why the device would be broken, or QEMU gone.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// The device was reset: no session, no fids, working again.
+    pub fn reset(&mut self) {
+        self.fids.clear();
+        self.broken = None;
+    }
+
+    /// Answers one request. The reply is empty when the server is [broken](Server::broken).
+    pub fn handle(&mut self, request: &[u8]) -> Vec<u8> {
+        self.handle_in(request, usize::MAX)
+    }
+
+    /// Answers one request when there is so much room for the reply. As with QEMU a read that could overflow
+    /// it breaks the device, even when the file is shorter.
+    pub fn handle_in(&mut self, request: &[u8], room: usize) -> Vec<u8> {
+        if self.broken.is_some() {
+            return Vec::new();
+        }
+        let kind = request.get(4).copied().unwrap_or(0);
+        *self.requests.entry(kind).or_default() += 1;
+        self.tag = request.get(5..7).map_or(0, |t| u16::from(t[0]) | u16::from(t[1]) << 8);
+        // `Tversion` is the same in every dialect, and begins a session in another.
+        let dialect = if kind == kind::TVERSION { Dialect::P9 } else { self.dialect };
+        let reply = match Tmsg::decode(dialect, request) {
+            Ok((_, Tmsg::Read { count, .. } | Tmsg::Readdir { count, .. }))
+                if (count as usize).saturating_add(11) > room =>
+            {
+                self.fail("a read that does not fit its buffer")
+            }
+            Ok((_, message)) => self.answer(message),
+            Err(WireError::TooMany(_)) => Err(EINVAL),
+            Err(WireError::Kind(_) | WireError::Dialect(_)) if kind != kind::TOPEN => Err(EOPNOTSUPP),
+            Err(e) => self.fail(&alloc::format!("request {kind}: {e}")),
+        };
+        let reply = reply.unwrap_or_else(|number| self.error(number));
+        if reply.len() > room {
+            self.broken = Some(String::from("a reply that does not fit its buffer"));
+        }
+        if self.broken.is_some() { Vec::new() } else { reply }
+    }
+
+    fn fail(&mut self, why: &str) -> Answer {
+        self.broken = Some(String::from(why));
+        Ok(Vec::new())
+    }
+
+    fn say(&self, reply: Rmsg<'_>) -> Answer {
+        reply.to_vec(self.dialect, self.tag).map_err(|_| EIO)
+    }
+
+    fn error(&self, number: u32) -> Vec<u8> {
+        let reply = match self.dialect {
+            Dialect::P9 => Rmsg::Error { ename: plan9(number).into(), errno: 0 },
+            Dialect::U => Rmsg::Error { ename: strerror(number).into(), errno: number },
+            Dialect::L => Rmsg::Lerror { ecode: number },
+        };
+        reply.to_vec(self.dialect, self.tag).unwrap_or_default()
+    }
+
+    fn answer(&mut self, message: Tmsg<'_>) -> Answer {
+        if self.readonly && self.changes(&message) {
+            return Err(EROFS);
+        }
+        match message {
+            Tmsg::Version { msize, version } => self.version(msize, version),
+            Tmsg::Auth { .. } => Err(EOPNOTSUPP),
+            Tmsg::Attach { fid, n_uname, .. } => {
+                self.new_fid(fid, Fid { path: Vec::new(), uid: n_uname, open: None })?;
+                let qid = self.qid(ROOT)?;
+                self.say(Rmsg::Attach { qid })
+            }
+            Tmsg::Flush { .. } => self.say(Rmsg::Flush {}),
+            Tmsg::Walk { fid, newfid, names } => self.walk(fid, newfid, names),
+            Tmsg::Read { fid, offset, count } => self.read(fid, offset, count),
+            Tmsg::Write { fid, offset, data } => self.write(fid, offset, data),
+            Tmsg::Clunk { fid } => {
+                let gone = self.fids.remove(&fid).ok_or(ENOENT)?;
+                if gone.open.is_some_and(|o| o.remove) {
+                    let _ = self.host.unlink(&gone.path);
+                }
+                self.say(Rmsg::Clunk {})
+            }
+            Tmsg::Remove { fid } => {
+                let gone = self.fids.remove(&fid).ok_or(EINVAL)?;
+                self.host.unlink(&gone.path)?;
+                self.say(Rmsg::Remove {})
+            }
+            Tmsg::Open { .. } | Tmsg::Create { .. } | Tmsg::Stat { .. } | Tmsg::Wstat { .. } => {
+                self.answer_u(message)
+            }
+            other => self.answer_l(other),
+        }
+    }
+
+    /// Requests that a read-only export refuses before it looks at them.
+    fn changes(&self, message: &Tmsg<'_>) -> bool {
+        use Tmsg::*;
+        matches!(
+            message,
+            Create { .. }
+                | Write { .. }
+                | Remove { .. }
+                | Wstat { .. }
+                | Lcreate { .. }
+                | Symlink { .. }
+                | Mknod { .. }
+                | Rename { .. }
+                | Setattr { .. }
+                | Xattrcreate { .. }
+                | Link { .. }
+                | Mkdir { .. }
+                | Renameat { .. }
+                | Unlinkat { .. }
+        )
+    }
+
+    fn version(&mut self, msize: u32, version: Str<'_>) -> Answer {
+        self.fids.clear();
+        let known = if self.plan9 {
+            version.bytes().starts_with(b"9P2000").then_some(Dialect::P9)
+        } else {
+            Dialect::from_version(version.bytes()).filter(|d| *d != Dialect::P9)
+        };
+        let Some(dialect) = known else {
+            return self.say(Rmsg::Version { msize, version: "unknown".into() });
+        };
+        self.dialect = dialect;
+        if msize < 4096 && !self.plan9 {
+            return Err(EMSGSIZE);
+        }
+        self.msize = msize.min(self.max_msize);
+        self.say(Rmsg::Version { msize: self.msize, version: dialect.version().into() })
+    }
+
+    fn new_fid(&mut self, number: u32, fid: Fid) -> Result<(), u32> {
+        if number == NOFID || self.fids.contains_key(&number) {
+            return Err(EINVAL);
+        }
+        self.fids.insert(number, fid);
+        Ok(())
+    }
+
+    fn walk(&mut self, fid: u32, newfid: u32, names: Names<'_>) -> Answer {
+        let from = self.fids.get(&fid).ok_or(ENOENT)?;
+        if from.open.is_some() && (fid == newfid || self.plan9) {
+            return Err(EINVAL);
+        }
+        let uid = from.uid;
+        let mut path = from.path.clone();
+        let mut qids: Vec<Qid> = Vec::new();
+        let mut error = self.host.find(&path).err();
+        for name in names {
+            if error.is_some() {
+                break;
+            }
+            match name.bytes() {
+                b"." => {}
+                b".." => drop(path.pop()),
+                n if illegal(n) => error = Some(ENOENT),
+                n => path.push(n.to_vec()),
+            }
+            error = error.or_else(|| match self.host.find(&path) {
+                Ok(ino) => self.qid(ino).map(|qid| qids.push(qid)).err(),
+                Err(number) => Some(number),
+            });
+        }
+        if let Some(number) = error.filter(|_| qids.is_empty()) {
+            return Err(number);
+        }
+        if error.is_none() {
+            if fid == newfid {
+                self.fids.remove(&fid);
+            }
+            self.new_fid(newfid, Fid { path, uid, open: None })?;
+        }
+        self.say(Rmsg::Walk { qids: Qids::new(&qids) })
+    }
+
+    fn opened(&self, fid: u32) -> Result<&Open, u32> {
+        self.fids.get(&fid).and_then(|f| f.open.as_ref()).ok_or(EINVAL)
+    }
+
+    fn opened_mut(&mut self, fid: u32) -> Result<&mut Open, u32> {
+        self.fids.get_mut(&fid).and_then(|f| f.open.as_mut()).ok_or(EINVAL)
+    }
+
+    fn read(&mut self, fid: u32, offset: u64, count: u32) -> Answer {
+        let open = self.opened(fid)?;
+        let node = self.host.inode(open.ino)?;
+        if node.is_dir() {
+            return match self.dialect {
+                Dialect::L => Err(EOPNOTSUPP),
+                _ => self.read_records(fid, offset, count),
+            };
+        }
+        if !open.read {
+            return Err(EBADF);
+        }
+        let Body::File(bytes) = &node.body else { return Err(EINVAL) };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(count as usize).min(bytes.len());
+        self.say(Rmsg::Read { data: Data(bytes.get(start..end).unwrap_or_default()) })
+    }
+
+    fn write(&mut self, fid: u32, offset: u64, data: Data<'_>) -> Answer {
+        let open = self.opened(fid)?;
+        let (ino, append) = (open.ino, open.append);
+        if self.host.inode(ino)?.is_dir() {
+            return Err(EINVAL);
+        }
+        if !open.write {
+            return Err(EBADF);
+        }
+        let now = self.host.tick();
+        let node = self.host.inode_mut(ino)?;
+        let Body::File(bytes) = &mut node.body else { return Err(EINVAL) };
+        let start = if append { bytes.len() } else { usize::try_from(offset).unwrap_or(usize::MAX) };
+        // A test has no use for sparse files of more than this.
+        let end = start.checked_add(data.0.len()).filter(|e| *e <= 1 << 28).ok_or(EINVAL)?;
+        bytes.resize(bytes.len().max(end), 0);
+        if let Some(place) = bytes.get_mut(start..end) {
+            place.copy_from_slice(data.0);
+        }
+        node.mtime = now;
+        let count = data.0.len() as u32;
+        self.say(Rmsg::Write { count })
+    }
+
+    fn qid(&self, ino: u64) -> Result<Qid, u32> {
+        let node = self.host.inode(ino)?;
+        let kind = match node.mode & smode::IFMT {
+            smode::IFDIR => QTDIR,
+            smode::IFLNK if !self.plan9 => QTSYMLINK,
+            _ => 0,
+        };
+        Ok(Qid { kind, vers: node.mtime ^ (node.size() as u32) << 8, path: ino })
+    }
+
+    /// Makes an open file of a fid.
+    fn set_open(&mut self, fid: u32, mut open: Open) -> Result<(), u32> {
+        if self.host.inode(open.ino)?.is_dir() {
+            open.names = self.host.listing(open.ino)?;
+        }
+        self.fids.get_mut(&fid).ok_or(EINVAL)?.open = Some(open);
+        Ok(())
+    }
+
+    /// Owner of what a fid makes.
+    fn creator(&self, fid: u32) -> u32 {
+        self.fids.get(&fid).map(|f| f.uid).filter(|uid| *uid != NONUM).unwrap_or(SELF)
+    }
+
+    /// The unopened fid of a directory and the path of a new name in it.
+    fn place(&self, dir: u32, name: Str<'_>) -> Result<Vec<Vec<u8>>, u32> {
+        let fid = self.fids.get(&dir).ok_or(EINVAL)?;
+        match name.bytes() {
+            n if illegal(n) => return Err(ENOENT),
+            b"." | b".." => return Err(EEXIST),
+            _ => {}
+        }
+        let mut path = fid.path.clone();
+        path.push(name.bytes().to_vec());
+        Ok(path)
+    }
+
+    /// QEMU's `iounit`: whole blocks of the host's file system.
+    fn iounit(&self, ino: u64) -> u32 {
+        let most = self.msize.saturating_sub(crate::IOHDRSZ);
+        match self.host.inode(ino).map(Node::is_dir) {
+            Ok(false) if most >= 4096 => most & !4095,
+            Ok(false) => most,
+            _ => 0,
+        }
+    }
+
+    /// Renames, and takes the fids below along.
+    fn move_path(&mut self, from: &[Vec<u8>], to: &[Vec<u8>]) -> Result<(), u32> {
+        self.host.mv(from, to)?;
+        for fid in self.fids.values_mut() {
+            if let Some(below) = fid.path.strip_prefix(from) {
+                fid.path = [to, below].concat();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    fn new(ino: u64) -> Self {
+        Open {
+            ino,
+            read: true,
+            write: false,
+            append: false,
+            remove: false,
+            names: Vec::new(),
+            at: 0,
+            offset: 0,
+        }
+    }
+}
+
+/// A name that is no name.
+fn illegal(name: &[u8]) -> bool {
+    name.is_empty() || name.contains(&b'/')
+}
+
+#[cfg(test)]
+mod tests;
