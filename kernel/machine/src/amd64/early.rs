@@ -1,0 +1,160 @@
+//! What has to be known before there is a heap: the loader's information, copied into fixed buffers before
+//! anything can overwrite it, and memory for the first tables.
+//!
+//! The loader's structures (PVH start info: magic, version, modules, command line, RSDP, memory map) may lie in
+//! memory that the map calls free, even on the firmware's stack, so they are read once, here, and never again.
+
+use super::BootParams;
+use super::map::Map;
+use super::paging::{self, DIRECT};
+use crate::types::RangeKind;
+use core::ptr;
+
+/// The bootstrap tables reach this far.
+const REACH: u64 = 4 << 30;
+const MAGIC: u32 = 0x336e_c578;
+/// Everything below stays out of the allocator: firmware data, and the start-up page of further processors.
+const LOW: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+/// QEMU's own buffer for the command line is as long.
+const CMDLINE: usize = 4096;
+const MODULES: usize = 16;
+
+/// The loader's information, and the memory that is free.
+pub(super) struct Early {
+    cmdline: [u8; CMDLINE],
+    cmdline_len: usize,
+    modules: [(u64, u64); MODULES],
+    modules_len: usize,
+    /// ACPI's root pointer, 0 if unknown.
+    pub rsdp: u64,
+    /// The clean memory map.
+    pub map: Map,
+    /// Free whole pages.
+    pub free: Map,
+    /// Bytes handed out by `carve`.
+    pub carved: u64,
+}
+
+impl Early {
+    /// Copies what the loader left.
+    ///
+    /// # Safety
+    /// The bootstrap tables are active (physical memory below 4 GiB is readable at `DIRECT`), and nothing has been
+    /// written to memory outside the kernel image.
+    pub unsafe fn copy(params: &BootParams) -> Early {
+        let mut e = Early {
+            cmdline: [0; CMDLINE],
+            cmdline_len: 0,
+            modules: [(0, 0); MODULES],
+            modules_len: 0,
+            rsdp: 0,
+            map: Map::new(),
+            free: Map::new(),
+            carved: 0,
+        };
+        let info = params.start_info;
+        assert!(read32(info) == MAGIC, "not started by a PVH loader: no start info at {info:#x}");
+        e.rsdp = read64(info + 32);
+        e.copy_cmdline(read64(info + 24));
+        e.copy_modules(read64(info + 16), read32(info + 12));
+        e.copy_map(read64(info + 40), read32(info + 48));
+        e.find_free();
+        e
+    }
+
+    fn copy_cmdline(&mut self, at: u64) {
+        if at == 0 {
+            return;
+        }
+        for (i, slot) in self.cmdline.iter_mut().enumerate() {
+            match read8(at + i as u64) {
+                0 => break,
+                b => *slot = b,
+            }
+            self.cmdline_len = i + 1;
+        }
+    }
+
+    fn copy_modules(&mut self, list: u64, count: u32) {
+        for i in 0..u64::from(count) {
+            let (start, len) = (read64(list + 32 * i), read64(list + 32 * i + 8));
+            // A module must be where the direct map will be; anything else is a broken loader.
+            let Some(slot) = self.modules.get_mut(self.modules_len) else { break };
+            if start.checked_add(len).is_some_and(|end| end <= REACH) {
+                *slot = (start, len);
+                self.modules_len += 1;
+            }
+        }
+    }
+
+    fn copy_map(&mut self, list: u64, count: u32) {
+        let mut raw = Map::new();
+        for i in 0..u64::from(count) {
+            let entry = list + 24 * i;
+            let kind = match read32(entry + 16) {
+                1 => RangeKind::Ram,
+                3 => RangeKind::AcpiReclaim,
+                4 => RangeKind::AcpiNvs,
+                5 => RangeKind::Bad,
+                _ => RangeKind::Reserved,
+            };
+            raw.push(read64(entry), read64(entry + 8), kind);
+        }
+        self.map = raw.clean();
+    }
+
+    fn find_free(&mut self) {
+        let (image_start, image_end) = paging::image();
+        let mut taken = [(0, 0); MODULES + 2];
+        taken[0] = (0, LOW);
+        taken[1] = (image_start, image_end);
+        for (slot, (start, len)) in taken[2..].iter_mut().zip(self.modules()) {
+            *slot = (start, start + len);
+        }
+        self.free = self.map.free(&taken);
+    }
+
+    /// The command line's bytes.
+    pub fn cmdline(&self) -> &[u8] {
+        &self.cmdline[..self.cmdline_len]
+    }
+
+    /// The modules: physical address and length.
+    pub fn modules(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.modules[..self.modules_len].iter().copied()
+    }
+
+    /// Takes zeroed memory for good, for tables that must exist before the allocator. Returns its physical address.
+    pub fn carve(&mut self, bytes: u64) -> u64 {
+        let start = self.carve_unzeroed(bytes);
+        // SAFETY: the memory was free, lies below 4 GiB, and is ours now.
+        unsafe { ptr::write_bytes((DIRECT + start) as *mut u8, 0, bytes.div_ceil(PAGE) as usize * PAGE as usize) };
+        start
+    }
+
+    /// The same with whatever was in it.
+    pub fn carve_unzeroed(&mut self, bytes: u64) -> u64 {
+        let Some(start) = self.free.carve(bytes, REACH) else { panic!("no memory for the first tables") };
+        self.carved += bytes.div_ceil(PAGE) * PAGE;
+        start
+    }
+}
+
+/// Reads a byte of physical memory through the bootstrap tables; zero beyond their reach.
+fn read8(phys: u64) -> u8 {
+    if phys >= REACH {
+        return 0;
+    }
+    // SAFETY: the bootstrap tables map it, whatever it is, and reading memory below 4 GiB that a loader points to
+    // has no effect on it.
+    unsafe { ptr::read_volatile((DIRECT + phys) as *const u8) }
+}
+
+fn read32(phys: u64) -> u32 {
+    u32::from_le_bytes(core::array::from_fn(|i| read8(phys.saturating_add(i as u64))))
+}
+
+fn read64(phys: u64) -> u64 {
+    u64::from(read32(phys)) | u64::from(read32(phys.saturating_add(4))) << 32
+}

@@ -1,0 +1,123 @@
+//! `Lock`: mutual exclusion for short sections, against other processors and against interrupt handlers.
+//!
+//! A guard keeps interrupts off on its processor, so a handler can never find a lock that its own processor
+//! holds. Rule: never park, never drop a channel, never do I/O while holding one; `park` checks it by the
+//! interrupt flag.
+
+use core::cell::UnsafeCell;
+use core::hint::spin_loop;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, Ordering};
+use x86_64::instructions::interrupts;
+
+/// After so many failed looks a lock counts as lost: nobody holds one for seconds.
+const LOST: u64 = 1 << 32;
+
+/// A value that one processor at a time may touch.
+pub struct Lock<T: ?Sized> {
+    held: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the lock lets one holder at a time reach the value.
+unsafe impl<T: ?Sized + Send> Sync for Lock<T> {}
+// SAFETY: owning the lock is owning the value.
+unsafe impl<T: ?Sized + Send> Send for Lock<T> {}
+
+/// Access to a locked value; dropping it releases the lock and restores the interrupt flag.
+pub struct LockGuard<'a, T: ?Sized> {
+    lock: &'a Lock<T>,
+    interrupts: bool,
+    // A guard restores the interrupt flag of the processor it was made on: it stays there.
+    here: PhantomData<*mut ()>,
+}
+
+// SAFETY: a shared guard gives shared access to the value only.
+unsafe impl<T: ?Sized + Sync> Sync for LockGuard<'_, T> {}
+
+impl<T> Lock<T> {
+    /// A free lock around `value`.
+    pub const fn new(value: T) -> Lock<T> {
+        Lock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// The value, when nobody else can reach the lock any more.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Lock<T> {
+    /// Waits for the lock with interrupts off and takes it.
+    pub fn lock(&self) -> LockGuard<'_, T> {
+        let interrupts = interrupts::are_enabled();
+        interrupts::disable();
+        let mut looks = 0u64;
+        while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while self.held.load(Ordering::Relaxed) {
+                spin_loop();
+                looks += 1;
+                assert!(looks < LOST, "lock {:p} is never released", &self.held);
+            }
+        }
+        LockGuard { lock: self, interrupts, here: PhantomData }
+    }
+
+    /// Takes the lock if it is free.
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+        let interrupts = interrupts::are_enabled();
+        interrupts::disable();
+        if self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            return Some(LockGuard { lock: self, interrupts, here: PhantomData });
+        }
+        if interrupts {
+            interrupts::enable();
+        }
+        None
+    }
+
+    /// The value without locking: the borrow proves that nobody else has it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    /// Releases a lock whose guard lives on another stack: a new thread starts inside the section of the
+    /// one that switched to it.
+    ///
+    /// # Safety
+    /// The calling processor holds the lock, and the guard will release it no second time for this taking.
+    pub(super) unsafe fn release_for_new_thread(&self) {
+        self.held.store(false, Ordering::Release);
+    }
+}
+
+impl<T: ?Sized> Deref for LockGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: this guard's lock is held.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: this guard's lock is held, and the guard is borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for LockGuard<'_, T> {
+    fn drop(&mut self) {
+        self.lock.held.store(false, Ordering::Release);
+        if self.interrupts {
+            interrupts::enable();
+        }
+    }
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Lock<T> {
+        Lock::new(T::default())
+    }
+}

@@ -1,0 +1,92 @@
+//! The machine on real amd64 hardware (and QEMU's idea of it).
+//!
+//! # Order of things at boot
+//!
+//! `boot/entry.S` leaves the firmware's world; [`init`] then builds ours: processor tables (so that a mistake
+//! prints a register dump instead of resetting), the loader's information copied to safety, final page tables,
+//! page frames, heap, ACPI, clock, interrupt controllers, scheduler. After it returns, threads may be spawned;
+//! [`schedule`] turns the boot context into this processor's idle thread and lets them run.
+//!
+//! # Who guards what (outermost lock first)
+//!
+//! | lock | guards |
+//! |---|---|
+//! | a vector's slot (`irq`) | the handlers of one interrupt vector, held while they run |
+//! | `SCHED` (`sched`) | run queue, timer queue, thread states, who stands on which stack |
+//! | `space::AddressSpace` | one user address space's tables |
+//! | `stack::POOL` | kernel stacks not in use |
+//! | `paging::KERNEL` | the kernel's own page tables |
+//! | heap, then `frames::FRAMES` | kernel memory, page frames |
+//!
+//! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers.
+
+mod bitmap;
+pub mod boot;
+pub mod clock;
+pub mod console;
+pub mod cpu;
+mod desc;
+pub mod dma;
+mod early;
+mod fpu;
+mod frames;
+mod heap;
+pub mod io;
+mod ioapic;
+pub mod irq;
+mod lapic;
+pub mod lock;
+mod map;
+pub mod mem;
+mod oops;
+pub mod page;
+mod paging;
+pub mod power;
+pub mod random;
+mod rtc;
+mod runq;
+mod sched;
+pub mod space;
+mod stack;
+pub mod thread;
+mod tables;
+mod timers;
+mod trap;
+pub mod uart;
+pub mod user;
+
+/// What `boot/entry.S` hands over.
+#[derive(Clone, Copy, Debug)]
+pub struct BootParams {
+    /// Physical address of the loader's start info.
+    pub start_info: u64,
+    /// The time stamp counter at the first instruction.
+    pub entry_tsc: u64,
+}
+
+/// Makes a machine of the processor: everything up to the point where threads can be spawned.
+///
+/// # Safety
+/// To be called once, on the boot processor, on the boot stack, with interrupts off, by `boot/entry.S`'s caller
+/// with what the loader gave.
+pub unsafe fn init(params: BootParams) {
+    console::init(); // the serial line, polled
+    // SAFETY: once, on the boot processor, before anything uses per-processor data.
+    unsafe { cpu::init_boot() }; // GDT, TSS, IDT, GS, control registers
+    // SAFETY: the bootstrap tables map the loader's information, and nothing has been allocated yet.
+    let mut early = unsafe { early::Early::copy(&params) };
+    // SAFETY: once; `early` describes this machine's memory.
+    unsafe { paging::init(&mut early) }; // direct map, W^X, guard page
+    // SAFETY: the direct map covers all memory in `early`, which nothing else uses.
+    unsafe { frames::init(&early) }; // page frames; the heap works from here
+    boot::publish(&early, &params);
+    clock::init(); // calibrates the time stamp counter and the APIC timer
+    irq::init(); // PIC masked, local APIC and I/O APICs on
+    sched::init(); // the boot context becomes the idle thread
+    random::init();
+}
+
+/// Ends the boot: the calling context becomes the idle thread and the spawned threads run.
+pub fn schedule() -> ! {
+    sched::idle()
+}

@@ -1,0 +1,216 @@
+//! Address spaces of programs: the lower half of a page table tree.
+//!
+//! Every present entry holds one reference to its `Page`. The lock guards the tree below the root; it is held while
+//! translations are thrown away, so an unmapped page is not reused while a processor still knows it. Tables stay until
+//! the space is dropped, which can only be when no processor has it loaded: the one that has keeps a reference.
+
+pub use crate::types::{OutOfMemory, Prot};
+
+use super::cpu;
+use super::frames;
+use super::lock::Lock;
+use super::page::Page;
+use super::paging;
+use super::tables::{self, ADDRESS, PAGE, PRESENT, Table, USER, WRITE};
+use abi::layout::USTKTOP;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use x86_64::VirtAddr;
+use x86_64::instructions::{interrupts, tlb};
+
+/// So many single translations are thrown away one by one; beyond, all at once.
+const ONE_BY_ONE: u64 = 32;
+/// Root entries of the lower half.
+const USER_ENTRIES: u64 = 256;
+/// Pages dropped at a time, with the lock released in between.
+const BATCH: usize = 64;
+
+/// A program's address space.
+pub struct AddressSpace {
+    root: u64,
+    /// Guards the tables below the root.
+    lock: Lock<()>,
+    resident: AtomicU64,
+}
+
+impl AddressSpace {
+    /// An empty space.
+    pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
+        let root = new_table().ok_or(OutOfMemory)?;
+        let space = AddressSpace { root, lock: Lock::new(()), resident: AtomicU64::new(0) };
+        paging::share_with(space.table());
+        Ok(Arc::new(space))
+    }
+
+    /// Maps a page, in place of whatever was there. The space takes over the reference.
+    ///
+    /// # Panics
+    /// When `va` is not a program's, or not the start of a page.
+    pub fn map(&self, va: u64, page: Page, prot: Prot) -> Result<(), OutOfMemory> {
+        check(va, 1);
+        let mut flags = PRESENT | USER;
+        if prot.write {
+            flags |= WRITE;
+        }
+        if !prot.exec {
+            flags |= paging::nx();
+        }
+        let guard = self.lock.lock();
+        let slot = self.table().make(va, 1, WRITE | USER, &mut new_table).ok_or(OutOfMemory)?;
+        let old = slot.swap(page.into_phys() | flags, Ordering::AcqRel);
+        if old & PRESENT == 0 {
+            self.resident.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.flush(va, 1);
+        drop(guard);
+        // SAFETY: the entry that held this reference is gone.
+        drop(unsafe { Page::from_phys(old & ADDRESS) });
+        Ok(())
+    }
+
+    /// Unmaps a stretch and drops its references.
+    ///
+    /// # Panics
+    /// As `map`.
+    pub fn unmap(&self, va: u64, pages: u64) {
+        check(va, pages);
+        let end = va + pages * PAGE;
+        let mut at = va;
+        let mut gone: Vec<Page> = Vec::with_capacity(BATCH);
+        while at < end {
+            let first = at;
+            let guard = self.lock.lock();
+            while at < end && gone.len() < BATCH {
+                at = match self.take(at) {
+                    Ok(page) => {
+                        gone.extend(page);
+                        at + PAGE
+                    }
+                    // Nothing is mapped in all of what a missing table would cover.
+                    Err(level) => (at / tables::span(level) + 1) * tables::span(level),
+                };
+            }
+            if !gone.is_empty() {
+                self.resident.fetch_sub(gone.len() as u64, Ordering::Relaxed);
+                self.flush(first, at.min(end).saturating_sub(first) / PAGE);
+            }
+            drop(guard);
+            gone.clear();
+        }
+    }
+
+    /// Takes the page out of an entry; or the level at which tables are missing.
+    fn take(&self, va: u64) -> Result<Option<Page>, u32> {
+        let missing = |level: &u32| self.table().find(va, *level).is_some();
+        let Some(slot) = self.table().find(va, 1) else {
+            // The lowest level that has an entry for the address has an empty one.
+            return Err((2..=4).find(missing).unwrap_or(4));
+        };
+        let old = slot.swap(0, Ordering::AcqRel);
+        // SAFETY: the entry that held this reference is gone.
+        Ok((old & PRESENT != 0).then(|| unsafe { Page::from_phys(old & ADDRESS) }))
+    }
+
+    /// What is mapped at an address: a counted reference and how it may be used.
+    pub fn lookup(&self, va: u64) -> Option<(Page, Prot)> {
+        if va >= USTKTOP {
+            return None;
+        }
+        let _guard = self.lock.lock();
+        let entry = self.table().find(va, 1)?.load(Ordering::Acquire);
+        if entry & PRESENT == 0 {
+            return None;
+        }
+        let prot = Prot { write: entry & WRITE != 0, exec: entry & tables::NO_EXECUTE == 0 };
+        // SAFETY: the entry holds a reference, and stays while the lock is held.
+        Some((unsafe { Page::share_phys(entry & ADDRESS) }, prot))
+    }
+
+    /// Pages mapped.
+    pub fn resident(&self) -> u64 {
+        self.resident.load(Ordering::Relaxed)
+    }
+
+    fn table(&self) -> Table {
+        // SAFETY: the root is this space's until it is dropped.
+        unsafe { Table::at(self.root) }
+    }
+
+    /// Throws away translations where the space is loaded. One processor runs programs so far; with more, the others
+    /// that have it loaded must be told here.
+    fn flush(&self, va: u64, pages: u64) {
+        let cpu = cpu::this();
+        // SAFETY: this processor's, and the space's lock keeps interrupts off.
+        let loaded = unsafe { &*cpu.space.get() };
+        if !loaded.as_ref().is_some_and(|s| s.root == self.root) {
+            return;
+        }
+        if pages <= ONE_BY_ONE {
+            (0..pages).for_each(|i| tlb::flush(VirtAddr::new(va + i * PAGE)));
+        } else {
+            cpu.tlb_purges.fetch_add(1, Ordering::Relaxed);
+            tlb::flush_all();
+        }
+    }
+
+    /// Makes this the address space of the calling processor. Interrupts are off.
+    pub(super) fn activate(self: &Arc<AddressSpace>) {
+        debug_assert!(!interrupts::are_enabled());
+        let cpu = cpu::this();
+        // SAFETY: this processor's, with interrupts off.
+        let loaded = unsafe { &mut *cpu.space.get() };
+        if loaded.as_ref().is_some_and(|s| s.root == self.root) {
+            return;
+        }
+        cpu.tlb_purges.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the root has the kernel's entries, and the reference below keeps it.
+        unsafe { paging::load(self.root) };
+        drop(loaded.replace(self.clone()));
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        for i in 0..USER_ENTRIES {
+            if let Some(table) = self.table().below(i) {
+                free_below(table, 3);
+                free_table(self.table().slot(i).load(Ordering::Relaxed));
+            }
+        }
+        frames::put_kernel(self.root, 1);
+    }
+}
+
+/// Frees everything that hangs below a table at `level`.
+fn free_below(table: Table, level: u32) {
+    for i in 0..512 {
+        let entry = table.slot(i).load(Ordering::Relaxed);
+        if entry & PRESENT == 0 {
+            continue;
+        }
+        if level == 1 {
+            // SAFETY: nobody walks this tree any more; the reference was the entry's.
+            drop(unsafe { Page::from_phys(entry & ADDRESS) });
+        } else if let Some(below) = table.below(i) {
+            free_below(below, level - 1);
+            free_table(entry);
+        }
+    }
+}
+
+fn free_table(entry: u64) {
+    frames::put_kernel(entry & ADDRESS, 1);
+}
+
+/// A table for a program: refused while memory is short, counted as the kernel's.
+fn new_table() -> Option<u64> {
+    if frames::user_may_have(1) { frames::kernel_zeroed() } else { None }
+}
+
+fn check(va: u64, pages: u64) {
+    let end = pages.checked_mul(PAGE).and_then(|len| va.checked_add(len));
+    assert!(va.is_multiple_of(PAGE), "address {va:#x} is not a page's");
+    assert!(end.is_some_and(|e| e <= USTKTOP), "address {va:#x} and {pages} pages is not a program's");
+}

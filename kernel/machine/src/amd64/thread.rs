@@ -1,0 +1,225 @@
+//! Kernel threads: what the rest of the kernel sees of the scheduler (`sched`).
+//!
+//! A thread has a stack of its own and runs until it parks, yields or ends; kernel code is never preempted. A
+//! parked thread waits for a token; `unpark` gives one, from any context, and one given early is not lost.
+
+pub use crate::types::{OutOfMemory, State, Times};
+
+use super::fpu::Area;
+use super::stack::Stack;
+use super::{clock, cpu, sched};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// What a thread runs.
+pub(super) type Body = Box<dyn FnOnce() + Send>;
+
+/// Normal priority.
+const NORMAL: u8 = 10;
+
+/// A kernel thread.
+pub struct Thread {
+    id: u64,
+    tag: u64,
+    name: String,
+    priority: AtomicU8,
+    interrupted: AtomicBool,
+    kicked: AtomicBool,
+    /// A `State`; written under the scheduler's lock.
+    state: AtomicU8,
+    /// The unpark token; given and taken under the scheduler's lock.
+    pub(super) token: AtomicBool,
+    pub(super) user_cycles: AtomicU64,
+    pub(super) sys_cycles: AtomicU64,
+    /// The time stamp when its time was last accounted, while it runs.
+    pub(super) stamp: AtomicU64,
+    pub(super) own: UnsafeCell<Own>,
+}
+
+/// What belongs to the thread while it runs and to the scheduler (under its lock) while it does not.
+pub(super) struct Own {
+    /// Saved stack pointer.
+    pub sp: u64,
+    /// The stack; taken away when the thread is dead.
+    pub stack: Option<Stack>,
+    /// What to run, until it starts.
+    pub body: Option<Body>,
+    /// The program's FPU state that is in the registers.
+    pub fpu: Option<Arc<Area>>,
+}
+
+// SAFETY: `own` is touched by its owner only, as described there; all else is atomic or never changes.
+unsafe impl Sync for Thread {}
+// SAFETY: nothing in a thread depends on the processor it was made on.
+unsafe impl Send for Thread {}
+
+/// A counted reference to a thread.
+pub type ThreadRef = Arc<Thread>;
+
+/// Makes a thread that runs `f` and ends when it returns. `tag` is the process id it works for, or 0.
+pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<ThreadRef, OutOfMemory> {
+    sched::reap();
+    let stack = Stack::new()?;
+    let thread = Arc::new(Thread::new(name, tag, Some(stack), Some(f)));
+    sched::start(&thread);
+    Ok(thread)
+}
+
+/// The calling thread.
+pub fn current() -> ThreadRef {
+    let me: *const Thread = current_ref();
+    // SAFETY: every thread lives in an `Arc`, and the scheduler holds a reference to the running one.
+    unsafe {
+        Arc::increment_strong_count(me);
+        Arc::from_raw(me)
+    }
+}
+
+/// The calling thread, borrowed: good until the caller ends.
+pub(super) fn current_ref() -> &'static Thread {
+    // SAFETY: `sched::init` set it before threads exist; the scheduler keeps the running thread alive, and whoever
+    // called is that thread. Kernel code is not preempted, so the processor does not change in between.
+    unsafe { &*cpu::this().current.get() }
+}
+
+/// Waits for a token; takes it. May return without one.
+pub fn park() {
+    sched::park(None);
+}
+
+/// Waits for a token until `clock::now_ns()` is `deadline_ns`.
+pub fn park_until(deadline_ns: u64) {
+    sched::park(Some(deadline_ns));
+}
+
+/// Lets other threads of the same or a higher priority run first.
+pub fn yield_now() {
+    sched::yield_now();
+}
+
+/// Whether the calling thread's turn is over, or a more important one is ready.
+pub fn need_resched() -> bool {
+    cpu::this().need_resched.load(Ordering::Relaxed)
+}
+
+impl Thread {
+    pub(super) fn new(name: &str, tag: u64, stack: Option<Stack>, body: Option<Body>) -> Thread {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Thread {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            tag,
+            name: String::from(name),
+            priority: AtomicU8::new(NORMAL),
+            interrupted: AtomicBool::new(false),
+            kicked: AtomicBool::new(false),
+            state: AtomicU8::new(State::Ready as u8),
+            token: AtomicBool::new(false),
+            user_cycles: AtomicU64::new(0),
+            sys_cycles: AtomicU64::new(0),
+            stamp: AtomicU64::new(0),
+            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None }),
+        }
+    }
+
+    /// A number that no other thread has or had.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The process id given to `spawn`.
+    pub fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// The name given to `spawn`.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Gives the thread its token: it wakes, or does not fall asleep next time. From any context.
+    pub fn unpark(&self) {
+        sched::unpark(self);
+    }
+
+    /// Sets the interrupted flag, wakes the thread, and makes it leave user mode soon.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.kick();
+        self.unpark();
+    }
+
+    /// Whether `interrupt` was called since the flag was cleared.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    /// Clears the interrupted flag.
+    pub fn clear_interrupt(&self) {
+        self.interrupted.store(false, Ordering::Release);
+    }
+
+    /// Makes the thread's `user::run` return `Event::Interrupt` soon, now or when it is next called.
+    pub fn kick(&self) {
+        // On one processor whoever kicks is not in user mode: the target looks when it goes there.
+        self.kicked.store(true, Ordering::Release);
+    }
+
+    /// Takes a pending kick.
+    pub(super) fn take_kick(&self) -> bool {
+        self.kicked.load(Ordering::Relaxed) && self.kicked.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether a kick waits.
+    pub(super) fn kick_pending(&self) -> bool {
+        self.kicked.load(Ordering::Acquire)
+    }
+
+    /// What the thread is doing.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Running,
+            1 => State::Ready,
+            2 => State::Parked,
+            _ => State::Dead,
+        }
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Processor time so far, up to the last time it was accounted.
+    pub fn times(&self) -> Times {
+        Times {
+            user_ns: clock::cycles_to_ns(self.user_cycles.load(Ordering::Relaxed)),
+            sys_ns: clock::cycles_to_ns(self.sys_cycles.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready.
+    pub fn set_priority(&self, priority: u8) {
+        self.priority.store(priority.min(20), Ordering::Relaxed);
+    }
+
+    /// The priority.
+    pub fn priority(&self) -> u8 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Adds the time since the last stamp to `account` and stamps anew.
+    pub(super) fn charge(&self, account: &AtomicU64) {
+        let now = clock::cycles();
+        let before = self.stamp.swap(now, Ordering::Relaxed);
+        account.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {} {:?} ({:?})", self.id, self.name, self.state())
+    }
+}

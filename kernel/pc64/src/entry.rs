@@ -1,0 +1,18 @@
+//! From the loader's hands to `main`: the only module of this crate that may use `unsafe`.
+//!
+//! `boot/entry.S` is assembled into the kernel here; it calls [`kernel_entry`] on the boot stack, in 64-bit mode,
+//! with interrupts off.
+#![allow(unsafe_code)]
+
+use machine::BootParams;
+
+core::arch::global_asm!(include_str!("../../../boot/entry.S"), options(att_syntax));
+
+/// Called by `boot/entry.S` with the start info's physical address and the time stamp at the first instruction.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_entry(start_info: u64, entry_tsc: u64) -> ! {
+    // SAFETY: entry.S calls this once, as `init` demands, with what the loader gave.
+    unsafe { machine::init(BootParams { start_info, entry_tsc }) };
+    crate::main_on_metal();
+    machine::schedule()
+}
