@@ -1,0 +1,122 @@
+//! What a failed operation says: Plan 9's text, which is what the program will read.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+/// A failure. Most texts are constants of [`abi::error`]; a server's own words come along owned.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error {
+    text: Cow<'static, str>,
+    /// The program gave an address that it does not have: the call also posts a note.
+    fault: bool,
+}
+
+/// The result of nearly everything in this crate.
+pub type Result<T> = core::result::Result<T, Error>;
+
+impl Error {
+    /// One of the constants of [`abi::error`].
+    pub const fn new(text: &'static str) -> Self {
+        Error { text: Cow::Borrowed(text), fault: false }
+    }
+
+    /// A user address that cannot be read or written. It reads `bad arg in system call`, and the system
+    /// call that returns it posts `sys: bad address in syscall` to its process.
+    pub const fn bad_address() -> Self {
+        Error { text: Cow::Borrowed(abi::error::EBADARG), fault: true }
+    }
+
+    /// The text, at most `ERRMAX - 1` bytes of it.
+    pub fn text(&self) -> &str {
+        clip(&self.text, abi::ERRMAX - 1)
+    }
+
+    /// Did a bad user address cause it?
+    pub const fn is_fault(&self) -> bool {
+        self.fault
+    }
+
+    /// Is it this text of [`abi::error`]? A name in front (`'x' file does not exist`) does not matter.
+    pub fn is(&self, text: &str) -> bool {
+        self.text.ends_with(text)
+    }
+
+    /// The same failure with the quoted name in front, as path walks report it.
+    pub fn with_name(&self, name: &str) -> Self {
+        // The text must survive whole: a long name gives way, from its front.
+        let room = (abi::ERRMAX - 1).saturating_sub(self.text.len() + 3);
+        let mut quoted = name.replace('\'', "''");
+        if quoted.len() > room {
+            let mut cut = quoted.len() - room.saturating_sub(3);
+            while !quoted.is_char_boundary(cut) {
+                cut += 1;
+            }
+            quoted = format!("...{}", &quoted[cut..]);
+        }
+        Error { text: Cow::Owned(format!("'{quoted}' {}", self.text)), fault: self.fault }
+    }
+}
+
+/// The longest front part of `text` that fits in `max` bytes and ends at a character.
+pub fn clip(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or("")
+}
+
+impl From<&'static str> for Error {
+    fn from(text: &'static str) -> Self {
+        Error::new(text)
+    }
+}
+
+impl From<String> for Error {
+    fn from(text: String) -> Self {
+        Error { text: Cow::Owned(text), fault: false }
+    }
+}
+
+impl From<machine::OutOfMemory> for Error {
+    fn from(_: machine::OutOfMemory) -> Self {
+        Error::new(abi::error::ENOMEM)
+    }
+}
+
+impl From<machine::sync::Interrupted> for Error {
+    fn from(_: machine::sync::Interrupted) -> Self {
+        Error::new(abi::error::EINTR)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.text(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_goes_in_front_and_gives_way() {
+        let e = Error::new(abi::error::ENONEXIST);
+        assert_eq!(e.with_name("/no/such").text(), "'/no/such' file does not exist");
+        assert_eq!(e.with_name("it's").text(), "'it''s' file does not exist");
+        let long = e.with_name(&"é".repeat(400));
+        assert!(long.text().len() < abi::ERRMAX);
+        assert!(long.text().starts_with("'...é"));
+        assert!(long.is(abi::error::ENONEXIST));
+        assert!(long.text().ends_with("' file does not exist"));
+    }
+}

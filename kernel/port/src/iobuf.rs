@@ -1,0 +1,199 @@
+//! Where a read puts its bytes and where a write takes them from.
+//!
+//! User memory is never a slice: it is reached through [`Memory`], page by page, either by copying
+//! ([`Dst::put`], [`Src::get`]) or by pinning the pages for a device that reads and writes memory itself
+//! ([`Dst::pin`], [`Src::pin`]). Nothing here holds a lock across a copy.
+
+use alloc::vec::Vec;
+
+use machine::page::Pinned;
+
+use crate::error::{Error, Result};
+use crate::mem::Memory;
+
+/// A range of a process's memory. It is checked when it is used, not when it is made.
+#[derive(Clone, Copy)]
+pub struct UserBuf<'a> {
+    /// The memory.
+    pub mem: &'a Memory,
+    /// First address.
+    pub va: u64,
+    /// Bytes.
+    pub len: usize,
+}
+
+impl UserBuf<'_> {
+    fn at(&self, at: usize, len: usize) -> Result<u64> {
+        match at.checked_add(len) {
+            Some(end) if end <= self.len => self.va.checked_add(at as u64).ok_or(Error::bad_address()),
+            _ => Err(Error::new(abi::error::EBADARG)),
+        }
+    }
+}
+
+/// Where a read puts its bytes.
+pub enum Dst<'a> {
+    /// The kernel's own buffer.
+    Kernel(&'a mut [u8]),
+    /// A process's memory.
+    User(UserBuf<'a>),
+    /// Pages that are already pinned, one after the other.
+    Pages(&'a [Pinned]),
+}
+
+/// Where a write takes its bytes from.
+pub enum Src<'a> {
+    /// The kernel's own buffer.
+    Kernel(&'a [u8]),
+    /// A process's memory.
+    User(UserBuf<'a>),
+}
+
+impl Dst<'_> {
+    /// Room in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Dst::Kernel(b) => b.len(),
+            Dst::User(u) => u.len,
+            Dst::Pages(p) => p.iter().map(|p| p.len()).sum(),
+        }
+    }
+
+    /// No room at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies all of `bytes` to offset `at`.
+    ///
+    /// # Errors
+    /// A bad user address, or more than there is room for.
+    pub fn put(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+        match self {
+            Dst::Kernel(b) => {
+                let end = at.checked_add(bytes.len()).ok_or(abi::error::EBADARG)?;
+                b.get_mut(at..end).ok_or(abi::error::EBADARG)?.copy_from_slice(bytes);
+                Ok(())
+            }
+            Dst::User(u) => u.mem.copy_out(u.at(at, bytes.len())?, bytes),
+            Dst::Pages(pages) => {
+                let mut skip = at;
+                let mut rest = bytes;
+                for p in pages.iter() {
+                    if rest.is_empty() {
+                        return Ok(());
+                    }
+                    if skip >= p.len() {
+                        skip -= p.len();
+                        continue;
+                    }
+                    let (now, later) = rest.split_at(rest.len().min(p.len() - skip));
+                    p.write(skip, now);
+                    skip = 0;
+                    rest = later;
+                }
+                if rest.is_empty() { Ok(()) } else { Err(abi::error::EBADARG.into()) }
+            }
+        }
+    }
+
+    /// Copies as much of `bytes[offset..]` as there is room for to the front: what a read of a file with
+    /// this text at this offset returns.
+    ///
+    /// # Errors
+    /// A bad user address.
+    pub fn put_from(&mut self, bytes: &[u8], offset: u64) -> Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let rest = bytes.get(start..).unwrap_or(&[]);
+        let n = rest.len().min(self.len());
+        self.put(0, rest.get(..n).unwrap_or(&[]))?;
+        Ok(n)
+    }
+
+    /// The pages behind `at..at + len`, present and writable, for a device to write into.
+    /// `None` when the bytes are the kernel's and have to be copied.
+    ///
+    /// # Errors
+    /// A bad user address, or no memory for a page that is touched for the first time.
+    pub fn pin(&self, at: usize, len: usize) -> Result<Option<Vec<Pinned>>> {
+        match self {
+            Dst::Kernel(_) => Ok(None),
+            Dst::User(u) => u.mem.pin(u.at(at, len)?, len, true).map(Some),
+            Dst::Pages(pages) => Ok(Some(cut(pages, at, len))),
+        }
+    }
+}
+
+impl Src<'_> {
+    /// Bytes to write.
+    pub fn len(&self) -> usize {
+        match self {
+            Src::Kernel(b) => b.len(),
+            Src::User(u) => u.len,
+        }
+    }
+
+    /// Nothing to write?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `bytes` from offset `at`.
+    ///
+    /// # Errors
+    /// A bad user address, or more than there is.
+    pub fn get(&self, at: usize, bytes: &mut [u8]) -> Result<()> {
+        match self {
+            Src::Kernel(b) => {
+                let end = at.checked_add(bytes.len()).ok_or(abi::error::EBADARG)?;
+                bytes.copy_from_slice(b.get(at..end).ok_or(abi::error::EBADARG)?);
+                Ok(())
+            }
+            Src::User(u) => u.mem.copy_in(u.at(at, bytes.len())?, bytes),
+        }
+    }
+
+    /// All bytes, copied; for short control messages.
+    ///
+    /// # Errors
+    /// `read or write too large` when there are more than `max`, or a bad user address.
+    pub fn to_vec(&self, max: usize) -> Result<Vec<u8>> {
+        if self.len() > max {
+            return Err(abi::error::ETOOBIG.into());
+        }
+        let mut out = alloc::vec![0; self.len()];
+        self.get(0, &mut out)?;
+        Ok(out)
+    }
+
+    /// The pages behind `at..at + len`, present, for a device to read. `None` when the bytes are the kernel's.
+    ///
+    /// # Errors
+    /// As [`Dst::pin`].
+    pub fn pin(&self, at: usize, len: usize) -> Result<Option<Vec<Pinned>>> {
+        match self {
+            Src::Kernel(_) => Ok(None),
+            Src::User(u) => u.mem.pin(u.at(at, len)?, len, false).map(Some),
+        }
+    }
+}
+
+/// The part `at..at + len` of a list of pinned pages.
+pub(crate) fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
+    let (mut skip, mut left) = (at, len);
+    let mut out = Vec::new();
+    for p in pages {
+        if left == 0 {
+            break;
+        }
+        if skip >= p.len() {
+            skip -= p.len();
+            continue;
+        }
+        let n = left.min(p.len() - skip);
+        out.push(p.slice(skip, n));
+        skip = 0;
+        left -= n;
+    }
+    out
+}

@@ -1,0 +1,128 @@
+//! `Kernel`: everything that exists once. One value, shared by reference; there are no statics in this crate,
+//! so that tests run several kernels side by side.
+//!
+//! Lock order: `procs` is a leaf; `hostowner`, `sysname` are leaves. No device is called under any of them.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use machine::lock::Lock;
+use machine::page::Page;
+use machine::sync::QLock;
+
+use crate::dev::{Dev, MountDriver};
+use crate::error::Result;
+use crate::kmesg::Kmesg;
+use crate::mem::ImageCache;
+use crate::proc::Proc;
+
+/// What the kernel is made of.
+pub struct Kernel {
+    /// The devices, as the table in `pc64/config.rs` lists them.
+    devs: Vec<Arc<dyn Dev>>,
+    /// Every process that has not been reaped, by pid.
+    pub procs: Lock<BTreeMap<u32, Arc<Proc>>>,
+    /// Text and data of executables, shared by all who run them.
+    pub images: ImageCache,
+    /// Everything printed so far, and where the next line goes.
+    pub kmesg: Arc<Kmesg>,
+    /// The command line's `name=value` words, in order; a name may repeat.
+    pub config: Vec<(String, String)>,
+    /// Who owns the machine: the user of the first process and of all devices.
+    pub hostowner: Lock<String>,
+    /// `/dev/sysname`.
+    pub sysname: Lock<String>,
+    /// Held while a directory entry is being renamed or a mount changes a whole union (`#s` posts too).
+    pub big: QLock<()>,
+    /// Alarms to go off.
+    pub alarms: crate::sysproc::Alarms,
+    zero: Lock<Option<Page>>,
+    next_pid: AtomicU32,
+    next_id: AtomicU32,
+}
+
+impl Kernel {
+    /// A kernel with these devices and command line words.
+    pub fn new(devs: Vec<Arc<dyn Dev>>, config: Vec<(String, String)>, kmesg: Arc<Kmesg>) -> Arc<Self> {
+        Arc::new(Kernel {
+            devs,
+            procs: Lock::new(BTreeMap::new()),
+            images: ImageCache::new(),
+            kmesg,
+            config,
+            hostowner: Lock::new(String::from("glenda")),
+            sysname: Lock::new(String::from("elwood")),
+            big: QLock::new(()),
+            alarms: crate::sysproc::Alarms::new(),
+            zero: Lock::new(None),
+            next_pid: AtomicU32::new(1),
+            next_id: AtomicU32::new(1),
+        })
+    }
+
+    /// The devices in table order.
+    pub fn devs(&self) -> &[Arc<dyn Dev>] {
+        &self.devs
+    }
+
+    /// The device with this letter.
+    ///
+    /// # Errors
+    /// `unknown device in # filename`.
+    pub fn dev(&self, letter: char) -> Result<Arc<dyn Dev>> {
+        match self.devs.iter().find(|d| d.letter() == letter) {
+            Some(d) => Ok(d.clone()),
+            None => Err(abi::error::EBADSHARP.into()),
+        }
+    }
+
+    /// The mount driver with this letter.
+    ///
+    /// # Errors
+    /// `bad arg in system call` when there is none.
+    pub fn mount_driver(&self, letter: char) -> Result<Arc<dyn MountDriver>> {
+        let dev = self.dev(letter).map_err(|_| abi::error::EBADARG)?;
+        dev.as_mount_driver().ok_or(abi::error::EBADARG.into())
+    }
+
+    /// The page of zeros that everybody shares until they write.
+    ///
+    /// # Errors
+    /// `virtual memory allocation failed`, at the first use only.
+    pub fn zero_page(&self) -> Result<Page> {
+        if let Some(page) = &*self.zero.lock() {
+            return Ok(page.clone());
+        }
+        let page = Page::new_zeroed().map_err(|_| abi::error::ENOVMEM)?;
+        Ok(self.zero.lock().get_or_insert(page).clone())
+    }
+
+    /// The next process id. They rise and are not used again before 2^31 of them.
+    pub fn new_pid(&self) -> u32 {
+        self.next_pid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A number used once: instance of a mount or a pipe, id of a mount, note group.
+    pub fn new_id(&self) -> u32 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The live process with this pid.
+    ///
+    /// # Errors
+    /// `process exited`.
+    pub fn proc(&self, pid: u32) -> Result<Arc<Proc>> {
+        match self.procs.lock().get(&pid) {
+            Some(p) => Ok(p.clone()),
+            None => Err(abi::error::EPROCDIED.into()),
+        }
+    }
+
+    /// The last value of a command line word.
+    pub fn config(&self, name: &str) -> Option<&str> {
+        self.config.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}

@@ -1,0 +1,270 @@
+//! `Memory`: a process's segments and its page tables.
+
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use abi::layout::{PAGE, USTKSIZE, USTKTOP};
+use machine::lock::Lock;
+use machine::page::{Page, Pinned};
+use machine::space::AddressSpace;
+
+use super::segment::{Kind, Segment};
+use crate::error::{Error, Result};
+use crate::proc::Proc;
+
+/// Largest segment in bytes.
+pub const SEGMAX: u64 = 64 << 30;
+
+/// A process's memory.
+pub struct Memory {
+    /// The page tables.
+    pub space: Arc<AddressSpace>,
+    segs: Lock<Vec<Arc<Segment>>>,
+    /// Whose it is; set once, when the process is made.
+    owner: Lock<Weak<Proc>>,
+}
+
+/// Why a page fault cannot be mended.
+#[derive(Debug)]
+pub enum FaultError {
+    /// No segment there, or not for this kind of access.
+    NoAccess,
+    /// Paging in failed: the file, and why.
+    Load(String, Error),
+    /// No memory.
+    NoMemory,
+}
+
+/// A zeroed page for a process; unused images are given up before it fails.
+///
+/// # Errors
+/// `virtual memory allocation failed`.
+pub fn new_page(up: &Arc<Proc>) -> Result<Page> {
+    match Page::new_zeroed() {
+        Ok(page) => Ok(page),
+        Err(_) if up.kernel.images.reclaim() => Ok(Page::new_zeroed().map_err(|_| abi::error::ENOVMEM)?),
+        Err(_) => Err(abi::error::ENOVMEM.into()),
+    }
+}
+
+impl Memory {
+    /// No segments.
+    ///
+    /// # Errors
+    /// No memory for page tables.
+    pub fn new() -> Result<Arc<Self>> {
+        let space = AddressSpace::new()?;
+        Ok(Arc::new(Memory { space, segs: Lock::new(Vec::new()), owner: Lock::new(Weak::new()) }))
+    }
+
+    /// Tells whose it is: paging in works on behalf of a process.
+    pub fn set_owner(&self, owner: &Arc<Proc>) {
+        *self.owner.lock() = Arc::downgrade(owner);
+    }
+
+    fn owner(&self) -> Result<Arc<Proc>> {
+        self.owner.lock().upgrade().ok_or(Error::new(abi::error::EPROCDIED))
+    }
+
+    /// The segments, by address.
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segs.lock().clone()
+    }
+
+    /// The segment that holds `va`.
+    pub fn find(&self, va: u64) -> Option<Arc<Segment>> {
+        // The base decides; the top is the segment's own business (it grows) and is checked under its lock.
+        self.segs.lock().iter().rev().find(|s| s.base <= va).cloned()
+    }
+
+    /// The segment of this kind, the one `brk` extends for `Kind::Bss`.
+    pub fn segment(&self, kind: Kind) -> Option<Arc<Segment>> {
+        self.segs.lock().iter().find(|s| s.kind == kind).cloned()
+    }
+
+    /// Adds a segment.
+    ///
+    /// # Errors
+    /// `segments overlap`, or an address out of range (`bad arg in system call`).
+    pub fn add(&self, seg: Arc<Segment>) -> Result<()> {
+        let top = seg.top();
+        let mine = self.segments();
+        if seg.base > top || top > USTKTOP || seg.base % PAGE != 0 {
+            return Err(abi::error::EBADARG.into());
+        }
+        if mine.iter().any(|s| s.base < top && seg.base < s.top()) {
+            return Err(abi::error::ESOVERLAP.into());
+        }
+        seg.attach(&self.space);
+        let mut segs = self.segs.lock();
+        segs.push(seg);
+        segs.sort_by_key(|s| s.base);
+        Ok(())
+    }
+
+    /// Takes out a segment.
+    pub fn remove(&self, seg: &Arc<Segment>) {
+        self.segs.lock().retain(|s| !Arc::ptr_eq(s, seg));
+        seg.detach(&self.space);
+    }
+
+    /// Replaces everything by `new` (exec), but for segments that survive it.
+    pub fn replace(&self, new: Vec<Arc<Segment>>) -> Result<()> {
+        for seg in self.segments() {
+            let stays = matches!(seg.kind, Kind::Shared | Kind::Memory) && !seg.close_on_exec;
+            if !stays {
+                self.remove(&seg);
+            }
+        }
+        new.into_iter().try_for_each(|seg| self.add(seg))
+    }
+
+    /// Gives up everything (exit).
+    pub fn clear(&self) {
+        for seg in self.segments() {
+            self.remove(&seg);
+        }
+    }
+
+    /// The child's memory after `rfork`: text and shared segments are shared, data and bss too when `share`
+    /// (RFMEM), the stack and the rest are copied on write.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn fork(&self, up: &Arc<Proc>, share: bool) -> Result<Arc<Memory>> {
+        let child = Memory::new()?;
+        for seg in self.segments() {
+            let copy = match seg.kind {
+                Kind::Text | Kind::Shared => seg,
+                Kind::Data | Kind::Bss | Kind::Memory if share => seg,
+                _ => seg.fork(up)?,
+            };
+            copy.attach(&child.space);
+            child.segs.lock().push(copy);
+        }
+        Ok(child)
+    }
+
+    /// Moves the end of the bss. 0 leaves it and gives its base.
+    ///
+    /// # Errors
+    /// `bad arg in system call` below the base, `segments overlap`, `virtual memory allocation failed` over
+    /// the largest segment.
+    pub fn brk(&self, top: u64) -> Result<u64> {
+        let bss = self.segment(Kind::Bss).ok_or(abi::error::EBADARG)?;
+        if top == 0 {
+            return Ok(bss.base);
+        }
+        self.resize(&bss, top)?;
+        Ok(0)
+    }
+
+    /// Moves the end of `seg` to `top`.
+    pub fn resize(&self, seg: &Arc<Segment>, top: u64) -> Result<()> {
+        if top < seg.base {
+            return Err(abi::error::EBADARG.into());
+        }
+        if top - seg.base > SEGMAX {
+            return Err(abi::error::ENOVMEM.into());
+        }
+        let end = top.next_multiple_of(PAGE);
+        let above = self.segs.lock().iter().find(|s| s.base > seg.base).map(|s| s.base);
+        if above.unwrap_or(USTKTOP - USTKSIZE) < end {
+            return Err(abi::error::ESOVERLAP.into());
+        }
+        seg.set_top(end)
+    }
+
+    /// Mends a page fault.
+    ///
+    /// # Errors
+    /// See [`FaultError`]; the process gets a note.
+    pub fn fault(&self, up: &Arc<Proc>, va: u64, write: bool) -> core::result::Result<(), FaultError> {
+        let seg = self.find(va).ok_or(FaultError::NoAccess)?;
+        if write && !seg.is_writable() {
+            return Err(FaultError::NoAccess);
+        }
+        match seg.fault(up, &self.space, va, write) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(FaultError::NoAccess),
+            Err(e) if e.is(abi::error::ENOVMEM) || e.is(abi::error::ENOMEM) => Err(FaultError::NoMemory),
+            Err(e) => Err(FaultError::Load(seg.path(), e)),
+        }
+    }
+
+    /// Pins the bytes `va..va + len`: present, private when they are to be written.
+    ///
+    /// # Errors
+    /// A bad address; no memory.
+    pub fn pin(&self, va: u64, len: usize, write: bool) -> Result<Vec<Pinned>> {
+        let up = self.owner()?;
+        let mut out = Vec::with_capacity(len / PAGE as usize + 2);
+        let mut at = va;
+        let mut left = len;
+        while left > 0 {
+            let seg = self.find(at).ok_or(Error::bad_address())?;
+            if write && !seg.is_writable() {
+                return Err(Error::bad_address());
+            }
+            match seg.pin(&up, at, left, write, &mut out)? {
+                0 => return Err(Error::bad_address()),
+                n => {
+                    at += n as u64;
+                    left -= n;
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Copies from the process.
+    ///
+    /// # Errors
+    /// A bad address; no memory.
+    pub fn copy_in(&self, va: u64, bytes: &mut [u8]) -> Result<()> {
+        let mut rest = bytes;
+        for pin in self.pin(va, rest.len(), false)? {
+            let (now, later) = core::mem::take(&mut rest).split_at_mut(pin.len());
+            pin.read(0, now);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Copies to the process.
+    ///
+    /// # Errors
+    /// A bad address; no memory.
+    pub fn copy_out(&self, va: u64, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        for pin in self.pin(va, rest.len(), true)? {
+            let (now, later) = rest.split_at(pin.len());
+            pin.write(0, now);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Copies a string that ends in a zero byte, without it.
+    ///
+    /// # Errors
+    /// A bad address, or `name too long` when there is no zero within `max` bytes.
+    pub fn copy_in_string(&self, va: u64, max: usize) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut at = va;
+        while out.len() < max {
+            let n = (PAGE - at % PAGE).min((max - out.len()) as u64) as usize;
+            let mut piece = [0u8; PAGE as usize];
+            let piece = piece.get_mut(..n).unwrap_or(&mut []);
+            self.copy_in(at, piece)?;
+            if let Some(end) = piece.iter().position(|&b| b == 0) {
+                out.extend_from_slice(piece.get(..end).unwrap_or(&[]));
+                return Ok(out);
+            }
+            out.extend_from_slice(piece);
+            at = at.checked_add(n as u64).ok_or(Error::bad_address())?;
+        }
+        Err(abi::error::ETOOLONG.into())
+    }
+}

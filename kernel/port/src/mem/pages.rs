@@ -1,0 +1,93 @@
+//! A sparse table of pages: what a segment of many gigabytes with a few pages in it needs.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+
+use machine::page::Page;
+
+/// Pages of one chunk of the table: half a megabyte.
+const CHUNK: u64 = 128;
+
+/// A page in its slot.
+#[derive(Clone)]
+pub struct Entry {
+    /// The page.
+    pub page: Page,
+    /// Somebody else may hold it as well: copy before writing.
+    pub cow: bool,
+}
+
+type Chunk = Box<[Option<Entry>; CHUNK as usize]>;
+
+/// Pages by their number, counted from the segment's base.
+#[derive(Default)]
+pub struct PageMap {
+    chunks: BTreeMap<u64, Chunk>,
+}
+
+impl PageMap {
+    /// The page with this number, if it is there.
+    pub fn get(&self, number: u64) -> Option<&Entry> {
+        self.chunks.get(&(number / CHUNK))?.get((number % CHUNK) as usize)?.as_ref()
+    }
+
+    /// Puts a page into its slot; gives back what was there.
+    pub fn insert(&mut self, number: u64, entry: Entry) -> Option<Entry> {
+        let chunk = self.chunks.entry(number / CHUNK).or_insert_with(|| Box::new([const { None }; CHUNK as usize]));
+        chunk.get_mut((number % CHUNK) as usize).and_then(|slot| slot.replace(entry))
+    }
+
+    /// All pages that are there, in order, to look at or change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
+        self.chunks.iter_mut().flat_map(|(&chunk, slots)| {
+            slots.iter_mut().enumerate().filter_map(move |(i, slot)| {
+                slot.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry))
+            })
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.chunks.values().map(|c| c.iter().flatten().count() as u64).sum()
+    }
+
+    /// Takes out the pages `from..to`.
+    pub fn remove_range(&mut self, from: u64, to: u64) {
+        if from >= to {
+            return;
+        }
+        let last = (to - 1) / CHUNK;
+        for (&chunk, slots) in self.chunks.range_mut(from / CHUNK..=last) {
+            for (i, slot) in slots.iter_mut().enumerate() {
+                let number = chunk * CHUNK + i as u64;
+                if (from..to).contains(&number) {
+                    *slot = None;
+                }
+            }
+        }
+        self.chunks.retain(|&chunk, slots| {
+            !(from / CHUNK..=last).contains(&chunk) || slots.iter().any(Option::is_some)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparse_and_cut() {
+        let mut map = PageMap::default();
+        for n in [0, 1, 127, 128, 1 << 24] {
+            let page = Page::new_zeroed().unwrap();
+            assert!(map.insert(n, Entry { page, cow: false }).is_none());
+        }
+        assert_eq!(map.count(), 5);
+        assert!(map.get(2).is_none());
+        map.remove_range(1, 128);
+        assert_eq!(map.iter_mut().map(|(n, _)| n).collect::<alloc::vec::Vec<_>>(), [0, 128, 1 << 24]);
+        map.remove_range(0, u64::MAX);
+        assert_eq!(map.count(), 0);
+        assert!(map.chunks.is_empty());
+    }
+}

@@ -1,0 +1,319 @@
+//! `Segment`: a run of pages with one purpose, at one address, in one or many processes.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use abi::layout::PAGE;
+use machine::lock::Lock;
+use machine::page::{Page, Pinned};
+use machine::space::{AddressSpace, Prot};
+use machine::sync::QLock;
+
+use super::image::ImageRef;
+use super::memory::new_page;
+use super::pages::{Entry, PageMap};
+use super::sema::Sema;
+use crate::error::Result;
+use crate::proc::Proc;
+
+/// What a segment is for; it decides how `rfork` treats it and what `/proc/n/segment` calls it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Shared always, never written.
+    Text,
+    /// Initialised data: shared by RFMEM, else copied on write.
+    Data,
+    /// Zeroed data, which `brk` extends: as `Data`.
+    Bss,
+    /// Always a private copy.
+    Stack,
+    /// `segattach("shared")`: shared by every rfork.
+    Shared,
+    /// `segattach("memory")`: as `Data`.
+    Memory,
+}
+
+impl Kind {
+    /// The name in `/proc/n/segment`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Text => "Text",
+            Kind::Data => "Data",
+            Kind::Bss | Kind::Memory => "Bss",
+            Kind::Stack => "Stack",
+            Kind::Shared => "Shared",
+        }
+    }
+}
+
+/// Where a segment's first contents come from.
+#[derive(Clone)]
+pub struct Backing {
+    /// The executable.
+    pub image: ImageRef,
+    /// Offset in it of the segment's first byte.
+    pub offset: u64,
+    /// Bytes that come from it; zeros behind.
+    pub len: u64,
+}
+
+/// A segment. `base` never changes; everything else is in `inner`.
+pub struct Segment {
+    /// What it is for.
+    pub kind: Kind,
+    /// First address, at a page.
+    pub base: u64,
+    /// May be executed, may be written.
+    prot: Prot,
+    backing: Option<Backing>,
+    /// Detached by exec.
+    pub close_on_exec: bool,
+    inner: QLock<Inner>,
+    users: Lock<Vec<Weak<AddressSpace>>>,
+    /// Those who wait for a semaphore in it.
+    pub sema: Sema,
+}
+
+struct Inner {
+    /// First address behind it, at a page.
+    top: u64,
+    pages: PageMap,
+}
+
+/// A page to be mapped or pinned.
+struct Found {
+    page: Page,
+    writable: bool,
+}
+
+impl Segment {
+    /// A segment `base..top` (both at pages).
+    pub fn new(kind: Kind, base: u64, top: u64, prot: Prot, backing: Option<Backing>) -> Arc<Self> {
+        Self::with(kind, base, prot, backing, false, Inner { top, pages: PageMap::default() })
+    }
+
+    /// A segment for `segattach`.
+    pub fn attached(kind: Kind, base: u64, top: u64, write: bool, close_on_exec: bool) -> Arc<Self> {
+        let inner = Inner { top, pages: PageMap::default() };
+        Self::with(kind, base, Prot { write, exec: false }, None, close_on_exec, inner)
+    }
+
+    fn with(kind: Kind, base: u64, prot: Prot, backing: Option<Backing>, close_on_exec: bool, inner: Inner) -> Arc<Self> {
+        Arc::new(Segment {
+            kind,
+            base,
+            prot,
+            backing,
+            close_on_exec,
+            inner: QLock::new(inner),
+            users: Lock::new(Vec::new()),
+            sema: Sema::new(),
+        })
+    }
+
+    /// First address behind it.
+    pub fn top(&self) -> u64 {
+        self.inner.lock().top
+    }
+
+    /// May it be written?
+    pub fn is_writable(&self) -> bool {
+        self.prot.write
+    }
+
+    /// Address spaces that map it.
+    pub fn users(&self) -> usize {
+        self.users.lock().len()
+    }
+
+    /// Pages that are there.
+    pub fn resident(&self) -> u64 {
+        self.inner.lock().pages.count()
+    }
+
+    /// The executable behind it, for messages.
+    pub fn path(&self) -> alloc::string::String {
+        self.backing.as_ref().map(|b| b.image.path()).unwrap_or_default()
+    }
+
+    /// A space begins to map it.
+    pub fn attach(&self, space: &Arc<AddressSpace>) {
+        self.users.lock().push(Arc::downgrade(space));
+    }
+
+    /// A space gives it up: its page table entries go.
+    pub fn detach(&self, space: &Arc<AddressSpace>) {
+        let inner = self.inner.lock();
+        space.unmap(self.base, (inner.top - self.base) / PAGE);
+        self.users.lock().retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(space));
+    }
+
+    /// Makes the page at `va` present in `space`. False when `va` is not (any more) in the segment.
+    ///
+    /// # Errors
+    /// Paging in failed, or no memory.
+    pub fn fault(&self, up: &Arc<Proc>, space: &AddressSpace, va: u64, write: bool) -> Result<bool> {
+        let mut inner = self.inner.lock();
+        if va >= inner.top {
+            return Ok(false);
+        }
+        let va = va & !(PAGE - 1);
+        let found = self.find(up, &mut inner, va, write)?;
+        // Mapped while `inner` is held: whoever takes the page back afterwards finds it in the tables.
+        space.map(va, found.page, Prot { write: found.writable, exec: self.prot.exec })?;
+        Ok(true)
+    }
+
+    /// Pins the bytes `va..va + len`, as far as the segment goes; the pins are appended to `out`.
+    /// Says how many bytes.
+    ///
+    /// # Errors
+    /// As [`Segment::fault`].
+    pub fn pin(&self, up: &Arc<Proc>, va: u64, len: usize, write: bool, out: &mut Vec<Pinned>) -> Result<usize> {
+        let mut inner = self.inner.lock();
+        let end = inner.top.min(va.saturating_add(len as u64));
+        let mut at = va;
+        while at < end {
+            let offset = at % PAGE;
+            let n = (PAGE - offset).min(end - at);
+            let found = self.find(up, &mut inner, at - offset, write)?;
+            out.push(Pinned::new(found.page, offset as usize, n as usize));
+            at += n;
+        }
+        Ok((at - va) as usize)
+    }
+
+    /// The page at `va`, made present and, for a write, private.
+    fn find(&self, up: &Arc<Proc>, inner: &mut Inner, va: u64, write: bool) -> Result<Found> {
+        let number = (va - self.base) / PAGE;
+        if let Some(entry) = inner.pages.get(number) {
+            if !entry.cow || !write {
+                return Ok(Found { page: entry.page.clone(), writable: self.prot.write && !entry.cow });
+            }
+            let old = entry.page.clone();
+            return self.own(up, inner, va, number, old);
+        }
+        let page = self.first_contents(up, number)?;
+        match page {
+            // Nobody else has it: zeros that will be written.
+            None if write => {
+                let page = new_page(up)?;
+                inner.pages.insert(number, Entry { page: page.clone(), cow: false });
+                Ok(Found { page, writable: self.prot.write })
+            }
+            None => {
+                let page = up.kernel.zero_page()?;
+                inner.pages.insert(number, Entry { page: page.clone(), cow: true });
+                Ok(Found { page, writable: false })
+            }
+            Some(page) if self.prot.write && write => {
+                let copy = copy_page(up, &page)?;
+                inner.pages.insert(number, Entry { page: copy.clone(), cow: false });
+                Ok(Found { page: copy, writable: true })
+            }
+            Some(page) => {
+                inner.pages.insert(number, Entry { page: page.clone(), cow: true });
+                Ok(Found { page, writable: false })
+            }
+        }
+    }
+
+    /// Copy on write: makes page `number` this segment's own.
+    fn own(&self, up: &Arc<Proc>, inner: &mut Inner, va: u64, number: u64, old: Page) -> Result<Found> {
+        // Everybody who maps the shared page has to come back for the new one.
+        for space in self.users.lock().iter().filter_map(Weak::upgrade) {
+            space.unmap(va, 1);
+        }
+        // Two references are ours: the entry's and `old`. If there are no others, the other side has
+        // copied or gone, and the page is ours without copying.
+        let page = if old.refs() == 2 && old.pins() == 0 { old } else { copy_page(up, &old)? };
+        inner.pages.insert(number, Entry { page: page.clone(), cow: false });
+        Ok(Found { page, writable: self.prot.write })
+    }
+
+    /// What page `number` holds before anybody writes it; `None` for zeros.
+    fn first_contents(&self, up: &Arc<Proc>, number: u64) -> Result<Option<Page>> {
+        let Some(backing) = &self.backing else { return Ok(None) };
+        let skip = number * PAGE;
+        if skip >= backing.len {
+            return Ok(None);
+        }
+        let len = (backing.len - skip).min(PAGE) as u32;
+        backing.image.page(up, backing.offset + skip, len).map(Some)
+    }
+
+    /// The child's segment after an `rfork` that does not share it: every page becomes copy-on-write on both
+    /// sides, but those that are pinned, which the child gets a copy of at once.
+    ///
+    /// # Errors
+    /// No memory for a copy.
+    pub fn fork(&self, up: &Arc<Proc>) -> Result<Arc<Segment>> {
+        let mut inner = self.inner.lock();
+        let mut pages = PageMap::default();
+        let mut first = u64::MAX;
+        let mut last = 0;
+        for (number, entry) in inner.pages.iter_mut() {
+            if entry.page.pins() > 0 && !entry.cow {
+                pages.insert(number, Entry { page: copy_page(up, &entry.page)?, cow: false });
+                continue;
+            }
+            if !entry.cow {
+                entry.cow = true;
+                first = first.min(number);
+                last = number;
+            }
+            pages.insert(number, entry.clone());
+        }
+        // What was writable must fault before the next write.
+        if first <= last {
+            for space in self.users.lock().iter().filter_map(Weak::upgrade) {
+                space.unmap(self.base + first * PAGE, last - first + 1);
+            }
+        }
+        let copy = Inner { top: inner.top, pages };
+        Ok(Self::with(self.kind, self.base, self.prot, self.backing.clone(), self.close_on_exec, copy))
+    }
+
+    /// Moves the end to `top` (rounded up to a page).
+    ///
+    /// # Errors
+    /// `device or object already in use` when a shared segment would shrink.
+    pub fn set_top(&self, top: u64) -> Result<()> {
+        let top = top.next_multiple_of(PAGE);
+        let mut inner = self.inner.lock();
+        if top < inner.top {
+            if self.users() > 1 {
+                return Err(abi::error::EINUSE.into());
+            }
+            self.drop_pages(&mut inner, top, u64::MAX);
+        }
+        inner.top = top;
+        Ok(())
+    }
+
+    /// `segfree`: whole pages inside `from..to` become zeros again.
+    pub fn free_range(&self, from: u64, to: u64) {
+        let mut inner = self.inner.lock();
+        let from = from.next_multiple_of(PAGE).max(self.base);
+        let to = (to & !(PAGE - 1)).min(inner.top);
+        if from < to {
+            self.drop_pages(&mut inner, from, to);
+        }
+    }
+
+    fn drop_pages(&self, inner: &mut Inner, from: u64, to: u64) {
+        let to = to.min(inner.top);
+        for space in self.users.lock().iter().filter_map(Weak::upgrade) {
+            space.unmap(from, (to - from) / PAGE);
+        }
+        inner.pages.remove_range((from - self.base) / PAGE, (to - self.base) / PAGE);
+    }
+}
+
+fn copy_page(up: &Arc<Proc>, page: &Page) -> Result<Page> {
+    match Page::new_uninit_for_copy_of(page) {
+        Ok(copy) => Ok(copy),
+        Err(_) if up.kernel.images.reclaim() => Ok(Page::new_uninit_for_copy_of(page).map_err(|_| abi::error::ENOVMEM)?),
+        Err(_) => Err(abi::error::ENOVMEM.into()),
+    }
+}

@@ -1,0 +1,222 @@
+//! A channel as a message transport: how `#M` reaches a server on a pipe, a posted file or anything else that
+//! carries bytes both ways.
+//!
+//! Two kernel threads serve a channel. One writes the messages that were submitted, whole and in order, so that
+//! whoever submits does not wait and a note cannot cut a message in two. The other reads, cuts the stream into
+//! messages and gives each reply to the request with its tag. When the channel fails, everything under way
+//! comes back as hung up.
+//!
+//! Ownership: the threads hold [`Line`]; [`ChanTransport`] is the session's hold on it. Dropping that closes the
+//! line: the reader is interrupted, both threads end, and with them the last use of the channel.
+//!
+//! Lock order: `state` is a leaf.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use machine::lock::Lock;
+use machine::message::{Request, Transport, TransportError};
+use machine::sync::Rendez;
+use machine::thread::{self, ThreadRef};
+use ninep::Framer;
+use ninep::head::Head;
+use spin::Once;
+
+use crate::chan::Chan;
+use crate::error::Result;
+use crate::iobuf::{Dst, Src};
+use crate::proc::Proc;
+
+/// Largest reply that is taken before the session has agreed on anything.
+const MOST: u32 = 1 << 20;
+/// Bytes asked of the channel at once, at most.
+const ASK: usize = 64 << 10;
+
+/// The session's hold on a line.
+pub struct ChanTransport {
+    line: Arc<Line>,
+}
+
+struct Line {
+    name: String,
+    state: Lock<State>,
+    /// Signalled when there is something to write, or the line is closed.
+    work: Rendez,
+    reader: Once<ThreadRef>,
+}
+
+struct State {
+    /// Requests whose reply has not come, by tag.
+    pending: BTreeMap<u16, Box<Request>>,
+    /// Messages to be written.
+    out: VecDeque<Vec<u8>>,
+    closed: bool,
+}
+
+impl ChanTransport {
+    /// Starts to serve `chan` on behalf of `kproc`, a process of the kernel's own.
+    ///
+    /// # Errors
+    /// No memory for a thread.
+    pub fn start(chan: Arc<Chan>, kproc: &Arc<Proc>) -> Result<Arc<Self>> {
+        let state = State { pending: BTreeMap::new(), out: VecDeque::new(), closed: false };
+        let name = String::from(chan.path.as_str());
+        let line = Arc::new(Line { name, state: Lock::new(state), work: Rendez::new(), reader: Once::new() });
+        // From here on a failure closes the line by dropping this.
+        let transport = Arc::new(ChanTransport { line: line.clone() });
+        let (l, c, p) = (line.clone(), chan.clone(), kproc.clone());
+        let reader = thread::spawn("9p-read", 0, Box::new(move || l.read(&c, &p)))?;
+        line.reader.call_once(|| reader);
+        let (l, p) = (line, kproc.clone());
+        thread::spawn("9p-write", 0, Box::new(move || l.write(&chan, &p)))?;
+        Ok(transport)
+    }
+}
+
+impl Line {
+    /// Ends it; all that is under way comes back.
+    fn close(&self) {
+        let pending = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            state.out.clear();
+            core::mem::take(&mut state.pending)
+        };
+        for (_, request) in pending {
+            request.complete(Err(TransportError::HungUp));
+        }
+        self.work.wakeup();
+        if let Some(reader) = self.reader.get() {
+            reader.interrupt();
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    fn write(&self, chan: &Arc<Chan>, up: &Arc<Proc>) {
+        let mut offset = 0;
+        loop {
+            self.work.sleep(|| {
+                let state = self.state.lock();
+                state.closed || !state.out.is_empty()
+            });
+            let message = self.state.lock().out.pop_front();
+            let Some(message) = message else { return };
+            let mut rest = &message[..];
+            while !rest.is_empty() {
+                match chan.dev.write(up, chan, &Src::Kernel(rest), offset) {
+                    Ok(n) if n > 0 => {
+                        offset += n as u64;
+                        rest = rest.get(n..).unwrap_or(&[]);
+                    }
+                    _ => return self.close(),
+                }
+            }
+        }
+    }
+
+    fn read(&self, chan: &Arc<Chan>, up: &Arc<Proc>) {
+        let mut framer = Framer::new(MOST);
+        let mut buf = vec![0u8; ASK];
+        let mut offset = 0;
+        while !self.is_closed() {
+            match chan.dev.read(up, chan, &mut Dst::Kernel(&mut buf), offset) {
+                Ok(n) if n > 0 => {
+                    offset += n as u64;
+                    framer.push(buf.get(..n).unwrap_or(&[]));
+                }
+                _ => break,
+            }
+            loop {
+                match framer.next_message() {
+                    Ok(Some(message)) => self.deliver(message),
+                    Ok(None) => break,
+                    Err(_) => return self.close(),
+                }
+            }
+        }
+        self.close();
+    }
+
+    /// Gives a reply to its request. One that nobody waits for is a flushed one's, and is dropped.
+    fn deliver(&self, message: &[u8]) {
+        let Ok(head) = Head::parse(message) else { return };
+        let request = self.state.lock().pending.remove(&head.tag);
+        let Some(request) = request else { return };
+        let result = if put_reply(&request, message) {
+            Ok(message.len())
+        } else {
+            Err(TransportError::Broken("reply does not fit"))
+        };
+        request.complete(result);
+    }
+}
+
+/// Writes a reply to where its request wants it. False when it does not fit.
+fn put_reply(request: &Request, message: &[u8]) -> bool {
+    if message.len() > request.r_room() {
+        return false;
+    }
+    let (head, mut rest) = message.split_at(message.len().min(request.r_len));
+    request.r.write(0, head);
+    for piece in &request.r_data {
+        let (now, later) = rest.split_at(rest.len().min(piece.len()));
+        piece.write(0, now);
+        rest = later;
+    }
+    true
+}
+
+impl Transport for ChanTransport {
+    fn name(&self) -> String {
+        self.line.name.clone()
+    }
+
+    fn max_in_flight(&self) -> usize {
+        64
+    }
+
+    fn max_segments(&self) -> usize {
+        1024
+    }
+
+    fn submit(&self, request: Box<Request>) {
+        let mut message = vec![0; request.t_total()];
+        let (head, mut rest) = message.split_at_mut(request.t_len);
+        request.t.read(0, head);
+        for piece in &request.t_data {
+            let (now, later) = rest.split_at_mut(piece.len());
+            piece.read(0, now);
+            rest = later;
+        }
+        let Ok(head) = Head::parse(&message) else {
+            return request.complete(Err(TransportError::Broken("no message")));
+        };
+        let mut state = self.line.state.lock();
+        if state.closed || state.pending.contains_key(&head.tag) {
+            drop(state);
+            return request.complete(Err(TransportError::HungUp));
+        }
+        state.pending.insert(head.tag, request);
+        state.out.push_back(message);
+        drop(state);
+        self.line.work.wakeup();
+    }
+
+    fn reset(&self) -> core::result::Result<(), TransportError> {
+        self.line.close();
+        Ok(())
+    }
+}
+
+impl Drop for ChanTransport {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}

@@ -1,0 +1,251 @@
+//! Reading and writing: data go straight between the server and the pages of whoever reads or writes.
+//!
+//! A transfer is cut into pieces of at most the server's iounit. `#9` has several in flight together, each with
+//! a request of the slot; what counts is the part up to the first piece that came short. A channel's server may
+//! be anything, a device with a memory of what was read for one, so `#M` sends a piece only when the one before
+//! it came back whole.
+//!
+//! The reply to a read has room for more than the data: an error can be longer than the few bytes asked for, and
+//! QEMU breaks a device whose reply does not fit.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::error;
+use abi::layout::PAGE;
+use machine::message::Request;
+use machine::page::{Page, Pinned};
+use machine::sync::Completion;
+use ninep::head::{RIOSZ, Rio, Tio};
+use ninep::translate::io;
+use ninep::{Dialect, Rmsg, kind};
+
+use super::file::MntFile;
+use super::session::Session;
+use super::slots::{PIECES, SlotGuard};
+use crate::error::{Error, Result};
+use crate::iobuf::{Dst, Src};
+
+/// A piece under way.
+struct Flight {
+    number: usize,
+    tag: u16,
+    asked: u32,
+    done: Arc<Completion<Box<Request>>>,
+}
+
+/// Which way the data go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Read,
+    Write,
+}
+
+impl MntFile {
+    /// Reads from the open file.
+    ///
+    /// # Errors
+    /// The server's, `interrupted`, a bad address.
+    pub fn read(&self, dst: &mut Dst<'_>, offset: u64, iounit: u32) -> Result<usize> {
+        let len = dst.len();
+        if let Dst::Kernel(_) = dst {
+            let pages = kernel_pages(len.min(iounit as usize))?;
+            let n = self.transfer(Way::Read, offset, iounit, pages_len(&pages), |at, n| Ok(cut(&pages, at, n)))?;
+            let mut at = 0;
+            for page in &pages {
+                let mut bytes = [0u8; PAGE as usize];
+                let take = page.len().min(n - at);
+                let bytes = bytes.get_mut(..take).unwrap_or(&mut []);
+                page.read(0, bytes);
+                dst.put(at, bytes)?;
+                at += take;
+            }
+            return Ok(n);
+        }
+        let dst = &*dst;
+        self.transfer(Way::Read, offset, iounit, len, |at, n| {
+            dst.pin(at, n)?.ok_or(Error::new(error::EBADARG))
+        })
+    }
+
+    /// One read, for directories: what one message brings.
+    pub(super) fn read_piece(&self, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        let most = dst.len();
+        self.read(dst, offset, most as u32)
+    }
+
+    /// Writes to the open file.
+    ///
+    /// # Errors
+    /// The server's, `interrupted`, a bad address.
+    pub fn write(&self, src: &Src<'_>, offset: u64, iounit: u32) -> Result<usize> {
+        let len = src.len();
+        if let Src::Kernel(bytes) = src {
+            let bytes = bytes.get(..len.min(iounit as usize)).unwrap_or(&[]);
+            let pages = kernel_pages(bytes.len())?;
+            let mut rest = bytes;
+            for page in &pages {
+                let (now, later) = rest.split_at(page.len());
+                page.write(0, now);
+                rest = later;
+            }
+            return self.transfer(Way::Write, offset, iounit, bytes.len(), |at, n| Ok(cut(&pages, at, n)));
+        }
+        self.transfer(Way::Write, offset, iounit, len, |at, n| src.pin(at, n)?.ok_or(Error::new(error::EBADARG)))
+    }
+
+    fn transfer(
+        &self,
+        way: Way,
+        offset: u64,
+        iounit: u32,
+        len: usize,
+        pin: impl Fn(usize, usize) -> Result<Vec<Pinned>>,
+    ) -> Result<usize> {
+        let session = self.session();
+        session.alive()?;
+        // Two segments are heads, one is the tail, and a piece may begin in the middle of a page.
+        let pages = session.transport.max_segments().saturating_sub(4).max(1);
+        let most = (session.msize.saturating_sub(ninep::IOHDRSZ) as usize).min(pages * PAGE as usize);
+        let unit = match iounit as usize {
+            0 => most,
+            n => n.min(most),
+        };
+        // Appended pieces would come in any order, and another kind of server may be anything.
+        let abreast = if session.dialect == Dialect::P9 || self.is_append() { 1 } else { PIECES };
+        let mut guard = session.slots.take()?;
+        let mut sent = 0;
+        let mut done = 0;
+        let mut under_way: alloc::collections::VecDeque<Flight> = Default::default();
+        let mut failed: Option<Error> = None;
+        let mut short = false;
+        let mut next = 0;
+        loop {
+            while failed.is_none() && !short && sent < len && under_way.len() < abreast {
+                let n = unit.min(len - sent);
+                let at = offset.saturating_add(sent as u64);
+                let flight = pin(sent, n).and_then(|data| self.send(&mut guard, next, way, at, n, data));
+                match flight {
+                    Ok(flight) => under_way.push_back(flight),
+                    Err(e) => failed = Some(e),
+                }
+                sent += n;
+                next = (next + 1) % abreast;
+            }
+            let Some(flight) = under_way.pop_front() else { break };
+            match self.receive(&mut guard, flight, way) {
+                // Pieces behind a short one do not count, but they have to come back.
+                Ok((n, asked)) if failed.is_none() && !short => {
+                    done += n as usize;
+                    short = n < asked;
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    failed.get_or_insert(e);
+                }
+            }
+        }
+        match failed {
+            Some(e) if done == 0 && !short => Err(e),
+            _ => Ok(done),
+        }
+    }
+
+    fn send(
+        &self,
+        guard: &mut SlotGuard<'_>,
+        number: usize,
+        way: Way,
+        offset: u64,
+        len: usize,
+        data: Vec<Pinned>,
+    ) -> Result<Flight> {
+        guard.count();
+        let piece = guard.slot()?.piece(number)?;
+        let (tag, tail) = (piece.tag, piece.tail());
+        let mut request = piece.request.take().ok_or(error::EHUNGUP)?;
+        let asked = len as u32;
+        let head = match way {
+            Way::Read => {
+                request.r_len = RIOSZ;
+                request.r_data = data;
+                request.r_data.push(tail);
+                request.t_data.clear();
+                Tio::read(tag, self.fid.number, offset, asked)
+            }
+            Way::Write => {
+                request.r_len = request.r.len();
+                request.r_data.clear();
+                request.t_data = data;
+                Tio::write(tag, self.fid.number, offset, asked)
+            }
+        };
+        let head = head.to_bytes();
+        request.t.write(0, &head);
+        request.t_len = head.len();
+        let done = request.done.clone();
+        self.session().transport.submit(request);
+        Ok(Flight { number, tag, asked, done })
+    }
+
+    /// Waits for a piece: how many bytes it moved, of how many.
+    fn receive(&self, guard: &mut SlotGuard<'_>, flight: Flight, way: Way) -> Result<(u32, u32)> {
+        let session = self.session();
+        let (mut request, _) = session.wait(guard, flight.done, flight.tag, true);
+        let result = moved(session, &request, flight.tag, flight.asked, way);
+        // The pages are the program's again.
+        request.r_data.clear();
+        request.t_data.clear();
+        guard.slot()?.piece(flight.number)?.request = Some(request);
+        result.map(|n| (n, flight.asked))
+    }
+}
+
+fn moved(session: &Session, request: &Request, tag: u16, asked: u32, way: Way) -> Result<u32> {
+    let len = session.reply_len(request)?;
+    if len == 0 {
+        return Err(error::EINTR.into());
+    }
+    let mut head = [0u8; RIOSZ];
+    request.reply_read(0, &mut head);
+    let broken = || {
+        session.hang_up();
+        Error::new(error::EMOUNTRPC)
+    };
+    match way {
+        Way::Read => match Rio::parse(&head) {
+            Ok(rio) if rio.kind == kind::RREAD && rio.tag == tag && rio.size() as usize == len => {
+                io::read(asked, rio).map_err(|_| broken())
+            }
+            _ => Err(session.transfer_error(kind::TREAD, tag, request)),
+        },
+        Way::Write => match Rmsg::decode(session.dialect, &head) {
+            Ok((t, Rmsg::Write { count })) if t == tag && len == RIOSZ => {
+                io::written(asked, count).map_err(|_| broken())
+            }
+            _ => Err(session.transfer_error(kind::TWRITE, tag, request)),
+        },
+    }
+}
+
+/// Pages for the kernel's own transfers, which are copied.
+fn kernel_pages(len: usize) -> Result<Vec<Pinned>> {
+    let mut pages = Vec::new();
+    let mut left = len;
+    while left > 0 {
+        let n = left.min(PAGE as usize);
+        pages.push(Pinned::new(Page::new_zeroed()?, 0, n));
+        left -= n;
+    }
+    Ok(pages)
+}
+
+fn pages_len(pages: &[Pinned]) -> usize {
+    pages.iter().map(Pinned::len).sum()
+}
+
+/// The part `at..at + len` of whole pages.
+fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
+    crate::iobuf::cut(pages, at, len)
+}

@@ -1,0 +1,278 @@
+//! The mount driver: 9P servers as part of the name space. One client engine with two faces.
+//!
+//! * `#M` speaks 9P2000 over any channel ([`chan_transport`]).
+//! * `#9`, the phantom mount device, speaks 9P2000.u to QEMU's virtio-9p devices, which are found by their mount
+//!   tags ([`phantom`]). Programs see plain 9P2000 semantics all the same: `ninep::translate` is the table of how.
+//!
+//! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
+//! buffers its reply goes to. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
+//! a file of a mount, [`io`] and [`dirread`] its contents.
+//!
+//! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
+//! knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
+
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use abi::{Dir, Qid, error};
+use machine::lock::Lock;
+use machine::message::Transport;
+use machine::sync::QLock;
+use ninep::{Dialect, NOFID, Rmsg, Tmsg};
+
+use crate::chan::Chan;
+use crate::dev::{Dev, MountDriver, Walk};
+use crate::error::Result;
+use crate::iobuf::{Dst, Src};
+use crate::path::Path;
+use crate::proc::Proc;
+
+pub mod chan_transport;
+pub mod dirread;
+pub mod file;
+pub mod io;
+pub mod phantom;
+pub mod rpc;
+pub mod session;
+pub mod slots;
+
+use chan_transport::ChanTransport;
+use file::MntFile;
+use phantom::Tags;
+use session::{Fid, Session};
+
+/// Largest message asked of a server behind a channel: 128 KiB of data and their header.
+const CHANNEL_MSIZE: u32 = 131_096;
+
+/// A mount driver: `#M` or `#9`.
+pub struct MntDev {
+    face: Face,
+    /// Everything that lives, to tell it of processes that exit.
+    sessions: Lock<Vec<Weak<Session>>>,
+}
+
+enum Face {
+    Channels(QLock<Vec<Served>>),
+    Phantom(Tags),
+}
+
+/// A channel with a session on it. The session holds the channel, so its address stays its own.
+struct Served {
+    chan: usize,
+    session: Weak<Session>,
+    devno: u32,
+}
+
+impl MntDev {
+    /// `#M`.
+    pub fn channels() -> Arc<Self> {
+        Arc::new(MntDev { face: Face::Channels(QLock::new(Vec::new())), sessions: Lock::new(Vec::new()) })
+    }
+
+    /// `#9`, for these devices: mount tag and transport, in the order in which they were found.
+    pub fn phantom(devices: Vec<(String, Arc<dyn Transport>)>) -> Arc<Self> {
+        Arc::new(MntDev { face: Face::Phantom(Tags::new(devices)), sessions: Lock::new(Vec::new()) })
+    }
+
+    /// `/dev/mtags`; empty for `#M`.
+    pub fn mtags(&self) -> String {
+        match &self.face {
+            Face::Phantom(tags) => tags.mtags(),
+            Face::Channels(_) => String::new(),
+        }
+    }
+
+    fn remember(&self, session: &Arc<Session>) {
+        let mut sessions = self.sessions.lock();
+        sessions.retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(session));
+        sessions.push(Arc::downgrade(session));
+    }
+
+    /// The session on a channel, begun if there is none.
+    fn channel_session(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32) -> Result<(Arc<Session>, u32)> {
+        let Face::Channels(served) = &self.face else { return Err(error::EBADARG.into()) };
+        let mut served = served.lock();
+        served.retain(|s| s.session.strong_count() > 0);
+        let chan = Arc::as_ptr(server) as usize;
+        let known = served.iter().find(|s| s.chan == chan);
+        if let Some((session, devno)) = known.and_then(|s| Some((s.session.upgrade()?, s.devno))) {
+            session.alive()?;
+            return Ok((session, devno));
+        }
+        let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
+        let transport = ChanTransport::start(server.clone(), &kproc)?;
+        let session = Arc::new(Session::begin(transport, Dialect::P9, msize)?);
+        let devno = up.kernel.new_id();
+        served.push(Served { chan, session: Arc::downgrade(&session), devno });
+        self.remember(&session);
+        Ok((session, devno))
+    }
+
+    fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
+        let (fid, qid) = attached;
+        debug_assert!(Arc::ptr_eq(session, &fid.session));
+        let path = Path::root(if self.letter() == 'M' { "#M" } else { "#9" });
+        Chan::attach(self, devno, qid, path, Some(Arc::new(MntFile::root(fid))))
+    }
+}
+
+/// `MountDriver` hands out channels of the device, so it needs the device's own reference.
+struct Driver(Arc<MntDev>);
+
+impl MountDriver for Driver {
+    fn attach_server(
+        &self,
+        up: &Arc<Proc>,
+        server: Arc<Chan>,
+        auth: Option<Arc<Chan>>,
+        spec: &str,
+    ) -> Result<Chan> {
+        let dev = &self.0;
+        let (session, devno, aname) = match &dev.face {
+            Face::Channels(_) => {
+                let (session, devno) = dev.channel_session(up, &server, CHANNEL_MSIZE)?;
+                (session, devno, spec)
+            }
+            Face::Phantom(tags) => {
+                let (session, devno) = tags.session(spec, || up.kernel.new_id())?;
+                dev.remember(&session);
+                (session, devno, "")
+            }
+        };
+        let afid = match &auth {
+            Some(c) => c.aux::<MntFile>()?.fid.number,
+            None => NOFID,
+        };
+        let attached = session::attach(&session, &up.user(), aname, afid)?;
+        Ok(dev.clone().root(&session, devno, attached))
+    }
+
+    fn version(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32, version: &str) -> Result<String> {
+        if !version.is_empty() && !version.starts_with("9P2000") {
+            return Err(error::EBADARG.into());
+        }
+        let msize = if msize == 0 { CHANNEL_MSIZE } else { msize };
+        let (session, _) = self.0.channel_session(up, server, msize)?;
+        Ok(String::from(session.dialect.version()))
+    }
+
+    fn auth(&self, up: &Arc<Proc>, server: Arc<Chan>, aname: &str) -> Result<Arc<Chan>> {
+        let (session, devno) = self.0.channel_session(up, &server, CHANNEL_MSIZE)?;
+        let fid = Fid::reserve(&session);
+        let user = up.user();
+        let message = Tmsg::Auth {
+            afid: fid.number,
+            uname: (*user).into(),
+            aname: aname.into(),
+            n_uname: ninep::NONUM,
+        };
+        let qid = session.call(&message, |reply| match reply {
+            Rmsg::Auth { aqid } => Ok(aqid),
+            _ => Err(error::EMOUNTRPC.into()),
+        })?;
+        let mut chan = self.0.clone().root(&session, devno, (fid.born(), qid));
+        chan.mode = Some(abi::ORDWR);
+        chan.iounit = session.msize.saturating_sub(ninep::IOHDRSZ);
+        Ok(Arc::new(chan))
+    }
+}
+
+impl Dev for MntDev {
+    fn letter(&self) -> char {
+        match self.face {
+            Face::Channels(_) => 'M',
+            Face::Phantom(_) => '9',
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.face {
+            Face::Channels(_) => "mnt",
+            Face::Phantom(_) => "phantom",
+        }
+    }
+
+    fn attach(self: Arc<Self>, _up: &Arc<Proc>, _spec: &str) -> Result<Chan> {
+        Err(error::ENOATTACH.into())
+    }
+
+    fn walk(&self, _up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        let (qids, file) = c.aux::<MntFile>()?.walk(c.qid, names)?;
+        let qid = qids.last().copied().unwrap_or(c.qid);
+        let chan = file.map(|f| c.derive(qid, Some(Arc::new(f))));
+        Ok(Walk { qids, chan })
+    }
+
+    fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        let dir = c.aux::<MntFile>()?.stat()?.dir;
+        Ok(Dir { kind: 'M' as u16, dev: c.devno, ..dir })
+    }
+
+    fn open(&self, _up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        own_fid(&mut c)?;
+        let (qid, iounit) = c.aux::<MntFile>()?.open(c.qid, mode)?;
+        c.qid = qid;
+        c.iounit = iounit;
+        c.mode = Some(mode);
+        Ok(Arc::new(c))
+    }
+
+    fn create(&self, _up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+        own_fid(&mut c)?;
+        let (qid, iounit) = c.aux::<MntFile>()?.create(name, mode, perm)?;
+        c.qid = qid;
+        c.iounit = iounit;
+        c.mode = Some(mode);
+        Ok(Arc::new(c))
+    }
+
+    fn read(&self, _up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        let file = c.aux::<MntFile>()?;
+        if c.qid.is_dir() {
+            return file.read_dir(dst, offset, 'M', c.devno);
+        }
+        if dst.is_empty() {
+            return Ok(0);
+        }
+        file.read(dst, offset, c.iounit)
+    }
+
+    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+        let file = c.aux::<MntFile>()?;
+        if src.is_empty() && file.session().dialect != Dialect::P9 {
+            return Ok(0);
+        }
+        file.write(src, offset, c.iounit)
+    }
+
+    fn remove(&self, _up: &Arc<Proc>, mut c: Chan) -> Result<()> {
+        own_fid(&mut c)?;
+        c.aux::<MntFile>()?.remove(c.qid)
+    }
+
+    fn wstat(&self, _up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        c.aux::<MntFile>()?.wstat(dir)
+    }
+
+    fn process_exited(&self, pid: u32) {
+        let sessions: Vec<_> = self.sessions.lock().iter().filter_map(Weak::upgrade).collect();
+        for session in sessions {
+            session.slots.release(u64::from(pid));
+        }
+    }
+
+    fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {
+        Some(Arc::new(Driver(self)))
+    }
+}
+
+/// The root's fid is everybody's: whoever opens it or removes it does so on a copy.
+fn own_fid(c: &mut Chan) -> Result<()> {
+    let file = c.aux::<MntFile>()?;
+    if Arc::ptr_eq(&file.fid, &file.root) {
+        let copy = Arc::new(file.copy()?);
+        c.aux = Some(copy);
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Sending messages and waiting for replies.
+//!
+//! A call waits so that a note can end it: then the request is flushed, and the call is over only when both the
+//! request and the flush have come back, because until then its buffers are the transport's. A reply that came
+//! before the flush took effect counts, as section 5 (`flush`) asks.
+//!
+//! A server that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
+//! that at once, however slow its disk is. If it does not, the session is over.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::error;
+use machine::clock;
+use machine::message::Request;
+use machine::sync::Completion;
+use machine::Wake;
+use ninep::{Rmsg, Tmsg};
+
+use super::session::Session;
+use super::slots::{Piece, SlotGuard};
+use crate::error::{Error, Result};
+
+/// How long a request may be under way before the server is asked for a sign of life, in ns.
+const PATIENCE: u64 = 30_000_000_000;
+/// How long the server has for that, in ns.
+const SIGN: u64 = 10_000_000_000;
+/// A tag that no slot uses.
+const UNUSED_TAG: u16 = 0xfffe;
+
+impl Session {
+    /// Sends a message and gives what `take` makes of its reply.
+    ///
+    /// # Errors
+    /// The server's own, in Plan 9's words; `interrupted`; `i/o on hungup channel`.
+    pub fn call<R>(&self, message: &Tmsg<'_>, take: impl FnOnce(Rmsg<'_>) -> Result<R>) -> Result<R> {
+        self.call_with(message, true, take)
+    }
+
+    /// The same for messages that must get through, notes or not: Tclunk and Tremove.
+    ///
+    /// # Errors
+    /// As [`Session::call`], but for `interrupted`.
+    pub fn call_surely<R>(&self, message: &Tmsg<'_>, take: impl FnOnce(Rmsg<'_>) -> Result<R>) -> Result<R> {
+        self.call_with(message, false, take)
+    }
+
+    fn call_with<R>(
+        &self,
+        message: &Tmsg<'_>,
+        interruptible: bool,
+        take: impl FnOnce(Rmsg<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.alive()?;
+        let mut guard = self.slots.take()?;
+        guard.count();
+        let slot = guard.slot()?;
+        let mut bytes = core::mem::take(&mut slot.scratch);
+        bytes.clear();
+        let piece = slot.piece(0)?;
+        let tag = if matches!(message, Tmsg::Version { .. }) { ninep::NOTAG } else { piece.tag };
+        let sent = message.append(self.dialect, tag, &mut bytes).map_err(|_| Error::new(error::ETOOLONG));
+        let done = sent.and_then(|_| {
+            let request = prepare(piece, &bytes)?;
+            let done = request.done.clone();
+            self.transport.submit(request);
+            Ok(done)
+        });
+        slot.scratch = bytes;
+        // Whether a note came does not matter when there is a reply: the next sleep will see it.
+        let (request, _) = self.wait(&mut guard, done?, tag, interruptible);
+        let slot = guard.slot()?;
+        let mut bytes = core::mem::take(&mut slot.scratch);
+        let reply = self.whole_reply(&request, &mut bytes);
+        slot.piece(0)?.request = Some(request);
+        let result = match reply {
+            Ok(0) => Err(error::EINTR.into()),
+            Ok(_) => self.decode(message.kind(), tag, &bytes).and_then(take),
+            Err(e) => Err(e),
+        };
+        slot.scratch = bytes;
+        result
+    }
+
+    /// Decodes a reply and makes an error of an error.
+    fn decode<'a>(&self, asked: u8, tag: u16, bytes: &'a [u8]) -> Result<Rmsg<'a>> {
+        match Rmsg::decode(self.dialect, bytes) {
+            Ok((t, reply @ (Rmsg::Error { .. } | Rmsg::Lerror { .. }))) if t == tag => Err(self.server_error(&reply)),
+            Ok((t, reply)) if t == tag && reply.kind() == asked + 1 => Ok(reply),
+            _ => {
+                self.hang_up();
+                Err(error::EMOUNTRPC.into())
+            }
+        }
+    }
+
+    /// Copies the whole reply to `bytes`. 0: the request was flushed and has none.
+    fn whole_reply(&self, request: &Request, bytes: &mut Vec<u8>) -> Result<usize> {
+        let len = self.reply_len(request)?;
+        bytes.clear();
+        bytes.resize(len, 0);
+        request.reply_read(0, bytes);
+        Ok(len)
+    }
+
+    /// How long the reply is; a transport that failed ends the session.
+    pub(super) fn reply_len(&self, request: &Request) -> Result<usize> {
+        match request.result {
+            Ok(n) if n <= request.r_room() => Ok(n),
+            _ => {
+                self.hang_up();
+                Err(error::EHUNGUP.into())
+            }
+        }
+    }
+
+    /// The error in the reply to a transfer, which may lie across its head and its data.
+    pub(super) fn transfer_error(&self, asked: u8, tag: u16, request: &Request) -> Error {
+        let mut bytes = Vec::new();
+        match self.whole_reply(request, &mut bytes).and_then(|_| self.decode(asked, tag, &bytes).map(|_| ())) {
+            Err(e) => e,
+            Ok(()) => {
+                self.hang_up();
+                error::EMOUNTRPC.into()
+            }
+        }
+    }
+
+    /// Waits for a request to come back, whatever it takes. Also says whether a note came meanwhile.
+    pub(super) fn wait(
+        &self,
+        guard: &mut SlotGuard<'_>,
+        done: Arc<Completion<Box<Request>>>,
+        tag: u16,
+        interruptible: bool,
+    ) -> (Box<Request>, bool) {
+        let mut flushed = false;
+        loop {
+            let deadline = clock::now_ns().saturating_add(PATIENCE);
+            let got = if interruptible && !flushed {
+                done.wait_until(deadline)
+            } else {
+                wait_surely(&done, deadline)
+            };
+            match got {
+                Ok(request) => return (request, flushed),
+                Err(Wake::Interrupted) => {
+                    flushed = true;
+                    self.flush(guard, tag);
+                }
+                Err(Wake::TimedOut) => self.flush(guard, UNUSED_TAG),
+            }
+        }
+    }
+
+    /// Asks the server to give up `tag`, and waits until it says that it has. No answer at all ends the session,
+    /// which gives back every request.
+    fn flush(&self, guard: &mut SlotGuard<'_>, tag: u16) {
+        let sent = guard.slot().and_then(|slot| {
+            let piece = slot.flush()?;
+            let mut bytes = [0u8; 16];
+            let message = Tmsg::Flush { oldtag: tag };
+            let n = message.encode(self.dialect, piece.tag, &mut bytes).map_err(|_| error::EMOUNTRPC)?;
+            let request = prepare(piece, bytes.get(..n).unwrap_or(&[]))?;
+            let done = request.done.clone();
+            self.transport.submit(request);
+            Ok(done)
+        });
+        let Ok(done) = sent else { return };
+        let request = match wait_surely(&done, clock::now_ns().saturating_add(SIGN)) {
+            Ok(request) => request,
+            Err(_) => {
+                self.hang_up();
+                done.wait()
+            }
+        };
+        if let Ok(piece) = guard.slot().and_then(|slot| slot.flush()) {
+            piece.request = Some(request);
+        }
+    }
+}
+
+/// Puts a whole message into a piece's request and takes that out to be sent.
+fn prepare(piece: &mut Piece, bytes: &[u8]) -> Result<Box<Request>> {
+    let mut request = piece.request.take().ok_or(error::EHUNGUP)?;
+    if bytes.len() > request.t.len() {
+        piece.request = Some(request);
+        return Err(error::ETOOLONG.into());
+    }
+    request.t.write(0, bytes);
+    request.t_len = bytes.len();
+    request.t_data.clear();
+    request.r_len = request.r.len();
+    request.r_data.clear();
+    Ok(request)
+}
+
+/// Waits without regard to notes, but not beyond the deadline.
+fn wait_surely(done: &Completion<Box<Request>>, deadline_ns: u64) -> core::result::Result<Box<Request>, Wake> {
+    done.wait_surely_until(deadline_ns).ok_or(Wake::TimedOut)
+}

@@ -1,0 +1,189 @@
+//! A session with a server: the dialect and message size agreed on, the fids, and whether it still lives.
+//!
+//! Ownership: every file of a mount holds its session; when the last is closed, the session is over. A session
+//! that failed is *hung up*: nothing is sent any more and every call says so; its files can only be closed.
+//!
+//! Lock order: `fids`, `kept` are leaves. `ending` is held while the transport is reset, and taken by nobody
+//! who holds anything.
+
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use abi::{Qid, error};
+use machine::lock::Lock;
+use machine::message::Transport;
+use machine::sync::QLock;
+use ninep::translate::ids::Ids;
+use ninep::translate::kept::Kept;
+use ninep::translate::{errors, version};
+use ninep::{Dialect, Rmsg, Tmsg};
+
+use super::slots::Slots;
+use crate::error::{Error, Result};
+
+/// A session. See the module comment.
+pub struct Session {
+    /// What is spoken.
+    pub dialect: Dialect,
+    /// Largest message in bytes.
+    pub msize: u32,
+    /// The way to the server.
+    pub transport: Arc<dyn Transport>,
+    /// The PID cache.
+    pub slots: Slots,
+    /// Names for the host's numbers.
+    pub ids: Ids,
+    /// Mode bits the server does not know.
+    pub kept: Lock<Kept>,
+    fids: Lock<Fids>,
+    dead: AtomicBool,
+    ending: QLock<()>,
+}
+
+struct Fids {
+    next: u32,
+    free: Vec<u32>,
+}
+
+impl Session {
+    /// Begins a session: agrees on version and message size.
+    ///
+    /// # Errors
+    /// The server does not speak the dialect, or does not answer.
+    pub fn begin(transport: Arc<dyn Transport>, dialect: Dialect, msize: u32) -> Result<Session> {
+        let mut session = Session {
+            dialect,
+            msize,
+            transport,
+            slots: Slots::new(),
+            ids: Ids::new(),
+            kept: Lock::new(Kept::new()),
+            fids: Lock::new(Fids { next: 1, free: Vec::new() }),
+            dead: AtomicBool::new(false),
+            ending: QLock::new(()),
+        };
+        let ask = Tmsg::Version { msize, version: dialect.version().into() };
+        let (dialect, msize) = session.call(&ask, |reply| Ok(version::accept(dialect, msize, &reply)?))?;
+        session.dialect = dialect;
+        session.msize = msize;
+        Ok(session)
+    }
+
+    /// Does it still live?
+    ///
+    /// # Errors
+    /// `i/o on hungup channel`.
+    pub fn alive(&self) -> Result<()> {
+        if self.dead.load(Ordering::Acquire) { Err(error::EHUNGUP.into()) } else { Ok(()) }
+    }
+
+    /// Ends it: whatever is under way comes back as hung up.
+    pub fn hang_up(&self) {
+        let _ending = self.ending.lock();
+        if !self.dead.swap(true, Ordering::AcqRel) {
+            // A device that cannot be reset stays silent; there is nobody to tell.
+            let _ = self.transport.reset();
+        }
+    }
+
+    /// Waits until a session that is being ended has ended.
+    pub fn wait_ended(&self) {
+        drop(self.ending.lock());
+    }
+
+    /// What the program reads for an error reply.
+    pub(super) fn server_error(&self, reply: &Rmsg<'_>) -> Error {
+        match errors::text(self.dialect, reply) {
+            Some(Cow::Borrowed(text)) => Error::new(text),
+            Some(Cow::Owned(text)) => Error::from(text),
+            None => Error::new(error::EMOUNTRPC),
+        }
+    }
+
+    fn new_fid(&self) -> u32 {
+        let mut fids = self.fids.lock();
+        if let Some(fid) = fids.free.pop() {
+            return fid;
+        }
+        fids.next += 1;
+        fids.next - 1
+    }
+}
+
+/// No such file at the server yet: the number may be used, and nothing has to be sent when it is dropped.
+const UNBORN: u8 = 0;
+/// The server knows it: dropping it sends a Tclunk.
+const BORN: u8 = 1;
+/// The server has forgotten it.
+const GONE: u8 = 2;
+
+/// A file at the server, by its number. Its drop tells the server, and only then is the number free.
+pub struct Fid {
+    /// The session.
+    pub session: Arc<Session>,
+    /// The number.
+    pub number: u32,
+    state: AtomicU8,
+}
+
+impl Fid {
+    /// A number for a request that will make the file.
+    pub fn reserve(session: &Arc<Session>) -> Fid {
+        Fid { number: session.new_fid(), session: session.clone(), state: AtomicU8::new(UNBORN) }
+    }
+
+    /// The request succeeded.
+    pub fn born(self) -> Fid {
+        self.state.store(BORN, Ordering::Relaxed);
+        self
+    }
+
+    /// A second fid for the same file.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn copy(&self) -> Result<Fid> {
+        let new = Fid::reserve(&self.session);
+        let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
+        self.session.call(&walk, |_| Ok(()))?;
+        Ok(new.born())
+    }
+
+    /// Removes the file; the server forgets the fid in any case.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn remove(&self) -> Result<()> {
+        self.state.store(GONE, Ordering::Relaxed);
+        self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()))
+    }
+}
+
+impl Drop for Fid {
+    fn drop(&mut self) {
+        if *self.state.get_mut() == BORN && self.session.alive().is_ok() {
+            // The fid is gone even when the server says that closing failed.
+            let _ = self.session.call_surely(&Tmsg::Clunk { fid: self.number }, |_| Ok(()));
+        }
+        self.session.fids.lock().free.push(self.number);
+    }
+}
+
+/// Attaches: a fid for the root of the tree.
+///
+/// # Errors
+/// The server's.
+pub fn attach(session: &Arc<Session>, uname: &str, aname: &str, afid: u32) -> Result<(Fid, Qid)> {
+    let fid = Fid::reserve(session);
+    let message = match ninep::translate::attach(fid.number, uname, aname) {
+        Tmsg::Attach { fid, uname, aname, n_uname, .. } => Tmsg::Attach { fid, afid, uname, aname, n_uname },
+        other => other,
+    };
+    let qid = session.call(&message, |reply| match reply {
+        Rmsg::Attach { qid } => Ok(qid),
+        _ => Err(error::EMOUNTRPC.into()),
+    })?;
+    Ok((fid.born(), qid))
+}
