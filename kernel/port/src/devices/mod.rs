@@ -1,0 +1,12 @@
+//! The devices of the portable kernel, one module each. `pc64/config.rs` lists those that a machine has.
+
+pub mod arch;
+pub mod cons;
+pub mod dup;
+pub mod env;
+pub mod pipe;
+pub mod pnp;
+pub mod proc;
+pub mod root;
+pub mod srv;
+pub mod uart;

@@ -1,0 +1,192 @@
+//! The kernel's log, and the console as the place where output goes.
+//!
+//! What the kernel prints ([`kprint!`](crate::kprint)) is kept in a ring of [`SIZE`] bytes, `/dev/kmesg`, and goes
+//! to the console. What programs write to `#c/cons` goes to the console only. Lines end in CR LF there.
+//!
+//! Locks: `ring` and `out` are leaves, held for a few copies. Printing is allowed anywhere, in interrupt
+//! handlers too; it does not allocate. Whether a line of the kernel's may come in the middle of a program's is
+//! left open; programs among themselves are kept apart by `#c`.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+use machine::lock::Lock;
+
+/// Bytes of the log that are kept: the last ones.
+pub const SIZE: usize = 64 * 1024;
+
+/// Where console output goes: a serial line, a screen.
+pub trait ConsoleOut: Send + Sync {
+    /// Puts all of `bytes` out, as they are. Called in any context, by several at once.
+    fn write(&self, bytes: &[u8]);
+}
+
+/// The log and the console. One for each kernel.
+pub struct Kmesg {
+    ring: Lock<Ring>,
+    out: Lock<Option<Arc<dyn ConsoleOut>>>,
+}
+
+struct Ring {
+    bytes: Box<[u8]>,
+    /// Where the next byte goes.
+    next: usize,
+    /// The ring has gone round.
+    full: bool,
+}
+
+impl Ring {
+    fn add(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            if let Some(slot) = self.bytes.get_mut(self.next) {
+                *slot = b;
+            }
+            self.next += 1;
+            if self.next >= self.bytes.len() {
+                self.next = 0;
+                self.full = true;
+            }
+        }
+    }
+}
+
+impl Kmesg {
+    /// An empty log; output goes to `out`.
+    pub fn new(out: Option<Arc<dyn ConsoleOut>>) -> Arc<Self> {
+        let bytes = alloc::vec![0; SIZE].into_boxed_slice();
+        Arc::new(Kmesg { ring: Lock::new(Ring { bytes, next: 0, full: false }), out: Lock::new(out) })
+    }
+
+    /// From now on output goes to `out`. With `replay` all that was kept is put out there first.
+    pub fn set_console(&self, out: Arc<dyn ConsoleOut>, replay: bool) {
+        let old = self.out.lock().replace(out);
+        drop(old);
+        if replay {
+            self.console(&self.text());
+        }
+    }
+
+    /// Everything that is kept, oldest first; it begins at a line's beginning.
+    pub fn text(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(SIZE);
+        let full = {
+            let ring = self.ring.lock();
+            let (new, old) = ring.bytes.split_at(ring.next.min(ring.bytes.len()));
+            if ring.full {
+                out.extend_from_slice(old);
+            }
+            out.extend_from_slice(new);
+            ring.full
+        };
+        if full && let Some(end) = out.iter().position(|&b| b == b'\n') {
+            out.drain(..=end);
+        }
+        out
+    }
+
+    /// Puts bytes into the log and out to the console.
+    pub fn log(&self, bytes: &[u8]) {
+        self.ring.lock().add(bytes);
+        self.console(bytes);
+    }
+
+    /// Formats into the log and out to the console; what `kprint!` calls.
+    pub fn print(&self, args: fmt::Arguments<'_>) {
+        let mut line = Line { to: self, bytes: [0; 160], len: 0 };
+        // Only a Display of ours could fail, and what it wrote until then is worth having.
+        let _ = line.write_fmt(args);
+        line.flush();
+    }
+
+    /// Puts bytes out to the console, LF as CR LF.
+    pub fn console(&self, bytes: &[u8]) {
+        let Some(out) = self.out.lock().clone() else {
+            return;
+        };
+        for line in bytes.split_inclusive(|&b| b == b'\n') {
+            match line.split_last() {
+                Some((b'\n', text)) => {
+                    if !text.is_empty() {
+                        out.write(text);
+                    }
+                    out.write(b"\r\n");
+                }
+                _ => out.write(line),
+            }
+        }
+    }
+}
+
+/// Collects pieces of formatted text, so that a line mostly goes out in one piece, without allocating.
+struct Line<'a> {
+    to: &'a Kmesg,
+    bytes: [u8; 160],
+    len: usize,
+}
+
+impl Line<'_> {
+    fn flush(&mut self) {
+        self.to.log(self.bytes.get(..self.len).unwrap_or(&[]));
+        self.len = 0;
+    }
+}
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            if self.len == self.bytes.len() {
+                self.flush();
+            }
+            let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+            let (now, later) = rest.split_at(rest.len().min(room.len()));
+            if let Some(to) = room.get_mut(..now.len()) {
+                to.copy_from_slice(now);
+            }
+            self.len += now.len();
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
+/// Prints to the log and console of a [`Kernel`](crate::Kernel): `kprint!(kernel, "{n} pages\n")`.
+#[macro_export]
+macro_rules! kprint {
+    ($kernel:expr, $($arg:tt)*) => { $kernel.kmesg.print(format_args!($($arg)*)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    #[derive(Default)]
+    struct Screen(Lock<Vec<u8>>);
+    impl ConsoleOut for Screen {
+        fn write(&self, bytes: &[u8]) {
+            self.0.lock().extend_from_slice(bytes);
+        }
+    }
+
+    #[test]
+    fn the_log_keeps_the_last_lines_whole() {
+        let screen = Arc::new(Screen::default());
+        let k = Kmesg::new(None);
+        k.print(format_args!("one {}\n", 1));
+        k.set_console(screen.clone(), true);
+        k.print(format_args!("two\n"));
+        assert_eq!(*screen.0.lock(), b"one 1\r\ntwo\r\n");
+        assert_eq!(k.text(), b"one 1\ntwo\n");
+        let long = "x".repeat(300);
+        for i in 0..1000 {
+            k.print(format_args!("{i} {long}\n"));
+        }
+        let text = String::from_utf8(k.text()).unwrap();
+        assert!(text.len() <= SIZE && text.len() > SIZE - 400);
+        assert!(text.ends_with(&alloc::format!("999 {long}\n")));
+        assert!(text.lines().all(|l| l.ends_with(&long) && l.split(' ').count() == 2));
+    }
+}
