@@ -6,7 +6,21 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod blocks;
+pub mod condition;
 pub mod copy;
+pub mod count;
+pub mod dump;
+pub mod listing;
 pub mod mode;
+pub mod namespace;
 pub mod number;
+pub mod order;
+pub mod pci;
+pub mod processes;
+pub mod regexp;
+pub mod sed;
+pub mod status;
+pub mod sum;
+pub mod tail;
 pub mod times;

@@ -1,5 +1,7 @@
 //! Numbers as commands take them.
 
+use alloc::string::String;
+
 /// Decimal seconds with a fraction, in milliseconds.
 pub fn milliseconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -46,7 +48,8 @@ pub fn integer(text: &str) -> Option<i64> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let n = if let Some(hex) = digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
+    let hex = digits.strip_prefix("0x").or(digits.strip_prefix("0X"));
+    let n = if let Some(hex) = hex.filter(|h| !h.starts_with('+')) {
         i64::from_str_radix(hex, 16).ok()?
     } else if digits.len() > 1 && digits.starts_with('0') {
         i64::from_str_radix(digits, 8).ok()?
@@ -56,6 +59,24 @@ pub fn integer(text: &str) -> Option<i64> {
         return None;
     };
     Some(if negative { -n } else { n })
+}
+
+/// Bytes with a unit that leaves at most four digits: `512`, `1.5K`, `12.0M`.
+pub fn scaled(bytes: u64) -> String {
+    let mut unit = 1u64;
+    let mut letters = ["", "K", "M", "G", "T", "P"].iter();
+    let mut letter = letters.next().copied().unwrap_or("");
+    while bytes / unit >= 1024 {
+        let Some(next) = letters.next() else { break };
+        letter = next;
+        unit <<= 10;
+    }
+    if unit == 1 {
+        return alloc::format!("{bytes}");
+    }
+    // Rounded up, so that nothing takes less than it does.
+    let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(unit));
+    alloc::format!("{}.{}{letter}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -81,9 +102,17 @@ mod tests {
         assert_eq!(size("010"), Some(8));
         assert_eq!(size("0x10"), Some(16));
         assert_eq!(size("0"), Some(0));
-        for bad in ["", "k", "1q", "1x", "99999999999999999999", "9999999999G"] {
+        for bad in ["", "k", "1q", "1x", "99999999999999999999", "99999999999G"] {
             assert_eq!(size(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn scales() {
+        assert_eq!(scaled(1023), "1023");
+        assert_eq!(scaled(1536), "1.5K");
+        assert_eq!(scaled(12 << 20), "12.0M");
+        assert_eq!(scaled(u64::MAX), "16384.0P");
     }
 
     #[test]
@@ -92,7 +121,7 @@ mod tests {
         assert_eq!(integer("+012"), Some(10));
         assert_eq!(integer("0xff"), Some(255));
         for bad in ["", "-", "--1", "0x", "a", "0x+1"] {
-            assert_eq!(integer(bad).filter(|_| bad != "0x+1"), None, "{bad}");
+            assert_eq!(integer(bad), None, "{bad}");
         }
     }
 }

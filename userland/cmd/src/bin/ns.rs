@@ -1,0 +1,36 @@
+//! ns [-r] [pid]: print the commands that make the name space of a process. -r shows it as the kernel has it.
+#![no_std]
+#![cfg_attr(not(test), no_main)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use lib9::{Args, Result, error, file, print, println, proc, usage};
+
+lib9::program!(main);
+
+fn main(args: &Args) -> Result<()> {
+    let mut raw = false;
+    let mut flags = args.flags();
+    for letter in flags.by_ref() {
+        match letter {
+            'r' => raw = true,
+            _ => usage(args, "[-r] [pid]"),
+        }
+    }
+    let pid = match flags.rest() {
+        [] => proc::getpid(),
+        [pid] => pid.parse().map_err(|_| "bad process id")?,
+        _ => usage(args, "[-r] [pid]"),
+    };
+    let name = alloc::format!("/proc/{pid}/ns");
+    let text = file::read_string(&name).map_err(|e| error!("can't open {name}: {e}"))?;
+    if raw {
+        print!("{text}");
+        return Ok(());
+    }
+    for line in text.lines() {
+        println!("{}", cmd::namespace::line(line));
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! pci [-v] [vendor/device]: list the PCI functions: address, kind, class, vendor and device, interrupt, base registers.
+//!
+//! -v adds what the device is called.
+#![no_std]
+#![cfg_attr(not(test), no_main)]
+#![forbid(unsafe_code)]
+
+use cmd::pci::Function;
+use lib9::{Args, Result, error, fd, file, println, usage};
+
+lib9::program!(main);
+
+const DIR: &str = "#$/pci";
+
+fn main(args: &Args) -> Result<()> {
+    let mut verbose = false;
+    let mut flags = args.flags();
+    for letter in flags.by_ref() {
+        match letter {
+            'v' => verbose = true,
+            _ => usage(args, "[-v] [vendor/device]"),
+        }
+    }
+    let wanted = match flags.rest() {
+        [] => None,
+        [id] => Some(id.as_str()),
+        _ => usage(args, "[-v] [vendor/device]"),
+    };
+    let dirs = fd::readdir(DIR).map_err(|e| error!("can't read {DIR}: {e}"))?;
+    let read = |name: &str| file::read_string(&cmd::copy::join(DIR, name));
+    let mut functions: lib9::alloc::vec::Vec<Function> = dirs
+        .iter()
+        .filter_map(|d| Function::parse(d.name.strip_suffix("ctl")?, &read(&d.name).ok()?))
+        .collect();
+    functions.sort();
+    for function in functions.iter().filter(|f| wanted.is_none_or(|id| f.id == id)) {
+        println!("{}", function.line());
+        if verbose {
+            println!("\t{}", function.name());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Whether an expression matches a line, fast: sets of states are numbered, and what an ASCII character does to a set
+//! is computed once. Other characters step the set itself.
+
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Inst, Regexp, decode, lower};
+
+/// Sets kept; when there are more, all is forgotten and begins anew.
+const SETS: usize = 500;
+const UNKNOWN: u32 = u32::MAX;
+/// The set of every state after a match: nothing more has to be read.
+const FOUND: u32 = 0;
+
+/// A matcher of lines.
+#[derive(Debug)]
+pub struct Dfa {
+    re: Regexp,
+    sets: Vec<Set>,
+    numbers: BTreeMap<Vec<u32>, u32>,
+}
+
+#[derive(Debug)]
+struct Set {
+    /// Instructions that wait for a character, and `Eol`s that wait for the end.
+    states: Vec<u32>,
+    /// Does a line that ends here match?
+    at_end: bool,
+    next: [u32; 128],
+}
+
+impl Dfa {
+    /// A matcher for `re`.
+    pub fn new(re: Regexp) -> Self {
+        let mut dfa = Dfa { re, sets: Vec::new(), numbers: BTreeMap::new() };
+        dfa.reset();
+        dfa
+    }
+
+    fn reset(&mut self) {
+        self.numbers.clear();
+        self.sets = vec![Set { states: Vec::new(), at_end: true, next: [FOUND; 128] }];
+    }
+
+    /// Does the line (without a newline) match?
+    pub fn matches(&mut self, line: &[u8]) -> bool {
+        let mut set = self.closure(Vec::new(), true);
+        let mut at = 0;
+        while set != FOUND {
+            let Some(&b) = line.get(at) else { return self.sets[set as usize].at_end };
+            let known = if b < 0x80 { self.sets[set as usize].next[usize::from(b)] } else { UNKNOWN };
+            if known != UNKNOWN {
+                set = known;
+                at += 1;
+                continue;
+            }
+            let Some((c, len)) = decode(line, at) else { return false };
+            if self.sets.len() > SETS {
+                let states = self.sets[set as usize].states.clone();
+                self.reset();
+                set = self.number(states);
+            }
+            let to = self.step(set, c);
+            if b < 0x80 {
+                self.sets[set as usize].next[usize::from(b)] = to;
+            }
+            set = to;
+            at += len;
+        }
+        true
+    }
+
+    fn step(&mut self, set: u32, c: u32) -> u32 {
+        let c = if self.re.fold { lower(c) } else { c };
+        let after = self.sets[set as usize].states.iter().filter(|&&s| self.re.prog[s as usize].takes(c));
+        let after = after.map(|&s| s + 1).collect();
+        self.closure(after, false)
+    }
+
+    /// The number of the set that `from`, and a match that begins here, lead to.
+    fn closure(&mut self, from: Vec<u32>, at_start: bool) -> u32 {
+        let mut seen = vec![false; self.re.prog.len()];
+        let mut states = Vec::new();
+        let mut todo = from;
+        todo.push(0);
+        while let Some(s) = todo.pop() {
+            if core::mem::replace(&mut seen[s as usize], true) {
+                continue;
+            }
+            match &self.re.prog[s as usize] {
+                Inst::Match => return FOUND,
+                Inst::Jump(to) => todo.push(*to as u32),
+                Inst::Split(a, b) => todo.extend([*a as u32, *b as u32]),
+                Inst::Save(_) => todo.push(s + 1),
+                Inst::Bol if at_start => todo.push(s + 1),
+                Inst::Bol => {}
+                _ => states.push(s),
+            }
+        }
+        states.sort_unstable();
+        self.number(states)
+    }
+
+    fn number(&mut self, states: Vec<u32>) -> u32 {
+        if let Some(&n) = self.numbers.get(&states) {
+            return n;
+        }
+        let n = self.sets.len() as u32;
+        let at_end = self.ends(&states);
+        self.numbers.insert(states.clone(), n);
+        self.sets.push(Set { states, at_end, next: [UNKNOWN; 128] });
+        n
+    }
+
+    /// Do these states lead to a match when the line ends?
+    fn ends(&self, states: &[u32]) -> bool {
+        let mut seen = vec![false; self.re.prog.len()];
+        let mut todo: Vec<u32> = states.to_vec();
+        while let Some(s) = todo.pop() {
+            if core::mem::replace(&mut seen[s as usize], true) {
+                continue;
+            }
+            match &self.re.prog[s as usize] {
+                Inst::Match => return true,
+                Inst::Jump(to) => todo.push(*to as u32),
+                Inst::Split(a, b) => todo.extend([*a as u32, *b as u32]),
+                Inst::Save(_) | Inst::Eol => todo.push(s + 1),
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn agrees_with_find() {
+        let patterns = [
+            "a",
+            "^a",
+            "a$",
+            "^a$",
+            "^$",
+            "",
+            "(ab|ba)+$",
+            "x*y",
+            "[^a]b",
+            "π|b",
+            ".b.",
+            "a\nb",
+            "^(a|^b)c",
+            "($)",
+            "a(b$|c)d*",
+        ];
+        let texts: [&[u8]; 14] = [
+            b"",
+            b"a",
+            b"ab",
+            b"ba",
+            b"abba",
+            b"xxy",
+            b"cb",
+            "aπ".as_bytes(),
+            b"\xffb\xff",
+            b"ac",
+            b"bc",
+            b"abd",
+            b"acd",
+            b"aac",
+        ];
+        for pattern in patterns {
+            for fold in [false, true] {
+                let re = parse(pattern, fold).unwrap();
+                let mut dfa = Dfa::new(re.clone());
+                for text in texts {
+                    assert_eq!(dfa.matches(text), re.find(text, 0).is_some(), "{pattern} in {text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_sets_are_forgotten_in_time() {
+        // 2^11 sets of states.
+        let re = parse("a..........b", false).unwrap();
+        let mut dfa = Dfa::new(re.clone());
+        let mut x = 1u32;
+        for _ in 0..200 {
+            let line: Vec<u8> = (0..60)
+                .map(|_| {
+                    x = x.wrapping_mul(1_103_515_245).wrapping_add(12345);
+                    if x >> 16 & 1 == 0 { b'a' } else { b'c' }
+                })
+                .collect();
+            assert!(!dfa.matches(&line));
+            assert!(dfa.sets.len() <= SETS + 1);
+        }
+    }
+}

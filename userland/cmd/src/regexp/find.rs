@@ -1,0 +1,177 @@
+//! Where an expression matches, and where its parts do.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Inst, NSUB, Regexp, decode, lower};
+
+/// Byte positions of a match: `(begin, end)` of the whole (0) and of each part in parentheses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Match {
+    saved: [usize; 2 * NSUB],
+}
+
+const UNSET: usize = usize::MAX;
+
+impl Match {
+    /// Where part `n` matched, if it did.
+    pub fn part(&self, n: usize) -> Option<(usize, usize)> {
+        let begin = *self.saved.get(2 * n)?;
+        let end = *self.saved.get(2 * n + 1)?;
+        (begin != UNSET && end != UNSET).then_some((begin, end))
+    }
+
+    /// First byte of the whole match.
+    pub fn begin(&self) -> usize {
+        self.saved[0]
+    }
+
+    /// First byte after the whole match.
+    pub fn end(&self) -> usize {
+        self.saved[1]
+    }
+}
+
+/// The threads of one step, in order of preference, each instruction at most once.
+struct Threads {
+    list: Vec<(usize, Match)>,
+    /// The step in which each instruction was last put into the list.
+    seen: Vec<usize>,
+}
+
+impl Regexp {
+    /// The leftmost longest match in `text` that begins at byte `from` or later. `^` and `$` match at the ends of the
+    /// text and around newlines.
+    pub fn find(&self, text: &[u8], from: usize) -> Option<Match> {
+        let n = self.prog.len();
+        let mut now = Threads { list: Vec::new(), seen: vec![UNSET; n] };
+        let mut next = Threads { list: Vec::new(), seen: vec![UNSET; n] };
+        let mut best: Option<Match> = None;
+        let mut at = from;
+        loop {
+            if best.is_none() {
+                // Last, so that threads that began further left are preferred.
+                self.add(&mut now, text, at, 0, Match { saved: [UNSET; 2 * NSUB] });
+            }
+            let step = decode(text, at);
+            next.list.clear();
+            for (pc, m) in now.list.drain(..) {
+                if best.is_some_and(|b| b.begin() < m.begin()) {
+                    continue;
+                }
+                match &self.prog[pc] {
+                    Inst::Match => {
+                        if best.is_none_or(|b| m.begin() < b.begin() || m.end() > b.end()) {
+                            best = Some(m);
+                        }
+                    }
+                    inst => {
+                        if let Some((c, len)) = step
+                            && inst.takes(if self.fold { lower(c) } else { c })
+                        {
+                            self.add(&mut next, text, at + len, pc + 1, m);
+                        }
+                    }
+                }
+            }
+            let Some((_, len)) = step else { return best };
+            if next.list.is_empty() && best.is_some() {
+                return best;
+            }
+            at += len;
+            core::mem::swap(&mut now, &mut next);
+        }
+    }
+
+    /// Puts an instruction into the list of the step at `at`, following those that take no character.
+    fn add(&self, threads: &mut Threads, text: &[u8], at: usize, pc: usize, m: Match) {
+        let mut todo = vec![(pc, m)];
+        while let Some((pc, mut m)) = todo.pop() {
+            if threads.seen[pc] == at {
+                continue;
+            }
+            threads.seen[pc] = at;
+            match &self.prog[pc] {
+                Inst::Jump(to) => todo.push((*to, m)),
+                Inst::Split(a, b) => {
+                    todo.push((*b, m));
+                    todo.push((*a, m));
+                }
+                Inst::Save(n) => {
+                    m.saved[*n] = at;
+                    todo.push((pc + 1, m));
+                }
+                Inst::Bol if at == 0 || text.get(at - 1) == Some(&b'\n') => todo.push((pc + 1, m)),
+                Inst::Eol if at == text.len() || text.get(at) == Some(&b'\n') => todo.push((pc + 1, m)),
+                Inst::Bol | Inst::Eol => {}
+                _ => threads.list.push((pc, m)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use alloc::vec::Vec;
+
+    fn found(pattern: &str, text: &str) -> Option<(usize, usize)> {
+        parse(pattern, false).unwrap().find(text.as_bytes(), 0).map(|m| (m.begin(), m.end()))
+    }
+
+    #[test]
+    fn leftmost_and_longest() {
+        for (pattern, text, want) in [
+            ("abc", "xabcx", Some((1, 4))),
+            ("a|ab|abc", "xabcd", Some((1, 4))),
+            ("abc|b", "aabc", Some((1, 4))),
+            ("(a|b)*", "abbax", Some((0, 4))),
+            ("a*", "baa", Some((0, 0))),
+            ("a+", "baa", Some((1, 3))),
+            ("ab?c", "ac abc", Some((0, 2))),
+            ("^b", "ab\nb", Some((3, 4))),
+            ("b$", "ab\nb", Some((1, 2))),
+            ("^$", "", Some((0, 0))),
+            ("^$", "a", None),
+            ("[a-c]+", "xxcabz", Some((2, 5))),
+            ("[^a-c]+", "abxyc", Some((2, 4))),
+            ("[\\]x]+", "a]x", Some((1, 3))),
+            ("a.c", "a\ncaπc", Some((3, 7))),
+            ("\\.", "a.b", Some((1, 2))),
+            ("x\\ny", "x\ny", Some((0, 3))),
+            ("(a*)*", "aab", Some((0, 2))),
+            ("(a*)+b", "aab", Some((0, 3))),
+            ("[^x]", "\n", None),
+            ("", "abc", Some((0, 0))),
+            ("a**", "aaa", Some((0, 3))),
+        ] {
+            assert_eq!(found(pattern, text), want, "{pattern} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn parts() {
+        let re = parse("([a-z]+)([0-9]*)(x|(y))", false).unwrap();
+        let m = re.find(b"..abc12y", 0).unwrap();
+        let parts: Vec<_> = (0..6).map(|n| m.part(n)).collect();
+        assert_eq!(parts, [Some((2, 8)), Some((2, 5)), Some((5, 7)), Some((7, 8)), Some((7, 8)), None]);
+    }
+
+    #[test]
+    fn later_matches_and_case() {
+        let re = parse("a", false).unwrap();
+        assert_eq!(re.find(b"aba", 1).map(|m| m.begin()), Some(2));
+        assert_eq!(re.find(b"aba", 3), None);
+        let re = parse("[A-C]Ä", true).unwrap();
+        assert!(re.find("bä".as_bytes(), 0).is_some());
+        assert!(re.find("dä".as_bytes(), 0).is_none());
+    }
+
+    #[test]
+    fn bad_patterns() {
+        for bad in ["(", ")", "a)", "*", "a|*", "[", "[]", "[a", "[b-a]", "\\", "[a-]", "(((a))"] {
+            assert!(parse(bad, false).is_err(), "{bad}");
+        }
+        assert!(parse(&"(".repeat(100_000), false).is_err());
+    }
+}
