@@ -39,6 +39,7 @@ pub mod host;
 use host as arch;
 
 pub mod acpi;
+mod interface;
 pub mod message;
 mod pinned;
 pub mod sync;
@@ -50,4 +51,4 @@ pub use arch::{
 pub use types::{Interrupted, OutOfMemory, Wake};
 
 #[cfg(target_os = "none")]
-pub use amd64::*;
+pub use amd64::{BootParams, init, schedule};

@@ -1,6 +1,7 @@
 //! Memory shared with devices. On the host the devices are threads that use [`peek`] and [`poke`].
 
 use alloc::sync::Arc;
+use core::fmt;
 use core::sync::atomic::Ordering;
 
 use super::machine::{Charge, Machine, machine};
@@ -143,6 +144,12 @@ impl Drop for Dma {
     fn drop(&mut self) {
         self.words.forget();
         self.home.release(self.words.len() / abi::layout::PAGE as usize, Charge::Kernel);
+    }
+}
+
+impl fmt::Debug for Dma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dma({:#x}, {} bytes)", self.phys(), self.bytes)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::machine::{Machine, machine};
@@ -58,7 +59,8 @@ enum Target {
     Space(Arc<Machine>, u64),
 }
 
-/// A stretch of device registers in memory space. Accesses must be aligned to their width and inside, else they panic.
+/// A stretch of device registers in memory space; clones are the same registers. Accesses must be aligned to their width and inside, else they panic.
+#[derive(Clone)]
 pub struct Mmio {
     target: Arc<Target>,
     /// Where this stretch begins in the target.
@@ -171,12 +173,14 @@ impl Mmio {
     }
 }
 
+#[derive(Clone)]
 enum PortTarget {
     Device(Arc<dyn PortBackend>),
     Space(Arc<Machine>),
 }
 
 /// A range of I/O ports.
+#[derive(Clone)]
 pub struct Ports {
     target: PortTarget,
     base: u16,
@@ -192,6 +196,21 @@ impl Ports {
     /// The ports of a fake device.
     pub fn fake(device: Arc<dyn PortBackend>) -> Ports {
         Ports { target: PortTarget::Device(device), base: 0, len: u16::MAX }
+    }
+
+    /// The first port's number.
+    pub fn base(&self) -> u16 {
+        self.base
+    }
+
+    /// How many ports there are.
+    pub fn len(&self) -> u16 {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     fn find(&self, off: u16, width: u16) -> Option<(Arc<dyn PortBackend>, u16)> {
@@ -247,6 +266,18 @@ impl Ports {
     /// Writes a port.
     pub fn out32(&self, off: u16, v: u32) {
         self.write(off, 4, v);
+    }
+}
+
+impl fmt::Debug for Mmio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mmio({:#x}, {} bytes)", self.base, self.len)
+    }
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ports({:#x}, {})", self.base, self.len)
     }
 }
 

@@ -80,22 +80,24 @@ pub(super) fn in_handler() -> bool {
     DEPTH.get() != 0
 }
 
-/// Runs `f` as an interrupt of `m`. The caller may hold no Lock: on the real machine interrupts would be off.
-pub(super) fn as_interrupt(m: &Machine, f: impl FnOnce()) {
-    struct Leave;
+/// Runs `f` as an interrupt of `m`, whichever machine the calling thread belongs to. The caller may hold no Lock: on
+/// the real machine interrupts would be off.
+pub(super) fn as_interrupt(m: &Arc<Machine>, f: impl FnOnce()) {
+    struct Leave(Option<Arc<Machine>>);
     impl Drop for Leave {
         fn drop(&mut self) {
             DEPTH.set(DEPTH.get() - 1);
+            Machine::exchange(self.0.take());
         }
     }
     assert_eq!(lock::held(), 0, "interrupt while a Lock is held");
     m.interrupts.fetch_add(1, Ordering::Relaxed);
     DEPTH.set(DEPTH.get() + 1);
-    let _leave = Leave;
+    let _leave = Leave(Machine::exchange(Some(m.clone())));
     f();
 }
 
-fn fire(m: &Machine, entry: &Entry) -> bool {
+fn fire(m: &Arc<Machine>, entry: &Entry) -> bool {
     let handler = entry.handler.read().unwrap_or_else(PoisonError::into_inner);
     let Some(handler) = handler.as_ref() else { return false };
     let since = clock::cycles();
@@ -301,6 +303,21 @@ mod tests {
         assert_eq!(all.len(), 240 - FIRST_VECTOR as usize);
         all.pop();
         assert!(msi("one", Box::new(|| {})).is_ok());
+    }
+
+    #[test]
+    fn a_handler_runs_on_its_own_machine() {
+        host::new_machine();
+        host::limit_pages(12_345);
+        let m = msi("x", Box::new(|| assert_eq!(crate::mem::total_bytes(), 12_345 * 4096))).unwrap();
+        let (address, data) = (m.address, m.data);
+        std::thread::spawn(move || {
+            let before = crate::mem::total_bytes();
+            assert!(host_raise_msi(address, data));
+            assert_eq!(crate::mem::total_bytes(), before);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! [`super::irq::host_raise`] can notice a caller that holds one.
 
 use core::cell::Cell;
-use core::fmt;
 use core::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -85,15 +84,6 @@ impl<T: ?Sized> Lock<T> {
 impl<T: Default> Default for Lock<T> {
     fn default() -> Lock<T> {
         Lock::new(T::default())
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for Lock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.try_lock() {
-            Some(guard) => f.debug_tuple("Lock").field(&&*guard).finish(),
-            None => f.write_str("Lock(<locked>)"),
-        }
     }
 }
 

@@ -84,6 +84,11 @@ impl Machine {
         HERE.with(|h| *h.borrow_mut() = Some(self.clone()));
     }
 
+    /// Makes the calling thread part of another machine, or of none; gives the one it was part of.
+    pub(super) fn exchange(other: Option<Arc<Machine>>) -> Option<Arc<Machine>> {
+        HERE.with(|h| core::mem::replace(&mut *h.borrow_mut(), other))
+    }
+
     /// Kernel threads of this machine that ended in a panic.
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Acquire)

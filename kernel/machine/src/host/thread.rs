@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::cell::RefCell;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -265,6 +266,12 @@ impl Thread {
     /// The priority, 0 to 20.
     pub fn priority(&self) -> u8 {
         self.priority.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {} {:?} ({:?})", self.id, self.name, self.state())
     }
 }
 

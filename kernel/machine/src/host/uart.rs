@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::irq;
@@ -35,6 +36,12 @@ impl Uart {
     /// Calls `receiver` with what comes in, in interrupt context.
     pub fn set_receiver(&self, receiver: Receiver) {
         *self.0.uart.receiver.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(receiver));
+    }
+}
+
+impl fmt::Debug for Uart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Uart")
     }
 }
 

@@ -33,7 +33,6 @@ const USER_FLAGS: u64 = 0x24_0cd5;
 const FIXED_FLAGS: u64 = 0x202;
 
 /// The registers of a program while it is not running.
-#[derive(Clone, Debug)]
 pub struct UserContext {
     /// The general registers.
     pub regs: Ureg,

@@ -35,8 +35,9 @@ fn live(mut ctx: UserContext, pid: u64, space: Arc<AddressSpace>, log: Log) {
                 EXIT => return,
                 GETPID => ctx.regs.ax = pid,
                 FORK => {
-                    let mut child = ctx.clone();
-                    child.regs.ax = 0;
+                    let mut child = UserContext::new();
+                    child.regs = Ureg { ax: 0, ..ctx.regs };
+                    child.fpu_load(&ctx.fpu_save());
                     let (space, log) = (space.clone(), log.clone());
                     thread::spawn("child", 0, Box::new(move || live(child, pid + 1, space, log))).unwrap();
                     ctx.regs.ax = pid + 1;
