@@ -5,6 +5,7 @@
 //! memory that the map calls free, even on the firmware's stack, so they are read once, here, and never again.
 
 use super::BootParams;
+use super::lock::Lock;
 use super::map::Map;
 use super::paging::{self, DIRECT};
 use crate::types::RangeKind;
@@ -36,31 +37,32 @@ pub(super) struct Early {
     pub carved: u64,
 }
 
+/// The one value; a static, since it is too large for the boot stack. Locked by `init` only.
+pub(super) static EARLY: Lock<Early> = Lock::new(Early {
+    cmdline: [0; CMDLINE],
+    cmdline_len: 0,
+    modules: [(0, 0); MODULES],
+    modules_len: 0,
+    rsdp: 0,
+    map: Map::new(),
+    free: Map::new(),
+    carved: 0,
+});
+
 impl Early {
     /// Copies what the loader left.
     ///
     /// # Safety
     /// The bootstrap tables are active (physical memory below 4 GiB is readable at `DIRECT`), and nothing has been
     /// written to memory outside the kernel image.
-    pub unsafe fn copy(params: &BootParams) -> Early {
-        let mut e = Early {
-            cmdline: [0; CMDLINE],
-            cmdline_len: 0,
-            modules: [(0, 0); MODULES],
-            modules_len: 0,
-            rsdp: 0,
-            map: Map::new(),
-            free: Map::new(),
-            carved: 0,
-        };
+    pub unsafe fn copy(&mut self, params: &BootParams) {
         let info = params.start_info;
         assert!(read32(info) == MAGIC, "not started by a PVH loader: no start info at {info:#x}");
-        e.rsdp = read64(info + 32);
-        e.copy_cmdline(read64(info + 24));
-        e.copy_modules(read64(info + 16), read32(info + 12));
-        e.copy_map(read64(info + 40), read32(info + 48));
-        e.find_free();
-        e
+        self.rsdp = read64(info + 32);
+        self.copy_cmdline(read64(info + 24));
+        self.copy_modules(read64(info + 16), read32(info + 12));
+        self.copy_map(read64(info + 40), read32(info + 48));
+        self.find_free();
     }
 
     fn copy_cmdline(&mut self, at: u64) {

@@ -4,7 +4,7 @@
 use crate::types::{Range, RangeKind};
 
 /// Most stretches a map can have; loaders report about ten.
-pub const MAX: usize = 128;
+pub const MAX: usize = 64;
 const PAGE: u64 = 4096;
 
 /// A list of stretches with a fixed capacity, since it exists before the heap.

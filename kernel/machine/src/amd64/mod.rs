@@ -73,13 +73,15 @@ pub unsafe fn init(params: BootParams) {
     console::init(); // the serial line, polled
     // SAFETY: once, on the boot processor, before anything uses per-processor data.
     unsafe { cpu::init_boot() }; // GDT, TSS, IDT, GS, control registers
+    let mut early = early::EARLY.lock();
     // SAFETY: the bootstrap tables map the loader's information, and nothing has been allocated yet.
-    let mut early = unsafe { early::Early::copy(&params) };
+    unsafe { early.copy(&params) }; // command line, modules, memory map
     // SAFETY: once; `early` describes this machine's memory.
     unsafe { paging::init(&mut early) }; // direct map, W^X, guard page
     // SAFETY: the direct map covers all memory in `early`, which nothing else uses.
     unsafe { frames::init(&early) }; // page frames; the heap works from here
     boot::publish(&early, &params);
+    drop(early);
     clock::init(); // calibrates the time stamp counter and the APIC timer
     irq::init(); // PIC masked, local APIC and I/O APICs on
     sched::init(); // the boot context becomes the idle thread

@@ -20,7 +20,7 @@ struct Pool {
 /// Gathers a first key.
 pub(super) fn init() {
     let mut pool = POOL.lock();
-    for round in 0..64u64 {
+    for round in 0..8u64 {
         pool.mix(round);
     }
 }
