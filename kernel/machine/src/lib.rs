@@ -6,11 +6,29 @@
 //! `src/amd64/` is the hardware: page tables, traps, the APIC, context switches. It is compiled when
 //! `target_os = "none"`. `src/host/` is the same interface on `std` threads, condition variables and boxed pages,
 //! and is compiled everywhere else, so that `kernel/port` and `kernel/virtio` run under `cargo test`. Both give
-//! the modules re-exported below with exactly the same names and signatures; where the host has more (a fake
-//! device's way in, a limit on memory), the extra names live in [`host`] or begin with `host_` or `fake`.
+//! the modules re-exported below with exactly the same names and signatures, and `src/interface.rs` lets the compiler
+//! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
 //! [`message`] (what a 9P transport carries), [`acpi`] (tables as bytes), [`types`] (plain values).
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`lock`] | `Lock`: mutual exclusion for some instructions, interrupts off |
+//! | [`thread`] | kernel threads: spawn, park and unpark, interrupt, times |
+//! | [`sync`] | `Rendez`, `QLock`, `RwQLock`, `Completion` |
+//! | [`clock`] | monotonic time, cycles, time of day |
+//! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
+//! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
+//! | [`mem`], [`cpu`], [`boot`], [`acpi`] | what the machine has and has done |
+//! | [`console`], [`uart`], [`power`], [`random`] | the first line out, the serial line, the way out, chance |
+//!
+//! # Testing on the host half
+//!
+//! Each test thread has a machine of its own, which the kernel threads that it spawns share: memory budget, interrupt
+//! table, fake devices, console. [`host::limit_pages`] makes memory run out, [`host::chaos`] shakes races,
+//! [`host::program_at`] runs user programs written as closures, `host::dma::peek` and `poke` are a fake device's way to
+//! memory, `host::irq::host_raise_msi` its way to interrupt, `host::io::host_register_mmio` puts it on the bus.
 //!
 //! # What a half has to give beyond the documented interface
 //!

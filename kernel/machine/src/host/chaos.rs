@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::machine::machine;
+use super::machine::{Machine, machine};
 
 /// Whether any machine of this process has a seed: keeps the usual path to one load.
 static ANY: AtomicBool = AtomicBool::new(false);
@@ -32,7 +32,7 @@ fn roll() -> Option<u64> {
     if !ANY.load(Ordering::Relaxed) {
         return None;
     }
-    let seed = machine().chaos_seed.load(Ordering::Relaxed);
+    let seed = Machine::seed_here();
     if seed == 0 {
         return None;
     }

@@ -36,6 +36,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let _ = HELD.try_with(|h| h.set(h.get() - 1));
+        chaos::point();
     }
 }
 

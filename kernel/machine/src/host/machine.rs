@@ -89,7 +89,13 @@ impl Machine {
         HERE.with(|h| core::mem::replace(&mut *h.borrow_mut(), other))
     }
 
-    /// Kernel threads of this machine that ended in a panic.
+    /// The chaos seed of the calling thread's machine; 0 also when it has none, or is being torn down.
+    pub(super) fn seed_here() -> u64 {
+        let seed = |m: &Arc<Machine>| m.chaos_seed.load(Ordering::Relaxed);
+        HERE.try_with(|h| h.borrow().as_ref().map_or(0, seed)).unwrap_or(0)
+    }
+
+    /// Kernel threads and programs of this machine that ended in a panic.
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Acquire)
     }

@@ -66,6 +66,7 @@ impl Drop for Life {
         }
         self.0.died_ns.store(clock::now_ns().max(1), Ordering::Release);
         self.0.parking().state = State::Dead;
+        self.0.wake.notify_all();
     }
 }
 
@@ -203,7 +204,8 @@ impl Thread {
         p.token = true;
         if p.state == State::Parked {
             p.state = State::Ready;
-            self.wake.notify_one();
+            // All: somebody may be waiting for the thread's end at the same place.
+            self.wake.notify_all();
         }
     }
 
@@ -227,6 +229,14 @@ impl Thread {
     /// Makes the thread's user mode return with `Event::Interrupt` soon.
     pub fn kick(&self) {
         self.kicked.store(true, Ordering::Release);
+    }
+
+    /// Waits until the thread is dead.
+    pub fn host_join(&self) {
+        let mut p = self.parking();
+        while p.state != State::Dead {
+            p = self.wake.wait(p).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Whether a kick is waiting. A user program that computes for long asks this and returns `Event::Interrupt`.
@@ -281,14 +291,6 @@ mod tests {
     use crate::host;
     use crate::lock::Lock;
 
-    fn until_dead(t: &ThreadRef) {
-        let end = clock::now_ns() + 10_000_000_000;
-        while t.state() != State::Dead {
-            assert!(clock::now_ns() < end, "the thread does not end");
-            std::thread::yield_now();
-        }
-    }
-
     #[test]
     fn a_token_given_before_is_not_lost_and_they_do_not_add_up() {
         let me = current();
@@ -325,7 +327,7 @@ mod tests {
         assert_eq!(crate::mem::kernel_bytes(), 4 * 4096);
         std::thread::sleep(Duration::from_millis(5));
         t.unpark();
-        until_dead(&t);
+        t.host_join();
         let times = t.times();
         assert!(times.sys_ns >= 2_000_000);
         assert_eq!(times, t.times(), "the dead use no time");
@@ -339,7 +341,7 @@ mod tests {
         let seen = Arc::new(Lock::new(None));
         let seen2 = seen.clone();
         let t = spawn("me", 0, Box::new(move || *seen2.lock() = Some(current()))).unwrap();
-        until_dead(&t);
+        t.host_join();
         assert!(Arc::ptr_eq(seen.lock().as_ref().unwrap(), &t));
     }
 
@@ -355,10 +357,10 @@ mod tests {
     fn a_panic_ends_the_thread_and_is_counted() {
         let m = host::new_machine();
         let t = spawn("bad", 0, Box::new(|| std::panic::resume_unwind(Box::new(())))).unwrap();
-        until_dead(&t);
+        t.host_join();
         assert_eq!(m.panics(), 1);
         let t = spawn("off", 0, Box::new(|| crate::power::off())).unwrap();
-        until_dead(&t);
+        t.host_join();
         assert_eq!(m.panics(), 1, "switching off is not a mistake");
         assert_eq!(crate::power::host_state(), Some(crate::power::Power::Off));
     }

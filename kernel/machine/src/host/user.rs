@@ -265,9 +265,7 @@ mod tests {
             }),
         )
         .unwrap();
-        while child.state() != crate::thread::State::Dead {
-            std::thread::yield_now();
-        }
+        child.host_join();
         assert_eq!(host::machine().panics(), 0);
     }
 

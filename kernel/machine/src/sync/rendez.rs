@@ -44,8 +44,8 @@ impl Rendez {
         Rendez { list: Lock::new(List { next: 0, waiters: Vec::new() }) }
     }
 
-    /// Sleeps until `cond` is true. It is evaluated by this thread, without any Lock held, once at the start and once
-    /// after each wakeup.
+    /// Sleeps until `cond` is true. It is evaluated by this thread, without any Lock held: before the sleep, and after each
+    /// wakeup. It may be evaluated more often than there were wakeups.
     pub fn sleep(&self, cond: impl FnMut() -> bool) {
         let forever = Until { interruptible: false, deadline_ns: u64::MAX };
         // Neither interruption nor a deadline can end it.

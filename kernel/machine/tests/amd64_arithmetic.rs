@@ -1,0 +1,24 @@
+//! The hardware half's arithmetic has no hardware in it: its modules are compiled here a second time, with the tests
+//! that they carry.
+#![allow(dead_code, missing_docs)]
+
+extern crate alloc;
+
+// What the modules find beside and above them in their own crate.
+mod types {
+    pub use machine::types::*;
+}
+mod io {
+    pub use machine::io::Ports;
+}
+
+#[path = "../src/amd64/bitmap.rs"]
+mod bitmap;
+#[path = "../src/amd64/map.rs"]
+mod map;
+#[path = "../src/amd64/rtc.rs"]
+mod rtc;
+#[path = "../src/amd64/runq.rs"]
+mod runq;
+#[path = "../src/amd64/timers.rs"]
+mod timers;
