@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod chan;
+pub mod cmdline;
 pub mod dev;
 pub mod error;
 pub mod iobuf;
@@ -46,6 +47,9 @@ pub mod sysproc;
 
 // The mount driver.
 pub mod mnt;
+
+#[cfg(not(target_os = "none"))]
+pub mod testkit;
 
 pub use chan::Chan;
 pub use dev::{Dev, MountDriver, Walk};
