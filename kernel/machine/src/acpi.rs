@@ -133,8 +133,14 @@ pub fn parse_rsdp(b: &[u8]) -> Option<(u64, bool)> {
 /// Looks for the root pointer where a PC's firmware leaves it: on a 16-byte boundary below 1 MiB.
 pub fn find_rsdp(memory: &dyn PhysRead) -> Option<u64> {
     const PLACES: RangeInclusive<u64> = 0xe_0000..=0xf_ffdc;
-    let mut b = [0; 36];
-    PLACES.step_by(16).find(|&at| memory.read(at, &mut b) && parse_rsdp(&b).is_some())
+    let (mut name, mut b) = ([0; 8], [0; 36]);
+    PLACES.step_by(16).find(|&at| {
+        // Most places hold something else, and each byte read may cost a trip to the hypervisor.
+        memory.read(at, &mut name)
+            && name == *b"RSD PTR "
+            && memory.read(at, &mut b)
+            && parse_rsdp(&b).is_some()
+    })
 }
 
 /// One table as bytes, header included, when its length and checksum are right.

@@ -127,6 +127,25 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_a_pin_of_its_own_and_words_are_the_page_s() {
+        let page = Page::new_zeroed().unwrap();
+        let whole = Pinned::new(page.clone(), 8, 100);
+        let part = whole.slice(4, 8);
+        assert_eq!((part.phys(), part.len(), page.pins()), (page.phys() + 12, 8, 2));
+        drop(whole);
+        assert_eq!(part.compare_exchange_u32(4, 0, 7), Ok(0));
+        assert_eq!(part.compare_exchange_u32(4, 0, 8), Err(7));
+        assert_eq!((part.load_u32(4), page.read_u32(16)), (7, 7));
+        assert_eq!(page.pins(), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "leave the pinned stretch")]
+    fn a_word_may_not_leave_the_pin() {
+        Pinned::new(Page::new_zeroed().unwrap(), 0, 10).load_u32(8);
+    }
+
+    #[test]
     #[should_panic(expected = "leaves the page")]
     fn a_pin_may_not_leave_the_page() {
         Pinned::new(Page::new_zeroed().unwrap(), 4000, 97);
