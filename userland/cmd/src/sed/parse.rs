@@ -15,17 +15,23 @@ type Parsed<T> = Result<T, String>;
 pub fn parse(text: &str) -> Parsed<Script> {
     let mut p = Parser {
         left: text,
+        command: "",
         script: Script { commands: Vec::new(), files: Vec::new() },
         labels: Vec::new(),
         jumps: Vec::new(),
         open: Vec::new(),
     };
-    p.all().map_err(|e| alloc::format!("{e}: {}", p.left.lines().next().unwrap_or("")))?;
+    p.all().map_err(|e| match p.command.lines().next() {
+        Some(command) => alloc::format!("{e}: {command}"),
+        None => e,
+    })?;
     Ok(p.script)
 }
 
 struct Parser<'a> {
     left: &'a str,
+    /// What was left when the present command began, for messages.
+    command: &'a str,
     script: Script,
     labels: Vec<(String, usize)>,
     /// Branches and the labels they want.
@@ -45,10 +51,12 @@ impl Parser<'_> {
             if self.left.is_empty() {
                 break;
             }
+            self.command = self.left;
             self.command()?;
         }
+        self.command = "";
         if !self.open.is_empty() {
-            return Err("too many {'s".into());
+            return Err("unclosed {".into());
         }
         let end = self.script.commands.len();
         for (at, label) in core::mem::take(&mut self.jumps) {
@@ -181,7 +189,7 @@ impl Parser<'_> {
                 return Ok(Verb::Block(0));
             }
             '}' => {
-                let open = self.open.pop().ok_or("too many }'s")?;
+                let open = self.open.pop().ok_or("unopened }")?;
                 if let Some(c) = self.script.commands.get_mut(open) {
                     c.verb = Verb::Block(here);
                 }
