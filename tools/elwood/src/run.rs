@@ -77,7 +77,13 @@ pub fn run(options: &Options) -> Result<u8> {
     }
     let (program, arguments) = words.split_first().context("an empty command line")?;
     let accel = if arguments.iter().any(|a| a == "kvm") { "KVM" } else { "TCG" };
-    eprintln!("elwood: {}, {accel}, {} MiB. Leave with ctrl-a x.", vm.board().name(), options.memory);
+    let folders: String =
+        vm.shares().iter().map(|s| format!(", {} on /n/{}", s.path().display(), s.tag())).collect();
+    eprintln!(
+        "elwood: {}, {accel}, {} MiB{folders}. Leave with ctrl-a x.",
+        vm.board().name(),
+        options.memory
+    );
 
     // Before QEMU starts, so that no signal can end us and leave it and the terminal behind.
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT])?;

@@ -159,6 +159,11 @@ impl Vm {
         self.board
     }
 
+    /// The folders that it sees.
+    pub fn shares(&self) -> &[Share] {
+        &self.shares
+    }
+
     /// The QEMU program itself, instead of `$QEMU` or `qemu-system-x86_64`.
     pub fn qemu(mut self, path: impl Into<PathBuf>) -> Vm {
         self.qemu = path.into();
