@@ -68,12 +68,11 @@ impl Fgrp {
         let fd = Fd { chan, close_on_exec };
         let put = {
             let mut table = self.table.lock();
-            lowest(&mut table).map(|n| {
-                if let Some(slot) = table.get_mut(n) {
-                    *slot = Some(fd.clone());
-                }
-                n
-            })
+            let n = lowest(&mut table);
+            if let Some(slot) = n.and_then(|n| table.get_mut(n)) {
+                *slot = Some(fd.clone());
+            }
+            n
         };
         put.map(|n| n as i32).ok_or(error::ENOFD.into())
     }

@@ -54,6 +54,8 @@ pub enum Access {
 }
 
 /// A channel that the walk may use but does not own, or one that it made.
+// It lives on the stack for one walk; a box would cost every name an allocation.
+#[allow(clippy::large_enum_variant)]
 pub enum At {
     /// Somebody's: the root, the current directory, an element of a union.
     Shared(Arc<Chan>),

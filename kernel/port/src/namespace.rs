@@ -157,13 +157,14 @@ impl Pgrp {
     /// # Errors
     /// `inconsistent mount`: a file on a directory or the other way round; before or after a file; creation
     /// wanted in a union, or in a single mount that does not allow it.
-    pub fn mount(&self, id: u32, new: Arc<Chan>, old: Arc<Chan>, flags: u32, origin: Origin) -> Result<u32> {
+    pub fn mount(&self, id: u32, mut new: Chan, old: Arc<Chan>, flags: u32, origin: Origin) -> Result<u32> {
         let order = flags & abi::MORDER;
         let create = flags & abi::MCREATE != 0;
         if new.qid.is_dir() != old.qid.is_dir() || (!old.qid.is_dir() && order != abi::MREPL) {
             return Err(error::EMOUNT.into());
         }
-        let source = new.umh.as_ref().map(|h| h.list());
+        // It is not kept in the channel: a union that is bound onto itself would never go away.
+        let source = new.umh.take().map(|h| h.list());
         if let (true, Some(s)) = (create, &source) {
             // One mount that allows creation may be bound on with -c; a union would not know where to create.
             let single = s.len() == 1 && s.iter().all(|m| m.flags & abi::MCREATE != 0);
@@ -173,7 +174,7 @@ impl Pgrp {
         }
         let key = old.key();
         let Origin { server, server_name, spec } = origin;
-        let mut fresh = alloc::vec![Mount { id, flags, server, server_name, spec, to: new }];
+        let mut fresh = alloc::vec![Mount { id, flags, server, server_name, spec, to: Arc::new(new) }];
         for m in source.iter().flat_map(|s| s.iter().skip(1)) {
             let order = if order == abi::MREPL { abi::MAFTER } else { order };
             fresh.push(Mount { id, flags: order, ..m.clone() });

@@ -336,7 +336,7 @@ fn check_mount_flags(flag: u32) -> Result<()> {
 /// `bad arg in system call` for wrong flags; `inconsistent mount`; as [`namec`] for both names.
 pub fn bind(up: &Arc<Proc>, new: &str, old: &str, flag: u32) -> Result<i32> {
     check_mount_flags(flag)?;
-    let new = namec(up, new, Access::Bind)?;
+    let new = namec::find(up, new, Access::Bind)?.into_chan(up)?;
     let old = namec(up, old, Access::Mount)?;
     up.pgrp().mount(up.kernel.new_id(), new, old, flag, Origin::default()).map(|id| id as i32)
 }
@@ -365,7 +365,7 @@ pub fn mount(
     let server = fd_to_chan(up, fd, Some(abi::ORDWR))?;
     let driver = up.kernel.mount_driver(letter)?;
     let old = namec(up, old, Access::Mount)?;
-    let root = Arc::new(driver.attach_server(up, server.clone(), auth, spec)?);
+    let root = driver.attach_server(up, server.clone(), auth, spec)?;
     let posted = up.kernel.devs().iter().find_map(|d| d.posted_name(&server));
     let origin = Origin {
         server_name: posted.unwrap_or_else(|| server.path.as_str().into()),

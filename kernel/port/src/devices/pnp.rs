@@ -163,7 +163,7 @@ impl Dev for Pnp {
     fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
         let (at, raw) = address_of(c.qid.path);
         let bytes = src.to_vec(4)?;
-        let aligned = matches!(bytes.len(), 1 | 2 | 4) && offset % bytes.len() as u64 == 0;
+        let aligned = matches!(bytes.len(), 1 | 2 | 4) && offset.is_multiple_of(bytes.len() as u64);
         let end = offset.saturating_add(bytes.len() as u64);
         if !raw || !aligned || end > self.bus.config_size(at) as u64 {
             return Err(error::EBADARG.into());

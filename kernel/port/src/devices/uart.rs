@@ -32,12 +32,18 @@ pub const DEEP: usize = 64 * 1024;
 /// Bytes written at a time.
 const PIECE: usize = 4096;
 
+/// What is called, in interrupt context, with the bytes that arrive.
+pub type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// A serial line and the console that gets its input while nobody reads it.
+pub type LineOf = (Arc<dyn Serial>, Option<Arc<Input>>);
+
 /// A serial line as the machine has it.
 pub trait Serial: Send + Sync {
     /// Puts all of `bytes` out. Any context.
     fn write(&self, bytes: &[u8]);
-    /// What is to be called, in interrupt context, with what arrives.
-    fn set_receiver(&self, receiver: Box<dyn Fn(&[u8]) + Send + Sync>);
+    /// What is to be called with what arrives.
+    fn set_receiver(&self, receiver: Receiver);
     /// Speed in bits a second; 8 bits, no parity, one stop bit.
     fn baud(&self) -> u32;
 }
@@ -133,8 +139,8 @@ pub struct Uart {
 
 impl Uart {
     /// The device with these lines. What arrives on a line nobody reads goes to `console`, when it has one.
-    pub fn new(lines: Vec<(Arc<dyn Serial>, Option<Arc<Input>>)>) -> Arc<Self> {
-        let port = |(serial, console): (Arc<dyn Serial>, Option<Arc<Input>>)| {
+    pub fn new(lines: Vec<LineOf>) -> Arc<Self> {
+        let port = |(serial, console): LineOf| {
             let port = Arc::new(Port {
                 serial: serial.clone(),
                 input: Lock::new(VecDeque::with_capacity(DEEP)),

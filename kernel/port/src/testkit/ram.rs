@@ -238,10 +238,8 @@ impl Dev for Ram {
         if dir.mode != !0 {
             f.mode = f.mode & abi::DMDIR | dir.mode & 0o777;
         }
-        if let Ok(length) = usize::try_from(dir.length) {
-            if dir.length != !0 {
-                f.data.resize(length, 0);
-            }
+        if dir.length != !0 {
+            f.data.resize(usize::try_from(dir.length).map_err(|_| error::ETOOBIG)?, 0);
         }
         Ok(())
     }

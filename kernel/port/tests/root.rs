@@ -1,0 +1,148 @@
+//! `#/` and the archives it is made of.
+
+use abi::{Dir, OEXEC, OREAD, OWRITE, error};
+use port::sysfile;
+use port::tar;
+use port::testkit::{Hosted, tar as archive, tar_member};
+
+#[test]
+fn archives_lie_over_each_other() {
+    let base = archive(&[("rc/bin/init", "first"), ("lib/namespace", "ns"), ("usr/glenda/", "")]);
+    let more = archive(&[("./rc/bin/init", "second"), ("/rc/lib/rcmain", "main")]);
+    let t = Hosted::with(vec![], vec![base, more], &[]);
+    assert_eq!(t.screen.take(), "");
+    assert_eq!(t.read("/rc/bin/init").unwrap(), b"second");
+    assert_eq!(t.read("/rc/lib/rcmain").unwrap(), b"main");
+    assert_eq!(t.read("/lib/namespace").unwrap(), b"ns");
+    assert_eq!(t.ls("/usr").unwrap(), ["glenda"]);
+    assert_eq!(t.ls("/rc").unwrap(), ["bin", "lib"]);
+    let root = t.ls("/").unwrap();
+    for dir in ["bin", "dev", "env", "fd", "mnt", "n", "proc", "srv", "tmp", "lib", "usr"] {
+        assert!(root.iter().any(|n| n == dir), "{dir}");
+    }
+    let file = t.stat("/rc/bin/init").unwrap();
+    assert_eq!((file.kind, file.dev, file.length), (u16::from(b'M'), 0, 6));
+    assert_eq!((file.mode, file.uid.as_str(), file.name.as_str()), (0o444, "glenda", "init"));
+    assert_eq!(t.stat("/rc").unwrap().mode, abi::DMDIR | 0o555);
+    assert_eq!(t.stat("/").unwrap().name, "/");
+    // The same file by another way is the same file.
+    assert_eq!(t.stat("/rc/bin/../bin/init").unwrap().qid, file.qid);
+}
+
+#[test]
+fn the_root_is_read_only() {
+    let t = Hosted::with(vec![], vec![archive(&[("f", "x")])], &[]);
+    assert!(sysfile::open(&t.up, "/f", OWRITE).unwrap_err().is(error::EPERM));
+    assert!(sysfile::open(&t.up, "/f", OREAD | abi::OTRUNC).unwrap_err().is(error::EPERM));
+    assert!(sysfile::open(&t.up, "/f", OREAD | abi::ORCLOSE).unwrap_err().is(error::EPERM));
+    assert!(sysfile::open(&t.up, "/f", OEXEC).unwrap_err().is(error::EPERM), "0644 is no program");
+    assert!(sysfile::create(&t.up, "/g", OWRITE, 0o666).unwrap_err().is(error::EPERM));
+    assert!(sysfile::create(&t.up, "/f", OWRITE, 0o666).unwrap_err().is(error::EPERM));
+    assert!(sysfile::remove(&t.up, "/f").unwrap_err().is(error::EPERM));
+    let change = Dir { mode: 0o777, ..Dir::untouched() }.to_bytes();
+    assert!(sysfile::wstat(&t.up, "/f", &change).unwrap_err().is(error::EPERM));
+}
+
+#[test]
+fn links_are_resolved_or_reported() {
+    let mut a = Vec::new();
+    tar_member(&mut a, "bin/real", b'0', "", b"program");
+    tar_member(&mut a, "bin/hard", b'1', "bin/real", b"");
+    tar_member(&mut a, "bin/soft", b'2', "real", b"");
+    tar_member(&mut a, "bin/twice", b'2', "../bin/soft", b"");
+    tar_member(&mut a, "abs", b'2', "/bin/real", b"");
+    tar_member(&mut a, "loop", b'2', "loop", b"");
+    tar_member(&mut a, "dirlink", b'2', "bin", b"");
+    tar_member(&mut a, "hardnone", b'1', "none", b"");
+    tar_member(&mut a, "fifo", b'6', "", b"");
+    tar_member(&mut a, "../escape", b'0', "", b"x");
+    let t = Hosted::with(vec![], vec![a], &[]);
+    for name in ["/bin/real", "/bin/hard", "/bin/soft", "/bin/twice", "/abs"] {
+        assert_eq!(t.read(name).unwrap(), b"program", "{name}");
+    }
+    for name in ["/loop", "/dirlink", "/hardnone", "/fifo", "/escape"] {
+        assert!(t.stat(name).unwrap_err().is(error::ENONEXIST), "{name}");
+    }
+    assert!(!t.ls("/").unwrap().iter().any(|n| n == "loop" || n == "dirlink"));
+    let said = t.screen.take();
+    for name in ["loop", "dirlink", "hardnone", "fifo", "../escape"] {
+        assert!(said.contains(&format!("root: {name}: ")), "{name} in {said}");
+    }
+}
+
+#[test]
+fn long_names_come_from_headers_of_their_own() {
+    let long = format!("deep/{}/file", "d".repeat(150));
+    let pax = |key: &str, value: &str| {
+        let body = format!(" {key}={value}\n");
+        let mut n = body.len() + 1;
+        while n.to_string().len() + body.len() != n {
+            n = n.to_string().len() + body.len();
+        }
+        format!("{n}{body}")
+    };
+    let mut a = Vec::new();
+    tar_member(&mut a, "././@LongLink", b'L', "", format!("{long}\0").as_bytes());
+    tar_member(&mut a, "cut", b'0', "", b"gnu");
+    tar_member(&mut a, "pax", b'g', "", pax("comment", "all").as_bytes());
+    tar_member(&mut a, "pax", b'x', "", (pax("mtime", "7.5") + &pax("path", &format!("{long}2"))).as_bytes());
+    tar_member(&mut a, "cut", b'0', "", b"pax");
+    tar_member(&mut a, "short", b'0', "", b"own name again");
+    let got: Vec<_> = tar::read(&a).map(|e| e.unwrap()).collect();
+    assert_eq!(
+        got.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(),
+        [&long, &format!("{long}2"), "short"]
+    );
+    assert_eq!(&a[got[1].data.clone()], b"pax");
+    assert_eq!((got[1].mtime, got[2].mtime), (7, 0o14000000000u64 as u32));
+}
+
+#[test]
+fn real_tar_writes_what_is_read() {
+    // Archives of the tar that builds the root, in the formats that people use.
+    let dir = std::env::temp_dir().join(format!("elwood-tar-{}", std::process::id()));
+    let deep = dir.join("x".repeat(90)).join("y".repeat(90));
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("file"), vec![b'z'; 1000]).unwrap();
+    std::fs::write(dir.join("é"), "utf-8").unwrap();
+    for format in ["ustar", "gnu", "pax"] {
+        let out = std::process::Command::new("tar")
+            .args(["--format", format, "-cf", "-", "-C"])
+            .arg(&dir)
+            .arg(".")
+            .output();
+        let Ok(out) = out else { return };
+        let t = Hosted::with(vec![], vec![out.stdout], &[]);
+        let name = format!("/{}/{}/file", "x".repeat(90), "y".repeat(90));
+        assert_eq!(t.read(&name).unwrap(), vec![b'z'; 1000], "{format}");
+        assert_eq!(t.read("/é").unwrap(), b"utf-8", "{format}");
+        assert_eq!(t.screen.take(), "", "{format}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn broken_archives_are_cut_off_and_never_harm() {
+    let good = archive(&[("a/b", "contents"), ("c", &"x".repeat(1000)), ("d/", "")]);
+    // Cut anywhere: what is whole is there, and the rest is reported or silently absent.
+    for n in 0..good.len() {
+        let entries: Vec<_> = tar::read(&good[..n]).collect();
+        assert!(entries.iter().rev().skip(1).all(|e| e.is_ok()), "only the last may be an error");
+        Hosted::with(vec![], vec![good[..n].to_vec()], &[]);
+        let whole = [520, 2536, 3072].iter().filter(|&&end| n >= end).count();
+        assert_eq!(entries.iter().flatten().count(), whole, "{n}");
+    }
+    // Any byte changed: no panic, and no entry outside of the archive.
+    let mut seed = 1u32;
+    for i in 0..2048 {
+        let mut bad = good.clone();
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        bad[i] = (seed >> 24) as u8;
+        for e in tar::read(&bad).flatten() {
+            assert!(bad.get(e.data).is_some());
+        }
+    }
+    let t = Hosted::with(vec![], vec![b"not a tar archive, but long enough ".repeat(30)], &[]);
+    assert!(t.screen.take().starts_with("root: archive 0: "));
+    assert!(t.ls("/").unwrap().len() > 10, "the fixed directories are there all the same");
+}
