@@ -1,0 +1,134 @@
+//! Which virtio devices there are, and what they are called.
+//!
+//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it lists what every
+//! transport found, in one order, and counts over all classes, so `virtio-console-2` is the third virtio device of the machine.
+//! On PCI the order is ascending by bus, device and function, which is that of QEMU's command line. A device without a driver
+//! has its name and number like any other.
+
+use crate::pci::{Address, Function, Pci};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Vendor of all virtio devices on PCI.
+const VENDOR: u16 = 0x1AF4;
+
+/// Where a device sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A PCI function.
+    Pci(Address),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Pci(at) => write!(f, "pci {at}"),
+        }
+    }
+}
+
+/// A virtio device, with or without a driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// `virtio-<class>-<n>`.
+    pub name: String,
+    /// Number among all virtio devices, from 0.
+    pub n: usize,
+    /// Virtio device id (9 is 9P, 3 is a console).
+    pub id: u16,
+    /// Name of the class.
+    pub class: Cow<'static, str>,
+    /// Where it sits.
+    pub location: Location,
+}
+
+impl Found {
+    /// The `n`th device: one of virtio id `id`, at `location`.
+    pub fn new(n: usize, id: u16, location: Location) -> Found {
+        let class = class(id);
+        Found { name: format!("virtio-{class}-{n}"), n, id, class, location }
+    }
+}
+
+/// The name of a device class by its virtio id.
+pub fn class(id: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match id {
+        1 => "net",
+        2 => "block",
+        3 => "console",
+        4 => "rng",
+        5 | 13 => "balloon",
+        6 => "iomem",
+        7 => "rpmsg",
+        8 => "scsi",
+        9 => "9p",
+        10 => "wlan",
+        11 => "rproc",
+        12 => "caif",
+        16 => "gpu",
+        17 => "clock",
+        18 => "input",
+        19 => "vsock",
+        20 => "crypto",
+        21 => "signal",
+        22 => "pstore",
+        23 => "iommu",
+        24 => "mem",
+        25 => "sound",
+        26 => "fs",
+        27 => "pmem",
+        28 => "rpmb",
+        29 => "hwsim",
+        30 => "encoder",
+        31 => "decoder",
+        32 => "scmi",
+        33 => "nitro",
+        34 => "i2c",
+        35 => "watchdog",
+        36 => "can",
+        37 => "dmabuf",
+        38 => "param",
+        39 => "audio",
+        40 => "bluetooth",
+        41 => "gpio",
+        _ => return Cow::Owned(format!("id{id}")),
+    })
+}
+
+/// The virtio id of a PCI function, if it is a virtio device.
+///
+/// Device ids from 0x1040 on say it themselves. Those below belong to devices that also speak the old interface; the subsystem id says
+/// what they are.
+pub fn pci_id(function: &Function) -> Option<u16> {
+    if function.vendor != VENDOR || function.header != 0 {
+        return None;
+    }
+    match function.device {
+        0x1000..=0x103F => Some(function.subsystem.1),
+        0x1040..=0x107F => Some(function.device - 0x1040),
+        _ => None,
+    }
+}
+
+/// All virtio devices of the machine, in the order of their numbers.
+pub fn enumerate(pci: &Pci) -> Vec<Found> {
+    let ids = pci.functions().iter().filter_map(|f| Some((pci_id(f)?, Location::Pci(f.address))));
+    ids.enumerate().map(|(n, (id, location))| Found::new(n, id, location)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_count_over_all_classes() {
+        let at = Location::Pci(Address::new(0, 4, 0));
+        assert_eq!(Found::new(0, 9, at).name, "virtio-9p-0");
+        assert_eq!(Found::new(2, 3, at).name, "virtio-console-2");
+        assert_eq!(Found::new(7, 999, at).name, "virtio-id999-7");
+        assert_eq!(format!("{at}"), "pci 0.4.0");
+    }
+}

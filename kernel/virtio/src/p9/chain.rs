@@ -1,0 +1,112 @@
+//! A 9P request as a chain of buffers, and the checks it has to pass.
+//!
+//! QEMU answers a malformed chain by declaring the whole device broken, so nothing is sent that is not sound: a T-message whose
+//! size is not its length, a reply area without room for the smallest reply, or a read of more bytes than there is room for.
+
+use crate::ring::Segment;
+use core::iter::Peekable;
+use machine::message::{Request, TransportError};
+use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
+use ninep::kind::{TREAD, TREADDIR, TWRITE};
+
+/// Where the count of a Tread, Treaddir or Twrite is: the last four bytes of its head.
+const COUNT: usize = TIOSZ - 4;
+
+/// What a sound request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Bytes of the T-message.
+    pub readable: u64,
+    /// Bytes of room for the reply.
+    pub writable: u64,
+}
+
+/// Checks a request before it is given to a device that takes `max_segments` pieces.
+pub(super) fn check(request: &Request, max_segments: usize) -> Result<Sizes, TransportError> {
+    let broken = |how| Err(TransportError::Broken(how));
+    let (t_len, r_len) = (request.t_len, request.r_len);
+    if t_len < HEADSZ || t_len > request.t.len() {
+        return broken("9P request without a head");
+    }
+    if r_len < HEADSZ || r_len > request.r.len() {
+        return broken("9P request without room for a reply");
+    }
+    let readable = request.t_total() as u64;
+    let writable = request.r_room() as u64;
+    if u64::from(request.t.get_u32(0)) != readable {
+        return broken("9P request whose size is wrong");
+    }
+    if request.segments() > max_segments {
+        return broken("9P request in too many pieces");
+    }
+    if writable > u64::from(u32::MAX) {
+        return broken("9P request with room for more than any reply");
+    }
+    let count = || u64::from(get_u32(request, COUNT));
+    match request.t.get_u8(4) {
+        TREAD | TREADDIR if t_len < TIOSZ => broken("9P read without a count"),
+        TREAD | TREADDIR if count() + RIOSZ as u64 > writable => {
+            broken("9P read of more than there is room for")
+        }
+        TWRITE if t_len < TIOSZ => broken("9P write without a count"),
+        TWRITE if count() + TIOSZ as u64 != readable => broken("9P write whose count is wrong"),
+        _ => Ok(Sizes { readable, writable }),
+    }
+}
+
+/// A little-endian value of the T-message, at any alignment.
+fn get_u32(request: &Request, at: usize) -> u32 {
+    let mut bytes = [0; 4];
+    request.t.read(at, &mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+/// The segments of a request in order: T-message, then room for the reply. Empty pieces are left out, and pieces that follow each other in
+/// memory become one.
+pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clone {
+    let head =
+        |dma: &machine::dma::Dma, len: usize, write| Segment { phys: dma.phys(), len: len as u32, write };
+    let read = request.t_data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write: false });
+    let write = request.r_data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write: true });
+    let pieces = core::iter::once(head(&request.t, request.t_len, false))
+        .chain(read)
+        .chain(core::iter::once(head(&request.r, request.r_len, true)))
+        .chain(write)
+        .filter(|s| s.len != 0);
+    Joined { pieces: pieces.peekable() }
+}
+
+/// Joins segments that are neighbours in memory.
+#[derive(Clone)]
+struct Joined<I: Iterator<Item = Segment>> {
+    pieces: Peekable<I>,
+}
+
+impl<I: Iterator<Item = Segment>> Iterator for Joined<I> {
+    type Item = Segment;
+
+    fn next(&mut self) -> Option<Segment> {
+        let mut whole = self.pieces.next()?;
+        let follows = |whole: &Segment, next: &Segment| {
+            next.write == whole.write
+                && whole.phys.checked_add(u64::from(whole.len)) == Some(next.phys)
+                && whole.len.checked_add(next.len).is_some()
+        };
+        while let Some(next) = self.pieces.next_if(|next| follows(&whole, next)) {
+            whole.len += next.len;
+        }
+        Some(whole)
+    }
+}
+
+/// What a finished request's result is, of a device that says it wrote `len` bytes.
+///
+/// 0 is a request that was flushed and gave up: there is no reply. Everything else is a whole message, whose size says the same.
+pub(super) fn outcome(request: &Request, len: u32) -> Result<usize, TransportError> {
+    match len {
+        0 => Ok(0),
+        _ if (len as usize) < HEADSZ => Err(TransportError::Broken("9P reply shorter than a head")),
+        _ if request.r.get_u32(0) != len => Err(TransportError::Broken("9P reply whose size is wrong")),
+        _ => Ok(len as usize),
+    }
+}

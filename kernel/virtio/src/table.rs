@@ -1,0 +1,177 @@
+//! What `/dev/virtio` shows: one line for every virtio device of the machine, with or without a driver.
+//!
+//! The table is made once, by [`crate::init`], and does not change; what does change is asked of the driver whenever the text is
+//! read, so there is no lock.
+
+use crate::names::Found;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+/// What a driver says about its device at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Interrupts, as `msix:65,66`.
+    pub interrupts: String,
+    /// What tells it from others of its class: the mount tag.
+    pub identity: String,
+    /// Feature bits the device offers.
+    pub offered: u64,
+    /// Feature bits the driver took.
+    pub taken: u64,
+    /// Why it does not work, if it does not.
+    pub failure: Option<String>,
+    /// Counters, with their names.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// A driver that has a device.
+pub trait Driver: Send + Sync {
+    /// The driver's name, one word.
+    fn driver(&self) -> &'static str;
+
+    /// How the device is.
+    fn status(&self) -> Status;
+}
+
+/// One device.
+pub struct Row {
+    /// Name, number, class, location.
+    pub found: Found,
+    /// `modern` or `-` when no transport could be opened.
+    pub transport: &'static str,
+    /// Its driver.
+    pub driver: Option<Arc<dyn Driver>>,
+    /// Why it has none.
+    pub reason: Option<String>,
+    /// Feature bits offered, of a device without a driver.
+    pub offered: u64,
+}
+
+/// All devices, in the order of their numbers.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Row>,
+}
+
+/// Fields of a line that are padded to a common width.
+const COLUMNS: usize = 8;
+
+impl Table {
+    /// Adds the next device.
+    pub fn push(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// The devices.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes), features offered, features
+    /// taken (both hexadecimal), driver, then the reason why it does not work, or the driver's counters as `name value`.
+    /// `-` stands for what there is not.
+    pub fn text(&self) -> String {
+        let lines: Vec<([String; COLUMNS], String)> = self.rows.iter().map(Row::fields).collect();
+        let mut widths = [0; COLUMNS];
+        for (fields, _) in &lines {
+            for (width, field) in widths.iter_mut().zip(fields) {
+                *width = (*width).max(field.chars().count());
+            }
+        }
+        let mut text = String::new();
+        for (fields, rest) in &lines {
+            for (field, width) in fields.iter().zip(widths) {
+                // Writing into a String cannot fail.
+                let _ = write!(text, "{field:width$} ");
+            }
+            text.push_str(rest);
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl Row {
+    fn fields(&self) -> ([String; COLUMNS], String) {
+        let status = match &self.driver {
+            Some(driver) => driver.status(),
+            None => Status { offered: self.offered, failure: self.reason.clone(), ..Status::default() },
+        };
+        let dash = |s: String| if s.is_empty() { "-".to_string() } else { s };
+        let fields = [
+            self.found.name.clone(),
+            self.found.location.to_string(),
+            self.transport.to_string(),
+            dash(status.interrupts),
+            if status.identity.is_empty() { "-".to_string() } else { abi::quote::quote(&status.identity) },
+            dash(hex(status.offered)),
+            dash(hex(status.taken)),
+            self.driver.as_ref().map_or("-", |d| d.driver()).to_string(),
+        ];
+        let rest = status.failure.unwrap_or_else(|| {
+            let words = status.counters.iter().map(|(name, n)| alloc::format!("{name} {n}"));
+            words.collect::<Vec<_>>().join(" ")
+        });
+        (fields, rest)
+    }
+}
+
+/// Hexadecimal, or nothing for zero.
+fn hex(n: u64) -> String {
+    if n == 0 { String::new() } else { alloc::format!("{n:#x}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Location;
+    use crate::pci::Address;
+
+    struct Fine;
+
+    impl Driver for Fine {
+        fn driver(&self) -> &'static str {
+            "9p"
+        }
+
+        fn status(&self) -> Status {
+            Status {
+                interrupts: "msix:65,66".into(),
+                identity: "my tag".into(),
+                offered: 0x1_0130_0000_0001,
+                taken: 0x1_1000_0001,
+                failure: None,
+                counters: [("requests", 3), ("bytes", 99)].into(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_for_every_device() {
+        let row = |n, id, dev| Found::new(n, id, Location::Pci(Address::new(0, dev, 0)));
+        let mut table = Table::default();
+        table.push(Row {
+            found: row(0, 9, 2),
+            transport: "modern",
+            driver: Some(Arc::new(Fine)),
+            reason: None,
+            offered: 0,
+        });
+        table.push(Row {
+            found: row(1, 4, 10),
+            transport: "-",
+            driver: None,
+            reason: Some("no driver for rng".into()),
+            offered: 0,
+        });
+        assert_eq!(
+            table.text(),
+            "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x101300000001 0x110000001 9p requests 3 bytes 99\n\
+             virtio-rng-1 pci 0.10.0 -      -          -        -               -           -  no driver for rng\n"
+                .replace("0x101300000001 ", "0x1013000000001 ")
+        );
+    }
+}
