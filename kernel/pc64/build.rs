@@ -4,6 +4,10 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=../../boot/kernel.ld");
     println!("cargo:rerun-if-changed=../../boot/entry.S");
+    println!("cargo:rerun-if-env-changed=ELWOOD_ROOT");
+    if let Ok(root) = std::env::var("ELWOOD_ROOT") {
+        println!("cargo:rerun-if-changed={root}");
+    }
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }

@@ -8,16 +8,17 @@ extern crate alloc;
 mod types {
     pub use machine::types::*;
 }
-mod io {
-    pub use machine::io::Ports;
-}
 
 #[path = "../src/amd64/bitmap.rs"]
 mod bitmap;
+#[path = "../src/amd64/chacha.rs"]
+mod chacha;
+#[path = "../src/amd64/date.rs"]
+mod date;
 #[path = "../src/amd64/map.rs"]
 mod map;
-#[path = "../src/amd64/rtc.rs"]
-mod rtc;
+#[path = "../src/amd64/recent.rs"]
+mod recent;
 #[path = "../src/amd64/runq.rs"]
 mod runq;
 #[path = "../src/amd64/timers.rs"]

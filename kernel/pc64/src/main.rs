@@ -1,16 +1,30 @@
-//! The Elwood kernel for PC-like machines.
+//! The Elwood kernel for PC-like machines: the boot story.
+//!
+//! `boot/entry.S` calls `entry`, which makes a machine of the hardware (`machine::init`) and then comes here. What
+//! the kernel is made of stands in `config`; how its parts meet the hardware in `glue`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
+#[cfg(target_os = "none")]
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+mod config;
+#[cfg(target_os = "none")]
 mod entry;
+#[cfg(target_os = "none")]
+mod glue;
 
-/// What the boot context does before threads run.
+/// What happens before threads run; whoever calls lets them run then.
 #[cfg(target_os = "none")]
 fn main_on_metal() {
-    machine::console::write(b"elwood\r\n");
+    let kmesg = glue::console(); // the kernel can speak, and remembers what it says
+    let words = glue::command_line(&kmesg); // name=value, from QEMU's -append
+    glue::tell_machine(&kmesg); // memory, clock, how it was loaded
+    let system = virtio::init(&virtio::Config::of_machine()); // PCI, and the virtio devices on it
+    glue::tell_devices(&kmesg, &system); // a line each
+    let kernel = config::kernel(kmesg, words, system); // the devices of the table, and the root archive
+    glue::start(&kernel); // console input, and the first process: /rc/bin/init
 }
 
 /// The kernel is built for the bare machine only.

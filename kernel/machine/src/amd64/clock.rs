@@ -145,5 +145,8 @@ fn against_rtc() -> Option<(u64, u64)> {
     lapic::start_counting();
     let (tsc0, apic0) = (change()?, lapic::counted());
     let (tsc1, apic1) = (change()?, lapic::counted());
-    Some((tsc1.checked_sub(tsc0).filter(|n| *n > 0)?, u64::from(apic1.checked_sub(apic0).filter(|n| *n > 0)?)))
+    Some((
+        tsc1.checked_sub(tsc0).filter(|n| *n > 0)?,
+        u64::from(apic1.checked_sub(apic0).filter(|n| *n > 0)?),
+    ))
 }

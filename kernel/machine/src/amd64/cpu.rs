@@ -49,6 +49,8 @@ pub(super) struct Cpu {
     pub smap: Cell<bool>,
     /// The current thread should give way when it can.
     pub need_resched: AtomicBool,
+    /// When the current thread was switched to (ns).
+    pub turn_start: Cell<u64>,
     /// When the current thread's turn is over (ns).
     pub slice_end: Cell<u64>,
     /// When the timer will fire (ns), `u64::MAX` when it is off.
@@ -82,6 +84,7 @@ impl Cpu {
             fpu_traps: Cell::new(false),
             smap: Cell::new(false),
             need_resched: AtomicBool::new(false),
+            turn_start: Cell::new(0),
             slice_end: Cell::new(u64::MAX),
             armed: Cell::new(u64::MAX),
             tables: UnsafeCell::new(Tables::new()),
@@ -154,7 +157,8 @@ unsafe fn control_registers(cpu: &Cpu) {
     cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, has(20, structured.ebx));
     cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, has(2, structured.ecx));
     cpu.smap.set(has(20, structured.ebx));
-    let mut cr0 = Cr0::read() | Cr0Flags::NUMERIC_ERROR | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::WRITE_PROTECT;
+    let mut cr0 =
+        Cr0::read() | Cr0Flags::NUMERIC_ERROR | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::WRITE_PROTECT;
     cr0.remove(Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::ALIGNMENT_MASK | Cr0Flags::CACHE_DISABLE);
     cr0.remove(Cr0Flags::NOT_WRITE_THROUGH);
     cr0.insert(Cr0Flags::TASK_SWITCHED);

@@ -123,7 +123,10 @@ pub unsafe fn load(tables: *mut Tables, id: u32) {
         // SAFETY: the first processor, alone.
         unsafe { fill_gates() };
     }
-    let gdt = DescriptorTablePointer { limit: size_of_val(&t.gdt) as u16 - 1, base: VirtAddr::from_ptr(&raw const t.gdt) };
+    let gdt = DescriptorTablePointer {
+        limit: size_of_val(&t.gdt) as u16 - 1,
+        base: VirtAddr::from_ptr(&raw const t.gdt),
+    };
     let idt = DescriptorTablePointer { limit: 256 * 16 - 1, base: VirtAddr::from_ptr(IDT.0.get()) };
     // SAFETY: both tables live for good and hold valid descriptors; the selectors loaded name them.
     unsafe {

@@ -85,7 +85,13 @@ impl Dma {
     pub fn read(&self, off: usize, buf: &mut [u8]) {
         self.check(off, buf.len());
         // SAFETY: inside our frames; a device that writes meanwhile gives a mixture of bytes, all of them values.
-        unsafe { ptr::copy_nonoverlapping(((DIRECT + self.phys) as *const u8).add(off), buf.as_mut_ptr(), buf.len()) };
+        unsafe {
+            ptr::copy_nonoverlapping(
+                ((DIRECT + self.phys) as *const u8).add(off),
+                buf.as_mut_ptr(),
+                buf.len(),
+            )
+        };
     }
 
     /// Copies bytes in.
@@ -95,7 +101,9 @@ impl Dma {
     pub fn write(&self, off: usize, data: &[u8]) {
         self.check(off, data.len());
         // SAFETY: inside our frames, which nobody holds references into.
-        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), ((DIRECT + self.phys) as *mut u8).add(off), data.len()) };
+        unsafe {
+            ptr::copy_nonoverlapping(data.as_ptr(), ((DIRECT + self.phys) as *mut u8).add(off), data.len())
+        };
     }
 
     /// Zeroes all of it.
@@ -111,7 +119,11 @@ impl Dma {
     dma_atomic!(load_acquire_u32, store_release_u32, u32, AtomicU32);
 
     fn check(&self, off: usize, len: usize) {
-        assert!(off <= self.len && len <= self.len - off, "{len} bytes at {off} leave {} of device memory", self.len);
+        assert!(
+            off <= self.len && len <= self.len - off,
+            "{len} bytes at {off} leave {} of device memory",
+            self.len
+        );
     }
 
     fn at(&self, off: usize, size: usize) -> *mut u8 {

@@ -131,7 +131,9 @@ impl Early {
     pub fn carve(&mut self, bytes: u64) -> u64 {
         let start = self.carve_unzeroed(bytes);
         // SAFETY: the memory was free, lies below 4 GiB, and is ours now.
-        unsafe { ptr::write_bytes((DIRECT + start) as *mut u8, 0, bytes.div_ceil(PAGE) as usize * PAGE as usize) };
+        unsafe {
+            ptr::write_bytes((DIRECT + start) as *mut u8, 0, bytes.div_ceil(PAGE) as usize * PAGE as usize)
+        };
         start
     }
 

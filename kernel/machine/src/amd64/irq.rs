@@ -140,8 +140,23 @@ pub fn isa(irq: u8, name: &str, handler: Handler) -> Result<IrqHandle, IrqError>
     gsi(line, trigger, name, handler)
 }
 
-fn new_entry(vector: u8, irq: u32, trigger: Trigger, controller: Controller, name: &str, handler: Handler) -> Arc<Entry> {
-    Arc::new(Entry { vector, irq, trigger, controller, name: String::from(name), counter: Counter::new(), handler })
+fn new_entry(
+    vector: u8,
+    irq: u32,
+    trigger: Trigger,
+    controller: Controller,
+    name: &str,
+    handler: Handler,
+) -> Arc<Entry> {
+    Arc::new(Entry {
+        vector,
+        irq,
+        trigger,
+        controller,
+        name: String::from(name),
+        counter: Counter::new(),
+        handler,
+    })
 }
 
 fn free_vector() -> Result<u8, IrqError> {

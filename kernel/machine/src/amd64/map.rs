@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn carving_takes_the_end_of_the_largest_stretch_below_the_limit() {
-        let mut m = map(&[(0x1000, 0x8000, Ram), (0x10_0000, 0x20_0000, Ram), (0x1_0000_0000, 0x2_0000_0000, Ram)]);
+        let mut m =
+            map(&[(0x1000, 0x8000, Ram), (0x10_0000, 0x20_0000, Ram), (0x1_0000_0000, 0x2_0000_0000, Ram)]);
         assert_eq!(m.carve(0x1001, 0x1_0000_0000), Some(0x1f_e000));
         assert_eq!(m.carve(0x1000, 0x8000), Some(0x7000));
         assert_eq!(m.carve(0x1000_0000, 0x1_0000_0000), None);

@@ -22,9 +22,12 @@
 
 mod bitmap;
 pub mod boot;
+mod chacha;
 pub mod clock;
 pub mod console;
+mod copy;
 pub mod cpu;
+mod date;
 mod desc;
 pub mod dma;
 mod early;
@@ -43,13 +46,14 @@ pub mod page;
 mod paging;
 pub mod power;
 pub mod random;
+mod recent;
 mod rtc;
 mod runq;
 mod sched;
 pub mod space;
 mod stack;
-pub mod thread;
 mod tables;
+pub mod thread;
 mod timers;
 mod trap;
 pub mod uart;

@@ -45,8 +45,18 @@ pub(super) fn kernel_fault(r: &Ureg) -> ! {
     } else {
         let _ = writeln!(Console, "\nkernel panic: trap {name}");
     }
-    let _ = writeln!(Console, "trap {} error {:#x} cr2 {address:#x} cr3 {:#x}", r.kind, r.error, Cr3::read_raw().0.start_address());
-    let _ = writeln!(Console, "pc {:016x} cs {:04x} flags {:08x} sp {:016x} ss {:04x}", r.pc, r.cs, r.flags, r.sp, r.ss);
+    let _ = writeln!(
+        Console,
+        "trap {} error {:#x} cr2 {address:#x} cr3 {:#x}",
+        r.kind,
+        r.error,
+        Cr3::read_raw().0.start_address()
+    );
+    let _ = writeln!(
+        Console,
+        "pc {:016x} cs {:04x} flags {:08x} sp {:016x} ss {:04x}",
+        r.pc, r.cs, r.flags, r.sp, r.ss
+    );
     let _ = writeln!(Console, "ax {:016x} bx {:016x} cx {:016x} dx {:016x}", r.ax, r.bx, r.cx, r.dx);
     let _ = writeln!(Console, "si {:016x} di {:016x} bp {:016x} r8 {:016x}", r.si, r.di, r.bp, r.r8);
     let _ = writeln!(Console, "r9 {:016x} 10 {:016x} 11 {:016x} 12 {:016x}", r.r9, r.r10, r.r11, r.r12);

@@ -7,6 +7,7 @@
 pub use crate::pinned::Pinned;
 pub use crate::types::OutOfMemory;
 
+use super::copy;
 use super::frames;
 use super::paging::DIRECT;
 use super::tables::PAGE;
@@ -34,7 +35,7 @@ impl Page {
         let page = Page::take()?;
         // SAFETY: the new frame is ours alone; the old one is kept by `other`, and a program that writes to it
         // meanwhile gets a mixture, as it would from any copy.
-        unsafe { ptr::copy_nonoverlapping(other.bytes().cast::<[u64; 512]>(), page.bytes().cast(), 1) };
+        unsafe { copy::copy_page(other.bytes(), page.bytes()) };
         Ok(page)
     }
 

@@ -112,7 +112,12 @@ pub(super) unsafe fn init(early: &mut Early) {
         let first = r.start.div_ceil(PAGE) * PAGE;
         let last = ((r.start + r.len) / PAGE * PAGE).min(DIRECT_SIZE);
         // What lies in the image before its data is not writable by this way either.
-        let cuts = [first, image_start.clamp(first, last.max(first)), (data_start - IMAGE).clamp(first, last.max(first)), last];
+        let cuts = [
+            first,
+            image_start.clamp(first, last.max(first)),
+            (data_start - IMAGE).clamp(first, last.max(first)),
+            last,
+        ];
         for (i, w) in cuts.windows(2).enumerate() {
             let flags = if i == 1 { nx() } else { data };
             if w[0] < w[1] {

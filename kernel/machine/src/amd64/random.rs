@@ -3,12 +3,11 @@
 //! Each request mixes in the time and ends by replacing the key, so what was given out cannot be worked out from
 //! what the memory holds later. `POOL` guards the key.
 
+use super::chacha::{Key, chacha20};
 use super::clock;
 use super::lock::Lock;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
-
-type Key = [u32; 8];
 
 static POOL: Lock<Pool> = Lock::new(Pool { key: [0; 8], counter: 0 });
 
@@ -60,36 +59,6 @@ impl Pool {
     fn next(&mut self) -> [u8; 64] {
         self.counter = self.counter.wrapping_add(1);
         chacha20(&self.key, self.counter)
-    }
-}
-
-/// One block of the ChaCha20 function (RFC 8439 section 2.3), with a 64-bit counter and no nonce.
-fn chacha20(key: &Key, counter: u64) -> [u8; 64] {
-    let mut start = [0u32; 16];
-    start[..4].copy_from_slice(&[0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]);
-    start[4..12].copy_from_slice(key);
-    start[12] = counter as u32;
-    start[13] = (counter >> 32) as u32;
-    let mut s = start;
-    for _ in 0..10 {
-        for (i, shift) in [(0, [0, 4, 8, 12]), (1, [0, 5, 10, 15])] {
-            for lane in 0..4 {
-                let at = |row: usize| 4 * row + if i == 0 { lane } else { (lane + shift[row] % 4) % 4 };
-                quarter(&mut s, at(0), at(1), at(2), at(3));
-            }
-        }
-    }
-    let mut out = [0; 64];
-    for ((bytes, a), b) in out.chunks_exact_mut(4).zip(s).zip(start) {
-        bytes.copy_from_slice(&a.wrapping_add(b).to_le_bytes());
-    }
-    out
-}
-
-fn quarter(s: &mut [u32; 16], a: usize, b: usize, c: usize, d: usize) {
-    for (x, y, z, n) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
-        s[x] = s[x].wrapping_add(s[y]);
-        s[z] = (s[z] ^ s[x]).rotate_left(n);
     }
 }
 

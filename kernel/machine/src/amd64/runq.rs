@@ -1,31 +1,31 @@
-//! The run queue as data: highest priority first, first come first served within one. Tested on the host.
+//! The run queue as data: highest level first, first come first served within one. Tested on the host.
 
 use alloc::collections::VecDeque;
 
-/// Priorities are 0 to 20; 10 is normal.
-pub const PRIORITIES: usize = 21;
+/// Two levels for each of the priorities 0 to 20: the upper is for who has slept rather than run.
+pub const LEVELS: usize = 42;
 
 /// Items that are ready to run.
 pub struct RunQueue<T> {
-    queues: [VecDeque<T>; PRIORITIES],
+    queues: [VecDeque<T>; LEVELS],
     /// Bit set: that queue is not empty.
-    busy: u32,
+    busy: u64,
 }
 
 impl<T> RunQueue<T> {
     /// Nothing is ready.
     pub const fn new() -> RunQueue<T> {
-        RunQueue { queues: [const { VecDeque::new() }; PRIORITIES], busy: 0 }
+        RunQueue { queues: [const { VecDeque::new() }; LEVELS], busy: 0 }
     }
 
-    /// Adds an item behind those of its priority. Priorities above the highest count as the highest.
-    pub fn push(&mut self, priority: u8, item: T) {
-        let p = usize::from(priority).min(PRIORITIES - 1);
+    /// Adds an item behind those of its level. Levels above the highest count as the highest.
+    pub fn push(&mut self, level: u8, item: T) {
+        let p = usize::from(level).min(LEVELS - 1);
         self.queues[p].push_back(item);
         self.busy |= 1 << p;
     }
 
-    /// Takes the first item of the highest priority.
+    /// Takes the first item of the highest level.
     pub fn pop(&mut self) -> Option<T> {
         let p = self.highest()?;
         let item = self.queues[usize::from(p)].pop_front();
@@ -35,7 +35,7 @@ impl<T> RunQueue<T> {
         item
     }
 
-    /// The highest priority that is ready.
+    /// The highest level that is ready.
     pub fn highest(&self) -> Option<u8> {
         self.busy.checked_ilog2().map(|p| p as u8)
     }
@@ -48,10 +48,10 @@ mod tests {
     #[test]
     fn higher_first_then_first_come() {
         let mut q = RunQueue::new();
-        for (p, name) in [(10, 'a'), (0, 'z'), (10, 'b'), (20, 't'), (99, 'u'), (10, 'c')] {
+        for (p, name) in [(10, 'a'), (0, 'z'), (10, 'b'), (41, 't'), (99, 'u'), (10, 'c')] {
             q.push(p, name);
         }
-        assert_eq!(q.highest(), Some(20));
+        assert_eq!(q.highest(), Some(41));
         let order: String = core::iter::from_fn(|| q.pop()).collect();
         assert_eq!(order, "tuabcz");
         assert_eq!(q.highest(), None);

@@ -22,8 +22,6 @@ use x86_64::instructions::interrupts;
 
 /// A turn, when others want the processor.
 const SLICE_NS: u64 = 10_000_000;
-/// What is left of a turn once a sleeper has woken: it may be somebody a person waits for.
-const SLICE_AFTER_WAKE_NS: u64 = 2_000_000;
 
 struct Sched {
     /// Every thread that is not dead and reaped, by id.
@@ -156,13 +154,11 @@ pub(super) fn yield_now() {
     if s.is_idle(&me) {
         return;
     }
-    if s.ready.highest().is_none_or(|p| p < me.priority()) {
+    if s.ready.highest().is_none_or(|level| level < 2 * me.priority()) {
         s.new_turn();
         return;
     }
-    let priority = me.priority();
-    me.set_state(State::Ready);
-    s.ready.push(priority, me);
+    s.queue(me, false);
     s.switch();
 }
 
@@ -229,9 +225,19 @@ impl Sched {
         core::ptr::eq(cpu::this().idle.get(), thread)
     }
 
+    /// Queues a thread that was parked: ahead of those that compute, if it has used little lately, since it may
+    /// be one that a person waits for.
     fn make_ready(&mut self, thread: ThreadRef) {
+        self.queue(thread, true);
+    }
+
+    fn queue(&mut self, thread: ThreadRef, has_slept: bool) {
         thread.set_state(State::Ready);
-        self.ready.push(thread.priority(), thread);
+        // SAFETY: a thread that does not run, or is about to stop: its own part is the scheduler's.
+        let own = unsafe { &mut *thread.own.get() };
+        let bonus = u8::from(has_slept && own.recent.is_little(clock::now_ns()));
+        own.level = 2 * thread.priority() + bonus;
+        self.ready.push(own.level, thread);
     }
 
     /// Somebody has become ready: may the running thread go on, and for how long?
@@ -241,12 +247,13 @@ impl Sched {
         if self.is_idle(me) {
             return; // it looks at the queue before it halts
         }
-        if self.ready.highest() > Some(me.priority()) {
+        // SAFETY: written only under the lock, which is held.
+        let level = unsafe { (*me.own.get()).level };
+        if self.ready.highest() > Some(level) {
             cpu.need_resched.store(true, Ordering::Relaxed);
-            return;
+        } else {
+            self.arm();
         }
-        cpu.slice_end.set(cpu.slice_end.get().min(clock::now_ns() + SLICE_AFTER_WAKE_NS));
-        self.arm();
     }
 
     fn new_turn(&mut self) {
@@ -258,7 +265,9 @@ impl Sched {
     fn arm(&mut self) {
         let cpu = cpu::this();
         let slice = match self.ready.highest() {
-            Some(_) if !self.is_idle(thread::current_ref()) && !cpu.need_resched.load(Ordering::Relaxed) => cpu.slice_end.get(),
+            Some(_) if !self.is_idle(thread::current_ref()) && !cpu.need_resched.load(Ordering::Relaxed) => {
+                cpu.slice_end.get()
+            }
             _ => u64::MAX,
         };
         let next = slice.min(self.sleepers.next().unwrap_or(u64::MAX));
@@ -290,6 +299,8 @@ impl LockGuard<'_, Sched> {
         }
         cpu.switches.fetch_add(1, Ordering::Relaxed);
         old.charge(&old.sys_cycles);
+        let now = clock::now_ns();
+        let ran = now.saturating_sub(cpu.turn_start.replace(now));
         new.stamp.store(clock::cycles(), Ordering::Relaxed);
         cpu.current.set(next);
         self.new_turn();
@@ -297,6 +308,7 @@ impl LockGuard<'_, Sched> {
         // running one and `new` stands in `switch_stacks` or is new.
         unsafe {
             let old = &mut *old.own.get();
+            old.recent.add(ran, now);
             if let Some(area) = old.fpu.take() {
                 area.save();
             }

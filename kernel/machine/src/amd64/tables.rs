@@ -97,7 +97,9 @@ impl Table {
     ) -> Option<()> {
         let mut done = 0;
         while done < len {
-            let fits = |l: &u32| (va + done) % span(*l) == 0 && (phys + done) % span(*l) == 0 && len - done >= span(*l);
+            let fits = |l: &u32| {
+                (va + done) % span(*l) == 0 && (phys + done) % span(*l) == 0 && len - done >= span(*l)
+            };
             let level = (2..=max_level).rev().find(fits).unwrap_or(1);
             let large = if level > 1 { LARGE } else { 0 };
             let slot = self.make(va + done, level, WRITE, alloc)?;

@@ -6,6 +6,7 @@
 pub use crate::types::{OutOfMemory, State, Times};
 
 use super::fpu::Area;
+use super::recent::Recent;
 use super::stack::Stack;
 use super::{clock, cpu, sched};
 use alloc::boxed::Box;
@@ -50,6 +51,10 @@ pub(super) struct Own {
     pub body: Option<Body>,
     /// The program's FPU state that is in the registers.
     pub fpu: Option<Arc<Area>>,
+    /// How much of the processor it has used lately.
+    pub recent: Recent,
+    /// The level it was last queued at.
+    pub level: u8,
 }
 
 // SAFETY: `own` is touched by its owner only, as described there; all else is atomic or never changes.
@@ -121,7 +126,7 @@ impl Thread {
             user_cycles: AtomicU64::new(0),
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
-            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None }),
+            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None, recent: Recent::default(), level: 0 }),
         }
     }
 

@@ -48,7 +48,12 @@ const _: () = assert!((core::mem::offset_of!(UserContext, regs) + size_of::<Ureg
 impl UserContext {
     /// Plan 9's start values: everything zero, interrupts on, a fresh FPU.
     pub fn new() -> UserContext {
-        let selectors = Ureg { cs: u64::from(USER_CODE), ss: u64::from(USER_DATA), flags: FIXED_FLAGS, ..Ureg::default() };
+        let selectors = Ureg {
+            cs: u64::from(USER_CODE),
+            ss: u64::from(USER_DATA),
+            flags: FIXED_FLAGS,
+            ..Ureg::default()
+        };
         UserContext { filler: 0, regs: selectors, fpu: Arc::new(Area::new()), fpu_used: false, served: None }
     }
 

@@ -1,0 +1,61 @@
+//! What this kernel is made of. Delete a line of the table, and the device is gone.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use port::devices::root::{Archive, Root};
+use port::devices::{arch, cons, dup, env, pipe, pnp, proc, srv, uart};
+use port::kmesg::Kmesg;
+use port::mnt::MntDev;
+use port::{Dev, Kernel};
+
+use crate::glue;
+
+/// The archive that is `/`: `boot/root` and the programs, packed by the Makefile.
+static ROOT: &[u8] = include_bytes!(env!("ELWOOD_ROOT"));
+
+/// The kernel with all its devices.
+pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::System) -> Arc<Kernel> {
+    let console = cons::Cons::new(glue::power());
+    let phantom = MntDev::phantom(glue::transports(&system));
+    let arch = arch::Arch::new();
+    let tags = phantom.clone();
+    arch.add("mtags", 0o444, Box::new(move || tags.mtags()));
+    let table = system.table;
+    arch.add("virtio", 0o444, Box::new(move || table.text()));
+    arch.add_ports(0x3f8, 0x3ff, "eia0");
+
+    let (root, wrong) = Root::new(archives());
+    for line in wrong {
+        kmesg.print(format_args!("root: {line}\n"));
+    }
+    let input = console.input.clone();
+    let devices: Vec<Arc<dyn Dev>> = vec![
+        root,                                              // #/ the root and its archives
+        console.clone(),                                   // #c console, time, the kernel's numbers
+        dup::Dup::new(),                                   // #d descriptors as files
+        env::Env::new(),                                   // #e environment
+        proc::ProcDev::new(),                              // #p processes
+        srv::Srv::new(),                                   // #s posted channels
+        pipe::Pipe::new(),                                 // #| pipes
+        MntDev::channels(),                                // #M 9P servers behind channels
+        phantom,                                           // #9 QEMU's 9P devices
+        arch,                                              // #P irqalloc, mtags, virtio
+        pnp::Pnp::new(glue::pci_bus(system.pci)),          // #$ PCI functions
+        uart::Uart::new(vec![(glue::com1(), Some(input))]), // #t serial lines
+    ];
+    let kernel = Kernel::new(devices, words, kmesg);
+    if let Err(e) = console.start(&kernel) {
+        kernel.kmesg.print(format_args!("console: no input: {e}\n"));
+    }
+    kernel
+}
+
+/// The embedded archive, and those that the loader brought, laid over it in order.
+fn archives() -> Vec<Archive> {
+    let modules = machine::boot::info().modules.iter().copied();
+    core::iter::once(ROOT).chain(modules).map(Archive::Static).collect()
+}

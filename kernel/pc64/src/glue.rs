@@ -1,0 +1,180 @@
+//! Where the portable kernel meets this machine: the traits it asks for, over `machine` and `virtio`.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use machine::message::Transport;
+use machine::uart::Uart;
+use machine::{boot, clock, mem, power};
+use port::devices::cons::Power;
+use port::devices::pnp::{Address, Function, PciBus};
+use port::devices::uart::{Serial, SerialConsole};
+use port::kmesg::Kmesg;
+use port::{Kernel, cmdline, exec, sysproc};
+use virtio::pci::Pci;
+
+/// The first program.
+const INIT: &str = "/rc/bin/init";
+/// Where it reads and writes.
+const CONSOLE: &str = "#c/cons";
+
+/// The first serial line.
+struct Com1(Uart);
+
+impl Serial for Com1 {
+    fn write(&self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    fn set_receiver(&self, receiver: Box<dyn Fn(&[u8]) + Send + Sync>) {
+        self.0.set_receiver(receiver);
+    }
+
+    fn baud(&self) -> u32 {
+        115_200
+    }
+}
+
+/// COM1.
+pub fn com1() -> Arc<dyn Serial> {
+    Arc::new(Com1(Uart::com1()))
+}
+
+/// The log, which is printed on COM1.
+pub fn console() -> Arc<Kmesg> {
+    Kmesg::new(Some(Arc::new(SerialConsole(com1()))))
+}
+
+/// The good words of the command line; tells the bad ones.
+pub fn command_line(kmesg: &Kmesg) -> Vec<(String, String)> {
+    let (words, bad) = cmdline::parse(&boot::info().cmdline);
+    kmesg.print(format_args!("\nelwood {}\n", env!("CARGO_PKG_VERSION")));
+    for line in bad {
+        kmesg.print(format_args!("boot: {line}\n"));
+    }
+    words
+}
+
+/// What machine this is.
+pub fn tell_machine(kmesg: &Kmesg) {
+    let info = boot::info();
+    let mib = mem::total_bytes() >> 20;
+    let mhz = clock::cycle_hz() / 1_000_000;
+    kmesg.print(format_args!("boot: {}, {mib} MiB, {mhz} MHz, {} modules\n", info.loader, info.modules.len()));
+    kmesg.print(format_args!("cpu: {} of them used\n", machine::cpu::count()));
+}
+
+/// What was found on it.
+pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
+    match &system.pci {
+        Some(pci) => kmesg.print(format_args!("pci: {} functions\n", pci.functions().len())),
+        None => kmesg.print(format_args!("pci: none\n")),
+    }
+    for line in system.table.text().lines() {
+        kmesg.print(format_args!("{line}\n"));
+    }
+}
+
+/// Mount tags and transports of the 9P devices.
+pub fn transports(system: &virtio::System) -> Vec<(String, Arc<dyn Transport>)> {
+    system.nine_p.iter().map(|d| (d.tag.clone(), d.transport.clone())).collect()
+}
+
+/// The switch of the machine.
+struct Switch;
+
+impl Power for Switch {
+    fn off(&self, failed: bool) {
+        if failed {
+            // QEMU ends with 2 * 0 + 1 when it has the device for it.
+            power::exit_qemu(0);
+        }
+        power::off()
+    }
+
+    fn reset(&self) {
+        power::reset()
+    }
+}
+
+/// Power off and reset.
+pub fn power() -> Arc<dyn Power> {
+    Arc::new(Switch)
+}
+
+/// PCI as `#$` shows it.
+struct Bus(Option<Arc<Pci>>);
+
+impl Bus {
+    fn at(a: Address) -> virtio::pci::Address {
+        virtio::pci::Address { bus: a.bus, dev: a.device, fun: a.function }
+    }
+}
+
+impl PciBus for Bus {
+    fn functions(&self) -> Vec<Function> {
+        let Some(pci) = &self.0 else { return Vec::new() };
+        let bar = |(n, bar): (usize, &Option<virtio::pci::bar::Bar>)| {
+            bar.as_ref().map(|b| (n as u8, b.register(), b.size))
+        };
+        let function = |f: &virtio::pci::Function| Function {
+            at: Address { bus: f.address.bus, device: f.address.dev, function: f.address.fun },
+            class: f.class,
+            vendor: f.vendor,
+            device: f.device,
+            irq: f.line,
+            bars: f.bars.iter().enumerate().filter_map(bar).collect(),
+        };
+        pci.functions().iter().map(function).collect()
+    }
+
+    fn config_size(&self, _at: Address) -> usize {
+        256
+    }
+
+    fn read_config(&self, at: Address, offset: usize) -> u8 {
+        let mut byte = [0xff];
+        if let Some(pci) = &self.0 {
+            pci.raw(Self::at(at), offset as u64, &mut byte);
+        }
+        byte[0]
+    }
+
+    fn write_config(&self, at: Address, offset: usize, bytes: &[u8]) {
+        let (Some(pci), Ok(offset)) = (&self.0, u16::try_from(offset)) else { return };
+        let space = pci.space();
+        match *bytes {
+            [a] => space.write8(Self::at(at), offset, a),
+            [a, b] => space.write16(Self::at(at), offset, u16::from_le_bytes([a, b])),
+            [a, b, c, d] => space.write32(Self::at(at), offset, u32::from_le_bytes([a, b, c, d])),
+            _ => {}
+        }
+    }
+}
+
+/// The PCI bus for `#$`.
+pub fn pci_bus(pci: Option<Arc<Pci>>) -> Arc<dyn PciBus> {
+    Arc::new(Bus(pci))
+}
+
+/// Starts the first process. A machine without a first program says so and stops.
+pub fn start(kernel: &Arc<Kernel>) {
+    let ms = clock::now_ns() / 1_000_000;
+    kernel.kmesg.print(format_args!("boot: {ms} ms\n"));
+    let told = kernel.clone();
+    let begun = sysproc::first_process(kernel).and_then(|up| {
+        sysproc::start(&up, move |up, ctx| {
+            let regs = exec::load::first(up, CONSOLE, INIT);
+            if let Err(e) = &regs {
+                told.kmesg.print(format_args!("boot: {INIT}: {e}\n"));
+            }
+            ctx.regs = regs?;
+            Ok(())
+        })
+    });
+    if let Err(e) = begun {
+        kernel.kmesg.print(format_args!("boot: no first process: {e}\n"));
+    }
+}
