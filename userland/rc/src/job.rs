@@ -121,7 +121,11 @@ impl<O: Os> Shell<O> {
                 // That there is no such file is told only when no place in the path knows better.
                 Err(e) if e.ends_with(abi::error::ENONEXIST) => {}
                 Err(e) => {
-                    reason = e;
+                    // The name need not be told twice.
+                    reason = match e.strip_prefix(&format!("'{name}' ")) {
+                        Some(rest) => rest.into(),
+                        None => e,
+                    };
                     break;
                 }
             }

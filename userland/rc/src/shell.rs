@@ -152,7 +152,7 @@ impl<O: Os> Shell<O> {
             (None, true) => "rc: ".to_owned(),
         };
         if !error.token.is_empty() {
-            text.push_str(&format!("token {}: ", abi::quote::quote(&error.token)));
+            text.push_str(&format!("token {}: ", print::quote(&error.token)));
         }
         text.push_str(&error.message);
         text.push('\n');
@@ -207,7 +207,11 @@ impl<O: Os> Shell<O> {
                 if self.flag('r') {
                     self.put(2, &format!("{cmd}\n"));
                 }
-                self.eval(&cmd, false)?;
+                let exposed = self.fds.exposed();
+                let result = self.eval(&cmd, false);
+                // `x=<{...}` keeps its pipe to the end of the line.
+                self.fds.conceal(&mut self.os, exposed);
+                result?;
                 self.traps()?;
                 if input.interactive && self.flag('s') && !self.succeeded() {
                     let text = format!("status={}\n", print::list(self.vars.get("status")));

@@ -20,7 +20,7 @@ fn cd() {
 fn eval_and_dot() {
     check("x='echo $y'; y=5; eval $x; eval echo '$y' ';' echo b", "5\n5\nb\n");
     check("eval 'if(true) echo a\nif not echo b'", "a\n");
-    check("eval 'echo )'; echo $status", "rc: line 1: token ): syntax error\nsyntax error\n");
+    check("eval 'echo )'; echo $status", "rc: line 1: token ')': syntax error\nsyntax error\n");
     let world = world();
     put(&world, "/tmp/lib", "x=$1\necho $0 $#*\ny=(\n", false);
     let (shown, _) = rc_in(Fake::new(world), &["-c", ". /tmp/lib a b; echo $x $#*; path=(/bin /tmp); . lib"]);
@@ -122,7 +122,7 @@ fn a_session() {
     // Errors come back to the prompt, the rest of the line is gone.
     let (shown, _) =
         session(&[t("echo $x^a; echo no\n"), t("echo )(; echo no\n"), t("echo on\n"), t("nope\n")]);
-    let want = "% rc: null list in concatenation\n% rc: token ): syntax error\n% on\n% nope: file does not exist\n% ";
+    let want = "% rc: null list in concatenation\n% rc: token ')': syntax error\n% on\n% nope: file does not exist\n% ";
     assert_eq!(shown, want);
     // Keys may come in any pieces.
     let (shown, _) = session(&[t("ec"), t("ho on"), t("e\necho two\n"), t("echo three")]);

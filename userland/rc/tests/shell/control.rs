@@ -24,7 +24,7 @@ fn sequences_and_status() {
 fn missing_programs() {
     check("nope; echo $status", "nope: file does not exist\nrc 2: file does not exist\n");
     check("/bin/nope", "/bin/nope: file does not exist\n");
-    check("/tmp/a.c", "/tmp/a.c: '/tmp/a.c' permission denied\n");
+    check("/tmp/a.c", "/tmp/a.c: permission denied\n");
     check("/tmp", "/tmp: cannot exec directory\n");
     check("path=(/tmp /bin); echo found", "found\n");
     check("nope | nope; echo end", "nope: file does not exist\nnope: file does not exist\nend\n");

@@ -85,6 +85,7 @@ fn pipes_as_files() {
     check("fn f {cat $1 $1}; f <{echo once}", "once\n");
     check(". <{echo echo sourced}", "sourced\n");
     check("cat <>{echo both}", "both\n");
+    check("x=<{echo kept} {cat $x}; y=<{echo to the end}; cat $y", "kept\nto the end\n");
     // Afterwards nothing stays open.
     check("cat <{echo a} <{echo b}; fds", "a\nb\n[0, 1, 2]\n");
 }
