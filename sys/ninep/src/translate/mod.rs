@@ -18,7 +18,7 @@
 //! | [`names::element`] | walks go to names and `..` | the same | refuse `.`, `/` and the empty name; undo the escape |
 //! | [`names::visible`] | directories hold no `.` and `..` | lists both; may name a file with a `/` | drop such entries |
 //! | [`names::last`] | the root is called `/` | calls it `.` | last element, else `/` |
-//! | [`walk::outcome`] | a walk ends or fails | stops at a symbolic link: a short reply whose last qid is a link, or a full one | say which name is a link |
+//! | [`walk::outcome`] | a walk ends or fails | stops at a symbolic link, or takes `..` after one for the directory it is in | say which name is a link |
 //! | [`walk::Links::follow`] | there are no links | does not follow them | put the target in the link's place, from its directory or the share's root; 40 at most |
 //! | [`FileType`] | files and directories | links, fifos, sockets, devices too | name what it is |
 //! | [`open::permit`] | cannot open what is no file; a directory only to read | special files: `ENXIO`, before 7.2.3 a hang; opens directories for writing | refuse before sending |

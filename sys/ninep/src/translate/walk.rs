@@ -11,8 +11,9 @@
 //!         Walked::Done(qid) => the new fid is it,
 //!         Walked::Missing { text, .. } => fail,
 //!         Walked::Link { at, made } => {
-//!             clunk the new fid if it was made and its target is read through another;
-//!             read the target of names[..=at] (Tstat's extension, or Treadlink);
+//!             unless the new fid is the link (made, and `at` the last): clunk it if it was made, and walk to
+//!             names[..=at], which makes the link's fid;
+//!             read its target (Tstat's extension, or Treadlink), and clunk it;
 //!             let next = links.follow(&names, at, target)?;
 //!             start over with next.names, from the root's fid if next.from_root
 //!         }
@@ -41,9 +42,10 @@ pub enum Walked {
     Done(Qid),
     /// A name is a symbolic link.
     Link {
-        /// Which name.
+        /// Which name: the first that is one.
         at: usize,
-        /// Whether the new fid was made; it is the link itself then, and the last name.
+        /// Whether the new fid was made. It is the link itself if that is the last name; otherwise the server
+        /// went on from there as if it were a directory (QEMU does, to `..`), and the fid is of no use.
         made: bool,
     },
     /// A name was not found; there is no new fid.
@@ -64,9 +66,11 @@ pub fn outcome(names: usize, qids: Qids<'_>, start: Qid) -> Result<Walked, &'sta
     if found > names {
         return Err(EMOUNTRPC);
     }
+    if let Some(at) = qids.iter().position(|qid| FileType::from_qid(qid) == FileType::Link) {
+        return Ok(Walked::Link { at, made: found == names });
+    }
     let last = qids.last().unwrap_or(start);
     Ok(match FileType::from_qid(last) {
-        FileType::Link if found > 0 => Walked::Link { at: found - 1, made: found == names },
         _ if found == names => Walked::Done(last),
         FileType::Dir => Walked::Missing { at: found, text: ENONEXIST },
         _ => Walked::Missing { at: found, text: ENOTDIR },
@@ -145,8 +149,10 @@ mod tests {
         // `link/x`: QEMU stops after `link`.
         assert_eq!(walked(2, &[LINK]), Ok(Walked::Link { at: 0, made: false }));
         assert_eq!(walked(2, &[DIR, LINK]), Ok(Walked::Link { at: 1, made: true }));
-        // A server that goes through links by itself has not stopped.
-        assert_eq!(walked(2, &[LINK, FILE]), Ok(Walked::Done(FILE)));
+        // `link/../x`: QEMU takes `..` for the directory that the link is in.
+        assert_eq!(walked(3, &[LINK, DIR, FILE]), Ok(Walked::Link { at: 0, made: true }));
+        assert_eq!(walked(3, &[DIR, LINK, DIR]), Ok(Walked::Link { at: 1, made: true }));
+        assert_eq!(walked(3, &[LINK, DIR]), Ok(Walked::Link { at: 0, made: false }));
         // A fid that is a link, walked by no names, is what it was.
         assert_eq!(outcome(0, Qids::new(&[]), LINK), Ok(Walked::Done(LINK)));
     }
