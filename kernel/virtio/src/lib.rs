@@ -1,11 +1,13 @@
 //! PCI, and the virtio devices on it.
 //!
-//! [`init`] does everything that happens at boot: it finds every PCI function, gives addresses where the firmware gave
-//! none, finds the virtio devices among the functions, names them, and starts a driver for each that has one. A device that fails
-//! at any step is left alone; it is in the table with the reason, and the boot goes on.
+//! [`init`] does everything that happens at boot: it finds every PCI function, gives addresses where the
+//! firmware gave none, finds the virtio devices among the functions, names them, and starts a driver for each
+//! that has one. A device that fails at any step is left alone; it is in the table with the reason, and the
+//! boot goes on.
 //!
-//! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`] (how a device is attached),
-//! [`ring`] (how buffers are passed), [`p9`] (what they mean). [`names`] and [`table`] say what there is.
+//! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`] (how a device is
+//! attached), [`ring`] (how buffers are passed), [`p9`] (what they mean). [`names`] and [`table`] say what
+//! there is.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,11 +1,13 @@
 //! Virtio over PCI, the modern way: registers in memory, found through capabilities, and MSI-X.
 //!
-//! Created by `-device virtio-9p-pci,...` (also the transitional kind, which has both interfaces) on `-M pc` and `-M q35`, and on
-//! `-M microvm,pcie=on`. Follows virtio 1.3 section 4.1; register offsets are those of section 4.1.4.3.
+//! Created by `-device virtio-9p-pci,...` (also the transitional kind, which has both interfaces) on `-M pc`
+//! and `-M q35`, and on `-M microvm,pcie=on`. Follows virtio 1.3 section 4.1; register offsets are those of
+//! section 4.1.4.3.
 //!
-//! The device's registers are reached through four capabilities. What they point at is checked against the base address register
-//! before it is mapped, once, so that no access afterwards can leave it. `select` guards the two-step accesses (a
-//! queue or half of the feature bits is selected, then read or written); notifying needs no lock.
+//! The device's registers are reached through four capabilities. What they point at is checked against the base
+//! address register before it is mapped, once, so that no access afterwards can leave it. `select` guards the
+//! two-step accesses (a queue or half of the feature bits is selected, then read or written); notifying needs
+//! no lock.
 
 use crate::Failure;
 use crate::pci::bar::{IO, MASTER, MEMORY};
@@ -97,8 +99,8 @@ pub fn is_modern(pci: &Pci, function: &Function) -> bool {
 }
 
 impl Modern {
-    /// Opens a function, if it has the modern interface: lets it answer, and finds its registers. The device goes on
-    /// doing what it did; it may start transfers only after a [reset](VirtioTransport::reset).
+    /// Opens a function, if it has the modern interface: lets it answer, and finds its registers. The device
+    /// goes on doing what it did; it may start transfers only after a [reset](VirtioTransport::reset).
     ///
     /// # Errors
     /// When the interface is missing, or what its capabilities say is impossible.

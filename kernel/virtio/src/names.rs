@@ -1,9 +1,9 @@
 //! Which virtio devices there are, and what they are called.
 //!
-//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it lists what every
-//! transport found, in one order, and counts over all classes, so `virtio-console-2` is the third virtio device of the machine.
-//! On PCI the order is ascending by bus, device and function, which is that of QEMU's command line. A device without a driver
-//! has its name and number like any other.
+//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it
+//! lists what every transport found, in one order, and counts over all classes, so `virtio-console-2` is the
+//! third virtio device of the machine. On PCI the order is ascending by bus, device and function, which is that
+//! of QEMU's command line. A device without a driver has its name and number like any other.
 
 use crate::pci::{Address, Function, Pci};
 use alloc::borrow::Cow;
@@ -100,8 +100,8 @@ pub fn class(id: u16) -> Cow<'static, str> {
 
 /// The virtio id of a PCI function, if it is a virtio device.
 ///
-/// Device ids from 0x1040 on say it themselves. Those below belong to devices that also speak the old interface; the subsystem id says
-/// what they are.
+/// Device ids from 0x1040 on say it themselves. Those below belong to devices that also speak the old
+/// interface; the subsystem id says what they are.
 pub fn pci_id(function: &Function) -> Option<u16> {
     if function.vendor != VENDOR || function.header != 0 {
         return None;

@@ -1,23 +1,25 @@
 //! The split ring: how a driver and its device pass chains of buffers to each other.
 //!
-//! Virtio 1.3 section 2.7. Works with every transport. The three parts lie in one piece of [`Dma`] memory as the legacy layout
-//! wants them (section 2.7.2): descriptors, available ring, and on the next page boundary the used ring.
+//! Virtio 1.3 section 2.7. Works with every transport. The three parts lie in one piece of [`Dma`] memory as
+//! the legacy layout wants them (section 2.7.2): descriptors, available ring, and on the next page boundary the
+//! used ring.
 //!
 //! # Who owns what
 //!
-//! A [`Queue`] belongs to its driver, which keeps it under one Lock together with whatever else a request needs; nothing here
-//! locks. The memory is shared with the device, so **nothing is ever read back from it that the device could have changed**, except
-//! the used ring, which is the device's to write. Which descriptors make up a chain, which are free, how many bytes the device
-//! may write and what the chain stands for is kept in `slots`, in memory of our own.
+//! A [`Queue`] belongs to its driver, which keeps it under one Lock together with whatever else a request
+//! needs; nothing here locks. The memory is shared with the device, so **nothing is ever read back from it that
+//! the device could have changed**, except the used ring, which is the device's to write. Which descriptors
+//! make up a chain, which are free, how many bytes the device may write and what the chain stands for is kept
+//! in `slots`, in memory of our own.
 //!
-//! A chain of one segment takes a descriptor. A longer one takes one descriptor and an indirect table, if the device has
-//! those, and else one descriptor a segment.
+//! A chain of one segment takes a descriptor. A longer one takes one descriptor and an indirect table, if the
+//! device has those, and else one descriptor a segment.
 //!
 //! # Trust
 //!
-//! A used entry that names no chain in flight, claims more bytes than the chain has room for, or a used index that runs ahead of what is
-//! in flight: [`Queue::pop`] says so, and from then on the queue gives nothing any more until it is [cleared](Queue::clear).
-//! A device can be wrong about what it wrote, and no more.
+//! A used entry that names no chain in flight, claims more bytes than the chain has room for, or a used index
+//! that runs ahead of what is in flight: [`Queue::pop`] says so, and from then on the queue gives nothing any
+//! more until it is [cleared](Queue::clear). A device can be wrong about what it wrote, and no more.
 
 use crate::transport::RingAddress;
 use alloc::vec::Vec;
@@ -100,8 +102,8 @@ pub struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// A ring of `size` entries, a power of two up to 32768, for chains of up to `segments` segments. With `indirect`, long
-    /// chains go into tables of their own.
+    /// A ring of `size` entries, a power of two up to 32768, for chains of up to `segments` segments. With
+    /// `indirect`, long chains go into tables of their own.
     ///
     /// # Errors
     /// When there is not that much contiguous memory.
@@ -144,7 +146,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Makes the ring as new. The device must have been reset. Chains still in flight are dropped, see [`Queue::abandon`].
+    /// Makes the ring as new. The device must have been reset. Chains still in flight are dropped, see
+    /// [`Queue::abandon`].
     pub fn clear(&mut self) {
         self.ring.zero();
         for (n, slot) in (1u16..).zip(&mut self.slots) {
@@ -180,8 +183,8 @@ impl<T> Queue<T> {
         self.slots.iter().filter_map(|slot| slot.chain.as_ref().map(|c| &c.token))
     }
 
-    /// Fills in a chain: what the device reads first, then what it writes. `segments` is gone through twice and must not be empty, nor longer
-    /// than the queue was made for.
+    /// Fills in a chain: what the device reads first, then what it writes. `segments` is gone through twice and
+    /// must not be empty, nor longer than the queue was made for.
     ///
     /// # Errors
     /// When there are not enough free descriptors.

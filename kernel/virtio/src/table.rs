@@ -1,7 +1,7 @@
 //! What `/dev/virtio` shows: one line for every virtio device of the machine, with or without a driver.
 //!
-//! The table is made once, by [`crate::init`], and does not change; what does change is asked of the driver whenever the text is
-//! read, so there is no lock.
+//! The table is made once, by [`crate::init`], and does not change; what does change is asked of the driver
+//! whenever the text is read, so there is no lock.
 
 use crate::names::Found;
 use alloc::string::{String, ToString};
@@ -69,9 +69,9 @@ impl Table {
         &self.rows
     }
 
-    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes), features offered, features
-    /// taken (both hexadecimal), driver, then the reason why it does not work, or the driver's counters as `name value`.
-    /// `-` stands for what there is not.
+    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes),
+    /// features offered, features taken (both hexadecimal), driver, then the reason why it does not work, or
+    /// the driver's counters as `name value`. `-` stands for what there is not.
     pub fn text(&self) -> String {
         let lines: Vec<([String; COLUMNS], String)> = self.rows.iter().map(Row::fields).collect();
         let mut widths = [0; COLUMNS];

@@ -1,9 +1,9 @@
 //! What a virtio driver needs of the way its device is attached.
 //!
-//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is one of PCI modern ([`crate::modern`]), PCI
-//! legacy or memory-mapped; the drivers and the ring see only this trait. Every ring is laid out so that the legacy transports
-//! could take it too, a legacy device is one that does not offer [`VERSION_1`], and a device interrupt is a [`Cause`], whichever
-//! of messages or a shared line carried it.
+//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is one of PCI modern
+//! ([`crate::modern`]), PCI legacy or memory-mapped; the drivers and the ring see only this trait. Every ring
+//! is laid out so that the legacy transports could take it too, a legacy device is one that does not offer
+//! [`VERSION_1`], and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
 
 use crate::Failure;
 use alloc::boxed::Box;
@@ -89,8 +89,8 @@ pub trait VirtioTransport: Send + Sync {
     /// Writes the status register. Not for resetting: see [`VirtioTransport::reset`].
     fn set_status(&self, status: u8);
 
-    /// Resets the device and waits until that is done. When this returns, even with an error, the device does not touch memory any
-    /// more: one that does not confirm its reset is cut off.
+    /// Resets the device and waits until that is done. When this returns, even with an error, the device does
+    /// not touch memory any more: one that does not confirm its reset is cut off.
     ///
     /// # Errors
     /// When the device does not confirm.
@@ -128,7 +128,8 @@ pub trait VirtioTransport: Send + Sync {
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure>;
 }
 
-/// Brings a device from reset to the point where its queues can be set up, and gives the features taken: those of `wanted` that it offers.
+/// Brings a device from reset to the point where its queues can be set up, and gives the features taken: those
+/// of `wanted` that it offers.
 ///
 /// # Errors
 /// When the device cannot be reset, does not offer all of `needed`, or does not accept the choice.

@@ -1,7 +1,8 @@
-//! A virtio device as QEMU makes one, with its registers in the places QEMU has them, and with ways to misbehave.
+//! A virtio device as QEMU makes one, with its registers in the places QEMU has them, and with ways to
+//! misbehave.
 //!
-//! A test plays the device itself: [`Fake::take`] takes a chain as the device would, [`Fake::give`] returns it and interrupts. All
-//! memory is reached by physical address.
+//! A test plays the device itself: [`Fake::take`] takes a chain as the device would, [`Fake::give`] returns it
+//! and interrupts. All memory is reached by physical address.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

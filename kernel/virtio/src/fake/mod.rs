@@ -1,5 +1,5 @@
-//! What the tests have instead of a machine: PCI configuration spaces captured from QEMU ([`space`]) and virtio devices whose
-//! registers and rings behave as QEMU's, or do not ([`device`]).
+//! What the tests have instead of a machine: PCI configuration spaces captured from QEMU ([`space`]) and virtio
+//! devices whose registers and rings behave as QEMU's, or do not ([`device`]).
 
 pub mod device;
 pub mod space;

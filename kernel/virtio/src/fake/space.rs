@@ -1,8 +1,8 @@
 //! A PCI bus as QEMU's machines have it, from a captured configuration space.
 //!
-//! Functions hang below bridges by position, not by bus number, so the bridges can be numbered afresh. Registers have the writable
-//! bits they have in QEMU as far as the tests need them. Memory accesses are routed by base address registers, command registers and
-//! bridge windows, to the fake devices plugged in.
+//! Functions hang below bridges by position, not by bus number, so the bridges can be numbered afresh.
+//! Registers have the writable bits they have in QEMU as far as the tests need them. Memory accesses are routed
+//! by base address registers, command registers and bridge windows, to the fake devices plugged in.
 
 use super::device::Fake;
 use crate::pci::config::{Address, ConfigSpace, Width};

@@ -1,7 +1,8 @@
 //! A 9P request as a chain of buffers, and the checks it has to pass.
 //!
-//! QEMU answers a malformed chain by declaring the whole device broken, so nothing is sent that is not sound: a T-message whose
-//! size is not its length, a reply area without room for the smallest reply, or a read of more bytes than there is room for.
+//! QEMU answers a malformed chain by declaring the whole device broken, so nothing is sent that is not sound: a
+//! T-message whose size is not its length, a reply area without room for the smallest reply, or a read of more
+//! bytes than there is room for.
 
 use crate::ring::Segment;
 use core::iter::Peekable;
@@ -61,8 +62,8 @@ fn get_u32(request: &Request, at: usize) -> u32 {
     u32::from_le_bytes(bytes)
 }
 
-/// The segments of a request in order: T-message, then room for the reply. Empty pieces are left out, and pieces that follow each other in
-/// memory become one.
+/// The segments of a request in order: T-message, then room for the reply. Empty pieces are left out, and
+/// pieces that follow each other in memory become one.
 pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clone {
     let head =
         |dma: &machine::dma::Dma, len: usize, write| Segment { phys: dma.phys(), len: len as u32, write };
@@ -101,7 +102,8 @@ impl<I: Iterator<Item = Segment>> Iterator for Joined<I> {
 
 /// What a finished request's result is, of a device that says it wrote `len` bytes.
 ///
-/// 0 is a request that was flushed and gave up: there is no reply. Everything else is a whole message, whose size says the same.
+/// 0 is a request that was flushed and gave up: there is no reply. Everything else is a whole message, whose
+/// size says the same.
 pub(super) fn outcome(request: &Request, len: u32) -> Result<usize, TransportError> {
     match len {
         0 => Ok(0),

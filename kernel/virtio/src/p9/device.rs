@@ -297,7 +297,8 @@ impl Device {
 }
 
 impl State {
-    /// Sends a request (true), or lets it wait behind others (false). Comes back when there is no memory to wait in.
+    /// Sends a request (true), or lets it wait behind others (false). Comes back when there is no memory to
+    /// wait in.
     fn accept(&mut self, held: Held) -> Result<bool, Held> {
         let held = if self.backlog.is_empty() { self.send(held) } else { Some(held) };
         let Some(held) = held else { return Ok(true) };

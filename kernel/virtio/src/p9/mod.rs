@@ -1,26 +1,29 @@
 //! The 9P device: a ring of messages to a file server outside the machine.
 //!
-//! Created by `-fsdev local,id=f0,path=DIR,security_model=none,multidevs=remap -device virtio-9p-pci,fsdev=f0,mount_tag=host`. The device is
-//! not in the virtio specification beyond its number (9); its configuration is a length of two bytes and the mount tag, its
-//! only queue takes chains of a T-message and room for the reply.
+//! Created by `-fsdev local,id=f0,path=DIR,security_model=none,multidevs=remap -device
+//! virtio-9p-pci,fsdev=f0,mount_tag=host`. The device is not in the virtio specification beyond its number (9);
+//! its configuration is a length of two bytes and the mount tag, its only queue takes chains of a T-message and
+//! room for the reply.
 //!
-//! [`P9`] is a [`Transport`]: a request goes out as one indirect chain straight from the buffers it names (user pages included)
-//! and comes back in the interrupt. Requests that find no free descriptor wait in `backlog`, first come, first served.
+//! [`P9`] is a [`Transport`]: a request goes out as one indirect chain straight from the buffers it names (user
+//! pages included) and comes back in the interrupt. Requests that find no free descriptor wait in `backlog`,
+//! first come, first served.
 //!
 //! # States
 //!
-//! *Running*: submit sends. *Hung up*: the device asked for a reset or lied, or a reset is going on; what was in flight
-//! has come back as hung up, or will as soon as the device has let go of it, and everything new comes back at once. It
-//! stays so until [`Transport::reset`] starts afresh, since the server has forgotten every file. *Dead*: the device could not be
-//! started again.
+//! *Running*: submit sends. *Hung up*: the device asked for a reset or lied, or a reset is going on; what was
+//! in flight has come back as hung up, or will as soon as the device has let go of it, and everything new comes
+//! back at once. It stays so until [`Transport::reset`] starts afresh, since the server has forgotten every
+//! file. *Dead*: the device could not be started again.
 //!
 //! Buffers are given back only when the device has returned them or has been reset, never earlier.
 //!
 //! # Locks
 //!
-//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the backlog and the condition. It is never held
-//! while a request is completed or the device is touched. `resetting` (a QLock) is held over a whole reset and is taken first.
-//! A thread of its own ("keeper") does what an interrupt handler cannot: reset a device that asks for it.
+//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the backlog and the condition. It is
+//! never held while a request is completed or the device is touched. `resetting` (a QLock) is held over a whole
+//! reset and is taken first. A thread of its own ("keeper") does what an interrupt handler cannot: reset a
+//! device that asks for it.
 
 mod chain;
 mod device;
@@ -99,8 +102,9 @@ impl P9 {
         &self.tag
     }
 
-    /// How long the oldest request that has not come back has been with the device or waiting for it, in nanoseconds; `None` when there is
-    /// no request. For a watchdog: a legacy device that has given up says nothing.
+    /// How long the oldest request that has not come back has been with the device or waiting for it, in
+    /// nanoseconds; `None` when there is no request. For a watchdog: a legacy device that has given up says
+    /// nothing.
     pub fn oldest_outstanding_ns(&self) -> Option<u64> {
         self.device.oldest().map(|since| clock::now_ns().saturating_sub(since))
     }

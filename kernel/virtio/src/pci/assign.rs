@@ -1,12 +1,14 @@
 //! Giving addresses to base address registers that the firmware left at zero, as qboot does.
 //!
-//! What the firmware assigned stays. A function on the root bus gets what it lacks; a bridge behind which anything
-//! is missing is laid out afresh with all that is behind it: its memory and port windows hold what the functions there need,
-//! largest first, so that nothing is wasted on alignment (PCI-to-PCI Bridge Architecture 1.2 section 3.2.5). Prefetchable
-//! memory goes into the plain window, which is allowed; the prefetchable window is closed.
+//! What the firmware assigned stays. A function on the root bus gets what it lacks; a bridge behind which
+//! anything is missing is laid out afresh with all that is behind it: its memory and port windows hold what the
+//! functions there need, largest first, so that nothing is wasted on alignment (PCI-to-PCI Bridge Architecture
+//! 1.2 section 3.2.5). Prefetchable memory goes into the plain window, which is allowed; the prefetchable
+//! window is closed.
 //!
-//! Addresses come from the holes that QEMU's machines leave for PCI below 4 GiB, less whatever the memory map, the configuration
-//! window and the firmware already use. What does not fit stays without an address, and its driver says so.
+//! Addresses come from the holes that QEMU's machines leave for PCI below 4 GiB, less whatever the memory map,
+//! the configuration window and the firmware already use. What does not fit stays without an address, and its
+//! driver says so.
 
 use super::bar::{self, Bar};
 use super::config::ConfigSpace;
@@ -236,8 +238,8 @@ impl Plan<'_> {
         (end.and_then(|end| align_up(end, usage.grain())).unwrap_or(u64::MAX), align)
     }
 
-    /// Opens a bridge's window at `start` and places everything behind it there; without a `start`, or with nothing to
-    /// place, closes it.
+    /// Opens a bridge's window at `start` and places everything behind it there; without a `start`, or with
+    /// nothing to place, closes it.
     fn place(&mut self, bridge: usize, usage: Use, start: Option<u64>, size: u64) {
         let start = start.filter(|_| size != 0);
         self.open(bridge, usage, start.map(|start| start..start.saturating_add(size)));

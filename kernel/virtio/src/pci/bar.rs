@@ -1,8 +1,8 @@
 //! Base address registers: what a function decodes, how much, and where (PCI 3.0 section 6.2.5).
 //!
-//! The size is found by writing ones and reading which bits stuck. Decoding is switched off meanwhile, so that the
-//! function does not answer at a nonsense address for a moment (host bridges excepted: they carry the processor's own
-//! traffic and QEMU's have no registers to size).
+//! The size is found by writing ones and reading which bits stuck. Decoding is switched off meanwhile, so that
+//! the function does not answer at a nonsense address for a moment (host bridges excepted: they carry the
+//! processor's own traffic and QEMU's have no registers to size).
 
 use super::config::{Address, ConfigSpace};
 

@@ -1,17 +1,17 @@
 //! PCI: every function of the machine, with its registers, capabilities and memory.
 //!
-//! Created by `qemu-system-x86_64 -M pc` or `-M q35`, or `-M microvm,pcie=on`. Follows the PCI Local Bus Specification
-//! 3.0 and, for the memory-mapped configuration space, PCI Express 3.0 section 7.2.2.
+//! Created by `qemu-system-x86_64 -M pc` or `-M q35`, or `-M microvm,pcie=on`. Follows the PCI Local Bus
+//! Specification 3.0 and, for the memory-mapped configuration space, PCI Express 3.0 section 7.2.2.
 //!
 //! [`Pci::scan`] does everything once, at boot, before any driver: it finds the functions ([`scan`]), reads and
 //! sizes their base address registers ([`bar`]), and gives addresses to those that the firmware left at zero
-//! ([`assign`]). After that a [`Pci`] is not changed any more and can be shared; only configuration space itself is
-//! written, by the driver that owns the function. [`config::Cf8`] has a Lock around its pair of ports, nothing else here has one.
+//! ([`assign`]). After that a [`Pci`] is not changed any more and can be shared; only configuration space
+//! itself is written, by the driver that owns the function. [`config::Cf8`] has a Lock around its pair of
+//! ports, nothing else here has one.
 
 mod assign;
 pub mod bar;
 pub mod cap;
-pub mod class;
 pub mod config;
 pub mod msix;
 mod scan;
@@ -20,13 +20,11 @@ pub(crate) mod tests;
 
 use crate::Failure;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bar::Bar;
 use cap::Capability;
 pub use config::{Address, ConfigSpace};
-use core::fmt::Write;
 use core::ops::Range;
 use machine::io::Mmio;
 
@@ -69,31 +67,6 @@ impl Function {
     pub fn capability(&self, id: u8) -> Option<Capability> {
         self.capabilities.iter().copied().find(|c| c.id == id)
     }
-
-    /// Short name of its class.
-    pub fn class_name(&self) -> &'static str {
-        class::name(self.class[0], self.class[1])
-    }
-
-    /// What `#$/pci/B.D.Fctl` reads, one line as Plan 9's `pci` command takes it apart: class, vendor and device, interrupt line
-    /// in three columns, then `number:register size` for every base address register.
-    pub fn ctl(&self) -> String {
-        let [base, sub, interface] = self.class;
-        let mut text = String::new();
-        // Writing into a String cannot fail.
-        let _ = write!(
-            text,
-            "{base:02x}.{sub:02x}.{interface:02x} {:04x}/{:04x} {:3}",
-            self.vendor, self.device, self.line
-        );
-        for (n, bar) in self.bars.iter().enumerate() {
-            if let Some(bar) = bar {
-                let _ = write!(text, " {n}:{:08x} {}", bar.register(), bar.size);
-            }
-        }
-        text.push('\n');
-        text
-    }
 }
 
 /// Addresses that may be given to functions.
@@ -108,8 +81,8 @@ pub struct Windows {
 impl Windows {
     /// The holes for PCI below 4 GiB on QEMU's machines, less `taken`: the memory map, configuration windows.
     ///
-    /// The first hole exists on all of them when memory ends below it; the second on `pc` and `q35`, but not on `microvm`,
-    /// which is known by its lack of `ports`.
+    /// The first hole exists on all of them when memory ends below it; the second on `pc` and `q35`, but not on
+    /// `microvm`, which is known by its lack of `ports`.
     pub fn below_4g(taken: &[Range<u64>], ports: bool) -> Windows {
         let holes = [0xC000_0000..0xE000_0000, 0xE800_0000..0xFE00_0000];
         let mut memory: Vec<Range<u64>> = holes.into_iter().take(if ports { 2 } else { 1 }).collect();
@@ -149,8 +122,8 @@ impl Pci {
         self.functions.iter().find(|f| f.address == at)
     }
 
-    /// Sets bits of a function's command register ([`bar::IO`], [`bar::MEMORY`], [`bar::MASTER`]), and lets every bridge above pass on
-    /// accesses and transfers. Bits that are set stay so.
+    /// Sets bits of a function's command register ([`bar::IO`], [`bar::MEMORY`], [`bar::MASTER`]), and lets
+    /// every bridge above pass on accesses and transfers. Bits that are set stay so.
     pub fn enable(&self, function: &Function, bits: u16) {
         self.command(function.address, bits, 0);
         let mut bridge = function.bridge;
@@ -169,8 +142,8 @@ impl Pci {
     /// Maps part of the memory behind a base address register.
     ///
     /// # Errors
-    /// When there is no such register, it is of ports, has no address, or the part is not inside it; when there is no memory for
-    /// the mapping.
+    /// When there is no such register, it is of ports, has no address, or the part is not inside it; when there
+    /// is no memory for the mapping.
     pub fn map(&self, function: &Function, bar: u8, offset: u64, len: u64) -> Result<Mmio, Failure> {
         let Some(found) = function.bars.get(usize::from(bar)).copied().flatten() else {
             return Err(Failure::text(alloc::format!("no base address register {bar}")));
@@ -188,8 +161,8 @@ impl Pci {
         Ok(Mmio::map(phys, len)?)
     }
 
-    /// What `#$/pci/B.D.Fraw` reads: the function's first 256 bytes of configuration space as they are now. Gives the number of bytes
-    /// read, 0 at the end.
+    /// What `#$/pci/B.D.Fraw` reads: the function's first 256 bytes of configuration space as they are now.
+    /// Gives the number of bytes read, 0 at the end.
     pub fn raw(&self, at: Address, offset: u64, buf: &mut [u8]) -> usize {
         let Ok(offset) = u16::try_from(offset) else { return 0 };
         let mut n = 0;

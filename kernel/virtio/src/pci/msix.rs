@@ -1,7 +1,8 @@
 //! MSI-X: interrupts as messages that the device writes (PCI 3.0 section 6.8.2).
 //!
-//! The table sits in one of the device's memory registers, an address, a datum and a mask bit for each entry. A device
-//! reset does not touch it. Owned by the device's transport; entries are written once, at start, so there is no lock.
+//! The table sits in one of the device's memory registers, an address, a datum and a mask bit for each entry. A
+//! device reset does not touch it. Owned by the device's transport; entries are written once, at start, so
+//! there is no lock.
 
 use super::cap::{self, Capability};
 use super::config::{Address, ConfigSpace};

@@ -1,9 +1,9 @@
 //! Finding every function: bus 0, and the buses behind bridges, depth first.
 //!
-//! PCI 3.0 section 6.1, PCI-to-PCI Bridge Architecture 1.2 section 3.2.5. Bridges number the buses behind them. SeaBIOS
-//! numbers them in the order of this walk and that is kept; qboot numbers them from the last bridge to the first. So that the order
-//! of devices, and with it their names, does not depend on the firmware, any numbering that does not ascend in the
-//! order of this walk is done afresh.
+//! PCI 3.0 section 6.1, PCI-to-PCI Bridge Architecture 1.2 section 3.2.5. Bridges number the buses behind them.
+//! SeaBIOS numbers them in the order of this walk and that is kept; qboot numbers them from the last bridge to
+//! the first. So that the order of devices, and with it their names, does not depend on the firmware, any
+//! numbering that does not ascend in the order of this walk is done afresh.
 
 use super::config::{Address, ConfigSpace};
 use super::{Function, bar, cap};
@@ -19,7 +19,7 @@ const HOST_BRIDGE: [u8; 2] = [0x06, 0x00];
 /// The firmware's bus numbers are missing, or not in the order of the walk.
 struct Disorder;
 
-/// All functions that answer, in the order of the walk, which is ascending by address.
+/// All functions that answer, ascending by address.
 pub(super) fn scan(space: &mut dyn ConfigSpace) -> Vec<Function> {
     let mut walk = Walk { space, found: Vec::new(), highest: 0 };
     if walk.bus(0, None, false, 0).is_err() {
@@ -28,13 +28,25 @@ pub(super) fn scan(space: &mut dyn ConfigSpace) -> Vec<Function> {
         // Numbering cannot find disorder.
         let _ = walk.bus(0, None, true, 0);
     }
-    let Walk { space, mut found, .. } = walk;
+    let Walk { space, found, .. } = walk;
+    let mut found = ascending(found);
     for function in &mut found {
         let host_bridge = function.class[..2] == HOST_BRIDGE;
         function.bars = bar::read(space, function.address, function.header, host_bridge);
         function.capabilities = cap::list(space, function.address);
     }
     found
+}
+
+/// Sorts by address. A bridge stays before what is behind it, because numbers ascend in the order of the walk.
+fn ascending(found: Vec<Function>) -> Vec<Function> {
+    let above: Vec<Option<Address>> =
+        found.iter().map(|f| f.bridge.and_then(|i| found.get(i)).map(|b| b.address)).collect();
+    let mut pairs: Vec<(Function, Option<Address>)> = found.into_iter().zip(above).collect();
+    pairs.sort_by_key(|(f, _)| f.address);
+    let places: Vec<Address> = pairs.iter().map(|(f, _)| f.address).collect();
+    let place = |at: Address| places.binary_search(&at).ok();
+    pairs.into_iter().map(|(f, above)| Function { bridge: above.and_then(place), ..f }).collect()
 }
 
 struct Walk<'a> {
@@ -119,7 +131,8 @@ impl Walk<'_> {
         here
     }
 
-    /// Reads a function's header, if there is a function. The second answer says that the device may have more of them.
+    /// Reads a function's header, if there is a function. The second answer says that the device may have more
+    /// of them.
     fn identify(&self, at: Address, bridge: Option<usize>) -> Option<(Function, bool)> {
         let id = self.space.read32(at, 0x00);
         let vendor = id as u16;

@@ -4,6 +4,7 @@ use super::config::{Address, ConfigSpace};
 use super::*;
 use crate::fake::{FakeSpace, Noise};
 use crate::names::enumerate;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 const PC: &str = include_str!("../../tests/fixtures/pc.txt");
@@ -48,7 +49,9 @@ fn pc_with_seabios() {
     );
     assert_eq!(space.snapshot(), before, "what the firmware set up stays");
     let device = pci.find(Address::new(0, 2, 0)).unwrap();
-    assert_eq!(device.ctl(), "00.02.00 1af4/1009  10 0:0000c041 32 1:febfb000 4096 4:febe800c 16384\n");
+    let bars: Vec<_> = device.bars.iter().map(|b| b.map(|b| (b.register(), b.size))).collect();
+    let want = [Some((0xC041, 32)), Some((0xFEBF_B000, 4096)), None, None, Some((0xFEBE_800C, 16384)), None];
+    assert_eq!((bars.as_slice(), device.line, device.class), (want.as_slice(), 10, [0, 2, 0]));
 }
 
 #[test]
@@ -185,6 +188,20 @@ fn bridges_that_point_at_themselves_end() {
             f.bytes[0x18..0x1B].copy_from_slice(&numbers);
         }
         assert_eq!(scan(&space).functions().len(), 9, "{numbers:?}");
+    }
+}
+
+#[test]
+fn functions_ascend_and_know_their_bridge() {
+    let pci = scan(&FakeSpace::new(PORTS));
+    assert_eq!(
+        addresses(&pci),
+        ["0.0.0", "0.1.0", "0.2.0", "0.31.0", "0.31.2", "0.31.3", "1.0.0", "2.0.0", "3.3.0"]
+    );
+    let above = |dev: &Function| dev.bridge.map(|i| pci.functions()[i].address);
+    let expected = [(1, Address::new(0, 1, 0)), (2, Address::new(0, 2, 0)), (3, Address::new(2, 0, 0))];
+    for (f, (bus, bridge)) in pci.functions()[6..].iter().zip(expected) {
+        assert_eq!((f.address.bus, above(f)), (bus, Some(bridge)));
     }
 }
 
