@@ -16,6 +16,7 @@ mod env;
 mod eval;
 mod expand;
 pub mod fds;
+mod here;
 mod job;
 pub mod lex;
 pub mod os;
@@ -25,6 +26,7 @@ mod redir;
 pub mod shell;
 pub mod start;
 pub mod text;
+pub mod token;
 mod trap;
 pub mod vars;
 
