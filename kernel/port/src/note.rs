@@ -57,6 +57,13 @@ pub struct Notes {
     fpu: Option<Box<FpuState>>,
 }
 
+impl Notes {
+    /// What a child inherits: the handler and nothing else.
+    pub fn with_handler(handler: u64) -> Self {
+        Notes { handler, ..Notes::default() }
+    }
+}
+
 /// How many notes wait before further ones are lost.
 const QUEUE: usize = 5;
 /// Bytes left alone below the interrupted stack pointer.

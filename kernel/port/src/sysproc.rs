@@ -355,7 +355,7 @@ fn child_of(up: &Arc<Proc>, mem: Arc<Memory>, flags: Rfork) -> Proc {
         text: Lock::new(up.text.lock().clone()),
         errstr: Lock::new(String::new()),
         mem,
-        notes: Lock::new(Notes { handler, ..Notes::default() }),
+        notes: Lock::new(Notes::with_handler(handler)),
         procmode: AtomicU32::new(up.procmode.load(Ordering::Relaxed)),
         syscall: AtomicU64::new(0),
         start_ns: clock::now_ns(),

@@ -1,0 +1,79 @@
+//! The kernel's command line as a function of bytes: `name=value` words, quoted as rc quotes.
+//!
+//! Every good word becomes a variable of the first process and a line of `/dev/config`. Words with a meaning of
+//! their own (`console init mount nomsi ncpu debug`) are checked; a bad word is told and left out, never more.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Where the console may be.
+const CONSOLES: &[&str] = &["uart", "vga", "virtio"];
+
+/// Reads a command line: the good words in order, and a line for each bad one.
+pub fn parse(line: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for word in abi::quote::tokenize(line) {
+        // A word alone is a switch that is on, if it is a switch.
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, value),
+            None if word == "nomsi" => (word.as_str(), "1"),
+            None => {
+                bad.push(format!("bad word '{word}' ignored: not name=value"));
+                continue;
+            }
+        };
+        match check(name, value) {
+            Ok(()) => good.push((String::from(name), String::from(value))),
+            Err(why) => bad.push(format!("bad word '{word}' ignored: {why}")),
+        }
+    }
+    (good, bad)
+}
+
+fn check(name: &str, value: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name == "." || name == ".." || name.bytes().any(|b| b <= b' ' || b == b'/' || b == 0x7f) {
+        return Err("no such name can be");
+    }
+    match name {
+        "console" if !CONSOLES.contains(&value) => Err("console is uart, vga or virtio"),
+        "console" if value != "uart" => Err("this console is not there yet; uart is used"),
+        "ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
+        "mount" => match value.rsplit_once(':') {
+            Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok(()),
+            _ => Err("mount is tag:/where"),
+        },
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good(line: &str) -> Vec<(String, String)> {
+        let (good, bad) = parse(line);
+        assert!(bad.is_empty(), "{bad:?}");
+        good
+    }
+
+    #[test]
+    fn words_and_quotes() {
+        let words = good("init='echo it''s; exit bad' mount=a:/n/a mount=b:c:/n/b nomsi debug=");
+        let pairs: Vec<_> = words.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let init = ("init", "echo it's; exit bad");
+        assert_eq!(pairs, [init, ("mount", "a:/n/a"), ("mount", "b:c:/n/b"), ("nomsi", "1"), ("debug", "")]);
+        assert_eq!(good(""), []);
+        assert_eq!(good("'quoted=all of it'").len(), 1);
+    }
+
+    #[test]
+    fn bad_words_are_told_and_the_others_stay() {
+        let (good, bad) = parse("nonsense =x a/b=c ncpu=many ncpu=0 mount=nowhere console=tv colour=blue");
+        assert_eq!(good.len(), 1);
+        assert_eq!(bad.len(), 7);
+        assert!(bad[0].contains("'nonsense'"));
+        assert!(bad[3].contains("ncpu=many"));
+    }
+}
