@@ -38,7 +38,7 @@ pub fn cycle_hz() -> u64 {
 
 /// How long that many cycles take.
 pub fn cycles_to_ns(cycles: u64) -> u64 {
-    (u128::from(cycles) * u128::from(SCALE.load(Ordering::Relaxed)) >> 32) as u64
+    ((u128::from(cycles) * u128::from(SCALE.load(Ordering::Relaxed))) >> 32) as u64
 }
 
 /// Nanoseconds since the clock was started; never goes back.

@@ -48,15 +48,24 @@ pub fn write(bytes: &[u8]) {
     if !present() {
         return;
     }
-    let p = Ports::new(COM1, 8);
-    for part in bytes.chunks(FIFO) {
-        while p.in8(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {
-            core::hint::spin_loop();
-        }
-        for &b in part {
-            p.out8(DATA, b);
-        }
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        rest = &rest[offer(rest)..];
+        core::hint::spin_loop();
     }
+}
+
+/// Gives the transmitter what it takes at once; returns how many bytes that was, 0 while it is busy.
+pub(super) fn offer(bytes: &[u8]) -> usize {
+    let p = Ports::new(COM1, 8);
+    if p.in8(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {
+        return 0;
+    }
+    let n = bytes.len().min(FIFO);
+    for &b in &bytes[..n] {
+        p.out8(DATA, b);
+    }
+    n
 }
 
 /// A writer for `write!`: text to COM1, newlines as CR LF.

@@ -173,11 +173,10 @@ impl Drop for IrqHandle {
     fn drop(&mut self) {
         let _choosing = CHOOSING.lock();
         let slot = &SLOTS[usize::from(self.0.vector)];
-        // Dropped after the slot is free again: what a handler owns may do anything in its own drop.
-        let mut gone = Vec::new();
+        // The handler itself is dropped with `self`, when no lock is held any more.
         let last = {
             let mut handlers = slot.lock();
-            gone.extend(handlers.extract_if(.., |e| Arc::ptr_eq(e, &self.0)));
+            handlers.retain(|e| !Arc::ptr_eq(e, &self.0));
             handlers.is_empty()
         };
         if last && self.0.controller == Controller::Ioapic {

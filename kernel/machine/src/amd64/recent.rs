@@ -9,6 +9,8 @@ pub struct Recent {
 
 /// Half-life of what a thread has used.
 const FADE_NS: u64 = 50_000_000;
+/// What a thread that always runs comes to.
+const MOST_NS: u64 = 2 * FADE_NS;
 /// Who has used less than this lately sleeps more than it runs.
 const LITTLE_NS: u64 = 10_000_000;
 
@@ -16,7 +18,7 @@ impl Recent {
     /// Adds a run of `ns` that ended at `now`.
     pub fn add(&mut self, ns: u64, now: u64) {
         let halvings = now.saturating_sub(self.at) / FADE_NS;
-        self.used = self.used.checked_shr(halvings as u32).unwrap_or(0).saturating_add(ns);
+        self.used = self.used.checked_shr(halvings as u32).unwrap_or(0).saturating_add(ns).min(MOST_NS);
         self.at += halvings * FADE_NS;
     }
 
@@ -42,6 +44,10 @@ mod tests {
         assert!(!r.is_little(99 * MS)); // 20 ms left
         assert!(r.is_little(160 * MS)); // 5 ms left
         assert!(r.is_little(u64::MAX));
+        let mut r = Recent::default();
+        r.add(10_000 * MS, 10_000 * MS);
+        assert!(!r.is_little(10_100 * MS));
+        assert!(r.is_little(10_200 * MS));
     }
 
     #[test]

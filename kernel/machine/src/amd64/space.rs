@@ -144,7 +144,7 @@ impl AddressSpace {
         let cpu = cpu::this();
         // SAFETY: this processor's, and the space's lock keeps interrupts off.
         let loaded = unsafe { &*cpu.space.get() };
-        if !loaded.as_ref().is_some_and(|s| s.root == self.root) {
+        if loaded.as_ref().is_none_or(|s| s.root != self.root) {
             return;
         }
         if pages <= ONE_BY_ONE {
@@ -155,19 +155,21 @@ impl AddressSpace {
         }
     }
 
-    /// Makes this the address space of the calling processor. Interrupts are off.
-    pub(super) fn activate(self: &Arc<AddressSpace>) {
+    /// Makes this the address space of the calling processor, whose interrupts are off. Returns the one before,
+    /// which may be the last reference: to be dropped when there is time.
+    #[must_use]
+    pub(super) fn activate(self: &Arc<AddressSpace>) -> Option<Arc<AddressSpace>> {
         debug_assert!(!interrupts::are_enabled());
         let cpu = cpu::this();
         // SAFETY: this processor's, with interrupts off.
         let loaded = unsafe { &mut *cpu.space.get() };
         if loaded.as_ref().is_some_and(|s| s.root == self.root) {
-            return;
+            return None;
         }
         cpu.tlb_purges.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the root has the kernel's entries, and the reference below keeps it.
         unsafe { paging::load(self.root) };
-        drop(loaded.replace(self.clone()));
+        loaded.replace(self.clone())
     }
 }
 

@@ -98,7 +98,9 @@ impl Table {
         let mut done = 0;
         while done < len {
             let fits = |l: &u32| {
-                (va + done) % span(*l) == 0 && (phys + done) % span(*l) == 0 && len - done >= span(*l)
+                (va + done).is_multiple_of(span(*l))
+                    && (phys + done).is_multiple_of(span(*l))
+                    && len - done >= span(*l)
             };
             let level = (2..=max_level).rev().find(fits).unwrap_or(1);
             let large = if level > 1 { LARGE } else { 0 };

@@ -101,6 +101,12 @@ pub fn park_until(deadline_ns: u64) {
     sched::park(Some(deadline_ns));
 }
 
+/// Whether the calling context can park: it is a thread, no Lock is held, and it is not an interrupt's.
+pub(super) fn may_park() -> bool {
+    x86_64::instructions::interrupts::are_enabled()
+        && !core::ptr::eq(cpu::this().current.get(), cpu::this().idle.get())
+}
+
 /// Lets other threads of the same or a higher priority run first.
 pub fn yield_now() {
     sched::yield_now();

@@ -7,6 +7,8 @@ use super::console;
 use super::io::Ports;
 use super::irq::{self, IrqHandle};
 use super::lock::Lock;
+use super::{clock, thread};
+use crate::sync::QLock;
 use alloc::boxed::Box;
 
 const COM1: u16 = 0x3f8;
@@ -17,6 +19,8 @@ const INTERRUPT_ID: u16 = 2;
 const LINE_STATUS: u16 = 5;
 const DATA_READY: u8 = 1;
 const RECEIVE_INTERRUPT: u8 = 1;
+/// How long a writer sleeps when the transmitter is full.
+const NOT_READY_NS: u64 = 200_000;
 /// Bytes handed over at a time.
 const PIECE: usize = 64;
 /// Pieces served in one interrupt: a line that never falls silent must not keep the processor.
@@ -26,7 +30,7 @@ const PIECES: usize = 16;
 pub type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Keeps writers apart, so that lines are not mixed.
-static WRITING: Lock<()> = Lock::new(());
+static WRITING: QLock<()> = QLock::new(());
 /// The receive interrupt, once there is a receiver.
 static RECEIVING: Lock<Option<IrqHandle>> = Lock::new(None);
 
@@ -40,12 +44,21 @@ impl Uart {
         Uart(())
     }
 
-    /// Writes all bytes.
+    /// Writes all bytes. A thread sleeps while the line is not ready for more; in a context that cannot sleep (boot,
+    /// interrupts) it is polled.
     pub fn write(&self, bytes: &[u8]) {
-        // The lock keeps interrupts off: short pieces.
-        for piece in bytes.chunks(PIECE) {
-            let _writing = WRITING.lock();
-            console::write(piece);
+        if !thread::may_park() {
+            console::write(bytes);
+            return;
+        }
+        let _writing = WRITING.lock();
+        let mut rest = bytes;
+        while console::present() && !rest.is_empty() {
+            let n = console::offer(rest);
+            if n == 0 {
+                thread::park_until(clock::now_ns() + NOT_READY_NS);
+            }
+            rest = &rest[n..];
         }
     }
 

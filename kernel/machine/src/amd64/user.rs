@@ -43,7 +43,7 @@ pub struct UserContext {
     served: Option<(u8, u64)>,
 }
 
-const _: () = assert!((core::mem::offset_of!(UserContext, regs) + size_of::<Ureg>()) % 16 == 0);
+const _: () = assert!((core::mem::offset_of!(UserContext, regs) + size_of::<Ureg>()).is_multiple_of(16));
 
 impl UserContext {
     /// Plan 9's start values: everything zero, interrupts on, a fresh FPU.
@@ -130,7 +130,11 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
             interrupts::enable();
             continue;
         }
-        space.activate();
+        if let Some(old) = space.activate() {
+            interrupts::enable();
+            drop(old); // perhaps a whole dead address space: with interrupts on
+            continue;
+        }
         enter(cpu, me, ctx);
         let vector = ctx.regs.kind;
         match vector {
