@@ -92,7 +92,10 @@ fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<(
             None => clone_chan(up, &m.to).and_then(|e| e.dev.clone().open(up, e, abi::OREAD)),
         };
         if let Ok(element) = element {
-            pos.open = Some(element.clone());
+            // A channel that held itself would never be closed.
+            if !Arc::ptr_eq(&element, c) {
+                pos.open = Some(element.clone());
+            }
             match element.dev.read(up, &element, &mut Dst::Kernel(&mut buf), pos.offset) {
                 Ok(0) => {}
                 Ok(n) => return take(up, &element, pos, buf, n),

@@ -253,25 +253,29 @@ pub fn seconds(wall_ns: i64) -> u32 {
 /// The text of a file that is made anew at every reading from the beginning, and stays the same while it is read
 /// on. It goes into the `aux` of the open channel.
 #[derive(Default)]
-pub struct Text(Lock<Arc<str>>);
+pub struct Text(Lock<Option<Arc<str>>>);
 
 impl Text {
     /// Nothing made yet.
     pub fn new() -> Self {
-        Text(Lock::new(Arc::from("")))
+        Text::default()
     }
 
-    /// `Dev::read` at `offset`; `make` is called when that is 0.
+    /// `Dev::read` at `offset`; `make` is called when that is 0, and the first time.
     ///
     /// # Errors
     /// A bad user address.
     pub fn read(&self, dst: &mut Dst<'_>, offset: u64, make: impl FnOnce() -> String) -> Result<usize> {
-        if offset == 0 {
-            let fresh: Arc<str> = make().into();
-            let old = core::mem::replace(&mut *self.0.lock(), fresh);
-            drop(old);
-        }
-        let text = self.0.lock().clone();
+        let kept = if offset == 0 { None } else { self.0.lock().clone() };
+        let text = match kept {
+            Some(text) => text,
+            None => {
+                let fresh: Arc<str> = make().into();
+                let old = self.0.lock().replace(fresh.clone());
+                drop(old);
+                fresh
+            }
+        };
         dst.put_from(text.as_bytes(), offset)
     }
 }

@@ -118,7 +118,9 @@ fn notes_interrupt_pipes() {
     port::note::post(&p, "alarm", NoteClass::User);
     assert_eq!(read.wait().unwrap_err().text(), error::EINTR);
     let (p, written) = t.start(move |up| put(up, a, &vec![7; 600 * 1024]));
-    settle();
+    while Dir::parse(&fstat(&t.up, b).unwrap()).unwrap().0.length < 256 * 1024 {
+        settle();
+    }
     port::note::post(&p, "alarm", NoteClass::User);
     let n = written.wait().unwrap();
     assert!(n >= 256 * 1024 && n < 600 * 1024, "what went in counts: {n}");
@@ -308,14 +310,13 @@ fn the_console_edits_lines_and_posts_interrupts() {
     assert_eq!(t.screen.take(), "a\r\nb");
 
     // An interrupt goes to the group of who reads, and ends the read.
+    let stranger = t.process();
+    stranger.noteid.store(12345, std::sync::atomic::Ordering::Relaxed);
     let (p, line) = t.start(move |up| get(up, fd, 100));
     settle();
     t.cons.input.put(b"typed\x7f");
     assert_eq!(line.wait().unwrap_err().text(), error::EINTR);
     assert_eq!(notes(&p), [("interrupt".to_string(), NoteClass::User)]);
-    let stranger = t.process();
-    stranger.noteid.store(12345, std::sync::atomic::Ordering::Relaxed);
-    settle();
     assert_eq!(notes(&stranger), []);
     t.up.notes.lock().queue.clear();
     t.up.thread.get().unwrap().clear_interrupt();
@@ -449,6 +450,8 @@ fn arch_files_are_made_when_they_are_read() {
     assert_eq!(get(&t.up, fd, 1).unwrap(), b"x");
     assert_eq!(get(&t.up, fd, 9).unwrap(), b"\n", "the rest is of the same text");
     assert_eq!(t.read("/dev/mtags").unwrap(), b"xx\n");
+    let fd = open(&t.up, "/dev/mtags", OREAD).unwrap();
+    assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut [0; 9]), 2).unwrap(), 2, "also from its middle");
     assert!(open(&t.up, "/dev/mtags", OWRITE).unwrap_err().is(error::EPERM));
 }
 

@@ -408,7 +408,7 @@ fn directories_are_read_in_whole_records() {
 
 #[test]
 fn a_union_is_read_through_small_buffers() {
-    let (t, _) = with_ram();
+    let (t, ram) = with_ram();
     for d in ["a", "b"] {
         mkdir(&t, &format!("/n/{d}"));
         for i in 0..200 {
@@ -428,6 +428,19 @@ fn a_union_is_read_through_small_buffers() {
     assert!(sysfile::pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap() > 0);
     sysfile::unmount(&t.up, None, "/dev").unwrap();
     while sysfile::pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap() != 0 {}
+    sysfile::close(&t.up, fd).unwrap();
+    // Nor is it one to stop in any place: everything is closed.
+    sysfile::bind(&t.up, "/n/a", "/dev", MREPL).unwrap();
+    sysfile::bind(&t.up, "/n/b", "/dev", MAFTER).unwrap();
+    for reads in [1, 20, 75, 90] {
+        let fd = sysfile::open(&t.up, "/dev", OREAD).unwrap();
+        for _ in 0..reads {
+            sysfile::pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap();
+        }
+        assert!(ram.opens.load(Ordering::Relaxed) > 0);
+        sysfile::close(&t.up, fd).unwrap();
+        assert_eq!(ram.opens.load(Ordering::Relaxed), 0, "{reads}");
+    }
 }
 
 #[test]
