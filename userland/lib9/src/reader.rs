@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use crate::{Result, fd};
 
-const SIZE: usize = 32 * 1024;
+/// Bytes of the first read; a file that fills it is read in larger pieces from then on.
+const SIZE: usize = 16 * 1024;
 
 /// Reads a descriptor through a buffer. The descriptor stays the caller's to close.
 #[derive(Debug)]
@@ -27,10 +28,11 @@ impl Reader {
     /// The kernel's, as for every call here.
     pub fn fill(&mut self) -> Result<&[u8]> {
         if self.at >= self.have {
-            self.buf.resize(SIZE, 0);
+            let full = self.have > 0 && self.have == self.buf.len();
+            self.buf.resize(if full { fd::PIECE } else { self.buf.len().max(SIZE) }, 0);
             self.at = 0;
             self.have = 0;
-            self.have = fd::read(self.fd, &mut self.buf)?.min(SIZE);
+            self.have = fd::read(self.fd, &mut self.buf)?.min(self.buf.len());
         }
         Ok(self.buf.get(self.at..self.have).unwrap_or(&[]))
     }

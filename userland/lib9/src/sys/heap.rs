@@ -12,6 +12,11 @@ use super::lock::Raw;
 #[global_allocator]
 static HEAP: TalcLock<Raw, Brk> = TalcLock::new(Brk { top: 0, end: None });
 
+/// Keeps every process of the program from allocating until the guard is dropped.
+pub(super) fn hold() -> impl Drop {
+    HEAP.lock()
+}
+
 /// Memory is asked for in multiples of this many bytes; pages exist only when touched.
 const STEP: usize = 256 * 1024;
 

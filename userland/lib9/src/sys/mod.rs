@@ -303,9 +303,16 @@ pub fn fauth(fd: i32, aname: &str) -> Result<i32> {
 
 pub(crate) fn rfork(flags: Rfork) -> Result<i32> {
     debug_assert!(!flags.contains(Rfork::MEM));
+    // A process that shares our memory could be in the middle of an allocation, and would never finish it in the
+    // child's copy. Nothing is allocated while this is held.
+    #[cfg(target_os = "none")]
+    let heap = heap::hold();
     // SAFETY: without MEM the child has copies of everything; to the compiler this is a call that returns twice in
     // two worlds that never meet.
-    unsafe { call(no::RFORK, [u64::from(flags.bits())]) }
+    let pid = unsafe { syscall(no::RFORK, [u64::from(flags.bits())]) } as i32;
+    #[cfg(target_os = "none")]
+    drop(heap);
+    if pid == -1 { Err(Error::last()) } else { Ok(pid) }
 }
 
 pub(crate) fn spawn(flags: Rfork, f: Box<dyn FnOnce() -> Result<()> + Send>) -> Result<i32> {
