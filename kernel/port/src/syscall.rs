@@ -80,7 +80,7 @@ pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     let number = ctx.regs.bp;
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
     *up.regs.lock() = Some(ctx.regs);
-    let result = Args::fetch(up, ctx.regs.sp).and_then(|args| match number {
+    let result = room_for(number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(|args| match number {
         call::EXITS => exits(&args).map(Done::Die),
         call::EXEC => exec_call(&args, ctx).map(|()| Done::Registers),
         call::NOTED => Ok(match note::noted(up, ctx, args.int(0)) {
@@ -104,6 +104,18 @@ pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
         }
     }
     After::Continue
+}
+
+/// Refuses calls that make something in the kernel while the kernel's own reserve of memory is being used up:
+/// a program that asks for things without end gets an error, and the machine goes on.
+fn room_for(number: u64) -> Result<()> {
+    let makes = matches!(
+        number,
+        call::RFORK | call::EXEC | call::OPEN | call::CREATE | call::PIPE | call::DUP | call::BIND | call::MOUNT
+            | call::MOUNT_OLD | call::MOUNTDEV | call::SEGATTACH | call::PWRITE | call::WRITE_OLD | call::FAUTH
+    );
+    let least = machine::mem::total_bytes() / 64 + (1 << 20);
+    if makes && machine::mem::free_bytes() < least { Err(error::ENOMEM.into()) } else { Ok(()) }
 }
 
 enum Done {

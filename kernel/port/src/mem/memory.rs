@@ -268,3 +268,9 @@ impl Memory {
         Err(abi::error::ETOOLONG.into())
     }
 }
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

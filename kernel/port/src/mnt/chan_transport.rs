@@ -144,11 +144,22 @@ impl Line {
         self.close();
     }
 
-    /// Gives a reply to its request. One that nobody waits for is a flushed one's, and is dropped.
+    /// Gives a reply to its request. One that nobody waits for is a flushed one's, and is dropped. The answer to a
+    /// flush also gives back the request that was flushed: there will be no reply to that any more.
     fn deliver(&self, message: &[u8]) {
         let Ok(head) = Head::parse(message) else { return };
-        let request = self.state.lock().pending.remove(&head.tag);
-        let Some(request) = request else { return };
+        let (request, flushed) = {
+            let mut state = self.state.lock();
+            let Some(request) = state.pending.remove(&head.tag) else { return };
+            let flushed = match head.kind {
+                ninep::kind::RFLUSH => state.pending.remove(&oldtag(&request)),
+                _ => None,
+            };
+            (request, flushed)
+        };
+        if let Some(flushed) = flushed {
+            flushed.complete(Ok(0));
+        }
         let result = if put_reply(&request, message) {
             Ok(message.len())
         } else {
@@ -156,6 +167,15 @@ impl Line {
         };
         request.complete(result);
     }
+}
+
+/// The tag that a Tflush names.
+fn oldtag(request: &Request) -> u16 {
+    let mut bytes = [0; 2];
+    if request.t_len >= ninep::head::HEADSZ + 2 {
+        request.t.read(ninep::head::HEADSZ, &mut bytes);
+    }
+    u16::from_le_bytes(bytes)
 }
 
 /// Writes a reply to where its request wants it. False when it does not fit.
