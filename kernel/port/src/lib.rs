@@ -35,6 +35,7 @@ pub mod namespace;
 pub mod path;
 pub mod sysfile;
 pub mod tar;
+mod walk;
 
 // Processes.
 pub mod exec;
