@@ -28,14 +28,16 @@ pub struct Status {
 impl Status {
     /// Reads the text; `None` when it is not of that form.
     pub fn parse(text: &str) -> Option<Status> {
-        // Names may hold blanks: they are cut by column.
+        // Names may hold blanks, and characters of several bytes: they are cut by column.
+        let column = |n| text.char_indices().nth(n).map(|(at, _)| at);
+        let (user, state, rest) = (column(28)?, column(56)?, column(68)?);
         let field = |from, to| text.get(from..to).map(|s: &str| String::from(s.trim()));
-        let mut numbers = text.get(68..)?.split_whitespace().map(|n| n.parse().ok());
+        let mut numbers = text.get(rest..)?.split_whitespace().map(|n| n.parse().ok());
         let mut number = || numbers.next().flatten();
         let mut status = Status {
-            name: field(0, 28)?,
-            user: field(28, 56)?,
-            state: field(56, 68)?,
+            name: field(0, user)?,
+            user: field(user, state)?,
+            state: field(state, rest)?,
             user_ms: number()?,
             sys_ms: number()?,
             real_ms: number()?,
@@ -100,6 +102,8 @@ mod tests {
         let s = Status::parse(&sample()).unwrap();
         assert_eq!((s.name.as_str(), s.user.as_str(), s.state.as_str()), ("my prog", "glenda", "Pread"));
         assert_eq!((s.real_ms, s.kilobytes, s.base_priority, s.priority), (125_000, 1234, 10, 13));
+        let s = Status::parse(&sample().replace("my prog", "πάντα: ")).unwrap();
+        assert_eq!((s.name.as_str(), s.user.as_str(), s.priority), ("πάντα:", "glenda", 13));
         assert_eq!(Status::parse("short"), None);
         assert_eq!(Status::parse(&sample()[..150]), None);
     }
