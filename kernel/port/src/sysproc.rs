@@ -380,7 +380,7 @@ fn regroup(up: &Arc<Proc>, to: &Arc<Proc>, flags: Rfork) -> Result<()> {
     if flags.contains(Rfork::NAMEG) {
         replace(&to.pgrp, Pgrp::copy(&up.pgrp()));
     } else if flags.contains(Rfork::CNAMEG) {
-        replace(&to.pgrp, Pgrp::new());
+        replace(&to.pgrp, up.pgrp().emptied());
     }
     if flags.contains(Rfork::NOMNT) {
         to.pgrp().forbid_mounts();
