@@ -63,7 +63,7 @@ pub struct System {
 
 /// Finds and starts everything. Threads are spawned, but need not run before this returns.
 pub fn init(config: &Config) -> System {
-    match config::find(&config.ecam) {
+    match config::find(&config.ecam, &config.taken) {
         Some((space, window)) => {
             let mut taken = config.taken.clone();
             taken.extend(window.as_ref().map(config::range));

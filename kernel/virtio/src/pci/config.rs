@@ -207,7 +207,7 @@ impl ConfigSpace for Ecam {
         if self.buses.len() <= n {
             self.buses.resize_with(n + 1, || None);
         }
-        let phys = self.window.base + u64::from(bus) * BUS;
+        let phys = self.window.base.saturating_add(u64::from(bus) * BUS);
         match self.buses.get_mut(n) {
             Some(slot @ None) => {
                 *slot = Mmio::map(phys, BUS as usize).ok();
@@ -264,20 +264,40 @@ fn q35_window(ports: &Cf8) -> Option<acpi::Ecam> {
     (low & 1 != 0 && base != 0).then_some(acpi::Ecam { base, segment: 0, bus_start: 0, bus_end: last })
 }
 
+/// The window of `microvm,pcie=on`, whose ACPI has no MCFG table (QEMU 7.2 tells it only in its device tree).
+const MICROVM: acpi::Ecam = acpi::Ecam { base: 0xE000_0000, segment: 0, bus_start: 0, bus_end: 255 };
+/// QEMU's generic host bridge, by which that window is known.
+const GENERIC_HOST: u32 = 0x0008_1B36;
+
 /// The best way to reach the machine's configuration space, and the window it occupies if it is one.
 ///
-/// `windows` are those of ACPI's MCFG table possibly none. A window is used only when the host
-/// bridge answers in it. `None`: a machine without PCI.
-pub fn find(windows: &[acpi::Ecam]) -> Option<(Box<dyn ConfigSpace>, Option<acpi::Ecam>)> {
+/// `windows` are those of ACPI's MCFG table, possibly none; `taken` is the memory map. A window is used only when a
+/// host bridge answers in it. `None`: a machine without PCI.
+pub fn find(
+    windows: &[acpi::Ecam],
+    taken: &[Range<u64>],
+) -> Option<(Box<dyn ConfigSpace>, Option<acpi::Ecam>)> {
     let ports = Cf8::probe();
     let told = windows.iter().copied().find(|w| w.segment == 0 && w.bus_start == 0);
     let window = told.or_else(|| ports.as_ref().and_then(q35_window));
-    if let Some(window) = window {
-        let mut ecam = Ecam::new(window, ports.is_some());
-        if ecam.reach(0) && !matches!(ecam.read16(Address::new(0, 0, 0), 0), 0 | 0xFFFF) {
-            return Some((Box::new(ecam), Some(window)));
-        }
+    if let Some(window) = window
+        && let Some(space) = open(window, ports.is_some(), |host| !matches!(host as u16, 0 | 0xFFFF))
+    {
+        return Some((space, Some(window)));
     }
-    let ports = ports?;
-    Some((Box::new(ports), None))
+    if let Some(ports) = ports {
+        return Some((Box::new(ports), None));
+    }
+    let used = range(&MICROVM);
+    if taken.iter().any(|t| t.start < used.end && used.start < t.end) {
+        return None;
+    }
+    Some((open(MICROVM, false, |host| host == GENERIC_HOST)?, Some(MICROVM)))
+}
+
+/// A window, if its host bridge is one that will do.
+fn open(window: acpi::Ecam, ports: bool, will_do: impl Fn(u32) -> bool) -> Option<Box<dyn ConfigSpace>> {
+    let mut ecam = Ecam::new(window, ports);
+    let there = ecam.reach(0) && will_do(ecam.read32(Address::new(0, 0, 0), 0));
+    there.then(|| Box::new(ecam) as Box<dyn ConfigSpace>)
 }
