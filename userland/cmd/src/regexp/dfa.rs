@@ -19,6 +19,8 @@ pub struct Dfa {
     re: Regexp,
     sets: Vec<Set>,
     numbers: BTreeMap<Vec<u32>, u32>,
+    /// The set at the beginning of a line.
+    start: u32,
 }
 
 #[derive(Debug)]
@@ -33,7 +35,7 @@ struct Set {
 impl Dfa {
     /// A matcher for `re`.
     pub fn new(re: Regexp) -> Self {
-        let mut dfa = Dfa { re, sets: Vec::new(), numbers: BTreeMap::new() };
+        let mut dfa = Dfa { re, sets: Vec::new(), numbers: BTreeMap::new(), start: FOUND };
         dfa.reset();
         dfa
     }
@@ -41,11 +43,12 @@ impl Dfa {
     fn reset(&mut self) {
         self.numbers.clear();
         self.sets = vec![Set { states: Vec::new(), at_end: true, next: [FOUND; 128] }];
+        self.start = self.closure(Vec::new(), true);
     }
 
     /// Does the line (without a newline) match?
     pub fn matches(&mut self, line: &[u8]) -> bool {
-        let mut set = self.closure(Vec::new(), true);
+        let mut set = self.start;
         let mut at = 0;
         while set != FOUND {
             let Some(&b) = line.get(at) else { return self.sets[set as usize].at_end };

@@ -43,15 +43,21 @@ impl Regexp {
     /// The leftmost longest match in `text` that begins at byte `from` or later. `^` and `$` match at the ends of the
     /// text and around newlines.
     pub fn find(&self, text: &[u8], from: usize) -> Option<Match> {
+        let from = self.candidate(text, from)?;
         let n = self.prog.len();
         let mut now = Threads { list: Vec::new(), seen: vec![UNSET; n] };
         let mut next = Threads { list: Vec::new(), seen: vec![UNSET; n] };
+        let mut todo = Vec::new();
         let mut best: Option<Match> = None;
         let mut at = from;
         loop {
             if best.is_none() {
+                if now.list.is_empty() {
+                    at = self.candidate(text, at)?;
+                }
                 // Last, so that threads that began further left are preferred.
-                self.add(&mut now, text, at, 0, Match { saved: [UNSET; 2 * NSUB] });
+                todo.push((0, Match { saved: [UNSET; 2 * NSUB] }));
+                self.add(&mut now, text, at, &mut todo);
             }
             let step = decode(text, at);
             next.list.clear();
@@ -69,7 +75,8 @@ impl Regexp {
                         if let Some((c, len)) = step
                             && inst.takes(if self.fold { lower(c) } else { c })
                         {
-                            self.add(&mut next, text, at + len, pc + 1, m);
+                            todo.push((pc + 1, m));
+                            self.add(&mut next, text, at + len, &mut todo);
                         }
                     }
                 }
@@ -83,9 +90,16 @@ impl Regexp {
         }
     }
 
-    /// Puts an instruction into the list of the step at `at`, following those that take no character.
-    fn add(&self, threads: &mut Threads, text: &[u8], at: usize, pc: usize, m: Match) {
-        let mut todo = vec![(pc, m)];
+    /// The first place from `at` on where a match can begin.
+    fn candidate(&self, text: &[u8], at: usize) -> Option<usize> {
+        let Some(first) = self.first else { return Some(at) };
+        // A byte beyond ASCII may be part of anything.
+        let begins = |b: &u8| *b >= 0x80 || first >> *b & 1 != 0;
+        text.get(at..)?.iter().position(begins).map(|n| at + n)
+    }
+
+    /// Puts the instructions in `todo` into the list of the step at `at`, following those that take no character.
+    fn add(&self, threads: &mut Threads, text: &[u8], at: usize, todo: &mut Vec<(usize, Match)>) {
         while let Some((pc, mut m)) = todo.pop() {
             if threads.seen[pc] == at {
                 continue;

@@ -27,6 +27,40 @@ pub const NSUB: usize = 10;
 pub struct Regexp {
     prog: Vec<Inst>,
     fold: bool,
+    /// The ASCII characters that a match can begin with, one bit each; `None` when it can be empty.
+    first: Option<u128>,
+}
+
+impl Regexp {
+    fn new(prog: Vec<Inst>, fold: bool) -> Self {
+        let mut re = Regexp { prog, fold, first: None };
+        re.first = re.first_characters();
+        re
+    }
+
+    fn first_characters(&self) -> Option<u128> {
+        let mut seen = alloc::vec![false; self.prog.len()];
+        let mut first = 0;
+        let mut todo = alloc::vec![0];
+        while let Some(pc) = todo.pop() {
+            if core::mem::replace(&mut seen[pc], true) {
+                continue;
+            }
+            match &self.prog[pc] {
+                Inst::Match => return None,
+                Inst::Jump(to) => todo.push(*to),
+                Inst::Split(a, b) => todo.extend([*a, *b]),
+                Inst::Save(_) | Inst::Bol | Inst::Eol => todo.push(pc + 1),
+                inst => {
+                    for c in 0..128u32 {
+                        let folded = if self.fold { lower(c) } else { c };
+                        first |= u128::from(inst.takes(folded)) << c;
+                    }
+                }
+            }
+        }
+        Some(first)
+    }
 }
 
 /// One instruction. Targets are indexes of the program.

@@ -23,7 +23,7 @@ pub fn parse(pattern: &str, fold: bool) -> Result<Regexp, &'static str> {
     prog.push(Inst::Save(1));
     prog.push(Inst::Match);
     // Targets were counted from the beginning of each part: make them absolute.
-    Ok(Regexp { prog: absolute(prog), fold })
+    Ok(Regexp::new(absolute(prog), fold))
 }
 
 /// Turns relative targets (two's complement of the distance) into indexes.
