@@ -53,6 +53,8 @@ unsafe extern "sysv64" fn handle(text: *const core::ffi::c_char) -> u64 {
         Ok(s) => s,
         Err(e) => core::str::from_utf8(&text[..e.valid_up_to()]).unwrap_or(""),
     };
+    // `echo interrupt >/proc/n/note` means the note interrupt.
+    let text = text.strip_suffix('\n').unwrap_or(text);
     let handler = HANDLER.load(Ordering::Relaxed);
     if handler == 0 {
         return abi::NDFLT as u64;
