@@ -61,7 +61,7 @@ fn mounts() {
     for want in [
         "mount -d #9 -c /dev/null /n/one one\n",
         "mount -d #9 -c /dev/null /n/two two:9P2000.L:65536\n",
-        "init: mount=absent:/n/x: mount ",
+        "init: mount=absent:/n/x failed\n",
         "init: mount=nowhere: not tag:/where\n",
         "init: mount=bad:x: not tag:/where\n",
         "up\n",
