@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use abi::ureg::{UREG_SIZE, Ureg};
-use abi::{ERRMAX, NCONT, NDFLT, NRSTR, NSAVE};
+use abi::{ERRMAX, NCONT, NDFLT, NRSTR, NSAVE, error};
 use machine::types::FpuState;
 use machine::user::UserContext;
 
@@ -51,6 +51,8 @@ pub struct Notes {
     pub handler: u64,
     /// The handler runs.
     notified: bool,
+    /// What it was told, in full: what the process dies of when the handler wants the default.
+    told: Option<Note>,
     /// Address of the saved registers on the user stack.
     frame: u64,
     /// Floating point state to return to.
@@ -61,6 +63,15 @@ impl Notes {
     /// What a child inherits: the handler and nothing else.
     pub fn with_handler(handler: u64) -> Self {
         Notes { handler, ..Notes::default() }
+    }
+
+    /// Takes the note that is due: the oldest, or while a handler runs the oldest that will not wait for it.
+    fn take_due(&mut self) -> Option<Note> {
+        if !self.notified {
+            return self.queue.pop_front();
+        }
+        let at = self.queue.iter().position(|n| n.class != NoteClass::User)?;
+        self.queue.remove(at)
     }
 }
 
@@ -80,22 +91,50 @@ pub enum After {
 /// Queues a note and interrupts the process. False when its queue is full.
 pub fn post(proc: &Proc, text: &str, class: NoteClass) -> bool {
     let note = Note { text: String::from(clip(text, ERRMAX - 1)), class };
-    {
-        let mut notes = proc.notes.lock();
-        // A fault must be seen now and whatever else waits: it goes to the front.
-        if class == NoteClass::Debug {
-            notes.queue.push_front(note);
-            notes.queue.truncate(QUEUE);
-        } else if notes.queue.len() < QUEUE {
-            notes.queue.push_back(note);
-        } else {
-            return false;
-        }
+    let mut notes = proc.notes.lock();
+    // A fault must be seen now and whatever else waits: it goes to the front.
+    if class == NoteClass::Debug {
+        notes.queue.push_front(note);
+        notes.queue.truncate(QUEUE);
+    } else if notes.queue.len() < QUEUE {
+        notes.queue.push_back(note);
+    } else {
+        return false;
     }
+    // Under the lock: after the note was delivered the flag would interrupt a sleep for nothing.
+    interrupt(proc);
+    true
+}
+
+fn interrupt(proc: &Proc) {
     if let Some(thread) = proc.thread.get() {
         thread.interrupt();
     }
-    true
+}
+
+/// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
+/// note is seen afterwards. Only a process that is to be killed gives up.
+///
+/// # Errors
+/// What `f` says.
+pub fn despite_notes<R>(up: &Proc, mut f: impl FnMut() -> Result<R>) -> Result<R> {
+    let me = machine::thread::current();
+    let mut came = false;
+    loop {
+        match f() {
+            // The same words may be a server's own.
+            Err(e) if e.is(error::EINTR) && me.interrupted() && !up.ctl.lock().kill => {
+                came = true;
+                me.clear_interrupt();
+            }
+            result => {
+                if came {
+                    me.interrupt();
+                }
+                return result;
+            }
+        }
+    }
 }
 
 /// Posts to every process of a note group but the one with pid `except`.
@@ -123,26 +162,18 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
         if let Some(thread) = up.thread.get() {
             thread.clear_interrupt();
         }
-        let Some(first) = notes.queue.front() else { return After::Continue };
-        if notes.notified {
-            if first.class == NoteClass::User {
-                return After::Continue;
-            }
-            // A fault inside the handler: nobody is left to ask.
-            let note = notes.queue.pop_front();
-            return After::Die(note.map(|n| died_of(up, ctx, &n)).unwrap_or_default());
-        }
-        let handler = notes.handler;
-        match notes.queue.pop_front() {
+        // A fault inside the handler leaves nobody to ask.
+        let handler = if notes.notified { 0 } else { notes.handler };
+        match notes.take_due() {
             Some(note) => (note, handler),
             None => return After::Continue,
         }
     };
     if note.class == NoteClass::Exit || handler == 0 {
-        return After::Die(died_of(up, ctx, &note));
+        return After::Die(died_of(up, with_pc(&note.text, ctx.regs.pc), note.class));
     }
-    let text = with_pc(&note.text, ctx.regs.pc);
-    match push_frame(up, ctx, &text, handler) {
+    let note = Note { text: with_pc(&note.text, ctx.regs.pc), ..note };
+    match push_frame(up, ctx, note, handler) {
         Ok(()) => After::Continue,
         Err(_) => {
             complain(up, "bad address in notify");
@@ -152,9 +183,8 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
 }
 
 /// The exit string of a process that a note kills; faults are also told on its standard error.
-fn died_of(up: &Arc<Proc>, ctx: &UserContext, note: &Note) -> String {
-    let text = with_pc(&note.text, ctx.regs.pc);
-    if note.class == NoteClass::Debug {
+fn died_of(up: &Arc<Proc>, text: String, class: NoteClass) -> String {
+    if class == NoteClass::Debug {
         complain(up, &text);
     }
     text
@@ -177,7 +207,7 @@ fn with_pc(text: &str, pc: u64) -> String {
 }
 
 /// Writes the frame of section 3.2 of the facts below the user's stack pointer and points `ctx` at the handler.
-fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, text: &str, handler: u64) -> Result<()> {
+fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: Note, handler: u64) -> Result<()> {
     let old = up.notes.lock().frame;
     let ureg = ctx.regs.sp.wrapping_sub(GAP + UREG_SIZE as u64);
     let base = ureg.wrapping_sub(160);
@@ -189,13 +219,14 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, text: &str, handler: u64) -
     };
     put(8, &ureg.to_le_bytes());
     put(16, &ureg.wrapping_sub(136).to_le_bytes());
-    put(24, clip(text, ERRMAX - 1).as_bytes());
+    put(24, note.text.as_bytes());
     put(152, &old.to_le_bytes());
     put(160, &ctx.regs.to_bytes());
     up.mem.copy_out(base, &bytes)?;
     let fpu = Box::new(ctx.fpu_save());
     let mut notes = up.notes.lock();
     notes.notified = true;
+    notes.told = Some(note);
     notes.frame = ureg;
     notes.fpu = Some(fpu);
     drop(notes);
@@ -231,52 +262,50 @@ pub fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
     }
     let mut bytes = [0u8; UREG_SIZE];
     let mut link = [0u8; 8];
-    let read = up.mem.copy_in(frame, &mut bytes).and_then(|()| up.mem.copy_in(frame.wrapping_sub(8), &mut link));
+    let read =
+        up.mem.copy_in(frame, &mut bytes).and_then(|()| up.mem.copy_in(frame.wrapping_sub(8), &mut link));
     if frame == 0 || read.is_err() {
         complain(up, "bad ureg in noted");
         return suicide();
     }
     let saved = Ureg::from_bytes(&bytes);
+    let (fpu, told) = {
+        let mut notes = up.notes.lock();
+        if how != NDFLT {
+            notes.notified = false;
+            // What waited for the handler's end is due now.
+            if !notes.queue.is_empty() {
+                interrupt(up);
+            }
+        }
+        if matches!(how, NCONT | NRSTR) {
+            notes.frame = u64::from_le_bytes(link);
+        }
+        (notes.fpu.take(), notes.told.take())
+    };
+    if let Some(fpu) = fpu {
+        ctx.fpu_load(&fpu);
+    }
+    // Only the flags that a program may set itself; the machine layer forces the rest and the selectors.
+    let flags = (ctx.regs.flags & !0xcd5) | (saved.flags & 0xcd5);
+    let back = Ureg { flags, cs: ctx.regs.cs, ss: ctx.regs.ss, ..saved };
     match how {
         NCONT | NRSTR => {
-            let fpu = {
-                let mut notes = up.notes.lock();
-                notes.notified = false;
-                notes.frame = u64::from_le_bytes(link);
-                notes.fpu.take()
-            };
-            if let Some(fpu) = fpu {
-                ctx.fpu_load(&fpu);
-            }
-            // Only the flags that a program may set itself; the machine layer forces the rest and the selectors.
-            let flags = (ctx.regs.flags & !0xcd5) | (saved.flags & 0xcd5);
-            ctx.regs = Ureg { flags, cs: ctx.regs.cs, ss: ctx.regs.ss, ..saved };
+            ctx.regs = back;
             After::Continue
         }
+        // The frame stays in use, for a later NRSTR.
         NSAVE => {
-            up.notes.lock().notified = false;
-            ctx.regs.pc = saved.pc;
-            ctx.regs.sp = frame.wrapping_sub(160);
-            ctx.regs.bp = frame;
+            ctx.regs = Ureg { sp: frame.wrapping_sub(160), bp: frame, ..back };
             After::Continue
         }
         NDFLT => {
-            let text = read_text(up, frame);
-            let class = if text.starts_with("sys:") { NoteClass::Debug } else { NoteClass::User };
-            if class == NoteClass::Debug {
-                complain(up, &text);
-            }
-            After::Die(text)
+            let note = told.unwrap_or(Note { text: String::new(), class: NoteClass::User });
+            After::Die(died_of(up, note.text, note.class))
         }
         _ => {
             complain(up, "unknown noted argument");
             suicide()
         }
     }
-}
-
-/// The note's text in a frame.
-fn read_text(up: &Arc<Proc>, frame: u64) -> String {
-    let bytes = up.mem.copy_in_string(frame.wrapping_sub(136), ERRMAX).unwrap_or_default();
-    String::from(clip(&String::from_utf8_lossy(&bytes), ERRMAX - 1))
 }

@@ -103,16 +103,27 @@ pub struct Children {
 /// What `/proc/n/ctl` and a debugger's interest have made of a process.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ctl {
-    /// Does not return to user mode until started.
-    pub stopped: bool,
-    /// Stop at the next chance.
+    /// Is not to return to user mode until it is started.
     pub stop: bool,
+    /// Stands where it waits to be started.
+    pub held: bool,
+    /// `stop` sets itself when a note comes (`startstop`).
+    pub stop_at_note: bool,
+    /// `stop` sets itself before the next system call (`startsyscall`).
+    pub stop_at_call: bool,
     /// Died of a fault and is kept for a debugger.
     pub broken: bool,
     /// Dies at the next chance, without a word.
     pub kill: bool,
-    /// Does not stop at exec (`nohang`) or does (`hang`).
+    /// Stops after exec (`hang`) or does not (`nohang`).
     pub hang: bool,
+}
+
+impl Ctl {
+    /// Stopped, so that its registers can be looked at and changed.
+    pub fn is_stopped(&self) -> bool {
+        self.held && self.stop
+    }
 }
 
 impl Proc {

@@ -1,12 +1,18 @@
-//! The messages of `/proc/n/ctl`.
+//! The messages of `/proc/n/ctl`, and being stopped.
+//!
+//! A process stops only on its way to user mode or into a system call, where its registers are all there. It
+//! then stands in [`hold`] until somebody starts it. `Proc::ctl` says what is wanted and where it stands;
+//! `Proc::ctl_changed` is signalled whenever that changes.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use abi::error;
+use machine::user::UserContext;
 
 use crate::error::Result;
 use crate::note::{self, NoteClass};
-use crate::proc::Proc;
+use crate::proc::{Ctl, Proc};
 
 /// Carries out one message written to `/proc/n/ctl`.
 ///
@@ -21,20 +27,28 @@ pub fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
             note::post(p, "interrupt", NoteClass::User);
         }
         Some("nointerrupt") => {
-            if let Some(t) = p.thread.get() {
-                t.clear_interrupt();
+            let notes = p.notes.lock();
+            match p.thread.get() {
+                Some(t) if notes.queue.is_empty() => t.clear_interrupt(),
+                _ => return Err(error::EINUSE.into()),
             }
         }
         Some("stop") => {
-            ask_to_stop(p);
-            return wait_stopped(p);
+            change(p, |ctl| ctl.stop = true);
+            if let Some(t) = p.thread.get() {
+                t.kick();
+            }
+            return wait_stopped(up, p);
         }
-        Some("waitstop") => return wait_stopped(p),
-        Some("start") => start(p),
-        Some("startstop") | Some("startsyscall") => {
-            start(p);
-            ask_to_stop(p);
-            return wait_stopped(p);
+        Some("waitstop") => return wait_stopped(up, p),
+        Some("start") => start(p, |_| {})?,
+        Some("startstop") => {
+            start(p, |ctl| ctl.stop_at_note = true)?;
+            return wait_stopped(up, p);
+        }
+        Some("startsyscall") => {
+            start(p, |ctl| ctl.stop_at_call = true)?;
+            return wait_stopped(up, p);
         }
         Some("hang") => p.ctl.lock().hang = true,
         Some("nohang") => p.ctl.lock().hang = false,
@@ -48,7 +62,7 @@ pub fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
                 t.set_priority(pri.min(most));
             }
         }
-        Some("private") => p.procmode.store(0, core::sync::atomic::Ordering::Relaxed),
+        Some("private") => p.procmode.store(0, Ordering::Relaxed),
         Some("noswap" | "profile" | "wired") => {}
         _ => return Err(error::EBADCTL.into()),
     }
@@ -57,31 +71,81 @@ pub fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
 
 /// Ends a process quietly, whatever it does.
 pub fn kill(p: &Proc) {
-    {
-        let mut ctl = p.ctl.lock();
-        ctl.kill = true;
-        ctl.stop = false;
-    }
-    p.ctl_changed.wakeup();
+    change(p, |ctl| ctl.kill = true);
     if let Some(t) = p.thread.get() {
         t.interrupt();
     }
 }
 
-fn ask_to_stop(p: &Proc) {
-    p.ctl.lock().stop = true;
-    if let Some(t) = p.thread.get() {
-        t.kick();
-    }
-}
-
-fn start(p: &Proc) {
-    p.ctl.lock().stop = false;
+fn change(p: &Proc, f: impl FnOnce(&mut Ctl)) {
+    f(&mut p.ctl.lock());
     p.ctl_changed.wakeup();
 }
 
-fn wait_stopped(p: &Proc) -> Result<()> {
-    use core::sync::atomic::Ordering;
-    p.ctl_changed.sleep_intr(|| p.ctl.lock().stopped || p.exiting.load(Ordering::Relaxed))?;
+/// Lets a stopped process go on, until what `f` asks for.
+fn start(p: &Proc, f: impl FnOnce(&mut Ctl)) -> Result<()> {
+    {
+        let mut ctl = p.ctl.lock();
+        if !ctl.is_stopped() {
+            return Err(error::EBADCTL.into());
+        }
+        ctl.stop = false;
+        f(&mut ctl);
+    }
+    p.ctl_changed.wakeup();
+    Ok(())
+}
+
+/// Waits until `p` has stopped. One's own stop comes when the call is over.
+fn wait_stopped(up: &Arc<Proc>, p: &Arc<Proc>) -> Result<()> {
+    if Arc::ptr_eq(up, p) {
+        return Ok(());
+    }
+    p.ctl_changed.sleep_intr(|| p.ctl.lock().is_stopped() || p.exiting.load(Ordering::Relaxed))?;
     if p.exiting.load(Ordering::Relaxed) { Err(error::EPROCDIED.into()) } else { Ok(()) }
+}
+
+/// Before a system call: stops if somebody wants to see it.
+pub fn at_call(up: &Proc, ctx: &mut UserContext) {
+    let stop = {
+        let mut ctl = up.ctl.lock();
+        let wanted = ctl.stop_at_call;
+        ctl.stop |= wanted;
+        ctl.stop_at_call = false;
+        wanted
+    };
+    if stop {
+        hold(up, ctx);
+    }
+}
+
+/// On the way to user mode: stops if that is wanted, and says whether it was.
+pub fn stops(up: &Proc, ctx: &mut UserContext, interrupted: bool) -> bool {
+    let stop = {
+        let noted = interrupted && !up.notes.lock().queue.is_empty();
+        let mut ctl = up.ctl.lock();
+        if noted && ctl.stop_at_note {
+            ctl.stop = true;
+            ctl.stop_at_note = false;
+        }
+        ctl.stop
+    };
+    if stop {
+        hold(up, ctx);
+    }
+    stop
+}
+
+/// Stands still until started or killed. The registers are in `Proc::regs` meanwhile, and may be changed there.
+fn hold(up: &Proc, ctx: &mut UserContext) {
+    *up.regs.lock() = Some(ctx.regs);
+    change(up, |ctl| ctl.held = true);
+    up.ctl_changed.sleep(|| {
+        let ctl = up.ctl.lock();
+        !ctl.stop || ctl.kill
+    });
+    change(up, |ctl| ctl.held = false);
+    if let Some(regs) = *up.regs.lock() {
+        ctx.regs = regs;
+    }
 }

@@ -24,6 +24,9 @@ const NAME_MAX: usize = 65535;
 /// Longest single argument of a program and most of them.
 const ARG_MAX: usize = 1 << 20;
 
+/// Longest wait record: four numbers, and a message of which every byte is a quote.
+const RECORD_MAX: usize = 4 * 21 + 2 * ERRMAX;
+
 /// The argument slots of a call.
 struct Args<'a> {
     up: &'a Arc<Proc>,
@@ -111,8 +114,20 @@ pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
 fn room_for(number: u64) -> Result<()> {
     let makes = matches!(
         number,
-        call::RFORK | call::EXEC | call::OPEN | call::CREATE | call::PIPE | call::DUP | call::BIND | call::MOUNT
-            | call::MOUNT_OLD | call::MOUNTDEV | call::SEGATTACH | call::PWRITE | call::WRITE_OLD | call::FAUTH
+        call::RFORK
+            | call::EXEC
+            | call::OPEN
+            | call::CREATE
+            | call::PIPE
+            | call::DUP
+            | call::BIND
+            | call::MOUNT
+            | call::MOUNT_OLD
+            | call::MOUNTDEV
+            | call::SEGATTACH
+            | call::PWRITE
+            | call::WRITE_OLD
+            | call::FAUTH
     );
     let least = machine::mem::total_bytes() / 64 + (1 << 20);
     if makes && machine::mem::free_bytes() < least { Err(error::ENOMEM.into()) } else { Ok(()) }
@@ -201,7 +216,7 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         call::SEMRELEASE => sema::release(&up.mem, a.long(0), a.int(1)).map(int),
         call::BRK => up.mem.brk(a.long(0)),
         call::SEGBRK => {
-            let seg = up.mem.find(a.long(0)).ok_or(error::EBADARG)?;
+            let seg = up.mem.find_whole(a.long(0))?;
             if !matches!(seg.kind, Kind::Shared | Kind::Memory) {
                 return Err(error::EBADARG.into());
             }
@@ -209,7 +224,7 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         }
         call::SEGATTACH => segattach(a),
         call::SEGDETACH => {
-            let seg = up.mem.find(a.long(0)).filter(|s| a.long(0) < s.top()).ok_or(error::EBADARG)?;
+            let seg = up.mem.find_whole(a.long(0))?;
             if seg.kind == Kind::Stack {
                 return Err(error::EBADARG.into());
             }
@@ -218,7 +233,7 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         }
         call::SEGFREE => {
             let (from, len) = (a.long(0), u64::from(a.uint(1)));
-            let seg = up.mem.find(from).ok_or(error::EBADARG)?;
+            let seg = up.mem.find_whole(from)?;
             let to = from.checked_add(len).filter(|&to| to <= seg.top()).ok_or(error::EBADARG)?;
             seg.free_range(from, to);
             Ok(0)
@@ -275,6 +290,8 @@ fn exec_call(a: &Args<'_>, ctx: &mut UserContext) -> Result<()> {
     }
     ctx.regs = exec::load::exec(a.up, &name, args)?;
     ctx.fpu_reset();
+    let mut ctl = a.up.ctl.lock();
+    ctl.stop |= ctl.hang;
     Ok(())
 }
 
@@ -393,8 +410,9 @@ fn fversion(a: &Args<'_>) -> Result<u64> {
 }
 
 fn await_call(a: &Args<'_>) -> Result<u64> {
-    let len = a.uint(1) as usize;
-    a.up.mem.pin(a.long(0), len.min(1), true)?;
+    // A record that cannot be delivered would be lost: there must be room for the longest before it is taken.
+    let len = (a.uint(1) as usize).min(RECORD_MAX);
+    a.up.mem.pin(a.long(0), len, true)?;
     let text = sysproc::await_child(a.up)?.text();
     let text = clip(&text, len);
     a.up.mem.copy_out(a.long(0), text.as_bytes())?;
@@ -403,11 +421,14 @@ fn await_call(a: &Args<'_>) -> Result<u64> {
 
 /// The obsolete wait: fixed fields of pid[12] times[3*12] msg[64].
 fn old_wait(a: &Args<'_>) -> Result<u64> {
+    if a.long(0) != 0 {
+        a.up.mem.pin(a.long(0), 4 * abi::NUMSIZE + 64, true)?;
+    }
     let record = sysproc::await_child(a.up)?;
     if a.long(0) != 0 {
         let mut out = Vec::new();
         for n in core::iter::once(u64::from(record.pid)).chain(record.times_ms) {
-            out.extend(alloc::format!("{n:11} ").bytes().take(12));
+            out.extend(alloc::format!("{n:11} ").bytes().take(abi::NUMSIZE));
         }
         let mut msg = Vec::from(clip(&record.msg, 63));
         msg.resize(64, 0);
@@ -445,6 +466,8 @@ fn segattach(a: &Args<'_>) -> Result<u64> {
             }
             top.checked_sub(len).filter(|&b| b > abi::layout::UTZERO).ok_or(error::ENOVMEM)?
         }
+        // Whatever is below the text stays a trap for null pointers.
+        va if va < abi::layout::UTZERO => return Err(error::EBADARG.into()),
         va => va,
     };
     let top = base.checked_add(len).ok_or(error::EBADARG)?;

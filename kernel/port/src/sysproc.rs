@@ -24,10 +24,11 @@ use crate::devices::env::Egrp;
 use crate::error::{Result, clip};
 use crate::fgrp::Fgrp;
 use crate::kernel::Kernel;
-use crate::mem::{FaultError, Memory};
+use crate::mem::{FaultAccess, FaultError, Memory};
 use crate::namespace::Pgrp;
 use crate::note::{self, After, NoteClass, Notes};
 use crate::proc::{Children, Ctl, Proc};
+use crate::procctl;
 
 /// What a child leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +135,10 @@ fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str) -> Result<Arc<Proc>> {
 ///
 /// # Errors
 /// No memory for a kernel stack.
-pub fn start(up: &Arc<Proc>, begin: impl FnOnce(&Arc<Proc>, &mut UserContext) -> Result<()> + Send + 'static) -> Result<()> {
+pub fn start(
+    up: &Arc<Proc>,
+    begin: impl FnOnce(&Arc<Proc>, &mut UserContext) -> Result<()> + Send + 'static,
+) -> Result<()> {
     let proc = up.clone();
     // The thread may run before `spawn` returns, and asks for itself.
     let body = move || {
@@ -154,10 +158,18 @@ pub fn start(up: &Arc<Proc>, begin: impl FnOnce(&Arc<Proc>, &mut UserContext) ->
 fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
     loop {
         let after = match user::run(ctx, &up.mem.space) {
-            user::Event::Syscall => crate::syscall::dispatch(up, ctx),
-            user::Event::PageFault { addr, write, .. } => {
+            user::Event::Syscall => {
+                procctl::at_call(up, ctx);
+                crate::syscall::dispatch(up, ctx)
+            }
+            user::Event::PageFault { addr, write, exec } => {
                 machine::cpu::count_fault();
-                page_fault(up, addr, write);
+                let access = match (write, exec) {
+                    (true, _) => FaultAccess::Write,
+                    (_, true) => FaultAccess::Exec,
+                    _ => FaultAccess::Read,
+                };
+                page_fault(up, addr, access);
                 After::Continue
             }
             user::Event::Trap { vector, error } => {
@@ -176,45 +188,35 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
     }
 }
 
-/// What happens before every return to user mode: being stopped or killed, notes, and giving way to others.
+/// What happens before every return to user mode: giving way to others, being stopped or killed, notes.
 fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     if thread::need_resched() {
         thread::yield_now();
     }
-    let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
-    let ctl = *up.ctl.lock();
-    if ctl.kill {
-        return After::Die(String::from("sys: killed"));
-    }
-    if ctl.stop {
-        *up.regs.lock() = Some(ctx.regs);
-        up.ctl.lock().stopped = true;
-        up.ctl_changed.wakeup();
-        up.ctl_changed.sleep(|| {
-            let ctl = up.ctl.lock();
-            !ctl.stop || ctl.kill
-        });
-        up.ctl.lock().stopped = false;
-        if let Some(regs) = up.regs.lock().take() {
-            ctx.regs = regs;
+    loop {
+        let ctl = *up.ctl.lock();
+        if ctl.kill {
+            return After::Die(String::from("sys: killed"));
         }
-        return before_user(up, ctx);
+        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
+        if !procctl::stops(up, ctx, interrupted) {
+            return if interrupted { note::deliver(up, ctx) } else { After::Continue };
+        }
     }
-    if interrupted { note::deliver(up, ctx) } else { After::Continue }
 }
 
-fn page_fault(up: &Arc<Proc>, addr: u64, write: bool) {
-    let Err(e) = up.mem.fault(up, addr, write) else { return };
+fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
+    let Err(e) = up.mem.fault(up, addr, access) else { return };
     let text = match e {
         FaultError::NoAccess => {
-            let kind = if write { "write" } else { "read" };
+            let kind = if access == FaultAccess::Write { "write" } else { "read" };
             format!("sys: trap: fault {kind} addr={addr:#x}")
         }
         FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
         FaultError::NoMemory => {
             up.kernel.kmesg.print(format_args!("{} {}: killed: out of memory\n", *up.name.lock(), up.pid));
             up.ctl.lock().kill = true;
-            String::from("sys: out of memory")
+            return;
         }
     };
     note::post(up, &text, NoteClass::Debug);
@@ -414,6 +416,7 @@ pub fn write_tos_pid(proc: &Arc<Proc>) {
 /// Ends the calling process. `status` is empty for success.
 pub fn exit(up: &Arc<Proc>, status: &str) {
     up.exiting.store(true, Ordering::Relaxed);
+    up.ctl_changed.wakeup();
     set_alarm(up, 0);
     let msg = if status.is_empty() {
         String::new()
@@ -426,15 +429,15 @@ pub fn exit(up: &Arc<Proc>, status: &str) {
     let text = up.text.lock().take();
     drop(text);
     up.mem.clear();
-    for dev in up.kernel.devs() {
-        dev.process_exited(up.pid);
-    }
     replace(&up.egrp, Egrp::new());
     replace(&up.pgrp, Pgrp::new());
     let root = up.slash();
     replace(&up.dot, root);
+    // Nothing is sent to a server from here on.
+    for dev in up.kernel.devs() {
+        dev.process_exited(up.pid);
+    }
     up.kernel.procs.lock().remove(&up.pid);
-    up.ctl_changed.wakeup();
     let parent = core::mem::take(&mut *up.parent.lock());
     if let Some(parent) = parent.upgrade() {
         let record = WaitMsg { pid: up.pid, times_ms: times_ms(up), msg };
@@ -605,19 +608,20 @@ impl Kernel {
     /// Posts the alarms that are due; tells when the next is.
     fn ring_alarms(&self) -> u64 {
         loop {
-            let pid = {
+            let (at, pid) = {
                 let mut list = self.alarms.list.lock();
-                match list.first().copied() {
+                match list.pop_first() {
                     None => return u64::MAX,
-                    Some((at, _)) if at > clock::now_ns() => return at,
-                    Some((at, pid)) => {
-                        list.remove(&(at, pid));
-                        pid
+                    Some((at, pid)) if at > clock::now_ns() => {
+                        list.insert((at, pid));
+                        return at;
                     }
+                    Some(due) => due,
                 }
             };
             if let Ok(proc) = self.proc(pid) {
-                proc.alarm_ns.store(0, Ordering::Relaxed);
+                // Unless it has set another meanwhile.
+                let _ = proc.alarm_ns.compare_exchange(at, 0, Ordering::Relaxed, Ordering::Relaxed);
                 note::post(&proc, "alarm", NoteClass::User);
             }
         }

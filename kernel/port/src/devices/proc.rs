@@ -300,7 +300,7 @@ impl Dev for ProcDev {
             }
             File::Regs => {
                 let mut regs = p.regs.lock();
-                let old = (*regs).filter(|_| p.ctl.lock().stopped).ok_or(error::ENOREG)?;
+                let old = (*regs).filter(|_| p.ctl.lock().is_stopped()).ok_or(error::ENOREG)?;
                 let mut bytes: [u8; UREG_SIZE] = old.to_bytes();
                 let at = usize::try_from(offset).map_err(|_| error::EBADARG)?;
                 let end = at.checked_add(src.len()).ok_or(error::EBADARG)?;
@@ -392,7 +392,13 @@ fn segments(p: &Proc) -> String {
     let mut out = String::new();
     for seg in p.mem.segments() {
         let read_only = if seg.is_writable() { ' ' } else { 'R' };
-        out += &format!("{:<6} {read_only}  {:8x} {:8x} {:4}\n", seg.kind.name(), seg.base, seg.top(), seg.users());
+        out += &format!(
+            "{:<6} {read_only}  {:8x} {:8x} {:4}\n",
+            seg.kind.name(),
+            seg.base,
+            seg.top(),
+            seg.users()
+        );
     }
     out
 }
@@ -404,12 +410,19 @@ fn status(up: &Arc<Proc>, p: &Proc) -> String {
     let [user_ms, sys_ms, real_ms] = sysproc::times_ms(p);
     let [cuser, csys, creal] = p.children.lock().times_ms;
     let kb: u64 = p.mem.segments().iter().map(|s| s.resident() * 4).sum();
-    let mut out = format!("{:<27} ", clip(&name, KNAMELEN - 1));
-    out += &format!("{:<27} ", clip(&user, KNAMELEN - 1));
-    out += &format!("{:<11} ", clip(&state(up, p), 11));
+    let mut out = column(&name, KNAMELEN - 1);
+    out += &column(&user, KNAMELEN - 1);
+    out += &column(&state(up, p), 11);
     for n in [user_ms, sys_ms, real_ms, cuser, csys, creal, kb, 10, 10] {
         out += &format!("{n:11} ");
     }
+    out
+}
+
+/// `text` in a column of `width` bytes, and a blank.
+fn column(text: &str, width: usize) -> String {
+    let mut out = String::from(clip(text, width));
+    out.extend(core::iter::repeat_n(' ', width + 1 - out.len()));
     out
 }
 
@@ -418,7 +431,7 @@ fn state(up: &Arc<Proc>, p: &Proc) -> String {
     if ctl.broken {
         return "Broken".to_string();
     }
-    if ctl.stopped {
+    if ctl.is_stopped() {
         return "Stopped".to_string();
     }
     match p.thread.get().map(|t| t.state()) {

@@ -56,7 +56,8 @@ pub fn parse(head: &[u8], length: u64) -> Result<Layout, &'static str> {
 }
 
 fn aout(head: &[u8]) -> Result<Layout, &'static str> {
-    let word = |i: usize| head.get(i..i + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).ok_or(EBADEXEC);
+    let word =
+        |i: usize| head.get(i..i + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes).ok_or(EBADEXEC);
     if word(0)? != AOUT_AMD64 {
         return Err(EBADEXEC);
     }
@@ -114,20 +115,23 @@ fn elf(head: &[u8]) -> Result<Layout, &'static str> {
         let skew = va % PAGE;
         let (write, exec) = (flags & 2 != 0, flags & 1 != 0);
         let limit = USTKTOP - USTKSIZE;
-        if file > mem || offset < skew || va >= limit || mem > limit - va || (write && exec) {
+        if file > mem || va >= limit || mem > limit - va || (write && exec) {
             return Err(EBADEXEC);
         }
         end = end.max((va + mem).next_multiple_of(PAGE));
-        // Zeros behind the file's bytes are the bss's business, which only writable memory has.
-        let size = if write { skew + file } else { skew + mem };
-        if size > skew || !write {
-            let base = va - skew;
-            let len = if file == 0 { 0 } else { skew + file };
-            let top = (base + size).next_multiple_of(PAGE);
-            runs.push(Run { base, top, offset: offset - skew, len, write, exec });
-        }
+        let (offset, len) = match file {
+            0 => (0, 0),
+            _ => (offset.checked_sub(skew).ok_or(EBADEXEC)?, skew + file),
+        };
+        let (base, top) = (va - skew, (va + mem).next_multiple_of(PAGE));
+        runs.push(Run { base, top, offset, len, write, exec });
     }
     runs.sort_by_key(|r| r.base);
+    // The zeros at the end of the last, when it may be written, are the bss, which grows.
+    if let Some(last) = runs.last_mut().filter(|r| r.write) {
+        last.top = (last.base + last.len).next_multiple_of(PAGE);
+    }
+    runs.retain(|r| r.top > r.base);
     let bss = runs.last().map_or(end, |r| r.top);
     // A file without initialised data still has its bss where it was linked: behind the read-only part.
     Ok(Layout { runs, bss: (bss, end.max(bss)), entry })
@@ -168,7 +172,10 @@ mod tests {
     fn gos_hello() {
         let l = parse(&go_hello(), 1467677).unwrap();
         assert_eq!(l.entry, 0x2746e0);
-        assert_eq!(l.runs[0], Run { base: 0x200000, top: 0x34a000, offset: 0, len: 0x149ed8, write: false, exec: true });
+        assert_eq!(
+            l.runs[0],
+            Run { base: 0x200000, top: 0x34a000, offset: 0, len: 0x149ed8, write: false, exec: true }
+        );
         assert_eq!(l.runs[1].base, 0x400000);
         assert_eq!(l.runs[1].offset, 0x149ed8);
         assert_eq!(l.bss, (0x409000, 0x42d000));
@@ -199,11 +206,33 @@ mod tests {
 
     #[test]
     fn elf_becomes_the_same_layout() {
-        let f = elf_file(&[(1, 5, 0, 0x200000, 0x1800, 0x1800), (1, 6, 0x1800, 0x202800, 0x100, 0x5000), (0x6474e551, 6, 0, 0, 0, 0)]);
+        let f = elf_file(&[
+            (1, 5, 0, 0x200000, 0x1800, 0x1800),
+            (1, 6, 0x1800, 0x202800, 0x100, 0x5000),
+            (0x6474e551, 6, 0, 0, 0, 0),
+        ]);
         let l = parse(&f, 0x1900).unwrap();
         assert_eq!(l.runs.len(), 2);
-        assert_eq!(l.runs[1], Run { base: 0x202000, top: 0x203000, offset: 0x1000, len: 0x900, write: true, exec: false });
+        assert_eq!(
+            l.runs[1],
+            Run { base: 0x202000, top: 0x203000, offset: 0x1000, len: 0x900, write: true, exec: false }
+        );
         assert_eq!(l.bss, (0x203000, 0x208000));
+    }
+
+    #[test]
+    fn zeros_are_where_they_were_linked() {
+        let text = (1, 5, 0, 0x200000, 0x1800, 0x1800);
+        // Writable memory in the middle cannot grow, but has its zeros.
+        let f =
+            elf_file(&[text, (1, 6, 0x1800, 0x202800, 0x100, 0x5000), (1, 4, 0x2000, 0x300000, 0x10, 0x10)]);
+        let l = parse(&f, 0x2010).unwrap();
+        assert_eq!((l.runs[1].top, l.runs[1].len), (0x208000, 0x900));
+        assert_eq!(l.bss, (0x301000, 0x301000));
+        // Nothing but zeros.
+        let f = elf_file(&[text, (1, 6, 0x1900, 0x202900, 0, 0x5000)]);
+        let l = parse(&f, 0x1800).unwrap();
+        assert_eq!((l.runs.len(), l.bss), (1, (0x202000, 0x208000)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use machine::page::{Page, Pinned};
 use crate::chan::Chan;
 use crate::error::{Error, Result};
 use crate::iobuf::Dst;
+use crate::note;
 use crate::proc::Proc;
 
 /// What must be equal for two executables to be the same one: device, instance and qid, and because servers'
@@ -152,8 +153,10 @@ impl ImageRef {
         let pinned = [Pinned::new(page.clone(), 0, len as usize)];
         let mut got = 0;
         while got < len as usize {
-            let mut dst = Dst::Pages(&[pinned[0].slice(got, len as usize - got)]);
-            match chan.dev.read(up, &chan, &mut dst, offset + got as u64)? {
+            let rest = crate::iobuf::cut(&pinned, got, len as usize - got);
+            // A note must not look like a broken disk.
+            let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), offset + got as u64);
+            match note::despite_notes(up, read)? {
                 0 => return Err(abi::error::EIOLOAD.into()),
                 n => got += n,
             }

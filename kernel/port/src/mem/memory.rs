@@ -25,6 +25,17 @@ pub struct Memory {
     owner: Lock<Weak<Proc>>,
 }
 
+/// What a program did when it faulted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultAccess {
+    /// It read.
+    Read,
+    /// It wrote.
+    Write,
+    /// It went on there.
+    Exec,
+}
+
 /// Why a page fault cannot be mended.
 #[derive(Debug)]
 pub enum FaultError {
@@ -78,6 +89,14 @@ impl Memory {
         self.segs.lock().iter().rev().find(|s| s.base <= va).cloned()
     }
 
+    /// The segment that holds `va`, its end looked at as well.
+    ///
+    /// # Errors
+    /// `bad arg in system call` when there is none.
+    pub fn find_whole(&self, va: u64) -> Result<Arc<Segment>> {
+        self.find(va).filter(|s| va < s.top()).ok_or(abi::error::EBADARG.into())
+    }
+
     /// The segment of this kind, the one `brk` extends for `Kind::Bss`.
     pub fn segment(&self, kind: Kind) -> Option<Arc<Segment>> {
         self.segs.lock().iter().find(|s| s.kind == kind).cloned()
@@ -89,18 +108,21 @@ impl Memory {
     /// `segments overlap`, or an address out of range (`bad arg in system call`).
     pub fn add(&self, seg: Arc<Segment>) -> Result<()> {
         let top = seg.top();
-        let mine = self.segments();
-        if seg.base > top || top > USTKTOP || seg.base % PAGE != 0 {
+        if seg.base > top || top > USTKTOP || !seg.base.is_multiple_of(PAGE) {
             return Err(abi::error::EBADARG.into());
         }
-        if mine.iter().any(|s| s.base < top && seg.base < s.top()) {
+        if self.segments().iter().any(|s| s.overlaps(&seg)) {
             return Err(abi::error::ESOVERLAP.into());
         }
+        self.put(seg);
+        Ok(())
+    }
+
+    fn put(&self, seg: Arc<Segment>) {
         seg.attach(&self.space);
         let mut segs = self.segs.lock();
-        segs.push(seg);
-        segs.sort_by_key(|s| s.base);
-        Ok(())
+        let at = segs.partition_point(|s| s.base <= seg.base);
+        segs.insert(at, seg);
     }
 
     /// Takes out a segment.
@@ -109,15 +131,22 @@ impl Memory {
         seg.detach(&self.space);
     }
 
-    /// Replaces everything by `new` (exec), but for segments that survive it.
+    /// Replaces everything by `new` (exec), but for segments that survive it. When that is not possible
+    /// everything stays as it was.
+    ///
+    /// # Errors
+    /// `segments overlap` when one that survives is in the way of a new one.
     pub fn replace(&self, new: Vec<Arc<Segment>>) -> Result<()> {
-        for seg in self.segments() {
-            let stays = matches!(seg.kind, Kind::Shared | Kind::Memory) && !seg.close_on_exec;
-            if !stays {
-                self.remove(&seg);
-            }
+        let survives = |s: &Arc<Segment>| matches!(s.kind, Kind::Shared | Kind::Memory) && !s.close_on_exec;
+        let (stay, go): (Vec<_>, Vec<_>) = self.segments().into_iter().partition(survives);
+        if new.iter().any(|n| stay.iter().any(|s| s.overlaps(n))) {
+            return Err(abi::error::ESOVERLAP.into());
         }
-        new.into_iter().try_for_each(|seg| self.add(seg))
+        for seg in go {
+            self.remove(&seg);
+        }
+        new.into_iter().for_each(|seg| self.put(seg));
+        Ok(())
     }
 
     /// Gives up everything (exit).
@@ -135,13 +164,11 @@ impl Memory {
     pub fn fork(&self, up: &Arc<Proc>, share: bool) -> Result<Arc<Memory>> {
         let child = Memory::new()?;
         for seg in self.segments() {
-            let copy = match seg.kind {
+            child.put(match seg.kind {
                 Kind::Text | Kind::Shared => seg,
                 Kind::Data | Kind::Bss | Kind::Memory if share => seg,
                 _ => seg.fork(up)?,
-            };
-            copy.attach(&child.space);
-            child.segs.lock().push(copy);
+            });
         }
         Ok(child)
     }
@@ -180,12 +207,17 @@ impl Memory {
     ///
     /// # Errors
     /// See [`FaultError`]; the process gets a note.
-    pub fn fault(&self, up: &Arc<Proc>, va: u64, write: bool) -> core::result::Result<(), FaultError> {
+    pub fn fault(
+        &self,
+        up: &Arc<Proc>,
+        va: u64,
+        access: FaultAccess,
+    ) -> core::result::Result<(), FaultError> {
         let seg = self.find(va).ok_or(FaultError::NoAccess)?;
-        if write && !seg.is_writable() {
+        if !seg.allows(access) {
             return Err(FaultError::NoAccess);
         }
-        match seg.fault(up, &self.space, va, write) {
+        match seg.fault(up, &self.space, va, access == FaultAccess::Write) {
             Ok(true) => Ok(()),
             Ok(false) => Err(FaultError::NoAccess),
             Err(e) if e.is(abi::error::ENOVMEM) || e.is(abi::error::ENOMEM) => Err(FaultError::NoMemory),

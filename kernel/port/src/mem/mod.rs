@@ -20,6 +20,6 @@ mod segment;
 pub mod sema;
 
 pub use image::{Image, ImageCache, ImageKey, ImageRef};
-pub use memory::{FaultError, Memory};
+pub use memory::{FaultAccess, FaultError, Memory};
 pub use segment::{Backing, Kind, Segment};
 pub use sema::Sema;

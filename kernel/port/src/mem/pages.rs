@@ -33,16 +33,18 @@ impl PageMap {
 
     /// Puts a page into its slot; gives back what was there.
     pub fn insert(&mut self, number: u64, entry: Entry) -> Option<Entry> {
-        let chunk = self.chunks.entry(number / CHUNK).or_insert_with(|| Box::new([const { None }; CHUNK as usize]));
+        let chunk =
+            self.chunks.entry(number / CHUNK).or_insert_with(|| Box::new([const { None }; CHUNK as usize]));
         chunk.get_mut((number % CHUNK) as usize).and_then(|slot| slot.replace(entry))
     }
 
     /// All pages that are there, in order, to look at or change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
         self.chunks.iter_mut().flat_map(|(&chunk, slots)| {
-            slots.iter_mut().enumerate().filter_map(move |(i, slot)| {
-                slot.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry))
-            })
+            slots
+                .iter_mut()
+                .enumerate()
+                .filter_map(move |(i, slot)| slot.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry)))
         })
     }
 

@@ -10,7 +10,7 @@ use machine::space::{AddressSpace, Prot};
 use machine::sync::QLock;
 
 use super::image::ImageRef;
-use super::memory::new_page;
+use super::memory::{FaultAccess, new_page};
 use super::pages::{Entry, PageMap};
 use super::sema::Sema;
 use crate::error::Result;
@@ -98,7 +98,14 @@ impl Segment {
         Self::with(kind, base, Prot { write, exec: false }, None, close_on_exec, inner)
     }
 
-    fn with(kind: Kind, base: u64, prot: Prot, backing: Option<Backing>, close_on_exec: bool, inner: Inner) -> Arc<Self> {
+    fn with(
+        kind: Kind,
+        base: u64,
+        prot: Prot,
+        backing: Option<Backing>,
+        close_on_exec: bool,
+        inner: Inner,
+    ) -> Arc<Self> {
         Arc::new(Segment {
             kind,
             base,
@@ -119,6 +126,20 @@ impl Segment {
     /// May it be written?
     pub fn is_writable(&self) -> bool {
         self.prot.write
+    }
+
+    /// May it be used like this?
+    pub fn allows(&self, access: FaultAccess) -> bool {
+        match access {
+            FaultAccess::Read => true,
+            FaultAccess::Write => self.prot.write,
+            FaultAccess::Exec => self.prot.exec,
+        }
+    }
+
+    /// Do the two have an address in common?
+    pub fn overlaps(&self, other: &Segment) -> bool {
+        self.base < other.top() && other.base < self.top()
     }
 
     /// Address spaces that map it.
@@ -169,7 +190,14 @@ impl Segment {
     ///
     /// # Errors
     /// As [`Segment::fault`].
-    pub fn pin(&self, up: &Arc<Proc>, va: u64, len: usize, write: bool, out: &mut Vec<Pinned>) -> Result<usize> {
+    pub fn pin(
+        &self,
+        up: &Arc<Proc>,
+        va: u64,
+        len: usize,
+        write: bool,
+        out: &mut Vec<Pinned>,
+    ) -> Result<usize> {
         let mut inner = self.inner.lock();
         let end = inner.top.min(va.saturating_add(len as u64));
         let mut at = va;
@@ -313,7 +341,9 @@ impl Segment {
 fn copy_page(up: &Arc<Proc>, page: &Page) -> Result<Page> {
     match Page::new_uninit_for_copy_of(page) {
         Ok(copy) => Ok(copy),
-        Err(_) if up.kernel.images.reclaim() => Ok(Page::new_uninit_for_copy_of(page).map_err(|_| abi::error::ENOVMEM)?),
+        Err(_) if up.kernel.images.reclaim() => {
+            Ok(Page::new_uninit_for_copy_of(page).map_err(|_| abi::error::ENOVMEM)?)
+        }
         Err(_) => Err(abi::error::ENOVMEM.into()),
     }
 }

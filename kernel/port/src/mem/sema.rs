@@ -61,7 +61,7 @@ impl Default for Sema {
 
 /// The integer at `va`, pinned for writing.
 fn integer(mem: &Memory, va: u64) -> Result<Pinned> {
-    if va % 4 != 0 {
+    if !va.is_multiple_of(4) {
         return Err(abi::error::EBADARG.into());
     }
     mem.pin(va, 4, true)?.pop().ok_or(Error::bad_address())

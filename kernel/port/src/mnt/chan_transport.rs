@@ -6,8 +6,10 @@
 //! messages and gives each reply to the request with its tag. When the channel fails, everything under way
 //! comes back as hung up.
 //!
+//! A server need not answer a message that was flushed: Rflush says that no reply will come. It gives back both.
+//!
 //! Ownership: the threads hold [`Line`]; [`ChanTransport`] is the session's hold on it. Dropping that closes the
-//! line: the reader is interrupted, both threads end, and with them the last use of the channel.
+//! line: both threads are interrupted and end, and with them the last use of the channel.
 //!
 //! Lock order: `state` is a leaf.
 
@@ -22,8 +24,8 @@ use machine::lock::Lock;
 use machine::message::{Request, Transport, TransportError};
 use machine::sync::Rendez;
 use machine::thread::{self, ThreadRef};
-use ninep::Framer;
-use ninep::head::Head;
+use ninep::head::{HEADSZ, Head};
+use ninep::{Framer, kind};
 use spin::Once;
 
 use crate::chan::Chan;
@@ -47,6 +49,7 @@ struct Line {
     /// Signalled when there is something to write, or the line is closed.
     work: Rendez,
     reader: Once<ThreadRef>,
+    writer: Once<ThreadRef>,
 }
 
 struct State {
@@ -65,14 +68,22 @@ impl ChanTransport {
     pub fn start(chan: Arc<Chan>, kproc: &Arc<Proc>) -> Result<Arc<Self>> {
         let state = State { pending: BTreeMap::new(), out: VecDeque::new(), closed: false };
         let name = String::from(chan.path.as_str());
-        let line = Arc::new(Line { name, state: Lock::new(state), work: Rendez::new(), reader: Once::new() });
+        let line = Line {
+            name,
+            state: Lock::new(state),
+            work: Rendez::new(),
+            reader: Once::new(),
+            writer: Once::new(),
+        };
+        let line = Arc::new(line);
         // From here on a failure closes the line by dropping this.
         let transport = Arc::new(ChanTransport { line: line.clone() });
         let (l, c, p) = (line.clone(), chan.clone(), kproc.clone());
         let reader = thread::spawn("9p-read", 0, Box::new(move || l.read(&c, &p)))?;
         line.reader.call_once(|| reader);
-        let (l, p) = (line, kproc.clone());
-        thread::spawn("9p-write", 0, Box::new(move || l.write(&chan, &p)))?;
+        let (l, p) = (line.clone(), kproc.clone());
+        let writer = thread::spawn("9p-write", 0, Box::new(move || l.write(&chan, &p)))?;
+        line.writer.call_once(|| writer);
         Ok(transport)
     }
 }
@@ -90,8 +101,8 @@ impl Line {
             request.complete(Err(TransportError::HungUp));
         }
         self.work.wakeup();
-        if let Some(reader) = self.reader.get() {
-            reader.interrupt();
+        for thread in [&self.reader, &self.writer].into_iter().filter_map(Once::get) {
+            thread.interrupt();
         }
     }
 
@@ -152,7 +163,7 @@ impl Line {
             let mut state = self.state.lock();
             let Some(request) = state.pending.remove(&head.tag) else { return };
             let flushed = match head.kind {
-                ninep::kind::RFLUSH => state.pending.remove(&oldtag(&request)),
+                kind::RFLUSH => state.pending.remove(&oldtag(&request)),
                 _ => None,
             };
             (request, flushed)
@@ -172,8 +183,8 @@ impl Line {
 /// The tag that a Tflush names.
 fn oldtag(request: &Request) -> u16 {
     let mut bytes = [0; 2];
-    if request.t_len >= ninep::head::HEADSZ + 2 {
-        request.t.read(ninep::head::HEADSZ, &mut bytes);
+    if request.t_len >= HEADSZ + 2 {
+        request.t.read(HEADSZ, &mut bytes);
     }
     u16::from_le_bytes(bytes)
 }

@@ -9,10 +9,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use abi::{Dir, Qid, error};
+use ninep::Dialect;
 use ninep::translate::FileType;
 use ninep::translate::list::Listing;
 use ninep::translate::stat::File;
-use ninep::Dialect;
 
 use super::file::MntFile;
 use crate::error::Result;

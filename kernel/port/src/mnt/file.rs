@@ -1,23 +1,20 @@
-//! A file of a mount: walking, opening, making, removing, and what it is like.
+//! A file of a mount: opening, making, removing, and what it is like.
 //!
-//! QEMU's server stops at symbolic links, so a walk goes on from there by itself: the link's target is walked to
-//! in its place. A link at the end of a path is two files: the target, which is opened and whose stat is shown,
-//! and the link, which is what is removed or renamed.
+//! A symbolic link at the end of a path is two files: the target, which is opened and whose stat is shown, and the
+//! link, which is what is removed or renamed. Walking to either is in `walk`.
 
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::{DMDIR, Dir, OEXEC, ORCLOSE, QTSYMLINK, Qid, error};
 use machine::sync::QLock;
 use ninep::translate::stat::File;
-use ninep::translate::walk::{Links, Walked, outcome};
 use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
 use super::dirread::Cursor;
 use super::session::{Fid, Session};
+use super::walk::{Place, Via};
 use crate::error::{Error, Result};
 
 /// A file of a mount.
@@ -25,11 +22,11 @@ pub struct MntFile {
     /// The file at the server.
     pub fid: Arc<Fid>,
     /// The root of the tree it was reached from.
-    pub root: Arc<Fid>,
-    /// The symbolic link at the end of the path by which it was reached.
-    link: Option<Arc<Fid>>,
+    pub(super) root: Place,
+    /// The last symbolic link on the way to it.
+    pub(super) via: Option<Arc<Via>>,
     /// It is a link that leads nowhere, and this is what opening it says.
-    dangling: Option<Error>,
+    pub(super) dangling: Option<Error>,
     /// Remove it when it is closed.
     remove_on_close: AtomicBool,
     /// Was opened to be written.
@@ -42,16 +39,16 @@ pub struct MntFile {
 
 impl MntFile {
     /// The root of a tree.
-    pub fn root(fid: Fid) -> Self {
+    pub fn root(fid: Fid, qid: Qid) -> Self {
         let fid = Arc::new(fid);
-        Self::new(fid.clone(), fid)
+        Self::new(fid.clone(), Place { fid, qid }, None)
     }
 
-    fn new(fid: Arc<Fid>, root: Arc<Fid>) -> Self {
+    pub(super) fn new(fid: Arc<Fid>, root: Place, via: Option<Arc<Via>>) -> Self {
         MntFile {
             fid,
             root,
-            link: None,
+            via,
             dangling: None,
             remove_on_close: AtomicBool::new(false),
             written: AtomicBool::new(false),
@@ -60,12 +57,26 @@ impl MntFile {
         }
     }
 
+    /// Is this the fid of the tree's root, which everybody shares?
+    pub fn is_shared(&self) -> bool {
+        Arc::ptr_eq(&self.fid, &self.root.fid)
+    }
+
+    /// What its name stands for: the symbolic link at the end of it, else the file.
+    fn named(&self) -> &Arc<Fid> {
+        match &self.via {
+            Some(v) if v.below == 0 => &v.link,
+            _ => &self.fid,
+        }
+    }
+
     /// The session.
     pub fn session(&self) -> &Arc<Session> {
         &self.fid.session
     }
 
-    fn here(&self) -> Result<()> {
+    /// Is there a file, or only a link that leads nowhere?
+    pub(super) fn here(&self) -> Result<()> {
         match &self.dangling {
             Some(e) => Err(e.clone()),
             None => Ok(()),
@@ -77,102 +88,9 @@ impl MntFile {
     /// # Errors
     /// The server's.
     pub fn copy(&self) -> Result<Self> {
-        let mut new = Self::new(Arc::new(self.fid.copy()?), self.root.clone());
-        new.link = self.link.clone();
+        let mut new = Self::new(Arc::new(self.fid.copy()?), self.root.clone(), self.via.clone());
         new.dangling = self.dangling.clone();
         Ok(new)
-    }
-
-    /// Walks over `elements`. As many qids as elements were found, and the file when all were.
-    ///
-    /// # Errors
-    /// When the first element is not there.
-    pub fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
-        if elements.is_empty() {
-            return Ok((Vec::new(), Some(self.copy()?)));
-        }
-        self.here()?;
-        let mut links = Links::default();
-        let mut qids = Vec::new();
-        let mut at = self.fid.clone();
-        let mut at_qid = start;
-        let mut rest = elements;
-        loop {
-            let missing = |qids: Vec<Qid>, e: Error| if qids.is_empty() { Err(e) } else { Ok((qids, None)) };
-            let step = match walk_once(&at, at_qid, rest) {
-                Ok(step) => step,
-                Err(e) => return missing(qids, e),
-            };
-            let link_at = match step.outcome {
-                Walked::Done(_) => {
-                    qids.extend(step.qids);
-                    let fid = step.fid.ok_or(error::EMOUNTRPC)?;
-                    return Ok((qids, Some(Self::new(Arc::new(fid), self.root.clone()))));
-                }
-                Walked::Missing { text, .. } => {
-                    qids.extend(step.qids);
-                    return missing(qids, text.into());
-                }
-                Walked::Link { at, .. } => at,
-            };
-            let link_qid = step.qids.last().copied().unwrap_or_default();
-            qids.extend(step.qids.iter().take(link_at));
-            let (front, after) = rest.split_at((link_at + 1).min(rest.len()));
-            match self.follow(&at, at_qid, front, &mut links) {
-                Ok((fid, qid)) => {
-                    qids.push(qid);
-                    at = Arc::new(fid);
-                    at_qid = qid;
-                }
-                Err(e) if after.is_empty() => {
-                    // Nothing at its end, but the link itself can be removed.
-                    let Some(fid) = step.fid else { return missing(qids, e) };
-                    qids.push(Qid { kind: link_qid.kind & !QTSYMLINK, ..link_qid });
-                    let mut file = Self::new(Arc::new(fid), self.root.clone());
-                    file.dangling = Some(e);
-                    return Ok((qids, Some(file)));
-                }
-                Err(e) => return missing(qids, e),
-            }
-            if after.is_empty() {
-                let mut file = Self::new(at, self.root.clone());
-                file.link = step.fid.map(Arc::new);
-                return Ok((qids, Some(file)));
-            }
-            rest = after;
-        }
-    }
-
-    /// Goes to the end of the links in `path`, whose last element is one.
-    fn follow(&self, from: &Arc<Fid>, from_qid: Qid, path: &[&str], links: &mut Links) -> Result<(Fid, Qid)> {
-        let mut from = from.clone();
-        let mut from_qid = from_qid;
-        let mut path: Vec<String> = path.iter().map(|&e| String::from(e)).collect();
-        loop {
-            let elements: Vec<&str> = path.iter().map(String::as_str).collect();
-            let step = walk_long(&from, from_qid, &elements)?;
-            match step.outcome {
-                Walked::Done(qid) => return Ok((step.fid.ok_or(error::EMOUNTRPC)?, qid)),
-                Walked::Missing { .. } => return Err(error::ENONEXIST.into()),
-                Walked::Link { at, .. } => {
-                    let target = match &step.fid {
-                        Some(link) => read_link(link)?,
-                        None => {
-                            let front = elements.get(..=at).unwrap_or(&elements);
-                            let link = walk_long(&from, from_qid, front)?;
-                            read_link(&link.fid.ok_or(error::ENONEXIST)?)?
-                        }
-                    };
-                    let target = ninep::unescape(&target).into_owned();
-                    let next = links.follow(&path, at, Str(&target))?;
-                    if next.from_root {
-                        from = self.root.clone();
-                        from_qid = Qid::dir(0);
-                    }
-                    path = next.names;
-                }
-            }
-        }
     }
 
     /// Opens the file; `open_mode` is Plan 9's. Gives its qid and iounit.
@@ -248,8 +166,10 @@ impl MntFile {
     /// The server's.
     pub fn remove(&self, qid: Qid) -> Result<()> {
         self.remove_on_close.store(false, Ordering::Relaxed);
-        self.link.as_ref().unwrap_or(&self.fid).remove()?;
-        self.session().kept.lock().forget(qid.path);
+        self.named().remove()?;
+        if Arc::ptr_eq(self.named(), &self.fid) {
+            self.session().kept.lock().forget(qid.path);
+        }
         Ok(())
     }
 
@@ -289,7 +209,7 @@ impl MntFile {
 
     fn wstat_fields(&self, want: &Dir) -> Result<()> {
         let session = self.session();
-        let renamed = self.link.as_ref().unwrap_or(&self.fid);
+        let renamed = self.named();
         let now = stat_of(if want.name.is_empty() { &self.fid } else { renamed })?;
         let mut change = wstat::plan(want, &now, &session.ids)?;
         // A new name must be free: the server would replace what has it.
@@ -345,58 +265,8 @@ impl Drop for MntFile {
     }
 }
 
-/// What a Twalk came to.
-struct Step {
-    outcome: Walked,
-    qids: Vec<Qid>,
-    /// The new file, when all elements were found.
-    fid: Option<Fid>,
-}
-
-/// One Twalk, of at most 16 elements.
-fn walk_once(from: &Fid, from_qid: Qid, elements: &[&str]) -> Result<Step> {
-    let bytes = elements.iter().map(|e| names::element(e)).collect::<core::result::Result<Vec<_>, _>>()?;
-    let strs: Vec<Str<'_>> = bytes.iter().map(|b| Str(b)).collect();
-    let new = Fid::reserve(&from.session);
-    let walk = Tmsg::Walk { fid: from.number, newfid: new.number, names: Names::new(&strs) };
-    let (outcome, qids) = from.session.call(&walk, |reply| match reply {
-        Rmsg::Walk { qids } => Ok((outcome(strs.len(), qids, from_qid)?, qids.iter().collect::<Vec<Qid>>())),
-        _ => Err(error::EMOUNTRPC.into()),
-    })?;
-    let fid = if qids.len() == elements.len() { Some(new.born()) } else { None };
-    Ok(Step { outcome, qids, fid })
-}
-
-/// As [`walk_once`], for any number of elements.
-fn walk_long(from: &Arc<Fid>, from_qid: Qid, elements: &[&str]) -> Result<Step> {
-    let mut walked = 0;
-    let mut at: Option<(Fid, Qid)> = None;
-    loop {
-        let (front, rest) = elements.split_at(elements.len().min(walked + ninep::MAXWELEM));
-        let part = front.get(walked..).unwrap_or(&[]);
-        let (fid, qid) = at.as_ref().map_or((&**from, from_qid), |(f, q)| (f, *q));
-        let step = walk_once(fid, qid, part)?;
-        match step.outcome {
-            Walked::Done(qid) if !rest.is_empty() => {
-                walked += part.len();
-                at = Some((step.fid.ok_or(error::EMOUNTRPC)?, qid));
-            }
-            Walked::Link { at: place, made } => {
-                let made = made && rest.is_empty();
-                let outcome = Walked::Link { at: walked + place, made };
-                return Ok(Step { outcome, fid: step.fid.filter(|_| made), qids: step.qids });
-            }
-            _ => return Ok(step),
-        }
-    }
-}
-
-/// Where the symbolic link behind a fid leads.
-fn read_link(link: &Fid) -> Result<String> {
-    Ok(stat_of(link)?.target)
-}
-
-fn stat_of(fid: &Fid) -> Result<File> {
+/// What the file behind a fid is like.
+pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     let session = &fid.session;
     let mut file = session.call(&Tmsg::Stat { fid: fid.number }, |reply| match reply {
         Rmsg::Stat { stat } => {

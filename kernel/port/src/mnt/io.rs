@@ -51,7 +51,8 @@ impl MntFile {
         let len = dst.len();
         if let Dst::Kernel(_) = dst {
             let pages = kernel_pages(len.min(iounit as usize))?;
-            let n = self.transfer(Way::Read, offset, iounit, pages_len(&pages), |at, n| Ok(cut(&pages, at, n)))?;
+            let n =
+                self.transfer(Way::Read, offset, iounit, pages_len(&pages), |at, n| Ok(cut(&pages, at, n)))?;
             let mut at = 0;
             for page in &pages {
                 let mut bytes = [0u8; PAGE as usize];
@@ -92,9 +93,12 @@ impl MntFile {
             }
             return self.transfer(Way::Write, offset, iounit, bytes.len(), |at, n| Ok(cut(&pages, at, n)));
         }
-        self.transfer(Way::Write, offset, iounit, len, |at, n| src.pin(at, n)?.ok_or(Error::new(error::EBADARG)))
+        self.transfer(Way::Write, offset, iounit, len, |at, n| {
+            src.pin(at, n)?.ok_or(Error::new(error::EBADARG))
+        })
     }
 
+    /// Moves `len` bytes. `pin` gives the pages of a piece by its place and length.
     fn transfer(
         &self,
         way: Way,
@@ -114,42 +118,72 @@ impl MntFile {
         };
         // Appended pieces would come in any order, and another kind of server may be anything.
         let abreast = if session.dialect == Dialect::P9 || self.is_append() { 1 } else { PIECES };
-        let mut guard = session.slots.take()?;
-        let mut sent = 0;
         let mut done = 0;
-        let mut under_way: alloc::collections::VecDeque<Flight> = Default::default();
-        let mut failed: Option<Error> = None;
-        let mut short = false;
-        let mut next = 0;
         loop {
-            while failed.is_none() && !short && sent < len && under_way.len() < abreast {
-                let n = unit.min(len - sent);
-                let at = offset.saturating_add(sent as u64);
-                let flight = pin(sent, n).and_then(|data| self.send(&mut guard, next, way, at, n, data));
-                match flight {
-                    Ok(flight) => under_way.push_back(flight),
+            // Pinning may page in, from this server for one: before there is a slot in hand that somebody else
+            // may be waiting for.
+            let (mut pieces, mut planned, mut failed) = (Vec::with_capacity(abreast), done, None);
+            while pieces.len() < abreast && failed.is_none() && (planned < len || len == 0) {
+                let n = unit.min(len - planned);
+                match pin(planned, n) {
+                    Ok(data) => pieces.push((n, data)),
                     Err(e) => failed = Some(e),
                 }
-                sent += n;
-                next = (next + 1) % abreast;
+                planned += n;
+                if len == 0 {
+                    break;
+                }
             }
-            let Some(flight) = under_way.pop_front() else { break };
+            let at = offset.saturating_add(done as u64);
+            let (moved, whole, error) =
+                if pieces.is_empty() { (0, true, None) } else { self.round(way, at, pieces)? };
+            done += moved;
+            match error.or(failed.filter(|_| whole)) {
+                Some(e) if done == 0 => return Err(e),
+                Some(_) => return Ok(done),
+                None if !whole || done >= len => return Ok(done),
+                None => {}
+            }
+        }
+    }
+
+    /// Has some pieces in flight together. How many bytes were moved up to the first piece that was short or failed,
+    /// whether all were moved, and the failure.
+    fn round(
+        &self,
+        way: Way,
+        offset: u64,
+        pieces: Vec<(usize, Vec<Pinned>)>,
+    ) -> Result<(usize, bool, Option<Error>)> {
+        let mut guard = self.session().slots.take()?;
+        let mut flights = Vec::with_capacity(pieces.len());
+        let (mut at, mut moved, mut whole, mut failed) = (offset, 0, true, None);
+        for (number, (len, data)) in pieces.into_iter().enumerate() {
+            match self.send(&mut guard, number, way, at, len, data) {
+                Ok(flight) => flights.push(flight),
+                Err(e) => {
+                    failed = Some(e);
+                    break;
+                }
+            }
+            at = at.saturating_add(len as u64);
+        }
+        let sent = failed.take();
+        for flight in flights {
             match self.receive(&mut guard, flight, way) {
                 // Pieces behind a short one do not count, but they have to come back.
-                Ok((n, asked)) if failed.is_none() && !short => {
-                    done += n as usize;
-                    short = n < asked;
+                Ok((n, asked)) if whole => {
+                    moved += n as usize;
+                    whole = n == asked;
                 }
-                Ok(_) => {}
-                Err(e) => {
-                    failed.get_or_insert(e);
+                Err(e) if whole => {
+                    failed = Some(e);
+                    whole = false;
                 }
+                _ => {}
             }
         }
-        match failed {
-            Some(e) if done == 0 && !short => Err(e),
-            _ => Ok(done),
-        }
+        Ok((moved, whole && sent.is_none(), failed.or(sent.filter(|_| whole))))
     }
 
     fn send(
@@ -192,7 +226,7 @@ impl MntFile {
     /// Waits for a piece: how many bytes it moved, of how many.
     fn receive(&self, guard: &mut SlotGuard<'_>, flight: Flight, way: Way) -> Result<(u32, u32)> {
         let session = self.session();
-        let (mut request, _) = session.wait(guard, flight.done, flight.tag, true);
+        let mut request = session.wait(guard, flight.done, flight.tag, true);
         let result = moved(session, &request, flight.tag, flight.asked, way);
         // The pages are the program's again.
         request.r_data.clear();
@@ -209,20 +243,16 @@ fn moved(session: &Session, request: &Request, tag: u16, asked: u32, way: Way) -
     }
     let mut head = [0u8; RIOSZ];
     request.reply_read(0, &mut head);
-    let broken = || {
-        session.hang_up();
-        Error::new(error::EMOUNTRPC)
-    };
     match way {
         Way::Read => match Rio::parse(&head) {
             Ok(rio) if rio.kind == kind::RREAD && rio.tag == tag && rio.size() as usize == len => {
-                io::read(asked, rio).map_err(|_| broken())
+                io::read(asked, rio).map_err(|_| session.broken())
             }
             _ => Err(session.transfer_error(kind::TREAD, tag, request)),
         },
         Way::Write => match Rmsg::decode(session.dialect, &head) {
             Ok((t, Rmsg::Write { count })) if t == tag && len == RIOSZ => {
-                io::written(asked, count).map_err(|_| broken())
+                io::written(asked, count).map_err(|_| session.broken())
             }
             _ => Err(session.transfer_error(kind::TWRITE, tag, request)),
         },

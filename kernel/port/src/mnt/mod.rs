@@ -6,7 +6,7 @@
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
 //! buffers its reply goes to. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
-//! a file of a mount, [`io`] and [`dirread`] its contents.
+//! a file of a mount, [`walk`] the way to it, [`io`] and [`dirread`] its contents.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
 //! knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -36,11 +36,14 @@ pub mod phantom;
 pub mod rpc;
 pub mod session;
 pub mod slots;
+pub mod walk;
 
 use chan_transport::ChanTransport;
 use file::MntFile;
 use phantom::Tags;
 use session::{Fid, Session};
+
+pub use session::Patience;
 
 /// Largest message asked of a server behind a channel: 128 KiB of data and their header.
 const CHANNEL_MSIZE: u32 = 131_096;
@@ -53,26 +56,33 @@ pub struct MntDev {
 }
 
 enum Face {
-    Channels(QLock<Vec<Served>>),
+    Channels(Lock<Vec<Arc<Served>>>),
     Phantom(Tags),
 }
 
-/// A channel with a session on it. The session holds the channel, so its address stays its own.
+/// A channel on which there is, or may have been, a session.
 struct Served {
-    chan: usize,
-    session: Weak<Session>,
-    devno: u32,
+    /// While this is here no other channel has the same address.
+    chan: Weak<Chan>,
+    /// Held while the session is begun: by a server that may take its time.
+    state: QLock<(Weak<Session>, u32)>,
 }
 
 impl MntDev {
     /// `#M`.
     pub fn channels() -> Arc<Self> {
-        Arc::new(MntDev { face: Face::Channels(QLock::new(Vec::new())), sessions: Lock::new(Vec::new()) })
+        Arc::new(MntDev { face: Face::Channels(Lock::new(Vec::new())), sessions: Lock::new(Vec::new()) })
     }
 
     /// `#9`, for these devices: mount tag and transport, in the order in which they were found.
     pub fn phantom(devices: Vec<(String, Arc<dyn Transport>)>) -> Arc<Self> {
-        Arc::new(MntDev { face: Face::Phantom(Tags::new(devices)), sessions: Lock::new(Vec::new()) })
+        Self::phantom_with(devices, Patience::DEVICE)
+    }
+
+    /// The same, with this much patience.
+    pub fn phantom_with(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Arc<Self> {
+        let face = Face::Phantom(Tags::new(devices, patience));
+        Arc::new(MntDev { face, sessions: Lock::new(Vec::new()) })
     }
 
     /// `/dev/mtags`; empty for `#M`.
@@ -92,28 +102,39 @@ impl MntDev {
     /// The session on a channel, begun if there is none.
     fn channel_session(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32) -> Result<(Arc<Session>, u32)> {
         let Face::Channels(served) = &self.face else { return Err(error::EBADARG.into()) };
-        let mut served = served.lock();
-        served.retain(|s| s.session.strong_count() > 0);
-        let chan = Arc::as_ptr(server) as usize;
-        let known = served.iter().find(|s| s.chan == chan);
-        if let Some((session, devno)) = known.and_then(|s| Some((s.session.upgrade()?, s.devno))) {
+        let mut gone = Vec::new();
+        let entry = {
+            let mut served = served.lock();
+            gone.extend(served.extract_if(.., |s| s.chan.strong_count() == 0));
+            match served.iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)) {
+                Some(s) => s.clone(),
+                None => {
+                    let state = QLock::new((Weak::new(), 0));
+                    let new = Arc::new(Served { chan: Arc::downgrade(server), state });
+                    served.push(new.clone());
+                    new
+                }
+            }
+        };
+        drop(gone);
+        let mut state = entry.state.lock_intr()?;
+        if let (Some(session), devno) = (state.0.upgrade(), state.1) {
             session.alive()?;
             return Ok((session, devno));
         }
         let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
-        let session = Arc::new(Session::begin(transport, Dialect::P9, msize)?);
-        let devno = up.kernel.new_id();
-        served.push(Served { chan, session: Arc::downgrade(&session), devno });
+        let session = Arc::new(Session::begin(transport, Dialect::P9, msize, Patience::ENDLESS)?);
+        *state = (Arc::downgrade(&session), up.kernel.new_id());
         self.remember(&session);
-        Ok((session, devno))
+        Ok((session, state.1))
     }
 
     fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
         let (fid, qid) = attached;
         debug_assert!(Arc::ptr_eq(session, &fid.session));
         let path = Path::root(if self.letter() == 'M' { "#M" } else { "#9" });
-        Chan::attach(self, devno, qid, path, Some(Arc::new(MntFile::root(fid))))
+        Chan::attach(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
     }
 }
 
@@ -270,7 +291,7 @@ impl Dev for MntDev {
 /// The root's fid is everybody's: whoever opens it or removes it does so on a copy.
 fn own_fid(c: &mut Chan) -> Result<()> {
     let file = c.aux::<MntFile>()?;
-    if Arc::ptr_eq(&file.fid, &file.root) {
+    if file.is_shared() {
         let copy = Arc::new(file.copy()?);
         c.aux = Some(copy);
     }

@@ -16,7 +16,7 @@ use machine::sync::QLock;
 use ninep::Dialect;
 use ninep::translate::version::{DEFAULT_MSIZE, Spec};
 
-use super::session::Session;
+use super::session::{Patience, Session};
 use crate::error::{Error, Result};
 
 /// A virtio-9p device.
@@ -36,6 +36,7 @@ struct Mounted {
 /// All devices, in the order in which they were found.
 pub struct Tags {
     tags: Vec<Tag>,
+    patience: Patience,
 }
 
 /// What a spec asks for.
@@ -49,13 +50,13 @@ struct Wanted {
 
 impl Tags {
     /// For these devices: mount tag and transport.
-    pub fn new(devices: Vec<(String, Arc<dyn Transport>)>) -> Self {
+    pub fn new(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Self {
         let tag = |(name, transport)| Tag {
             name,
             transport,
             state: QLock::new(Mounted { session: Weak::new(), devno: 0, asked: 0 }),
         };
-        Tags { tags: devices.into_iter().map(tag).collect() }
+        Tags { tags: devices.into_iter().map(tag).collect(), patience }
     }
 
     fn parse(&self, spec: &str) -> Result<Wanted> {
@@ -79,7 +80,7 @@ impl Tags {
     pub fn session(&self, spec: &str, new_devno: impl FnOnce() -> u32) -> Result<(Arc<Session>, u32)> {
         let wanted = self.parse(spec)?;
         let tag = self.tags.get(wanted.index).ok_or(error::EBADSPEC)?;
-        let mut state = tag.state.lock();
+        let mut state = tag.state.lock_intr()?;
         if let Some(session) = state.session.upgrade() {
             if session.alive().is_ok() {
                 let same = wanted.dialect.is_none_or(|d| d == session.dialect)
@@ -93,7 +94,7 @@ impl Tags {
             return Err(Error::new(error::EBADSPEC).with_name(spec));
         }
         let asked = wanted.msize.unwrap_or(DEFAULT_MSIZE);
-        let session = Arc::new(Session::begin(tag.transport.clone(), dialect, asked)?);
+        let session = Arc::new(Session::begin(tag.transport.clone(), dialect, asked, self.patience)?);
         *state = Mounted { session: Arc::downgrade(&session), devno: new_devno(), asked };
         Ok((session, state.devno))
     }
@@ -102,7 +103,9 @@ impl Tags {
     pub fn mtags(&self) -> String {
         let mut out = String::new();
         for tag in &self.tags {
-            let live = tag.state.lock().session.upgrade().filter(|s| s.alive().is_ok());
+            // A session that is just being begun is none yet.
+            let live = tag.state.try_lock().and_then(|state| state.session.upgrade());
+            let live = live.filter(|s| s.alive().is_ok());
             out += &match live {
                 None => format!("{}:-\n", tag.name),
                 Some(s) => {
@@ -142,9 +145,10 @@ mod tests {
 
     #[test]
     fn specs() {
-        let tags: Vec<(String, Arc<dyn Transport>)> =
-            ["host", "a:b", "x:9P2000.u"].map(|t| (String::from(t), Arc::new(Nobody) as Arc<dyn Transport>)).into();
-        let tags = Tags::new(tags);
+        let tags: Vec<(String, Arc<dyn Transport>)> = ["host", "a:b", "x:9P2000.u"]
+            .map(|t| (String::from(t), Arc::new(Nobody) as Arc<dyn Transport>))
+            .into();
+        let tags = Tags::new(tags, Patience::DEVICE);
         let wanted = |index, dialect, msize| Wanted { index, dialect, msize };
         assert_eq!(tags.parse("host").unwrap(), wanted(0, None, None));
         assert_eq!(tags.parse("a:b").unwrap(), wanted(1, None, None));

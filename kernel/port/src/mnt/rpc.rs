@@ -4,28 +4,25 @@
 //! request and the flush have come back, because until then its buffers are the transport's. A reply that came
 //! before the flush took effect counts, as section 5 (`flush`) asks.
 //!
-//! A server that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
-//! that at once, however slow its disk is. If it does not, the session is over.
+//! A device that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
+//! that at once, however slow its disk is. If it does not, the session is over. ([`Patience`](super::session::Patience) says
+//! how long is long.)
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::error;
+use machine::Wake;
 use machine::clock;
 use machine::message::Request;
 use machine::sync::Completion;
-use machine::Wake;
 use ninep::{Rmsg, Tmsg};
 
 use super::session::Session;
-use super::slots::{Piece, SlotGuard};
+use super::slots::{Flush, Piece, SlotGuard};
 use crate::error::{Error, Result};
 
-/// How long a request may be under way before the server is asked for a sign of life, in ns.
-const PATIENCE: u64 = 30_000_000_000;
-/// How long the server has for that, in ns.
-const SIGN: u64 = 10_000_000_000;
 /// A tag that no slot uses.
 const UNUSED_TAG: u16 = 0xfffe;
 
@@ -69,7 +66,7 @@ impl Session {
         });
         slot.scratch = bytes;
         // Whether a note came does not matter when there is a reply: the next sleep will see it.
-        let (request, _) = self.wait(&mut guard, done?, tag, interruptible);
+        let request = self.wait(&mut guard, done?, tag, interruptible);
         let slot = guard.slot()?;
         let mut bytes = core::mem::take(&mut slot.scratch);
         let reply = self.whole_reply(&request, &mut bytes);
@@ -86,12 +83,11 @@ impl Session {
     /// Decodes a reply and makes an error of an error.
     fn decode<'a>(&self, asked: u8, tag: u16, bytes: &'a [u8]) -> Result<Rmsg<'a>> {
         match Rmsg::decode(self.dialect, bytes) {
-            Ok((t, reply @ (Rmsg::Error { .. } | Rmsg::Lerror { .. }))) if t == tag => Err(self.server_error(&reply)),
-            Ok((t, reply)) if t == tag && reply.kind() == asked + 1 => Ok(reply),
-            _ => {
-                self.hang_up();
-                Err(error::EMOUNTRPC.into())
+            Ok((t, reply @ (Rmsg::Error { .. } | Rmsg::Lerror { .. }))) if t == tag => {
+                Err(self.server_error(&reply))
             }
+            Ok((t, reply)) if t == tag && reply.kind() == asked + 1 => Ok(reply),
+            _ => Err(self.broken()),
         }
     }
 
@@ -118,66 +114,101 @@ impl Session {
     /// The error in the reply to a transfer, which may lie across its head and its data.
     pub(super) fn transfer_error(&self, asked: u8, tag: u16, request: &Request) -> Error {
         let mut bytes = Vec::new();
-        match self.whole_reply(request, &mut bytes).and_then(|_| self.decode(asked, tag, &bytes).map(|_| ())) {
+        match self.whole_reply(request, &mut bytes).and_then(|_| self.decode(asked, tag, &bytes).map(|_| ()))
+        {
             Err(e) => e,
-            Ok(()) => {
-                self.hang_up();
-                error::EMOUNTRPC.into()
-            }
+            Ok(()) => self.broken(),
         }
     }
 
-    /// Waits for a request to come back, whatever it takes. Also says whether a note came meanwhile.
+    /// Waits for a request to come back, whatever it takes. A note (when `interruptible`) has the server asked to
+    /// give it up.
     pub(super) fn wait(
         &self,
         guard: &mut SlotGuard<'_>,
         done: Arc<Completion<Box<Request>>>,
         tag: u16,
         interruptible: bool,
-    ) -> (Box<Request>, bool) {
-        let mut flushed = false;
+    ) -> Box<Request> {
+        if interruptible {
+            if let Some(request) = self.wait_for(guard, &done, true) {
+                return request;
+            }
+            if let Ok(flushed) = self.send_flush(guard, Flush::Message, tag) {
+                // It is over when both are back, in whatever order.
+                let request = self.wait_surely(guard, &flushed);
+                put_back(guard, Flush::Message, request);
+            }
+        }
+        self.wait_surely(guard, &done)
+    }
+
+    fn wait_surely(&self, guard: &mut SlotGuard<'_>, done: &Completion<Box<Request>>) -> Box<Request> {
+        match self.wait_for(guard, done, false) {
+            Some(request) => request,
+            // Not reached: nothing interrupts it.
+            None => done.wait(),
+        }
+    }
+
+    /// Waits for a request; `None` when a note came first.
+    fn wait_for(
+        &self,
+        guard: &mut SlotGuard<'_>,
+        done: &Completion<Box<Request>>,
+        interruptible: bool,
+    ) -> Option<Box<Request>> {
         loop {
-            let deadline = clock::now_ns().saturating_add(PATIENCE);
-            let got = if interruptible && !flushed {
+            let deadline = clock::now_ns().saturating_add(self.patience.ask_ns);
+            let got = if interruptible {
                 done.wait_until(deadline)
             } else {
-                wait_surely(&done, deadline)
+                done.wait_surely_until(deadline).ok_or(Wake::TimedOut)
             };
             match got {
-                Ok(request) => return (request, flushed),
-                Err(Wake::Interrupted) => {
-                    flushed = true;
-                    self.flush(guard, tag);
-                }
-                Err(Wake::TimedOut) => self.flush(guard, UNUSED_TAG),
+                Ok(request) => return Some(request),
+                Err(Wake::Interrupted) => return None,
+                Err(Wake::TimedOut) => self.ask_for_sign(guard),
             }
         }
     }
 
-    /// Asks the server to give up `tag`, and waits until it says that it has. No answer at all ends the session,
-    /// which gives back every request.
-    fn flush(&self, guard: &mut SlotGuard<'_>, tag: u16) {
-        let sent = guard.slot().and_then(|slot| {
-            let piece = slot.flush()?;
-            let mut bytes = [0u8; 16];
-            let message = Tmsg::Flush { oldtag: tag };
-            let n = message.encode(self.dialect, piece.tag, &mut bytes).map_err(|_| error::EMOUNTRPC)?;
-            let request = prepare(piece, bytes.get(..n).unwrap_or(&[]))?;
-            let done = request.done.clone();
-            self.transport.submit(request);
-            Ok(done)
-        });
-        let Ok(done) = sent else { return };
-        let request = match wait_surely(&done, clock::now_ns().saturating_add(SIGN)) {
-            Ok(request) => request,
-            Err(_) => {
+    /// Asks the server whether it lives. If it does not answer the session ends, which gives back every request.
+    fn ask_for_sign(&self, guard: &mut SlotGuard<'_>) {
+        let Ok(done) = self.send_flush(guard, Flush::Sign, UNUSED_TAG) else { return };
+        let deadline = clock::now_ns().saturating_add(self.patience.sign_ns);
+        let request = match done.wait_surely_until(deadline) {
+            Some(request) => request,
+            None => {
                 self.hang_up();
                 done.wait()
             }
         };
-        if let Ok(piece) = guard.slot().and_then(|slot| slot.flush()) {
-            piece.request = Some(request);
-        }
+        put_back(guard, Flush::Sign, request);
+    }
+
+    /// Sends a Tflush of `tag`.
+    fn send_flush(
+        &self,
+        guard: &mut SlotGuard<'_>,
+        purpose: Flush,
+        tag: u16,
+    ) -> Result<Arc<Completion<Box<Request>>>> {
+        let piece = guard.slot()?.flush(purpose)?;
+        let mut bytes = [0u8; 16];
+        let message = Tmsg::Flush { oldtag: tag };
+        let n = message.encode(self.dialect, piece.tag, &mut bytes).map_err(|_| error::EMOUNTRPC)?;
+        let request = prepare(piece, bytes.get(..n).unwrap_or(&[]))?;
+        let done = request.done.clone();
+        self.transport.submit(request);
+        Ok(done)
+    }
+}
+
+/// A Tflush is back.
+fn put_back(guard: &mut SlotGuard<'_>, purpose: Flush, request: Box<Request>) {
+    if let Ok(piece) = guard.slot().and_then(|slot| slot.flush(purpose)) {
+        piece.request = Some(request);
     }
 }
 
@@ -194,9 +225,4 @@ fn prepare(piece: &mut Piece, bytes: &[u8]) -> Result<Box<Request>> {
     request.r_len = request.r.len();
     request.r_data.clear();
     Ok(request)
-}
-
-/// Waits without regard to notes, but not beyond the deadline.
-fn wait_surely(done: &Completion<Box<Request>>, deadline_ns: u64) -> core::result::Result<Box<Request>, Wake> {
-    done.wait_surely_until(deadline_ns).ok_or(Wake::TimedOut)
 }

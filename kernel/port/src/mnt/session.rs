@@ -23,6 +23,22 @@ use ninep::{Dialect, Rmsg, Tmsg};
 use super::slots::Slots;
 use crate::error::{Error, Result};
 
+/// How long a server may be silent before the session is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a request may be under way before the server is asked for a sign of life, in ns.
+    pub ask_ns: u64,
+    /// How long the server has for that, in ns.
+    pub sign_ns: u64,
+}
+
+impl Patience {
+    /// For a device. The host's disk may be slow, but its server answers at once when asked.
+    pub const DEVICE: Patience = Patience { ask_ns: 30_000_000_000, sign_ns: 10_000_000_000 };
+    /// For a program behind a channel, which may think as long as it likes. When it dies the channel tells.
+    pub const ENDLESS: Patience = Patience { ask_ns: u64::MAX, sign_ns: u64::MAX };
+}
+
 /// A session. See the module comment.
 pub struct Session {
     /// What is spoken.
@@ -31,6 +47,8 @@ pub struct Session {
     pub msize: u32,
     /// The way to the server.
     pub transport: Arc<dyn Transport>,
+    /// How long it waits.
+    pub(super) patience: Patience,
     /// The PID cache.
     pub slots: Slots,
     /// Names for the host's numbers.
@@ -52,11 +70,17 @@ impl Session {
     ///
     /// # Errors
     /// The server does not speak the dialect, or does not answer.
-    pub fn begin(transport: Arc<dyn Transport>, dialect: Dialect, msize: u32) -> Result<Session> {
+    pub fn begin(
+        transport: Arc<dyn Transport>,
+        dialect: Dialect,
+        msize: u32,
+        patience: Patience,
+    ) -> Result<Session> {
         let mut session = Session {
             dialect,
             msize,
             transport,
+            patience,
             slots: Slots::new(),
             ids: Ids::new(),
             kept: Lock::new(Kept::new()),
@@ -86,6 +110,12 @@ impl Session {
             // A device that cannot be reset stays silent; there is nobody to tell.
             let _ = self.transport.reset();
         }
+    }
+
+    /// The server has said what no server says: nothing can be believed any more. Ends the session.
+    pub(super) fn broken(&self) -> Error {
+        self.hang_up();
+        error::EMOUNTRPC.into()
     }
 
     /// Waits until a session that is being ended has ended.
@@ -156,16 +186,28 @@ impl Fid {
     /// # Errors
     /// The server's.
     pub fn remove(&self) -> Result<()> {
-        self.state.store(GONE, Ordering::Relaxed);
-        self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()))
+        let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
+        if was_answered(&removed) {
+            self.state.store(GONE, Ordering::Relaxed);
+        }
+        removed
     }
+}
+
+/// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent.
+fn was_answered(result: &Result<()>) -> bool {
+    !matches!(result, Err(e) if e.is(error::ENOMEM))
 }
 
 impl Drop for Fid {
     fn drop(&mut self) {
         if *self.state.get_mut() == BORN && self.session.alive().is_ok() {
             // The fid is gone even when the server says that closing failed.
-            let _ = self.session.call_surely(&Tmsg::Clunk { fid: self.number }, |_| Ok(()));
+            let clunked = self.session.call_surely(&Tmsg::Clunk { fid: self.number }, |_| Ok(()));
+            if !was_answered(&clunked) {
+                // The server still has it: the number is lost, which is better than used twice.
+                return;
+            }
         }
         self.session.fids.lock().free.push(self.number);
     }

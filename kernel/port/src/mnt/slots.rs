@@ -30,7 +30,7 @@ const BOUND: usize = 64;
 const SPARE: usize = 16;
 /// Requests of a slot: as many pieces of one transfer are in flight together.
 pub const PIECES: usize = 8;
-/// Tags of a slot: one per piece and one for its flush.
+/// Tags of a slot: one per piece, and the last ones for its flushes.
 const TAGS: u16 = 16;
 /// Bytes for a message that is not a piece of a transfer: sixteen names of 255 bytes fit, and any stat record of
 /// sensible length.
@@ -57,20 +57,29 @@ impl Piece {
     }
 }
 
+/// What a Tflush is for. Both may be under way together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// A message is given up.
+    Message = 1,
+    /// The server is asked whether it lives.
+    Sign = 2,
+}
+
 /// A slot.
 pub struct Slot {
     index: u16,
     /// For messages, and the first piece of a transfer. Never empty.
     pieces: Vec<Piece>,
-    flush: Option<Piece>,
+    flushes: [Option<Piece>; 2],
     /// Where a reply is put together to be decoded.
     pub scratch: Vec<u8>,
 }
 
 impl Slot {
-    fn new(index: u16) -> Result<Box<Self>> {
+    fn new(index: u16) -> Result<Self> {
         let first = Piece::new(index * TAGS, MESSAGE)?;
-        Ok(Box::new(Slot { index, pieces: alloc::vec![first], flush: None, scratch: Vec::new() }))
+        Ok(Slot { index, pieces: alloc::vec![first], flushes: [None, None], scratch: Vec::new() })
     }
 
     /// The piece with this number, made when it is needed for the first time.
@@ -85,20 +94,17 @@ impl Slot {
         self.pieces.get_mut(number).ok_or(abi::error::ENOMEM.into())
     }
 
-    /// How many pieces there can be without asking for memory.
-    pub fn ready_pieces(&self) -> usize {
-        self.pieces.len()
-    }
-
     /// The request that carries a Tflush.
     ///
     /// # Errors
     /// No memory.
-    pub fn flush(&mut self) -> Result<&mut Piece> {
-        if self.flush.is_none() {
-            self.flush = Some(Piece::new(self.index * TAGS + TAGS - 1, PAGE as usize)?);
+    pub fn flush(&mut self, purpose: Flush) -> Result<&mut Piece> {
+        let tag = self.index * TAGS + TAGS - purpose as u16;
+        let place = self.flushes.get_mut(purpose as usize - 1).ok_or(abi::error::ENOMEM)?;
+        match place {
+            Some(piece) => Ok(piece),
+            None => Ok(place.insert(Piece::new(tag, PAGE as usize)?)),
         }
-        self.flush.as_mut().ok_or(abi::error::ENOMEM.into())
     }
 }
 
@@ -112,10 +118,10 @@ pub struct Slots {
 
 struct Inner {
     /// By pid; `None` while the process uses its slot.
-    bound: BTreeMap<u64, Option<Box<Slot>>>,
+    bound: BTreeMap<u64, Option<Slot>>,
     /// Given back by processes that exited, to be bound again.
-    idle: Vec<Box<Slot>>,
-    spare: Vec<Box<Slot>>,
+    idle: Vec<Slot>,
+    spare: Vec<Slot>,
     spares_made: usize,
     next_index: u16,
 }
@@ -123,14 +129,14 @@ struct Inner {
 /// A slot in use. Its drop puts it back.
 pub struct SlotGuard<'a> {
     slots: &'a Slots,
-    slot: Option<Box<Slot>>,
+    slot: Option<Slot>,
     /// Whose it is; `None` for a spare one.
     owner: Option<u64>,
 }
 
 /// Where a slot was found.
 enum Found {
-    Here(Box<Slot>, Option<u64>),
+    Here(Slot, Option<u64>),
     Make(u16, Option<u64>),
     Wait,
 }
@@ -145,7 +151,12 @@ impl Slots {
             spares_made: 0,
             next_index: 0,
         };
-        Slots { inner: Lock::new(inner), freed: Rendez::new(), used: AtomicU64::new(0), hits: AtomicU64::new(0) }
+        Slots {
+            inner: Lock::new(inner),
+            freed: Rendez::new(),
+            used: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+        }
     }
 
     /// Requests so far: through the cache, and carried by their process's own slot.
@@ -217,7 +228,7 @@ impl Slots {
         }
     }
 
-    fn put_back(&self, slot: Box<Slot>, owner: Option<u64>) {
+    fn put_back(&self, slot: Slot, owner: Option<u64>) {
         let mut inner = self.inner.lock();
         match owner {
             Some(pid) => match inner.bound.get_mut(&pid) {
@@ -258,7 +269,7 @@ impl SlotGuard<'_> {
 
     /// The slot.
     pub fn slot(&mut self) -> Result<&mut Slot> {
-        self.slot.as_deref_mut().ok_or(abi::error::EHUNGUP.into())
+        self.slot.as_mut().ok_or(abi::error::EHUNGUP.into())
     }
 }
 
@@ -279,10 +290,14 @@ mod tests {
     fn as_process(pid: u64, f: impl FnOnce() + Send + 'static) {
         let done = Arc::new(machine::sync::Completion::new());
         let told = done.clone();
-        machine::thread::spawn("test", pid, Box::new(move || {
-            f();
-            told.put(());
-        }))
+        machine::thread::spawn(
+            "test",
+            pid,
+            Box::new(move || {
+                f();
+                told.put(());
+            }),
+        )
         .unwrap();
         done.wait();
     }

@@ -1,0 +1,226 @@
+//! Walking, with the symbolic links that QEMU's server does not follow.
+//!
+//! The server stops at a link, so the walk goes on from there by itself: the link's target is walked to in its
+//! place, from the link's directory or, when it is absolute, from the root of the share. `..` leads back the way
+//! one came: from a link's target to the directory that the link is in, as the name of the file says. Therefore a
+//! file knows the links on the way to it ([`Via`]), and they keep their fids.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{QTSYMLINK, Qid, error};
+use ninep::translate::names;
+use ninep::translate::walk::{Links, Walked, outcome};
+use ninep::{Names, Rmsg, Str, Tmsg};
+
+use super::file::{MntFile, stat_of};
+use super::session::Fid;
+use crate::error::{Error, Result};
+
+/// A file at the server, and what it is.
+#[derive(Clone)]
+pub struct Place {
+    /// Its fid.
+    pub fid: Arc<Fid>,
+    /// Its qid.
+    pub qid: Qid,
+}
+
+/// A symbolic link on the way to a file.
+pub struct Via {
+    /// The link itself.
+    pub link: Arc<Fid>,
+    /// How many names behind its target the file is.
+    pub below: usize,
+    /// The link on the way to the directory that this one is in.
+    outer: Option<Arc<Via>>,
+}
+
+/// The way to what is `names` below a file reached by `via`.
+fn deeper(via: &Option<Arc<Via>>, names: usize) -> Option<Arc<Via>> {
+    let v = via.as_ref()?;
+    let below = v.below + names;
+    Some(Arc::new(Via { link: v.link.clone(), below, outer: v.outer.clone() }))
+}
+
+impl MntFile {
+    /// Walks over `elements`. As many qids as elements were found, and the file when all were.
+    ///
+    /// # Errors
+    /// When the first element is not there.
+    pub fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
+        if elements.is_empty() {
+            return Ok((Vec::new(), Some(self.copy()?)));
+        }
+        self.here()?;
+        let mut links = Links::default();
+        let mut qids = Vec::new();
+        let mut at = Place { fid: self.fid.clone(), qid: start };
+        let mut via = self.via.clone();
+        let mut rest = elements;
+        loop {
+            let missing = |qids: Vec<Qid>, e: Error| if qids.is_empty() { Err(e) } else { Ok((qids, None)) };
+            let n = match rest.first() {
+                Some(&"..") => 1,
+                _ => rest.iter().take_while(|e| **e != "..").count(),
+            };
+            let (now, later) = rest.split_at(n.min(rest.len()));
+            let mut way = deeper(&via, n);
+            if now.first() == Some(&"..") {
+                (at, way) = back(at, via.take());
+            }
+            let step = match walk_once(&at, now) {
+                Ok(step) => step,
+                Err(e) => return missing(qids, e),
+            };
+            let link_at = match step.outcome {
+                Walked::Done(qid) => {
+                    qids.extend(step.qids);
+                    at = Place { fid: Arc::new(step.fid.ok_or(error::EMOUNTRPC)?), qid };
+                    via = way;
+                    if later.is_empty() {
+                        return Ok((qids, Some(Self::new(at.fid, self.root.clone(), via))));
+                    }
+                    rest = later;
+                    continue;
+                }
+                Walked::Missing { text, .. } => {
+                    qids.extend(step.qids);
+                    return missing(qids, text.into());
+                }
+                Walked::Link { at, .. } => at,
+            };
+            let link_qid = step.qids.get(link_at).copied().unwrap_or_default();
+            qids.extend(step.qids.iter().take(link_at));
+            let (front, after) = rest.split_at((link_at + 1).min(rest.len()));
+            let link = match step.fid.filter(|_| front.len() == now.len()) {
+                Some(link) => Arc::new(link),
+                None => match walk_once(&at, front).map(|s| s.fid) {
+                    Ok(Some(link)) => Arc::new(link),
+                    Ok(None) => return missing(qids, error::ENONEXIST.into()),
+                    Err(e) => return missing(qids, e),
+                },
+            };
+            match self.follow(&at, front, &link, &mut links) {
+                Ok(end) => {
+                    qids.push(end.qid);
+                    at = end;
+                    via = Some(Arc::new(Via { link, below: 0, outer: deeper(&via, link_at) }));
+                }
+                Err(e) if after.is_empty() => {
+                    // Nothing at its end, but the link itself can be removed.
+                    qids.push(Qid { kind: link_qid.kind & !QTSYMLINK, ..link_qid });
+                    let mut file = Self::new(link, self.root.clone(), None);
+                    file.dangling = Some(e);
+                    return Ok((qids, Some(file)));
+                }
+                Err(e) => return missing(qids, e),
+            }
+            if after.is_empty() {
+                return Ok((qids, Some(Self::new(at.fid, self.root.clone(), via))));
+            }
+            rest = after;
+        }
+    }
+
+    /// Goes to the end of the links in `path`, whose last element is `link`.
+    fn follow(&self, from: &Place, path: &[&str], link: &Fid, links: &mut Links) -> Result<Place> {
+        let mut from = from.clone();
+        let mut path: Vec<String> = path.iter().map(|&e| String::from(e)).collect();
+        let mut place = path.len().saturating_sub(1);
+        let mut target = read_link(link)?;
+        loop {
+            let bytes = ninep::unescape(&target);
+            let next = links.follow(&path, place, Str(&bytes))?;
+            if next.from_root {
+                from = self.root.clone();
+            }
+            path = next.names;
+            let elements: Vec<&str> = path.iter().map(String::as_str).collect();
+            let step = walk_long(&from, &elements)?;
+            match step.outcome {
+                Walked::Done(qid) => {
+                    return Ok(Place { fid: Arc::new(step.fid.ok_or(error::EMOUNTRPC)?), qid });
+                }
+                Walked::Missing { .. } => return Err(error::ENONEXIST.into()),
+                Walked::Link { at, .. } => {
+                    target = match &step.fid {
+                        Some(link) => read_link(link)?,
+                        None => {
+                            let link = walk_long(&from, elements.get(..=at).unwrap_or(&elements))?;
+                            read_link(&link.fid.ok_or(error::ENONEXIST)?)?
+                        }
+                    };
+                    place = at;
+                }
+            }
+        }
+    }
+}
+
+/// What a Twalk came to.
+struct Step {
+    outcome: Walked,
+    qids: Vec<Qid>,
+    /// The new file, when all elements were found.
+    fid: Option<Fid>,
+}
+
+/// Where `..` starts from: for the target of a link that is the link. Also the way to where it leads.
+fn back(at: Place, via: Option<Arc<Via>>) -> (Place, Option<Arc<Via>>) {
+    match via.as_deref() {
+        None => (at, None),
+        Some(v) if v.below == 0 => (Place { fid: v.link.clone(), qid: at.qid }, v.outer.clone()),
+        Some(v) => {
+            let via = Via { link: v.link.clone(), below: v.below - 1, outer: v.outer.clone() };
+            (at, Some(Arc::new(via)))
+        }
+    }
+}
+
+/// One Twalk, of at most 16 elements.
+fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
+    let bytes = elements.iter().map(|e| names::element(e)).collect::<core::result::Result<Vec<_>, _>>()?;
+    let strs: Vec<Str<'_>> = bytes.iter().map(|b| Str(b)).collect();
+    let session = &from.fid.session;
+    let new = Fid::reserve(session);
+    let walk = Tmsg::Walk { fid: from.fid.number, newfid: new.number, names: Names::new(&strs) };
+    let (outcome, qids) = session.call(&walk, |reply| match reply {
+        Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
+            Ok(outcome) => Ok((outcome, qids.iter().collect::<Vec<Qid>>())),
+            Err(_) => Err(session.broken()),
+        },
+        _ => Err(error::EMOUNTRPC.into()),
+    })?;
+    let fid = if qids.len() == elements.len() { Some(new.born()) } else { None };
+    Ok(Step { outcome, qids, fid })
+}
+
+/// As [`walk_once`], for any number of elements.
+fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
+    let mut walked = 0;
+    let mut at = from.clone();
+    loop {
+        let (front, rest) = elements.split_at(elements.len().min(walked + ninep::MAXWELEM));
+        let part = front.get(walked..).unwrap_or(&[]);
+        let step = walk_once(&at, part)?;
+        match step.outcome {
+            Walked::Done(qid) if !rest.is_empty() => {
+                walked += part.len();
+                at = Place { fid: Arc::new(step.fid.ok_or(error::EMOUNTRPC)?), qid };
+            }
+            Walked::Link { at: place, made } => {
+                let made = made && rest.is_empty() && place + 1 == part.len();
+                let outcome = Walked::Link { at: walked + place, made };
+                return Ok(Step { outcome, fid: step.fid.filter(|_| made), qids: step.qids });
+            }
+            _ => return Ok(step),
+        }
+    }
+}
+
+/// Where the symbolic link behind a fid leads.
+fn read_link(link: &Fid) -> Result<String> {
+    Ok(stat_of(link)?.target)
+}
