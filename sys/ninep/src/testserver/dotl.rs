@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::dotu::may_chmod;
 use super::errno::*;
 use super::{Answer, Body, Open, Server};
 use crate::attr::{AT_REMOVEDIR, dt, getattr, lopen, setattr, smode};
@@ -43,8 +44,14 @@ impl Server {
             }
             Tmsg::Rename { fid, dfid, name } => self.rename_l(fid, dfid, name),
             Tmsg::Renameat { olddirfid, oldname, newdirfid, newname } => {
-                let from = self.place(olddirfid, oldname)?;
-                let to = self.place(newdirfid, newname)?;
+                let from = self.place(olddirfid, oldname, EISDIR, EBADF);
+                let to = self.place(newdirfid, newname, EISDIR, EBADF);
+                // Both names are looked at before the fids.
+                let names = [&from, &to].into_iter().filter_map(|p| p.as_ref().err().copied());
+                if let Some(number) = names.min_by_key(|e| *e == EBADF) {
+                    return Err(if number == EBADF { ENOENT } else { number });
+                }
+                let (from, to) = (from?, to?);
                 self.move_path(&from, &to)?;
                 self.say(Rmsg::Renameat {})
             }
@@ -75,13 +82,14 @@ impl Server {
                 self.say(Rmsg::Getlock { lock: 2, start, length, proc_id, client_id })
             }
             Tmsg::Link { dfid, fid, name } => {
-                let path = self.place(dfid, name)?;
+                let path = self.place(dfid, name, EEXIST, ENOENT)?;
                 let ino = self.host.find(&self.fids.get(&fid).ok_or(ENOENT)?.path)?;
                 self.host.hardlink(ino, &path)?;
                 self.say(Rmsg::Link {})
             }
             Tmsg::Unlinkat { dirfid, name, flags } => {
-                let path = self.place(dirfid, name)?;
+                let dots = if name.bytes() == b"." { EINVAL } else { ENOTEMPTY };
+                let path = self.place(dirfid, name, dots, EINVAL)?;
                 let ino = self.host.find(&path)?;
                 match (self.host.inode(ino)?.is_dir(), flags & AT_REMOVEDIR != 0) {
                     (true, false) => Err(EISDIR),
@@ -103,13 +111,13 @@ impl Server {
         }
         let ino = self.host.find(&f.path)?;
         let writes = flags & (lopen::WRONLY | lopen::RDWR) != 0;
+        let changes = writes || flags & (lopen::TRUNC | lopen::APPEND) != 0;
         match &self.host.inode(ino)?.body {
+            Body::Dir(_) => {}
+            _ if self.readonly && changes => return Err(EROFS),
+            _ if flags & lopen::DIRECTORY != 0 => return Err(ENOTDIR),
             Body::Link(_) => return Err(ELOOP),
             Body::Special(_) => return Err(ENXIO),
-            Body::File(_) if flags & lopen::DIRECTORY != 0 => return Err(ENOTDIR),
-            Body::File(_) if self.readonly && (writes || flags & (lopen::TRUNC | lopen::APPEND) != 0) => {
-                return Err(EROFS);
-            }
             Body::File(_) if flags & lopen::TRUNC != 0 => self.truncate(ino, 0)?,
             _ => {}
         }
@@ -125,26 +133,29 @@ impl Server {
     }
 
     fn lcreate(&mut self, fid: u32, name: Str<'_>, flags: u32, mode: u32, gid: u32) -> Answer {
-        if self.fids.get(&fid).ok_or(ENOENT)?.open.is_some() {
+        let path = self.place(fid, name, EEXIST, ENOENT)?;
+        if self.fids.get(&fid).is_some_and(|f| f.open.is_some()) {
             return Err(EINVAL);
         }
-        let path = self.place(fid, name)?;
         let there = self.host.find(&path);
-        if there.is_ok() && flags & lopen::EXCL != 0 {
-            return Err(EEXIST);
+        if let Ok(ino) = there {
+            self.may_create_over(ino, flags & lopen::EXCL != 0)?;
         }
         if there.is_err() {
             self.make_l(fid, name, smode::IFREG | mode & 0o7777, gid, Body::File(Vec::new()))?;
         }
-        self.fids.get_mut(&fid).ok_or(EINVAL)?.path = path.clone();
-        self.lopen(fid, flags & !(lopen::CREAT | lopen::EXCL))?;
+        let dir = core::mem::replace(&mut self.fids.get_mut(&fid).ok_or(EINVAL)?.path, path.clone());
+        if let Err(number) = self.lopen(fid, flags & !(lopen::CREAT | lopen::EXCL)) {
+            self.fids.get_mut(&fid).ok_or(EINVAL)?.path = dir;
+            return Err(number);
+        }
         let ino = self.host.find(&path)?;
         let (qid, iounit) = (self.qid(ino)?, self.iounit(ino));
         self.say(Rmsg::Lcreate { qid, iounit })
     }
 
     fn make_l(&mut self, dir: u32, name: Str<'_>, mode: u32, gid: u32, body: Body) -> Result<Qid, u32> {
-        let path = self.place(dir, name)?;
+        let path = self.place(dir, name, EEXIST, ENOENT)?;
         let uid = self.creator(dir);
         let ino = self.host.add(&path, mode, body)?;
         let node = self.host.inode_mut(ino)?;
@@ -156,17 +167,22 @@ impl Server {
     }
 
     fn rename_l(&mut self, fid: u32, dfid: u32, name: Str<'_>) -> Answer {
+        // The name is looked at before anything else.
+        let to = self.place(if dfid == NOFID { fid } else { dfid }, name, EISDIR, ENOENT);
+        if !matches!(to, Ok(_) | Err(ENOENT)) {
+            return to.map(|_| Vec::new());
+        }
         let f = self.fids.get(&fid).ok_or(ENOENT)?;
         if f.open.is_some() {
             return Err(EINVAL);
         }
         let from = f.path.clone();
-        let to = if dfid == NOFID {
-            let (_, dir) = from.split_last().ok_or(EBUSY)?;
-            [dir, &[name.bytes().to_vec()]].concat()
-        } else {
-            self.place(dfid, name)?
-        };
+        let mut to = to?;
+        if dfid == NOFID {
+            // It stays in its directory, which the path has one element too many for.
+            let dir = from.split_last().ok_or(EBUSY)?.1;
+            to = [dir, &[name.bytes().to_vec()]].concat();
+        }
         self.move_path(&from, &to)?;
         self.say(Rmsg::Rename {})
     }
@@ -197,6 +213,7 @@ impl Server {
         let node = self.host.inode_mut(ino)?;
         let has = |bit: u32| attr.valid & bit != 0;
         if has(setattr::MODE) {
+            may_chmod(node)?;
             node.mode = node.mode & smode::IFMT | attr.mode & 0o7777;
         }
         if has(setattr::ATIME) {
@@ -218,7 +235,8 @@ impl Server {
     }
 
     fn readdir(&mut self, fid: u32, offset: u64, count: u32) -> Answer {
-        let ino = self.opened(fid)?.ino;
+        let open = self.fids.get(&fid).ok_or(EINVAL)?.open.as_ref();
+        let ino = open.map(|o| o.ino).ok_or(ENOTDIR)?;
         if !self.host.inode(ino)?.is_dir() {
             return Err(ENOTDIR);
         }

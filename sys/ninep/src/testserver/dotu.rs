@@ -53,11 +53,11 @@ impl Server {
         let (bits, wide) = (u32::from(mode), u32::from(mode) & 3);
         let writes = matches!(wide, 1 | 2);
         match &node.body {
+            // The host's O_WRONLY and O_RDWR happen to be these bits; its O_TRUNC is not 0x10.
+            body if self.readonly && wide != 0 && !matches!(body, Body::Dir(_)) => return Err(EROFS),
             Body::Link(_) => return Err(ELOOP),
             Body::Special(_) => return Err(ENXIO),
             Body::Dir(_) if self.plan9 && (writes || wide == 3 || bits & OTRUNC != 0) => return Err(EISDIR),
-            // The host's O_WRONLY and O_RDWR happen to be these bits; its O_TRUNC is not 0x10.
-            Body::File(_) if self.readonly && wide != 0 => return Err(EROFS),
             _ => {}
         }
         if self.plan9 && (self.readonly || node.mode & 0o200 == 0) && (writes || bits & OTRUNC != 0) {
@@ -82,7 +82,7 @@ impl Server {
     }
 
     fn create_u(&mut self, fid: u32, name: Str<'_>, perm: u32, mode: u8, extension: Str<'_>) -> Answer {
-        let path = self.place(fid, name)?;
+        let path = self.place(fid, name, EEXIST, EINVAL)?;
         if self.fids.get(&fid).is_none_or(|f| f.open.is_some()) {
             return Err(EINVAL);
         }
@@ -106,7 +106,11 @@ impl Server {
         let plain = matches!(body, Body::File(_));
         let ino = match self.host.add(&path, mode_l | bits, body) {
             // A file that is there is opened as it is, unless the client asked for better.
-            Err(EEXIST) if plain && !exclusive => self.host.find(&path)?,
+            Err(EEXIST) if plain => {
+                let there = self.host.find(&path)?;
+                self.may_create_over(there, exclusive)?;
+                there
+            }
             other => other?,
         };
         self.host.inode_mut(ino)?.uid = uid;
@@ -123,8 +127,22 @@ impl Server {
             };
             self.set_open(fid, open)?;
         }
-        let (qid, iounit) = (self.qid(ino)?, self.iounit(ino));
+        // Unlike an open, a create says how much to write even to a directory; a link's blocks cannot be asked for.
+        let is_link = matches!(self.host.inode(ino)?.body, Body::Link(_));
+        let most = self.msize.saturating_sub(crate::IOHDRSZ);
+        let (qid, iounit) = (self.qid(ino)?, if is_link { most } else { self.whole_blocks() });
         self.say(Rmsg::Create { qid, iounit })
+    }
+
+    /// What an open to create says of a file that is there.
+    pub(super) fn may_create_over(&self, ino: u64, exclusive: bool) -> Result<(), u32> {
+        match self.host.inode(ino)?.body {
+            _ if exclusive => Err(EEXIST),
+            Body::File(_) => Ok(()),
+            Body::Dir(_) => Err(EISDIR),
+            Body::Link(_) => Err(ELOOP),
+            Body::Special(_) => Err(ENXIO),
+        }
     }
 
     fn inherit(&self, path: &[Vec<u8>], perm: u32) -> Result<u32, u32> {
@@ -229,6 +247,7 @@ impl Server {
             if (stat.mode ^ mode_u(node.mode)) & types != 0 {
                 return Err(EIO);
             }
+            may_chmod(node)?;
             node.mode = node.mode & smode::IFMT | setbits(stat.mode) | stat.mode & 0o777;
         }
         for (field, value) in [(&mut node.atime, stat.atime), (&mut node.mtime, stat.mtime)] {
@@ -266,7 +285,8 @@ impl Server {
                 Ok(())
             }
             Body::Dir(_) => Err(EISDIR),
-            _ => Err(EINVAL),
+            Body::Link(_) => Err(ELOOP),
+            Body::Special(_) => Err(ENXIO),
         }
     }
 
@@ -311,6 +331,15 @@ impl Server {
             self.move_path(&path, &target)?;
         }
         self.say(Rmsg::Wstat {})
+    }
+}
+
+/// QEMU opens a file to change its mode, which these cannot be.
+pub(super) fn may_chmod(node: &Node) -> Result<(), u32> {
+    match node.body {
+        Body::Link(_) => Err(ELOOP),
+        Body::Special(_) => Err(ENXIO),
+        _ => Ok(()),
     }
 }
 

@@ -224,7 +224,7 @@ impl Tree {
 
     /// Removes a name. The inode stays: open fids go on using it.
     pub(super) fn unlink(&mut self, path: &[Vec<u8>]) -> Result<(), u32> {
-        let (name, dir) = path.split_last().ok_or(EBUSY)?;
+        let (name, dir) = path.split_last().ok_or(EINVAL)?;
         let node = self.inode_mut_at(path)?;
         if let Body::Dir(entries) = &node.body {
             if !entries.is_empty() {
@@ -248,7 +248,11 @@ impl Tree {
         let ((old, old_dir), (new, new_dir)) =
             (from.split_last().ok_or(EBUSY)?, to.split_last().ok_or(EBUSY)?);
         if to.starts_with(from) {
-            return if to == from { Ok(()) } else { Err(EINVAL) };
+            return match self.inode(ino)?.is_dir() {
+                _ if to == from => Ok(()),
+                true => Err(EINVAL),
+                false => Err(ENOTDIR),
+            };
         }
         if let Ok(there) = self.find(to) {
             match (self.inode(ino)?.is_dir(), self.inode(there)?.is_dir()) {
