@@ -71,7 +71,7 @@ impl Table {
 
     /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes),
     /// features offered, features taken (both hexadecimal), driver, then the reason why it does not work, or
-    /// the driver's counters as `name value`. `-` stands for what there is not.
+    /// the driver's counters other than 0 as `name value`. `-` stands for what there is not.
     pub fn text(&self) -> String {
         let lines: Vec<([String; COLUMNS], String)> = self.rows.iter().map(Row::fields).collect();
         let mut widths = [0; COLUMNS];
@@ -112,7 +112,8 @@ impl Row {
             self.driver.as_ref().map_or("-", |d| d.driver()).to_string(),
         ];
         let rest = status.failure.unwrap_or_else(|| {
-            let words = status.counters.iter().map(|(name, n)| alloc::format!("{name} {n}"));
+            let counted = status.counters.iter().filter(|(_, n)| *n != 0);
+            let words = counted.map(|(name, n)| alloc::format!("{name} {n}"));
             words.collect::<Vec<_>>().join(" ")
         });
         (fields, rest)
@@ -144,7 +145,7 @@ mod tests {
                 offered: 0x1_0130_0000_0001,
                 taken: 0x1_1000_0001,
                 failure: None,
-                counters: [("requests", 3), ("bytes", 99)].into(),
+                counters: [("requests", 3), ("resets", 0), ("in", 99)].into(),
             }
         }
     }
@@ -169,7 +170,7 @@ mod tests {
         });
         assert_eq!(
             table.text(),
-            "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x101300000001 0x110000001 9p requests 3 bytes 99\n\
+            "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x101300000001 0x110000001 9p requests 3 in 99\n\
              virtio-rng-1 pci 0.10.0 -      -          -        -               -           -  no driver for rng\n"
                 .replace("0x101300000001 ", "0x1013000000001 ")
         );

@@ -29,6 +29,9 @@ pub const FAILED: u8 = 0x80;
 pub const INDIRECT_DESC: u64 = 1 << 28;
 /// Feature: the interface of virtio 1.0 and later.
 pub const VERSION_1: u64 = 1 << 32;
+/// Feature: the addresses given to the device are those of its bus. They are the physical ones here, as no IOMMU is
+/// ever switched on, so this is always taken; a device may insist on it.
+pub const ACCESS_PLATFORM: u64 = 1 << 33;
 
 /// What an interrupt was about, as bits of the ISR register. With one vector for both, both bits are set always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +147,7 @@ pub fn negotiate(device: &dyn VirtioTransport, wanted: u64, needed: u64) -> Resu
             needed & !offered
         )));
     }
-    let taken = offered & (wanted | needed | VERSION_1);
+    let taken = offered & (wanted | needed | VERSION_1 | ACCESS_PLATFORM);
     device.accept(taken);
     if taken & VERSION_1 != 0 {
         device.set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK);
