@@ -18,20 +18,20 @@ pub fn cases() -> Vec<Case> {
             .share("host", |folder| noise(&folder.join("large"), LARGE))
             .line(MOUNT)
             .is("")
-            .line("cp /n/host/large /tmp/large && cp /tmp/large /n/host/back && cmp /n/host/large /n/host/back")
-            .is("")
-            .line("cp /n/host/large /n/host/direct; echo $status")
+            .line("cp /n/host/large /n/host/back && cmp /n/host/large /n/host/back; echo $status")
             .is("\n")
             .check(|w| same(w, "large", "back"))
+            .line("cat /n/host/large | cat >/n/host/direct; echo $status")
+            .is("|\n")
             .check(|w| same(w, "large", "direct"))
             .budget(180),
         Case::new("load/tree", q35())
             .share("host", |folder| tree(&folder.join("tree"), &mut |_, _| {}))
             .line(MOUNT)
             .is("")
-            .line("cd /n/host && du -an tree >listing; echo $status")
+            .line("cd /n/host && du -an tree >listing && du -a tree >disk; echo $status")
             .is("\n")
-            .check(|w| listing(w, "listing"))
+            .check(listings)
             .line("mkdir copy; @{cd tree; for(d in d*) { mkdir ../copy/$d && cp $d/* ../copy/$d }}; echo $status")
             .is("\n")
             .check(copied_tree)
@@ -108,20 +108,30 @@ fn tree(root: &Path, each: &mut dyn FnMut(&str, &str)) -> Result<()> {
     Ok(())
 }
 
-/// `du -an` has named each file and folder of the tree once.
-fn listing(world: &World, name: &str) -> Result<()> {
+/// `du -an` has named each file with its length, and `du -a` each file and folder, once.
+fn listings(world: &World) -> Result<()> {
     let folder = world.folder("host")?;
-    let text = fs::read_to_string(folder.join(name))?;
-    let mut listed: Vec<&str> = text.lines().collect();
-    listed.sort_unstable();
-    let mut wanted = vec!["tree".to_owned()];
-    wanted.extend((0..50).map(|d| format!("tree/d{d:02}")));
-    tree(&folder.join("tree"), &mut |name, _| wanted.push(format!("tree/{name}")))?;
+    let (mut lengths, mut names) = (Vec::new(), vec!["tree".to_owned()]);
+    names.extend((0..50).map(|d| format!("tree/d{d:02}")));
+    tree(&folder.join("tree"), &mut |name, text| {
+        lengths.push(format!("{}\ttree/{name}", text.len()));
+        names.push(format!("tree/{name}"));
+    })?;
+    let listing = fs::read_to_string(folder.join("listing"))?;
+    equal_sets("du -an", listing.lines(), lengths)?;
+    let disk = fs::read_to_string(folder.join("disk"))?;
+    equal_sets("du -a", disk.lines().filter_map(|line| Some(line.split_once('\t')?.1)), names)
+}
+
+/// The lines that `who` printed are `wanted`, in any order.
+fn equal_sets<'a>(who: &str, lines: impl Iterator<Item = &'a str>, mut wanted: Vec<String>) -> Result<()> {
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
     wanted.sort_unstable();
-    if let Some((a, b)) = listed.iter().zip(&wanted).find(|(a, b)| a != b) {
-        bail!("du lists {a:?} where {b:?} should be ({} lines, {} files)", listed.len(), wanted.len());
+    if let Some((line, want)) = lines.iter().zip(&wanted).find(|(line, want)| line != want) {
+        bail!("{who} has {line:?} where {want:?} should be ({} lines of {})", lines.len(), wanted.len());
     }
-    ensure!(listed.len() == wanted.len(), "du lists {} of {}", listed.len(), wanted.len());
+    ensure!(lines.len() == wanted.len(), "{who} has {} lines of {}", lines.len(), wanted.len());
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! `#9`: mounting, unmounting, what `/dev/mtags` says of it, and what goes wrong in an orderly way.
 
+use std::fs;
+
 use anyhow::ensure;
 use vm::{Flavour, Share};
 
@@ -75,29 +77,44 @@ pub fn cases() -> Vec<Case> {
             .line("cat /n/host/motd")
             .is(MOTD)
             .line("echo x >/n/host/motd")
-            .gives("read")
+            .gives("permission denied")
             .line("rm /n/host/motd")
             .gives("motd")
             .check(|w| {
-                let text = std::fs::read_to_string(w.folder("host")?.join("motd"))?;
+                let text = fs::read_to_string(w.folder("host")?.join("motd"))?;
                 ensure!(text == MOTD, "the file has changed: {text:?}");
                 Ok(())
             }),
         Case::new("mount/union", q35())
-            .share("host", motd)
-            .line("mkdir /tmp/a /tmp/b; echo under >/tmp/a/under")
+            .share("host", |folder| Ok(fs::write(folder.join("over"), "over\n")?))
+            .share("other", |folder| {
+                fs::write(folder.join("over"), "hidden\n")?;
+                Ok(fs::write(folder.join("under"), "under\n")?)
+            })
+            .line("mount -d '#9' /dev/null /n/one host; mount -ac -d '#9' /dev/null /n/one other")
             .is("")
-            .line("mount -a -d '#9' /dev/null /tmp/a host; ls /tmp/a")
-            .is("/tmp/a/motd\n/tmp/a/under\n")
-            .line("bind -bc /tmp/b /tmp/a; echo new >/tmp/a/new; cat /tmp/b/new")
-            .is("new\n"),
+            .line("cat /n/one/over /n/one/under")
+            .is("over\nunder\n")
+            .line("echo new >/n/one/new; ls /n/one | sort -u")
+            .gives("/n/one/new\n/n/one/over\n/n/one/under\n")
+            .check(|w| {
+                let text = fs::read_to_string(w.folder("other")?.join("new"))?;
+                ensure!(
+                    text == "new\n" && !w.folder("host")?.join("new").exists(),
+                    "the new file is elsewhere"
+                );
+                Ok(())
+            }),
         Case::new("mount/irqalloc", q35())
             .share("host", motd)
             .line(MOUNT)
             .is("")
             .line("cat /dev/irqalloc")
             .gives(re(
-                r"^ {0,10}[0-9]+ {1,10}[0-9]+ {1,19}[1-9][0-9]* {1,19}[1-9][0-9]* msi      virtio-9p-0$",
-            )),
+                "^[ 0-9]{10}[0-9] [ 0-9]{10}[0-9] [ 0-9]{19}[0-9] [ 0-9]{19}[0-9] msi      virtio-9p-0$",
+            ))
+            .gives(re(" [1-9][0-9]* +[1-9][0-9]* msi +virtio-9p-0$"))
+            .gives(re(" [1-9][0-9]* +[1-9][0-9]* lapic +"))
+            .gives(re(" [1-9][0-9]* +[1-9][0-9]* ioapic +uart0$")),
     ]
 }
