@@ -90,10 +90,6 @@ impl<O: Os> Shell<O> {
             Cmd::Match(subject, patterns) => {
                 let subject = self.flat(subject)?;
                 let hit = self.expand(patterns)?.iter().any(|p| p.matches(&subject));
-                if self.flag('x') {
-                    let text = alloc::format!("~ {}\n", print::quote(&subject));
-                    self.put(2, &text);
-                }
                 self.set_status(if hit { "" } else { "no match" });
                 self.check_e()
             }

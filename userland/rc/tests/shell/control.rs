@@ -163,5 +163,5 @@ fn flag_e() {
 
 #[test]
 fn flag_x() {
-    check("flag x +; echo 'a b' c; x=1; ~ $x 1", "echo 'a b' c\na b c\n~ 1\nexit ''\n");
+    check("flag x +; echo 'a b' c; x=1; ~ $x 1", "echo 'a b' c\na b c\nexit ''\n");
 }
