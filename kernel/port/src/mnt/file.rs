@@ -3,6 +3,7 @@
 //! A symbolic link at the end of a path is two files: the target, which is opened and whose stat is shown, and the
 //! link, which is what is removed or renamed. Walking to either is in `walk`.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -209,29 +210,36 @@ impl MntFile {
 
     fn wstat_fields(&self, want: &Dir) -> Result<()> {
         let session = self.session();
-        let renamed = self.named();
-        let now = stat_of(if want.name.is_empty() { &self.fid } else { renamed })?;
-        let mut change = wstat::plan(want, &now, &session.ids)?;
-        // A new name must be free: the server would replace what has it.
-        let rename = match change.name.take() {
-            None => None,
-            Some(new) => {
-                if self.exists_beside(renamed, &new)? {
-                    return Err(error::EEXIST.into());
-                }
-                Some(wstat::Change { name: Some(new), ..wstat::Change::default() })
-            }
-        };
-        if !change.is_empty() {
+        // The name is the link's, all else the file's that it leads to.
+        let named = self.named();
+        let name_now = stat_of(named)?;
+        let new_name = Dir { name: want.name.clone(), ..Dir::untouched() };
+        let new_name = wstat::plan(&new_name, &name_now, &session.ids)?.name;
+        let now = if Arc::ptr_eq(named, &self.fid) { name_now } else { stat_of(&self.fid)? };
+        let mut change = wstat::plan(&Dir { name: String::new(), ..want.clone() }, &now, &session.ids)?;
+        if !change.is_empty() || change.kept.is_some() {
             self.here()?;
+        }
+        // A new name must be free: the server would replace what has it.
+        if let Some(new) = &new_name
+            && self.exists_beside(named, new)?
+        {
+            return Err(error::EEXIST.into());
+        }
+        if change.length.is_some() && change.mtime.is_some() {
+            // The server sets the length last, and that sets the time.
+            let length = change.length.take();
+            self.change(&wstat::Change { length, ..wstat::Change::default() })?;
+        }
+        if !change.is_empty() {
             self.change(&change)?;
         }
         if let Some(bits) = change.kept {
             session.kept.lock().set(now.dir.qid.path, bits);
         }
-        match rename {
-            Some(rename) => change_fid(renamed, &rename),
+        match new_name {
             None => Ok(()),
+            name => change_fid(named, &wstat::Change { name, ..wstat::Change::default() }),
         }
     }
 
