@@ -66,6 +66,11 @@ pub fn tell_machine(kmesg: &Kmesg) {
     kmesg.print(format_args!("cpu: {} of them used\n", machine::cpu::count()));
 }
 
+/// What the virtio devices are looked for with; the word `nomsi` wants interrupts by lines.
+pub fn machine(words: &[(String, String)]) -> virtio::Config {
+    virtio::Config::of_machine(words.iter().any(|(name, value)| name == "nomsi" && value != "0"))
+}
+
 /// What was found on it.
 pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
     match &system.pci {

@@ -21,7 +21,7 @@ fn main_on_metal() {
     let kmesg = glue::console(); // the kernel can speak, and remembers what it says
     let words = glue::command_line(&kmesg); // name=value, from QEMU's -append
     glue::tell_machine(&kmesg); // memory, clock, how it was loaded
-    let system = virtio::init(&virtio::Config::of_machine()); // PCI, and the virtio devices on it
+    let system = virtio::init(&glue::machine(&words)); // PCI, and the virtio devices on it
     glue::tell_devices(&kmesg, &system); // a line each
     let kernel = config::kernel(kmesg, words, system); // the devices of the table, and the root archive
     glue::start(&kernel); // console input, and the first process: /rc/bin/init

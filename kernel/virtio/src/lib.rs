@@ -5,8 +5,8 @@
 //! that has one. A device that fails at any step is left alone; it is in the table with the reason, and the
 //! boot goes on.
 //!
-//! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`] (how a device is
-//! attached), [`ring`] (how buffers are passed), [`p9`] (what they mean). [`names`] and [`table`] say what
+//! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`]
+//! and [`wiring`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`] (what they mean). [`names`] and [`table`] say what
 //! there is.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ extern crate std;
 mod failure;
 #[cfg(test)]
 mod fake;
+pub mod legacy;
 pub mod modern;
 pub mod names;
 pub mod p9;
@@ -26,6 +27,7 @@ pub mod ring;
 mod system;
 pub mod table;
 pub mod transport;
+pub mod wiring;
 
 pub use failure::Failure;
 pub use system::{Config, NinepDevice, System, init};

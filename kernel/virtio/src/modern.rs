@@ -1,4 +1,4 @@
-//! Virtio over PCI, the modern way: registers in memory, found through capabilities, and MSI-X.
+//! Virtio over PCI, the modern way: registers in memory, found through capabilities.
 //!
 //! Created by `-device virtio-9p-pci,...` (also the transitional kind, which has both interfaces) on `-M pc`
 //! and `-M q35`, and on `-M microvm,pcie=on`. Follows virtio 1.3 section 4.1; register offsets are those of
@@ -12,21 +12,20 @@
 use crate::Failure;
 use crate::pci::bar::{IO, MASTER, MEMORY};
 use crate::pci::cap::{self, Capability};
-use crate::pci::msix::Msix;
 use crate::pci::{Address, ConfigSpace, Function, Pci, set_command};
-use crate::transport::{Cause, Handler, Interrupts, RingAddress, VirtioTransport, on};
+use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::wiring::{Choice, Isr, Wiring};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use machine::clock;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use machine::io::Mmio;
-use machine::irq;
 use machine::lock::Lock;
 
 /// Types of virtio's capabilities that are used here.
 const COMMON: u8 = 1;
 const NOTIFY: u8 = 2;
+const ISR: u8 = 3;
 const DEVICE: u8 = 4;
 
 /// Registers of the common configuration.
@@ -49,16 +48,8 @@ const QUEUE_DEVICE: usize = 0x30;
 /// Bytes of the common configuration that are needed.
 const COMMON_LEN: u32 = 0x38;
 
-/// Why a device made with `disable-modern=on` cannot be opened.
-const LEGACY_ONLY: &str = "legacy interface only, which has no driver yet";
-/// The status when nobody is there to answer.
-const GONE: u8 = 0xFF;
-/// No interrupt.
-const NO_VECTOR: u16 = 0xFFFF;
 /// A queue that cannot be notified.
 const NOWHERE: usize = usize::MAX;
-/// How long a device may take to reset, in nanoseconds. QEMU finishes what is in progress first.
-const RESET_NS: u64 = if cfg!(test) { 50_000_000 } else { 2_000_000_000 };
 /// Most queues a device is believed to have.
 const QUEUES_MOST: u16 = 1024;
 /// How often a configuration may change while it is read.
@@ -84,12 +75,11 @@ pub struct Modern {
     notify: Mmio,
     multiplier: usize,
     device: Option<Mmio>,
-    msix: Option<Msix>,
+    /// Where what interrupts is told, when there are no messages.
+    isr: Option<Mmio>,
+    wiring: Wiring,
     /// Where each queue is notified, in `notify`.
     doorbells: Vec<AtomicUsize>,
-    /// MSI-X entries in use for the configuration and for the queues.
-    config_vector: AtomicU16,
-    queue_vector: AtomicU16,
     select: Lock<()>,
 }
 
@@ -104,17 +94,18 @@ impl Modern {
     ///
     /// # Errors
     /// When the interface is missing, or what its capabilities say is impossible.
-    pub fn open(pci: &Pci, function: &Function) -> Result<Modern, Failure> {
+    pub fn open(pci: &Pci, function: &Function, choice: Choice) -> Result<Modern, Failure> {
         let space = pci.space();
         let all = structures(&**space, function);
         if all.is_empty() {
-            return Err(Failure::new(LEGACY_ONLY));
+            return Err(Failure::new("no virtio structures"));
         }
         pci.enable(function, IO | MEMORY);
         let common = map(pci, function, &all, COMMON, COMMON_LEN)?.0;
         let (notify, structure) = map(pci, function, &all, NOTIFY, 2)?;
         // A device without configuration has no such structure.
         let device = map(pci, function, &all, DEVICE, 1).ok().map(|(registers, _)| registers);
+        let isr = map(pci, function, &all, ISR, 1).ok().map(|(registers, _)| registers);
         if common.read8(STATUS) == GONE {
             return Err(Failure::new("device does not answer"));
         }
@@ -123,14 +114,13 @@ impl Modern {
             space: space.clone(),
             at: function.address,
             multiplier: structure.multiplier as usize,
-            msix: Msix::open(pci, function)?,
+            wiring: Wiring::open(pci, function, choice)?,
             doorbells: (0..queues).map(|_| AtomicUsize::new(NOWHERE)).collect(),
-            config_vector: AtomicU16::new(NO_VECTOR),
-            queue_vector: AtomicU16::new(NO_VECTOR),
             select: Lock::new(()),
             common,
             notify,
             device,
+            isr,
         })
     }
 
@@ -180,18 +170,10 @@ impl VirtioTransport for Modern {
 
     fn reset(&self) -> Result<(), Failure> {
         self.common.write8(STATUS, 0);
-        let deadline = clock::now_ns().saturating_add(RESET_NS);
-        loop {
-            let status = self.common.read8(STATUS);
-            if status == 0 {
-                break;
-            }
-            if status == GONE || clock::now_ns() > deadline {
-                // Without bus mastering it cannot reach memory any more.
-                set_command(&*self.space, self.at, 0, MASTER);
-                return Err(Failure::new("device does not finish its reset"));
-            }
-            core::hint::spin_loop();
+        if let Err(why) = await_reset(|| self.common.read8(STATUS)) {
+            // Without bus mastering it cannot reach memory any more.
+            set_command(&*self.space, self.at, 0, MASTER);
+            return Err(why);
         }
         set_command(&*self.space, self.at, IO | MEMORY | MASTER, 0);
         Ok(())
@@ -217,7 +199,7 @@ impl VirtioTransport for Modern {
         self.write_address(QUEUE_DESC, ring.descriptors);
         self.write_address(QUEUE_DRIVER, ring.available);
         self.write_address(QUEUE_DEVICE, ring.used);
-        self.route(QUEUE_VECTOR, self.queue_vector.load(Relaxed))?;
+        self.route(QUEUE_VECTOR, self.wiring.queue_vector())?;
         let place = usize::from(self.common.read16(QUEUE_NOTIFY_OFF)).checked_mul(self.multiplier);
         match place {
             Some(place) if place % 2 == 0 && place <= self.notify.len() - 2 => doorbell.store(place, Relaxed),
@@ -235,33 +217,12 @@ impl VirtioTransport for Modern {
     }
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
-        let Some(msix) = &self.msix else { return Err(Failure::new("no MSI-X, and INTx has no driver yet")) };
-        let mut interrupts = Interrupts { text: "msix:".into(), handles: vec![] };
-        // One entry for the queues and one for the rest; or one for both, where there is only one.
-        let causes: &[Cause] =
-            if msix.entries() > 1 { &[Cause::QUEUE, Cause::CONFIG] } else { &[Cause::ANY] };
-        for (entry, &cause) in (0u16..).zip(causes) {
-            let label = if cause == Cause::CONFIG { alloc::format!("{name}.config") } else { name.into() };
-            let message = irq::msi(&label, on(cause, &handler))?;
-            msix.set(entry, message.address, message.data);
-            if entry > 0 {
-                interrupts.text.push(',');
-            }
-            interrupts.text.push_str(&alloc::format!("{}", message.data & 0xFF));
-            interrupts.handles.push(message.handle);
-            if cause.includes(Cause::QUEUE) {
-                self.queue_vector.store(entry, Relaxed);
-            }
-            if cause.includes(Cause::CONFIG) {
-                self.config_vector.store(entry, Relaxed);
-            }
-        }
-        msix.enable();
-        Ok(interrupts)
+        let isr = self.isr.clone().map(|isr| Box::new(move || isr.read8(0)) as Isr);
+        self.wiring.connect(name, handler, isr)
     }
 
     fn arm(&self) -> Result<(), Failure> {
-        self.route(CONFIG_VECTOR, self.config_vector.load(Relaxed))
+        self.route(CONFIG_VECTOR, self.wiring.config_vector())
     }
 
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {

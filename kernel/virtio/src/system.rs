@@ -1,13 +1,15 @@
 //! What happens at boot: from the bare bus to running devices.
 
 use crate::Failure;
+use crate::legacy::Legacy;
 use crate::modern::{Modern, is_modern};
 use crate::names::{Found, Location, enumerate};
 use crate::p9::P9;
 use crate::pci::config::{self, ConfigSpace};
-use crate::pci::{Pci, Windows};
+use crate::pci::{Pci, Windows, line};
 use crate::table::{Driver, Row, Table};
 use crate::transport::VirtioTransport;
+use crate::wiring::Choice;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -26,15 +28,18 @@ pub struct Config {
     pub ecam: Vec<acpi::Ecam>,
     /// Physical addresses that are taken, whatever by: the whole memory map.
     pub taken: Vec<Range<u64>>,
+    /// How devices may interrupt.
+    pub interrupts: Choice,
 }
 
 impl Config {
-    /// What ACPI and the memory map say of this machine.
-    pub fn of_machine() -> Config {
+    /// What ACPI and the memory map say of this machine. With `nomsi` no device interrupts by messages.
+    pub fn of_machine(nomsi: bool) -> Config {
         let map = &machine::boot::info().ram;
         Config {
             ecam: acpi::mcfg(),
             taken: map.iter().map(|r| r.start..r.start.saturating_add(r.len)).collect(),
+            interrupts: Choice { nomsi, ioapics: acpi::madt().map_or(0, |madt| madt.ioapics.len()) },
         }
     }
 }
@@ -67,19 +72,20 @@ pub fn init(config: &Config) -> System {
         Some((space, window)) => {
             let mut taken = config.taken.clone();
             taken.extend(window.as_ref().map(config::range));
-            init_on(space, &taken)
+            init_on(space, &taken, config.interrupts)
         }
         None => System { pci: None, table: Table::default(), nine_p: Vec::new() },
     }
 }
 
 /// Finds and starts everything in a configuration space, when some addresses are taken.
-pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>]) -> System {
+pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice: Choice) -> System {
     let windows = Windows::below_4g(taken, space.has_ports());
     let pci = Pci::scan(space, &windows);
+    line::silence_all(&pci);
     let mut system = System { pci: None, table: Table::default(), nine_p: Vec::new() };
     for found in enumerate(&pci) {
-        system.start(&pci, found);
+        system.start(&pci, found, choice);
     }
     system.pci = Some(Arc::new(pci));
     system
@@ -87,9 +93,9 @@ pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>]) -> Syst
 
 impl System {
     /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
-    fn start(&mut self, pci: &Pci, found: Found) {
+    fn start(&mut self, pci: &Pci, found: Found, choice: Choice) {
         let mut row = Row { found, transport: "-", driver: None, reason: None, offered: 0 };
-        match open(pci, &mut row).and_then(|transport| drive(&row.found, transport)) {
+        match open(pci, choice, &mut row).and_then(|transport| drive(&row.found, transport)) {
             Ok(driver) => {
                 self.nine_p.push(NinepDevice {
                     name: row.found.name.clone(),
@@ -106,13 +112,18 @@ impl System {
 }
 
 /// Opens the way to a device, and notes in its row what is seen of it.
-fn open(pci: &Pci, row: &mut Row) -> Result<Arc<dyn VirtioTransport>, Failure> {
+fn open(pci: &Pci, choice: Choice, row: &mut Row) -> Result<Arc<dyn VirtioTransport>, Failure> {
     let Location::Pci(at) = row.found.location;
     let function = pci.find(at).ok_or(Failure::new("no such function"))?;
-    row.transport = if is_modern(pci, function) { "modern" } else { "legacy" };
-    let transport = Modern::open(pci, function)?;
+    let transport: Arc<dyn VirtioTransport> = if is_modern(pci, function) {
+        row.transport = "modern";
+        Arc::new(Modern::open(pci, function, choice)?)
+    } else {
+        row.transport = "legacy";
+        Arc::new(Legacy::open(pci, function, choice)?)
+    };
     row.offered = transport.offered();
-    Ok(Arc::new(transport))
+    Ok(transport)
 }
 
 /// Starts the driver of a device, if there is one.

@@ -12,7 +12,7 @@ use core::fmt::Write;
 /// What a driver says about its device at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Interrupts, as `msix:65,66`.
+    /// Interrupts, as `msix:65,66` or `intx:11`.
     pub interrupts: String,
     /// What tells it from others of its class: the mount tag.
     pub identity: String,
@@ -39,7 +39,7 @@ pub trait Driver: Send + Sync {
 pub struct Row {
     /// Name, number, class, location.
     pub found: Found,
-    /// `modern` or `-` when no transport could be opened.
+    /// `modern` or `legacy`, `-` when that was not seen.
     pub transport: &'static str,
     /// Its driver.
     pub driver: Option<Arc<dyn Driver>>,

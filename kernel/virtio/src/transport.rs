@@ -1,15 +1,17 @@
 //! What a virtio driver needs of the way its device is attached.
 //!
-//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is one of PCI modern
-//! ([`crate::modern`]), PCI legacy or memory-mapped; the drivers and the ring see only this trait. Every ring
-//! is laid out so that the legacy transports could take it too, a legacy device is one that does not offer
+//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is PCI modern
+//! ([`crate::modern`]) or PCI legacy ([`crate::legacy`]); the drivers and the ring see only this trait. Every ring
+//! is laid out so that a legacy transport can take it too, a legacy device is one that does not offer
 //! [`VERSION_1`], and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
 
 use crate::Failure;
+use crate::pci::line::Connected;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use machine::clock;
 use machine::irq::IrqHandle;
 
 /// Status: the driver has noticed the device.
@@ -56,10 +58,12 @@ pub type Handler = Arc<dyn Fn(Cause) + Send + Sync>;
 
 /// A driver's interrupts; dropping them disables them.
 pub struct Interrupts {
-    /// What they are, as `msix:65,66`.
+    /// What they are, as `msix:65,66` (vectors) or `intx:11` (the GSI of the line).
     pub text: String,
-    /// Keeps the handlers.
+    /// Keeps the handlers of messages.
     pub handles: Vec<IrqHandle>,
+    /// Keeps the handler on a line.
+    pub line: Option<Connected>,
 }
 
 /// Where the three parts of a split ring are.
@@ -101,6 +105,13 @@ pub trait VirtioTransport: Send + Sync {
 
     /// Most entries that a queue can have; 0 when there is no such queue.
     fn queue_limit(&self, queue: u16) -> u16;
+
+    /// The number of entries to make a queue with, a power of two: not more than `most` if that can be chosen.
+    /// 0 when there is no such queue.
+    fn queue_size(&self, queue: u16, most: u16) -> u16 {
+        // A device that offers something between two powers gets the lower one.
+        self.queue_limit(queue).min(most).checked_ilog2().map_or(0, |n| 1 << n)
+    }
 
     /// Gives a queue its ring and lets it run, with its interrupt.
     ///
@@ -169,6 +180,26 @@ pub fn ready(device: &dyn VirtioTransport) -> Result<(), Failure> {
         s if s & NEEDS_RESET != 0 => Err(Failure::new("device needs a reset right after its start")),
         s if s & DRIVER_OK == 0 => Err(Failure::new("device does not start")),
         _ => Ok(()),
+    }
+}
+
+/// The status when nobody is there to answer.
+pub(crate) const GONE: u8 = 0xFF;
+/// How long a device may take to reset, in nanoseconds. QEMU finishes what is in progress first.
+const RESET_NS: u64 = if cfg!(test) { 50_000_000 } else { 2_000_000_000 };
+
+/// Waits until a device that has been told to reset says by its status that it is done.
+pub(crate) fn await_reset(status: impl Fn() -> u8) -> Result<(), Failure> {
+    let deadline = clock::now_ns().saturating_add(RESET_NS);
+    loop {
+        let status = status();
+        if status == 0 {
+            return Ok(());
+        }
+        if status == GONE || clock::now_ns() > deadline {
+            return Err(Failure::new("device does not finish its reset"));
+        }
+        core::hint::spin_loop();
     }
 }
 

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use machine::host::dma::{peek, poke};
-use machine::host::irq::host_raise_msi;
+use machine::host::irq::{host_raise_gsi, host_raise_msi};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct QueueRegisters {
     pub size: u16,
     pub vector: u16,
     pub enabled: bool,
+    /// Where a legacy device's ring is.
+    pub page: u32,
     pub descriptors: u64,
     pub available: u64,
     pub used: u64,
@@ -48,6 +50,7 @@ pub struct QueueRegisters {
 #[derive(Clone, Debug)]
 pub struct Registers {
     pub status: u8,
+    pub isr: u8,
     pub select: [u32; 2],
     pub accepted: [u32; 2],
     pub config_vector: u16,
@@ -64,6 +67,8 @@ pub struct Fake {
     pub quirks: Mutex<Quirks>,
     pub config: Vec<u8>,
     pub queue_limit: u16,
+    /// The GSI of its line, when it does not interrupt by messages.
+    pub line: Mutex<Option<u32>>,
     registers: Mutex<Registers>,
     bell: Condvar,
     /// Called in the middle of a reset.
@@ -98,6 +103,7 @@ impl Registers {
     fn new(limit: u16) -> Registers {
         Registers {
             status: 0,
+            isr: 0,
             select: [0; 2],
             accepted: [0; 2],
             config_vector: 0xFFFF,
@@ -124,6 +130,7 @@ impl Fake {
             quirks: Mutex::new(quirks),
             config,
             queue_limit,
+            line: Mutex::new(None),
             registers: Mutex::new(Registers::new(queue_limit)),
             bell: Condvar::new(),
             on_reset: Mutex::new(None),
@@ -160,6 +167,7 @@ impl Fake {
             (0x1A, 2) => u64::from(r.queue.vector),
             (0x1C, 2) => u64::from(r.queue.enabled),
             (0x1E, 2) => u64::from(quirks.far_doorbell) * 0xFFFF,
+            (0x1000, 1) => u64::from(std::mem::take(&mut r.isr)),
             (0x2000..0x3000, 1) => self.config.get(at - 0x2000).map_or(0, |b| u64::from(*b)),
             _ if quirks.lenient => 0,
             _ => panic!("read of {width} bytes at {at:#x}"),
@@ -221,6 +229,69 @@ impl Fake {
         }
     }
 
+    /// Reads the ports of the legacy interface, which depend on whether MSI-X is enabled.
+    pub fn port_read(&self, at: u16, width: usize, msix: bool) -> u32 {
+        let quirks = *self.quirks.lock().unwrap();
+        let mut r = self.registers.lock().unwrap();
+        let config = if msix { 0x18 } else { 0x14 };
+        match (at, width) {
+            (0x00, 4) => self.features()[0] | 0x4900_0000,
+            (0x08, 4) => r.queue.page,
+            (0x0C, 2) if r.queue_select == 0 => u32::from(self.queue_limit),
+            (0x0C, 2) => 0,
+            (0x12, 1) if quirks.stuck => 1,
+            (0x12, 1) => u32::from(r.status),
+            (0x13, 1) => u32::from(std::mem::take(&mut r.isr)),
+            (0x14, 2) if msix => u32::from(r.config_vector),
+            (0x16, 2) if msix => u32::from(r.queue.vector),
+            (_, 1) if at >= config => {
+                r.generation = r.generation.wrapping_add(u8::from(quirks.restless));
+                let byte = self.config.get(usize::from(at - config)).map_or(0, |b| *b);
+                u32::from(byte.wrapping_add(r.generation))
+            }
+            _ if quirks.lenient => 0,
+            _ => panic!("read of {width} bytes at port {at:#x}"),
+        }
+    }
+
+    /// Writes the ports of the legacy interface.
+    pub fn port_write(&self, at: u16, width: usize, value: u32, msix: bool) {
+        let quirks = *self.quirks.lock().unwrap();
+        if (at, value) == (0x12, 0) {
+            return self.reset();
+        }
+        let mut r = self.registers.lock().unwrap();
+        let vector = if quirks.refuse_vectors || value > 1 { 0xFFFF } else { value as u16 };
+        match (at, width) {
+            (0x04, 4) => {
+                assert_eq!(value & 0x4000_0000, 0, "the driver walked into the trap");
+                r.accepted[0] = value;
+            }
+            (0x08, 4) => {
+                assert!(quirks.lenient || value != 0, "this resets the whole device");
+                let (start, size) = (u64::from(value) << 12, u64::from(self.queue_limit));
+                let used = (start + 18 * size + 6).next_multiple_of(4096);
+                let q = &mut r.queue;
+                (q.page, q.enabled) = (value, true);
+                (q.descriptors, q.available, q.used) = (start, start + 16 * size, used);
+            }
+            (0x0E, 2) => r.queue_select = value as u16,
+            (0x10, 2) => {
+                assert!(quirks.lenient || (value, r.status) == (0, 7), "notified before DRIVER_OK");
+                r.notified += 1;
+                self.bell.notify_all();
+            }
+            (0x12, 1) => {
+                assert_eq!(value & 8, 0, "there is no FEATURES_OK");
+                r.status = value as u8;
+            }
+            (0x14, 2) if msix => r.config_vector = vector,
+            (0x16, 2) if msix => r.queue.vector = vector,
+            _ if quirks.lenient => {}
+            _ => panic!("write of {width} bytes at port {at:#x}"),
+        }
+    }
+
     fn reset(&self) {
         if let Some(f) = &*self.on_reset.lock().unwrap() {
             f();
@@ -254,10 +325,13 @@ impl Fake {
         None
     }
 
-    /// Returns a chain without an interrupt.
+    /// Returns a chain without an interrupt, unless a reset has taken the ring away meanwhile.
     pub fn give_quietly(&self, id: u32, len: u32) {
         let mut r = self.registers.lock().unwrap();
         let q = &mut r.queue;
+        if !q.enabled {
+            return;
+        }
         let entry = q.used + 4 + 8 * u64::from(q.done % q.size);
         assert!(poke(entry, &id.to_le_bytes()) && poke(entry + 4, &len.to_le_bytes()));
         q.done = q.done.wrapping_add(1);
@@ -278,7 +352,7 @@ impl Fake {
     }
 
     pub fn interrupt_queue(&self) {
-        self.raise(self.registers().queue.vector);
+        self.raise(1, self.registers().queue.vector);
     }
 
     /// Breaks down, as QEMU's devices do, and says so.
@@ -289,10 +363,21 @@ impl Fake {
             r.queue.enabled = false;
             r.config_vector
         };
-        self.raise(vector);
+        self.raise(3, vector);
     }
 
-    fn raise(&self, vector: u16) {
+    /// Breaks down as a legacy device does: without a word.
+    pub fn fall_silent(&self) {
+        self.registers.lock().unwrap().queue.enabled = false;
+    }
+
+    fn raise(&self, cause: u8, vector: u16) {
+        if let Some(gsi) = *self.line.lock().unwrap() {
+            self.registers.lock().unwrap().isr |= cause;
+            assert!(host_raise_gsi(gsi), "nobody is on the line");
+            assert_eq!(self.registers().isr, 0, "the line stays up, and the machine stands still");
+            return;
+        }
         let Some([low, high, data, control]) = self.registers().table.get(usize::from(vector)).copied()
         else {
             return;

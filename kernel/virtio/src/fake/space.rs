@@ -1,8 +1,9 @@
 //! A PCI bus as QEMU's machines have it, from a captured configuration space.
 //!
 //! Functions hang below bridges by position, not by bus number, so the bridges can be numbered afresh.
-//! Registers have the writable bits they have in QEMU as far as the tests need them. Memory accesses are routed
-//! by base address registers, command registers and bridge windows, to the fake devices plugged in.
+//! Registers have the writable bits they have in QEMU as far as the tests need them. Accesses to memory and ports are
+//! routed by base address registers, command registers and bridge windows (ports: on the root bus only), to the
+//! fake devices plugged in.
 
 use super::device::Fake;
 use crate::pci::config::{Address, ConfigSpace, Width};
@@ -10,12 +11,15 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::host;
-use machine::io::MmioBackend;
+use machine::io::{MmioBackend, PortBackend};
 use std::sync::{Mutex, MutexGuard};
 
 /// Where fake memory begins, and how much there is.
 const MEMORY: u64 = 0xC000_0000;
 const MEMORY_LEN: usize = 0x3EC0_0000;
+/// The same for ports.
+const PORTS: u16 = 0xC000;
+const PORTS_LEN: u16 = 0x4000;
 
 /// One function.
 #[derive(Clone)]
@@ -28,7 +32,7 @@ pub struct FakeFunction {
     pub bytes: [u8; 256],
     /// What the base address registers read after ones were written.
     pub ones: Vec<(u16, u32)>,
-    /// A device behind base address registers 1 (MSI-X) and 4 (virtio's structures).
+    /// A device behind base address registers 0 (legacy), 1 (MSI-X) and 4 (virtio's structures).
     pub device: Option<Arc<Fake>>,
 }
 
@@ -45,6 +49,7 @@ impl FakeSpace {
         host::new_machine();
         let space = FakeSpace { functions: Arc::new(Mutex::new(parse(fixture))), ports: true };
         host::io::host_register_mmio(MEMORY, MEMORY_LEN, Arc::new(space.clone()));
+        host::io::host_register_ports(PORTS, PORTS_LEN, Arc::new(space.clone()));
         space
     }
 
@@ -89,6 +94,36 @@ impl FakeSpace {
             }
         }
         None
+    }
+}
+
+impl FakeSpace {
+    /// The device whose legacy registers answer at a port, the offset there, and whether MSI-X is enabled.
+    fn decode_port(&self, port: u16) -> Option<(Arc<Fake>, u16, bool)> {
+        let functions = self.functions();
+        functions.iter().filter(|f| f.bytes[4] & 1 != 0 && f.bridge.is_none()).find_map(|f| {
+            let ones = f.ones.iter().find(|(off, ones)| *off == 0x10 && ones & 1 != 0)?.1;
+            let (base, len) = (long(&f.bytes, 0x10) & 0xFFFC, (ones & 0xFFFC | 0xFFFF_0000).wrapping_neg());
+            let at = u32::from(port).checked_sub(base).filter(|at| *at < len)?;
+            let msix = usize::from(msix_capability(f)) + 3;
+            let enabled = (0x43..256).contains(&msix) && f.bytes[msix] & 0x80 != 0;
+            Some((f.device.clone()?, at as u16, enabled))
+        })
+    }
+}
+
+impl PortBackend for FakeSpace {
+    fn read(&self, off: u16, width: usize) -> u32 {
+        match self.decode_port(PORTS + off) {
+            Some((device, at, msix)) => device.port_read(at, width, msix),
+            None => u32::MAX,
+        }
+    }
+
+    fn write(&self, off: u16, width: usize, value: u32) {
+        if let Some((device, at, msix)) = self.decode_port(PORTS + off) {
+            device.port_write(at, width, value, msix);
+        }
     }
 }
 
@@ -180,18 +215,21 @@ impl ConfigSpace for FakeSpace {
     }
 }
 
+/// Where a function's MSI-X capability is, or something below 0x40.
+fn msix_capability(f: &FakeFunction) -> u16 {
+    let mut cap = f.bytes[0x34];
+    let mut steps = 0;
+    while (0x40..0xF0).contains(&cap) && f.bytes[usize::from(cap)] != 0x11 && steps < 48 {
+        cap = f.bytes[usize::from(cap) + 1];
+        steps += 1;
+    }
+    u16::from(cap)
+}
+
 /// Writable bits of a byte, and bits that are always set in it.
 fn writable(f: &FakeFunction, at: u16) -> (u8, u8) {
     let bridge = f.bytes[0x0E] & 0x7F == 1;
-    let msix = {
-        let mut cap = f.bytes[0x34];
-        let mut steps = 0;
-        while (0x40..0xF0).contains(&cap) && f.bytes[usize::from(cap)] != 0x11 && steps < 48 {
-            cap = f.bytes[usize::from(cap) + 1];
-            steps += 1;
-        }
-        u16::from(cap)
-    };
+    let msix = msix_capability(f);
     match at {
         0x04 => (0x07, 0),
         0x05 => (0x04, 0),

@@ -29,6 +29,8 @@ mod chain;
 mod device;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wires;
 
 use crate::Failure;
 use crate::ring::{Lie, Queue};
@@ -79,10 +81,9 @@ impl P9 {
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<P9>, Failure> {
         let taken = device::negotiate(&**transport)?;
         let tag = mount_tag(&**transport, taken)?;
-        // A split ring's size is a power of two; a device that says otherwise gets the one below.
-        let size = match transport.queue_limit(QUEUE).min(SIZE_MOST) {
+        let size = match transport.queue_size(QUEUE, SIZE_MOST) {
             0 | 1 => return Err(Failure::new("no request queue")),
-            limit => 1 << limit.ilog2(),
+            size => size,
         };
         let queue = Queue::new(size, size, taken & INDIRECT_DESC != 0)?;
         let device = Device::new(transport.clone(), queue)?;

@@ -13,6 +13,7 @@ mod assign;
 pub mod bar;
 pub mod cap;
 pub mod config;
+pub mod line;
 pub mod msix;
 mod scan;
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Msix {
 }
 
 impl Msix {
-    /// The table of a function; `None` when it has no such capability.
+    /// The table of a function, switched off whatever it was; `None` when it has no such capability.
     ///
     /// # Errors
     /// When the capability is nonsense: leaves configuration space, or points outside the device's memory.
@@ -39,7 +39,9 @@ impl Msix {
         let space = pci.space();
         let (entries, bar, offset) = Msix::locate(&**space, function.address, &found)?;
         let table = pci.map(function, bar, u64::from(offset), u64::from(entries) * ENTRY as u64)?;
-        Ok(Some(Msix { space: space.clone(), at: function.address, control: found.at + 2, entries, table }))
+        let msix = Msix { space: space.clone(), at: function.address, control: found.at + 2, entries, table };
+        msix.disable();
+        Ok(Some(msix))
     }
 
     /// Number of entries, and the register and offset of the table.
@@ -75,12 +77,19 @@ impl Msix {
         let control = self.space.read16(self.at, self.control);
         self.space.write16(self.at, self.control, (control | ENABLE) & !MASK_ALL);
     }
+
+    /// Turns the whole of it off.
+    fn disable(&self) {
+        let control = self.space.read16(self.at, self.control);
+        if control & ENABLE != 0 {
+            self.space.write16(self.at, self.control, control & !ENABLE);
+        }
+    }
 }
 
 impl Drop for Msix {
     /// Off again, so that nothing is sent to handlers that are gone.
     fn drop(&mut self) {
-        let control = self.space.read16(self.at, self.control);
-        self.space.write16(self.at, self.control, control & !ENABLE);
+        self.disable();
     }
 }
