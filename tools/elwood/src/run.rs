@@ -1,18 +1,23 @@
 //! `elwood run`: from options to a QEMU command line, and that QEMU with the terminal on its serial line.
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use abi::quote::quote;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use vm::{Accel, Board, Serial, Share, Vm};
 
 use crate::terminal;
+
+/// How long QEMU may take to end by itself after `ctrl-a x`.
+const QUIT_GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// What `elwood run` takes.
 #[derive(Args)]
@@ -88,19 +93,30 @@ pub fn run(options: &Options) -> Result<u8> {
     // Before QEMU starts, so that no signal can end us and leave it and the terminal behind.
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT])?;
     let raw = terminal::Raw::enter().context("the terminal")?;
+    // Pipes both ways: QEMU would make the terminal non-blocking, for us and for the shell after us.
     let mut qemu = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let keyboard = qemu.stdin.take().context("no keyboard")?;
+    let printed = qemu.stdout.take().context("no screen")?;
     // A handle, not a number: a number might be somebody else's by the time a signal comes.
     let handle = pidfd_open(Pid::from_child(&qemu), PidfdFlags::empty()).context("a handle on QEMU")?;
+    let other_handle = handle.try_clone()?;
+    let screen = std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     std::thread::spawn(move || {
         let stdin = std::io::stdin();
         // When either side is gone nobody types any more; the machine goes on.
-        let _ = terminal::relay(stdin.lock(), keyboard, stdin.is_terminal());
+        if terminal::relay(stdin.lock(), keyboard, stdin.is_terminal()) == terminal::End::Quit {
+            // QEMU does not listen while the guest does not; then it is told otherwise.
+            let mut fds = [PollFd::new(&other_handle, PollFlags::IN)];
+            let _ = poll(&mut fds, Some(&QUIT_GRACE));
+            let _ = pidfd_send_signal(&other_handle, Signal::TERM);
+        }
     });
+    let output = std::thread::spawn(move || terminal::show(printed, screen));
     std::thread::spawn(move || {
         // QEMU ends in good order on SIGTERM, and wait() below returns. Who signals twice is in a hurry.
         let politeness = std::iter::once(Signal::TERM).chain(std::iter::repeat(Signal::KILL));
@@ -109,9 +125,10 @@ pub fn run(options: &Options) -> Result<u8> {
         }
     });
     let status = qemu.wait().context("waiting for QEMU");
+    // All that the machine has printed, before the terminal is as it was.
+    let _ = output.join();
     drop(raw);
-    let status = status?;
-    Ok(u8::try_from(vm::exit_code(status)).unwrap_or(u8::MAX))
+    Ok(u8::try_from(vm::exit_code(status?)).unwrap_or(u8::MAX))
 }
 
 /// The machine that `options` ask for.

@@ -54,6 +54,9 @@ fn restore() {
     }
 }
 
+/// QEMU's escape character.
+const CTRL_A: u8 = 0x01;
+
 /// What the guest gets for a key that the terminal sent as `byte`.
 fn key(byte: u8) -> u8 {
     match byte {
@@ -63,22 +66,58 @@ fn key(byte: u8) -> u8 {
     }
 }
 
-/// Moves everything typed to `guest`, with the keys changed if `typed` is a terminal, until one of them ends.
-pub fn relay(mut typed: impl Read, mut guest: impl Write, terminal: bool) -> std::io::Result<()> {
+/// Why [`relay`] ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// One of the two sides is gone.
+    Closed,
+    /// `ctrl-a x` was typed, and has been passed on.
+    Quit,
+}
+
+/// Moves everything typed to `guest`, with the keys changed if `typed` is a terminal, until one of them ends or the user
+/// asks for the end.
+pub fn relay(mut typed: impl Read, mut guest: impl Write, terminal: bool) -> End {
     let mut buffer = [0; 4096];
+    let mut escaped = false;
     loop {
         let n = match typed.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return End::Closed,
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
+            Err(_) => return End::Closed,
         };
         let piece = buffer.get_mut(..n).unwrap_or_default();
-        if terminal {
-            piece.iter_mut().for_each(|byte| *byte = key(*byte));
+        let mut quit = false;
+        for byte in piece.iter_mut() {
+            quit |= escaped && *byte == b'x';
+            escaped = *byte == CTRL_A && !escaped;
+            if terminal {
+                *byte = key(*byte);
+            }
         }
-        guest.write_all(piece)?;
-        guest.flush()?;
+        if guest.write_all(piece).and_then(|()| guest.flush()).is_err() {
+            return End::Closed;
+        }
+        if quit {
+            return End::Quit;
+        }
+    }
+}
+
+/// Moves all that `guest` prints to `screen` as it comes, until one of them ends.
+pub fn show(mut guest: impl Read, mut screen: impl Write) {
+    let mut buffer = [0; 16384];
+    loop {
+        match guest.read(&mut buffer) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return,
+            Ok(n) => {
+                if screen.write_all(buffer.get(..n).unwrap_or_default()).is_err() {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -89,14 +128,24 @@ mod tests {
     #[test]
     fn keys_of_a_terminal_become_plan_9s() {
         let mut guest = Vec::new();
-        relay(&b"ls\x7f\x03\x01x\r"[..], &mut guest, true).unwrap();
-        assert_eq!(guest, b"ls\x08\x7f\x01x\r");
+        assert_eq!(relay(&b"ls\x7f\x03\x01cx\r"[..], &mut guest, true), End::Closed);
+        assert_eq!(guest, b"ls\x08\x7f\x01cx\r");
     }
 
     #[test]
     fn a_script_goes_through_as_it_is() {
         let mut guest = Vec::new();
-        relay(&b"a\x03\x7f\n"[..], &mut guest, false).unwrap();
+        assert_eq!(relay(&b"a\x03\x7f\n"[..], &mut guest, false), End::Closed);
         assert_eq!(guest, b"a\x03\x7f\n");
+    }
+
+    #[test]
+    fn the_way_out() {
+        let mut guest = Vec::new();
+        // Twice ctrl-a is one for the guest.
+        assert_eq!(relay(&b"\x01\x01x"[..], &mut guest, true), End::Closed);
+        let pieces = (&b"y\x01"[..]).chain(&b"x"[..]).chain(&b"not read"[..]);
+        assert_eq!(relay(pieces, &mut guest, true), End::Quit);
+        assert_eq!(guest, b"\x01\x01xy\x01x");
     }
 }

@@ -21,6 +21,21 @@ pub fn cases() -> Vec<Case> {
     }
     vec![
         busy,
+        Case::new("console/type-while-printing", q35())
+            .sees(PROMPT)
+            .types("for(i in 1 2 3 4 5 6 7 8 9) cat /rc/bin/init\r")
+            .sees("The first process")
+            .types("echo one\r")
+            .sees("The first process")
+            .types("echo two\r")
+            .sees("The first process")
+            .types("echo three\r")
+            .sees("one\nterm% ")
+            .sees("two\nterm% ")
+            .sees("three\n")
+            .sees(PROMPT)
+            .line("echo up")
+            .is("up\n"),
         Case::new("console/interrupt", q35())
             .sees(PROMPT)
             .types("echo ready; sleep 1000\n")

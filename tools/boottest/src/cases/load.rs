@@ -49,7 +49,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Writes `length` bytes that look random and are always the same.
-fn noise(path: &Path, length: u64) -> Result<()> {
+pub(super) fn noise(path: &Path, length: u64) -> Result<()> {
     let mut file = std::io::BufWriter::new(File::create(path)?);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut left = length;
@@ -67,7 +67,7 @@ fn noise(path: &Path, length: u64) -> Result<()> {
 }
 
 /// The two files of the share are equal, byte for byte.
-fn same(world: &World, one: &str, other: &str) -> Result<()> {
+pub(super) fn same(world: &World, one: &str, other: &str) -> Result<()> {
     let folder = world.folder("host")?;
     let (mut a, mut b) = (File::open(folder.join(one))?, File::open(folder.join(other))?);
     let (la, lb) = (a.metadata()?.len(), b.metadata()?.len());

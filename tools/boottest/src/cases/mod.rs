@@ -5,6 +5,7 @@ mod console;
 mod files;
 mod load;
 mod mount;
+mod wires;
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use crate::case::Case;
 
 /// All of them, the long ones first so that the last machine to end is a short one.
 pub fn all() -> Vec<Case> {
-    [load::cases(), mount::cases(), files::cases(), console::cases(), boot::cases()]
+    [load::cases(), wires::cases(), mount::cases(), files::cases(), console::cases(), boot::cases()]
         .into_iter()
         .flatten()
         .collect()
