@@ -4,6 +4,7 @@ use super::tests::{counter, request, start_on, submit, tag_of, wait};
 use super::*;
 use crate::fake::{Fake, FakeSpace, Quirks};
 use crate::pci::Address;
+use crate::system::init_on;
 use crate::wiring::Choice;
 use alloc::vec::Vec;
 use machine::irq;
@@ -66,6 +67,21 @@ fn configuration_moves_when_messages_are_enabled() {
     assert_eq!(&tag, b"old");
     assert!(legacy.config_read(0, &mut [0; 9]).is_err(), "beyond the 32 ports");
     assert!(legacy.config_read(usize::MAX, &mut tag).is_err());
+}
+
+#[test]
+fn a_legacy_device_where_the_firmware_switched_nothing_on() {
+    let space = FakeSpace::new(include_str!("../../tests/fixtures/pc-qboot.txt"));
+    for f in space.functions().iter_mut().filter(|f| f.captured == OLD) {
+        f.bytes[4] = 0;
+    }
+    let device = Fake::ninep("old");
+    space.plug(OLD, &device);
+    let system = init_on(space.boxed(), &[], Choice::default());
+    let p9 = &system.nine_p[0].driver;
+    let done = submit(p9, request(1));
+    device.answer(&device.take().unwrap(), b"");
+    assert_eq!(wait(&done).result, Ok(7));
 }
 
 #[test]

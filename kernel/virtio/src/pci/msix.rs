@@ -4,6 +4,7 @@
 //! device reset does not touch it. Owned by the device's transport; entries are written once, at start, so
 //! there is no lock.
 
+use super::bar::MEMORY;
 use super::cap::{self, Capability};
 use super::config::{Address, ConfigSpace};
 use super::{Function, Pci};
@@ -37,6 +38,8 @@ impl Msix {
     pub fn open(pci: &Pci, function: &Function) -> Result<Option<Msix>, Failure> {
         let Some(found) = function.capability(cap::MSIX) else { return Ok(None) };
         let space = pci.space();
+        // Where the firmware did nothing, the table does not answer yet.
+        pci.enable(function, MEMORY);
         let (entries, bar, offset) = Msix::locate(&**space, function.address, &found)?;
         let table = pci.map(function, bar, u64::from(offset), u64::from(entries) * ENTRY as u64)?;
         let msix = Msix { space: space.clone(), at: function.address, control: found.at + 2, entries, table };
