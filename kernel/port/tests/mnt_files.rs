@@ -225,7 +225,10 @@ fn names_that_are_not_text() {
     });
     let t = &s.t;
     let long = "x".repeat(255);
-    assert_eq!(sorted(t.ls("/n").unwrap()), ["p\u{efe8}re", &long, "日本"].map(String::from).to_vec().sorted());
+    assert_eq!(
+        sorted(t.ls("/n").unwrap()),
+        ["p\u{efe8}re", &long, "日本"].map(String::from).to_vec().sorted()
+    );
     assert_eq!(t.read("/n/p\u{efe8}re").unwrap(), b"1");
     assert_eq!(t.read("/n/日本").unwrap(), b"2");
     assert_eq!(t.read(&format!("/n/{long}")).unwrap(), b"3");

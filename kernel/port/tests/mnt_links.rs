@@ -68,7 +68,11 @@ fn links_are_what_they_lead_to() {
     let (file, root) = (t.stat("/n/data/file").unwrap(), t.stat("/n").unwrap());
     for name in ["plain", "absolute", "dir/out/file"] {
         let d = t.stat(&format!("/n/{name}")).unwrap();
-        assert_eq!((d.qid, d.mode, d.length, d.mtime), (file.qid, file.mode, file.length, file.mtime), "{name}");
+        assert_eq!(
+            (d.qid, d.mode, d.length, d.mtime),
+            (file.qid, file.mode, file.length, file.mtime),
+            "{name}"
+        );
         assert_eq!(d.name, name.rsplit('/').next().unwrap());
     }
     for name in ["root", "dot", "root/dot"] {
@@ -160,7 +164,11 @@ fn directories_show_the_ends_of_links() {
     assert_eq!(entry("plain").qid, t.stat("/n/data/file").unwrap().qid);
     assert!(entry("dir").is_dir() && entry("root").is_dir() && entry("chain3").is_dir());
     for name in ["dangling", "loop1", "empty"] {
-        assert_eq!((entry(name).length, entry(name).mode & !0o777, entry(name).qid.kind), (0, 0, 0), "{name}");
+        assert_eq!(
+            (entry(name).length, entry(name).mode & !0o777, entry(name).qid.kind),
+            (0, 0, 0),
+            "{name}"
+        );
     }
     s.end();
 }

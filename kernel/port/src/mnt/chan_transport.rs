@@ -8,8 +8,9 @@
 //!
 //! A server need not answer a message that was flushed: Rflush says that no reply will come. It gives back both.
 //!
-//! Ownership: the threads hold [`Line`]; [`ChanTransport`] is the session's hold on it. Dropping that closes the
-//! line: both threads are interrupted and end, and with them the last use of the channel.
+//! Ownership: the threads hold the channel and the [`Line`]; [`ChanTransport`] is the session's hold on that.
+//! Dropping it closes the line: both threads are interrupted and end, and with them the last use of the channel.
+//! Until they have ended they might read what is not for them, so a new session on the channel waits for that.
 //!
 //! Lock order: `state` is a leaf.
 
@@ -19,6 +20,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use machine::lock::Lock;
 use machine::message::{Request, Transport, TransportError};
@@ -43,14 +45,22 @@ pub struct ChanTransport {
     line: Arc<Line>,
 }
 
-struct Line {
+/// What a session's threads and their transport share.
+pub struct Line {
     name: String,
     state: Lock<State>,
     /// Signalled when there is something to write, or the line is closed.
     work: Rendez,
     reader: Once<ThreadRef>,
     writer: Once<ThreadRef>,
+    /// Threads that run.
+    threads: AtomicU32,
+    /// Signalled when one ends.
+    ended: Rendez,
 }
+
+/// How many references to the channel the threads of a line hold while they run.
+pub const CHAN_REFS: usize = 2;
 
 struct State {
     /// Requests whose reply has not come, by tag.
@@ -74,21 +84,62 @@ impl ChanTransport {
             work: Rendez::new(),
             reader: Once::new(),
             writer: Once::new(),
+            threads: AtomicU32::new(0),
+            ended: Rendez::new(),
         };
         let line = Arc::new(line);
         // From here on a failure closes the line by dropping this.
         let transport = Arc::new(ChanTransport { line: line.clone() });
-        let (l, c, p) = (line.clone(), chan.clone(), kproc.clone());
-        let reader = thread::spawn("9p-read", 0, Box::new(move || l.read(&c, &p)))?;
+        let reader = line.start("9p-read", &chan, kproc, Line::read)?;
         line.reader.call_once(|| reader);
-        let (l, p) = (line.clone(), kproc.clone());
-        let writer = thread::spawn("9p-write", 0, Box::new(move || l.write(&chan, &p)))?;
+        let writer = line.start("9p-write", &chan, kproc, Line::write)?;
         line.writer.call_once(|| writer);
         Ok(transport)
     }
 }
 
+impl ChanTransport {
+    /// What to wait for before the channel can have another session.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+}
+
 impl Line {
+    fn start(
+        self: &Arc<Self>,
+        name: &str,
+        chan: &Arc<Chan>,
+        kproc: &Arc<Proc>,
+        life: fn(&Line, &Arc<Chan>, &Arc<Proc>),
+    ) -> Result<ThreadRef> {
+        let (line, chan, kproc) = (self.clone(), chan.clone(), kproc.clone());
+        self.threads.fetch_add(1, Ordering::AcqRel);
+        let body = move || {
+            life(&line, &chan, &kproc);
+            drop(chan);
+            line.thread_ended();
+        };
+        let started = thread::spawn(name, 0, Box::new(body));
+        if started.is_err() {
+            self.thread_ended();
+        }
+        Ok(started?)
+    }
+
+    fn thread_ended(&self) {
+        self.threads.fetch_sub(1, Ordering::AcqRel);
+        self.ended.wakeup();
+    }
+
+    /// Waits until a line that was closed uses its channel no more.
+    ///
+    /// # Errors
+    /// `interrupted`.
+    pub fn wait_ended(&self) -> Result<()> {
+        Ok(self.ended.sleep_intr(|| self.threads.load(Ordering::Acquire) == 0)?)
+    }
+
     /// Ends it; all that is under way comes back.
     fn close(&self) {
         let pending = {

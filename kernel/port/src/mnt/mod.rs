@@ -1,6 +1,6 @@
 //! The mount driver: 9P servers as part of the name space. One client engine with two faces.
 //!
-//! * `#M` speaks 9P2000 over any channel ([`chan_transport`]).
+//! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
 //! * `#9`, the phantom mount device, speaks 9P2000.u to QEMU's virtio-9p devices, which are found by their mount
 //!   tags ([`phantom`]). Programs see plain 9P2000 semantics all the same: `ninep::translate` is the table of how.
 //!
@@ -18,7 +18,6 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 use machine::message::Transport;
-use machine::sync::QLock;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
 use crate::chan::Chan;
@@ -29,6 +28,7 @@ use crate::path::Path;
 use crate::proc::Proc;
 
 pub mod chan_transport;
+pub mod channels;
 pub mod dirread;
 pub mod file;
 pub mod io;
@@ -38,7 +38,7 @@ pub mod session;
 pub mod slots;
 pub mod walk;
 
-use chan_transport::ChanTransport;
+use channels::Channels;
 use file::MntFile;
 use phantom::Tags;
 use session::{Fid, Session};
@@ -56,22 +56,14 @@ pub struct MntDev {
 }
 
 enum Face {
-    Channels(Lock<Vec<Arc<Served>>>),
+    Channels(Channels),
     Phantom(Tags),
-}
-
-/// A channel on which there is, or may have been, a session.
-struct Served {
-    /// While this is here no other channel has the same address.
-    chan: Weak<Chan>,
-    /// Held while the session is begun: by a server that may take its time.
-    state: QLock<(Weak<Session>, u32)>,
 }
 
 impl MntDev {
     /// `#M`.
     pub fn channels() -> Arc<Self> {
-        Arc::new(MntDev { face: Face::Channels(Lock::new(Vec::new())), sessions: Lock::new(Vec::new()) })
+        Arc::new(MntDev { face: Face::Channels(Channels::new()), sessions: Lock::new(Vec::new()) })
     }
 
     /// `#9`, for these devices: mount tag and transport, in the order in which they were found.
@@ -99,35 +91,12 @@ impl MntDev {
         sessions.push(Arc::downgrade(session));
     }
 
-    /// The session on a channel, begun if there is none.
+    /// The session on a channel.
     fn channel_session(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32) -> Result<(Arc<Session>, u32)> {
-        let Face::Channels(served) = &self.face else { return Err(error::EBADARG.into()) };
-        let mut gone = Vec::new();
-        let entry = {
-            let mut served = served.lock();
-            gone.extend(served.extract_if(.., |s| s.chan.strong_count() == 0));
-            match served.iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)) {
-                Some(s) => s.clone(),
-                None => {
-                    let state = QLock::new((Weak::new(), 0));
-                    let new = Arc::new(Served { chan: Arc::downgrade(server), state });
-                    served.push(new.clone());
-                    new
-                }
-            }
-        };
-        drop(gone);
-        let mut state = entry.state.lock_intr()?;
-        if let (Some(session), devno) = (state.0.upgrade(), state.1) {
-            session.alive()?;
-            return Ok((session, devno));
-        }
-        let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
-        let transport = ChanTransport::start(server.clone(), &kproc)?;
-        let session = Arc::new(Session::begin(transport, Dialect::P9, msize, Patience::ENDLESS)?);
-        *state = (Arc::downgrade(&session), up.kernel.new_id());
+        let Face::Channels(channels) = &self.face else { return Err(error::EBADARG.into()) };
+        let (session, devno) = channels.session(up, server, msize)?;
         self.remember(&session);
-        Ok((session, state.1))
+        Ok((session, devno))
     }
 
     fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
@@ -166,6 +135,9 @@ impl MountDriver for Driver {
             None => NOFID,
         };
         let attached = session::attach(&session, &up.user(), aname, afid)?;
+        if let Face::Channels(channels) = &dev.face {
+            channels.used(&server);
+        }
         Ok(dev.clone().root(&session, devno, attached))
     }
 
@@ -175,6 +147,9 @@ impl MountDriver for Driver {
         }
         let msize = if msize == 0 { CHANNEL_MSIZE } else { msize };
         let (session, _) = self.0.channel_session(up, server, msize)?;
+        if let Face::Channels(channels) = &self.0.face {
+            channels.keep(server, &session);
+        }
         Ok(String::from(session.dialect.version()))
     }
 
@@ -280,6 +255,9 @@ impl Dev for MntDev {
         let sessions: Vec<_> = self.sessions.lock().iter().filter_map(Weak::upgrade).collect();
         for session in sessions {
             session.slots.release(u64::from(pid));
+        }
+        if let Face::Channels(channels) = &self.face {
+            channels.sweep();
         }
     }
 

@@ -73,6 +73,9 @@ impl Session {
         slot.piece(0)?.request = Some(request);
         let result = match reply {
             Ok(0) => Err(error::EINTR.into()),
+            Err(_) if tag == ninep::NOTAG && machine::thread::current().interrupted() => {
+                Err(error::EINTR.into())
+            }
             Ok(_) => self.decode(message.kind(), tag, &bytes).and_then(take),
             Err(e) => Err(e),
         };
@@ -122,7 +125,7 @@ impl Session {
     }
 
     /// Waits for a request to come back, whatever it takes. A note (when `interruptible`) has the server asked to
-    /// give it up.
+    /// give it up; a Tversion cannot be flushed, and is given up with the session that it was to begin.
     pub(super) fn wait(
         &self,
         guard: &mut SlotGuard<'_>,
@@ -134,7 +137,9 @@ impl Session {
             if let Some(request) = self.wait_for(guard, &done, true) {
                 return request;
             }
-            if let Ok(flushed) = self.send_flush(guard, Flush::Message, tag) {
+            if tag == ninep::NOTAG {
+                self.hang_up();
+            } else if let Ok(flushed) = self.send_flush(guard, Flush::Message, tag) {
                 // It is over when both are back, in whatever order.
                 let request = self.wait_surely(guard, &flushed);
                 put_back(guard, Flush::Message, request);

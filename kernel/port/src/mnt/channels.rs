@@ -1,0 +1,115 @@
+//! The channels with a 9P server behind them, and their sessions.
+//!
+//! A channel has one session, which all mounts of it share. It begins with the first mount, `fversion` or `fauth`
+//! and ends when the last file is closed; but what `fversion` agreed on is kept for the mount that follows, as
+//! long as anybody has the channel.
+//!
+//! Lock order: an entry's `state` is held while its session is begun, by a server that may take its time; nothing
+//! is held when it is taken. `list` is a leaf.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use machine::lock::Lock;
+use machine::sync::QLock;
+use ninep::Dialect;
+
+use super::chan_transport::{CHAN_REFS, ChanTransport, Line};
+use super::session::{Patience, Session};
+use crate::chan::Chan;
+use crate::error::Result;
+use crate::proc::Proc;
+
+/// All channels on which there is, or may have been, a session.
+pub struct Channels {
+    list: Lock<Vec<Arc<Served>>>,
+}
+
+struct Served {
+    /// While this is here no other channel has the same address.
+    chan: Weak<Chan>,
+    state: QLock<State>,
+    /// The session, between `fversion` and the first mount.
+    kept: Lock<Option<Arc<Session>>>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Weak<Session>,
+    line: Option<Arc<Line>>,
+    devno: u32,
+}
+
+impl Channels {
+    /// None.
+    pub const fn new() -> Self {
+        Channels { list: Lock::new(Vec::new()) }
+    }
+
+    fn entry(&self, server: &Arc<Chan>) -> Arc<Served> {
+        self.sweep();
+        let mut list = self.list.lock();
+        match list.iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)) {
+            Some(s) => s.clone(),
+            None => {
+                let state = QLock::new(State::default());
+                let new = Arc::new(Served { chan: Arc::downgrade(server), state, kept: Lock::new(None) });
+                list.push(new.clone());
+                new
+            }
+        }
+    }
+
+    /// The session on a channel, begun if there is none, and its device number.
+    ///
+    /// # Errors
+    /// `i/o on hungup channel`, what the server says to the version.
+    pub fn session(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32) -> Result<(Arc<Session>, u32)> {
+        let entry = self.entry(server);
+        let mut state = entry.state.lock_intr()?;
+        if let Some(session) = state.session.upgrade() {
+            session.alive()?;
+            return Ok((session, state.devno));
+        }
+        if let Some(line) = &state.line {
+            line.wait_ended()?;
+        }
+        let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
+        let transport = ChanTransport::start(server.clone(), &kproc)?;
+        let line = Some(transport.line().clone());
+        *state = State { line, devno: up.kernel.new_id(), ..State::default() };
+        let session = Arc::new(Session::begin(transport, Dialect::P9, msize, Patience::ENDLESS)?);
+        state.session = Arc::downgrade(&session);
+        Ok((session, state.devno))
+    }
+
+    /// Keeps the session on a channel until it is [used](Channels::used).
+    pub fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
+        *self.entry(server).kept.lock() = Some(session.clone());
+    }
+
+    /// The session on a channel has files now, which hold it.
+    pub fn used(&self, server: &Arc<Chan>) {
+        let kept = self.entry(server).kept.lock().take();
+        drop(kept);
+    }
+
+    /// Forgets channels that nobody has any more but ourselves, and ends their sessions.
+    pub fn sweep(&self) {
+        let mut gone = Vec::new();
+        {
+            let mut list = self.list.lock();
+            for s in list.iter().filter(|s| s.chan.strong_count() <= CHAN_REFS) {
+                gone.extend(s.kept.lock().take());
+            }
+            list.retain(|s| s.chan.strong_count() > 0);
+        }
+        drop(gone);
+    }
+}
+
+impl Default for Channels {
+    fn default() -> Self {
+        Self::new()
+    }
+}
