@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use port::devices::root::{Archive, Root};
-use port::devices::{arch, cons, dup, env, pipe, pnp, proc, srv, uart};
+use port::devices::{arch, cons, dup, env, pipe, pnp, proc, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
 use port::{Dev, Kernel};
@@ -24,7 +24,7 @@ pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::S
     let arch = arch::Arch::new();
     let tags = phantom.clone();
     arch.add("mtags", 0o444, Box::new(move || tags.mtags()));
-    let table = system.table;
+    let (table, consoles) = (system.table, system.consoles);
     arch.add("virtio", 0o444, Box::new(move || table.text()));
     arch.add_ports(0x3f8, 0x3ff, "eia0");
 
@@ -34,18 +34,19 @@ pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::S
     }
     let input = console.input.clone();
     let devices: Vec<Arc<dyn Dev>> = vec![
-        root,                                              // #/ the root and its archives
-        console.clone(),                                   // #c console, time, the kernel's numbers
-        dup::Dup::new(),                                   // #d descriptors as files
-        env::Env::new(),                                   // #e environment
-        proc::ProcDev::new(),                              // #p processes
-        srv::Srv::new(),                                   // #s posted channels
-        pipe::Pipe::new(),                                 // #| pipes
-        MntDev::channels(),                                // #M 9P servers behind channels
-        phantom,                                           // #9 QEMU's 9P devices
-        arch,                                              // #P irqalloc, mtags, virtio
-        pnp::Pnp::new(glue::pci_bus(system.pci)),          // #$ PCI functions
+        root,                                               // #/ the root and its archives
+        console.clone(),                                    // #c console, time, the kernel's numbers
+        dup::Dup::new(),                                    // #d descriptors as files
+        env::Env::new(),                                    // #e environment
+        proc::ProcDev::new(),                               // #p processes
+        srv::Srv::new(),                                    // #s posted channels
+        pipe::Pipe::new(),                                  // #| pipes
+        MntDev::channels(),                                 // #M 9P servers behind channels
+        phantom,                                            // #9 QEMU's 9P devices
+        arch,                                               // #P irqalloc, mtags, virtio
+        pnp::Pnp::new(glue::pci_bus(system.pci)),           // #$ PCI functions
         uart::Uart::new(vec![(glue::com1(), Some(input))]), // #t serial lines
+        virtcon::VirtCon::new(glue::ports(consoles)),       // #C virtio consoles
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

@@ -6,13 +6,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use machine::message::Transport;
+use machine::sync::{Interrupted, QLock};
 use machine::uart::Uart;
 use machine::{boot, clock, mem, power};
 use port::devices::cons::Power;
 use port::devices::pnp::{Address, Function, PciBus};
 use port::devices::uart::{Serial, SerialConsole};
+use port::devices::virtcon;
 use port::kmesg::Kmesg;
 use port::{Kernel, cmdline, exec, sysproc};
+use virtio::console::{self, Console};
 use virtio::pci::Pci;
 
 /// The first program.
@@ -85,6 +88,51 @@ pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
 /// Mount tags and transports of the 9P devices.
 pub fn transports(system: &virtio::System) -> Vec<(String, Arc<dyn Transport>)> {
     system.nine_p.iter().map(|d| (d.tag.clone(), d.transport.clone())).collect()
+}
+
+/// A port of a virtio console, and the number of its device among the consoles.
+struct Port(u32, Arc<console::Port>);
+
+impl virtcon::Port for Port {
+    fn id(&self) -> u32 {
+        self.0 << 16 | self.1.number()
+    }
+
+    fn name(&self) -> String {
+        self.1.name().into()
+    }
+
+    fn label(&self) -> Option<String> {
+        self.1.label()
+    }
+
+    fn open(&self) -> u64 {
+        self.1.open()
+    }
+
+    fn close(&self) {
+        self.1.close();
+    }
+
+    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
+        self.1.read(connection, max)
+    }
+
+    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
+        self.1.write(connection, bytes)
+    }
+
+    fn writing(&self) -> &QLock<()> {
+        self.1.writing()
+    }
+}
+
+/// The ports of the virtio consoles, as there are at each moment.
+pub fn ports(consoles: Vec<Arc<Console>>) -> virtcon::Finder {
+    Box::new(move || {
+        let all = (0..).zip(&consoles).flat_map(|(n, c)| c.ports().into_iter().map(move |p| Port(n, p)));
+        all.map(|p| Arc::new(p) as Arc<dyn virtcon::Port>).collect()
+    })
 }
 
 /// The switch of the machine.

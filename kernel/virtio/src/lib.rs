@@ -6,7 +6,8 @@
 //! boot goes on.
 //!
 //! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`]
-//! and [`wiring`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`] (what they mean). [`names`] and [`table`] say what
+//! and [`wiring`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`] and
+//! [`console`] (what they mean). [`names`] and [`table`] say what
 //! there is.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod console;
 mod failure;
 #[cfg(test)]
 mod fake;

@@ -1,6 +1,7 @@
 //! What happens at boot: from the bare bus to running devices.
 
 use crate::Failure;
+use crate::console::Console;
 use crate::legacy::Legacy;
 use crate::modern::{Modern, is_modern};
 use crate::names::{Found, Location, enumerate};
@@ -20,6 +21,8 @@ use machine::message::Transport;
 
 /// Virtio id of a 9P device.
 const NINEP: u16 = 9;
+/// Virtio id of a console.
+const CONSOLE: u16 = 3;
 
 /// What has to be known of the machine beforehand.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +60,7 @@ pub struct NinepDevice {
 }
 
 /// What was found.
+#[derive(Default)]
 pub struct System {
     /// The PCI functions; `None` on a machine without PCI.
     pub pci: Option<Arc<Pci>>,
@@ -64,6 +68,8 @@ pub struct System {
     pub table: Table,
     /// The 9P devices that work, in the order of their numbers.
     pub nine_p: Vec<NinepDevice>,
+    /// The consoles that work, in the order of their numbers.
+    pub consoles: Vec<Arc<Console>>,
 }
 
 /// Finds and starts everything. Threads are spawned, but need not run before this returns.
@@ -74,7 +80,7 @@ pub fn init(config: &Config) -> System {
             taken.extend(window.as_ref().map(config::range));
             init_on(space, &taken, config.interrupts)
         }
-        None => System { pci: None, table: Table::default(), nine_p: Vec::new() },
+        None => System::default(),
     }
 }
 
@@ -83,7 +89,7 @@ pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice:
     let windows = Windows::below_4g(taken, space.has_ports());
     let pci = Pci::scan(space, &windows);
     line::silence_all(&pci);
-    let mut system = System { pci: None, table: Table::default(), nine_p: Vec::new() };
+    let mut system = System::default();
     for found in enumerate(&pci) {
         system.start(&pci, found, choice);
     }
@@ -95,19 +101,37 @@ impl System {
     /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
     fn start(&mut self, pci: &Pci, found: Found, choice: Choice) {
         let mut row = Row { found, transport: "-", driver: None, reason: None, offered: 0 };
-        match open(pci, choice, &mut row).and_then(|transport| drive(&row.found, transport)) {
-            Ok(driver) => {
+        match open(pci, choice, &mut row).and_then(|transport| self.drive(&row.found, transport)) {
+            Ok(driver) => row.driver = Some(driver),
+            Err(why) => row.reason = Some(why.to_string()),
+        }
+        self.table.push(row);
+    }
+
+    /// Starts the driver of a device, if there is one.
+    fn drive(
+        &mut self,
+        found: &Found,
+        transport: Arc<dyn VirtioTransport>,
+    ) -> Result<Arc<dyn Driver>, Failure> {
+        match found.id {
+            NINEP => {
+                let driver = P9::start(&found.name, transport)?;
                 self.nine_p.push(NinepDevice {
-                    name: row.found.name.clone(),
+                    name: found.name.clone(),
                     tag: driver.tag().to_string(),
                     transport: driver.clone(),
                     driver: driver.clone(),
                 });
-                row.driver = Some(driver as Arc<dyn Driver>);
+                Ok(driver)
             }
-            Err(why) => row.reason = Some(why.to_string()),
+            CONSOLE => {
+                let driver = Console::start(&found.name, transport)?;
+                self.consoles.push(driver.clone());
+                Ok(driver)
+            }
+            _ => Err(Failure::text(alloc::format!("no driver for {}", found.class))),
         }
-        self.table.push(row);
     }
 }
 
@@ -124,14 +148,6 @@ fn open(pci: &Pci, choice: Choice, row: &mut Row) -> Result<Arc<dyn VirtioTransp
     };
     row.offered = transport.offered();
     Ok(transport)
-}
-
-/// Starts the driver of a device, if there is one.
-fn drive(found: &Found, transport: Arc<dyn VirtioTransport>) -> Result<Arc<P9>, Failure> {
-    match found.id {
-        NINEP => P9::start(&found.name, transport),
-        _ => Err(Failure::text(alloc::format!("no driver for {}", found.class))),
-    }
 }
 
 #[cfg(test)]

@@ -10,3 +10,4 @@ pub mod proc;
 pub mod root;
 pub mod srv;
 pub mod uart;
+pub mod virtcon;

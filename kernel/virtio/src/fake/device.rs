@@ -397,7 +397,7 @@ impl Fake {
     }
 }
 
-fn peek16(phys: u64) -> u16 {
+pub fn peek16(phys: u64) -> u16 {
     let mut b = [0; 2];
     assert!(peek(phys, &mut b), "the device reads where no memory is: {phys:#x}");
     u16::from_le_bytes(b)
@@ -417,7 +417,7 @@ fn descriptor(table: u64, n: u16) -> (u64, u32, u16, u16) {
 }
 
 /// Follows a chain as QEMU does, and is as strict.
-fn chain(table: u64, size: u16, id: u16) -> Taken {
+pub fn chain(table: u64, size: u16, id: u16) -> Taken {
     assert!(id < size);
     let mut taken = Taken { id, message: vec![], readable: vec![], writable: vec![], indirect: false };
     let (mut table, mut limit, mut at) = (table, size, id);

@@ -1,0 +1,201 @@
+//! `#C`: the ports of virtio consoles, byte pipes to the host.
+//!
+//! `virtcon/NAME` is a port, `virtcon/by-name/LABEL` the same one by the name that the host gave it. A file
+//! belongs, from its open to its close, to one connection of the host: when that is over it reads what is left, then
+//! 0, and cannot be written any more. Offsets mean nothing.
+//!
+//! The device has no state: which ports there are is asked of the machine each time. An open channel keeps its
+//! port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, Qid, error};
+use machine::sync::{Interrupted, QLock};
+
+use crate::chan::Chan;
+use crate::dev::{Dev, Walk};
+use crate::dirtab::{self, Entry, Tree};
+use crate::error::Result;
+use crate::iobuf::{Dst, Src};
+use crate::proc::Proc;
+
+/// A port as the machine has it.
+pub trait Port: Send + Sync {
+    /// What tells it from all other ports: fits 32 bits, and stays.
+    fn id(&self) -> u32;
+    /// Its name, as `virtio-console-2.1`.
+    fn name(&self) -> String;
+    /// The name that the host gave it.
+    fn label(&self) -> Option<String>;
+    /// One more user; gives the connection that he belongs to.
+    fn open(&self) -> u64;
+    /// One user less.
+    fn close(&self);
+    /// Waits for bytes and gives up to `max`, not 0, of them. None are given when the connection is over.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before something has come.
+    fn read(&self, connection: u64, max: usize) -> core::result::Result<Vec<u8>, Interrupted>;
+    /// Sends up to [`PIECE`] bytes, and waits until they are handed over. False: the connection is over.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before anything is sent.
+    fn write(&self, connection: u64, bytes: &[u8]) -> core::result::Result<bool, Interrupted>;
+    /// Held over a write of several pieces.
+    fn writing(&self) -> &QLock<()>;
+}
+
+/// Most bytes of a piece.
+pub const PIECE: usize = 32 * 1024;
+
+/// Gives the ports that are there now.
+pub type Finder = Box<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
+
+/// The device. Qid paths: `virtcon` is 1, `by-name` 2; a port's files are twice its id and a bit for by-name, above
+/// 256.
+pub struct VirtCon {
+    find: Finder,
+}
+
+const VIRTCON: u64 = 1;
+const BY_NAME: u64 = 2;
+const PORT: u64 = 0x100;
+
+/// An open file: what a channel's `aux` is.
+struct Open {
+    port: Arc<dyn Port>,
+    connection: u64,
+}
+
+impl VirtCon {
+    /// The device with the ports that `find` finds.
+    pub fn new(find: Finder) -> Arc<Self> {
+        Arc::new(VirtCon { find })
+    }
+
+    fn port(&self, qid: Qid) -> Result<Arc<dyn Port>> {
+        let id = qid.path.wrapping_sub(PORT) >> 1;
+        (self.find)().into_iter().find(|p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
+    }
+}
+
+/// Can a file be called so?
+fn is_name(label: &str) -> bool {
+    !matches!(label, "" | "." | "..") && !label.contains('/') && !label.contains(char::is_control)
+}
+
+impl Tree for VirtCon {
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
+        if dir.path == 0 {
+            return Ok(alloc::vec![Entry::dir("virtcon", VIRTCON, 0o555)]);
+        }
+        let by_name = dir.path == BY_NAME;
+        let mut out = Vec::new();
+        for port in (self.find)() {
+            let path = (u64::from(port.id()) << 1 | u64::from(by_name)) + PORT;
+            let name = if by_name { port.label().filter(|l| is_name(l)) } else { Some(port.name()) };
+            // Of two ports with the same label the first has it.
+            if let Some(name) = name
+                && !out.iter().any(|e: &Entry| e.name == name)
+            {
+                out.push(Entry::named(name, path, 0o666));
+            }
+        }
+        if !by_name && !out.is_empty() {
+            out.push(Entry::dir("by-name", BY_NAME, 0o555));
+        }
+        Ok(out)
+    }
+
+    fn parent(&self, _c: &Chan, file: Qid) -> Qid {
+        match file.path {
+            VIRTCON => Qid::dir(0),
+            BY_NAME => Qid::dir(VIRTCON),
+            path if path & 1 == 1 => Qid::dir(BY_NAME),
+            _ => Qid::dir(VIRTCON),
+        }
+    }
+}
+
+impl Dev for VirtCon {
+    fn letter(&self) -> char {
+        'C'
+    }
+
+    fn name(&self) -> &'static str {
+        "virtcon"
+    }
+
+    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        dirtab::attach(self, spec)
+    }
+
+    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        dirtab::walk(self, up, c, names)
+    }
+
+    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        dirtab::stat(self, up, c)
+    }
+
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        // Truncating a pipe is harmless: `>` to one must work.
+        let mut c = dirtab::open(self, up, c, mode)?;
+        if !c.qid.is_dir() {
+            // It is not to be closed if its port has gone meanwhile.
+            c.aux = None;
+            let port = self.port(c.qid)?;
+            let connection = port.open();
+            c.aux = Some(Arc::new(Open { port, connection }));
+        }
+        Ok(Arc::new(c))
+    }
+
+    fn close(&self, c: &mut Chan) {
+        if c.mode.is_some()
+            && let Ok(open) = c.aux::<Open>()
+        {
+            open.port.close();
+        }
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        if c.qid.is_dir() {
+            return dirtab::read_tree(self, up, c, dst, offset);
+        }
+        let open = c.aux::<Open>()?;
+        if dst.is_empty() {
+            return Ok(0);
+        }
+        let bytes = open.port.read(open.connection, dst.len())?;
+        dst.put(0, &bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+        let open = c.aux::<Open>()?;
+        let _alone = open.port.writing().lock_intr()?;
+        let mut done = 0;
+        loop {
+            let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
+            src.get(done, &mut piece)?;
+            match open.port.write(open.connection, &piece) {
+                Ok(true) => done += piece.len(),
+                Ok(false) => return Err(error::EHUNGUP.into()),
+                // What went out before the note came counts.
+                Err(_) if done != 0 => return Ok(done),
+                Err(e) => return Err(e.into()),
+            }
+            if done == src.len() {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn is_stream(&self, c: &Chan) -> bool {
+        !c.qid.is_dir()
+    }
+}

@@ -1,0 +1,80 @@
+//! Control messages: how a device with several ports and its driver speak about them.
+//!
+//! Virtio 1.3 section 5.3.6.2. A message is a port number (4 bytes), an event (2), a value (2), and for a name its
+//! text. QEMU ends that with a NUL and counts it.
+
+use alloc::string::String;
+
+/// Bytes of a message without text.
+pub(super) const HEAD: usize = 8;
+/// The port number of a message about no port.
+pub(super) const NO_PORT: u32 = u32::MAX;
+
+/// Driver: the driver can take messages now.
+pub(super) const DEVICE_READY: u16 = 0;
+/// Device: there is a port.
+pub(super) const PORT_ADD: u16 = 1;
+/// Device: it has gone.
+pub(super) const PORT_REMOVE: u16 = 2;
+/// Driver: the port can be used (value 1), or not (0).
+pub(super) const PORT_READY: u16 = 3;
+/// Both: this side has opened (1) or closed (0) the port.
+pub(super) const PORT_OPEN: u16 = 6;
+/// Device: the name of a port.
+pub(super) const PORT_NAME: u16 = 7;
+
+/// What a device says about a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// It is there.
+    Add,
+    /// It has gone.
+    Remove,
+    /// The host has connected, or left.
+    Open(bool),
+    /// This is its name.
+    Name(String),
+}
+
+/// Port and event of a received message. `None` when it is none, or says nothing that matters here: which port
+/// is a console, and how large its screen is.
+pub(super) fn parse(bytes: &[u8]) -> Option<(u32, Event)> {
+    let (head, text) = bytes.split_first_chunk::<HEAD>()?;
+    let [a, b, c, d, e, f, g, h] = *head;
+    let event = match u16::from_le_bytes([e, f]) {
+        PORT_ADD => Event::Add,
+        PORT_REMOVE => Event::Remove,
+        PORT_OPEN => Event::Open(u16::from_le_bytes([g, h]) != 0),
+        PORT_NAME => {
+            let text = text.split(|b| *b == 0).next().unwrap_or(&[]);
+            Event::Name(String::from_utf8_lossy(text).into_owned())
+        }
+        _ => return None,
+    };
+    Some((u32::from_le_bytes([a, b, c, d]), event))
+}
+
+/// A message as the driver sends it.
+pub(super) fn message(port: u32, event: u16, value: u16) -> [u8; HEAD] {
+    let ([a, b, c, d], [e, f], [g, h]) = (port.to_le_bytes(), event.to_le_bytes(), value.to_le_bytes());
+    [a, b, c, d, e, f, g, h]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages() {
+        assert_eq!(message(NO_PORT, DEVICE_READY, 1), [255, 255, 255, 255, 0, 0, 1, 0]);
+        assert_eq!(message(1, PORT_OPEN, 1), [1, 0, 0, 0, 6, 0, 1, 0]);
+        assert_eq!(parse(&message(5, PORT_ADD, 1)), Some((5, Event::Add)));
+        assert_eq!(parse(&message(5, PORT_REMOVE, 1)), Some((5, Event::Remove)));
+        assert_eq!(parse(&message(5, PORT_OPEN, 0)), Some((5, Event::Open(false))));
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0org.x\0"), Some((2, Event::Name("org.x".into()))));
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0\xff\0"), Some((2, Event::Name("\u{fffd}".into()))));
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0"), Some((2, Event::Name(String::new()))));
+        assert_eq!(parse(&message(5, 4, 1)), None);
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01"), None);
+    }
+}

@@ -1,0 +1,347 @@
+//! The running device: its control queues, its interrupt handler and its keeper.
+
+use super::control::{DEVICE_READY, Event, HEAD, NO_PORT, PORT_OPEN, PORT_READY, message, parse};
+use super::port::{Port, ring};
+use super::{Alarm, MULTIPORT};
+use crate::Failure;
+use crate::ring::{Lie, Queue, Segment};
+use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use machine::clock;
+use machine::dma::Dma;
+use machine::lock::Lock;
+use machine::sync::Rendez;
+
+/// The control queues.
+const RECEIVE: u16 = 2;
+const TRANSMIT: u16 = 3;
+/// Buffers for control messages. The device drops messages for which there is none, and tells of 31 ports at once.
+const BUFFERS: usize = 32;
+/// Bytes of one: a long name fits.
+const BUFFER: usize = 512;
+/// How long the device may take for a control message, in nanoseconds.
+const ANSWER_NS: u64 = 1_000_000_000;
+/// How long a broken device is left alone before it is started again, in nanoseconds.
+const PAUSE_NS: u64 = if cfg!(test) { 1_000_000 } else { 1_000_000_000 };
+/// Why a device stays broken.
+const DEAD: &str = "device does not start again";
+
+struct Control {
+    receive: Queue<usize>,
+    transmit: Queue<()>,
+    buffers: Dma,
+    out: Dma,
+}
+
+/// What the keeper has to do next.
+enum Work {
+    Stop,
+    Restart,
+    Greet,
+    Event(u32, Event),
+    Tell(u32, bool),
+}
+
+pub(super) struct Device {
+    transport: Arc<dyn VirtioTransport>,
+    taken: u64,
+    alarm: Arc<Alarm>,
+    ports: Vec<Arc<Port>>,
+    control: Option<Lock<Control>>,
+    /// The device has been told that there is a driver.
+    greeted: AtomicBool,
+    /// All that the device had to say at its start has been heard.
+    settled: AtomicBool,
+    settling: Rendez,
+    dead: AtomicBool,
+    interrupts: AtomicU64,
+    resets: AtomicU64,
+}
+
+impl Device {
+    pub fn new(
+        transport: Arc<dyn VirtioTransport>,
+        taken: u64,
+        alarm: Arc<Alarm>,
+        ports: Vec<Arc<Port>>,
+    ) -> Result<Arc<Device>, Failure> {
+        let control = if taken & MULTIPORT != 0 {
+            Some(Lock::new(Control {
+                receive: ring(&*transport, RECEIVE)?,
+                transmit: ring(&*transport, TRANSMIT)?,
+                buffers: Dma::new(BUFFERS * BUFFER)?,
+                out: Dma::new(HEAD)?,
+            }))
+        } else {
+            None
+        };
+        Ok(Arc::new(Device {
+            transport,
+            taken,
+            alarm,
+            ports,
+            control,
+            greeted: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
+            settling: Rendez::new(),
+            dead: AtomicBool::new(false),
+            interrupts: AtomicU64::new(0),
+            resets: AtomicU64::new(0),
+        }))
+    }
+
+    /// All ports that there can be.
+    pub fn ports(&self) -> &[Arc<Port>] {
+        &self.ports
+    }
+
+    /// Feature bits the driver took.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Why the device does not work, if it does not.
+    pub fn failure(&self) -> Option<&'static str> {
+        if self.dead.load(SeqCst) { Some(DEAD) } else { self.alarm.why() }
+    }
+
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let moved = self.ports.iter().map(|p| p.moved());
+        let (bytes_in, bytes_out) = moved.fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
+        let present = self.ports.iter().filter(|p| p.present()).count();
+        vec![
+            ("ports", present as u64),
+            ("interrupts", self.interrupts.load(Relaxed)),
+            ("out", bytes_out),
+            ("in", bytes_in),
+            ("resets", self.resets.load(Relaxed)),
+        ]
+    }
+
+    /// Waits until the ports are known, for a second at most.
+    pub fn settle(&self) {
+        if !self.settled.load(SeqCst) {
+            let deadline = clock::now_ns().saturating_add(ANSWER_NS);
+            self.settling.sleep_surely_until(deadline, || self.settled.load(SeqCst));
+        }
+    }
+
+    /// Ends the keeper, and the device.
+    pub fn stop(&self) {
+        self.alarm.stop();
+    }
+
+    /// Gives the negotiated device its empty rings and lets it run.
+    pub fn run(&self) -> Result<(), Failure> {
+        for port in &self.ports {
+            port.start()?;
+        }
+        if let Some(control) = &self.control {
+            let (receive, transmit) = {
+                let control = control.lock();
+                (control.receive.address(), control.transmit.address())
+            };
+            self.transport.queue_start(RECEIVE, &receive)?;
+            self.transport.queue_start(TRANSMIT, &transmit)?;
+            let mut control = control.lock();
+            for buffer in 0..BUFFERS {
+                control.post(buffer);
+            }
+        }
+        transport::ready(&*self.transport)?;
+        match (&self.control, self.ports.first()) {
+            (Some(_), _) => {
+                self.transport.notify(RECEIVE);
+                self.greeted.store(false, SeqCst);
+            }
+            (None, Some(port)) => port.appear(true)?,
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// What the device's interrupts call.
+    pub fn interrupt(&self, cause: Cause) {
+        self.interrupts.fetch_add(1, Relaxed);
+        if cause.includes(Cause::QUEUE) {
+            self.ports.iter().for_each(|p| p.wake());
+            if self.control.is_some() {
+                self.alarm.wake();
+            }
+        }
+        if cause.includes(Cause::CONFIG) && self.transport.status() & NEEDS_RESET != 0 {
+            self.alarm.raise("device needs a reset");
+        }
+    }
+
+    /// The keeper's life.
+    pub fn keep(&self) {
+        let mut inbox = VecDeque::new();
+        loop {
+            let mut work = None;
+            self.alarm.keeper.sleep(|| {
+                work = self.next(&mut inbox);
+                work.is_some()
+            });
+            match work {
+                Some(Work::Stop) => {
+                    // Whatever comes of it, the device does not touch memory any more.
+                    let _ = self.transport.reset();
+                    return self.forget();
+                }
+                Some(Work::Restart) => {
+                    inbox.clear();
+                    self.restart();
+                }
+                Some(Work::Greet) => self.send(NO_PORT, DEVICE_READY, 1),
+                Some(Work::Event(port, event)) => self.event(port, event),
+                Some(Work::Tell(port, open)) => self.send(port, PORT_OPEN, u16::from(open)),
+                None => {}
+            }
+        }
+    }
+
+    fn next(&self, inbox: &mut VecDeque<(u32, Event)>) -> Option<Work> {
+        if self.alarm.stopped() {
+            return Some(Work::Stop);
+        }
+        if !self.dead.load(SeqCst) && self.alarm.why().is_some() {
+            return Some(Work::Restart);
+        }
+        if self.control.is_some() {
+            if !self.greeted.swap(true, SeqCst) {
+                return Some(Work::Greet);
+            }
+            self.hear(inbox);
+            if let Some((port, event)) = inbox.pop_front() {
+                return Some(Work::Event(port, event));
+            }
+            for port in &self.ports {
+                if let Some(open) = port.to_tell() {
+                    return Some(Work::Tell(port.number(), open));
+                }
+            }
+        }
+        if !self.settled.swap(true, SeqCst) {
+            self.settling.wakeup();
+        }
+        None
+    }
+
+    /// Takes all messages there are, so that the device has its buffers back before anything makes it say more.
+    fn hear(&self, inbox: &mut VecDeque<(u32, Event)>) {
+        let Some(control) = &self.control else { return };
+        let mut bytes = [0; BUFFER];
+        loop {
+            let heard = {
+                let mut control = control.lock();
+                let popped = control.receive.pop();
+                if let Ok(Some((buffer, len))) = popped {
+                    let message = bytes.get_mut(..len as usize).unwrap_or(&mut []);
+                    control.buffers.read(buffer * BUFFER, message);
+                    control.post(buffer);
+                }
+                popped
+            };
+            match heard {
+                Ok(Some((_, len))) => {
+                    self.transport.notify(RECEIVE);
+                    inbox.extend(bytes.get(..len as usize).and_then(parse));
+                }
+                Ok(None) => return,
+                Err(Lie(how)) => return self.alarm.raise(how),
+            }
+        }
+    }
+
+    fn event(&self, number: u32, event: Event) {
+        let port = usize::try_from(number).ok().and_then(|n| self.ports.get(n));
+        match (port, event) {
+            (Some(port), Event::Add) => {
+                let works = port.appear(false).is_ok();
+                self.send(number, PORT_READY, u16::from(works));
+            }
+            (None, Event::Add) => self.send(number, PORT_READY, 0),
+            (Some(port), Event::Remove) => port.vanish(),
+            (Some(port), Event::Open(open)) => port.host(open),
+            (Some(port), Event::Name(name)) => port.name_it(name),
+            (None, _) => {}
+        }
+    }
+
+    /// Sends a control message, and waits until the device has taken it. Only the keeper does.
+    fn send(&self, port: u32, event: u16, value: u16) {
+        let Some(control) = &self.control else { return };
+        let sent = control.lock().send(&message(port, event, value));
+        self.transport.notify(TRANSMIT);
+        let deadline = clock::now_ns().saturating_add(ANSWER_NS);
+        let mut outcome = Ok(());
+        let answered = self.alarm.keeper.sleep_surely_until(deadline, || {
+            let mut control = control.lock();
+            outcome = control.transmit.pop().map(|_| ());
+            outcome.is_err() || control.transmit.in_flight() == 0 || self.alarm.stopped()
+        });
+        match outcome {
+            Err(Lie(how)) => self.alarm.raise(how),
+            Ok(()) if !sent || !answered => self.alarm.raise("device takes no control message"),
+            Ok(()) => {}
+        }
+    }
+
+    /// Starts a broken device afresh: all connections are over.
+    fn restart(&self) {
+        let pause = clock::now_ns().saturating_add(PAUSE_NS);
+        self.alarm.keeper.sleep_surely_until(pause, || self.alarm.stopped());
+        self.resets.fetch_add(1, Relaxed);
+        let reset = self.transport.reset();
+        self.forget();
+        let again = reset.and_then(|()| transport::negotiate(&*self.transport, MULTIPORT, 0));
+        let same = again.and_then(|taken| {
+            if taken == self.taken { Ok(()) } else { Err(Failure::new("device has changed its features")) }
+        });
+        // Before it runs, as it may break down again at once.
+        self.alarm.clear();
+        if same.and_then(|()| self.run()).is_err() {
+            transport::give_up(&*self.transport);
+            self.forget();
+            self.dead.store(true, SeqCst);
+        }
+    }
+
+    /// Takes everything back from a device that has been reset.
+    fn forget(&self) {
+        self.ports.iter().for_each(|p| p.forget());
+        if let Some(control) = &self.control {
+            let mut control = control.lock();
+            control.receive.clear();
+            control.transmit.clear();
+        }
+    }
+}
+
+impl Control {
+    /// Gives a buffer to the device, if its ring has room.
+    fn post(&mut self, buffer: usize) {
+        let phys = self.buffers.phys() + (buffer * BUFFER) as u64;
+        let segment = Segment { phys, len: BUFFER as u32, write: true };
+        if let Ok(chain) = self.receive.prepare(core::iter::once(segment)) {
+            self.receive.publish(chain, buffer, BUFFER as u64);
+        }
+    }
+
+    /// Gives the device a message; false when it still has the last one.
+    fn send(&mut self, bytes: &[u8; HEAD]) -> bool {
+        if self.transmit.in_flight() != 0 {
+            return false;
+        }
+        self.out.write(0, bytes);
+        let segment = Segment { phys: self.out.phys(), len: HEAD as u32, write: false };
+        let Ok(chain) = self.transmit.prepare(core::iter::once(segment)) else { return false };
+        self.transmit.publish(chain, (), 0);
+        true
+    }
+}

@@ -1,0 +1,166 @@
+//! The console device: ports that are byte pipes to the host.
+//!
+//! Created by `-device virtio-serial-pci` and on its bus `-device virtconsole,chardev=C` (port 0, a console) or
+//! `-device virtserialport,chardev=C,name=N` (the others). Follows virtio 1.3 section 5.3. With `max_ports=1` there
+//! is port 0 only, and no word of who is connected; otherwise ports come and go, have names, and tell when the host
+//! connects and leaves (feature MULTIPORT).
+//!
+//! [`Port`] is what a user sees: it reads, writes and waits by itself, straight on its two rings. The interrupt
+//! handler only wakes: whoever waits at a port, and the keeper, a thread that answers control messages and
+//! resets a device that is broken. So everything about control has one thread, and needs no order with anything.
+//!
+//! # Locks
+//!
+//! Each port has its own, see [`port`]; the control queues have one, for the keeper and a reset. None is held
+//! while another is taken, but the keeper's place to sleep.
+
+mod control;
+mod device;
+#[cfg(test)]
+mod fake;
+pub mod port;
+#[cfg(test)]
+mod tests;
+
+use crate::Failure;
+use crate::table::{Driver, Status};
+use crate::transport::{self, Cause, Handler, Interrupts, VirtioTransport};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use device::Device;
+use machine::lock::Lock;
+use machine::sync::Rendez;
+use machine::thread;
+pub use port::Port;
+
+/// Feature: several ports, and control messages about them.
+const MULTIPORT: u64 = 1 << 1;
+/// Where the configuration has the greatest number of ports.
+const CONFIG_PORTS: usize = 4;
+/// Most ports that are used of a device. QEMU's have 31 unless asked for more.
+const PORTS_MOST: u32 = 64;
+
+/// A console device that has been started.
+pub struct Console {
+    offered: u64,
+    interrupts: Interrupts,
+    device: Arc<Device>,
+}
+
+impl Console {
+    /// Starts the console device behind `transport`, under a name as `virtio-console-2`.
+    ///
+    /// # Errors
+    /// When any step fails; the device is left alone then, and marked so.
+    pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Console>, Failure> {
+        let started = Console::try_start(name, &transport);
+        if started.is_err() {
+            transport::give_up(&*transport);
+        }
+        started
+    }
+
+    fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Console>, Failure> {
+        let taken = transport::negotiate(&**transport, MULTIPORT, 0)?;
+        let several = taken & MULTIPORT != 0;
+        let count = if several { ports_most(&**transport)? } else { 1 };
+        let alarm = Arc::new(Alarm::default());
+        let mut ports = Vec::new();
+        for n in 0..count {
+            let name = if n == 0 { name.into() } else { alloc::format!("{name}.{n}") };
+            ports.push(Port::new(name, n, transport, &alarm)?);
+        }
+        let device = Device::new(transport.clone(), taken, alarm, ports)?;
+        let shared = device.clone();
+        let handler: Handler = Arc::new(move |cause: Cause| shared.interrupt(cause));
+        let interrupts = transport.connect(name, handler)?;
+        transport.arm()?;
+        device.run()?;
+        let keeper = device.clone();
+        thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
+        Ok(Arc::new(Console { offered: transport.offered(), interrupts, device }))
+    }
+
+    /// The ports that are there, by number. Right after the start this waits until the device has told of them, for
+    /// a second at most.
+    pub fn ports(&self) -> Vec<Arc<Port>> {
+        self.device.settle();
+        self.device.ports().iter().filter(|p| p.present()).cloned().collect()
+    }
+}
+
+impl Driver for Console {
+    fn driver(&self) -> &'static str {
+        "console"
+    }
+
+    fn status(&self) -> Status {
+        let labels: Vec<String> = self.device.ports().iter().filter_map(|p| p.label()).collect();
+        Status {
+            interrupts: self.interrupts.text.clone(),
+            identity: labels.join(","),
+            offered: self.offered,
+            taken: self.device.taken(),
+            failure: self.device.failure().map(String::from),
+            counters: self.device.counters(),
+        }
+    }
+}
+
+impl Drop for Console {
+    /// Tests only end devices: the keeper stops the device and goes.
+    fn drop(&mut self) {
+        self.device.stop();
+    }
+}
+
+/// How many ports the device may have.
+fn ports_most(transport: &dyn VirtioTransport) -> Result<u32, Failure> {
+    let mut count = [0; 4];
+    transport.config_read(CONFIG_PORTS, &mut count)?;
+    match u32::from_le_bytes(count) {
+        0 => Err(Failure::new("device has no ports")),
+        n => Ok(n.min(PORTS_MOST)),
+    }
+}
+
+/// The keeper's place to sleep, and what is told to it from anywhere.
+#[derive(Default)]
+struct Alarm {
+    keeper: Rendez,
+    why: Lock<Option<&'static str>>,
+    stopped: AtomicBool,
+}
+
+impl Alarm {
+    /// There may be something to do.
+    fn wake(&self) {
+        self.keeper.wakeup();
+    }
+
+    /// The device is broken. May be called from an interrupt handler and with a port's Lock held.
+    fn raise(&self, why: &'static str) {
+        self.why.lock().get_or_insert(why);
+        self.keeper.wakeup();
+    }
+
+    fn why(&self) -> Option<&'static str> {
+        *self.why.lock()
+    }
+
+    fn clear(&self) {
+        *self.why.lock() = None;
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, SeqCst);
+        self.keeper.wakeup();
+    }
+
+    fn stopped(&self) -> bool {
+        self.stopped.load(SeqCst)
+    }
+}

@@ -1,0 +1,487 @@
+//! One port: a byte pipe to whoever is connected on the host.
+//!
+//! What arrives stays in the buffer that the device filled until somebody reads it, and only then does the
+//! device get the buffer back. So a host that writes faster than the guest reads is held up, and nothing is lost.
+//!
+//! # Connections
+//!
+//! Whoever opens a port belongs to a connection, a number that goes up when the host leaves. One that is
+//! over reads what was received in it, then 0; it cannot be written to, even if the host is there again: a
+//! new connection knows nothing of what was said in the last. What it left unread is dropped when somebody of a
+//! later one reads. The device tells of data and of connections in different queues, so what arrives in the
+//! moment of a change can be counted to the wrong side.
+//!
+//! # Locks
+//!
+//! `state` (a Lock) guards both rings and all else that changes; it is never held while the device is touched.
+//! `writing` (a QLock) belongs to the callers of [`Port::write`].
+
+use super::Alarm;
+use crate::Failure;
+use crate::ring::{Queue, Segment};
+use crate::transport::VirtioTransport;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use machine::OutOfMemory;
+use machine::dma::Dma;
+use machine::lock::Lock;
+use machine::sync::{Interrupted, QLock, Rendez};
+
+/// Bytes of a receive buffer. QEMU never puts more into one.
+pub const RECEIVE: usize = 4096;
+/// Receive buffers.
+const BUFFERS: usize = 16;
+/// Most entries of a ring, if that can be chosen: all control messages fit.
+const SIZE_MOST: u16 = 32;
+/// Most bytes that are sent in one piece.
+pub const PIECE: usize = 32 * 1024;
+
+/// A port of a console device.
+pub struct Port {
+    name: String,
+    number: u32,
+    transport: Arc<dyn VirtioTransport>,
+    alarm: Arc<Alarm>,
+    state: Lock<State>,
+    arrived: Rendez,
+    sent: Rendez,
+    writing: QLock<()>,
+    /// It has been there: somebody may be waiting.
+    live: AtomicBool,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+struct State {
+    receive: Queue<usize>,
+    transmit: Queue<()>,
+    /// Made when the port first appears.
+    memory: Option<Memory>,
+    /// Buffers that neither the device nor `ready` has.
+    idle: Vec<usize>,
+    /// Buffers with bytes to read, oldest first. As deep as there are buffers.
+    ready: VecDeque<Received>,
+    present: bool,
+    /// The host is there.
+    connected: bool,
+    connection: u64,
+    /// Channels open here, and whether the device has been told that there are any.
+    opens: u32,
+    told: bool,
+    label: Option<String>,
+}
+
+struct Memory {
+    receive: Vec<Dma>,
+    transmit: Dma,
+}
+
+/// What is left of a filled buffer.
+struct Received {
+    buffer: usize,
+    at: usize,
+    len: usize,
+    connection: u64,
+}
+
+/// What a writer finds.
+#[derive(PartialEq, Eq)]
+enum Offer {
+    Busy,
+    Gone,
+    Taken { notify: bool },
+}
+
+/// The numbers of a port's queues, receive and transmit.
+fn queues(number: u32) -> (u16, u16) {
+    // Ports are numbered up to PORTS_MOST.
+    let first = if number == 0 { 0 } else { 2 * number as u16 + 2 };
+    (first, first + 1)
+}
+
+/// An empty ring for a queue.
+pub(super) fn ring<T>(transport: &dyn VirtioTransport, queue: u16) -> Result<Queue<T>, Failure> {
+    match transport.queue_size(queue, SIZE_MOST) {
+        0 => Err(Failure::text(alloc::format!("no queue {queue}"))),
+        size => Ok(Queue::new(size, 1, false)?),
+    }
+}
+
+impl Port {
+    pub(super) fn new(
+        name: String,
+        number: u32,
+        transport: &Arc<dyn VirtioTransport>,
+        alarm: &Arc<Alarm>,
+    ) -> Result<Arc<Port>, Failure> {
+        let (receive, transmit) = queues(number);
+        let state = State {
+            receive: ring(&**transport, receive)?,
+            transmit: ring(&**transport, transmit)?,
+            memory: None,
+            idle: Vec::new(),
+            ready: VecDeque::new(),
+            present: false,
+            connected: false,
+            connection: 0,
+            opens: 0,
+            told: false,
+            label: None,
+        };
+        Ok(Arc::new(Port {
+            name,
+            number,
+            transport: transport.clone(),
+            alarm: alarm.clone(),
+            state: Lock::new(state),
+            arrived: Rendez::new(),
+            sent: Rendez::new(),
+            writing: QLock::new(()),
+            live: AtomicBool::new(false),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+        }))
+    }
+
+    /// Its name: that of the device, and its number behind a dot unless that is 0.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number, from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The name that the host gave it.
+    pub fn label(&self) -> Option<String> {
+        self.state.lock().label.clone()
+    }
+
+    /// Whether it is there.
+    pub fn present(&self) -> bool {
+        self.state.lock().present
+    }
+
+    /// Whether the host is there.
+    #[cfg(test)]
+    pub fn connected(&self) -> bool {
+        self.state.lock().connected
+    }
+
+    /// To be held over a write of several pieces, so that writes do not mix.
+    pub fn writing(&self) -> &QLock<()> {
+        &self.writing
+    }
+
+    /// Bytes received and sent.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
+    }
+
+    /// One more user; gives the connection that he belongs to.
+    pub fn open(&self) -> u64 {
+        let connection = {
+            let mut state = self.state.lock();
+            state.opens = state.opens.saturating_add(1);
+            state.connection
+        };
+        self.alarm.wake();
+        connection
+    }
+
+    /// One user less.
+    pub fn close(&self) {
+        {
+            let mut state = self.state.lock();
+            state.opens = state.opens.saturating_sub(1);
+        }
+        self.alarm.wake();
+    }
+
+    /// Waits for bytes and gives up to `max` of them, from one buffer. None are given when the connection is over
+    /// or `max` is 0.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before something has come.
+    pub fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
+        let mut bytes = Vec::new();
+        if max == 0 {
+            return Ok(bytes);
+        }
+        bytes.reserve_exact(max.min(RECEIVE));
+        self.arrived.sleep_intr(|| {
+            let (over, notify) = self.take(connection, max, &mut bytes);
+            if notify {
+                self.transport.notify(queues(self.number).0);
+            }
+            over
+        })?;
+        Ok(bytes)
+    }
+
+    /// Takes bytes that are there. The first answer: the reader need not wait, having bytes or the end; the second:
+    /// the device has buffers back and wants to hear of it.
+    fn take(&self, connection: u64, max: usize, bytes: &mut Vec<u8>) -> (bool, bool) {
+        let mut state = self.state.lock();
+        self.collect(&mut state);
+        let mut notify = false;
+        while state.ready.front().is_some_and(|r| r.connection < connection) {
+            if let Some(old) = state.ready.pop_front() {
+                state.idle.push(old.buffer);
+                notify |= state.post();
+            }
+        }
+        let over = !state.present || state.connection != connection;
+        let State { ready, memory: Some(memory), .. } = &mut *state else { return (over, notify) };
+        let Some(front) = ready.front_mut() else { return (over, notify) };
+        if front.connection != connection {
+            return (true, notify);
+        }
+        let n = (front.len - front.at).min(max).min(RECEIVE);
+        bytes.resize(n, 0);
+        if let Some(buffer) = memory.receive.get(front.buffer) {
+            buffer.read(front.at, bytes);
+        }
+        front.at += n;
+        if front.at == front.len {
+            let buffer = front.buffer;
+            ready.pop_front();
+            state.idle.push(buffer);
+            notify |= state.post();
+        }
+        (true, notify)
+    }
+
+    /// Takes what the device has filled.
+    fn collect(&self, state: &mut State) {
+        loop {
+            match state.receive.pop() {
+                Ok(Some((buffer, 0))) => state.idle.push(buffer),
+                Ok(Some((buffer, len))) => {
+                    self.bytes_in.fetch_add(u64::from(len), Relaxed);
+                    let connection = state.connection;
+                    state.ready.push_back(Received { buffer, at: 0, len: len as usize, connection });
+                }
+                Ok(None) => return,
+                Err(lie) => return self.alarm.raise(lie.0),
+            }
+        }
+    }
+
+    /// Sends `bytes`, at most [`PIECE`], and waits until the device has handed them over. False: the connection is
+    /// over, and they are lost.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before the device has them. Afterwards they go out whatever happens, and
+    /// an interruption ends only the waiting.
+    pub fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
+        let mut offer = Offer::Busy;
+        self.sent.sleep_intr(|| {
+            offer = self.offer(connection, bytes);
+            offer != Offer::Busy
+        })?;
+        match offer {
+            Offer::Taken { notify: true } => self.transport.notify(queues(self.number).1),
+            Offer::Taken { notify: false } => {}
+            Offer::Gone | Offer::Busy => return Ok(false),
+        }
+        let mut alive = true;
+        let waited = self.sent.sleep_intr(|| {
+            let mut state = self.state.lock();
+            self.finish(&mut state);
+            alive = state.takes(connection);
+            state.transmit.in_flight() == 0 || !alive
+        });
+        Ok(alive || waited.is_err())
+    }
+
+    /// Gives a piece to the device, when it does not have one.
+    fn offer(&self, connection: u64, bytes: &[u8]) -> Offer {
+        let mut state = self.state.lock();
+        self.finish(&mut state);
+        if !state.takes(connection) {
+            return Offer::Gone;
+        }
+        if state.transmit.in_flight() != 0 {
+            return Offer::Busy;
+        }
+        let bytes = bytes.get(..PIECE).unwrap_or(bytes);
+        let State { transmit, memory: Some(memory), .. } = &mut *state else { return Offer::Gone };
+        if bytes.is_empty() {
+            return Offer::Taken { notify: false };
+        }
+        memory.transmit.write(0, bytes);
+        let segment = Segment { phys: memory.transmit.phys(), len: bytes.len() as u32, write: false };
+        let Ok(chain) = transmit.prepare(core::iter::once(segment)) else { return Offer::Busy };
+        transmit.publish(chain, (), 0);
+        self.bytes_out.fetch_add(bytes.len() as u64, Relaxed);
+        Offer::Taken { notify: transmit.wants_notify() }
+    }
+
+    /// Takes back what the device has sent.
+    fn finish(&self, state: &mut State) {
+        loop {
+            match state.transmit.pop() {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(lie) => return self.alarm.raise(lie.0),
+            }
+        }
+    }
+
+    /// Wakes who waits here, so that he looks again. May be called from an interrupt handler.
+    pub(super) fn wake(&self) {
+        if !self.live.load(Relaxed) {
+            return;
+        }
+        self.arrived.wakeup();
+        self.sent.wakeup();
+    }
+
+    /// The port is there: gives the device its buffers. With `connected`, the host is there for ever.
+    pub(super) fn appear(&self, connected: bool) -> Result<(), OutOfMemory> {
+        self.live.store(true, Relaxed);
+        let fresh = if self.state.lock().memory.is_none() { Some(Memory::new()?) } else { None };
+        let mut list = VecDeque::new();
+        list.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        let mut idle = Vec::new();
+        idle.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        idle.extend(0..BUFFERS);
+        {
+            let mut state = self.state.lock();
+            if let Some(memory) = fresh {
+                state.memory = Some(memory);
+                state.ready = list;
+                state.idle = idle;
+            }
+            state.present = true;
+            state.connected = connected;
+            state.post();
+        }
+        self.transport.notify(queues(self.number).0);
+        self.wake();
+        Ok(())
+    }
+
+    /// The port has gone.
+    pub(super) fn vanish(&self) {
+        {
+            let mut state = self.state.lock();
+            self.collect(&mut state);
+            state.end();
+            state.present = false;
+            state.label = None;
+            state.told = false;
+        }
+        self.wake();
+    }
+
+    /// The host has connected, or left.
+    pub(super) fn host(&self, connected: bool) {
+        {
+            let mut state = self.state.lock();
+            if connected {
+                state.connected = true;
+            } else {
+                // What is there by now was sent before.
+                self.collect(&mut state);
+                state.end();
+            }
+        }
+        self.wake();
+    }
+
+    /// The host calls it `label`.
+    pub(super) fn name_it(&self, label: String) {
+        let label = if label.is_empty() { None } else { Some(label) };
+        let old = core::mem::replace(&mut self.state.lock().label, label);
+        drop(old);
+    }
+
+    /// Whether the device has to be told that the port is open now (true) or closed. It counts as told.
+    pub(super) fn to_tell(&self) -> Option<bool> {
+        let mut state = self.state.lock();
+        let open = state.opens != 0;
+        if !state.present || state.told == open {
+            return None;
+        }
+        state.told = open;
+        Some(open)
+    }
+
+    /// The device has been reset and has no buffer any more.
+    pub(super) fn forget(&self) {
+        {
+            let mut state = self.state.lock();
+            state.end();
+            state.present = false;
+            state.told = false;
+            let State { ready, idle, receive, .. } = &mut *state;
+            idle.extend(ready.drain(..).map(|r| r.buffer));
+            while let Some(buffer) = receive.abandon() {
+                idle.push(buffer);
+            }
+            state.receive.clear();
+            state.transmit.clear();
+        }
+        self.wake();
+    }
+
+    /// Gives the device the rings, which are empty.
+    pub(super) fn start(&self) -> Result<(), Failure> {
+        let (receive, transmit) = {
+            let state = self.state.lock();
+            (state.receive.address(), state.transmit.address())
+        };
+        let (r, t) = queues(self.number);
+        self.transport.queue_start(r, &receive)?;
+        self.transport.queue_start(t, &transmit)
+    }
+}
+
+impl Memory {
+    fn new() -> Result<Memory, OutOfMemory> {
+        let mut receive = Vec::new();
+        receive.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        for _ in 0..BUFFERS {
+            receive.push(Dma::new(RECEIVE)?);
+        }
+        Ok(Memory { receive, transmit: Dma::new(PIECE)? })
+    }
+}
+
+impl State {
+    /// Whether one of this connection can write.
+    fn takes(&self, connection: u64) -> bool {
+        self.present && self.connected && self.connection == connection
+    }
+
+    /// The host has left.
+    fn end(&mut self) {
+        if self.connected {
+            self.connection += 1;
+        }
+        self.connected = false;
+    }
+
+    /// Gives the device the idle buffers, as many as fit. True when it wants to hear of it.
+    fn post(&mut self) -> bool {
+        let State { receive, memory: Some(memory), idle, present: true, .. } = self else { return false };
+        let mut posted = false;
+        while let Some(buffer) = idle.pop() {
+            let Some(dma) = memory.receive.get(buffer) else { continue };
+            let segment = Segment { phys: dma.phys(), len: RECEIVE as u32, write: true };
+            let Ok(chain) = receive.prepare(core::iter::once(segment)) else {
+                idle.push(buffer);
+                break;
+            };
+            receive.publish(chain, buffer, RECEIVE as u64);
+            posted = true;
+        }
+        posted && receive.wants_notify()
+    }
+}
