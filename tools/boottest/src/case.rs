@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 use vm::{Pattern, Share, Vm};
 
+use crate::socket::Sockets;
+
 /// The prompt that the first shell prints.
 pub const PROMPT: &str = "term% ";
 
@@ -52,6 +54,8 @@ pub struct World {
     pub output: String,
     /// The shares: tag and folder.
     pub folders: Vec<(String, PathBuf)>,
+    /// The host's ends of the character devices.
+    pub sockets: Sockets,
 }
 
 impl World {
@@ -67,6 +71,7 @@ pub struct Case {
     name: String,
     pub(crate) vm: Vm,
     pub(crate) shares: Vec<(Share, Fill)>,
+    pub(crate) chardevs: Vec<String>,
     pub(crate) overlay: Option<Vec<(&'static str, String)>>,
     pub(crate) steps: Vec<Step>,
     pub(crate) forbidden: Vec<Pattern>,
@@ -81,6 +86,7 @@ impl Case {
             name: name.into(),
             vm,
             shares: Vec::new(),
+            chardevs: Vec::new(),
             overlay: None,
             steps: Vec::new(),
             forbidden: vec!["panic".into()],
@@ -119,6 +125,42 @@ impl Case {
     pub fn overlay(mut self, files: &[(&'static str, &str)]) -> Case {
         self.overlay = Some(files.iter().map(|&(name, text)| (name, text.to_owned())).collect());
         self
+    }
+
+    /// Adds a character device with a socket, for a device of the machine to use.
+    pub fn chardev(mut self, name: &str) -> Case {
+        self.chardevs.push(name.to_owned());
+        self
+    }
+
+    /// Adds a device as QEMU's `-device` describes it.
+    pub fn device(mut self, device: &str) -> Case {
+        self.vm = self.vm.arg("-device").arg(device);
+        self
+    }
+
+    /// The host connects to a character device.
+    pub fn connects(self, name: &'static str) -> Case {
+        self.check(move |w| w.sockets.connect(name))
+    }
+
+    /// The host leaves it.
+    pub fn leaves(self, name: &'static str) -> Case {
+        self.check(move |w| w.sockets.leave(name))
+    }
+
+    /// The host sends these bytes to it.
+    pub fn says(self, name: &'static str, bytes: &'static [u8]) -> Case {
+        self.check(move |w| w.sockets.say(name, bytes))
+    }
+
+    /// The host receives exactly these.
+    pub fn hears(self, name: &'static str, bytes: &'static [u8]) -> Case {
+        self.check(move |w| {
+            let heard = w.sockets.hear(name, bytes.len())?;
+            anyhow::ensure!(heard == bytes, "the host heard {:?}", String::from_utf8_lossy(&heard));
+            Ok(())
+        })
     }
 
     /// Runs `command` instead of a prompt, on a machine that can report an exit status.

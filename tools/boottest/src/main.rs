@@ -7,6 +7,7 @@
 mod case;
 mod cases;
 mod play;
+mod socket;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use vm::{Guest, Pattern, exit_code};
 
 use crate::case::{Case, End, PROMPT, Step, World};
+use crate::socket::Sockets;
 
 /// What became of a case.
 pub struct Outcome {
@@ -30,7 +31,7 @@ pub fn play(case: &Case, kernel: &Path, verbose: bool) -> Outcome {
 
 fn try_play(case: &Case, kernel: &Path, verbose: bool, transcript: &mut String) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("boottest").tempdir()?;
-    let mut world = World::default();
+    let mut world = World { sockets: Sockets::new(dir.path()), ..World::default() };
     let mut vm = case.vm.clone().kernel(kernel);
     for (share, fill) in &case.shares {
         let folder = dir.path().join(share.tag());
@@ -38,6 +39,9 @@ fn try_play(case: &Case, kernel: &Path, verbose: bool, transcript: &mut String) 
         fill(&folder).context("filling a share")?;
         vm = vm.share(share.clone().at(&folder));
         world.folders.push((share.tag().to_owned(), folder));
+    }
+    for name in &case.chardevs {
+        vm = vm.arg("-chardev").arg(world.sockets.chardev(name));
     }
     if let Some(files) = &case.overlay {
         let path = dir.path().join("overlay.tar");

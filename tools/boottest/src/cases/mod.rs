@@ -5,6 +5,7 @@ mod console;
 mod files;
 mod load;
 mod mount;
+mod virtcon;
 mod wires;
 
 use std::path::Path;
@@ -16,10 +17,18 @@ use crate::case::Case;
 
 /// All of them, the long ones first so that the last machine to end is a short one.
 pub fn all() -> Vec<Case> {
-    [load::cases(), wires::cases(), mount::cases(), files::cases(), console::cases(), boot::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        load::cases(),
+        wires::cases(),
+        mount::cases(),
+        virtcon::cases(),
+        files::cases(),
+        console::cases(),
+        boot::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The machine for cases that are not about machines.

@@ -1,0 +1,170 @@
+//! `/dev/virtcon`: what the guide does with a console, and ports that know who is connected.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use vm::{Board, Vm};
+
+use super::{MOUNT, motd, q35};
+use crate::case::{Case, PROMPT, World, re};
+
+/// The guide's own devices.
+const GUIDE: &str = "virtio-serial-pci,max_ports=1";
+/// A port behind a second kind of device, with a name.
+const NAMED: &str = "virtserialport,chardev=c0,nr=3,name=org.elwood.9p";
+/// Its file.
+const CHAT: &str = "/dev/virtcon/by-name/org.elwood.9p";
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for board in [Board::Pc, Board::Q35] {
+        cases.push(guide(board, "", "", " modern msix:"));
+        cases.push(guide(board, "-modern", ",disable-legacy=on", " modern msix:"));
+        cases.push(guide(board, "-legacy", ",disable-modern=on", " legacy msix:"));
+        cases.push(guide(board, "-nomsi", "", " modern intx:").append("nomsi"));
+    }
+    cases.extend([
+        Case::new("virtcon/none", q35())
+            .line("ls '#C' '#C/virtcon'")
+            .is("#C/virtcon\n")
+            .line("ls /dev/virtcon")
+            .is(""),
+        connections(),
+        interrupt(),
+        bulk(),
+    ]);
+    cases
+}
+
+/// The guide's command line: two shares, then a serial device with one port, which is attached in this way.
+fn guide(board: Board, name: &str, option: &str, way: &str) -> Case {
+    Case::new(format!("virtcon/guide-{}{name}", board.name()), Vm::new(board))
+        .share("harvtmp", motd)
+        .share("hosttmp", motd)
+        .chardev("c0")
+        .device(&format!("{GUIDE}{option}"))
+        .device("virtconsole,chardev=c0")
+        .line("ls -l /dev/virtcon")
+        .gives(re("^--rw-rw-rw- C 0 glenda glenda 0 .* /dev/virtcon/virtio-console-2$"))
+        .connects("c0")
+        .line("echo hello console >/dev/virtcon/virtio-console-2")
+        .is("")
+        .hears("c0", b"hello console\n")
+        .says("c0", b"abc\n")
+        .line("dd -if /dev/virtcon/virtio-console-2 -bs 32 -count 1 -quiet 1 | wc -c")
+        .gives(re("^ +4$"))
+        .says("c0", b"from the host\n")
+        .line("dd -if /dev/virtcon/virtio-console-2 -bs 4096 -iseek 7 -count 1 -quiet 1; echo done")
+        .gives("done\n")
+        .line("cat /dev/irqalloc")
+        .gives(re(" virtio-9p-0$"))
+        .gives(re(" virtio-9p-1$"))
+        .gives(re(" virtio-console-2$"))
+        .line("cat /dev/virtio")
+        .gives(re(&format!("^virtio-console-2 .*{way}.* console ports 1 interrupts ")))
+}
+
+/// The host comes, goes, and comes back.
+fn connections() -> Case {
+    Case::new("virtcon/connections", q35())
+        .chardev("c0")
+        .device("virtio-serial-pci")
+        .device(NAMED)
+        .line("ls /dev/virtcon")
+        .is("/dev/virtcon/by-name\n/dev/virtcon/virtio-console-0.3\n")
+        .line("cat /dev/virtio")
+        .gives(re("^virtio-console-0 .* org.elwood.9p .* console ports 1"))
+        .line(format!("echo lost >{CHAT}"))
+        .gives("i/o on hungup channel")
+        // A reader that is there before the host is.
+        .types(format!("cat {CHAT}\n"))
+        .connects("c0")
+        .says("c0", b"first\n")
+        .sees("\nfirst\n")
+        .leaves("c0")
+        .sees(PROMPT)
+        .line(format!("echo lost >{CHAT}"))
+        .gives("i/o on hungup channel")
+        .connects("c0")
+        .says("c0", b"second\n")
+        .line(format!("dd -if {CHAT} -count 1 -quiet 1"))
+        .is("second\n")
+        .line(format!("echo again >{CHAT}"))
+        .is("")
+        .hears("c0", b"again\n")
+}
+
+/// A read that nobody answers ends with a note.
+fn interrupt() -> Case {
+    Case::new("virtcon/interrupt", q35())
+        .chardev("c0")
+        .device(GUIDE)
+        .device("virtconsole,chardev=c0")
+        .line("echo ready")
+        .types("cat /dev/virtcon/virtio-console-0\n")
+        .sees("virtio-console-0\n")
+        .check(|_| {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(())
+        })
+        .types("\x7f")
+        .sees(PROMPT)
+        .line("echo still here")
+        .is("still here\n")
+}
+
+/// A megabyte each way, where nothing may be lost; the host reads with pauses.
+fn bulk() -> Case {
+    Case::new("virtcon/bulk", q35())
+        .share("host", |folder| Ok(fs::write(folder.join("big"), big())?))
+        .chardev("c0")
+        .device("virtio-serial-pci")
+        .device(NAMED)
+        .line(MOUNT)
+        .is("")
+        .connects("c0")
+        // Whoever is connected before the first byte is sent gets all.
+        .types(format!("cp /n/host/big {CHAT}\n"))
+        .check(|w| {
+            let mut got = Vec::new();
+            while got.len() < big().len() {
+                got.extend(w.sockets.hear("c0", 128 * 1024)?);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            ensure!(got == big(), "the bytes have changed on their way out");
+            Ok(())
+        })
+        .sees(PROMPT)
+        .types(format!("cat {CHAT} >/n/host/got\n"))
+        .check(|w| w.sockets.say("c0", &big()))
+        .check(|w| grown(w, "got", big().len()))
+        .leaves("c0")
+        .sees(PROMPT)
+        .check(|w| {
+            ensure!(
+                fs::read(w.folder("host")?.join("got"))? == big(),
+                "the bytes have changed on their way in"
+            );
+            Ok(())
+        })
+        .budget(120)
+}
+
+/// A megabyte in which every part is different.
+fn big() -> Vec<u8> {
+    (0..1u32 << 18).flat_map(|n| n.wrapping_mul(0x9E37_79B1).to_le_bytes()).collect()
+}
+
+/// Waits until a file on the share has grown to `len` bytes.
+fn grown(w: &World, name: &str, len: usize) -> Result<()> {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |m| m.len() as usize);
+    let path = w.folder("host")?.join(name);
+    let end = Instant::now() + Duration::from_secs(60);
+    while size(&path) < len {
+        ensure!(Instant::now() < end, "{name} has {} bytes and grows no more", size(&path));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

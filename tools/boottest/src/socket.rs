@@ -1,0 +1,70 @@
+//! The host's ends of the machine's character devices: unix sockets in the case's folder, on which QEMU listens.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+/// How long the machine may take to read or to write something.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// All sockets of a case, connected or not.
+#[derive(Default)]
+pub struct Sockets {
+    folder: PathBuf,
+    connected: Mutex<BTreeMap<String, UnixStream>>,
+}
+
+impl Sockets {
+    /// Those in `folder`; none is connected.
+    pub fn new(folder: &Path) -> Sockets {
+        Sockets { folder: folder.to_owned(), connected: Mutex::default() }
+    }
+
+    /// QEMU's argument for the character device `name`.
+    pub fn chardev(&self, name: &str) -> String {
+        let path = self.folder.join(name);
+        format!("socket,id={name},path={},server=on,wait=off", path.display())
+    }
+
+    /// Connects to a device.
+    pub fn connect(&self, name: &str) -> Result<()> {
+        let stream = UnixStream::connect(self.folder.join(name)).context("connecting")?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        self.all().insert(name.to_owned(), stream);
+        Ok(())
+    }
+
+    /// Leaves it.
+    pub fn leave(&self, name: &str) -> Result<()> {
+        ensure!(self.all().remove(name).is_some(), "{name} is not connected");
+        Ok(())
+    }
+
+    /// Sends all of `bytes` to a device.
+    pub fn say(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.stream(name)?.write_all(bytes).context("sending")
+    }
+
+    /// Receives `len` bytes from it.
+    pub fn hear(&self, name: &str, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.stream(name)?.read_exact(&mut bytes).context("receiving")?;
+        Ok(bytes)
+    }
+
+    fn stream(&self, name: &str) -> Result<UnixStream> {
+        let all = self.all();
+        let stream = all.get(name).with_context(|| format!("{name} is not connected"))?;
+        Ok(stream.try_clone()?)
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, UnixStream>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
