@@ -55,7 +55,7 @@ lint: ## the source's form: fmt and clippy, without changing anything
 	@boot/deps lint
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
-	boot/kcargo clippy -p pc64 -p cmd -p rc -- -D warnings
+	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -- -D warnings
 
 clean: ## remove all that was built
 	rm -rf build target
