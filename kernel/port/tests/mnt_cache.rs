@@ -11,7 +11,7 @@ use port::iobuf::{Dst, Src};
 use port::mnt::{MntDev, Patience};
 use port::testkit::Hosted;
 use port::{Proc, Result, sysfile, sysproc};
-use wire::{Fate, Handle, Share};
+use wire::{Fate, Handle, Share, turned};
 
 /// Runs `f` as a process of its own, which exits afterwards.
 fn as_process<T: Send + 'static>(t: &Hosted, f: impl FnOnce(&Arc<Proc>) -> T + Send + 'static) -> T {
@@ -25,7 +25,7 @@ fn as_process<T: Send + 'static>(t: &Hosted, f: impl FnOnce(&Arc<Proc>) -> T + S
 
 fn mount(up: &Arc<Proc>, spec: &str, at: &str) -> Result<()> {
     let fd = sysfile::open(up, "#c/null", ORDWR)?;
-    sysfile::mount(up, fd, -1, at, abi::MREPL | abi::MCREATE, spec, '9').map(drop)
+    sysfile::mount(up, fd, -1, at, abi::MREPL | abi::MCREATE, &wire::spec(spec), '9').map(drop)
 }
 
 #[test]
@@ -35,26 +35,26 @@ fn mtags_through_the_life_of_a_mount() {
     let dev = s.dev.clone();
     as_process(&s.t, move |up| {
         mount(up, "host", "/n").unwrap();
-        assert_eq!(dev.mtags(), "host:9P2000.u:131096:2:2\n", "a version and an attach");
+        assert_eq!(dev.mtags(), turned("host:9P2000.u:131096:2:2\n"), "a version and an attach");
         sysfile::stat(up, "/n/f").unwrap();
-        assert_eq!(dev.mtags(), "host:9P2000.u:131096:5:5\n", "a walk, a stat and a clunk");
+        assert_eq!(dev.mtags(), turned("host:9P2000.u:131096:5:5\n"), "a walk, a stat and a clunk");
         let fd = sysfile::open(up, "/n/f", OREAD).unwrap();
         // The last mount goes, a file is still open.
         sysfile::unmount(up, None, "/n").unwrap();
         let mut buf = [0; 9];
         assert_eq!(sysfile::pread(up, fd, &mut Dst::Kernel(&mut buf), 0).unwrap(), 5);
-        assert!(dev.mtags().starts_with("host:9P2000.u:131096:"));
+        assert!(dev.mtags().starts_with(&turned("host:9P2000.u:131096:")));
         sysfile::close(up, fd).unwrap();
         assert_eq!(dev.mtags(), "host:-\n");
         mount(up, "host:9P2000.u:1048600", "/n").unwrap();
-        assert_eq!(dev.mtags(), "host:9P2000.u:1048600:2:2\n");
+        assert_eq!(dev.mtags(), turned("host:9P2000.u:1048600:2:2\n"));
         // A kernel thread has no slot of its own.
     });
     // `/n` is the name space's, which the test's own process shares.
     s.t.stat("/n/f").unwrap();
     assert_eq!(
         s.dev.mtags(),
-        "host:9P2000.u:1048600:5:2\n",
+        turned("host:9P2000.u:1048600:5:2\n"),
         "without a process there is no slot to find again"
     );
     s.end();
@@ -83,7 +83,7 @@ fn two_mounts_of_a_tag_share_a_session() {
         ("", ""),
         ("host:9P2000.u:5", "host:9P2000.u:5"),
     ] {
-        assert_eq!(err(spec), format!("'{tag}' bad attach specifier"), "{spec:?}");
+        assert_eq!(err(spec), format!("'{}' bad attach specifier", turned(tag)), "{spec:?}");
     }
     for at in ["/mnt", "/env", "/srv"] {
         sysfile::unmount(&t.up, None, at).unwrap();
@@ -108,7 +108,7 @@ fn tags_are_kept_apart() {
     let text = dev.mtags();
     let lines: Vec<&str> = text.lines().collect();
     assert!(
-        lines[0].starts_with("a:9P2000.u:8192:") && lines[1].starts_with("a:b:9P2000.u:131096:"),
+        lines[0].starts_with(&turned("a:9P2000.u:8192:")) && lines[1].starts_with("a:b:9P2000.u:131096:"),
         "{text}"
     );
     assert_eq!(lines[2], "tmp:-");

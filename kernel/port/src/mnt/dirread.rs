@@ -26,7 +26,7 @@ const ASK: usize = 64 << 10;
 pub struct Cursor {
     /// What the program has read so far, in our bytes.
     ours: u64,
-    /// What the server has given so far, in its bytes.
+    /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
     theirs: u64,
     /// Read and not yet given out.
     left: VecDeque<Vec<u8>>,
@@ -68,6 +68,9 @@ impl MntFile {
     /// Gets more records; false at the end of the directory.
     fn fill(&self, cursor: &mut Cursor, kind: char, dev: u32) -> Result<bool> {
         let session = self.session();
+        if session.dialect == Dialect::L {
+            return self.fill_by_name(cursor, kind, dev);
+        }
         let most = (session.msize as usize).saturating_sub(ninep::IOHDRSZ as usize);
         while cursor.left.is_empty() {
             let mut bytes = vec![0; ASK.min(most)];
@@ -91,6 +94,16 @@ impl MntFile {
             if let Some(e) = bad.filter(|_| shown == 0) {
                 return Err(e.into());
             }
+        }
+        Ok(true)
+    }
+
+    /// The same where the server gives only names.
+    fn fill_by_name(&self, cursor: &mut Cursor, kind: char, dev: u32) -> Result<bool> {
+        while cursor.left.is_empty() {
+            let Some((files, next)) = self.list(cursor.theirs)? else { return Ok(false) };
+            cursor.theirs = next;
+            cursor.left.extend(files.into_iter().map(|file| self.entry(file, kind, dev).to_bytes()));
         }
         Ok(true)
     }

@@ -14,6 +14,7 @@ use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
 use super::dirread::Cursor;
+use super::dotl::{self, Trail};
 use super::session::{Fid, Session};
 use super::walk::{Place, Via};
 use crate::error::{Error, Result};
@@ -150,10 +151,15 @@ impl MntFile {
         let message = match create::request(session.dialect, self.fid.number, &bytes, perm, open_mode)? {
             create::Create::Open(message) | create::Create::Mkdir(message) => message,
         };
-        let (qid, iounit) = session.call(&message, |reply| match reply {
+        let (mut qid, mut iounit) = session.call(&message, |reply| match reply {
             Rmsg::Create { qid, iounit } | Rmsg::Lcreate { qid, iounit } => Ok((qid, iounit)),
+            Rmsg::Mkdir { qid } => Ok((qid, 0)),
             _ => Err(error::EMOUNTRPC.into()),
         })?;
+        if let Tmsg::Mkdir { .. } = message {
+            (qid, iounit) = dotl::enter(&self.fid, &bytes)?;
+        }
+        Trail::follow(&self.fid, &self.fid, &[name]);
         if session.dialect != Dialect::P9 {
             session.kept.lock().set(qid.path, perm & !DMDIR);
         }
@@ -276,13 +282,16 @@ impl Drop for MntFile {
 /// What the file behind a fid is like.
 pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     let session = &fid.session;
-    let mut file = session.call(&Tmsg::Stat { fid: fid.number }, |reply| match reply {
-        Rmsg::Stat { stat } => {
-            let (stat, _) = Stat::parse(session.dialect, stat.0).map_err(|_| error::EBADSTAT)?;
-            Ok(File::from_stat(session.dialect, &stat, &session.ids))
-        }
-        _ => Err(error::EMOUNTRPC.into()),
-    })?;
+    let mut file = match session.dialect {
+        Dialect::L => dotl::stat_of(fid)?,
+        _ => session.call(&Tmsg::Stat { fid: fid.number }, |reply| match reply {
+            Rmsg::Stat { stat } => {
+                let (stat, _) = Stat::parse(session.dialect, stat.0).map_err(|_| error::EBADSTAT)?;
+                Ok(File::from_stat(session.dialect, &stat, &session.ids))
+            }
+            _ => Err(error::EMOUNTRPC.into()),
+        })?,
+    };
     if session.dialect != Dialect::P9 {
         session.kept.lock().show(&mut file.dir);
     }
@@ -290,6 +299,9 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
 }
 
 fn change_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
+    if fid.session.dialect == Dialect::L {
+        return dotl::change(fid, change);
+    }
     let record = change.record().map_err(|_| error::ETOOLONG)?;
     let message = Tmsg::Wstat { fid: fid.number, stat: ninep::wire::Record(&record) };
     fid.session.call(&message, |_| Ok(()))

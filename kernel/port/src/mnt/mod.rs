@@ -1,7 +1,7 @@
 //! The mount driver: 9P servers as part of the name space. One client engine with two faces.
 //!
 //! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
-//! * `#9`, the phantom mount device, speaks 9P2000.u to QEMU's virtio-9p devices, which are found by their mount
+//! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are found by their mount
 //!   tags ([`phantom`]). Programs see plain 9P2000 semantics all the same: `ninep::translate` is the table of how.
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
@@ -30,6 +30,7 @@ use crate::proc::Proc;
 pub mod chan_transport;
 pub mod channels;
 pub mod dirread;
+pub mod dotl;
 pub mod file;
 pub mod io;
 pub mod phantom;

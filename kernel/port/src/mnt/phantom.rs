@@ -90,7 +90,7 @@ impl Tags {
             session.wait_ended();
         }
         let dialect = wanted.dialect.unwrap_or(Dialect::U);
-        if dialect != Dialect::U {
+        if dialect == Dialect::P9 {
             return Err(Error::new(error::EBADSPEC).with_name(spec));
         }
         let asked = wanted.msize.unwrap_or(DEFAULT_MSIZE);

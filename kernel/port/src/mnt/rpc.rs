@@ -83,6 +83,49 @@ impl Session {
         result
     }
 
+    /// Has several messages under way together, in the requests of one slot: at most
+    /// [`PIECES`](super::slots::PIECES), none of which may depend on another, or be longer than a page, or its reply.
+    /// Gives what `take` makes of each reply, in the order of the messages.
+    pub(super) fn call_all<R>(
+        &self,
+        messages: &[Tmsg<'_>],
+        interruptible: bool,
+        mut take: impl FnMut(usize, Rmsg<'_>) -> Result<R>,
+    ) -> Vec<Result<R>> {
+        let mut guard = match self.alive().and_then(|()| self.slots.take()) {
+            Ok(guard) => guard,
+            Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
+        };
+        let mut sent = Vec::with_capacity(messages.len());
+        let mut bytes = Vec::new();
+        for (number, message) in messages.iter().enumerate() {
+            bytes.clear();
+            guard.count();
+            sent.push(guard.slot().and_then(|slot| slot.piece(number)).and_then(|piece| {
+                message
+                    .append(self.dialect, piece.tag, &mut bytes)
+                    .map_err(|_| Error::new(error::ETOOLONG))?;
+                let request = prepare(piece, &bytes)?;
+                let done = request.done.clone();
+                self.transport.submit(request);
+                Ok((piece.tag, done))
+            }));
+        }
+        let mut results = Vec::with_capacity(sent.len());
+        for (number, (sent, message)) in sent.into_iter().zip(messages).enumerate() {
+            results.push(sent.and_then(|(tag, done)| {
+                let request = self.wait(&mut guard, done, tag, interruptible);
+                let len = self.whole_reply(&request, &mut bytes);
+                guard.slot()?.piece(number)?.request = Some(request);
+                if len? == 0 {
+                    return Err(error::EINTR.into());
+                }
+                self.decode(message.kind(), tag, &bytes).and_then(|reply| take(number, reply))
+            }));
+        }
+        results
+    }
+
     /// Decodes a reply and makes an error of an error.
     fn decode<'a>(&self, asked: u8, tag: u16, bytes: &'a [u8]) -> Result<Rmsg<'a>> {
         match Rmsg::decode(self.dialect, bytes) {

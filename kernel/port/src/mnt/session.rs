@@ -20,6 +20,7 @@ use ninep::translate::kept::Kept;
 use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
 
+use super::dotl::Trail;
 use super::slots::Slots;
 use crate::error::{Error, Result};
 
@@ -155,13 +156,20 @@ pub struct Fid {
     pub session: Arc<Session>,
     /// The number.
     pub number: u32,
+    /// The names on the way to it, for dialects whose server does not tell; `None` for the root.
+    pub(super) trail: Lock<Option<Arc<Trail>>>,
     state: AtomicU8,
 }
 
 impl Fid {
     /// A number for a request that will make the file.
     pub fn reserve(session: &Arc<Session>) -> Fid {
-        Fid { number: session.new_fid(), session: session.clone(), state: AtomicU8::new(UNBORN) }
+        Fid {
+            number: session.new_fid(),
+            session: session.clone(),
+            trail: Lock::new(None),
+            state: AtomicU8::new(UNBORN),
+        }
     }
 
     /// The request succeeded.
@@ -178,6 +186,7 @@ impl Fid {
         let new = Fid::reserve(&self.session);
         let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
         self.session.call(&walk, |_| Ok(()))?;
+        Trail::follow(&new, self, &[]);
         Ok(new.born())
     }
 
@@ -194,6 +203,19 @@ impl Fid {
             self.state.store(GONE, Ordering::Relaxed);
         }
         removed
+    }
+
+    /// Has the server forget some together, at most as many as a slot has requests.
+    pub fn clunk_all(fids: Vec<Fid>) {
+        let Some(session) = fids.first().map(|fid| fid.session.clone()) else { return };
+        let clunks: Vec<Tmsg<'_>> = fids.iter().map(|fid| Tmsg::Clunk { fid: fid.number }).collect();
+        let clunked = session.call_all(&clunks, false, |_, _| Ok(()));
+        for (fid, clunked) in fids.iter().zip(clunked) {
+            // One that was not sent is sent again when the fid is dropped.
+            if was_answered(&clunked) {
+                fid.state.store(GONE, Ordering::Relaxed);
+            }
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use alloc::vec::Vec;
 use abi::{QTSYMLINK, Qid, error};
 use ninep::translate::names;
 use ninep::translate::walk::{Links, Walked, outcome};
-use ninep::{Names, Rmsg, Str, Tmsg};
+use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
 
+use super::dotl::{self, Trail};
 use super::file::{MntFile, stat_of};
 use super::session::Fid;
 use crate::error::{Error, Result};
@@ -185,6 +186,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let strs: Vec<Str<'_>> = bytes.iter().map(|b| Str(b)).collect();
     let session = &from.fid.session;
     let new = Fid::reserve(session);
+    Trail::follow(&new, &from.fid, elements);
     let walk = Tmsg::Walk { fid: from.fid.number, newfid: new.number, names: Names::new(&strs) };
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
@@ -222,5 +224,8 @@ fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
 
 /// Where the symbolic link behind a fid leads.
 fn read_link(link: &Fid) -> Result<String> {
-    Ok(stat_of(link)?.target)
+    match link.session.dialect {
+        Dialect::L => dotl::read_link(link),
+        _ => Ok(stat_of(link)?.target),
+    }
 }

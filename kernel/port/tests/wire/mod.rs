@@ -16,6 +16,39 @@ use port::mnt::{MntDev, Patience};
 use port::testkit::Hosted;
 use port::{Result, sysfile};
 
+/// The dialect of this test program's mounts.
+pub fn dialect() -> Dialect {
+    if module_path!().starts_with("mnt_dotl") { Dialect::L } else { Dialect::U }
+}
+
+/// The dialect's message for one of 9P2000's.
+pub fn spoken(message: u8) -> u8 {
+    match (dialect(), message) {
+        (Dialect::L, kind::TOPEN) => kind::TLOPEN,
+        (Dialect::L, kind::TCREATE) => kind::TLCREATE,
+        (Dialect::L, kind::TSTAT) => kind::TGETATTR,
+        // Of a wstat that changes nothing.
+        (Dialect::L, kind::TWSTAT) => kind::TFSYNC,
+        _ => message,
+    }
+}
+
+/// A text for 9P2000.u, for this dialect; the other one takes its place.
+pub fn turned(text: &str) -> String {
+    match dialect() {
+        Dialect::L => text.replace("9P2000.L", "?").replace("9P2000.u", "9P2000.L").replace('?', "9P2000.u"),
+        _ => text.into(),
+    }
+}
+
+/// A spec for this dialect.
+pub fn spec(spec: &str) -> String {
+    match dialect() {
+        Dialect::L if !spec.is_empty() && !spec.contains(':') => format!("{spec}:9P2000.L"),
+        _ => turned(spec),
+    }
+}
+
 /// What becomes of a message.
 pub enum Fate {
     /// The server answers it.
@@ -98,7 +131,7 @@ impl Handle {
 
     /// Every message of this type meets this fate.
     pub fn plan_for(&self, kind: u8, mut fate: impl FnMut(&[u8]) -> Fate + Send + 'static) {
-        self.plan(move |t| if t[4] == kind { fate(t) } else { Fate::Answer });
+        self.plan(move |t| if t[4] == spoken(kind) { fate(t) } else { Fate::Answer });
     }
 
     pub fn no_plan(&self) {
@@ -125,7 +158,7 @@ impl Handle {
     }
 
     pub fn count(&self, kind: u8) -> usize {
-        self.state().log.iter().filter(|k| **k == kind).count()
+        self.state().log.iter().filter(|k| **k == spoken(kind)).count()
     }
 
     pub fn fids(&self) -> usize {
@@ -317,7 +350,8 @@ impl Share {
 
     pub fn mount(&self, spec: &str, at: &str) -> Result<()> {
         let fd = sysfile::open(&self.t.up, "#c/null", ORDWR)?;
-        let mounted = sysfile::mount(&self.t.up, fd, -1, at, MREPL | MCREATE, spec, '9').map(drop);
+        let mounted =
+            sysfile::mount(&self.t.up, fd, -1, at, MREPL | MCREATE, &self::spec(spec), '9').map(drop);
         if mounted.is_err() {
             sysfile::close(&self.t.up, fd)?;
         }
@@ -337,7 +371,10 @@ impl Share {
 /// An error reply with this text and number to the message `t`.
 pub fn error(t: &[u8], ename: &str, errno: u32) -> Vec<u8> {
     let tag = u16::from_le_bytes([t[5], t[6]]);
-    Rmsg::Error { ename: ename.into(), errno }.to_vec(Dialect::U, tag).unwrap()
+    match dialect() {
+        Dialect::L => Rmsg::Lerror { ecode: errno }.to_vec(Dialect::L, tag).unwrap(),
+        d => Rmsg::Error { ename: ename.into(), errno }.to_vec(d, tag).unwrap(),
+    }
 }
 
 /// Bytes that tell where they stand.

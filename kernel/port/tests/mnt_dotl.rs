@@ -1,0 +1,12 @@
+//! `#9` in 9P2000.L: the same stories once more. `wire` speaks the other dialect when it is part of this program,
+//! and programs must not notice.
+#![allow(clippy::duplicate_mod, reason = "each story brings its own `wire`")]
+
+#[path = "mnt_cache.rs"]
+mod cache;
+#[path = "mnt_device.rs"]
+mod device;
+#[path = "mnt_files.rs"]
+mod files;
+#[path = "mnt_links.rs"]
+mod links;
