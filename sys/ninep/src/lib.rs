@@ -6,7 +6,7 @@
 //!   before the data of a `Twrite`, the 11 before those of an `Rread`.
 //! * [`Stat`], [`Attr`], [`SetAttr`], [`Dirent`] are what the messages carry about files.
 //! * [`Str`], [`escape`] and [`unescape`]: names are bytes on the wire and text in the system; no byte is lost.
-//! * [`Framer`] cuts a byte stream into whole messages.
+//! * [`Framer`] cuts a byte stream into whole messages; [`proxy`] passes them on between a client and a server.
 //! * [`translate`] is the table of rules by which a mount driver gives Plan 9's meaning to a server of the
 //!   other two dialects.
 //!
@@ -29,6 +29,7 @@ pub mod head;
 #[macro_use]
 mod message;
 pub mod list;
+pub mod proxy;
 pub mod rmsg;
 #[cfg(test)]
 mod rng;

@@ -1,0 +1,37 @@
+//! A proxy passes on whole messages of its direction, the same however both streams are cut.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ninep::proxy::{Half, MSIZE_MAX, Refusal, halves};
+
+/// Passes a stream on; the messages, and how it ended.
+fn pass(half: &mut Half, bytes: &[u8], step: usize) -> (Vec<Vec<u8>>, Result<(), Refusal>) {
+    let mut out = Vec::new();
+    for piece in bytes.chunks(step) {
+        half.push(piece);
+        loop {
+            match half.next_message() {
+                Ok(Some(message)) => out.push(message.to_vec()),
+                Ok(None) => break,
+                Err(e) => return (out, Err(e)),
+            }
+        }
+    }
+    (out, half.finish())
+}
+
+fuzz_target!(|input: (u8, &[u8], &[u8])| {
+    let (step, requests, replies) = input;
+    let run = |step: usize| {
+        let (mut client, mut server) = halves();
+        [pass(&mut client, requests, step), pass(&mut server, replies, step)]
+    };
+    let whole = run(usize::MAX);
+    assert_eq!(run(usize::from(step) + 1), whole);
+    for (side, (messages, end)) in whole.iter().enumerate() {
+        let bytes = if side == 0 { requests } else { replies };
+        assert!(messages.iter().all(|m| (7..=MSIZE_MAX as usize).contains(&m.len())));
+        assert!(messages.iter().all(|m| usize::from(m[4] % 2) == side));
+        assert!(end.is_err() || messages.concat().len() == bytes.len());
+    }
+});
