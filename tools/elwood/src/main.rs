@@ -1,7 +1,9 @@
 #![forbid(unsafe_code)]
-//! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console.
+//! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood serve` is a 9P2000
+//! server of a folder.
 
 mod run;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;
@@ -19,11 +21,16 @@ struct Cli {
 enum Command {
     /// Boot a machine; this terminal is its console.
     Run(run::Options),
+    /// Serve a folder of this machine over 9P2000
+    Serve(serve::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Run(options) = Cli::parse().command;
-    match run::run(&options) {
+    let result = match Cli::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Serve(options) => serve::serve(&options).map(|()| 0),
+    };
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("elwood: {error:#}");
