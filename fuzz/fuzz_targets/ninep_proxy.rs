@@ -20,14 +20,16 @@ fn pass(half: &mut Half, bytes: &[u8], step: usize) -> (Vec<Vec<u8>>, Result<(),
     (out, half.finish())
 }
 
-fuzz_target!(|input: (u8, &[u8], &[u8])| {
-    let (step, requests, replies) = input;
+fuzz_target!(|bytes: &[u8]| {
+    // How to cut, how much of the rest is requests, and both streams.
+    let Some(([step, share], rest)) = bytes.split_first_chunk() else { return };
+    let (requests, replies) = rest.split_at(rest.len() * usize::from(*share) / 255);
     let run = |step: usize| {
         let (mut client, mut server) = halves();
         [pass(&mut client, requests, step), pass(&mut server, replies, step)]
     };
     let whole = run(usize::MAX);
-    assert_eq!(run(usize::from(step) + 1), whole);
+    assert_eq!(run(usize::from(*step) + 1), whole);
     for (side, (messages, end)) in whole.iter().enumerate() {
         let bytes = if side == 0 { requests } else { replies };
         assert!(messages.iter().all(|m| (7..=MSIZE_MAX as usize).contains(&m.len())));
