@@ -65,7 +65,11 @@ pub fn tell_machine(kmesg: &Kmesg) {
     let info = boot::info();
     let mib = mem::total_bytes() >> 20;
     let mhz = clock::cycle_hz() / 1_000_000;
-    kmesg.print(format_args!("boot: {}, {mib} MiB, {mhz} MHz, {} modules\n", info.loader, info.modules.len()));
+    kmesg.print(format_args!(
+        "boot: {}, {mib} MiB, {mhz} MHz, {} modules\n",
+        info.loader,
+        info.modules.len()
+    ));
     kmesg.print(format_args!("cpu: {} of them used\n", machine::cpu::count()));
 }
 

@@ -33,7 +33,11 @@ pub fn parse(line: &str) -> (Vec<(String, String)>, Vec<String>) {
 }
 
 fn check(name: &str, value: &str) -> Result<(), &'static str> {
-    if name.is_empty() || name == "." || name == ".." || name.bytes().any(|b| b <= b' ' || b == b'/' || b == 0x7f) {
+    if name.is_empty()
+        || name == "."
+        || name == ".."
+        || name.bytes().any(|b| b <= b' ' || b == b'/' || b == 0x7f)
+    {
         return Err("no such name can be");
     }
     match name {

@@ -102,10 +102,22 @@ pub trait MountDriver: Send + Sync {
     ///
     /// # Errors
     /// What the server says; `bad attach specifier` for an unknown tag.
-    fn attach_server(&self, up: &Arc<Proc>, server: Arc<Chan>, auth: Option<Arc<Chan>>, spec: &str) -> Result<Chan>;
+    fn attach_server(
+        &self,
+        up: &Arc<Proc>,
+        server: Arc<Chan>,
+        auth: Option<Arc<Chan>>,
+        spec: &str,
+    ) -> Result<Chan>;
 
     /// `fversion`: agrees on version and message size with the server behind `server`.
-    fn version(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32, version: &str) -> Result<alloc::string::String>;
+    fn version(
+        &self,
+        up: &Arc<Proc>,
+        server: &Arc<Chan>,
+        msize: u32,
+        version: &str,
+    ) -> Result<alloc::string::String>;
 
     /// `fauth`: a channel for the authentication conversation.
     fn auth(&self, _up: &Arc<Proc>, _server: Arc<Chan>, _aname: &str) -> Result<Arc<Chan>> {
