@@ -8,8 +8,51 @@ use vm::{Flavour, Share};
 use super::{MOTD, MOUNT, motd, q35};
 use crate::case::{Case, re};
 
+/// As [`MOUNT`], in the other dialect.
+const MOUNT_L: &str = "mount -c -d '#9' /dev/null /n/host host:9P2000.L";
+
 pub fn cases() -> Vec<Case> {
     vec![
+        Case::new("mount/dotl", q35())
+            .share("host", |folder| {
+                motd(folder)?;
+                std::os::unix::fs::symlink("motd", folder.join("link"))?;
+                std::os::unix::fs::symlink("nowhere", folder.join("dangling"))?;
+                fs::create_dir(folder.join("many"))?;
+                (0..1000).try_for_each(|i| Ok(fs::write(folder.join(format!("many/{i}")), "")?))
+            })
+            .line(MOUNT_L)
+            .is("")
+            .line("cat /dev/mtags")
+            .is("host:9P2000.L:131096:2:2\n")
+            .line("cat /n/host/motd /n/host/link")
+            .is(format!("{MOTD}{MOTD}"))
+            .line("ls /n/host; ls /n/host/many | sort -u | wc -l")
+            .gives("/n/host/dangling\n/n/host/link\n/n/host/many\n/n/host/motd\n")
+            .gives("1000")
+            .line("mkdir /n/host/dir; echo new >/n/host/dir/a; mv /n/host/dir/a /n/host/dir/b; cat /n/host/dir/b")
+            .is("new\n")
+            .line("rm /n/host/link; cat /n/host/none")
+            .gives("file does not exist")
+            .check(|w| {
+                let folder = w.folder("host")?;
+                ensure!(fs::read_to_string(folder.join("dir/b"))? == "new\n", "the new file is elsewhere");
+                ensure!(!folder.join("dir/a").exists() && folder.join("motd").exists(), "what must go stays");
+                ensure!(fs::symlink_metadata(folder.join("link")).is_err(), "the link is still there");
+                Ok(())
+            })
+            .line("unmount /n/host; cat /dev/mtags")
+            .is("host:-\n"),
+        Case::new("mount/dotl-read-only", q35())
+            .share_as(Share::new("host", "").readonly(), motd)
+            .line(MOUNT_L)
+            .is("")
+            .line("echo x >/n/host/motd")
+            .gives("permission denied")
+            .line("rm /n/host/motd")
+            .gives("motd")
+            .line("cat /n/host/motd")
+            .is(MOTD),
         Case::new("mount/mtags", q35())
             .share("host", motd)
             .line("cat /dev/mtags")
