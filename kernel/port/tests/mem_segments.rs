@@ -1,0 +1,394 @@
+//! User memory: brk and attached segments, pages copied, pinned and given back, and what happens when there is none left.
+
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use abi::layout::{USTKSIZE, USTKTOP};
+use abi::syscall as call;
+use abi::{OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
+use machine::host::{self, Cpu};
+use port::iobuf::Dst;
+use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, Sys, World, fork};
+
+const NONE: Rfork = Rfork::empty();
+
+fn attach(cpu: &mut Cpu, attr: u32, class: &str, va: u64, len: u64) -> u64 {
+    let class = cpu.string(class);
+    cpu.syscall(call::SEGATTACH, &[u64::from(attr), class, va, len])
+}
+
+#[test]
+fn the_break() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let top = BSS + BSS_LEN;
+        assert_eq!(cpu.must(call::BRK, &[0]), BSS, "where it begins");
+        cpu.store_u64(top - 8, 1);
+        assert_eq!(cpu.must(call::BRK, &[top + 1]), 0);
+        cpu.store_u64(top + 4088, 2);
+        // Less: the pages are gone, and come back as zeros.
+        assert_eq!(cpu.must(call::BRK, &[BSS + 1]), 0);
+        assert_eq!(cpu.must(call::BRK, &[top]), 0);
+        assert_eq!(cpu.load_u64(top - 8), 0);
+        assert_eq!(cpu.must(call::BRK, &[BSS]), 0);
+        assert_eq!(cpu.fails(call::BRK, &[BSS - 1]), error::EBADARG);
+        assert_eq!(cpu.fails(call::BRK, &[0x1000]), error::EBADARG);
+        assert_eq!(cpu.fails(call::BRK, &[BSS + (64 << 30) + 4096]), error::ENOVMEM);
+        assert_eq!(cpu.fails(call::BRK, &[u64::MAX]), error::ENOVMEM);
+        assert_eq!(cpu.fails(call::BRK, &[USTKTOP]), error::ENOVMEM);
+        // Gigabytes cost nothing until they are touched.
+        assert_eq!(cpu.must(call::BRK, &[BSS + (60 << 30)]), 0);
+        for at in [BSS, BSS + (1 << 30), BSS + (60 << 30) - 8] {
+            cpu.store_u64(at, at);
+            assert_eq!(cpu.load_u64(at), at);
+        }
+        fork(cpu, NONE, |cpu| {
+            assert_eq!(cpu.load_u64(BSS + (1 << 30)), BSS + (1 << 30));
+            cpu.must(call::BRK, &[BSS + 4096]);
+        });
+        cpu.wait_ok();
+        assert_eq!(cpu.load_u64(BSS + (1 << 30)), BSS + (1 << 30));
+        cpu.must(call::BRK, &[BSS + 4096]);
+        // Something is in the way.
+        assert_eq!(attach(cpu, 0, "memory", 0x80_0000, 4096), 0x80_0000);
+        assert_eq!(cpu.fails(call::BRK, &[0x80_0001]), error::ESOVERLAP);
+        assert_eq!(cpu.must(call::BRK, &[0x80_0000]), 0);
+        // Others use it: it cannot shrink under them.
+        let go = fork(cpu, Rfork::MEM, |cpu| drop(cpu.sleep_ms(60_000)));
+        assert_eq!(cpu.fails(call::BRK, &[BSS + 8192]), error::EINUSE);
+        cpu.kill(go);
+        cpu.wait();
+        assert_eq!(cpu.must(call::BRK, &[BSS + 8192]), 0);
+    });
+    // Above the break there is nothing.
+    let status = w.run(|cpu| cpu.store_u64(BSS + BSS_LEN, 1));
+    assert!(status.starts_with("sys: trap: fault write addr=0x502000 "), "{status}");
+}
+
+#[test]
+fn segments_of_one_s_own() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let at = attach(cpu, 0, "memory", 0, 10_000);
+        assert_eq!(at, USTKTOP - USTKSIZE - 12_288, "below the stack");
+        cpu.store_u64(at + 12_280, 1);
+        let below = attach(cpu, 0, "shared", 0, 4096);
+        assert_eq!(below, at - 4096);
+        let fixed = attach(cpu, 0, "shared", 0x6000_0123, 4096);
+        assert_eq!(fixed, 0x6000_0000);
+        // The gap between two is used, when it is large enough.
+        cpu.must(call::SEGDETACH, &[at]);
+        assert_eq!(attach(cpu, 0, "memory", 0, 12_289), below - 16_384);
+        assert_eq!(attach(cpu, 0, "memory", 0, 12_288), at);
+        assert_eq!(cpu.load_u64(at + 12_280), 0);
+
+        let mut refused = |attr: u32, class: &str, va: u64, len: u64, text: &str| {
+            assert_eq!(attach(cpu, attr, class, va, len), FAILED, "{class} {va:#x} {len}");
+            assert_eq!(cpu.errstr(), text, "{class} {va:#x} {len}");
+        };
+        refused(0, "nonsense", 0, 4096, error::EBADARG);
+        refused(0, "memory", 0, 0, error::EBADARG);
+        refused(1, "memory", 0, 4096, error::EBADARG);
+        refused(0, "memory", 0x1000, 4096, error::EBADARG);
+        refused(0, "memory", 0x1f_f000, 0x2000, error::EBADARG);
+        refused(0, "memory", 0x20_0000, 4096, error::ESOVERLAP);
+        refused(0, "memory", DATA, 4096, error::ESOVERLAP);
+        refused(0, "memory", 0x6000_0000, 4096, error::ESOVERLAP);
+        refused(0, "memory", 0x5fff_f000, 0x2000, error::ESOVERLAP);
+        refused(0, "memory", USTKTOP - 4096, 4096, error::ESOVERLAP);
+        refused(0, "memory", USTKTOP, 4096, error::EBADARG);
+        refused(0, "memory", 0xffff_8000_0000_0000, 4096, error::EBADARG);
+        refused(0, "memory", u64::MAX - 4095, 4096, error::EBADARG);
+
+        // Its end moves, like the break.
+        assert_eq!(cpu.must(call::SEGBRK, &[fixed + 5, fixed + 0x3000]), 0);
+        cpu.store_u64(fixed + 0x2ff8, 1);
+        assert_eq!(cpu.must(call::SEGBRK, &[fixed, fixed + 0x1000]), 0);
+        assert_eq!(cpu.fails(call::SEGBRK, &[fixed + 0x1000, fixed + 0x2000]), error::EBADARG, "not in it");
+        assert_eq!(cpu.fails(call::SEGBRK, &[fixed, fixed - 1]), error::EBADARG);
+        for other in [ENTRY, DATA, BSS, USTKTOP - 8, 0x10] {
+            assert_eq!(cpu.fails(call::SEGBRK, &[other, other + 0x10_0000]), error::EBADARG, "{other:#x}");
+        }
+        assert_eq!(cpu.must(call::SEGDETACH, &[fixed + 0xfff]), 0);
+        assert_eq!(cpu.fails(call::SEGDETACH, &[fixed]), error::EBADARG, "it is gone");
+        assert_eq!(cpu.fails(call::SEGDETACH, &[USTKTOP - 8]), error::EBADARG, "the stack stays");
+        assert_eq!(cpu.fails(call::SEGDETACH, &[0x10]), error::EBADARG);
+    });
+    let status = w.run(|cpu| {
+        let at = attach(cpu, SG_RONLY, "memory", 0x6000_0000, 4096);
+        assert_eq!(cpu.load_u64(at), 0);
+        cpu.store_u64(at, 1);
+    });
+    assert!(status.starts_with("sys: trap: fault write addr=0x60000000 "), "{status}");
+    let status = w.run(|cpu| {
+        let at = attach(cpu, 0, "memory", 0x6000_0000, 4096);
+        cpu.store_u64(at, 1);
+        cpu.must(call::SEGDETACH, &[at]);
+        cpu.load_u64(at);
+    });
+    assert!(status.starts_with("sys: trap: fault read addr=0x60000000 "), "{status}");
+}
+
+#[test]
+fn shared_is_shared_by_every_fork() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let shared = attach(cpu, 0, "shared", 0x6000_0000, 0x2000);
+        let memory = attach(cpu, SG_CEXEC, "memory", 0x7000_0000, 0x2000);
+        cpu.store_u64(shared, 1);
+        cpu.store_u64(memory, 1);
+        fork(cpu, NONE, move |cpu| {
+            cpu.store_u64(shared, 2);
+            cpu.store_u64(shared + 4096, 2);
+            cpu.store_u64(memory, 2);
+            // A semaphore in it works between those who share it.
+            assert_eq!(cpu.must(call::SEMACQUIRE, &[shared + 64, 1]), 1);
+            cpu.must(call::SEMRELEASE, &[shared + 128, 1]);
+        });
+        cpu.must(call::SEMRELEASE, &[shared + 64, 1]);
+        assert_eq!(cpu.must(call::SEMACQUIRE, &[shared + 128, 1]), 1);
+        cpu.wait_ok();
+        assert_eq!([cpu.load_u64(shared), cpu.load_u64(shared + 4096), cpu.load_u64(memory)], [2, 2, 1]);
+        fork(cpu, Rfork::MEM, move |cpu| cpu.store_u64(memory + 8, 3));
+        cpu.wait_ok();
+        assert_eq!(cpu.load_u64(memory + 8), 3);
+    });
+}
+
+#[test]
+fn pages_can_be_given_back() {
+    let w = World::new();
+    w.ok(|cpu| {
+        for page in 0..4 {
+            cpu.store_u64(BSS + page * 4096, 7);
+        }
+        cpu.must(call::SEGFREE, &[BSS, 0]);
+        let free = machine::mem::free_bytes();
+        // Whole pages only.
+        assert_eq!(cpu.must(call::SEGFREE, &[BSS + 1, 3 * 4096]), 0);
+        assert_eq!(machine::mem::free_bytes(), free + 2 * 4096);
+        let left: Vec<u64> = (0..4).map(|page| cpu.load_u64(BSS + page * 4096)).collect();
+        assert_eq!(left, [7, 0, 0, 7]);
+        for (at, len) in [(0x10, 4096), (BSS, 0x20_0000), (BSS + BSS_LEN, 1), (0x30_0000, 10)] {
+            assert_eq!(cpu.fails(call::SEGFREE, &[at, len]), error::EBADARG, "{at:#x}");
+        }
+        // Data come from the file again.
+        cpu.store_u64(DATA, 99);
+        assert_eq!(cpu.must(call::SEGFREE, &[DATA, 4096]), 0);
+        assert_eq!(cpu.load_u64(DATA), 0x0706_0504_0302_0100);
+    });
+}
+
+#[test]
+fn everything_is_given_back_at_the_end() {
+    let w = World::new();
+    let run = || {
+        w.ok(|cpu| {
+            for at in 0..40 {
+                cpu.store_u64(BSS + at * 4096, 1);
+            }
+            let shared = attach(cpu, 0, "shared", 0, 0x10_000);
+            cpu.store_u64(shared, 1);
+            for flags in [NONE, Rfork::MEM, NONE] {
+                fork(cpu, flags, |cpu| {
+                    cpu.store_u64(BSS, 2);
+                    fork(cpu, NONE, |cpu| cpu.store_u64(BSS + 4096, 3));
+                    cpu.wait_ok();
+                });
+            }
+            (0..3).for_each(|_| cpu.wait_ok());
+        });
+        // The last thread may still be on its way out.
+        let mut free = machine::mem::free_bytes();
+        loop {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            let now = machine::mem::free_bytes();
+            if now == free {
+                return free;
+            }
+            free = now;
+        }
+    };
+    let first = run();
+    for _ in 0..3 {
+        assert_eq!(run(), first);
+    }
+    // All but the program's own pages, which are kept for the next.
+    assert!(w.t.kernel.images.reclaim());
+    assert!(machine::mem::free_bytes() > first);
+}
+
+/// A device writes into a page while its owner forks: the bytes must get to the parent, and only there.
+#[test]
+fn a_fork_while_a_page_is_pinned() {
+    use abi::{Dir, Qid};
+    use machine::lock::Lock;
+    use machine::page::Pinned;
+    use machine::sync::Completion;
+    use port::chan::Chan;
+    use port::dev::{Dev, Walk};
+    use port::{Proc, Result};
+
+    /// A device that holds on to the pages of a read until it is told to fill them.
+    struct Slow {
+        reading: Completion<()>,
+        go: Completion<()>,
+        pins: Lock<Vec<Pinned>>,
+    }
+    impl Dev for Slow {
+        fn letter(&self) -> char {
+            'Z'
+        }
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+        fn attach(self: Arc<Self>, _: &Arc<Proc>, _: &str) -> Result<Chan> {
+            Ok(Chan::attach(self, 0, Qid::file(1), port::namec::device_path('Z', ""), None))
+        }
+        fn walk(&self, _: &Arc<Proc>, c: &Chan, _: &[&str]) -> Result<Walk> {
+            Ok(Walk { qids: vec![], chan: Some(c.derive(c.qid, None)) })
+        }
+        fn stat(&self, _: &Arc<Proc>, _: &Chan) -> Result<Dir> {
+            Ok(Dir::default())
+        }
+        fn open(&self, _: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+            c.mode = Some(mode);
+            Ok(Arc::new(c))
+        }
+        fn read(&self, _: &Arc<Proc>, _: &Chan, dst: &mut Dst<'_>, _: u64) -> Result<usize> {
+            *self.pins.lock() = dst.pin(0, dst.len())?.unwrap();
+            self.reading.put(());
+            self.go.wait();
+            let pins = std::mem::take(&mut *self.pins.lock());
+            pins.iter().for_each(|p| p.write(0, &vec![0xdd; p.len()]));
+            Ok(dst.len())
+        }
+    }
+    let slow =
+        Arc::new(Slow { reading: Completion::new(), go: Completion::new(), pins: Lock::new(Vec::new()) });
+    let w = World::with(vec![slow.clone()]);
+    w.ok(move |cpu| {
+        for at in [BSS, BSS + 4096, BSS + 8192] {
+            cpu.store_u64(at, 1);
+        }
+        // Another process of the same memory reads, this one forks meanwhile.
+        fork(cpu, Rfork::MEM, |cpu| {
+            let fd = cpu.open("#Z", OREAD);
+            assert_eq!(cpu.must(call::PREAD, &[fd, BSS + 8, 8192, 0]), 8192);
+        });
+        slow.reading.wait();
+        cpu.store_u64(BSS + 16384, 0);
+        fork(cpu, NONE, |cpu| {
+            assert_eq!([cpu.load_u64(BSS), cpu.load_u64(BSS + 16)], [1, 0]);
+            cpu.store_u64(BSS, 2);
+            cpu.sleep_ms(20);
+            assert_eq!([cpu.load_u64(BSS), cpu.load_u64(BSS + 16)], [2, 0], "the bytes are not meant for it");
+        });
+        slow.go.put(());
+        // Either may be first.
+        cpu.wait_ok();
+        cpu.wait_ok();
+        assert_eq!([cpu.load_u64(BSS), cpu.load_u64(BSS + 16)], [1, 0xdddd_dddd_dddd_dddd]);
+        assert_eq!(cpu.load_u64(BSS + 4096), 0xdddd_dddd_dddd_dddd);
+        assert_eq!(cpu.load_u64(BSS + 8200), 0);
+    });
+}
+
+#[test]
+fn a_program_that_takes_all_memory_dies_alone() {
+    let w = World::new();
+    host::limit_pages(4000);
+    let other = Arc::new(AtomicBool::new(false));
+    let done = other.clone();
+    w.ok(move |cpu| {
+        cpu.must(call::BRK, &[BSS + (1 << 30)]);
+        let hungry = fork(cpu, NONE, |cpu| {
+            // It is not asked: a handler would not help.
+            for page in 0.. {
+                cpu.store_u64(BSS + page * 4096, 1);
+            }
+        });
+        let record = cpu.wait();
+        assert!(record.starts_with(&format!("{hungry} ")) && record.ends_with(": sys: killed'"), "{record}");
+        // All is well with the others.
+        fork(cpu, NONE, |cpu| {
+            (0..1000).for_each(|page| cpu.store_u64(BSS + page * 4096, 1));
+            assert_eq!(cpu.file("/dev/osversion"), "2000");
+        });
+        cpu.wait_ok();
+        done.store(true, Ordering::SeqCst);
+    });
+    assert!(other.load(Ordering::SeqCst));
+    assert!(w.t.screen.take().contains("killed: out of memory"));
+}
+
+#[test]
+fn calls_without_memory_fail_and_the_process_lives() {
+    let w = World::new();
+    let fds = Arc::new(AtomicU64::new(0));
+    let seen = fds.clone();
+    w.ok(move |cpu| {
+        let fd = cpu.open("/n/prog", OREAD);
+        cpu.must(call::BRK, &[BSS + (1 << 30)]);
+        let stack = cpu.push(&[0; 256]);
+        // A limit that leaves some hundred pages: the kernel's reserve is more than that.
+        let used = (machine::mem::total_bytes() - machine::mem::free_bytes()) / 4096;
+        host::limit_pages(used as usize + 300);
+        let mut at = BSS;
+        // Reading takes what is left, and says so when nothing is.
+        loop {
+            let n = cpu.syscall(call::PREAD, &[fd, at, 4096, 0]);
+            if n == FAILED {
+                break;
+            }
+            at += 4096;
+        }
+        cpu.must(call::ERRSTR, &[stack, 128]);
+        assert_eq!(world::cstring(cpu, stack), error::ENOVMEM);
+        seen.store((at - BSS) / 4096, Ordering::SeqCst);
+        // Making processes and files is refused, kindly.
+        assert_eq!(cpu.syscall(call::RFORK, &[u64::from(Rfork::PROC.bits())]), FAILED);
+        cpu.must(call::ERRSTR, &[stack, 128]);
+        assert_eq!(world::cstring(cpu, stack), error::ENOMEM);
+        // With memory everything is as before.
+        host::limit_pages(host::DEFAULT_PAGES);
+        assert_eq!(cpu.must(call::PREAD, &[fd, at, 100, 0]), 100);
+        fork(cpu, NONE, |_| {});
+        cpu.wait_ok();
+    });
+    assert!(fds.load(Ordering::SeqCst) > 200);
+}
+
+/// A fork that fails in the middle leaves nothing behind: no users of segments, no pages.
+#[test]
+fn a_fork_that_fails_leaves_nothing() {
+    use machine::space::Prot;
+    use port::mem::{Kind, Segment};
+    let w = World::new();
+    let up = &w.t.up;
+    let data = Prot { write: true, exec: false };
+    for (kind, base) in [(Kind::Shared, 0x40_0000), (Kind::Bss, 0x80_0000), (Kind::Stack, 0xc0_0000)] {
+        up.mem.add(Segment::new(kind, base, base + 0x10_000, data, None)).unwrap();
+        up.mem.copy_out(base, &[1; 0x8000]).unwrap();
+    }
+    // Pages that a device works on have to be copied at once.
+    let pins = up.mem.pin(0xc0_0000, 0x8000, true).unwrap();
+    let total = machine::mem::total_bytes() / 4096;
+    let used = || (machine::mem::total_bytes() - machine::mem::free_bytes()) / 4096;
+    let before = used();
+    for spare in 0..8 {
+        host::limit_pages((before + spare + 1) as usize + host::KERNEL_RESERVE);
+        let forked = up.mem.fork(up, false);
+        assert!(forked.is_err_and(|e| e.is(error::ENOVMEM)), "{spare} pages");
+        assert_eq!(used(), before);
+    }
+    host::limit_pages(total as usize);
+    assert!(up.mem.segments().iter().all(|s| s.users() == 1));
+    let child = up.mem.fork(up, false).unwrap();
+    assert_eq!(up.mem.segments().iter().map(|s| s.users()).collect::<Vec<_>>(), [2, 1, 1]);
+    drop((child, pins));
+    assert!(up.mem.segments().iter().all(|s| s.users() == 1));
+    assert_eq!(used(), before);
+}
