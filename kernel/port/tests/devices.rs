@@ -123,7 +123,7 @@ fn notes_interrupt_pipes() {
     }
     port::note::post(&p, "alarm", NoteClass::User);
     let n = written.wait().unwrap();
-    assert!(n >= 256 * 1024 && n < 600 * 1024, "what went in counts: {n}");
+    assert!((256 * 1024..600 * 1024).contains(&n), "what went in counts: {n}");
 }
 
 #[test]
@@ -456,9 +456,11 @@ fn arch_files_are_made_when_they_are_read() {
 }
 
 #[derive(Default)]
+type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 struct Line {
     sent: Mutex<Vec<u8>>,
-    receiver: Mutex<Option<Box<dyn Fn(&[u8]) + Send + Sync>>>,
+    receiver: Mutex<Option<Receiver>>,
 }
 
 impl Line {

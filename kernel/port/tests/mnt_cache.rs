@@ -30,7 +30,9 @@ fn mount(up: &Arc<Proc>, spec: &str, at: &str) -> Result<()> {
 
 #[test]
 fn mtags_through_the_life_of_a_mount() {
-    let s = Share::unmounted(Patience::DEVICE, |host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::unmounted(Patience::DEVICE, |host| {
+        host.file("f", b"12345").unwrap();
+    });
     assert_eq!(s.dev.mtags(), "host:-\n");
     let dev = s.dev.clone();
     as_process(&s.t, move |up| {
@@ -62,7 +64,9 @@ fn mtags_through_the_life_of_a_mount() {
 
 #[test]
 fn two_mounts_of_a_tag_share_a_session() {
-    let s = Share::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let t = &s.t;
     s.mount("host", "/mnt").unwrap();
     s.mount("host:9P2000.u", "/env").unwrap();
@@ -95,7 +99,14 @@ fn two_mounts_of_a_tag_share_a_session() {
 fn tags_are_kept_apart() {
     let wires: Vec<_> = ["a", "a:b", "tmp"]
         .iter()
-        .map(|tag| (tag.to_string(), Handle::new(|host| drop(host.file(format!("is-{tag}"), b"").unwrap()))))
+        .map(|tag| {
+            (
+                tag.to_string(),
+                Handle::new(|host| {
+                    host.file(format!("is-{tag}"), b"").unwrap();
+                }),
+            )
+        })
         .collect();
     let devices = wires.iter().map(|(tag, w)| (tag.clone(), w.clone() as Arc<dyn Transport>)).collect();
     let dev = MntDev::phantom(devices);

@@ -221,7 +221,9 @@ fn pages(bytes: usize) -> Vec<Pinned> {
 #[test]
 fn large_transfers_are_one_piece_after_the_other() {
     let contents = pattern(700_000);
-    let (t, served, done) = mounted(|host| drop(host.file("big", &contents).unwrap()));
+    let (t, served, done) = mounted(|host| {
+        host.file("big", &contents).unwrap();
+    });
     // The stream may be cut anywhere.
     served.chop.store(7777, Ordering::Relaxed);
     let fd = sysfile::open(&t.up, "/n/big", ORDWR).unwrap();
@@ -243,7 +245,9 @@ fn large_transfers_are_one_piece_after_the_other() {
 #[test]
 fn a_channel_has_one_session() {
     let t = kernel();
-    let served = Served::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let served = Served::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let names = Arc::new(Mutex::new(Vec::new()));
     let seen = names.clone();
     let (fd, done) = start(&t, &served, move |_, bytes| {
@@ -287,7 +291,9 @@ fn a_version_that_nobody_uses() {
 #[test]
 fn a_channel_can_be_mounted_again_and_again() {
     let t = kernel();
-    let served = Served::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let served = Served::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let (fd, done) = start(&t, &served, |_, _| Act::Answer);
     for round in 1..=30 {
         let again = sysfile::dup(&t.up, fd, -1).unwrap();
@@ -303,7 +309,9 @@ fn a_channel_can_be_mounted_again_and_again() {
 #[test]
 fn a_server_that_dies() {
     let t = kernel();
-    let served = Served::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let served = Served::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let (fd, done) =
         start(&t, &served, |_, bytes| if bytes[4] == kind::TREAD { Act::Die } else { Act::Answer });
     mount(&t.up, fd, "/n", "").unwrap();
@@ -315,7 +323,9 @@ fn a_server_that_dies() {
     assert_eq!(read(&mut buf), Err(error::EHUNGUP.into()));
     assert!(t.stat("/n/f").unwrap_err().is(error::EHUNGUP));
     // Another one in its place.
-    let again = Served::new(|host| drop(host.file("f", b"54321").unwrap()));
+    let again = Served::new(|host| {
+        host.file("f", b"54321").unwrap();
+    });
     for _ in 0..20 {
         let (fd, done) = start(&t, &again, |_, _| Act::Answer);
         mount(&t.up, fd, "/n", "").unwrap();
@@ -328,7 +338,9 @@ fn a_server_that_dies() {
 #[test]
 fn interrupted_calls_are_flushed() {
     let t = kernel();
-    let served = Served::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let served = Served::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let (fd, done) =
         start(&t, &served, |_, bytes| if bytes[4] == kind::TREAD { Act::Hold } else { Act::Answer });
     mount(&t.up, fd, "/n", "").unwrap();
@@ -373,7 +385,9 @@ fn nonsense_from_a_server() {
     ];
     for &(name, say) in cases {
         let t = kernel();
-        let served = Served::new(|host| drop(host.file("f", b"12345").unwrap()));
+        let served = Served::new(|host| {
+            host.file("f", b"12345").unwrap();
+        });
         let stray = clunk.clone();
         let (fd, done) = start(&t, &served, move |_, bytes| match bytes[4] {
             kind::TSTAT => Act::Say(say(bytes)),
@@ -394,7 +408,9 @@ fn nonsense_from_a_server() {
 #[test]
 fn stray_replies_are_dropped() {
     let t = kernel();
-    let served = Served::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let served = Served::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let mut model = Server::plan9();
     model.host.file("f", b"12345").unwrap();
     let (fd, done) = start(&t, &served, move |_, bytes| {
@@ -411,8 +427,12 @@ fn stray_replies_are_dropped() {
 #[test]
 fn a_server_may_mount_while_it_is_mounted() {
     let t = kernel();
-    let inner = Served::new(|host| drop(host.file("inner", b"in").unwrap()));
-    let outer = Served::new(|host| drop(host.file("outer", b"out").unwrap()));
+    let inner = Served::new(|host| {
+        host.file("inner", b"in").unwrap();
+    });
+    let outer = Served::new(|host| {
+        host.file("outer", b"out").unwrap();
+    });
     let (inner_fd, inner_done) = start(&t, &inner, |_, _| Act::Answer);
     let (fd, done) = start(&t, &outer, move |up, bytes| {
         if bytes[4] == kind::TVERSION {
@@ -454,7 +474,9 @@ fn a_mount_that_nobody_answers_can_be_given_up() {
 #[test]
 fn a_server_that_does_not_read_does_not_keep_the_channel() {
     let t = kernel();
-    let served = Served::new(|host| drop(host.file("f", b"").unwrap()));
+    let served = Served::new(|host| {
+        host.file("f", b"").unwrap();
+    });
     let stop = Arc::new(AtomicU32::new(0));
     let (stopped, go) = (stop.clone(), Arc::new(Completion::<()>::new()));
     let going = go.clone();

@@ -52,7 +52,9 @@ const UNIT: usize = 131_072;
 #[test]
 fn large_reads_are_pieces_in_flight_together_and_come_back_in_any_order() {
     let contents = pattern(2_500_000);
-    let s = Share::new(|host| drop(host.file("big", &contents).unwrap()));
+    let s = Share::new(|host| {
+        host.file("big", &contents).unwrap();
+    });
     s.wire.state().reorders = true;
     let fd = open(&s.t, "/n/big", OREAD);
     let before = s.wire.count(kind::TREAD);
@@ -96,7 +98,7 @@ fn large_writes_too() {
     // Beyond the memory: what there is, when something is.
     let src = Src::User(UserBuf { mem: &s.t.up.mem, va: va + 1_000_000, len: 3_000_000 });
     let n = sysfile::pwrite(&s.t.up, fd, &src, 0).unwrap();
-    assert!(n >= 8 * UNIT && n <= 1_102_000, "{n}");
+    assert!((8 * UNIT..=1_102_000).contains(&n), "{n}");
     let src = Src::User(UserBuf { mem: &s.t.up.mem, va: 0x1000, len: 3_000_000 });
     assert!(sysfile::pwrite(&s.t.up, fd, &src, 0).unwrap_err().is_fault());
     sysfile::close(&s.t.up, fd).unwrap();
@@ -113,7 +115,9 @@ fn large_writes_too() {
 #[test]
 fn what_counts_is_the_part_up_to_the_first_short_piece() {
     let contents = pattern(1_000_000);
-    let s = Share::new(|host| drop(host.file("big", &contents).unwrap()));
+    let s = Share::new(|host| {
+        host.file("big", &contents).unwrap();
+    });
     s.wire.state().reorders = true;
     let fd = open(&s.t, "/n/big", ORDWR);
     // The third piece of a read has only 1000 bytes.
@@ -160,7 +164,9 @@ fn error_reply(t: &[u8], ename: &'static str, errno: u32) -> Box<dyn FnOnce(Vec<
 
 #[test]
 fn an_error_may_be_longer_than_what_was_to_be_read() {
-    let s = Share::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let fd = open(&s.t, "/n/f", OREAD);
     const LONG: &str =
         "the disk is on fire, and so are the cables, the rack, the cooling and most of the room behind it";
@@ -202,7 +208,9 @@ fn text<T>(r: port::Result<T>) -> Result<T, String> {
 
 #[test]
 fn a_note_flushes_and_a_reply_that_came_first_counts() {
-    let s = Share::new(|host| drop(host.file("dir/f", b"12345").unwrap()));
+    let s = Share::new(|host| {
+        host.file("dir/f", b"12345").unwrap();
+    });
     let fd = open(&s.t, "/n/dir/f", OREAD);
     for (kind, cancels) in [kind::TWALK, kind::TOPEN, kind::TCREATE, kind::TREAD, kind::TSTAT]
         .into_iter()
@@ -239,7 +247,9 @@ fn a_note_flushes_and_a_reply_that_came_first_counts() {
 #[test]
 fn every_piece_under_way_is_flushed() {
     let contents = pattern(1_000_000);
-    let s = Share::new(|host| drop(host.file("big", &contents).unwrap()));
+    let s = Share::new(|host| {
+        host.file("big", &contents).unwrap();
+    });
     let fd = open(&s.t, "/n/big", OREAD);
     s.wire.plan_for(kind::TREAD, |_| Fate::Hold);
     s.wire.state().cancels = true;
@@ -268,7 +278,9 @@ fn every_piece_under_way_is_flushed() {
 /// Closing gets through whatever notes there are: the server must not keep fids.
 #[test]
 fn notes_do_not_keep_files_open() {
-    let s = Share::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let fids = s.wire.fids();
     s.wire.state().cancels = true;
     let wire = s.wire.clone();
@@ -290,7 +302,9 @@ fn notes_do_not_keep_files_open() {
 
 #[test]
 fn a_dead_device_is_hung_up_and_can_be_mounted_again() {
-    let s = Share::new(|host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
     let t = &s.t;
     let fd = open(t, "/n/f", OREAD);
     s.wire.plan(|_| Fate::Fail);
@@ -382,7 +396,9 @@ fn lies_end_the_session() {
         }),
     ];
     for &(name, kind, lie) in lies {
-        let s = Share::new(|host| drop(host.file("f", b"12345").unwrap()));
+        let s = Share::new(|host| {
+            host.file("f", b"12345").unwrap();
+        });
         let fd = open(&s.t, "/n/f", ORDWR);
         let other = open(&s.t, "/n", OREAD);
         let mut model = s.wire.state().server.clone();
@@ -415,7 +431,9 @@ fn lies_end_the_session() {
 
 #[test]
 fn a_version_that_cannot_be_agreed_on() {
-    let s = Share::unmounted(Patience::DEVICE, |host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::unmounted(Patience::DEVICE, |host| {
+        host.file("f", b"12345").unwrap();
+    });
     let version = |msize, version: &str| {
         let version = &wire::turned(version);
         let reply =
@@ -442,7 +460,9 @@ fn a_version_that_cannot_be_agreed_on() {
 #[test]
 fn the_watchdog_knows_a_slow_disk_from_a_dead_device() {
     const QUICK: Patience = Patience { ask_ns: 20_000_000, sign_ns: 200_000_000 };
-    let s = Share::unmounted(QUICK, |host| drop(host.file("f", b"12345").unwrap()));
+    let s = Share::unmounted(QUICK, |host| {
+        host.file("f", b"12345").unwrap();
+    });
     s.mount("host", "/n").unwrap();
     // Slow: it answers when asked whether it lives, so it is waited for.
     let fd = open(&s.t, "/n/f", OREAD);

@@ -282,7 +282,9 @@ fn special_files_are_seen_and_not_opened() {
 
 #[test]
 fn a_read_only_share_stays_as_it_is() {
-    let s = Share::new(|host| drop(host.file("f", b"data").unwrap()));
+    let s = Share::new(|host| {
+        host.file("f", b"data").unwrap();
+    });
     s.wire.state().server.readonly = true;
     let t = &s.t;
     for mode in [OWRITE, ORDWR, OREAD | OTRUNC, OWRITE | OTRUNC] {
@@ -346,7 +348,9 @@ fn directories_are_read_on_and_from_the_start() {
 
 #[test]
 fn a_share_in_a_union() {
-    let s = Share::new(|host| drop(host.file("f", b"share").unwrap()));
+    let s = Share::new(|host| {
+        host.file("f", b"share").unwrap();
+    });
     let t = &s.t;
     sysfile::bind(&t.up, "#c", "/n", MAFTER).unwrap();
     assert_eq!(t.read("/n/f").unwrap(), b"share");

@@ -51,8 +51,18 @@ fn exit_strings() {
     for (status, record) in [("", ""), ("1", "1"), ("it's over", "it's over")] {
         assert_eq!(w.run(move |cpu| cpu.exits(status)), record);
     }
-    assert_eq!(w.run(|cpu| drop(cpu.syscall(call::EXITS, &[0]))), "");
-    assert_eq!(w.run(|cpu| drop(cpu.syscall(call::EXITS, &[0x10]))), "invalid exit string");
+    assert_eq!(
+        w.run(|cpu| {
+            cpu.syscall(call::EXITS, &[0]);
+        }),
+        ""
+    );
+    assert_eq!(
+        w.run(|cpu| {
+            cpu.syscall(call::EXITS, &[0x10]);
+        }),
+        "invalid exit string"
+    );
     // What does not fit is cut, at a character.
     for (long, most) in [("x".repeat(300), 127), ("é".repeat(100), 126), ("x".repeat(127), 127)] {
         w.start(&["prog"], move |cpu| cpu.exits(&long));
@@ -132,7 +142,9 @@ fn who_can_wait_for_whom() {
         assert_eq!(cpu.fails(call::AWAIT, &[cpu.regs.sp, 100]), error::ENOCHILD);
         // The children of a child are its own.
         let child = fork(cpu, NONE, |cpu| {
-            fork(cpu, NONE, |cpu| drop(cpu.sleep_ms(5)));
+            fork(cpu, NONE, |cpu| {
+                cpu.sleep_ms(5);
+            });
         });
         assert!(cpu.wait().starts_with(&format!("{child} ")));
         assert_eq!(cpu.fails(call::AWAIT, &[cpu.regs.sp, 100]), error::ENOCHILD);
@@ -274,7 +286,9 @@ fn descriptors_are_shared_copied_or_none() {
     let w = World::new();
     w.ok(|cpu| {
         let fd = cpu.open("/dev/null", ORDWR);
-        fork(cpu, NONE, move |cpu| drop(cpu.close(fd)));
+        fork(cpu, NONE, move |cpu| {
+            cpu.close(fd);
+        });
         cpu.wait_ok();
         assert_eq!(cpu.fails(call::CLOSE, &[fd]), error::EBADFD, "it was everybody's");
         let fd = cpu.open("/dev/null", ORDWR);
@@ -287,7 +301,9 @@ fn descriptors_are_shared_copied_or_none() {
         cpu.wait_ok();
         // The offset goes with the file.
         let file = cpu.open("/n/prog", OREAD);
-        fork(cpu, Rfork::FDG, move |cpu| drop(cpu.read(file, 100)));
+        fork(cpu, Rfork::FDG, move |cpu| {
+            cpu.read(file, 100);
+        });
         cpu.wait_ok();
         let at = cpu.push(&[0; 8]);
         assert_eq!(cpu.must(call::SEEK, &[at, file, 0, 1]), 0);
@@ -375,7 +391,9 @@ fn meeting_at_a_tag() {
         let record = cpu.wait();
         assert!(record.contains("interrupt"), "{record}: it had no handler");
         // An interrupted one has left the tag.
-        let pid = fork(cpu, NONE, |cpu| drop(cpu.syscall(call::RENDEZVOUS, &[10, 1])));
+        let pid = fork(cpu, NONE, |cpu| {
+            cpu.syscall(call::RENDEZVOUS, &[10, 1]);
+        });
         cpu.sleep_ms(2);
         cpu.kill(pid);
         cpu.wait();
@@ -460,8 +478,12 @@ fn a_wakeup_is_not_lost_with_its_waiter() {
     w.ok(|cpu| {
         let sem = BSS + 0x108;
         for _ in 0..20 {
-            let a = fork(cpu, Rfork::MEM, move |cpu| drop(cpu.syscall(call::SEMACQUIRE, &[sem, 1])));
-            let b = fork(cpu, Rfork::MEM, move |cpu| drop(cpu.syscall(call::SEMACQUIRE, &[sem, 1])));
+            let a = fork(cpu, Rfork::MEM, move |cpu| {
+                cpu.syscall(call::SEMACQUIRE, &[sem, 1]);
+            });
+            let b = fork(cpu, Rfork::MEM, move |cpu| {
+                cpu.syscall(call::SEMACQUIRE, &[sem, 1]);
+            });
             cpu.sleep_ms(1);
             cpu.must(call::SEMRELEASE, &[sem, 1]);
             cpu.kill(a);

@@ -185,7 +185,10 @@ mod tests {
         assert_eq!(parse(&bad, 1467677), Err(EBADEXEC));
     }
 
-    fn elf_file(headers: &[(u32, u32, u64, u64, u64, u64)]) -> Vec<u8> {
+    /// Kind, flags, offset, address, bytes in the file, bytes in memory.
+    type Header = (u32, u32, u64, u64, u64, u64);
+
+    fn elf_file(headers: &[Header]) -> Vec<u8> {
         let mut b = alloc::vec![0u8; 64];
         b[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         b[16] = 2;
@@ -238,7 +241,7 @@ mod tests {
     #[test]
     fn bad_files_are_refused() {
         let ok = (1, 5, 0, 0x200000, 0x1800, 0x1800);
-        let bad: [&[(u32, u32, u64, u64, u64, u64)]; 7] = [
+        let bad: [&[Header]; 7] = [
             &[],
             &[(1, 7, 0, 0x200000, 0x1800, 0x1800)],
             &[ok, (3, 4, 0, 0, 16, 16)],

@@ -75,6 +75,8 @@ pub struct Wire {
 pub struct State {
     pub server: Server,
     queue: VecDeque<Box<Request>>,
+    /// As they are handed over: boxed.
+    #[allow(clippy::vec_box)]
     held: Vec<Box<Request>>,
     plan: Option<Plan>,
     /// Types of all messages so far.

@@ -1,0 +1,165 @@
+//! `#C` over ports that the test plays.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use machine::sync::{Interrupted, QLock};
+use port::Result;
+use port::devices::virtcon::{PIECE, Port, VirtCon};
+use port::iobuf::{Dst, Src};
+use port::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
+use port::testkit::Hosted;
+
+#[derive(Default)]
+struct Fake {
+    id: u32,
+    label: Option<String>,
+    state: Mutex<State>,
+    writing: QLock<()>,
+}
+
+#[derive(Default)]
+struct State {
+    opens: i32,
+    connection: u64,
+    from_host: VecDeque<Vec<u8>>,
+    to_host: Vec<Vec<u8>>,
+    /// Pieces that are taken before a note comes.
+    patience: Option<usize>,
+}
+
+impl Port for Fake {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn name(&self) -> String {
+        format!("virtio-console-{}", self.id)
+    }
+
+    fn label(&self) -> Option<String> {
+        self.label.clone()
+    }
+
+    fn open(&self) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        state.opens += 1;
+        state.connection
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap().opens -= 1;
+    }
+
+    fn read(&self, connection: u64, max: usize) -> core::result::Result<Vec<u8>, Interrupted> {
+        let mut state = self.state.lock().unwrap();
+        if state.connection != connection {
+            return Ok(vec![]);
+        }
+        let mut bytes = state.from_host.pop_front().ok_or(Interrupted)?;
+        bytes.truncate(max);
+        Ok(bytes)
+    }
+
+    fn write(&self, connection: u64, bytes: &[u8]) -> core::result::Result<bool, Interrupted> {
+        assert!(bytes.len() <= PIECE && self.writing.try_lock().is_none());
+        let mut state = self.state.lock().unwrap();
+        if state.connection != connection {
+            return Ok(false);
+        }
+        if let Some(left) = &mut state.patience {
+            *left = left.checked_sub(1).ok_or(Interrupted)?;
+        }
+        state.to_host.push(bytes.to_vec());
+        Ok(true)
+    }
+
+    fn writing(&self) -> &QLock<()> {
+        &self.writing
+    }
+}
+
+/// A kernel whose console ports have these labels, with `#C` bound on `/dev`.
+fn hosted(labels: &[Option<&str>]) -> (Hosted, Vec<Arc<Fake>>) {
+    let fake = |(id, label): (u32, &Option<&str>)| {
+        Arc::new(Fake { id, label: label.map(String::from), ..Fake::default() })
+    };
+    let ports: Vec<Arc<Fake>> = (0..).zip(labels).map(fake).collect();
+    let found = ports.clone();
+    let finder = move || found.iter().map(|p| p.clone() as Arc<dyn Port>).collect();
+    let t = Hosted::with(vec![VirtCon::new(Box::new(finder))], vec![], &[]);
+    bind(&t.up, "#C", "/dev", MREPL).unwrap();
+    (t, ports)
+}
+
+fn names(t: &Hosted, dir: &str) -> Result<Vec<String>> {
+    let fd = open(&t.up, dir, OREAD)?;
+    let mut buf = vec![0; 8192];
+    let n = pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1)?;
+    close(&t.up, fd)?;
+    let mut rest = &buf[..n];
+    let mut out = vec![];
+    while !rest.is_empty() {
+        let (dir, size) = Dir::parse(rest).unwrap();
+        out.push(dir.name);
+        rest = &rest[size..];
+    }
+    Ok(out)
+}
+
+#[test]
+fn a_machine_without_consoles_has_an_empty_folder() {
+    let (t, _) = hosted(&[]);
+    assert_eq!(names(&t, "/dev/virtcon").unwrap(), [""; 0]);
+}
+
+#[test]
+fn ports_have_files_and_those_with_a_fit_name_two() {
+    let labels = [None, Some("chat"), Some("chat"), Some("../x"), Some(""), Some("a b")];
+    let (t, ports) = hosted(&labels);
+    let all = names(&t, "/dev/virtcon").unwrap();
+    assert_eq!((all.len(), all[0].as_str(), all[6].as_str()), (7, "virtio-console-0", "by-name"));
+    assert_eq!(names(&t, "/dev/virtcon/by-name").unwrap(), ["chat", "a b"]);
+    let fd = open(&t.up, "/dev/virtcon/by-name/chat", ORDWR).unwrap();
+    let dir = Dir::parse(&fstat(&t.up, fd).unwrap()).unwrap().0;
+    assert_eq!((dir.mode, dir.length, dir.uid.as_str()), (0o666, 0, "glenda"));
+    let opens = |n: usize| ports[n].state.lock().unwrap().opens;
+    assert_eq!((opens(1), opens(2)), (1, 0), "the first has the name");
+    let other = open(&t.up, "/dev/virtcon/virtio-console-1", OWRITE | OTRUNC).unwrap();
+    assert_eq!(opens(1), 2, "two may have it open, by either name");
+    close(&t.up, fd).unwrap();
+    close(&t.up, other).unwrap();
+    assert_eq!(opens(1), 0);
+    assert!(open(&t.up, "/dev/virtcon/virtio-console-9", OREAD).is_err());
+}
+
+#[test]
+fn reads_have_their_true_length_and_writes_go_out_whole() {
+    let (t, ports) = hosted(&[None]);
+    let fd = open(&t.up, "/dev/virtcon/virtio-console-0", ORDWR).unwrap();
+    assert_eq!(seek(&t.up, fd, 7, 0).unwrap_err().text(), error::EISSTREAM);
+    ports[0].state.lock().unwrap().from_host.push_back(b"abc\n".to_vec());
+    let mut buf = [0; 32];
+    assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut buf), 99).unwrap(), 4);
+    assert_eq!(&buf[..5], b"abc\n\0");
+    assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut []), -1).unwrap(), 0);
+    let long: Vec<u8> = (0..2 * PIECE + 5).map(|n| (n % 251) as u8).collect();
+    let put = |bytes: &[u8]| pwrite(&t.up, fd, &Src::Kernel(bytes), -1);
+    assert_eq!(put(&long).unwrap(), long.len());
+    let sent = std::mem::take(&mut ports[0].state.lock().unwrap().to_host);
+    assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [PIECE, PIECE, 5]);
+    assert_eq!(sent.concat(), long);
+    // A note between pieces: what has gone counts.
+    ports[0].state.lock().unwrap().patience = Some(2);
+    assert_eq!(put(&long).unwrap(), 2 * PIECE);
+    assert_eq!(put(&long).unwrap_err().text(), error::EINTR);
+    ports[0].state.lock().unwrap().patience = None;
+    // The host leaves.
+    ports[0].state.lock().unwrap().connection = 1;
+    assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap(), 0);
+    assert_eq!(put(b"x").unwrap_err().text(), error::EHUNGUP);
+    close(&t.up, fd).unwrap();
+    let fd = open(&t.up, "/dev/virtcon/virtio-console-0", OWRITE).unwrap();
+    assert_eq!(pwrite(&t.up, fd, &Src::Kernel(b"x"), -1).unwrap(), 1);
+}
