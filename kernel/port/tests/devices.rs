@@ -455,9 +455,9 @@ fn arch_files_are_made_when_they_are_read() {
     assert!(open(&t.up, "/dev/mtags", OWRITE).unwrap_err().is(error::EPERM));
 }
 
-#[derive(Default)]
 type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
 
+#[derive(Default)]
 struct Line {
     sent: Mutex<Vec<u8>>,
     receiver: Mutex<Option<Receiver>>,
