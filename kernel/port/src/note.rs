@@ -106,6 +106,14 @@ pub fn post(proc: &Proc, text: &str, class: NoteClass) -> bool {
     true
 }
 
+/// Interrupts a process that has notes.
+pub fn interrupt_if_posted(proc: &Proc) {
+    let notes = proc.notes.lock();
+    if !notes.queue.is_empty() {
+        interrupt(proc);
+    }
+}
+
 fn interrupt(proc: &Proc) {
     if let Some(thread) = proc.thread.get() {
         thread.interrupt();

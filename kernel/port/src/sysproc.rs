@@ -143,6 +143,8 @@ pub fn start(
     // The thread may run before `spawn` returns, and asks for itself.
     let body = move || {
         proc.thread.call_once(thread::current);
+        // What was posted before could interrupt nobody.
+        note::interrupt_if_posted(&proc);
         let mut ctx = UserContext::new();
         match begin(&proc, &mut ctx) {
             Ok(()) => live(&proc, &mut ctx),
@@ -157,6 +159,9 @@ pub fn start(
 /// A process's life: user mode, and whatever made it leave user mode, until it exits.
 fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
     loop {
+        if let After::Die(text) = before_user(up, ctx) {
+            return exit(up, &text);
+        }
         let after = match user::run(ctx, &up.mem.space) {
             user::Event::Syscall => {
                 procctl::at_call(up, ctx);
@@ -177,10 +182,6 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
                 After::Continue
             }
             user::Event::Interrupt => After::Continue,
-        };
-        let after = match after {
-            After::Continue => before_user(up, ctx),
-            die => die,
         };
         if let After::Die(text) = after {
             return exit(up, &text);
