@@ -191,24 +191,28 @@ fn memory_and_notes_of_others() {
         assert_eq!(cpu.must(call::PREAD, &[mem, BSS + 0x1000, 0x4000, 0x20_1000]), 0x2000);
         assert_eq!(cpu.fails(call::PREAD, &[mem, BSS, 8, 0x1000]), error::EBADARG);
         cpu.store_u64(BSS + 100, 7);
-        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 8, BSS + 8]), 8);
         assert_eq!(
             cpu.fails(call::PWRITE, &[mem, BSS + 100, 8, ENTRY]),
             error::EBADARG,
             "text is not written"
         );
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 8, BSS + 8]), 8);
         assert_eq!(cpu.load_u64(BSS + 8), 0, "it was the other's memory");
         cpu.wait_ok();
 
         // A note can be read, by which it is gone.
-        let pid = fork(cpu, NONE, |cpu| {
+        cpu.store_u64(BSS + 64, 0);
+        let pid = fork(cpu, Rfork::MEM, |cpu| {
             cpu.must(call::NOTIFY, &[HANDLER]);
             cpu.regs.r12 = 0;
+            cpu.store_u64(BSS + 64, 1);
             while cpu.regs.r12 == 0 {
                 cpu.pause();
             }
         });
-        cpu.sleep_ms(3);
+        while cpu.load_u64(BSS + 64) == 0 {
+            cpu.sleep_ms(1);
+        }
         ctl(cpu, pid, "stop");
         for text in ["first", "second"] {
             assert_eq!(cpu.echo(text, &format!("/proc/{pid}/note")), text.len() as u64);
@@ -291,18 +295,19 @@ fn stepping_from_event_to_event() {
         cpu.syscall(call::NOTED, &[0]);
     });
     w.ok(|cpu| {
-        let pid = fork(cpu, NONE, |cpu| {
+        let pid = fork(cpu, Rfork::MEM, |cpu| {
             cpu.must(call::NOTIFY, &[HANDLER]);
-            cpu.regs.r12 = 0;
+            cpu.store_u64(BSS + 64, 1);
             while cpu.load_u64(BSS) == 0 {
                 cpu.pause();
             }
             cpu.syscall(call::SLEEP, &[0]);
             cpu.syscall(call::ALARM, &[0]);
         });
+        while cpu.load_u64(BSS + 64) == 0 {
+            cpu.sleep_ms(1);
+        }
         assert_eq!(ctl(cpu, pid, "startstop"), FAILED);
-        while cpu.file(&format!("/proc/{pid}/segment")).is_empty() {}
-        cpu.sleep_ms(3);
         ctl(cpu, pid, "stop");
         let sender = fork(cpu, NONE, move |cpu| {
             until_state(cpu, pid, "Running");

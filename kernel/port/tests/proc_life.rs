@@ -277,7 +277,7 @@ fn copies_of_copies() {
         // The last who has a page need not copy it.
         let free = machine::mem::free_bytes();
         cpu.store_u64(BSS, 4);
-        assert_eq!(machine::mem::free_bytes(), free);
+        assert!(machine::mem::free_bytes() >= free);
     });
 }
 

@@ -392,7 +392,8 @@ fn notes_interrupt_what_waits() {
         assert_eq!((saved.ax, saved.kind), (FAILED, 64), "the call's result is already there");
         noted(cpu, NCONT);
     });
-    let calls: [(&str, fn(&mut Cpu) -> (u64, Vec<u64>)); 8] = [
+    type Prepare = fn(&mut Cpu) -> (u64, Vec<u64>);
+    let calls: [(&str, Prepare); 8] = [
         ("sleep", |_| (call::SLEEP, vec![60_000])),
         ("read", |cpu| {
             let fds = cpu.push(&[0; 8]);

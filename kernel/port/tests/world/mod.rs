@@ -1,5 +1,7 @@
 //! A kernel with programs: code given as closures, started from real executables of a memory file system.
 //!
+//! With `CHAOS=seed` in the environment threads lose the processor at inconvenient moments, to shake out races.
+//!
 //! `/n` is `#R`, with the executable `/n/prog`; `/dev`, `/proc`, `/fd` and `/env` are what one expects. A program's
 //! failed assertions count as panics of the machine, which [`World::run`] looks at.
 #![allow(dead_code, missing_docs, reason = "each test program uses its part of it")]
@@ -55,6 +57,9 @@ impl World {
     }
 
     pub fn with(mut devs: Vec<Arc<dyn Dev>>) -> World {
+        if let Some(seed) = std::env::var("CHAOS").ok().and_then(|s| s.parse().ok()) {
+            machine::host::chaos(seed);
+        }
         let ram = Ram::new();
         devs.push(ram.clone());
         let t = Hosted::with(devs, vec![], &[]);
