@@ -14,7 +14,7 @@ use port::devices::pnp::{Address, Function, PciBus};
 use port::devices::uart::{Serial, SerialConsole};
 use port::devices::virtcon;
 use port::kmesg::Kmesg;
-use port::{Kernel, cmdline, exec, sysproc};
+use port::{Kernel, cmdline, exec, life, sysproc};
 use virtio::console::{self, Console};
 use virtio::pci::Pci;
 
@@ -222,7 +222,7 @@ pub fn start(kernel: &Arc<Kernel>) {
     kernel.kmesg.print(format_args!("boot: {ms} ms\n"));
     let told = kernel.clone();
     let begun = sysproc::first_process(kernel).and_then(|up| {
-        sysproc::start(&up, move |up, ctx| {
+        life::start(&up, move |up, ctx| {
             let regs = exec::load::first(up, CONSOLE, INIT);
             if let Err(e) = &regs {
                 told.kmesg.print(format_args!("boot: {INIT}: {e}\n"));

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 
 use crate::chan::Chan;
+use crate::dirtab::{self, Tree};
 use crate::error::Result;
 use crate::iobuf::{Dst, Src};
 use crate::proc::Proc;
@@ -30,6 +31,12 @@ pub trait Dev: Send + Sync {
     /// The name in `/dev/drivers`.
     fn name(&self) -> &'static str;
 
+    /// The device's files, when they are a table: what [`walk`](Dev::walk) and [`stat`](Dev::stat) need. A device
+    /// without has those two itself.
+    fn tree(&self) -> Option<&dyn Tree> {
+        None
+    }
+
     /// The root of the tree that `spec` chooses (`#eNAME` gives `NAME`).
     ///
     /// # Errors
@@ -41,10 +48,14 @@ pub trait Dev: Send + Sync {
     ///
     /// # Errors
     /// When the first element does not exist (`file does not exist`) or `c` is no directory.
-    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk>;
+    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        dirtab::walk(self.tree().ok_or(error::EPERM)?, up, c, names)
+    }
 
     /// What the file is. The kernel itself replaces the name by the last element used to get here.
-    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir>;
+    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        dirtab::stat(self.tree().ok_or(error::EPERM)?, up, c)
+    }
 
     /// Opens `c` (mode bits OREAD..OEXEC, OTRUNC, OCEXEC, ORCLOSE) after checking permission.
     /// May give another channel in its place (`#d`, `#s`).

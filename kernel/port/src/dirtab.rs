@@ -1,7 +1,7 @@
 //! Devices whose files are a table: walking, stat, permission and directory reads, written once.
 //!
 //! Such a device says which [`Entry`]s a directory has ([`Tree::list`]), from a constant or made up on the
-//! spot, and its [`Dev`] methods hand over to the functions here. What is left to write is read and write.
+//! spot, and gives itself as [`Dev::tree`]; the defaults of `Dev` come here. What is left to write is read and write.
 //! A channel's `aux` is passed on from a directory to what is below it.
 //!
 //! No state, no locks.

@@ -38,7 +38,7 @@ pub struct Kernel {
     /// Held while a directory entry is being renamed or a mount changes a whole union (`#s` posts too).
     pub big: QLock<()>,
     /// Alarms to go off.
-    pub alarms: crate::sysproc::Alarms,
+    pub alarms: crate::alarm::Alarms,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
     next_id: AtomicU32,
@@ -56,7 +56,7 @@ impl Kernel {
             hostowner: Lock::new(String::from("glenda")),
             sysname: Lock::new(String::from("elwood")),
             big: QLock::new(()),
-            alarms: crate::sysproc::Alarms::new(),
+            alarms: crate::alarm::Alarms::new(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
             next_id: AtomicU32::new(1),

@@ -4,7 +4,7 @@
 //! `cargo test`. `up` is always the calling process and is passed explicitly; there are no statics.
 //!
 //! Where things are: `chan`, `path`, `namespace`, `namec`, `fgrp` and `sysfile` are names and files;
-//! `proc`, `mem`, `exec`, `note`, `syscall` and `sysproc` are processes; `dev*` are the devices; `mnt` is the
+//! `proc`, `life`, `mem`, `exec`, `note`, `alarm`, `rendezvous`, `syscall` and `sysproc` are processes; `dev*` are the devices; `mnt` is the
 //! mount driver in its two faces.
 //!
 //! Lock order, outermost first: `Kernel::big`, a union's `Mhead`, `Pgrp`, `Fgrp`, a process's memory map,
@@ -38,11 +38,14 @@ pub mod tar;
 mod walk;
 
 // Processes.
+pub mod alarm;
 pub mod exec;
+pub mod life;
 pub mod mem;
 pub mod note;
 pub mod proc;
 pub mod procctl;
+pub mod rendezvous;
 pub mod syscall;
 pub mod sysproc;
 

@@ -25,7 +25,8 @@ use crate::kernel::Kernel;
 use crate::mem::Memory;
 use crate::namespace::Pgrp;
 use crate::note::Notes;
-use crate::sysproc::{Rgrp, WaitMsg};
+use crate::rendezvous::Rgrp;
+use crate::sysproc::WaitMsg;
 
 /// A process.
 pub struct Proc {

@@ -17,7 +17,7 @@ use crate::iobuf::{Dst, Src, UserBuf};
 use crate::mem::{Kind, Segment, sema};
 use crate::note::{self, After, NoteClass};
 use crate::proc::Proc;
-use crate::{exec, sysfile, sysproc};
+use crate::{alarm, exec, rendezvous, sysfile, sysproc};
 
 /// Longest file name, in bytes.
 const NAME_MAX: usize = 65535;
@@ -162,7 +162,7 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         call::CHDIR => sysfile::chdir(up, &a.string(0)?).map(nothing),
         call::CLOSE => sysfile::close(up, a.int(0)).map(nothing),
         call::DUP => sysfile::dup(up, a.int(0), a.int(1)).map(int),
-        call::ALARM => Ok(u64::from(sysproc::alarm(up, a.uint(0)))),
+        call::ALARM => Ok(u64::from(alarm::alarm(up, a.uint(0)))),
         call::FAUTH => sysfile::fauth(up, a.int(0), &a.string(1)?).map(int),
         call::OPEN => sysfile::open(up, &a.string(0)?, a.uint(1)).map(int),
         call::CREATE => sysfile::create(up, &a.string(0)?, a.uint(1), a.uint(2)).map(int),
@@ -176,13 +176,13 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
             up.mem.copy_out(a.long(0), &offset.to_le_bytes())?;
             Ok(0)
         }
-        call::SLEEP => sysproc::sleep(up, a.int(0)).map(nothing),
+        call::SLEEP => alarm::sleep(up, a.int(0)).map(nothing),
         call::PIPE => pipe(a),
         call::FD2PATH => fd2path(a),
         call::REMOVE => sysfile::remove(up, &a.string(0)?).map(nothing),
         call::WSTAT_OLD | call::FWSTAT_OLD => Err(error::EOLDWSTAT.into()),
         call::NOTIFY => note::notify(up, a.long(0)).map(nothing),
-        call::RENDEZVOUS => sysproc::rendezvous(up, a.long(0), a.long(1)),
+        call::RENDEZVOUS => rendezvous::rendezvous(up, a.long(0), a.long(1)),
         call::UNMOUNT => {
             let name = if a.long(0) == 0 { None } else { Some(a.string(0)?) };
             sysfile::unmount(up, name.as_deref(), &a.string(1)?).map(nothing)

@@ -7,10 +7,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::{Dir, Qid};
+use abi::Qid;
 
 use crate::chan::Chan;
-use crate::dev::{Dev, Walk};
+use crate::dev::Dev;
 use crate::dirtab::{self, Entry, Tree};
 use crate::error::Result;
 use crate::fgrp;
@@ -76,12 +76,8 @@ impl Dev for Dup {
         dirtab::attach(self, spec)
     }
 
-    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        dirtab::walk(self, up, c, names)
-    }
-
-    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
-        dirtab::stat(self, up, c)
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {

@@ -14,13 +14,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use abi::{Dir, Qid, error};
+use abi::{Qid, error};
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 
 use super::cons::input::Input;
 use crate::chan::Chan;
-use crate::dev::{Dev, Walk};
+use crate::dev::Dev;
 use crate::dirtab::{self, Entry, Tree};
 use crate::error::Result;
 use crate::iobuf::{Dst, Src};
@@ -195,12 +195,8 @@ impl Dev for Uart {
         dirtab::attach(self, spec)
     }
 
-    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        dirtab::walk(self, up, c, names)
-    }
-
-    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
-        dirtab::stat(self, up, c)
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {

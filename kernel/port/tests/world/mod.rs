@@ -97,7 +97,7 @@ impl World {
         self.t.up.children.lock().live += 1;
         let args = args.iter().map(|a| a.as_bytes().to_vec()).collect();
         let file = file.to_string();
-        sysproc::start(&p, move |up, ctx| {
+        port::life::start(&p, move |up, ctx| {
             ctx.regs = exec::load::exec(up, &file, args)?;
             Ok(())
         })

@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::{Dir, Qid, error};
+use abi::{Qid, error};
 use machine::cpu::CpuStat;
 use machine::lock::Lock;
 use machine::sync::QLock;
@@ -22,7 +22,7 @@ use machine::{clock, cpu, random};
 
 use self::input::Input;
 use crate::chan::Chan;
-use crate::dev::{Dev, Walk};
+use crate::dev::Dev;
 use crate::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
 use crate::iobuf::{Dst, Src};
@@ -227,12 +227,8 @@ impl Dev for Cons {
         dirtab::attach(self, spec)
     }
 
-    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        dirtab::walk(self, up, c, names)
-    }
-
-    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
-        dirtab::stat(self, up, c)
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {

@@ -1,0 +1,174 @@
+//! A process's life: its thread goes to user mode, and sees to whatever made it leave user mode, until it exits.
+//!
+//! Ownership: the [`UserContext`] belongs to the thread alone. No locks are held on the way to user mode or back.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use machine::thread;
+use machine::user::{self, UserContext};
+
+use crate::error::Result;
+use crate::mem::{FaultAccess, FaultError};
+use crate::note::{self, After, NoteClass};
+use crate::proc::Proc;
+use crate::procctl;
+use crate::sysproc::exit;
+
+/// Starts the thread of `up`, which calls `begin` and then lives in user mode.
+///
+/// # Errors
+/// No memory for a kernel stack.
+pub fn start(
+    up: &Arc<Proc>,
+    begin: impl FnOnce(&Arc<Proc>, &mut UserContext) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let proc = up.clone();
+    // The thread may run before `spawn` returns, and asks for itself.
+    let body = move || {
+        proc.thread.call_once(thread::current);
+        // What was posted before could interrupt nobody.
+        note::interrupt_if_posted(&proc);
+        let mut ctx = UserContext::new();
+        match begin(&proc, &mut ctx) {
+            Ok(()) => live(&proc, &mut ctx),
+            Err(e) => exit(&proc, e.text()),
+        }
+    };
+    let thread = thread::spawn(&up.name.lock(), u64::from(up.pid), Box::new(body))?;
+    up.thread.call_once(|| thread);
+    Ok(())
+}
+
+/// A process's life: user mode, and whatever made it leave user mode, until it exits.
+fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
+    loop {
+        if let After::Die(text) = before_user(up, ctx) {
+            return exit(up, &text);
+        }
+        let after = match user::run(ctx, &up.mem.space) {
+            user::Event::Syscall => {
+                procctl::at_call(up, ctx);
+                crate::syscall::dispatch(up, ctx)
+            }
+            user::Event::PageFault { addr, write, exec } => {
+                machine::cpu::count_fault();
+                let access = match (write, exec) {
+                    (true, _) => FaultAccess::Write,
+                    (_, true) => FaultAccess::Exec,
+                    _ => FaultAccess::Read,
+                };
+                page_fault(up, addr, access);
+                After::Continue
+            }
+            user::Event::Trap { vector, error } => {
+                trap(up, ctx, vector, error);
+                After::Continue
+            }
+            user::Event::Interrupt => After::Continue,
+        };
+        if let After::Die(text) = after {
+            return exit(up, &text);
+        }
+    }
+}
+
+/// What happens before every return to user mode: giving way to others, being stopped or killed, notes.
+fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
+    if thread::need_resched() {
+        thread::yield_now();
+    }
+    loop {
+        let ctl = *up.ctl.lock();
+        if ctl.kill {
+            return After::Die(String::from("sys: killed"));
+        }
+        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
+        if !procctl::stops(up, ctx, interrupted) {
+            return if interrupted { note::deliver(up, ctx) } else { After::Continue };
+        }
+    }
+}
+
+fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
+    let Err(e) = up.mem.fault(up, addr, access) else { return };
+    let text = match e {
+        FaultError::NoAccess => {
+            let kind = if access == FaultAccess::Write { "write" } else { "read" };
+            format!("sys: trap: fault {kind} addr={addr:#x}")
+        }
+        FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
+        FaultError::NoMemory => {
+            up.kernel.kmesg.print(format_args!("{} {}: killed: out of memory\n", *up.name.lock(), up.pid));
+            up.ctl.lock().kill = true;
+            return;
+        }
+    };
+    note::post(up, &text, NoteClass::Debug);
+}
+
+/// A processor exception in user mode becomes a note.
+fn trap(up: &Arc<Proc>, ctx: &mut UserContext, vector: u8, error: u64) {
+    let name = match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        2 => "nonmaskable interrupt",
+        4 => "overflow",
+        5 => "bounds check",
+        6 => "invalid opcode",
+        7 => "coprocessor not available",
+        8 => "double fault",
+        9 => "coprocessor segment overrun",
+        10 => "invalid TSS",
+        11 => "segment not present",
+        12 => "stack exception",
+        13 => "general protection violation",
+        14 => "page fault",
+        17 => "alignment check",
+        18 => "machine check",
+        _ => "",
+    };
+    ctx.regs.kind = u64::from(vector);
+    ctx.regs.error = error;
+    let text = match vector {
+        3 => {
+            ctx.regs.pc = ctx.regs.pc.wrapping_sub(1);
+            String::from("sys: breakpoint")
+        }
+        16 | 19 => {
+            let (what, pc, status) = fp_error(ctx, vector);
+            format!("sys: fp: {what} fppc={pc:#x} status={status:#x}")
+        }
+        _ if name.is_empty() => format!("sys: trap: unknown trap {vector}"),
+        _ => format!("sys: trap: {name}"),
+    };
+    note::post(up, &text, NoteClass::Debug);
+}
+
+/// What a floating point exception was about: the x87 unit's (vector 16) or SSE's (19).
+fn fp_error(ctx: &mut UserContext, vector: u8) -> (&'static str, u64, u32) {
+    let state = ctx.fpu_save();
+    let bytes = state.as_bytes();
+    let half = |at: usize| bytes.get(at..at + 2).map_or(0, |b| u32::from(b[0]) | u32::from(b[1]) << 8);
+    // FXSAVE: x87 control and status words at 0 and 2, instruction pointer at 8; MXCSR at 24.
+    let (status, pending, pc) = if vector == 16 {
+        let fip = bytes.get(8..16).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+        (half(2), half(2) & !half(0), fip)
+    } else {
+        (half(24), half(24) & !(half(24) >> 7), ctx.regs.pc)
+    };
+    let what = match pending & 0x3f {
+        b if b & 1 != 0 && vector == 16 && status & 0x240 == 0x240 => "stack overflow",
+        b if b & 1 != 0 && vector == 16 && status & 0x40 != 0 => "stack underflow",
+        b if b & 1 != 0 => "invalid operation",
+        b if b & 2 != 0 => "denormalized operand",
+        b if b & 4 != 0 => "division by zero",
+        b if b & 8 != 0 => "numeric overflow",
+        b if b & 16 != 0 => "numeric underflow",
+        b if b & 32 != 0 => "precision loss",
+        _ => "unknown",
+    };
+    (what, pc, status)
+}
