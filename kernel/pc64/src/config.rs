@@ -10,7 +10,7 @@ use port::devices::root::{Archive, Root};
 use port::devices::{arch, cons, dup, env, pipe, pnp, proc, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
-use port::{Dev, Kernel};
+use port::{Dev, Kernel, cmdline};
 
 use crate::glue;
 
@@ -28,7 +28,7 @@ pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::S
     arch.add("virtio", 0o444, Box::new(move || table.text()));
     arch.add_ports(0x3f8, 0x3ff, "eia0");
 
-    let (root, wrong) = Root::new(archives());
+    let (root, wrong) = Root::new(archives(), cmdline::places(&words));
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }

@@ -32,6 +32,12 @@ pub fn parse(line: &str) -> (Vec<(String, String)>, Vec<String>) {
     (good, bad)
 }
 
+/// Where shares are to be mounted: the places of the good `mount=` words.
+pub fn places(words: &[(String, String)]) -> impl Iterator<Item = &str> {
+    let values = words.iter().filter(|(name, _)| name == "mount").map(|(_, value)| value);
+    values.filter_map(|value| value.rsplit_once(':').map(|(_, place)| place))
+}
+
 fn check(name: &str, value: &str) -> Result<(), &'static str> {
     if name.is_empty()
         || name == "."

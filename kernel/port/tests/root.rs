@@ -30,6 +30,26 @@ fn archives_lie_over_each_other() {
 }
 
 #[test]
+fn the_command_line_makes_places_to_mount_at() {
+    let base = archive(&[("bin/ls", "x"), ("n/old/file", "kept")]);
+    let mounts =
+        ["a:/n/a", "b:9P2000.L:/srv2/deep/./b", "c:/n/old", "d:/bin/ls", "e:/bin/ls/under", "f:/n/../up"];
+    let words = mounts.map(|m| ("mount", m));
+    let t = Hosted::with(vec![], vec![base], &words);
+    assert_eq!(t.ls("/n").unwrap(), ["a", "old"]);
+    assert_eq!(t.ls("/srv2/deep/b").unwrap(), [""; 0]);
+    assert_eq!(t.read("/n/old/file").unwrap(), b"kept");
+    // What is in the way stays, and is told.
+    assert_eq!(t.read("/bin/ls").unwrap(), b"x");
+    let said = t.screen.take();
+    assert_eq!(
+        said.replace('\r', ""),
+        "root: /bin/ls/under: a file is in the way\nroot: /n/../up: such a name cannot be\n"
+    );
+    assert_eq!(t.stat("/srv2").unwrap().mode, abi::DMDIR | 0o555);
+}
+
+#[test]
 fn the_root_is_read_only() {
     let t = Hosted::with(vec![], vec![archive(&[("f", "x")])], &[]);
     assert!(sysfile::open(&t.up, "/f", OWRITE).unwrap_err().is(error::EPERM));

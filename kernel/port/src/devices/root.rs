@@ -4,6 +4,8 @@
 //! are no locks. File contents stay where the archives are. Its files say `M` as their type, as those of any
 //! main file system do: programs take other letters for devices.
 //!
+//! The places at which the command line mounts shares are made when no archive has them.
+//!
 //! Nothing can be written. Hard links share their file's contents; symbolic links to files are resolved when
 //! the tree is built, others are left out, since Plan 9 has none.
 
@@ -72,8 +74,12 @@ pub struct Root {
 }
 
 impl Root {
-    /// A tree of `archives`, later ones over earlier ones. Also says what is wrong with them, one line each.
-    pub fn new(archives: Vec<Archive>) -> (Arc<Self>, Vec<String>) {
+    /// A tree of `archives`, later ones over earlier ones, with a directory for each of `places` (absolute paths).
+    /// Also says what is wrong with them, one line each.
+    pub fn new<'a>(
+        archives: Vec<Archive>,
+        places: impl Iterator<Item = &'a str>,
+    ) -> (Arc<Self>, Vec<String>) {
         let mut root = Root { archives: Vec::new(), nodes: Vec::new() };
         root.nodes.push(Node::dir(String::new(), 0, 0o555, 0));
         for dir in DIRS {
@@ -91,14 +97,27 @@ impl Root {
             }
         }
         root.resolve_links(&mut wrong);
+        wrong.extend(places.filter_map(|p| root.make_place(p).err().map(|why| format!("{p}: {why}"))));
         (Arc::new(root), wrong)
     }
 
-    fn add(&mut self, archive: usize, e: &tar::Entry) -> core::result::Result<(), &'static str> {
-        let elements: Vec<&str> = e.name.split('/').filter(|x| !x.is_empty() && *x != ".").collect();
-        if elements.iter().any(|x| *x == ".." || x.bytes().any(|b| b < b' ' || b == 0x7f)) {
-            return Err("such a name cannot be");
+    /// Makes what is missing of the directory `path`. What is there stays as it is.
+    fn make_place(&mut self, path: &str) -> core::result::Result<(), &'static str> {
+        let mut at = 0;
+        for name in elements(path)? {
+            at = match self.child(at, name) {
+                Some(n) => n,
+                None if matches!(self.nodes.get(at), Some(Node { what: What::Dir(_), .. })) => {
+                    self.make_dir(at, name, 0o555, 0)
+                }
+                None => return Err("a file is in the way"),
+            };
         }
+        Ok(())
+    }
+
+    fn add(&mut self, archive: usize, e: &tar::Entry) -> core::result::Result<(), &'static str> {
+        let elements = elements(&e.name)?;
         let Some((last, dirs)) = elements.split_last() else {
             return Ok(());
         };
@@ -231,6 +250,15 @@ impl Root {
             muid: host,
         }
     }
+}
+
+/// The elements of a path.
+fn elements(path: &str) -> core::result::Result<Vec<&str>, &'static str> {
+    let elements: Vec<&str> = path.split('/').filter(|x| !x.is_empty() && *x != ".").collect();
+    if elements.iter().any(|x| *x == ".." || x.bytes().any(|b| b < b' ' || b == 0x7f)) {
+        return Err("such a name cannot be");
+    }
+    Ok(elements)
 }
 
 impl Node {

@@ -32,7 +32,7 @@ use crate::iobuf::{Dst, Src};
 use crate::kernel::Kernel;
 use crate::kmesg::{ConsoleOut, Kmesg};
 use crate::proc::Proc;
-use crate::{sysfile, sysproc};
+use crate::{cmdline, sysfile, sysproc};
 
 /// A console that keeps what is written to it.
 #[derive(Default)]
@@ -108,7 +108,8 @@ impl Hosted {
         let cons = Cons::new(power.clone());
         let arch = arch::Arch::new();
         let archives = archives.into_iter().map(|a| root::Archive::Shared(a.into())).collect();
-        let (root, wrong) = root::Root::new(archives);
+        let config: Vec<_> = config.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
+        let (root, wrong) = root::Root::new(archives, cmdline::places(&config));
         for line in wrong {
             kmesg.print(format_args!("root: {line}\n"));
         }
@@ -123,7 +124,6 @@ impl Hosted {
             arch.clone(),
         ];
         devs.extend(more);
-        let config = config.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
         let kernel = Kernel::new(devs, config, kmesg);
         let up = sysproc::first_process(&kernel).unwrap_or_else(|e| panic!("no first process: {e}"));
         up.thread.call_once(thread::current);

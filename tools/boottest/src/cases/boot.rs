@@ -52,8 +52,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("init/mounted", q35())
             .share("one", motd)
             .share("two", motd)
-            .append("mount=one:/n/one mount=two:/n/two")
-            .init("cmp /n/one/motd /n/two/motd && cat /n/two/motd")
+            // The first of these places is in no archive; the kernel makes it.
+            .append("mount=one:/shares/first mount=two:/n/two")
+            .init("cmp /shares/first/motd /n/two/motd && cat /n/two/motd")
             .sees(MOTD),
         Case::new("words/good", q35())
             .append("greeting='hello  world' colour=blue")
