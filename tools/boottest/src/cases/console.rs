@@ -1,5 +1,7 @@
 //! The terminal line: editing, end of file, interrupt, and typing at a machine that is busy.
 
+use vm::{Board, Vm};
+
 use super::q35;
 use crate::case::{Case, PROMPT};
 
@@ -19,7 +21,8 @@ pub fn cases() -> Vec<Case> {
     for line in printed.lines() {
         busy = busy.sees(format!("{line}\n")).sees(PROMPT);
     }
-    vec![
+    let mut cases = early();
+    cases.extend([
         busy,
         Case::new("console/type-while-printing", q35())
             .sees(PROMPT)
@@ -73,5 +76,23 @@ pub fn cases() -> Vec<Case> {
             .sees("\nenter\n")
             .sees(PROMPT),
         Case::new("console/utf8", q35()).line("echo ☺ κόσμε").is("☺ κόσμε\n"),
-    ]
+    ]);
+    cases
+}
+
+/// Typed before the kernel runs: not a byte is lost, be it a word or more than the kernel keeps before it has a console.
+fn early() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (board, lines) in [(Board::Pc, 1), (Board::Q35, 1), (Board::Pc, 400), (Board::Q35, 400)] {
+        for (firmware, vm) in [("seabios", Vm::new(board)), ("qboot", Vm::new(board).qboot())] {
+            let typed: String = (1..=lines).map(|n| format!("echo early {n}\n")).collect();
+            let mut case =
+                Case::new(format!("console/early-{}-{firmware}-{lines}", board.name()), vm).types(typed);
+            for n in 1..=lines {
+                case = case.sees(format!("{PROMPT}early {n}\n"));
+            }
+            cases.push(case);
+        }
+    }
+    cases
 }
