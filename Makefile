@@ -16,6 +16,8 @@ JOBS    ?= 2
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
+# Of the programs, what can run on the host.
+PROGRAMS = -p lib9 -p cmd
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .PHONY: build run test test-host test-boot check lint clean deps help
@@ -37,12 +39,14 @@ run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 S
 
 test: test-host test-boot ## everything that can be tested
 
-test-host: deps ## the portable kernel and the tools, on the host
+test-host: deps ## the portable kernel, the programs' library and the tools, on the host
 ifdef NEXTEST
 	cargo nextest run --no-fail-fast
+	cargo nextest run --no-fail-fast --lib $(PROGRAMS)
 	cargo test --quiet --doc
 else
 	cargo test --no-fail-fast
+	cargo test --no-fail-fast --lib $(PROGRAMS)
 endif
 
 test-boot: build ## boot real machines; CASES='words of their names' JOBS=2

@@ -363,6 +363,39 @@ fn interrupted_calls_are_flushed() {
     end(&t, &served, &done);
 }
 
+/// A server that was started anew behind the same port knows nothing of the session, nor of what is flushed.
+#[test]
+fn a_refused_flush_ends_the_session() {
+    let t = kernel();
+    let served = Served::new(|host| {
+        host.file("f", b"12345").unwrap();
+    });
+    let (fd, done) = start(&t, &served, |_, bytes| match bytes[4] {
+        kind::TREAD => Act::Hold,
+        kind::TFLUSH => {
+            let refused = Rmsg::Error { ename: "no version agreed on".into(), errno: 0 };
+            Act::Say(refused.to_vec(Dialect::P9, tag(bytes)).unwrap())
+        }
+        _ => Act::Answer,
+    });
+    mount(&t.up, fd, "/n", "").unwrap();
+    let fd = sysfile::open(&t.up, "/n/f", OREAD).unwrap();
+    let (p, result) = t.start(move |up| {
+        let mut buf = [0; 9];
+        let read = text(sysfile::pread(up, fd, &mut Dst::Kernel(&mut buf), 0));
+        thread::current().clear_interrupt();
+        sysproc::exit(up, "");
+        read
+    });
+    served.until_held(1);
+    note::post(&p, "interrupt", NoteClass::User);
+    assert_eq!(result.wait(), Err(error::EHUNGUP.into()));
+    assert!(t.stat("/n/f").unwrap_err().is(error::EHUNGUP));
+    sysfile::close(&t.up, fd).unwrap();
+    sysfile::unmount(&t.up, None, "/n").unwrap();
+    done.wait();
+}
+
 /// Nothing that comes out of a channel may do more than end its session.
 #[test]
 fn nonsense_from_a_server() {

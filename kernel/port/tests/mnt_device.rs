@@ -459,7 +459,7 @@ fn a_version_that_cannot_be_agreed_on() {
 
 #[test]
 fn the_watchdog_knows_a_slow_disk_from_a_dead_device() {
-    const QUICK: Patience = Patience { ask_ns: 20_000_000, sign_ns: 200_000_000 };
+    const QUICK: Patience = Patience { ask_ns: 20_000_000, sign_ns: 200_000_000, flush_ns: u64::MAX };
     let s = Share::unmounted(QUICK, |host| {
         host.file("f", b"12345").unwrap();
     });
@@ -528,7 +528,7 @@ fn the_watchdog_knows_a_slow_disk_from_a_dead_device() {
 
 #[test]
 fn a_silent_device_does_not_block_what_looks_at_it() {
-    const QUICK: Patience = Patience { ask_ns: 300_000_000, sign_ns: 100_000_000 };
+    const QUICK: Patience = Patience { ask_ns: 300_000_000, sign_ns: 100_000_000, flush_ns: u64::MAX };
     let s = Share::unmounted(QUICK, |_| {});
     s.wire.state().mute = true;
     let up = s.t.process();

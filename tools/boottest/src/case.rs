@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::Result;
 use vm::{Pattern, Share, Vm};
 
-use crate::socket::Sockets;
+use crate::host::Programs;
+use crate::socket::{Listener, Sockets};
 
 /// The prompt that the first shell prints.
 pub const PROMPT: &str = "term% ";
@@ -56,13 +57,15 @@ pub struct World {
     pub folders: Vec<(String, PathBuf)>,
     /// The host's ends of the character devices.
     pub sockets: Sockets,
+    /// What runs on the host beside the machine.
+    pub programs: Programs,
 }
 
 impl World {
-    /// The host's folder behind the mount tag `tag`.
+    /// The host's folder behind the mount tag `tag`, or the one that has just this name.
     pub fn folder(&self, tag: &str) -> Result<&Path> {
         let found = self.folders.iter().find(|(t, _)| t == tag);
-        found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no share {tag}"))
+        found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no folder {tag}"))
     }
 }
 
@@ -71,7 +74,9 @@ pub struct Case {
     name: String,
     pub(crate) vm: Vm,
     pub(crate) shares: Vec<(Share, Fill)>,
-    pub(crate) chardevs: Vec<String>,
+    pub(crate) folders: Vec<(String, Fill)>,
+    pub(crate) chardevs: Vec<(String, Listener)>,
+    pub(crate) first: Vec<Check>,
     pub(crate) overlay: Option<Vec<(&'static str, String)>>,
     pub(crate) steps: Vec<Step>,
     pub(crate) forbidden: Vec<Pattern>,
@@ -86,6 +91,8 @@ impl Case {
             name: name.into(),
             vm,
             shares: Vec::new(),
+            folders: Vec::new(),
+            first: Vec::new(),
             chardevs: Vec::new(),
             overlay: None,
             steps: Vec::new(),
@@ -115,6 +122,18 @@ impl Case {
         self
     }
 
+    /// A fresh folder of the host that the machine does not see, with what `fill` puts in it.
+    pub fn folder(mut self, name: &str, fill: impl Fn(&Path) -> Result<()> + Send + Sync + 'static) -> Case {
+        self.folders.push((name.to_owned(), Box::new(fill)));
+        self
+    }
+
+    /// Something to do on the host before the machine starts.
+    pub fn first(mut self, act: impl Fn(&World) -> Result<()> + Send + Sync + 'static) -> Case {
+        self.first.push(Box::new(act));
+        self
+    }
+
     /// Adds words to the kernel's command line.
     pub fn append(mut self, words: &str) -> Case {
         self.vm = self.vm.append(words);
@@ -127,9 +146,15 @@ impl Case {
         self
     }
 
-    /// Adds a character device with a socket, for a device of the machine to use.
+    /// Adds a character device with a socket on which QEMU listens, for a device of the machine to use.
     pub fn chardev(mut self, name: &str) -> Case {
-        self.chardevs.push(name.to_owned());
+        self.chardevs.push((name.to_owned(), Listener::Qemu));
+        self
+    }
+
+    /// Adds one with a socket on which the host listens, which QEMU calls, again and again when it is cut off.
+    pub fn calling_chardev(mut self, name: &str) -> Case {
+        self.chardevs.push((name.to_owned(), Listener::Host));
         self
     }
 

@@ -6,6 +6,7 @@
 
 mod case;
 mod cases;
+mod host;
 mod play;
 mod socket;
 
@@ -28,6 +29,9 @@ struct Options {
     /// The kernel to boot
     #[arg(long, default_value = "build/kernel.elf")]
     kernel: PathBuf,
+    /// The command of the host that some cases use
+    #[arg(long, default_value = "build/elwood")]
+    elwood: PathBuf,
     /// How many machines run at the same time
     #[arg(short, long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
@@ -52,9 +56,11 @@ fn main() -> ExitCode {
         eprintln!("boottest: no case has such a name; --list shows them");
         return ExitCode::FAILURE;
     }
-    if !options.kernel.is_file() {
-        eprintln!("boottest: no kernel {}; 'make' makes it", options.kernel.display());
-        return ExitCode::FAILURE;
+    for file in [&options.kernel, &options.elwood] {
+        if !file.is_file() {
+            eprintln!("boottest: no {}; 'make' makes it", file.display());
+            return ExitCode::FAILURE;
+        }
     }
     match Signals::new([SIGHUP, SIGINT, SIGTERM]) {
         Ok(mut signals) => drop(std::thread::spawn(move || {
@@ -74,11 +80,12 @@ fn main() -> ExitCode {
 fn run(cases: &[Case], options: &Options) -> usize {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
+    let built = play::Built { kernel: &options.kernel, elwood: &options.elwood };
     std::thread::scope(|scope| {
         for _ in 0..usize::from(options.jobs).min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = play::play(case, &options.kernel, options.verbose);
+                    let result = play::play(case, &built, options.verbose);
                     match &result.error {
                         None => println!("ok      {:32} {:6.2} s", case.name(), result.took.as_secs_f64()),
                         Some(error) => {

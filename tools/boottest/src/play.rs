@@ -8,8 +8,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use vm::{Guest, Pattern, exit_code};
 
-use crate::case::{Case, End, PROMPT, Step, World};
+use crate::case::{Case, End, Fill, PROMPT, Step, World};
+use crate::host::Programs;
 use crate::socket::Sockets;
+
+/// What is tested.
+pub struct Built<'a> {
+    /// The kernel.
+    pub kernel: &'a Path,
+    /// The host's command `elwood`.
+    pub elwood: &'a Path,
+}
 
 /// What became of a case.
 pub struct Outcome {
@@ -21,36 +30,52 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// Plays `case` on `kernel`. `verbose` copies the console to standard output.
-pub fn play(case: &Case, kernel: &Path, verbose: bool) -> Outcome {
+/// Plays `case` with what was `built`. `verbose` copies the console to standard output.
+pub fn play(case: &Case, built: &Built<'_>, verbose: bool) -> Outcome {
     let begun = Instant::now();
     let mut transcript = String::new();
-    let error = try_play(case, kernel, verbose, &mut transcript).err();
+    let error = try_play(case, built, verbose, &mut transcript).err();
     Outcome { error, transcript, took: begun.elapsed() }
 }
 
-fn try_play(case: &Case, kernel: &Path, verbose: bool, transcript: &mut String) -> Result<()> {
+fn try_play(case: &Case, built: &Built<'_>, verbose: bool, transcript: &mut String) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("boottest").tempdir()?;
-    let mut world = World { sockets: Sockets::new(dir.path()), ..World::default() };
-    let mut vm = case.vm.clone().kernel(kernel);
-    for (share, fill) in &case.shares {
-        let folder = dir.path().join(share.tag());
+    let mut world = World {
+        sockets: Sockets::new(dir.path()),
+        programs: Programs::new(dir.path(), built.elwood),
+        ..World::default()
+    };
+    let mut vm = case.vm.clone().kernel(built.kernel);
+    let make = |name: &str, fill: &Fill| {
+        let folder = dir.path().join(name);
         std::fs::create_dir(&folder)?;
-        fill(&folder).context("filling a share")?;
+        fill(&folder).with_context(|| format!("filling the folder {name}"))?;
+        anyhow::Ok((name.to_owned(), folder))
+    };
+    for (share, fill) in &case.shares {
+        let (tag, folder) = make(share.tag(), fill)?;
         vm = vm.share(share.clone().at(&folder));
-        world.folders.push((share.tag().to_owned(), folder));
+        world.folders.push((tag, folder));
     }
-    for name in &case.chardevs {
-        vm = vm.arg("-chardev").arg(world.sockets.chardev(name));
+    for (name, fill) in &case.folders {
+        world.folders.push(make(name, fill)?);
+    }
+    for (name, listener) in &case.chardevs {
+        vm = vm.arg("-chardev").arg(world.sockets.chardev(name, *listener));
     }
     if let Some(files) = &case.overlay {
         let path = dir.path().join("overlay.tar");
         write_archive(&path, files)?;
         vm = vm.initrd(path);
     }
+    for act in &case.first {
+        act(&world).context("before the machine")?;
+    }
     let deadline = Instant::now() + case.budget;
     let mut guest = if verbose { vm.start_and_copy(show)? } else { vm.start()? };
-    let mut result = Player { guest: &mut guest, deadline, at_prompt: false, world }.all(case);
+    let mut player = Player { guest: &mut guest, deadline, at_prompt: false, world };
+    let mut result = player.all(case);
+    let said = player.world.programs.messages();
     if let Ok(()) = result {
         result = ended(&mut guest, case.end, deadline);
     }
@@ -58,6 +83,9 @@ fn try_play(case: &Case, kernel: &Path, verbose: bool, transcript: &mut String) 
     let messages = guest.qemu_messages();
     if !messages.is_empty() {
         *transcript += &format!("\n--- QEMU's own messages\n{messages}");
+    }
+    if !said.is_empty() {
+        *transcript += &format!("\n--- the host's programs\n{said}");
     }
     result?;
     for pattern in &case.forbidden {
@@ -176,7 +204,7 @@ mod tests {
 
     fn outcome(build: impl FnOnce(Case) -> Case) -> Result<(), String> {
         let case = build(Case::new("test", Vm::new(Board::Pc).qemu(STAND_IN)).budget(10));
-        let outcome = play(&case, Path::new("kernel"), false);
+        let outcome = play(&case, &Built { kernel: Path::new("kernel"), elwood: Path::new("elwood") }, false);
         assert!(outcome.transcript.starts_with("starting\n"), "{:?}", outcome.error);
         outcome.error.map_or(Ok(()), |e| Err(format!("{e:#}")))
     }

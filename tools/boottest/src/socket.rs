@@ -12,6 +12,15 @@ use anyhow::{Context, Result, ensure};
 /// How long the machine may take to read or to write something.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Who waits for the other at a character device's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// QEMU does, and the machine does not wait for a caller.
+    Qemu,
+    /// The host does, and QEMU calls; when the connection ends it calls again each second.
+    Host,
+}
+
 /// All sockets of a case, connected or not.
 #[derive(Default)]
 pub struct Sockets {
@@ -26,14 +35,22 @@ impl Sockets {
     }
 
     /// QEMU's argument for the character device `name`.
-    pub fn chardev(&self, name: &str) -> String {
-        let path = self.folder.join(name);
-        format!("socket,id={name},path={},server=on,wait=off", path.display())
+    pub fn chardev(&self, name: &str, listener: Listener) -> String {
+        let role = match listener {
+            Listener::Qemu => "server=on,wait=off",
+            Listener::Host => "reconnect=1",
+        };
+        format!("socket,id={name},path={},{role}", self.path(name).display())
+    }
+
+    /// Where its socket is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Connects to a device.
     pub fn connect(&self, name: &str) -> Result<()> {
-        let stream = UnixStream::connect(self.folder.join(name)).context("connecting")?;
+        let stream = UnixStream::connect(self.path(name)).context("connecting")?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         self.all().insert(name.to_owned(), stream);

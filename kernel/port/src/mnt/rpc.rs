@@ -17,7 +17,8 @@ use machine::Wake;
 use machine::clock;
 use machine::message::Request;
 use machine::sync::Completion;
-use ninep::{Rmsg, Tmsg};
+use ninep::head::{HEADSZ, Head};
+use ninep::{Rmsg, Tmsg, kind};
 
 use super::session::Session;
 use super::slots::{Flush, Piece, SlotGuard};
@@ -184,11 +185,27 @@ impl Session {
                 self.hang_up();
             } else if let Ok(flushed) = self.send_flush(guard, Flush::Message, tag) {
                 // It is over when both are back, in whatever order.
-                let request = self.wait_surely(guard, &flushed);
+                let request = self.wait_flushed(guard, &flushed);
+                if !is_flushed(&request) {
+                    // No server refuses a flush. It may be another one than began the session.
+                    self.hang_up();
+                }
                 put_back(guard, Flush::Message, request);
             }
         }
         self.wait_surely(guard, &done)
+    }
+
+    /// Waits for the answer to a Tflush. If it does not come the session ends, which gives back every request.
+    fn wait_flushed(&self, guard: &mut SlotGuard<'_>, done: &Completion<Box<Request>>) -> Box<Request> {
+        if self.patience.flush_ns == u64::MAX {
+            return self.wait_surely(guard, done);
+        }
+        let deadline = clock::now_ns().saturating_add(self.patience.flush_ns);
+        done.wait_surely_until(deadline).unwrap_or_else(|| {
+            self.hang_up();
+            done.wait()
+        })
     }
 
     fn wait_surely(&self, guard: &mut SlotGuard<'_>, done: &Completion<Box<Request>>) -> Box<Request> {
@@ -251,6 +268,13 @@ impl Session {
         self.transport.submit(request);
         Ok(done)
     }
+}
+
+/// Whether a Tflush was answered by an Rflush.
+fn is_flushed(request: &Request) -> bool {
+    let mut bytes = [0; HEADSZ];
+    request.reply_read(0, &mut bytes);
+    request.result.is_ok() && Head::parse(&bytes).is_ok_and(|head| head.kind == kind::RFLUSH)
 }
 
 /// A Tflush is back.

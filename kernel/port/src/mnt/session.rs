@@ -31,13 +31,18 @@ pub struct Patience {
     pub ask_ns: u64,
     /// How long the server has for that, in ns.
     pub sign_ns: u64,
+    /// How long the server has to answer a Tflush, in ns.
+    pub flush_ns: u64,
 }
 
 impl Patience {
-    /// For a device. The host's disk may be slow, but its server answers at once when asked.
-    pub const DEVICE: Patience = Patience { ask_ns: 30_000_000_000, sign_ns: 10_000_000_000 };
-    /// For a program behind a channel, which may think as long as it likes. When it dies the channel tells.
-    pub const ENDLESS: Patience = Patience { ask_ns: u64::MAX, sign_ns: u64::MAX };
+    /// For a device. The host's disk may be slow, and QEMU answers a flush after what is flushed; but its server
+    /// answers at once when asked for a sign.
+    pub const DEVICE: Patience =
+        Patience { ask_ns: 30_000_000_000, sign_ns: 10_000_000_000, flush_ns: u64::MAX };
+    /// For a program behind a channel, which may think as long as it likes. When it dies the channel tells, but not
+    /// every channel: who gives up a request is not to wait for ever for a server that is not there.
+    pub const ENDLESS: Patience = Patience { ask_ns: u64::MAX, sign_ns: u64::MAX, flush_ns: 20_000_000_000 };
 }
 
 /// A session. See the module comment.

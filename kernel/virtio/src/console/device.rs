@@ -113,8 +113,11 @@ impl Device {
         let moved = self.ports.iter().map(|p| p.moved());
         let (bytes_in, bytes_out) = moved.fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
         let present = self.ports.iter().filter(|p| p.present()).count();
+        // With one port the device does not tell.
+        let connected = self.ports.iter().filter(|p| self.control.is_some() && p.connected()).count();
         vec![
             ("ports", present as u64),
+            ("connected", connected as u64),
             ("interrupts", self.interrupts.load(Relaxed)),
             ("out", bytes_out),
             ("in", bytes_in),

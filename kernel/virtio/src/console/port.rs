@@ -167,7 +167,6 @@ impl Port {
     }
 
     /// Whether the host is there.
-    #[cfg(test)]
     pub fn connected(&self) -> bool {
         self.state.lock().connected
     }

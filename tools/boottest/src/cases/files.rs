@@ -6,14 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{MOTD, MOUNT, motd, q35};
+use super::{Dialect, MOTD, motd, q35};
 use crate::case::{Case, World, re};
 
-pub fn cases() -> Vec<Case> {
+pub fn cases(d: Dialect) -> Vec<Case> {
     vec![
-        Case::new("files/changes", q35())
+        d.case("files/changes", q35())
             .share("host", motd)
-            .line(MOUNT)
+            .line(d.mount())
             .is("")
             .line(
                 "cd /n/host; echo new >made; echo more >>made; mkdir dir; cp made dir/copy; mv made renamed",
@@ -22,9 +22,9 @@ pub fn cases() -> Vec<Case> {
             .line("chmod 600 renamed; rm motd; ls -p; ls dir")
             .is("dir\nrenamed\ndir/copy\n")
             .check(changes),
-        Case::new("files/host-side", q35())
+        d.case("files/host-side", q35())
             .share("host", odd_files)
-            .line(MOUNT)
+            .line(d.mount())
             .is("")
             .line("cat /n/host/link /n/host/away")
             .is(format!("{MOTD}{MOTD}"))
@@ -40,9 +40,9 @@ pub fn cases() -> Vec<Case> {
             .gives("file does not exist")
             .line("cat /n/host/motd/x")
             .gives("/n/host/motd/x"),
-        Case::new("files/host-changes", q35())
+        d.case("files/host-changes", q35())
             .share("host", motd)
-            .line(MOUNT)
+            .line(d.mount())
             .is("")
             .line("cat /n/host/motd")
             .is(MOTD)
@@ -52,13 +52,13 @@ pub fn cases() -> Vec<Case> {
             .check(|w| Ok(fs::remove_file(w.folder("host")?.join("motd"))?))
             .line("cat /n/host/motd")
             .gives("file does not exist"),
-        Case::new("files/script", q35())
+        d.case("files/script", q35())
             .share("host", |folder| {
                 let script = folder.join("script");
                 fs::write(&script, "#!/bin/rc\nfor(i) echo arg $i\nexit done\n")?;
                 Ok(fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?)
             })
-            .line(MOUNT)
+            .line(d.mount())
             .is("")
             .line("/n/host/script one 'two three'; echo $status")
             .gives(re("^arg one\narg two three\nscript [0-9]+: done\n$")),

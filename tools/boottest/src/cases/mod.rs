@@ -3,8 +3,11 @@
 mod boot;
 mod console;
 mod files;
+mod guide;
 mod load;
 mod mount;
+mod odd;
+mod proxy;
 mod virtcon;
 mod wires;
 
@@ -17,18 +20,18 @@ use crate::case::Case;
 
 /// All of them, the long ones first so that the last machine to end is a short one.
 pub fn all() -> Vec<Case> {
-    [
-        load::cases(),
-        wires::cases(),
-        mount::cases(),
-        virtcon::cases(),
-        files::cases(),
-        console::cases(),
-        boot::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let both = [DOTU, DOTL];
+    let long = both.into_iter().flat_map(load::cases);
+    let short = both.into_iter().flat_map(|d| [mount::cases(d), files::cases(d), odd::cases(d)]).flatten();
+    long.chain(proxy::cases())
+        .chain(guide::cases())
+        .chain(wires::cases())
+        .chain(virtcon::cases())
+        .chain(short)
+        .chain(mount::other_cases())
+        .chain(console::cases())
+        .chain(boot::cases())
+        .collect()
 }
 
 /// The machine for cases that are not about machines.
@@ -44,8 +47,42 @@ fn motd(folder: &Path) -> Result<()> {
 /// What is in it.
 const MOTD: &str = "the rabbit is tall\n";
 
-/// A line that mounts the share `host` where `/lib/namespace` has made room for it.
+/// A line that mounts the share `host` where the root has room for it.
 const MOUNT: &str = "mount -c -d '#9' /dev/null /n/host host";
+
+/// What `#9` speaks. Whatever is tested of it is tested in both.
+#[derive(Clone, Copy)]
+struct Dialect {
+    /// What a mount line has behind the tag.
+    spec: &'static str,
+    /// What `/dev/mtags` says, with the size of a message.
+    version: &'static str,
+    /// What is behind the name of a case.
+    suffix: &'static str,
+}
+
+/// The one that is spoken when none is asked for.
+const DOTU: Dialect = Dialect { spec: "", version: "9P2000.u:131096", suffix: "" };
+
+/// The other.
+const DOTL: Dialect = Dialect { spec: ":9P2000.L", version: "9P2000.L:131096", suffix: "/L" };
+
+impl Dialect {
+    /// A case on this machine, in this dialect.
+    fn case(self, name: &str, vm: Vm) -> Case {
+        Case::new(format!("{name}{}", self.suffix), vm)
+    }
+
+    /// [`MOUNT`] in this dialect.
+    fn mount(self) -> String {
+        self.mount_at("host", "/n/host")
+    }
+
+    /// A line that mounts any share anywhere.
+    fn mount_at(self, tag: &str, place: &str) -> String {
+        format!("mount -c -d '#9' /dev/null {place} {tag}{}", self.spec)
+    }
+}
 
 #[cfg(test)]
 mod tests {

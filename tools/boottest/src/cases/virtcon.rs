@@ -1,13 +1,13 @@
-//! `/dev/virtcon`: what the guide does with a console, and ports that know who is connected.
+//! `/dev/virtcon`: ports that know who is connected, many ports, reads that wait. What the guide does with a console
+//! is among the guide's cases.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use vm::{Board, Vm};
 
-use super::{MOUNT, motd, q35};
+use super::{MOUNT, q35};
 use crate::case::{Case, PROMPT, World, re};
 
 /// The guide's own devices.
@@ -18,14 +18,7 @@ const NAMED: &str = "virtserialport,chardev=c0,nr=3,name=org.elwood.9p";
 const CHAT: &str = "/dev/virtcon/by-name/org.elwood.9p";
 
 pub fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for board in [Board::Pc, Board::Q35] {
-        cases.push(guide(board, "", "", " modern msix:"));
-        cases.push(guide(board, "-modern", ",disable-legacy=on", " modern msix:"));
-        cases.push(guide(board, "-legacy", ",disable-modern=on", " legacy msix:"));
-        cases.push(guide(board, "-nomsi", "", " modern intx:").append("nomsi"));
-    }
-    cases.extend([
+    vec![
         Case::new("virtcon/none", q35())
             .line("ls '#C' '#C/virtcon'")
             .is("#C/virtcon\n")
@@ -34,36 +27,7 @@ pub fn cases() -> Vec<Case> {
         connections(),
         interrupt(),
         bulk(),
-    ]);
-    cases
-}
-
-/// The guide's command line: two shares, then a serial device with one port, which is attached in this way.
-fn guide(board: Board, name: &str, option: &str, way: &str) -> Case {
-    Case::new(format!("virtcon/guide-{}{name}", board.name()), Vm::new(board))
-        .share("harvtmp", motd)
-        .share("hosttmp", motd)
-        .chardev("c0")
-        .device(&format!("{GUIDE}{option}"))
-        .device("virtconsole,chardev=c0")
-        .line("ls -l /dev/virtcon")
-        .gives(re("^--rw-rw-rw- C 0 glenda glenda 0 .* /dev/virtcon/virtio-console-2$"))
-        .connects("c0")
-        .line("echo hello console >/dev/virtcon/virtio-console-2")
-        .is("")
-        .hears("c0", b"hello console\n")
-        .says("c0", b"abc\n")
-        .line("dd -if /dev/virtcon/virtio-console-2 -bs 32 -count 1 -quiet 1 | wc -c")
-        .gives(re("^ +4$"))
-        .says("c0", b"from the host\n")
-        .line("dd -if /dev/virtcon/virtio-console-2 -bs 4096 -iseek 7 -count 1 -quiet 1; echo done")
-        .gives("done\n")
-        .line("cat /dev/irqalloc")
-        .gives(re(" virtio-9p-0$"))
-        .gives(re(" virtio-9p-1$"))
-        .gives(re(" virtio-console-2$"))
-        .line("cat /dev/virtio")
-        .gives(re(&format!("^virtio-console-2 .*{way}.* console ports 1 interrupts ")))
+    ]
 }
 
 /// The host comes, goes, and comes back.

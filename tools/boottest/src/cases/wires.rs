@@ -7,8 +7,8 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use vm::{Board, Flavour, Share, Vm};
 
-use super::MOUNT;
 use super::load::{noise, same};
+use super::{DOTL, MOUNT};
 use crate::case::{Case, World, re};
 
 /// The size of the file that is read and written: some pages, and not a whole number of them.
@@ -47,7 +47,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Mounts a share of this flavour, which is attached in this way, and copies a file there and back.
+/// Mounts a share of this flavour, which is attached in this way, and copies a file there and back. The one dialect has
+/// written what the other reads.
 fn there_and_back(case: Case, flavour: Flavour, way: &'static str) -> Case {
     case.share_as(Share::new("host", "").flavour(flavour), |folder| noise(&folder.join("a"), SIZE))
         .line("cat /dev/virtio")
@@ -59,7 +60,7 @@ fn there_and_back(case: Case, flavour: Flavour, way: &'static str) -> Case {
         .check(|w| same(w, "a", "b"))
         .line("unmount /n/host; cat /dev/mtags")
         .is("host:-\n")
-        .line(MOUNT)
+        .line(DOTL.mount())
         .is("")
         .line("cmp /n/host/a /n/host/b; echo $status")
         .is("\n")
@@ -82,7 +83,7 @@ fn shared(mut case: Case, board: Board) -> Case {
         noise(&folder.join("a"), SIZE)?;
         Ok(fs::copy(folder.join("a"), folder.join("b")).map(drop)?)
     })
-    .line("mount -d '#9' /dev/null /n/host host:9P2000.u:8216; mount -d '#9' /dev/null /n/one other:9P2000.u:8216")
+    .line("mount -d '#9' /dev/null /n/host host:9P2000.u:8216; mount -d '#9' /dev/null /n/one other:9P2000.L:8216")
     .is("")
     .line("rc /n/host/both")
     .is("equal\n".repeat(24))

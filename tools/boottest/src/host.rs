@@ -1,0 +1,107 @@
+//! Programs of the host that a case runs beside its machine: `elwood serve`, which the machine reaches through a
+//! character device. They end with the case, whatever becomes of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a program may take to begin.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// All programs of a case.
+#[derive(Default)]
+pub struct Programs {
+    folder: PathBuf,
+    elwood: PathBuf,
+    running: Mutex<BTreeMap<String, Child>>,
+}
+
+impl Programs {
+    /// None yet. What they say goes to files in `folder`.
+    pub fn new(folder: &Path, elwood: &Path) -> Programs {
+        Programs { folder: folder.to_owned(), elwood: elwood.to_owned(), running: Mutex::default() }
+    }
+
+    /// Starts `elwood serve` of `dir`, which calls the Unix socket `at`.
+    pub fn serve_calling(&self, name: &str, dir: &Path, at: &Path) -> Result<()> {
+        self.start(
+            name,
+            &["serve".as_ref(), dir.as_ref(), "--unix".as_ref(), at.as_ref(), "--connect".as_ref()],
+        )
+    }
+
+    /// Starts `elwood serve` of `dir`, which listens on the Unix socket `at`, and waits until it does.
+    pub fn serve_listening(&self, name: &str, dir: &Path, at: &Path) -> Result<()> {
+        self.start(name, &["serve".as_ref(), dir.as_ref(), "--unix".as_ref(), at.as_ref()])?;
+        let end = Instant::now() + PATIENCE;
+        while !fs::read_to_string(self.log(name))?.contains("the folder is on") {
+            ensure!(self.is_running(name)?, "{name} has ended: {}", fs::read_to_string(self.log(name))?);
+            ensure!(Instant::now() < end, "{name} does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn start(&self, name: &str, args: &[&OsStr]) -> Result<()> {
+        let log = File::create(self.log(name))?;
+        let mut command = Command::new(&self.elwood);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.elwood.display()))?;
+        match self.all().insert(name.to_owned(), child) {
+            Some(_) => bail!("two programs called {name}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops it where it is, or lets it go on.
+    pub fn pause(&self, name: &str, pause: bool) -> Result<()> {
+        let all = self.all();
+        let child = all.get(name).with_context(|| format!("no program {name}"))?;
+        Ok(kill_process(Pid::from_child(child), if pause { Signal::STOP } else { Signal::CONT })?)
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        let mut child = self.all().remove(name).with_context(|| format!("no program {name}"))?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// What all of them have said.
+    pub fn messages(&self) -> String {
+        let names: Vec<String> = self.all().keys().cloned().collect();
+        names.iter().filter_map(|name| fs::read_to_string(self.log(name)).ok()).collect()
+    }
+
+    fn is_running(&self, name: &str) -> Result<bool> {
+        let mut all = self.all();
+        let child = all.get_mut(name).with_context(|| format!("no program {name}"))?;
+        Ok(child.try_wait()?.is_none())
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Child>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        for child in self.all().values_mut() {
+            // An error means that it has ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
