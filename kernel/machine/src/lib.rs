@@ -20,7 +20,8 @@
 //! | [`clock`] | monotonic time, cycles, time of day |
 //! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
-//! | [`mem`], [`cpu`], [`boot`], [`acpi`] | what the machine has and has done |
+//! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
+//! | [`acpi`], [`fdt`], [`fwcfg`] | what its firmware and its maker say of it |
 //! | [`console`], [`uart`], [`power`], [`random`] | the first line out, the serial line, the way out, chance |
 //!
 //! # Testing on the host half
@@ -57,6 +58,8 @@ pub mod host;
 use host as arch;
 
 pub mod acpi;
+pub mod fdt;
+pub mod fwcfg;
 mod interface;
 pub mod message;
 mod pinned;

@@ -75,7 +75,7 @@ pub fn tell_machine(kmesg: &Kmesg) {
 
 /// What the virtio devices are looked for with; the word `nomsi` wants interrupts by lines.
 pub fn machine(words: &[(String, String)]) -> virtio::Config {
-    virtio::Config::of_machine(words.iter().any(|(name, value)| name == "nomsi" && value != "0"))
+    virtio::Config::of_machine(words.iter().any(|(name, value)| name == "nomsi" && value != "0"), words)
 }
 
 /// What was found on it.
@@ -83,6 +83,9 @@ pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
     match &system.pci {
         Some(pci) => kmesg.print(format_args!("pci: {} functions\n", pci.functions().len())),
         None => kmesg.print(format_args!("pci: none\n")),
+    }
+    for line in &system.wrong {
+        kmesg.print(format_args!("virtio: {line}\n"));
     }
     for line in system.table.text().lines() {
         kmesg.print(format_args!("{line}\n"));

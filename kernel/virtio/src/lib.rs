@@ -1,12 +1,12 @@
-//! PCI, and the virtio devices on it.
+//! PCI, and the virtio devices on it and elsewhere.
 //!
 //! [`init`] does everything that happens at boot: it finds every PCI function, gives addresses where the
-//! firmware gave none, finds the virtio devices among the functions, names them, and starts a driver for each
+//! firmware gave none, finds the virtio devices among the functions and in the slots of the memory, names them, and starts a driver for each
 //! that has one. A device that fails at any step is left alone; it is in the table with the reason, and the
 //! boot goes on.
 //!
-//! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`]
-//! and [`wiring`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`] and
+//! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`],
+//! [`wiring`] and [`mmio`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`] and
 //! [`console`] (what they mean). [`names`] and [`table`] say what
 //! there is.
 #![no_std]
@@ -21,6 +21,7 @@ mod failure;
 #[cfg(test)]
 mod fake;
 pub mod legacy;
+pub mod mmio;
 pub mod modern;
 pub mod names;
 pub mod p9;

@@ -2,9 +2,11 @@
 //!
 //! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it
 //! lists what every transport found, in one order, and counts over all classes, so `virtio-console-2` is the
-//! third virtio device of the machine. On PCI the order is ascending by bus, device and function, which is that
-//! of QEMU's command line. A device without a driver has its name and number like any other.
+//! third virtio device of the machine. On PCI the order is ascending by bus, device and function; slots in memory
+//! come behind, in descending order, because QEMU fills them from the highest down: so both have the order of
+//! QEMU's command line, as long as no `addr=` or `bus=` puts a device elsewhere. A device without a driver has its name and number like any other.
 
+use crate::mmio;
 use crate::pci::{Address, Function, Pci};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -20,12 +22,15 @@ const VENDOR: u16 = 0x1AF4;
 pub enum Location {
     /// A PCI function.
     Pci(Address),
+    /// A slot in memory.
+    Mmio(mmio::Place),
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::Pci(at) => write!(f, "pci {at}"),
+            Location::Mmio(place) => write!(f, "{place}"),
         }
     }
 }
@@ -113,10 +118,14 @@ pub fn pci_id(function: &Function) -> Option<u16> {
     }
 }
 
-/// All virtio devices of the machine, in the order of their numbers.
-pub fn enumerate(pci: &Pci) -> Vec<Found> {
-    let ids = pci.functions().iter().filter_map(|f| Some((pci_id(f)?, Location::Pci(f.address))));
-    ids.enumerate().map(|(n, (id, location))| Found::new(n, id, location)).collect()
+/// All virtio devices of the machine, in the order of their numbers: those on PCI, and those in the slots.
+pub fn enumerate(pci: Option<&Pci>, slots: &[(mmio::Place, u16)]) -> Vec<Found> {
+    let functions = pci.map_or(&[][..], |pci| pci.functions());
+    let on_pci = functions.iter().filter_map(|f| Some((pci_id(f)?, Location::Pci(f.address))));
+    let mut slots = slots.to_vec();
+    slots.sort_unstable_by_key(|(place, _)| core::cmp::Reverse(place.base));
+    let in_slots = slots.into_iter().map(|(place, id)| (id, Location::Mmio(place)));
+    on_pci.chain(in_slots).enumerate().map(|(n, (id, location))| Found::new(n, id, location)).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! What happens at boot: from the bare bus to running devices.
+//! What happens at boot: from the bare machine to running devices.
 
 use crate::Failure;
 use crate::console::Console;
 use crate::legacy::Legacy;
+use crate::mmio::{self, Slot};
 use crate::modern::{Modern, is_modern};
 use crate::names::{Found, Location, enumerate};
 use crate::p9::P9;
@@ -16,8 +17,10 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use machine::acpi;
+use machine::fdt::{self, Fdt};
+use machine::io::Mmio;
 use machine::message::Transport;
+use machine::{acpi, fwcfg};
 
 /// Virtio id of a 9P device.
 const NINEP: u16 = 9;
@@ -33,17 +36,46 @@ pub struct Config {
     pub taken: Vec<Range<u64>>,
     /// How devices may interrupt.
     pub interrupts: Choice,
+    /// Slots in memory that may have devices.
+    pub slots: Vec<mmio::Place>,
+    /// What was wrong with what told of them, a line each.
+    pub wrong: Vec<String>,
 }
 
 impl Config {
-    /// What ACPI and the memory map say of this machine. With `nomsi` no device interrupts by messages.
-    pub fn of_machine(nomsi: bool) -> Config {
+    /// What ACPI, the memory map and the words of the command line say of this machine. With `nomsi` no device
+    /// interrupts by messages.
+    pub fn of_machine(nomsi: bool, words: &[(String, String)]) -> Config {
         let map = &machine::boot::info().ram;
+        let madt = acpi::madt();
+        let ioapics = madt.as_ref().map_or(&[][..], |m| &m.ioapics);
+        let apic = |n: usize| ioapics.get(n).map(|a| (u64::from(a.addr), a.gsi_base));
+        let board = mmio::Board { acpi: madt.is_some(), ioapics: [apic(0), apic(1)] };
+        let (slots, wrong) = mmio::from_words(words);
         Config {
             ecam: acpi::mcfg(),
             taken: map.iter().map(|r| r.start..r.start.saturating_add(r.len)).collect(),
-            interrupts: Choice { nomsi, ioapics: acpi::madt().map_or(0, |madt| madt.ioapics.len()) },
+            interrupts: Choice { nomsi, ioapics: ioapics.len() },
+            slots: if slots.is_empty() { told_slots(&board) } else { slots },
+            wrong,
         }
+    }
+}
+
+/// The slots that a device tree tells of, or else those of QEMU's board without one. A machine with PCI ports is
+/// another board, where something else may be at those addresses.
+fn told_slots(board: &mmio::Board) -> Vec<mmio::Place> {
+    if config::has_ports() {
+        return Vec::new();
+    }
+    let tree = fwcfg::open("etc/fdt").and_then(|mut file| {
+        let mut blob = file.read(fdt::HEADER);
+        blob.extend(file.read(fdt::extent(&blob)?.saturating_sub(blob.len())));
+        Fdt::parse(&blob)
+    });
+    match tree {
+        Some(tree) => mmio::from_tree(&tree, board),
+        None => mmio::from_board(board, |base| Mmio::map(base, 4).map_or(0, |m| m.read32(0))),
     }
 }
 
@@ -70,36 +102,56 @@ pub struct System {
     pub nine_p: Vec<NinepDevice>,
     /// The consoles that work, in the order of their numbers.
     pub consoles: Vec<Arc<Console>>,
+    /// What was told of, and is no device: a line each.
+    pub wrong: Vec<String>,
 }
 
 /// Finds and starts everything. Threads are spawned, but need not run before this returns.
 pub fn init(config: &Config) -> System {
-    match config::find(&config.ecam, &config.taken) {
-        Some((space, window)) => {
-            let mut taken = config.taken.clone();
-            taken.extend(window.as_ref().map(config::range));
-            init_on(space, &taken, config.interrupts)
-        }
-        None => System::default(),
-    }
+    let mut taken = config.taken.clone();
+    taken.extend(config.slots.iter().map(|s| s.base..s.base.saturating_add(s.size)));
+    let pci = config::find(&config.ecam, &config.taken).map(|(space, window)| {
+        taken.extend(window.as_ref().map(config::range));
+        scan(space, &taken)
+    });
+    start_all(pci, &config.slots, config.interrupts, config.wrong.clone())
 }
 
-/// Finds and starts everything in a configuration space, when some addresses are taken.
-pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice: Choice) -> System {
+/// The functions in a configuration space, when some addresses are taken. None of them interrupts.
+fn scan(space: Box<dyn ConfigSpace>, taken: &[Range<u64>]) -> Pci {
     let windows = Windows::below_4g(taken, space.has_ports());
     let pci = Pci::scan(space, &windows);
     line::silence_all(&pci);
-    let mut system = System::default();
-    for found in enumerate(&pci) {
-        system.start(&pci, found, choice);
+    pci
+}
+
+/// A machine with this configuration space and nothing else.
+#[cfg(test)]
+pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice: Choice) -> System {
+    start_all(Some(scan(space, taken)), &[], choice, Vec::new())
+}
+
+/// Names and starts every virtio device among the functions and in the slots.
+fn start_all(pci: Option<Pci>, slots: &[mmio::Place], choice: Choice, wrong: Vec<String>) -> System {
+    let mut system = System { wrong, ..System::default() };
+    let mut full = Vec::new();
+    for place in slots {
+        match mmio::look(place) {
+            Ok(Slot::Device(id)) => full.push((*place, id)),
+            Ok(Slot::Empty) => {}
+            Err(why) => system.wrong.push(why.to_string()),
+        }
     }
-    system.pci = Some(Arc::new(pci));
+    for found in enumerate(pci.as_ref(), &full) {
+        system.start(pci.as_ref(), found, choice);
+    }
+    system.pci = pci.map(Arc::new);
     system
 }
 
 impl System {
     /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
-    fn start(&mut self, pci: &Pci, found: Found, choice: Choice) {
+    fn start(&mut self, pci: Option<&Pci>, found: Found, choice: Choice) {
         let mut row = Row { found, transport: "-", driver: None, reason: None, offered: 0 };
         match open(pci, choice, &mut row).and_then(|transport| self.drive(&row.found, transport)) {
             Ok(driver) => row.driver = Some(driver),
@@ -136,15 +188,24 @@ impl System {
 }
 
 /// Opens the way to a device, and notes in its row what is seen of it.
-fn open(pci: &Pci, choice: Choice, row: &mut Row) -> Result<Arc<dyn VirtioTransport>, Failure> {
-    let Location::Pci(at) = row.found.location;
-    let function = pci.find(at).ok_or(Failure::new("no such function"))?;
-    let transport: Arc<dyn VirtioTransport> = if is_modern(pci, function) {
-        row.transport = "modern";
-        Arc::new(Modern::open(pci, function, choice)?)
-    } else {
-        row.transport = "legacy";
-        Arc::new(Legacy::open(pci, function, choice)?)
+fn open(pci: Option<&Pci>, choice: Choice, row: &mut Row) -> Result<Arc<dyn VirtioTransport>, Failure> {
+    let transport: Arc<dyn VirtioTransport> = match row.found.location {
+        Location::Pci(at) => {
+            let pci = pci.ok_or(Failure::new("no such function"))?;
+            let function = pci.find(at).ok_or(Failure::new("no such function"))?;
+            if is_modern(pci, function) {
+                row.transport = "modern";
+                Arc::new(Modern::open(pci, function, choice)?)
+            } else {
+                row.transport = "legacy";
+                Arc::new(Legacy::open(pci, function, choice)?)
+            }
+        }
+        Location::Mmio(place) => {
+            let device = Arc::new(mmio::Device::open(&place)?);
+            row.transport = device.kind();
+            device
+        }
     };
     row.offered = transport.offered();
     Ok(transport)

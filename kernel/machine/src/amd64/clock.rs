@@ -1,11 +1,12 @@
 //! Time: the time stamp counter against a known clock at boot, and from then on alone.
 //!
-//! The known clock is the PIT's third counter, or the real-time clock where there is no PIT (microvm,pit=off), or
-//! else an assumption, said aloud. The APIC timer is measured in the same few milliseconds.
+//! The known clock is the PIT's third counter. Where there is none (microvm,pit=off) it is the APIC timer, if QEMU or KVM
+//! make it: theirs counts nanoseconds. Or else it is the real-time clock, which takes a second or two, or else an
+//! assumption, said aloud. The APIC timer is measured in the same few milliseconds.
 
 use super::console::Console;
 use super::io::Ports;
-use super::{lapic, rtc};
+use super::{cpu, lapic, rtc};
 use core::fmt::Write;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -23,7 +24,9 @@ const PIT_TICKS: u64 = PIT_HZ * 6 / 1000;
 const SECOND: u64 = 1_000_000_000;
 /// What is assumed when nothing can be measured.
 const GUESS_TSC: u64 = 1_000_000_000;
-const GUESS_APIC: u64 = 62_500_000;
+const GUESS_APIC: u64 = EMULATED_APIC;
+/// Ticks a second of the APIC timer that QEMU and KVM make: a nanosecond each, divided by 16.
+const EMULATED_APIC: u64 = SECOND / 16;
 
 /// The processor's time stamp counter.
 pub fn cycles() -> u64 {
@@ -59,7 +62,7 @@ pub fn set_wall_ns(ns: i64) {
 /// Measures, starts the clock, and reads the time of day.
 pub(super) fn init() {
     lapic::init();
-    let (tsc_hz, apic_hz) = against_pit().or_else(against_rtc).unwrap_or_else(|| {
+    let (tsc_hz, apic_hz) = against_pit().or_else(against_apic).or_else(against_rtc).unwrap_or_else(|| {
         let _ = writeln!(Console, "clock: neither PIT nor RTC: taking the time stamp counter for 1 GHz");
         (GUESS_TSC, GUESS_APIC)
     });
@@ -131,6 +134,33 @@ fn moment(pit: &Ports) -> Moment {
     let apic = lapic::counted();
     let pit = u64::from(pit.in8(2)) | u64::from(pit.in8(2)) << 8;
     Moment { tsc, apic, pit }
+}
+
+/// The local APIC's timer in a virtual machine that is known for its rate.
+fn against_apic() -> Option<(u64, u64)> {
+    if !cpu::emulated_apic() {
+        return None;
+    }
+    // Both counters at one moment: of some looks the one that took the least time, as with the PIT.
+    let moment = || {
+        let look = || {
+            let tsc = cycles();
+            let apic = lapic::counted();
+            (cycles().wrapping_sub(tsc), tsc, apic)
+        };
+        let best = (0..6).map(|_| look()).min().unwrap_or_else(look);
+        (best.1, best.2)
+    };
+    lapic::start_counting();
+    let (tsc0, apic0) = moment();
+    let enough = apic0.checked_add((EMULATED_APIC * 6 / 1000) as u32)?;
+    if !(0..10_000_000u32).any(|_| lapic::counted() >= enough) {
+        return None;
+    }
+    let (tsc, apic) = moment();
+    let hz =
+        u128::from(tsc.checked_sub(tsc0)?) * u128::from(EMULATED_APIC) / u128::from(apic.checked_sub(apic0)?);
+    Some((u64::try_from(hz).ok().filter(|hz| *hz > 0)?, EMULATED_APIC))
 }
 
 /// Between two changes of the real-time clock's second.

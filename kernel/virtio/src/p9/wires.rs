@@ -3,6 +3,8 @@
 use super::tests::{counter, request, start_on, submit, tag_of, wait};
 use super::*;
 use crate::fake::{Fake, FakeSpace, Quirks};
+use crate::mmio::tests::InSlot;
+use crate::mmio::{self, Place};
 use crate::pci::Address;
 use crate::system::init_on;
 use crate::wiring::Choice;
@@ -159,4 +161,34 @@ fn two_devices_on_one_line() {
     let done = submit(&drivers[0], request(1));
     old.answer(&old.take().unwrap(), b"");
     assert_eq!((wait(&done).result, lines().len()), (Ok(7), 1));
+}
+
+#[test]
+fn devices_in_slots_of_either_version() {
+    for (version, kind, accepted) in [(1, "legacy", [0x1000_0001, 0]), (2, "modern", [0x1000_0001, 1])] {
+        machine::host::new_machine();
+        let place = Place { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
+        let device = Fake::ninep("host");
+        *device.line.lock().unwrap() = Some(place.gsi);
+        machine::host::io::host_register_mmio(place.base, 0x200, Arc::new(InSlot(device.clone(), version)));
+        let transport = Arc::new(mmio::Device::open(&place).unwrap());
+        assert_eq!(transport.kind(), kind);
+        let p9 = P9::start("virtio-9p-0", transport).unwrap();
+        assert_eq!((p9.tag(), p9.status().interrupts.as_str()), ("host", "mmio:12"));
+        assert_eq!((device.registers().accepted, device.registers().queue.enabled), (accepted, true));
+        for tag in 0..300 {
+            let done = submit(&p9, request(tag));
+            let taken = device.take().unwrap();
+            assert_eq!((tag_of(&taken), taken.indirect), (tag, true));
+            device.answer(&taken, b"data");
+            assert_eq!(wait(&done).result, Ok(11));
+        }
+        assert_eq!((counter(&p9, "interrupts"), device.registers().notified), (300, 300));
+        assert_eq!(p9.reset(), Ok(()));
+        let done = submit(&p9, request(1));
+        device.answer(&device.take().unwrap(), b"");
+        assert_eq!(wait(&done).result, Ok(7), "rings and interrupts are there again after a reset");
+        let line = irq::snapshot().into_iter().find(|l| l.name == "virtio-9p-0").unwrap();
+        assert_eq!((line.irq, line.controller.as_str(), line.count), (12, "ioapic", 301));
+    }
 }

@@ -269,6 +269,11 @@ const MICROVM: acpi::Ecam = acpi::Ecam { base: 0xE000_0000, segment: 0, bus_star
 /// QEMU's generic host bridge, by which that window is known.
 const GENERIC_HOST: u32 = 0x0008_1B36;
 
+/// Whether the machine has the ports of PCI's first configuration mechanism, as every PC but `microvm` has.
+pub fn has_ports() -> bool {
+    Cf8::probe().is_some()
+}
+
 /// The best way to reach the machine's configuration space, and the window it occupies if it is one.
 ///
 /// `windows` are those of ACPI's MCFG table, possibly none; `taken` is the memory map. A window is used only when a

@@ -25,7 +25,7 @@ fn addresses(pci: &Pci) -> Vec<String> {
 }
 
 fn names(pci: &Pci) -> Vec<String> {
-    enumerate(pci).into_iter().map(|f| alloc::format!("{} {}", f.name, f.location)).collect()
+    enumerate(Some(pci), &[]).into_iter().map(|f| alloc::format!("{} {}", f.name, f.location)).collect()
 }
 
 #[test]

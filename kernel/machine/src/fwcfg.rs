@@ -1,0 +1,111 @@
+//! QEMU's fw_cfg: files that the machine's maker left for the guest.
+//!
+//! Follows QEMU's `docs/specs/fw_cfg`: a 16-bit selector at port 0x510, bytes at 0x511. Selecting begins an item anew, and
+//! its bytes come one after the other. One reader at a time: only the boot processor asks, at boot.
+
+use crate::io::Ports;
+use alloc::vec;
+use alloc::vec::Vec;
+
+const PORT: u16 = 0x510;
+const SIGNATURE: u16 = 0x00;
+const DIRECTORY: u16 = 0x19;
+/// A directory of more entries is not believed.
+const MOST: u32 = 1024;
+/// Bytes of a directory entry: size, selector, two unused, name.
+const ENTRY: usize = 64;
+
+/// An item whose bytes are being read.
+pub struct Item {
+    ports: Ports,
+    /// How many there are left.
+    left: usize,
+}
+
+impl Item {
+    fn select(ports: Ports, selector: u16, left: usize) -> Item {
+        ports.out16(0, selector);
+        Item { ports, left }
+    }
+
+    /// The next bytes: `n`, or as many as there are.
+    pub fn read(&mut self, n: usize) -> Vec<u8> {
+        let n = n.min(self.left);
+        self.left -= n;
+        let mut bytes = vec![0; n];
+        bytes.iter_mut().for_each(|b| *b = self.ports.in8(1));
+        bytes
+    }
+}
+
+/// The file of this name. `None`: not there, or this is not QEMU.
+pub fn open(name: &str) -> Option<Item> {
+    let ports = Ports::new(PORT, 2);
+    if Item::select(ports.clone(), SIGNATURE, 4).read(4) != b"QEMU" {
+        return None;
+    }
+    let mut directory = Item::select(ports.clone(), DIRECTORY, usize::MAX);
+    let count: [u8; 4] = directory.read(4).try_into().ok()?;
+    let count = u32::from_be_bytes(count);
+    let mut found = None;
+    for _ in 0..count.min(MOST) {
+        let entry = directory.read(ENTRY);
+        let (head, rest) = entry.split_at_checked(8)?;
+        let end = rest.iter().position(|b| *b == 0).unwrap_or(rest.len());
+        if rest.get(..end) == Some(name.as_bytes()) {
+            let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+            found = Some((u16::from_be_bytes([head[4], head[5]]), usize::try_from(size).ok()?));
+            break;
+        }
+    }
+    let (selector, size) = found?;
+    Some(Item::select(ports, selector, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host;
+    use crate::host::io::{PortBackend, host_register_ports};
+    use alloc::sync::Arc;
+    use std::sync::Mutex;
+
+    struct Fake(Mutex<(u16, usize)>, Vec<(u16, Vec<u8>)>);
+
+    impl PortBackend for Fake {
+        fn read(&self, off: u16, width: usize) -> u32 {
+            assert_eq!((off, width), (1, 1));
+            let mut at = self.0.lock().unwrap();
+            let item = self.1.iter().find(|(s, _)| *s == at.0).map_or(&[][..], |(_, b)| b);
+            at.1 += 1;
+            u32::from(item.get(at.1 - 1).copied().unwrap_or(0))
+        }
+        fn write(&self, off: u16, width: usize, value: u32) {
+            assert_eq!((off, width), (0, 2));
+            *self.0.lock().unwrap() = (value as u16, 0);
+        }
+    }
+
+    fn entry(size: u32, selector: u16, name: &str) -> Vec<u8> {
+        let mut e = size.to_be_bytes().to_vec();
+        e.extend(selector.to_be_bytes());
+        e.extend([0, 0]);
+        e.extend(name.as_bytes());
+        e.resize(ENTRY, 0);
+        e
+    }
+
+    #[test]
+    fn files_are_found_by_name() {
+        host::new_machine();
+        assert!(open("etc/fdt").is_none(), "no fw_cfg, no files");
+        let mut directory = 2u32.to_be_bytes().to_vec();
+        directory.extend(entry(7, 0x20, "etc/acpi"));
+        directory.extend(entry(5, 0x21, "etc/fdt"));
+        let items = vec![(0, b"QEMU".to_vec()), (DIRECTORY, directory), (0x21, b"hello".to_vec())];
+        host_register_ports(PORT, 2, Arc::new(Fake(Mutex::default(), items)));
+        let mut file = open("etc/fdt").unwrap();
+        assert_eq!((file.read(2), file.read(99), file.read(1)), (b"he".to_vec(), b"llo".to_vec(), vec![]));
+        assert!(open("etc/fd").is_none());
+    }
+}
