@@ -37,6 +37,9 @@ const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];
 const _: fn(u8) = crate::power::exit_qemu;
 const _: fn(&mut [u8]) = crate::random::fill;
+const _: fn(&[u8]) = crate::random::stir;
+const _: fn(Box<dyn Fn() + Send + Sync>) = crate::random::on_use;
+const _: usize = crate::random::APPETITE;
 
 // lock
 const _: Lock<u8> = Lock::new(0);

@@ -24,8 +24,10 @@ pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::S
     let arch = arch::Arch::new();
     let tags = phantom.clone();
     arch.add("mtags", 0o444, Box::new(move || tags.mtags()));
-    let (table, consoles) = (system.table, system.consoles);
+    let (table, consoles) = (Arc::new(system.table), system.consoles);
+    let details = table.clone();
     arch.add("virtio", 0o444, Box::new(move || table.text()));
+    arch.add("virtiostat", 0o444, Box::new(move || details.details()));
     arch.add_ports(0x3f8, 0x3ff, "eia0");
 
     let (root, wrong) = Root::new(archives(), cmdline::places(&words));

@@ -6,9 +6,9 @@
 //! boot goes on.
 //!
 //! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`],
-//! [`wiring`] and [`mmio`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`] and
-//! [`console`] (what they mean). [`names`] and [`table`] say what
-//! there is.
+//! [`wiring`] and [`mmio`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`],
+//! [`console`] and [`rng`] (what they mean). [`names`], [`identity`],
+//! [`seen`] and [`table`] say what there is.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ pub mod console;
 mod failure;
 #[cfg(test)]
 mod fake;
+pub mod identity;
 pub mod legacy;
 pub mod mmio;
 pub mod modern;
@@ -27,6 +28,8 @@ pub mod names;
 pub mod p9;
 pub mod pci;
 pub mod ring;
+pub mod rng;
+pub mod seen;
 mod system;
 pub mod table;
 pub mod transport;

@@ -65,20 +65,21 @@ pub fn class(id: u16) -> Cow<'static, str> {
         2 => "block",
         3 => "console",
         4 => "rng",
-        5 | 13 => "balloon",
+        5 => "balloon",
         6 => "iomem",
         7 => "rpmsg",
         8 => "scsi",
         9 => "9p",
-        10 => "wlan",
-        11 => "rproc",
+        10 => "mac80211-wlan",
+        11 => "rproc-serial",
         12 => "caif",
+        13 => "memory-balloon",
         16 => "gpu",
         17 => "clock",
         18 => "input",
         19 => "vsock",
         20 => "crypto",
-        21 => "signal",
+        21 => "signal-dist",
         22 => "pstore",
         23 => "iommu",
         24 => "mem",
@@ -86,20 +87,20 @@ pub fn class(id: u16) -> Cow<'static, str> {
         26 => "fs",
         27 => "pmem",
         28 => "rpmb",
-        29 => "hwsim",
-        30 => "encoder",
-        31 => "decoder",
+        29 => "mac80211-hwsim",
+        30 => "video-encoder",
+        31 => "video-decoder",
         32 => "scmi",
-        33 => "nitro",
+        33 => "nitro-sec-mod",
         34 => "i2c",
         35 => "watchdog",
         36 => "can",
         37 => "dmabuf",
-        38 => "param",
-        39 => "audio",
+        38 => "param-server",
+        39 => "audio-policy",
         40 => "bluetooth",
         41 => "gpio",
-        _ => return Cow::Owned(format!("id{id}")),
+        _ => return Cow::Owned(format!("{id}")),
     })
 }
 
@@ -137,7 +138,23 @@ mod tests {
         let at = Location::Pci(Address::new(0, 4, 0));
         assert_eq!(Found::new(0, 9, at).name, "virtio-9p-0");
         assert_eq!(Found::new(2, 3, at).name, "virtio-console-2");
-        assert_eq!(Found::new(7, 999, at).name, "virtio-id999-7");
+        assert_eq!(Found::new(7, 999, at).name, "virtio-999-7");
+        assert_eq!(Found::new(3, 11, at).name, "virtio-rproc-serial-3");
         assert_eq!(format!("{at}"), "pci 0.4.0");
+    }
+
+    #[test]
+    fn slots_count_down_behind_pci() {
+        let place = |slot: u64| mmio::Place { base: 0xFEB0_0000 + slot * 0x200, size: 0x200, gsi: 24 };
+        let found = enumerate(None, &[(place(1), 9), (place(23), 4), (place(7), 999)]);
+        let text: Vec<String> = found.iter().map(|f| format!("{} {}", f.name, f.location)).collect();
+        assert_eq!(
+            text,
+            [
+                "virtio-rng-0 mmio 0xfeb02e00 slot 23",
+                "virtio-999-1 mmio 0xfeb00e00 slot 7",
+                "virtio-9p-2 mmio 0xfeb00200 slot 1"
+            ]
+        );
     }
 }

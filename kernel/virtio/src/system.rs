@@ -9,6 +9,8 @@ use crate::names::{Found, Location, enumerate};
 use crate::p9::P9;
 use crate::pci::config::{self, ConfigSpace};
 use crate::pci::{Pci, Windows, line};
+use crate::rng::Rng;
+use crate::seen::Seen;
 use crate::table::{Driver, Row, Table};
 use crate::transport::VirtioTransport;
 use crate::wiring::Choice;
@@ -26,6 +28,8 @@ use machine::{acpi, fwcfg};
 const NINEP: u16 = 9;
 /// Virtio id of a console.
 const CONSOLE: u16 = 3;
+/// Virtio id of an entropy device.
+const ENTROPY: u16 = 4;
 
 /// What has to be known of the machine beforehand.
 #[derive(Clone, Debug, Default)]
@@ -152,7 +156,7 @@ fn start_all(pci: Option<Pci>, slots: &[mmio::Place], choice: Choice, wrong: Vec
 impl System {
     /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
     fn start(&mut self, pci: Option<&Pci>, found: Found, choice: Choice) {
-        let mut row = Row { found, transport: "-", driver: None, reason: None, offered: 0 };
+        let mut row = Row { found, transport: "-", driver: None, reason: None, seen: None };
         match open(pci, choice, &mut row).and_then(|transport| self.drive(&row.found, transport)) {
             Ok(driver) => row.driver = Some(driver),
             Err(why) => row.reason = Some(why.to_string()),
@@ -182,6 +186,7 @@ impl System {
                 self.consoles.push(driver.clone());
                 Ok(driver)
             }
+            ENTROPY => Ok(Rng::start(&found.name, transport)?),
             _ => Err(Failure::text(alloc::format!("no driver for {}", found.class))),
         }
     }
@@ -207,8 +212,9 @@ fn open(pci: Option<&Pci>, choice: Choice, row: &mut Row) -> Result<Arc<dyn Virt
             device
         }
     };
-    row.offered = transport.offered();
-    Ok(transport)
+    let seen = Seen::new(transport);
+    row.seen = Some(seen.clone());
+    Ok(seen)
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
-//! What `/dev/virtio` shows: one line for every virtio device of the machine, with or without a driver.
+//! What `/dev/virtio` and `/dev/virtiostat` show: every virtio device of the machine, with or without a driver.
 //!
 //! The table is made once, by [`crate::init`], and does not change; what does change is asked of the driver
 //! whenever the text is read, so there is no lock.
 
+use crate::identity;
 use crate::names::Found;
+use crate::seen::Seen;
+use crate::transport::VirtioTransport;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,7 +17,7 @@ use core::fmt::Write;
 pub struct Status {
     /// Interrupts, as `msix:65,66` or `intx:11`.
     pub interrupts: String,
-    /// What tells it from others of its class: the mount tag.
+    /// What tells it from others of its class, where the driver knows better than [`identity`] does.
     pub identity: String,
     /// Feature bits the device offers.
     pub offered: u64,
@@ -45,8 +48,8 @@ pub struct Row {
     pub driver: Option<Arc<dyn Driver>>,
     /// Why it has none.
     pub reason: Option<String>,
-    /// Feature bits offered, of a device without a driver.
-    pub offered: u64,
+    /// The way to it, once that is open.
+    pub seen: Option<Arc<Seen>>,
 }
 
 /// All devices, in the order of their numbers.
@@ -92,14 +95,76 @@ impl Table {
         }
         text
     }
+
+    /// Some lines a device: its name, and indented below that what the driver and its transport have done.
+    pub fn details(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            row.details(&mut text);
+        }
+        text
+    }
 }
 
 impl Row {
-    fn fields(&self) -> ([String; COLUMNS], String) {
-        let status = match &self.driver {
-            Some(driver) => driver.status(),
-            None => Status { offered: self.offered, failure: self.reason.clone(), ..Status::default() },
+    fn status(&self) -> Status {
+        let mut status = self.driver.as_ref().map(|d| d.status()).unwrap_or_default();
+        if let Some(seen) = &self.seen {
+            status.offered = seen.offered();
+            if status.identity.is_empty() {
+                status.identity = identity::of(self.found.id, &**seen);
+            }
+        }
+        if self.driver.is_none() {
+            status.failure.clone_from(&self.reason);
+        }
+        status
+    }
+
+    fn details(&self, text: &mut String) {
+        let status = self.status();
+        let mut line = |name: &str, value: &dyn core::fmt::Display| {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{name} {value}");
         };
+        line(&self.found.name, &"");
+        line("\tid", &self.found.id);
+        line("\tplace", &self.found.location);
+        line("\ttransport", &self.transport);
+        if !status.identity.is_empty() {
+            line("\tidentity", &abi::quote::quote(&status.identity));
+        }
+        if !status.interrupts.is_empty() {
+            line("\tinterrupts", &status.interrupts);
+        }
+        line("\tdriver", &self.driver.as_ref().map_or("-", |d| d.driver()));
+        if let Some(why) = &status.failure {
+            line("\tfailure", why);
+        }
+        if let Some(seen) = &self.seen {
+            let record = seen.record();
+            line("\toffered", &format_args!("{:#x}", seen.offered()));
+            line("\ttaken", &format_args!("{:#x}", status.taken));
+            line("\tstatus", &format_args!("{:#x}", seen.status()));
+            line("\tresets", &record.resets);
+            line("\tnotified", &seen.notifications());
+            for (number, ring) in &record.queues {
+                line(
+                    "\tqueue",
+                    &format_args!(
+                        "{number} size {} descriptors {:#x} available {:#x} used {:#x}",
+                        ring.size, ring.descriptors, ring.available, ring.used
+                    ),
+                );
+            }
+        }
+        for (name, count) in &status.counters {
+            line("\tcount", &format_args!("{name} {count}"));
+        }
+    }
+
+    fn fields(&self) -> ([String; COLUMNS], String) {
+        let status = self.status();
         let dash = |s: String| if s.is_empty() { "-".to_string() } else { s };
         let fields = [
             self.found.name.clone(),
@@ -159,14 +224,14 @@ mod tests {
             transport: "modern",
             driver: Some(Arc::new(Fine)),
             reason: None,
-            offered: 0,
+            seen: None,
         });
         table.push(Row {
             found: row(1, 4, 10),
             transport: "-",
             driver: None,
             reason: Some("no driver for rng".into()),
-            offered: 0,
+            seen: None,
         });
         assert_eq!(
             table.text(),

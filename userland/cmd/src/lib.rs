@@ -24,3 +24,4 @@ pub mod status;
 pub mod sum;
 pub mod tail;
 pub mod times;
+pub mod virtio;

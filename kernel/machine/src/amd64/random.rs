@@ -1,13 +1,24 @@
-//! Random bytes: a ChaCha20 generator keyed from the processor's own source, where it has one, and from timing jitter.
+//! Random bytes: a ChaCha20 generator keyed from the processor's own source, where it has one, from timing jitter, and
+//! from what a driver [stirs](stir) in.
 //!
 //! Each request mixes in the time and ends by replacing the key, so what was given out cannot be worked out from
-//! what the memory holds later. `POOL` guards the key.
+//! what the memory holds later. `POOL` guards the key. Nothing is held while the one who asked to be told of use is.
 
 use super::chacha::{Key, chacha20};
 use super::clock;
 use super::lock::Lock;
+use alloc::boxed::Box;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use spin::Once;
+
+/// Bytes given out after which whoever has fresh ones is asked for them.
+pub const APPETITE: usize = 64 << 10;
+
+/// Who wants to know that random bytes are used, and how many were since it was told.
+static ON_USE: Once<Box<dyn Fn() + Send + Sync>> = Once::new();
+static USED: AtomicUsize = AtomicUsize::new(0);
 
 static POOL: Lock<Pool> = Lock::new(Pool { key: [0; 8], counter: 0 });
 
@@ -36,6 +47,28 @@ pub fn fill(buf: &mut [u8]) {
         }
         pool.rekey();
     }
+    if let Some(tell) = ON_USE.get()
+        && USED.fetch_add(buf.len(), Ordering::Relaxed).saturating_add(buf.len()) >= APPETITE
+    {
+        USED.store(0, Ordering::Relaxed);
+        tell();
+    }
+}
+
+/// Mixes bytes from outside into the key. They need not be random.
+pub fn stir(bytes: &[u8]) {
+    let mut pool = POOL.lock();
+    for chunk in bytes.chunks(32) {
+        for (i, b) in chunk.iter().enumerate() {
+            pool.key[i / 4] ^= u32::from(*b) << (8 * (i % 4));
+        }
+        pool.rekey();
+    }
+}
+
+/// Calls `f` whenever some [`APPETITE`] bytes have been given out. The first who asks for it is told; the others never.
+pub fn on_use(f: Box<dyn Fn() + Send + Sync>) {
+    ON_USE.call_once(|| f);
 }
 
 impl Pool {

@@ -43,6 +43,7 @@ pub struct Machine {
     pub(super) io: super::io::Space,
     pub(super) program: Mutex<Option<user::SharedProgram>>,
     pub(super) programs: program::Programs,
+    pub(super) random: super::random::Pool,
 }
 
 /// What a page is charged to.
@@ -76,6 +77,7 @@ impl Machine {
             io: super::io::Space::default(),
             program: Mutex::new(None),
             programs: program::Programs::default(),
+            random: super::random::Pool::default(),
         })
     }
 

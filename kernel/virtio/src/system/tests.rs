@@ -47,7 +47,19 @@ fn every_device_of_a_machine_has_its_line() {
     assert_eq!(lines[2][5..9], ["old", "0x79000001", "0x10000001", "9p"], "{text}");
     assert!(lines[3].ends_with(&["device", "does", "not", "answer"]), "nothing is plugged in there: {text}");
     assert_eq!(lines[4][..4], ["virtio-rng-4", "pci", "0.6.0", "modern"]);
-    assert!(text.contains("no driver for rng"));
+    assert!(lines[4][4].starts_with("msix:") && lines[4].ends_with(&["rng", "requests", "1"]), "{text}");
+    let details = system.table.details();
+    let old = details.split("virtio-9p-").find(|d| d.starts_with('2')).unwrap();
+    for line in
+        ["id 9", "place pci 0.4.0", "transport legacy", "identity old", "driver 9p", "taken 0x10000001"]
+    {
+        assert!(old.contains(&alloc::format!("\n\t{line}\n")), "{line}: {details}");
+    }
+    assert!(
+        old.contains("\n\tqueue 0 size 128 descriptors 0x") && old.contains("\n\tresets 1\n"),
+        "{details}"
+    );
+    assert!(details.contains("\n\tfailure device does not answer\n"), "{details}");
     let names: Vec<String> = irq::snapshot().into_iter().map(|l| l.name).collect();
     for name in ["virtio-9p-0", "virtio-9p-0.config", "virtio-9p-1"] {
         assert!(names.iter().any(|n| n == name), "{names:?}");
