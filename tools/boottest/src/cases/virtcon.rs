@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
             .line("ls /dev/virtcon")
             .is(""),
         connections(),
+        several(),
         interrupt(),
         bulk(),
     ]
@@ -58,6 +59,55 @@ fn connections() -> Case {
         .line(format!("echo again >{CHAT}"))
         .is("")
         .hears("c0", b"again\n")
+}
+
+/// Ports of one device have nothing to do with each other.
+fn several() -> Case {
+    let case = Case::new("virtcon/several", q35())
+        .share("host", |folder| Ok(fs::write(folder.join("big"), big())?))
+        .chardev("c0")
+        .chardev("c1")
+        .chardev("c2")
+        .device("virtio-serial-pci")
+        .device("virtconsole,chardev=c0")
+        .device("virtserialport,chardev=c1,name=org.elwood.one")
+        .device("virtserialport,chardev=c2,name=org.elwood.two,nr=7")
+        .line(MOUNT)
+        .is("")
+        .line("ls /dev/virtcon /dev/virtcon/by-name")
+        .is("/dev/virtcon/by-name\n/dev/virtcon/virtio-console-1\n/dev/virtcon/virtio-console-1.1\n\
+             /dev/virtcon/virtio-console-1.7\n/dev/virtcon/by-name/org.elwood.one\n/dev/virtcon/by-name/org.elwood.two\n")
+        .line("cd /dev/virtcon; cat /dev/virtio")
+        .gives(re("^virtio-console-1 .* org.elwood.one,org.elwood.two .* console ports 3 connected 1 "))
+        .connects("c0")
+        .connects("c1")
+        .connects("c2")
+        .line("while(! grep 'connected 3' /dev/virtio >/dev/null) sleep 1; for(p in *.7 *-1 by-name/*one) echo to $p >$p");
+    case.hears("c0", b"to virtio-console-1\n")
+        .hears("c1", b"to by-name/org.elwood.one\n")
+        .hears("c2", b"to virtio-console-1.7\n")
+        // Three wait at once, each for his own.
+        .types("for(p in *-1 *.1 *.7){ dd -if $p -count 1 -quiet 1 -of /n/host/from.$p & }; wait; echo all^here\n")
+        .says("c2", b"two")
+        .says("c0", b"console")
+        .says("c1", b"one")
+        .sees("\nallhere\n")
+        .check(|w| {
+            for (port, text) in [("-1", "console"), ("-1.1", "one"), ("-1.7", "two")] {
+                let got = fs::read_to_string(w.folder("host")?.join(format!("from.virtio-console{port}")))?;
+                ensure!(got == text, "{got:?} came from port {port}");
+            }
+            Ok(())
+        })
+        // One that the host does not read holds up its own writer only; when the host leaves, the writer is told.
+        .line("cat /n/host/big >by-name/org.elwood.one & echo through >by-name/org.elwood.two")
+        .is("")
+        .hears("c2", b"through\n")
+        .leaves("c1")
+        .types("wait\n")
+        .sees("i/o on hungup channel\n")
+        .line("echo up")
+        .is("up\n")
 }
 
 /// A read that nobody answers ends with a note.
