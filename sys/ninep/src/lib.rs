@@ -7,6 +7,7 @@
 //! * [`Stat`], [`Attr`], [`SetAttr`], [`Dirent`] are what the messages carry about files.
 //! * [`Str`], [`escape`] and [`unescape`]: names are bytes on the wire and text in the system; no byte is lost.
 //! * [`Framer`] cuts a byte stream into whole messages; [`proxy`] passes them on between a client and a server.
+//! * [`server`] is a 9P2000 server over any tree of files; [`ram`] is such a tree in memory.
 //! * [`translate`] is the table of rules by which a mount driver gives Plan 9's meaning to a server of the
 //!   other two dialects.
 //!
@@ -30,9 +31,11 @@ pub mod head;
 mod message;
 pub mod list;
 pub mod proxy;
+pub mod ram;
 pub mod rmsg;
 #[cfg(test)]
 mod rng;
+pub mod server;
 pub mod stat;
 #[cfg(any(test, feature = "testserver"))]
 pub mod testserver;

@@ -2,44 +2,65 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 
 use ninep::head::{Rio, Tio};
-use ninep::testserver;
+use ninep::ram::Ram;
+use ninep::server::Session;
 use ninep::translate::ids::Ids;
 use ninep::translate::{self, FileType, attach, create, errors, io, list, open, version, walk, wstat};
 use ninep::wire::{Data, Record};
 use ninep::{Dialect, Framer, NOTAG, Names, Rmsg, Stat, Str, Tmsg};
+use parking_lot::RawMutex;
 use peer::fs::{FileType as PeerType, Mode, Perm, WStat};
 
-/// Serves a socket until it closes, and gives the server back to look at.
-fn serve(mut stream: UnixStream, mut server: testserver::Server) -> testserver::Server {
+/// Serves a socket until it closes.
+fn serve(mut stream: UnixStream, tree: &Ram<RawMutex>) {
+    let mut session = Session::new(1 << 20);
     let mut framer = Framer::new(1 << 20);
     let mut buf = [0; 777];
-    loop {
-        match stream.read(&mut buf) {
-            Ok(0) | Err(_) => return server,
-            Ok(n) => framer.push(&buf[..n]),
-        }
+    while let Ok(n @ 1..) = stream.read(&mut buf) {
+        framer.push(&buf[..n]);
         while let Some(request) = framer.next_message().unwrap() {
-            let reply = server.handle(request);
+            let reply = session.handle(tree, request).unwrap();
             stream.write_all(&reply).unwrap();
         }
+    }
+}
+
+/// Makes a file or directory in the root or in `dir`.
+fn make(tree: &Ram<RawMutex>, dir: Option<&str>, name: &str, perm: u32, data: &[u8]) {
+    let mut session = Session::new(1 << 20);
+    let mut ask = |t: Tmsg<'_>| {
+        let reply = session.handle(tree, &t.to_vec(Dialect::P9, 1).unwrap()).unwrap();
+        assert_eq!(reply[4], t.kind() + 1, "{t:?}");
+    };
+    let names: Vec<Str<'_>> = dir.into_iter().map(Str::from).collect();
+    let mode = if perm & abi::DMDIR != 0 { 0 } else { 1 };
+    ask(Tmsg::Version { msize: 1 << 20, version: "9P2000".into() });
+    ask(attach(0, "glenda", ""));
+    ask(Tmsg::Walk { fid: 0, newfid: 1, names: Names::new(&names) });
+    ask(Tmsg::Create { fid: 1, name: name.into(), perm, mode, extension: "".into() });
+    if !data.is_empty() {
+        ask(Tmsg::Write { fid: 1, offset: 0, data: Data(data) });
     }
 }
 
 #[test]
 fn their_client_our_server() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut server = testserver::Server::plan9();
+    let tree = Arc::new(Ram::new(b"glenda", 1 << 30, || 0));
     let big: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
-    server.host.file("dir/big", &big).unwrap();
-    server.host.file("dir/text", b"one\ntwo\n").unwrap();
-    server.host.node_mut("").unwrap().mode = 0o040777;
+    make(&tree, None, "dir", abi::DMDIR | 0o755, b"");
+    make(&tree, None, "many", abi::DMDIR | 0o755, b"");
+    make(&tree, Some("dir"), "big", 0o644, &big);
+    make(&tree, Some("dir"), "text", 0o644, b"one\ntwo\n");
     for i in 0..300 {
-        server.host.file(format!("many/file-{i:04}"), b"").unwrap();
+        make(&tree, Some("many"), &format!("file-{i:04}"), 0o644, b"");
     }
-    let server = thread::spawn(move || serve(ours, server));
+    let served = tree.clone();
+    let server = thread::spawn(move || serve(ours, &served));
 
     let client = peer::sync::client::Client::new_from_unix_stream("glenda", "", theirs).unwrap();
     assert_eq!(client.read("dir/big").unwrap(), big);
@@ -70,11 +91,19 @@ fn their_client_our_server() {
     client.remove("dir/text").unwrap();
     drop(client);
 
-    let server = server.join().unwrap();
-    assert_eq!(server.host.read("new"), Some(&b"hello"[..]));
-    assert_eq!(server.host.node("new").map(|n| n.mode & 0o777), Some(0o600));
-    assert!(server.host.node("dir/text").is_none());
-    assert_eq!(server.broken(), None);
+    server.join().unwrap();
+
+    // What they did is there for others.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || serve(ours, &tree));
+    let mut c = Client { stream: theirs, framer: Framer::new(1 << 20), tag: 0 };
+    c.start();
+    c.walk(1, "new").unwrap();
+    let dir = c.stat(1).unwrap();
+    assert_eq!((dir.mode, dir.length, dir.muid.as_str()), (0o600, 5, "glenda"));
+    assert_eq!(c.walk(2, "dir/text").map(|walked| matches!(walked, walk::Walked::Done(_))), Ok(false));
+    drop(c);
+    server.join().unwrap();
 }
 
 /// A client on our codec: one request at a time.
@@ -103,6 +132,15 @@ impl Client {
         let request = t.to_vec(Dialect::P9, self.tag).unwrap();
         let reply = self.exchange(&request);
         errors::reply(Dialect::P9, self.tag, t.kind(), &reply).map(f).map_err(String::from)
+    }
+
+    /// Agrees on a version and attaches; the message size.
+    fn start(&mut self) -> u32 {
+        let hello = Tmsg::Version { msize: 8192 + 24, version: "9P2000".into() };
+        let agreed = self.rpc(hello, |r| version::accept(Dialect::P9, 8192 + 24, &r)).unwrap();
+        let Ok((Dialect::P9, msize)) = agreed else { panic!("{agreed:?}") };
+        self.rpc(attach(0, "glenda", ""), |_| ()).unwrap();
+        msize
     }
 
     fn walk(&mut self, newfid: u32, path: &str) -> Result<walk::Walked, String> {
@@ -142,10 +180,7 @@ fn our_client_their_server() {
         thread::spawn(move || peer::sync::server::Server::new(ram).handle_single_client_stream(theirs));
     let mut c = Client { stream: ours, framer: Framer::new(1 << 20), tag: 0 };
 
-    let hello = Tmsg::Version { msize: 8192 + 24, version: "9P2000".into() };
-    let agreed = c.rpc(hello, |r| version::accept(Dialect::P9, 8192 + 24, &r)).unwrap();
-    let Ok((Dialect::P9, msize)) = agreed else { panic!("{agreed:?}") };
-    c.rpc(attach(0, "glenda", ""), |_| ()).unwrap();
+    let msize = c.start();
 
     // Make a file, write it in pieces, read it back.
     assert!(matches!(c.walk(1, ""), Ok(walk::Walked::Done(_))));

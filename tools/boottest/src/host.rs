@@ -1,9 +1,11 @@
 //! Programs of the host that a case runs beside its machine: `elwood serve`, which the machine reaches through a
-//! character device. They end with the case, whatever becomes of it.
+//! character device, and `elwood mount-test`, which looks at what the machine serves there. They end with the case,
+//! whatever becomes of it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,6 +49,24 @@ impl Programs {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
+    }
+
+    /// Runs `elwood mount-test` with `words` on the Unix socket `at`; `input` is what it may read. What it prints, or the
+    /// message that it fails with.
+    pub fn mount_test(&self, at: &Path, words: &[&str], input: &[u8]) -> Result<Result<Vec<u8>, String>> {
+        let mut command = Command::new(&self.elwood);
+        command.arg("mount-test").arg("--unix").arg(at).args(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", self.elwood.display()))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that wants no input closes it.
+            let _ = stdin.write_all(input);
+        }
+        let output = child.wait_with_output()?;
+        Ok(match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()),
+        })
     }
 
     fn start(&self, name: &str, args: &[&OsStr]) -> Result<()> {

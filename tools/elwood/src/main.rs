@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
 //! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood serve` is a 9P2000
-//! server of a folder.
+//! server of a folder, `elwood mount-test` a client of any 9P2000 server.
 
+mod mount_test;
 mod run;
 mod serve;
 mod terminal;
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Boot a machine; this terminal is its console.
     Run(run::Options),
+    /// Look at what a 9P2000 server serves, as a guest's exportfs
+    MountTest(mount_test::Options),
     /// Serve a folder of this machine over 9P2000
     Serve(serve::Options),
 }
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::MountTest(options) => mount_test::mount_test(&options).map(|()| 0),
         Command::Serve(options) => serve::serve(&options).map(|()| 0),
     };
     match result {

@@ -11,6 +11,7 @@ pub mod condition;
 pub mod copy;
 pub mod count;
 pub mod dump;
+pub mod export;
 pub mod listing;
 pub mod mode;
 pub mod namespace;

@@ -41,6 +41,7 @@ pub mod ns;
 pub mod out;
 pub mod proc;
 pub mod reader;
+pub mod serve;
 pub mod sys;
 
 pub use abi;

@@ -8,6 +8,7 @@ mod load;
 mod mount;
 mod odd;
 mod proxy;
+mod servers;
 mod virtcon;
 mod wires;
 
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
         .chain(guide::cases())
         .chain(wires::cases())
         .chain(virtcon::cases())
+        .chain(servers::cases())
         .chain(short)
         .chain(mount::other_cases())
         .chain(console::cases())

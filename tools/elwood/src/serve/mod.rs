@@ -1,14 +1,14 @@
 //! `elwood serve`: a 9P2000 server of a folder, on a socket or on standard input and output.
 //!
-//! Each client is a thread with a [`session::Session`] of its own; they share the [`tree::Tree`], which has no state but
-//! the folder itself. Requests of one client are answered in order: only plain files and directories are ever opened,
-//! so none waits for anybody, and a `Tflush` finds its request answered.
+//! Each client is a thread with a [`Session`] of its own; they share the [`Folder`], which has no state but the folder
+//! itself and the names that clients hold. Requests of one client are answered in order: only plain files and directories
+//! are ever opened, so none waits for anybody, and a `Tflush` finds its request answered.
 //!
-//! The messages are those of our own codec. The server of the crate of the same name on crates.io knows files by qid and
-//! names by `str`: it cannot keep an open file, its mode or remove-on-close for each fid, nor serve a name that is not
-//! UTF-8.
+//! The rules of the protocol are those of our own engine, [`ninep::server`]. The server of the crate of the same name on
+//! crates.io knows files by qid and names by `str`: it cannot keep an open file, its mode or remove-on-close for each fid,
+//! nor serve a name that is not UTF-8.
 
-mod session;
+mod files;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -26,10 +26,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use ninep::Framer;
+use ninep::server::{MSIZE_MAX, Session};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use session::{MSIZE, Session};
+use files::Folder;
 use tree::Tree;
 
 /// What `elwood serve` takes.
@@ -66,7 +67,7 @@ pub fn serve(options: &Options) -> Result<()> {
     let dir = &options.dir;
     let tree =
         Tree::open(dir, options.readonly).with_context(|| format!("cannot serve {}", dir.display()))?;
-    let tree = Arc::new(tree);
+    let tree = Arc::new(Folder::new(tree));
     match &options.place {
         Place { unix: Some(path), .. } if options.connect => {
             let socket =
@@ -93,7 +94,7 @@ pub fn serve(options: &Options) -> Result<()> {
 }
 
 /// Listens on a Unix socket, which is removed when a signal ends the server.
-fn listen_unix(tree: &Arc<Tree>, path: &Path) -> Result<()> {
+fn listen_unix(tree: &Arc<Folder>, path: &Path) -> Result<()> {
     // A server that was killed leaves its socket behind; one that answers is alive.
     let is_socket = fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
     if is_socket {
@@ -120,7 +121,7 @@ fn listen_unix(tree: &Arc<Tree>, path: &Path) -> Result<()> {
 }
 
 /// Gives each caller a thread.
-fn accept<R, W>(tree: &Arc<Tree>, next: impl Fn() -> io::Result<(R, W)>) -> Result<()>
+fn accept<R, W>(tree: &Arc<Folder>, next: impl Fn() -> io::Result<(R, W)>) -> Result<()>
 where
     R: Read + Send + 'static,
     W: Write + Send + 'static,
@@ -145,9 +146,20 @@ where
 }
 
 /// Answers one client until it leaves.
-fn client(tree: &Arc<Tree>, mut from: impl Read, mut to: impl Write) -> Result<()> {
-    let mut session = Session::new(tree.clone());
-    let mut framer = Framer::new(MSIZE);
+fn client(folder: &Folder, from: impl Read, to: impl Write) -> Result<()> {
+    let mut session = Session::new(MSIZE_MAX);
+    let result = converse(folder, &mut session, from, to);
+    session.end().run(folder, &[]);
+    result
+}
+
+fn converse(
+    folder: &Folder,
+    session: &mut Session<Folder>,
+    mut from: impl Read,
+    mut to: impl Write,
+) -> Result<()> {
+    let mut framer = Framer::new(MSIZE_MAX);
     let mut chunk = vec![0; 64 << 10];
     loop {
         let n = match from.read(&mut chunk) {
@@ -159,7 +171,7 @@ fn client(tree: &Arc<Tree>, mut from: impl Read, mut to: impl Write) -> Result<(
         };
         framer.push(chunk.get(..n).unwrap_or_default());
         while let Some(request) = framer.next_message()? {
-            let reply = session.handle(request)?;
+            let reply = session.handle(folder, request)?;
             framer.set_msize(session.msize());
             to.write_all(&reply)?;
             to.flush()?;

@@ -15,6 +15,7 @@ use ninep::wire::{Data, Record};
 use ninep::{Dialect, Framer, NOFID, NOTAG, Names, Rmsg, Stat, Stats, Str, Tmsg};
 
 use super::client;
+use super::files;
 use super::tree::Tree;
 
 /// A folder that goes when the test ends: `top/served` is served, `top/secret` is outside.
@@ -37,7 +38,7 @@ impl Folder {
     }
 
     fn client(&self, readonly: bool) -> Client {
-        let tree = Arc::new(Tree::open(&self.served(), readonly).unwrap());
+        let tree = Arc::new(files::Folder::new(Tree::open(&self.served(), readonly).unwrap()));
         Client::new(&tree)
     }
 }
@@ -54,7 +55,7 @@ struct Client {
 }
 
 impl Client {
-    fn silent(tree: &Arc<Tree>) -> Client {
+    fn silent(tree: &Arc<files::Folder>) -> Client {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let tree = tree.clone();
         thread::spawn(move || client(&tree, theirs.try_clone().unwrap(), theirs));
@@ -62,7 +63,7 @@ impl Client {
     }
 
     /// Attached as fid 0.
-    fn new(tree: &Arc<Tree>) -> Client {
+    fn new(tree: &Arc<files::Folder>) -> Client {
         let mut c = Client::silent(tree);
         let agreed = c.ask(Tmsg::Version { msize: 8192, version: "9P2000".into() });
         assert_eq!(
@@ -172,7 +173,7 @@ fn create(fid: u32, name: &str, perm: u32, mode: u32) -> Tmsg<'_> {
 #[test]
 fn a_session_begins_with_a_version_and_a_version_ends_it() {
     let f = Folder::new();
-    let tree = Arc::new(Tree::open(&f.served(), false).unwrap());
+    let tree = Arc::new(files::Folder::new(Tree::open(&f.served(), false).unwrap()));
     let mut c = Client::silent(&tree);
     assert_eq!(c.no(Tmsg::Clunk { fid: 0 }), "no version agreed on");
     let version = |reply: &[u8]| match Rmsg::decode(Dialect::P9, reply).unwrap().1 {
@@ -320,7 +321,7 @@ fn directories_are_read_in_whole_records() {
         assert_eq!(c.list(1, count), want, "{count}");
     }
     assert_eq!(c.no(Tmsg::Read { fid: 1, offset: 0, count: 20 }), "read or write too small");
-    assert_eq!(c.no(Tmsg::Read { fid: 1, offset: 3, count: 2000 }), "bad arg in system call");
+    assert_eq!(c.no(Tmsg::Read { fid: 1, offset: 3, count: 2000 }), "seek in directory");
     c.walk(2, &["many"]);
     assert_eq!(c.no(Tmsg::Open { fid: 2, mode: 1 }), "file is a directory");
     assert_eq!(c.no(Tmsg::Remove { fid: 2 }), "directory not empty");
@@ -384,7 +385,7 @@ fn read_only_changes_nothing() {
 #[test]
 fn several_clients_and_requests_in_flight() {
     let f = Folder::new();
-    let tree = Arc::new(Tree::open(&f.served(), false).unwrap());
+    let tree = Arc::new(files::Folder::new(Tree::open(&f.served(), false).unwrap()));
     let work = |n: u32| {
         let mut c = Client::new(&tree);
         c.walk(1, &["dir"]);

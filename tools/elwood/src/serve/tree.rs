@@ -1,4 +1,5 @@
-//! The folder: what a session may do with the files below it, by names relative to it.
+//! The folder: what a client may do with the files below it, by names relative to it: the elements of a path, none for the
+//! folder itself.
 //!
 //! Every name is resolved by the kernel with `RESOLVE_BENEATH`: neither `..` nor a symbolic link, nor a folder renamed
 //! at the wrong moment, leads out. Links that stay inside are followed; one that does not, or leads nowhere, is seen
@@ -20,9 +21,6 @@ use rustix::fs::{
 };
 use rustix::fs::{chmodat, chownat, fstat, mkdirat, openat, openat2, renameat_with, unlinkat, utimensat};
 use rustix::io::Errno;
-
-/// Elements of a name below the folder; none is the folder itself.
-pub type Name = Vec<Vec<u8>>;
 
 /// Result with the host's error number.
 pub type Result<T, E = Errno> = std::result::Result<T, E>;

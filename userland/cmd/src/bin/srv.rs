@@ -10,7 +10,7 @@ extern crate alloc;
 
 use alloc::format;
 
-use lib9::{Args, Fork, Result, Rfork, eprintln, error, fd, ns, proc, usage};
+use lib9::{Args, Fork, Result, Rfork, eprintln, error, fd, ns, proc, serve, usage};
 
 lib9::program!(main);
 
@@ -61,9 +61,7 @@ fn main(args: &Args) -> Result<()> {
     if !quiet {
         eprintln!("post...");
     }
-    let posted = fd::create(&post, abi::OWRITE, 0o666).map_err(|e| error!("create {post}: {e}"))?;
-    fd::write_all(posted, format!("{server}").as_bytes()).map_err(|e| error!("post: {e}"))?;
-    fd::close(posted)?;
+    serve::post(&post, server, 0o666)?;
     let Some(mtpt) = mtpt else { return Ok(()) };
     ns::mount(server, -1, mtpt, flag, "").map_err(|e| {
         // A server that cannot be mounted is of no use to others either.

@@ -24,7 +24,7 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use abi::syscall as no;
 use abi::{ERRMAX, Rfork};
 
-pub use lock::Lock;
+pub use lock::{Lock, Raw};
 
 use crate::{Error, Result};
 

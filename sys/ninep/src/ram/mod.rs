@@ -1,0 +1,147 @@
+//! A tree of files in memory for [`server`](crate::server), with Plan 9's meaning: what ramfs(4) serves.
+//!
+//! Permissions are checked for the user who attached; the groups are the users of the same name. Append-only and
+//! exclusive-use files are what they say, a version counts the changes of each file, and a file that is removed lives
+//! until it is closed. What all of it takes is counted, and beyond a limit writing fails with `file system full`.
+//!
+//! One lock guards the whole tree ([`State`](state::State)); each open directory has another for how far it is read, which
+//! is taken first.
+
+pub mod data;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{AEXEC, DMDIR, Qid, error};
+use lock_api::{Mutex, RawMutex};
+
+use crate::Stat;
+use crate::server::{Files, Result};
+use state::{ROOT, State};
+
+/// A tree in memory.
+pub struct Ram<R: RawMutex> {
+    state: Arc<Mutex<R, State>>,
+}
+
+/// A file of it, open or not.
+pub struct File<R: RawMutex> {
+    state: Arc<Mutex<R, State>>,
+    number: u64,
+    user: Arc<[u8]>,
+    is_open: bool,
+    /// The last name that a reader of this directory has got.
+    last: Mutex<R, Option<Vec<u8>>>,
+}
+
+impl<R: RawMutex> Ram<R> {
+    /// An empty tree whose root belongs to `owner` and has permissions 0775. It takes at most `limit` bytes of memory;
+    /// `clock` says the time in seconds since 1970.
+    pub fn new(owner: &[u8], limit: u64, clock: fn() -> u32) -> Self {
+        Ram { state: Arc::new(Mutex::new(State::new(owner, limit, clock))) }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.state.lock().used()
+    }
+
+    fn file(&self, number: u64, user: &Arc<[u8]>, is_open: bool) -> File<R> {
+        self.state.lock().hold(number, is_open);
+        File { state: self.state.clone(), number, user: user.clone(), is_open, last: Mutex::new(None) }
+    }
+}
+
+impl<R: RawMutex> Drop for File<R> {
+    fn drop(&mut self) {
+        self.state.lock().let_go(self.number, self.is_open);
+    }
+}
+
+impl<R: RawMutex> Files for Ram<R> {
+    type File = File<R>;
+
+    fn attach(&self, user: &[u8], tree: &[u8]) -> Result<(File<R>, Qid)> {
+        if !matches!(tree, b"" | b"/") {
+            return Err(error::ENONEXIST.into());
+        }
+        let user = Arc::from(if user.is_empty() { b"none" } else { user });
+        let qid = self.state.lock().node(ROOT)?.qid(ROOT);
+        Ok((self.file(ROOT, &user, false), qid))
+    }
+
+    fn walk(&self, dir: &File<R>, name: &[u8]) -> Result<(File<R>, Qid)> {
+        let state = self.state.lock();
+        let node = state.node(dir.number)?;
+        node.allow(&dir.user, AEXEC)?;
+        let number = match name {
+            b".." => node.parent,
+            name => node.child(name)?,
+        };
+        let qid = state.node(number)?.qid(number);
+        drop(state);
+        Ok((self.file(number, &dir.user, false), qid))
+    }
+
+    fn open(&self, file: &File<R>, mode: u32) -> Result<(File<R>, Qid)> {
+        let qid = self.state.lock().open(file.number, &file.user, mode)?;
+        Ok((self.file(file.number, &file.user, true), qid))
+    }
+
+    fn create(&self, dir: &File<R>, name: &[u8], perm: u32, _mode: u32) -> Result<(File<R>, Qid)> {
+        let (number, qid) = self.state.lock().create(dir.number, &dir.user, name, perm)?;
+        Ok((self.file(number, &dir.user, true), qid))
+    }
+
+    fn read(&self, file: &File<R>, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        self.state.lock().read(file.number, offset, buf)
+    }
+
+    fn list(&self, dir: &File<R>, rewind: bool, put: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
+        let mut last = dir.last.lock();
+        if rewind {
+            *last = None;
+        }
+        let state = self.state.lock();
+        let from = last.clone();
+        state.list(dir.number, from.as_deref(), |record, name| {
+            let taken = put(record);
+            if taken {
+                *last = Some(name.to_vec());
+            }
+            taken
+        })
+    }
+
+    fn write(&self, file: &File<R>, offset: u64, data: &[u8]) -> Result<usize> {
+        self.state.lock().write(file.number, &file.user, offset, data)?;
+        Ok(data.len())
+    }
+
+    fn stat(&self, file: &File<R>) -> Result<Vec<u8>> {
+        let state = self.state.lock();
+        let node = state.node(file.number)?;
+        if !node.linked && !file.is_open {
+            return Err(error::ENONEXIST.into());
+        }
+        node.record(file.number)
+    }
+
+    fn wstat(&self, file: &File<R>, change: &Stat<'_>) -> Result<()> {
+        self.state.lock().wstat(file.number, &file.user, change)
+    }
+
+    fn remove(&self, file: &File<R>) -> Result<()> {
+        self.state.lock().remove(file.number, &file.user)
+    }
+}
+
+/// The type that a qid shows of a mode.
+fn qid_kind(mode: u32) -> u8 {
+    (mode >> 24) as u8
+}
+
+const _: () = assert!((DMDIR >> 24) as u8 == abi::QTDIR);

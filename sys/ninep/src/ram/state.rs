@@ -1,0 +1,436 @@
+//! The files themselves, by number, and the rules about them.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+use abi::{
+    AEXEC, AREAD, AWRITE, DMAPPEND, DMDIR, DMEXCL, DMTMP, OEXEC, ORCLOSE, ORDWR, OTRUNC, OWRITE, Qid, error,
+};
+
+use super::data::{Budget, Bytes};
+use super::qid_kind;
+use crate::server::{Result, record, valid_name};
+use crate::{Stat, Str};
+
+/// The root's number.
+pub const ROOT: u64 = 0;
+/// What a second open of an exclusive-use file is told; programs look for these words.
+const EEXCL: &str = "exclusive use file already open";
+/// The bits of a mode that a file can have.
+const MODE: u32 = DMDIR | DMAPPEND | DMEXCL | DMTMP | 0o777;
+/// What a file takes beside its contents and its name, about.
+const NODE_COST: u64 = 320;
+/// Fields of a `Twstat` that change nothing.
+const KEEP: u32 = u32::MAX;
+
+/// All files.
+pub struct State {
+    nodes: BTreeMap<u64, Node>,
+    next: u64,
+    budget: Budget,
+    clock: fn() -> u32,
+}
+
+/// One file.
+pub struct Node {
+    name: Vec<u8>,
+    /// The directory it stands in, or stood in.
+    pub parent: u64,
+    /// Whether it stands there still.
+    pub linked: bool,
+    mode: u32,
+    uid: Vec<u8>,
+    gid: Vec<u8>,
+    muid: Vec<u8>,
+    atime: u32,
+    mtime: u32,
+    vers: u32,
+    body: Body,
+    /// Fids that stand for it.
+    held: usize,
+    /// Those of them that are open.
+    opens: usize,
+}
+
+enum Body {
+    Dir(BTreeMap<Vec<u8>, u64>),
+    File(Bytes),
+}
+
+impl Node {
+    /// What the client knows it by.
+    pub fn qid(&self, number: u64) -> Qid {
+        Qid { kind: qid_kind(self.mode), vers: self.vers, path: number }
+    }
+
+    /// Its record.
+    pub fn record(&self, number: u64) -> Result<Vec<u8>> {
+        let length = match &self.body {
+            Body::Dir(_) => 0,
+            Body::File(bytes) => bytes.length(),
+        };
+        record(&Stat {
+            kind: 0,
+            dev: 0,
+            qid: self.qid(number),
+            mode: self.mode,
+            atime: self.atime,
+            mtime: self.mtime,
+            length,
+            name: Str(&self.name),
+            uid: Str(&self.uid),
+            gid: Str(&self.gid),
+            muid: Str(&self.muid),
+            ..Stat::default()
+        })
+    }
+
+    /// May this user do this (`AREAD`, `AWRITE`, `AEXEC` together)?
+    pub fn allow(&self, user: &[u8], want: u32) -> Result<()> {
+        let mut has = self.mode & 7;
+        if user == self.uid {
+            has |= self.mode >> 6 & 7;
+        }
+        if user == self.gid {
+            has |= self.mode >> 3 & 7;
+        }
+        if has & want == want { Ok(()) } else { Err(error::EPERM.into()) }
+    }
+
+    /// What stands under a name in this directory.
+    pub fn child(&self, name: &[u8]) -> Result<u64> {
+        Ok(*self.entries()?.get(name).ok_or(error::ENONEXIST)?)
+    }
+
+    fn entries(&self) -> Result<&BTreeMap<Vec<u8>, u64>> {
+        match &self.body {
+            Body::Dir(entries) => Ok(entries),
+            Body::File(_) => Err(error::ENOTDIR.into()),
+        }
+    }
+
+    fn entries_mut(&mut self) -> Result<&mut BTreeMap<Vec<u8>, u64>> {
+        match &mut self.body {
+            Body::Dir(entries) => Ok(entries),
+            Body::File(_) => Err(error::ENOTDIR.into()),
+        }
+    }
+
+    /// Its contents have changed.
+    fn changed(&mut self, user: &[u8], now: u32) {
+        self.vers = self.vers.wrapping_add(1);
+        self.mtime = now;
+        if self.muid != user {
+            self.muid = user.to_vec();
+        }
+    }
+
+    fn cost(&self) -> u64 {
+        let body = match &self.body {
+            Body::Dir(_) => 0,
+            Body::File(bytes) => bytes.cost(),
+        };
+        node_cost(&self.name) + body
+    }
+}
+
+/// What a file of this name takes. The name stands in the directory, too.
+fn node_cost(name: &[u8]) -> u64 {
+    NODE_COST + 2 * name.len() as u64
+}
+
+impl State {
+    /// The root alone.
+    pub fn new(owner: &[u8], limit: u64, clock: fn() -> u32) -> State {
+        let mut state =
+            State { nodes: BTreeMap::new(), next: ROOT, budget: Budget { used: 0, limit }, clock };
+        let mut root = state.make(owner, owner, b"/", DMDIR | 0o775, ROOT);
+        root.held = 1;
+        state.nodes.insert(ROOT, root);
+        state.next = ROOT + 1;
+        state
+    }
+
+    fn make(&self, uid: &[u8], gid: &[u8], name: &[u8], mode: u32, parent: u64) -> Node {
+        let now = (self.clock)();
+        Node {
+            name: name.to_vec(),
+            parent,
+            linked: true,
+            mode,
+            uid: uid.to_vec(),
+            gid: gid.to_vec(),
+            muid: uid.to_vec(),
+            atime: now,
+            mtime: now,
+            vers: 0,
+            body: if mode & DMDIR != 0 { Body::Dir(BTreeMap::new()) } else { Body::File(Bytes::default()) },
+            held: 0,
+            opens: 0,
+        }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.budget.used
+    }
+
+    /// A file by its number.
+    pub fn node(&self, number: u64) -> Result<&Node> {
+        Ok(self.nodes.get(&number).ok_or(error::ENONEXIST)?)
+    }
+
+    fn node_mut(&mut self, number: u64) -> Result<&mut Node> {
+        Ok(self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?)
+    }
+
+    /// A further fid stands for the file.
+    pub fn hold(&mut self, number: u64, is_open: bool) {
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.held += 1;
+            node.opens += usize::from(is_open);
+        }
+    }
+
+    /// One less; a removed file goes with the last.
+    pub fn let_go(&mut self, number: u64, is_open: bool) {
+        let Some(node) = self.nodes.get_mut(&number) else { return };
+        node.held = node.held.saturating_sub(1);
+        node.opens = node.opens.saturating_sub(usize::from(is_open));
+        self.sweep(number);
+    }
+
+    fn sweep(&mut self, number: u64) {
+        if self.nodes.get(&number).is_some_and(|node| !node.linked && node.held == 0)
+            && let Some(node) = self.nodes.remove(&number)
+        {
+            self.budget.give(node.cost());
+        }
+    }
+
+    /// Checks an open, and cuts the file if that is asked for.
+    pub fn open(&mut self, number: u64, user: &[u8], mode: u32) -> Result<Qid> {
+        let node = self.node(number)?;
+        if !node.linked {
+            return Err(error::ENONEXIST.into());
+        }
+        let want = match mode & 3 {
+            OWRITE => AWRITE,
+            ORDWR => AREAD | AWRITE,
+            OEXEC => AEXEC,
+            _ => AREAD,
+        };
+        let cut = mode & OTRUNC != 0;
+        node.allow(user, want | if cut { AWRITE } else { 0 })?;
+        if mode & ORCLOSE != 0 {
+            self.may_remove(number, user)?;
+        }
+        if node.mode & DMEXCL != 0 && node.opens > 0 {
+            return Err(EEXCL.into());
+        }
+        let now = (self.clock)();
+        let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;
+        // Nothing is cut from a file that only grows.
+        if let Body::File(bytes) = &mut node.body
+            && cut
+            && node.mode & DMAPPEND == 0
+        {
+            bytes.set_len(0, &mut self.budget)?;
+            node.changed(user, now);
+        }
+        Ok(node.qid(number))
+    }
+
+    /// Makes a file. It gets the group of its directory, and no permissions that the directory does not have.
+    pub fn create(&mut self, dir: u64, user: &[u8], name: &[u8], perm: u32) -> Result<(u64, Qid)> {
+        let parent = self.node(dir)?;
+        if !parent.linked {
+            return Err(error::ENONEXIST.into());
+        }
+        parent.allow(user, AWRITE)?;
+        if parent.entries()?.contains_key(name) {
+            return Err(error::EEXIST.into());
+        }
+        if perm & !MODE != 0 {
+            return Err(error::EPERM.into());
+        }
+        let mask = if perm & DMDIR != 0 { 0o777 } else { 0o666 };
+        let mode = perm & (!mask | parent.mode & mask);
+        let node = self.make(user, &parent.gid, name, mode, dir);
+        self.budget.take(node_cost(name))?;
+        let number = self.next;
+        self.next += 1;
+        let qid = node.qid(number);
+        self.nodes.insert(number, node);
+        let now = (self.clock)();
+        let parent = self.node_mut(dir)?;
+        parent.entries_mut()?.insert(name.to_vec(), number);
+        parent.changed(user, now);
+        Ok((number, qid))
+    }
+
+    /// Reads a plain file.
+    pub fn read(&mut self, number: u64, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        let now = (self.clock)();
+        let node = self.node_mut(number)?;
+        node.atime = now;
+        match &node.body {
+            Body::File(bytes) => Ok(bytes.read(offset, buf)),
+            Body::Dir(_) => Err(error::EISDIR.into()),
+        }
+    }
+
+    /// Hands on the records of a directory behind the name `last`, with their names, until one is refused.
+    pub fn list(
+        &self,
+        number: u64,
+        last: Option<&[u8]>,
+        mut put: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        for (name, number) in self.node(number)?.entries()?.range::<[u8], _>((from, Bound::Unbounded)) {
+            if !put(&self.node(*number)?.record(*number)?, name) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a plain file; at its end if it only grows.
+    pub fn write(&mut self, number: u64, user: &[u8], offset: u64, data: &[u8]) -> Result<()> {
+        let now = (self.clock)();
+        let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;
+        let append = node.mode & DMAPPEND != 0;
+        let Body::File(bytes) = &mut node.body else { return Err(error::EISDIR.into()) };
+        let offset = if append { bytes.length() } else { offset };
+        bytes.write(offset, data, &mut self.budget)?;
+        node.changed(user, now);
+        Ok(())
+    }
+
+    /// May this user take the file out of its directory?
+    fn may_remove(&self, number: u64, user: &[u8]) -> Result<()> {
+        let node = self.node(number)?;
+        if number == ROOT {
+            return Err(error::EPERM.into());
+        }
+        if !node.linked {
+            return Err(error::ENONEXIST.into());
+        }
+        self.node(node.parent)?.allow(user, AWRITE)
+    }
+
+    /// Takes a file out of its directory.
+    pub fn remove(&mut self, number: u64, user: &[u8]) -> Result<()> {
+        self.may_remove(number, user)?;
+        let now = (self.clock)();
+        let node = self.node_mut(number)?;
+        if node.entries().is_ok_and(|entries| !entries.is_empty()) {
+            return Err(error::ENOTEMPTY.into());
+        }
+        node.linked = false;
+        let (parent, name) = (node.parent, node.name.clone());
+        let parent = self.node_mut(parent)?;
+        parent.entries_mut()?.remove(&name);
+        parent.changed(user, now);
+        self.sweep(number);
+        Ok(())
+    }
+
+    /// Changes a file's record: all is checked before anything is done.
+    pub fn wstat(&mut self, number: u64, user: &[u8], change: &Stat<'_>) -> Result<()> {
+        let node = self.node(number)?;
+        let rename = self.check(number, node, user, change)?;
+        let now = (self.clock)();
+        if rename {
+            let name = change.name.bytes();
+            let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;
+            let (old, new) = (node_cost(&node.name), node_cost(name));
+            self.budget.take(new.saturating_sub(old))?;
+            self.budget.give(old.saturating_sub(new));
+            let old = core::mem::replace(&mut node.name, name.to_vec());
+            let parent = node.parent;
+            let parent = self.node_mut(parent)?;
+            let entries = parent.entries_mut()?;
+            entries.remove(&old);
+            entries.insert(name.to_vec(), number);
+            parent.changed(user, now);
+        }
+        let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;
+        if let Body::File(bytes) = &mut node.body
+            && change.length != u64::MAX
+            && change.length != bytes.length()
+        {
+            bytes.set_len(change.length, &mut self.budget)?;
+            node.changed(user, now);
+        }
+        if change.mode != KEEP {
+            node.mode = change.mode;
+        }
+        if change.atime != KEEP {
+            node.atime = change.atime;
+        }
+        if change.mtime != KEEP {
+            node.mtime = change.mtime;
+        }
+        if !change.gid.is_empty() {
+            node.gid = change.gid.bytes().to_vec();
+        }
+        Ok(())
+    }
+
+    /// Checks a `Twstat`; says whether it renames. Type, device and version are the client's idea and mean nothing.
+    fn check(&self, number: u64, node: &Node, user: &[u8], change: &Stat<'_>) -> Result<bool> {
+        let refused = Err(error::EPERM.into());
+        let same = |new: Str<'_>, old: &[u8]| new.is_empty() || new.bytes() == old;
+        if !same(change.uid, &node.uid) || !same(change.muid, &node.muid) {
+            return refused;
+        }
+        if change.qid.path != u64::MAX && change.qid.path != number {
+            return refused;
+        }
+        let owner = user == node.uid;
+        let leads = user == node.gid;
+        let attributes = change.mode != KEEP && change.mode != node.mode
+            || change.atime != KEEP && change.atime != node.atime
+            || change.mtime != KEEP && change.mtime != node.mtime;
+        if attributes && !owner && !leads {
+            return refused;
+        }
+        if change.mode != KEEP && (change.mode & !MODE != 0 || (change.mode ^ node.mode) & DMDIR != 0) {
+            return refused;
+        }
+        // The new group must be one that the user is in; who leads both need not be the owner.
+        if !same(change.gid, &node.gid) && !(change.gid.bytes() == user && (owner || leads)) {
+            return refused;
+        }
+        let length = match &node.body {
+            Body::Dir(_) => 0,
+            Body::File(bytes) => bytes.length(),
+        };
+        if change.length != u64::MAX && change.length != length {
+            node.allow(user, AWRITE)?;
+            match &node.body {
+                Body::Dir(_) => return refused,
+                Body::File(_) if change.length > i64::MAX as u64 => return Err(error::ETOOBIG.into()),
+                Body::File(_) => {}
+            }
+        }
+        if same(change.name, &node.name) {
+            return Ok(false);
+        }
+        self.may_remove(number, user)?;
+        valid_name(change.name.bytes())?;
+        if self.node(node.parent)?.entries()?.contains_key(change.name.bytes()) {
+            return Err(error::EEXIST.into());
+        }
+        // A longer name takes more; said before anything else is changed.
+        let grown = node_cost(change.name.bytes()).saturating_sub(node_cost(&node.name));
+        if self.budget.used.saturating_add(grown) > self.budget.limit {
+            Err(error::EFULL.into())
+        } else {
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The rules of the tree, asked through a session.
+
+use alloc::string::String;
+
+use abi::{DMAPPEND, DMDIR, DMEXCL, DMTMP, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use parking_lot::RawMutex;
+
+use super::Ram;
+use crate::server::tests::{Answer, Client};
+use crate::{Stat, Str};
+
+type Ramfs = Client<Ram<RawMutex>>;
+
+fn keep() -> Stat<'static> {
+    Stat::default()
+}
+
+fn no<T>(answer: Answer<T>) -> String {
+    answer.err().expect("it was not refused")
+}
+
+/// `glenda`'s tree on fid 0, and another user on fid 500.
+fn two_users() -> Ramfs {
+    let mut c = Client::ram(1 << 20);
+    c.attach(500, "mole").unwrap();
+    c
+}
+
+fn allowed(c: &mut Ramfs, root: u32, name: &str, mode: u32) -> bool {
+    c.walk(root, 1, name).unwrap();
+    let answer = c.open(1, mode);
+    assert!(answer.is_ok() || no(answer.clone()) == error::EPERM);
+    c.clunk(1).unwrap();
+    answer.is_ok()
+}
+
+#[test]
+fn permissions_are_the_users() {
+    let mut c = two_users();
+    c.put("private", 0o600, b"secret");
+    c.put("shared", 0o664, b"text");
+    c.put("program", 0o775, b"code");
+    for (name, mode, hers, his) in [
+        ("private", OREAD, true, false),
+        ("private", ORDWR, true, false),
+        ("private", OEXEC, false, false),
+        ("shared", OREAD, true, true),
+        ("shared", OWRITE, true, false),
+        ("shared", OREAD | OTRUNC, true, false),
+        ("program", OEXEC, true, true),
+        ("program", OEXEC | ORCLOSE, true, false),
+    ] {
+        assert_eq!(allowed(&mut c, 500, name, mode), his, "his {name} {mode}");
+        assert_eq!(allowed(&mut c, 0, name, mode), hers, "her {name} {mode}");
+    }
+    // The directory decides about names in it.
+    assert_eq!(no(c.create(500, "x", 0o644, OWRITE)), error::EPERM);
+    c.walk(500, 1, "shared").unwrap();
+    assert_eq!(no(c.wstat(1, Stat { name: "mine".into(), ..keep() })), error::EPERM);
+    assert_eq!(no(c.remove(1)), error::EPERM);
+    // Given to his group, it is his to write.
+    c.walk(0, 1, "shared").unwrap();
+    assert_eq!(no(c.wstat(1, Stat { gid: "mole".into(), ..keep() })), error::EPERM);
+    c.clunk(1).unwrap();
+    // A directory that cannot be searched hides what is in it.
+    c.walk(0, 1, "").unwrap();
+    c.create(1, "dir", DMDIR | 0o700, OREAD).unwrap();
+    for path in ["dir x", "dir .."] {
+        assert_eq!(c.walk(500, 2, path), Ok(1));
+    }
+    c.walk(500, 2, "dir").unwrap();
+    assert_eq!(no(c.walk(2, 3, "..")), error::EPERM);
+}
+
+#[test]
+fn what_is_made_has_what_its_directory_gives() {
+    let mut c = two_users();
+    c.walk(0, 1, "").unwrap();
+    c.create(1, "dir", DMDIR | 0o770, OREAD).unwrap();
+    c.walk(0, 2, "dir").unwrap();
+    let qid = c.create(2, "f", 0o777, ORDWR).unwrap();
+    let (mode, uid, gid) =
+        c.stat(2, |s| (s.mode, s.uid.text().into_owned(), s.gid.text().into_owned())).unwrap();
+    assert_eq!((mode, uid.as_str(), gid.as_str()), (0o771, "glenda", "glenda"));
+    assert_eq!(c.stat(2, |s| s.qid), Ok(qid));
+    c.walk(0, 3, "dir").unwrap();
+    assert_eq!(no(c.create(3, "f", 0o777, OWRITE)), error::EEXIST);
+    assert_eq!(no(c.create(3, "g", 0x0080_0000, OWRITE)), error::EPERM);
+    let qid = c.create(3, "t", DMTMP | DMAPPEND | DMEXCL | 0o600, OWRITE).unwrap();
+    assert_eq!(qid.kind, 0x64);
+    // A directory gets as many times its contents change.
+    let vers = |c: &mut Ramfs| c.stat(0, |s| s.qid.vers).unwrap();
+    let before = vers(&mut c);
+    c.put("new", 0o644, b"");
+    assert_eq!(vers(&mut c), before + 1);
+}
+
+#[test]
+fn append_only_grows() {
+    let mut c = two_users();
+    c.put("log", DMAPPEND | 0o644, b"one ");
+    for fid in [1, 2] {
+        c.walk(0, fid, "log").unwrap();
+        // Truncation is granted and not done.
+        c.open(fid, ORDWR | OTRUNC).unwrap();
+    }
+    for (fid, text) in [(1, "two "), (2, "three ")] {
+        c.write(fid, 0, text.as_bytes()).unwrap();
+    }
+    assert_eq!(c.read(1, 0, 100).unwrap(), b"one two three ");
+}
+
+#[test]
+fn exclusive_use_is_one_at_a_time() {
+    let mut c = two_users();
+    c.walk(0, 1, "").unwrap();
+    c.create(1, "lock", DMEXCL | 0o644, OWRITE).unwrap();
+    c.walk(0, 2, "lock").unwrap();
+    assert_eq!(no(c.open(2, OREAD)), "exclusive use file already open");
+    c.clunk(1).unwrap();
+    c.open(2, OREAD).unwrap();
+    // It lasts as long as the session that has it.
+    c.start(8192);
+    c.attach(0, "glenda").unwrap();
+    c.walk(0, 2, "lock").unwrap();
+    c.open(2, OREAD).unwrap();
+}
+
+#[test]
+fn removed_files_live_until_they_are_closed() {
+    let mut c = two_users();
+    c.put("file", 0o644, b"hello");
+    let used = c.tree.used();
+    assert!(used > 0);
+    for fid in 1..5 {
+        c.walk(0, fid, "file").unwrap();
+    }
+    c.open(1, ORDWR).unwrap();
+    c.remove(2).unwrap();
+    c.put("file", 0o644, b"another");
+    assert_eq!(c.read(1, 0, 9).unwrap(), b"hello");
+    c.write(1, 5, b"!").unwrap();
+    assert_eq!(c.stat(1, |s| s.length), Ok(6));
+    for answer in [c.open(3, OREAD).map(|_| ()), c.stat(3, |_| ()), c.remove(4)] {
+        assert_eq!(no(answer), error::ENONEXIST);
+    }
+    assert_eq!(no(c.wstat(3, Stat { name: "x".into(), ..keep() })), error::ENONEXIST);
+    // A directory that is gone takes no files.
+    c.walk(0, 5, "").unwrap();
+    c.create(5, "d", DMDIR | 0o755, OREAD).unwrap();
+    for fid in [6, 7] {
+        c.walk(0, fid, "d").unwrap();
+    }
+    c.walk(0, 8, "d").unwrap();
+    c.create(8, "in", 0o644, OWRITE).unwrap();
+    assert_eq!(no(c.remove(6)), error::ENOTEMPTY);
+    c.remove(8).unwrap();
+    c.walk(0, 6, "d").unwrap();
+    c.remove(6).unwrap();
+    assert_eq!(no(c.create(7, "x", 0o644, OWRITE)), error::ENONEXIST);
+    c.start(8192);
+    c.attach(0, "glenda").unwrap();
+    c.walk(0, 1, "file").unwrap();
+    c.remove(1).unwrap();
+    assert_eq!(c.tree.used(), 0);
+}
+
+#[test]
+fn wstat_is_all_or_nothing() {
+    let mut c = two_users();
+    c.put("file", 0o644, b"hello");
+    c.put("other", 0o644, b"");
+    c.walk(0, 1, "file").unwrap();
+    c.walk(500, 2, "file").unwrap();
+    let look =
+        |c: &mut Ramfs| c.stat(1, |s| (s.name.text().into_owned(), s.mode, s.length, s.mtime)).unwrap();
+    let was = look(&mut c);
+    for bad in [
+        Stat { length: 2, name: "other".into(), ..keep() },
+        Stat { length: 2, name: "a/b".into(), ..keep() },
+        Stat { length: 2, mode: DMDIR | 0o700, ..keep() },
+        Stat { length: 2, mode: 0x0100_0000, ..keep() },
+        Stat { length: 2, uid: "mole".into(), ..keep() },
+        Stat { length: 2, gid: "mole".into(), ..keep() },
+        Stat { length: 1 << 63, mode: 0o600, ..keep() },
+        Stat { mode: 0o600, qid: abi::Qid { kind: 0, vers: 0, path: 77 }, ..keep() },
+    ] {
+        assert!(c.wstat(1, bad).is_err(), "{bad:?}");
+        assert_eq!(look(&mut c), was);
+    }
+    for bad in [
+        Stat { mode: 0o666, ..keep() },
+        Stat { mtime: 5, ..keep() },
+        Stat { length: 0, ..keep() },
+        Stat { name: "x".into(), ..keep() },
+    ] {
+        assert_eq!(no(c.wstat(2, bad)), error::EPERM);
+    }
+    assert_eq!(c.wstat(2, keep()), Ok(()));
+    let vers = c.stat(1, |s| s.qid.vers).unwrap();
+    c.wstat(1, Stat { name: "new".into(), mode: DMAPPEND | 0o600, mtime: 5, atime: 6, length: 2, ..keep() })
+        .unwrap();
+    assert_eq!(look(&mut c), ("new".into(), DMAPPEND | 0o600, 2, 5));
+    assert_eq!(c.stat(1, |s| (s.atime, s.qid.kind, s.qid.vers)), Ok((6, 0x40, vers + 1)));
+    assert_eq!(no(c.walk(0, 3, "file")), error::ENONEXIST);
+    // The record as it was read, written back, changes nothing.
+    let record = c.stat(1, |s| s.to_vec(crate::Dialect::P9).unwrap()).unwrap();
+    let (whole, _) = Stat::parse(crate::Dialect::P9, &record).unwrap();
+    c.wstat(1, Stat { kind: 77, dev: 9, ..whole }).unwrap();
+    assert_eq!(c.stat(1, |s| s.to_vec(crate::Dialect::P9).unwrap()).unwrap(), record);
+    // Directories keep their contents when renamed; they have no length to set, and the root no name.
+    c.walk(0, 3, "").unwrap();
+    c.create(3, "d", DMDIR | 0o755, OREAD).unwrap();
+    c.walk(0, 4, "d").unwrap();
+    c.create(4, "in", 0o644, OWRITE).unwrap();
+    c.wstat(3, Stat { name: "e".into(), ..keep() }).unwrap();
+    assert_eq!(c.walk(0, 5, "e in"), Ok(2));
+    assert_eq!(no(c.wstat(3, Stat { length: 1, ..keep() })), error::EPERM);
+    assert_eq!(no(c.wstat(0, Stat { name: "x".into(), ..keep() })), error::EPERM);
+}
+
+#[test]
+fn a_limit_is_a_limit() {
+    let mut c = Client::ram(100_000);
+    c.put("a", 0o644, &[1; 8000]);
+    c.walk(0, 1, "a").unwrap();
+    c.open(1, OWRITE).unwrap();
+    let mut offset = 8000;
+    let full = loop {
+        match c.write(1, offset, &[2; 8000]) {
+            Ok(n) => offset += u64::from(n),
+            Err(e) => break e,
+        }
+    };
+    assert_eq!(full, error::EFULL);
+    assert!((80_000..=100_000).contains(&offset), "{offset}");
+    // Names cost, too.
+    let mut made = 0u32;
+    let full = loop {
+        c.walk(0, 2, "").unwrap();
+        match c.create(2, &std::format!("{made}"), 0o644, OWRITE) {
+            Ok(_) => made += 1,
+            Err(e) => break e,
+        }
+        c.clunk(2).unwrap();
+    };
+    assert_eq!(full, error::EFULL);
+    let long = "n".repeat(2000);
+    c.walk(0, 3, "0").unwrap();
+    assert_eq!(no(c.wstat(3, Stat { name: Str(long.as_bytes()), ..keep() })), error::EFULL);
+    // Cutting the file makes room.
+    c.wstat(1, Stat { length: 0, ..keep() }).unwrap();
+    c.create(2, "more", 0o644, OWRITE).unwrap();
+    c.write(2, 0, &[3; 8000]).unwrap();
+}

@@ -1,0 +1,140 @@
+//! The commands against the server engine over a tree in memory.
+
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use clap::Parser;
+use ninep::Framer;
+use ninep::ram::Ram;
+use ninep::server::{MSIZE_MAX, Session};
+use parking_lot::RawMutex;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Serves one client of a tree.
+fn served(tree: &Ram<RawMutex>, mut socket: UnixStream) {
+    let mut session = Session::new(MSIZE_MAX);
+    let mut framer = Framer::new(MSIZE_MAX);
+    let mut piece = [0; 333];
+    while let Ok(n @ 1..) = io::Read::read(&mut socket, &mut piece) {
+        framer.push(&piece[..n]);
+        while let Some(request) = framer.next_message().unwrap() {
+            socket.write_all(&session.handle(tree, request).unwrap()).unwrap();
+        }
+    }
+}
+
+/// What one command prints.
+fn ask(tree: &Ram<RawMutex>, words: &[&str]) -> Result<String, String> {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let words = ["mount-test", "--unix", "/"].into_iter().chain(words.iter().copied());
+    let options = Cli::try_parse_from(words).unwrap().options;
+    let mut out = Vec::new();
+    let result = thread::scope(|s| {
+        s.spawn(|| served(tree, theirs));
+        run(Box::new(ours), &options, &mut out)
+    });
+    result.map_err(|e| format!("{e:#}")).map(|()| String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_tree_is_made_looked_at_and_removed() {
+    let tree = Ram::new(b"glenda", 1 << 30, || 1234);
+    let local = std::env::temp_dir().join(format!("elwood-mount-test-{}", std::process::id()));
+    let big: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&local, &big).unwrap();
+    let from = local.to_str().unwrap();
+    assert_eq!(ask(&tree, &[]).unwrap(), "9P2000, messages of 1048576 bytes, 0 files in the root\n");
+    assert_eq!(
+        ask(&tree, &["--msize", "512"]).unwrap(),
+        "9P2000, messages of 512 bytes, 0 files in the root\n"
+    );
+    let mut deep = String::new();
+    for level in 0..20 {
+        deep = format!("{deep}/d{level}");
+        ask(&tree, &["mkdir", &deep]).unwrap();
+    }
+    let file = format!("{deep}/big/");
+    assert_eq!(ask(&tree, &["put", &file, from]), Ok(String::new()));
+    let sum = ask(&tree, &["sum", &deep]).unwrap();
+    assert_eq!(sum.split_once("  ").map(|(_, name)| name), Some("big\n"));
+    let mut hash = Sha1::new();
+    hash.update(&big);
+    let local_sum: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(sum.split_once(' ').map(|(sum, _)| sum), Some(local_sum.as_str()));
+    assert_eq!(ask(&tree, &["sum", &file]).unwrap(), sum);
+    assert_eq!(
+        ask(&tree, &["--msize", "8192", "sum"]).unwrap(),
+        sum.replace("big", &format!("{}/big", &deep[1..]))
+    );
+    // A second put replaces the first.
+    std::fs::write(&local, "short").unwrap();
+    ask(&tree, &["put", &file, from]).unwrap();
+    assert_eq!(ask(&tree, &["cat", &file]).unwrap(), "short");
+    assert_eq!(ask(&tree, &["mv", &file, "small"]), Ok(String::new()));
+    assert_eq!(ask(&tree, &["ls", &deep]).unwrap(), "small\n");
+    let long = ask(&tree, &["ls", "-l", &format!("{deep}/small")]).unwrap();
+    assert_eq!(long, "--rw-rw-r-- glenda glenda 5 1234 small\n");
+    assert_eq!(ask(&tree, &["ls", "-l"]).unwrap(), "d-rwxrwxr-x glenda glenda 0 1234 d0\n");
+    ask(&tree, &["rm", &format!("{deep}/small")]).unwrap();
+    assert_eq!(ask(&tree, &["sum"]).unwrap(), "");
+    std::fs::remove_file(&local).unwrap();
+}
+
+#[test]
+fn errors_are_the_servers_with_the_path() {
+    let tree = Ram::new(b"glenda", 1 << 20, || 0);
+    ask(&tree, &["mkdir", "d"]).unwrap();
+    for (words, want) in [
+        (&["cat", "none"][..], "none: file does not exist"),
+        (&["cat", "d"], "d: file is a directory"),
+        (&["rm", "/"], "/: permission denied"),
+        (&["mkdir", "d"], "d: file already exists"),
+        (&["mkdir", "a/b"], "a/b: file does not exist"),
+        (&["mv", "d", "x/y"], "d: bad character in file name"),
+        (&["--user", "mole", "mkdir", "m"], "m: permission denied"),
+        (&["--tree", "other", "ls"], "attach: file does not exist"),
+        (&["put", "x", "/nonexistent/file"], "cannot open /nonexistent/file: "),
+    ] {
+        let e = ask(&tree, words).unwrap_err();
+        assert!(e.starts_with(want), "{words:?}: {e}");
+    }
+}
+
+#[test]
+fn what_is_no_server_is_said_to_be_none() {
+    let say = |bytes: &'static [u8]| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(bytes).unwrap();
+        let patience = Duration::from_millis(50);
+        let e = Client::new(Box::new(ours), 8192, "u", "", patience).map(drop).unwrap_err();
+        drop(theirs);
+        format!("{e:#}")
+    };
+    assert!(say(b"HTTP/1.1 400 Bad Request\r\n").starts_with("what answers is no 9P server"));
+    assert_eq!(say(b""), "no answer: does a server run at the other end?");
+    // An answer for somebody else comes first; then nothing.
+    let stale = b"\x07\0\0\0\x79\x05\0\x14\0\0\0\x65\xff\xff\0\x20\0\0\x07\0unknown";
+    assert_eq!(say(stale), "the server speaks \"unknown\", not 9P2000");
+}
+
+#[test]
+fn a_version_that_is_lost_is_sent_again() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let tree = Ram::new(b"glenda", 1 << 20, || 0);
+    thread::scope(|s| {
+        s.spawn(|| {
+            let mut lost = [0; 19];
+            io::Read::read_exact(&mut theirs, &mut lost).unwrap();
+            served(&tree, theirs);
+        });
+        let mut c = Client::new(Box::new(ours), 8192, "glenda", "", Duration::from_secs(20)).unwrap();
+        assert!(c.list(b"/").unwrap().is_empty());
+    });
+}
