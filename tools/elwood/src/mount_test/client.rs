@@ -19,7 +19,7 @@ const FILE: u32 = 1;
 /// Tags but for `Tversion`: one request at a time needs one.
 const TAG: u16 = 0;
 
-/// How long a `Tversion` may be on its way before another is sent.
+/// How long a session may take to begin before it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What both ends of a connection are.
@@ -80,38 +80,46 @@ impl Client {
         patience: Duration,
     ) -> Result<Client> {
         let mut c = Client { stream, framer: Framer::new(msize), msize };
-        let hello = Tmsg::Version { msize, version: Dialect::P9.version().into() };
-        let reply = c.greet(hello, patience)?;
+        let end = Instant::now() + patience;
+        c.stream.set_patience(patience.min(AGAIN))?;
+        loop {
+            match c.begin(msize, user, tree) {
+                Err(e) if e.is::<Silence>() && Instant::now() < end => {}
+                begun => break begun?,
+            }
+        }
         c.stream.set_patience(patience)?;
+        Ok(c)
+    }
+
+    /// The two requests that begin a session. When one is not answered both may come again: a port of a guest loses what
+    /// it gets while it is still busy with the end of the connection before, and each version begins everything anew.
+    fn begin(&mut self, msize: u32, user: &str, tree: &str) -> Result<()> {
+        self.framer.set_msize(msize);
+        let hello = Tmsg::Version { msize, version: Dialect::P9.version().into() };
+        self.send(NOTAG, hello)?;
+        let reply = loop {
+            let reply = self.receive()?;
+            // Others are for somebody who had the line before us.
+            if Head::parse(&reply)?.tag == NOTAG {
+                break reply;
+            }
+        };
         match errors::reply(Dialect::P9, NOTAG, hello.kind(), &reply).map_err(|e| anyhow!("version: {e}"))? {
             Rmsg::Version { msize: agreed, version } => {
                 ensure!(version.bytes() == b"9P2000", "the server speaks {:?}, not 9P2000", version.text());
                 ensure!((256..=msize).contains(&agreed), "the server wants messages of {agreed} bytes");
-                c.msize = agreed;
+                self.msize = agreed;
             }
             other => bail!("version: {other:?}"),
         }
-        c.framer.set_msize(c.msize);
+        self.framer.set_msize(self.msize);
         let (uname, aname) = (user.into(), tree.into());
-        c.ask(Tmsg::Attach { fid: ROOT, afid: NOFID, uname, aname, n_uname: NONUM }, |_| ())
-            .context("attach")?;
-        Ok(c)
-    }
-
-    /// Sends a version until it is answered. A port of a guest may lose what it gets while it is still busy with the end
-    /// of the connection before, and a version that comes twice does no harm: each begins the session anew.
-    fn greet(&mut self, hello: Tmsg<'_>, patience: Duration) -> Result<Vec<u8>> {
-        let end = Instant::now() + patience;
-        self.stream.set_patience(patience.min(AGAIN))?;
-        self.send(NOTAG, hello)?;
-        loop {
-            match self.receive() {
-                Ok(reply) if Head::parse(&reply)?.tag == NOTAG => return Ok(reply),
-                // What was meant for somebody who had the line before us.
-                Ok(_) => {}
-                Err(e) if e.is::<Silence>() && Instant::now() < end => self.send(NOTAG, hello)?,
-                Err(e) => return Err(e),
-            }
+        let attached =
+            self.ask(Tmsg::Attach { fid: ROOT, afid: NOFID, uname, aname, n_uname: NONUM }, |_| ());
+        match attached {
+            Err(e) if !e.is::<Silence>() => Err(e.context("attach")),
+            other => other,
         }
     }
 

@@ -125,12 +125,18 @@ fn what_is_no_server_is_said_to_be_none() {
 }
 
 #[test]
-fn a_version_that_is_lost_is_sent_again() {
+fn a_beginning_that_is_lost_is_made_again() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let tree = Ram::new(b"glenda", 1 << 20, || 0);
     thread::scope(|s| {
         s.spawn(|| {
+            // A version is lost, another answered by somebody who does not live to see the attach.
             let mut lost = [0; 19];
+            for reply in [&b""[..], b"\x13\0\0\0\x65\xff\xff\0\x20\0\0\x06\x009P2000"] {
+                io::Read::read_exact(&mut theirs, &mut lost).unwrap();
+                theirs.write_all(reply).unwrap();
+            }
+            let mut lost = [0; 25];
             io::Read::read_exact(&mut theirs, &mut lost).unwrap();
             served(&tree, theirs);
         });
