@@ -34,6 +34,9 @@ use machine::sync::{Interrupted, QLock, Rendez};
 pub const RECEIVE: usize = 4096;
 /// Receive buffers.
 const BUFFERS: usize = 16;
+/// Buffers that the device gets back at a time. Telling it costs more than the bytes do; it has the others meanwhile,
+/// and when all that came has been read these are at most half of them.
+const BATCH: usize = BUFFERS / 2;
 /// Most entries of a ring, if that can be chosen: all control messages fit.
 const SIZE_MOST: u16 = 32;
 /// Most bytes that are sent in one piece.
@@ -231,7 +234,7 @@ impl Port {
         while state.ready.front().is_some_and(|r| r.connection < connection) {
             if let Some(old) = state.ready.pop_front() {
                 state.idle.push(old.buffer);
-                notify |= state.post();
+                notify |= state.post_batch();
             }
         }
         let over = !state.present || state.connection != connection;
@@ -250,7 +253,7 @@ impl Port {
             let buffer = front.buffer;
             ready.pop_front();
             state.idle.push(buffer);
-            notify |= state.post();
+            notify |= state.post_batch();
         }
         (true, notify)
     }
@@ -465,6 +468,11 @@ impl State {
             self.connection += 1;
         }
         self.connected = false;
+    }
+
+    /// Gives the device the idle buffers if they are worth it. True when it wants to hear of it.
+    fn post_batch(&mut self) -> bool {
+        self.idle.len() >= BATCH && self.post()
     }
 
     /// Gives the device the idle buffers, as many as fit. True when it wants to hear of it.
