@@ -20,7 +20,8 @@ static ROOT: &[u8] = include_bytes!(env!("ELWOOD_ROOT"));
 /// The kernel with all its devices.
 pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::System) -> Arc<Kernel> {
     let console = cons::Cons::new(glue::power());
-    let phantom = MntDev::phantom(glue::transports(&system));
+    let mnt = MntDev::channels();
+    let phantom = mnt.phantom(glue::transports(&system));
     let arch = arch::Arch::new();
     let tags = phantom.clone();
     arch.add("mtags", 0o444, Box::new(move || tags.mtags()));
@@ -43,12 +44,12 @@ pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::S
         proc::ProcDev::new(),                               // #p processes
         srv::Srv::new(),                                    // #s posted channels
         pipe::Pipe::new(),                                  // #| pipes
-        MntDev::channels(),                                 // #M 9P servers behind channels
-        phantom,                                            // #9 QEMU's 9P devices
-        arch,                                               // #P irqalloc, mtags, virtio
-        pnp::Pnp::new(glue::pci_bus(system.pci)),           // #$ PCI functions
+        mnt,                                                // #M 9P servers behind channels
+        phantom,                                  // #9 QEMU's 9P devices, and channels in its dialects
+        arch,                                     // #P irqalloc, mtags, virtio
+        pnp::Pnp::new(glue::pci_bus(system.pci)), // #$ PCI functions
         uart::Uart::new(vec![(glue::com1(), Some(input))]), // #t serial lines
-        virtcon::VirtCon::new(glue::ports(consoles)),       // #C virtio consoles
+        virtcon::VirtCon::new(glue::ports(consoles)), // #C virtio consoles
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

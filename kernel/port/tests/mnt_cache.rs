@@ -109,7 +109,7 @@ fn tags_are_kept_apart() {
         })
         .collect();
     let devices = wires.iter().map(|(tag, w)| (tag.clone(), w.clone() as Arc<dyn Transport>)).collect();
-    let dev = MntDev::phantom(devices);
+    let dev = MntDev::channels().phantom(devices);
     let t = Hosted::with(vec![dev.clone()], vec![], &[]);
     mount(&t.up, "a:b", "/n").unwrap();
     mount(&t.up, "a:9P2000.u:8192", "/mnt").unwrap();

@@ -3,123 +3,24 @@
 mod wire;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use abi::{DMDIR, Dir, MREPL, OCEXEC, OEXCL, ORCLOSE, ORDWR, OREAD, OWRITE, error};
 use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use machine::thread;
 use ninep::testserver::{Server, Tree};
-use ninep::{Dialect, Framer, Rmsg, Tmsg, kind};
+use ninep::{Dialect, Rmsg, Tmsg, kind};
 use port::iobuf::{Dst, Src};
 use port::mnt::MntDev;
 use port::note::{self, NoteClass};
 use port::testkit::Hosted;
 use port::{Proc, Result, sysfile, sysproc};
 use wire::pattern;
-
-/// What a server does with a message.
-enum Act {
-    Answer,
-    /// Waits for its flush, and is never answered.
-    Hold,
-    /// Another reply.
-    Say(Vec<u8>),
-    /// Closes the connection.
-    Die,
-}
-
-struct Served {
-    server: Mutex<Server>,
-    /// Types of all messages.
-    log: Mutex<Vec<u8>>,
-    held: AtomicU32,
-    /// Bytes of a reply that are written at once.
-    chop: AtomicU32,
-}
-
-impl Served {
-    fn new(fill: impl FnOnce(&mut Tree)) -> Arc<Self> {
-        let mut server = Server::plan9();
-        fill(&mut server.host);
-        let log = Mutex::new(Vec::new());
-        Arc::new(Served {
-            server: Mutex::new(server),
-            log,
-            held: AtomicU32::new(0),
-            chop: AtomicU32::new(1 << 20),
-        })
-    }
-
-    fn server(&self) -> MutexGuard<'_, Server> {
-        self.server.lock().unwrap()
-    }
-
-    fn count(&self, kind: u8) -> usize {
-        self.log.lock().unwrap().iter().filter(|k| **k == kind).count()
-    }
-
-    fn until_held(&self, n: u32) {
-        while self.held.load(Ordering::SeqCst) < n {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-    }
-}
-
-fn tag(t: &[u8]) -> u16 {
-    u16::from_le_bytes([t[5], t[6]])
-}
-
-/// Serves a channel until it is closed; then closes it from this side as well.
-fn serve(up: &Arc<Proc>, fd: i32, served: &Served, mut act: impl FnMut(&Arc<Proc>, &[u8]) -> Act) {
-    let mut framer = Framer::new(1 << 20);
-    let mut held: Vec<u16> = Vec::new();
-    'line: loop {
-        let mut buf = vec![0; 40_000];
-        match sysfile::pread(up, fd, &mut Dst::Kernel(&mut buf), -1) {
-            Ok(n) if n > 0 => framer.push(&buf[..n]),
-            _ => break,
-        }
-        while let Some(t) = framer.next_message().unwrap().map(<[u8]>::to_vec) {
-            served.log.lock().unwrap().push(t[4]);
-            let act = act(up, &t);
-            if t[4] == kind::TFLUSH {
-                held.retain(|h| *h != u16::from_le_bytes([t[7], t[8]]));
-            }
-            let reply = match act {
-                Act::Answer => served.server().handle(&t),
-                Act::Say(bytes) => bytes,
-                Act::Hold => {
-                    held.push(tag(&t));
-                    served.held.fetch_add(1, Ordering::SeqCst);
-                    continue;
-                }
-                Act::Die => break 'line,
-            };
-            for piece in reply.chunks(served.chop.load(Ordering::Relaxed) as usize) {
-                if sysfile::pwrite(up, fd, &Src::Kernel(piece), -1).is_err() {
-                    break 'line;
-                }
-            }
-        }
-    }
-    sysfile::close(up, fd).unwrap();
-}
+use wire::served::{Act, Served, start, tag};
 
 fn kernel() -> Hosted {
     Hosted::with(vec![MntDev::channels()], vec![], &[])
-}
-
-/// A server on a pipe; gives the kernel's end.
-fn start(
-    t: &Hosted,
-    served: &Arc<Served>,
-    act: impl FnMut(&Arc<Proc>, &[u8]) -> Act + Send + 'static,
-) -> (i32, Arc<Completion<()>>) {
-    let [ours, theirs] = sysfile::pipe(&t.up).unwrap();
-    let served = served.clone();
-    let (_, done) = t.start(move |up| serve(up, theirs, &served, act));
-    (ours, done)
 }
 
 fn mount(up: &Arc<Proc>, fd: i32, at: &str, spec: &str) -> Result<()> {
@@ -129,7 +30,7 @@ fn mount(up: &Arc<Proc>, fd: i32, at: &str, spec: &str) -> Result<()> {
 /// A server mounted on `/n`.
 fn mounted(fill: impl FnOnce(&mut Tree)) -> (Hosted, Arc<Served>, Arc<Completion<()>>) {
     let t = kernel();
-    let served = Served::new(fill);
+    let served = Served::plan9(fill);
     let (fd, done) = start(&t, &served, |_, _| Act::Answer);
     mount(&t.up, fd, "/n", "").unwrap();
     (t, served, done)
@@ -245,7 +146,7 @@ fn large_transfers_are_one_piece_after_the_other() {
 #[test]
 fn a_channel_has_one_session() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"12345").unwrap();
     });
     let names = Arc::new(Mutex::new(Vec::new()));
@@ -278,7 +179,7 @@ fn a_channel_has_one_session() {
 #[test]
 fn a_version_that_nobody_uses() {
     let t = kernel();
-    let served = Served::new(|_| {});
+    let served = Served::plan9(|_| {});
     let (fd, done) = start(&t, &served, |_, _| Act::Answer);
     sysfile::fversion(&t.up, fd, 8192, "9P2000").unwrap();
     sysproc::exit(&t.process(), "");
@@ -291,7 +192,7 @@ fn a_version_that_nobody_uses() {
 #[test]
 fn a_channel_can_be_mounted_again_and_again() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"12345").unwrap();
     });
     let (fd, done) = start(&t, &served, |_, _| Act::Answer);
@@ -309,7 +210,7 @@ fn a_channel_can_be_mounted_again_and_again() {
 #[test]
 fn a_server_that_dies() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"12345").unwrap();
     });
     let (fd, done) =
@@ -323,7 +224,7 @@ fn a_server_that_dies() {
     assert_eq!(read(&mut buf), Err(error::EHUNGUP.into()));
     assert!(t.stat("/n/f").unwrap_err().is(error::EHUNGUP));
     // Another one in its place.
-    let again = Served::new(|host| {
+    let again = Served::plan9(|host| {
         host.file("f", b"54321").unwrap();
     });
     for _ in 0..20 {
@@ -338,7 +239,7 @@ fn a_server_that_dies() {
 #[test]
 fn interrupted_calls_are_flushed() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"12345").unwrap();
     });
     let (fd, done) =
@@ -418,7 +319,7 @@ fn nonsense_from_a_server() {
     ];
     for &(name, say) in cases {
         let t = kernel();
-        let served = Served::new(|host| {
+        let served = Served::plan9(|host| {
             host.file("f", b"12345").unwrap();
         });
         let stray = clunk.clone();
@@ -441,7 +342,7 @@ fn nonsense_from_a_server() {
 #[test]
 fn stray_replies_are_dropped() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"12345").unwrap();
     });
     let mut model = Server::plan9();
@@ -460,10 +361,10 @@ fn stray_replies_are_dropped() {
 #[test]
 fn a_server_may_mount_while_it_is_mounted() {
     let t = kernel();
-    let inner = Served::new(|host| {
+    let inner = Served::plan9(|host| {
         host.file("inner", b"in").unwrap();
     });
-    let outer = Served::new(|host| {
+    let outer = Served::plan9(|host| {
         host.file("outer", b"out").unwrap();
     });
     let (inner_fd, inner_done) = start(&t, &inner, |_, _| Act::Answer);
@@ -507,7 +408,7 @@ fn a_mount_that_nobody_answers_can_be_given_up() {
 #[test]
 fn a_server_that_does_not_read_does_not_keep_the_channel() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"").unwrap();
     });
     let stop = Arc::new(AtomicU32::new(0));

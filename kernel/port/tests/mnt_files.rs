@@ -300,9 +300,10 @@ fn a_read_only_share_stays_as_it_is() {
 
 #[test]
 fn directories_are_read_on_and_from_the_start() {
-    const MANY: usize = 20_000;
+    // Through a pipe each of its messages is four threads taking turns.
+    let many = if wire::piped() { 1000 } else { 20_000 };
     let s = Share::new(|host| {
-        for i in 0..MANY {
+        for i in 0..many {
             host.file(format!("big/f{i:05}"), b"").unwrap();
         }
         host.dir("empty").unwrap();
@@ -324,7 +325,7 @@ fn directories_are_read_on_and_from_the_start() {
     }
     assert_eq!(read_at(t, fd, 8192, at).unwrap(), b"", "the end stays the end");
     names.sort();
-    assert_eq!(names.len(), MANY);
+    assert_eq!(names.len(), many);
     assert!(names.iter().enumerate().all(|(i, n)| *n == format!("f{i:05}")));
     close(t, fd);
     assert!(s.wire.count(kind::TREAD) <= 30, "64 KiB at a time, and the end");

@@ -263,7 +263,7 @@ fn served() -> (World, Arc<Handle>, Arc<MntDev>) {
         }
     });
     let device: Arc<dyn Transport> = wire.clone();
-    let dev = MntDev::phantom(vec![("host".into(), device)]);
+    let dev = MntDev::channels().phantom(vec![("host".into(), device)]);
     let w = World::with(vec![dev.clone()]);
     let fd = sysfile::open(&w.t.up, "#c/null", ORDWR).unwrap();
     sysfile::mount(&w.t.up, fd, -1, "/mnt", MREPL | MCREATE, "host", '9').unwrap();

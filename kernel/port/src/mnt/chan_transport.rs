@@ -1,4 +1,4 @@
-//! A channel as a message transport: how `#M` reaches a server on a pipe, a posted file or anything else that
+//! A channel as a message transport: how `#M` and `#9` reach a server on a pipe, a posted file or anything else that
 //! carries bytes both ways.
 //!
 //! Two kernel threads serve a channel. One writes the messages that were submitted, whole and in order, so that
@@ -35,8 +35,8 @@ use crate::error::Result;
 use crate::iobuf::{Dst, Src};
 use crate::proc::Proc;
 
-/// Largest reply that is taken before the session has agreed on anything.
-const MOST: u32 = 1 << 20;
+/// Largest message on a channel, in bytes. No server behind one is asked for more.
+pub const MOST: u32 = 1 << 20;
 /// Bytes asked of the channel at once, at most.
 const ASK: usize = 64 << 10;
 
@@ -130,6 +130,11 @@ impl Line {
     fn thread_ended(&self) {
         self.threads.fetch_sub(1, Ordering::AcqRel);
         self.ended.wakeup();
+    }
+
+    /// What its channel is called.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Waits until a line that was closed uses its channel no more.

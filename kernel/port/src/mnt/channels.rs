@@ -1,4 +1,5 @@
-//! The channels with a 9P server behind them, and their sessions.
+//! The channels with a 9P server behind them, and their sessions: `#M`'s and `#9`'s, because two sessions on one
+//! channel would take each other's replies.
 //!
 //! A channel has one session, which all mounts of it share. It begins with the first mount, `fversion` or `fauth`
 //! and ends when the last file is closed; but what `fversion` agreed on is kept for the mount that follows, as
@@ -7,6 +8,7 @@
 //! Lock order: an entry's `state` is held while its session is begun, by a server that may take its time; nothing
 //! is held when it is taken. `list` is a leaf.
 
+use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
@@ -14,8 +16,9 @@ use machine::lock::Lock;
 use machine::sync::QLock;
 use ninep::Dialect;
 
-use super::chan_transport::{CHAN_REFS, ChanTransport, Line};
+use super::chan_transport::{CHAN_REFS, ChanTransport, Line, MOST};
 use super::session::{Patience, Session};
+use super::shared::{Shared, Wanted};
 use crate::chan::Chan;
 use crate::error::Result;
 use crate::proc::Proc;
@@ -35,9 +38,8 @@ struct Served {
 
 #[derive(Default)]
 struct State {
-    session: Weak<Session>,
+    shared: Shared,
     line: Option<Arc<Line>>,
-    devno: u32,
 }
 
 impl Channels {
@@ -60,27 +62,53 @@ impl Channels {
         }
     }
 
-    /// The session on a channel, begun if there is none, and its device number.
+    /// The session on a channel, begun with what `fresh` says if there is none, and its device number.
     ///
     /// # Errors
-    /// `i/o on hungup channel`, what the server says to the version.
-    pub fn session(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32) -> Result<(Arc<Session>, u32)> {
+    /// `i/o on hungup channel`, `device or object already in use` when there is one that is not as `wanted`, what the
+    /// server says to the version.
+    pub fn session(
+        &self,
+        up: &Arc<Proc>,
+        server: &Arc<Chan>,
+        wanted: Wanted,
+        fresh: (Dialect, u32),
+    ) -> Result<(Arc<Session>, u32)> {
         let entry = self.entry(server);
         let mut state = entry.state.lock_intr()?;
-        if let Some(session) = state.session.upgrade() {
+        if let Some(session) = state.shared.session() {
             session.alive()?;
-            return Ok((session, state.devno));
+            return state.shared.join(session, wanted);
         }
         if let Some(line) = &state.line {
             line.wait_ended()?;
         }
+        let (dialect, msize) = (fresh.0, fresh.1.min(MOST));
         let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
-        let line = Some(transport.line().clone());
-        *state = State { line, devno: up.kernel.new_id(), ..State::default() };
-        let session = Arc::new(Session::begin(transport, Dialect::P9, msize, Patience::ENDLESS)?);
-        state.session = Arc::downgrade(&session);
-        Ok((session, state.devno))
+        *state = State { line: Some(transport.line().clone()), shared: Shared::default() };
+        let session = Arc::new(Session::begin(transport, dialect, msize, Patience::ENDLESS)?);
+        let devno = up.kernel.new_id();
+        state.shared = Shared::new(&session, devno, fresh);
+        Ok((session, devno))
+    }
+
+    /// The lines of `/dev/mtags` for the channels on which `#9`'s dialects are spoken, in the order in which they
+    /// were mounted first. They have the channels' names in place of a tag.
+    pub fn mtags(&self) -> String {
+        let list: Vec<_> = self.list.lock().clone();
+        let mut out = String::new();
+        for entry in list {
+            // A session that is just being begun is none yet.
+            let Some(state) = entry.state.try_lock().filter(|state| state.shared.is_phantom()) else {
+                continue;
+            };
+            let live = state.shared.session().filter(|s| s.alive().is_ok());
+            if let (Some(session), Some(line)) = (live, &state.line) {
+                out += &session.mtag(line.name());
+            }
+        }
+        out
     }
 
     /// Keeps the session on a channel until it is [used](Channels::used).

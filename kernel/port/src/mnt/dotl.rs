@@ -1,7 +1,8 @@
 //! What is peculiar to 9P2000.L: a file's attributes have no name in them, a directory read brings names and nothing
 //! else, and some of 9P2000's messages are several.
 //!
-//! The name of a file is that by which it was walked to, so a fid knows its [`Trail`]. A directory is listed by
+//! The name of a file is that by which it was walked to, so a fid knows its [`Trail`] (in both dialects: see
+//! [`walk::above`]). A directory is listed by
 //! walking to each of its names and asking what is there; a slot has several requests, so as many names are
 //! asked for together as it has. The messages for one name go out one after the other all the same, because
 //! QEMU keeps no order between them.
@@ -22,6 +23,7 @@ use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
 use super::file::MntFile;
 use super::session::{Fid, Session};
 use super::slots::PIECES;
+use super::walk::{self, Place};
 use crate::error::Result;
 
 /// Bytes of a directory that one message brings: its reply has to fit into a slot's request.
@@ -46,7 +48,7 @@ impl Trail {
 
     /// A fid has been walked from one with the trail `from`, over `elements`.
     pub(super) fn follow(fid: &Fid, from: &Fid, elements: &[&str]) {
-        if fid.session.dialect == Dialect::L {
+        if fid.session.dialect != Dialect::P9 {
             let from = from.trail.lock().clone();
             *fid.trail.lock() = Trail::over(from, elements);
         }
@@ -55,6 +57,25 @@ impl Trail {
     /// The last name.
     fn name(&self) -> String {
         self.name.lock().clone()
+    }
+
+    /// The names on the way to the directory that a file is in; none for the root's, which is itself.
+    pub(super) fn above(fid: &Fid) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut at = fid.trail.lock().as_ref().and_then(|t| t.up.clone());
+        while let Some(trail) = at {
+            names.push(trail.name());
+            at = trail.up.clone();
+        }
+        names.reverse();
+        names
+    }
+
+    /// The file has another name now.
+    pub(super) fn renamed(fid: &Fid, name: &[u8]) {
+        if let Some(trail) = &*fid.trail.lock() {
+            *trail.name.lock() = Str(name).text().into_owned();
+        }
     }
 }
 
@@ -90,30 +111,20 @@ pub(super) fn read_link(link: &Fid) -> Result<String> {
     })
 }
 
-/// Carries out a change: first what the file is like, then its name.
-pub(super) fn change(fid: &Fid, change: &Change) -> Result<()> {
+/// Carries out a change: first what the file is like, then its name. `root` is the tree's.
+pub(super) fn change(root: &Place, fid: &Fid, change: &Change) -> Result<()> {
     if let Some(message) = change.setattr(fid.number) {
         fid.session.call(&message, |_| Ok(()))?;
     }
-    let Some(name) = &change.name else { return Ok(()) };
+    if change.name.is_none() {
+        return Ok(());
+    }
     // An open fid cannot be renamed, nor can the directory be one that somebody may have open.
-    let (file, dir) = (fid.copy()?, above(fid)?);
-    if let Some(message) = change.rename(file.number, dir.number) {
-        fid.session.call(&message, |_| Ok(()))?;
+    let (file, dir) = (fid.copy()?, walk::above(root, fid)?);
+    match change.rename(file.number, dir.fid.number) {
+        Some(message) => fid.session.call(&message, |_| Ok(())),
+        None => Ok(()),
     }
-    if let Some(trail) = &*fid.trail.lock() {
-        *trail.name.lock() = Str(name).text().into_owned();
-    }
-    Ok(())
-}
-
-/// The directory that a file is in.
-fn above(fid: &Fid) -> Result<Fid> {
-    let dir = Fid::reserve(&fid.session);
-    let dotdot = [Str(b"..")];
-    let walk = Tmsg::Walk { fid: fid.number, newfid: dir.number, names: Names::new(&dotdot) };
-    fid.session.call(&walk, |_| Ok(()))?;
-    Ok(dir.born())
 }
 
 /// Goes to the directory `name` that a Tmkdir has made in the one behind `fid`, and opens it.

@@ -16,7 +16,7 @@ use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 use super::dirread::Cursor;
 use super::dotl::{self, Trail};
 use super::session::{Fid, Session};
-use super::walk::{Place, Via};
+use super::walk::{self, Place, Via};
 use crate::error::{Error, Result};
 
 /// A file of a mount.
@@ -245,28 +245,36 @@ impl MntFile {
         }
         match new_name {
             None => Ok(()),
-            name => change_fid(named, &wstat::Change { name, ..wstat::Change::default() }),
+            name => change_fid(&self.root, named, &wstat::Change { name, ..wstat::Change::default() }),
         }
     }
 
     fn change(&self, change: &wstat::Change) -> Result<()> {
-        change_fid(&self.fid, change)
+        change_fid(&self.root, &self.fid, change)
     }
 
     /// Is there a file of this name in the directory that `fid` is in?
     fn exists_beside(&self, fid: &Arc<Fid>, name: &[u8]) -> Result<bool> {
-        let new = Fid::reserve(&fid.session);
-        let elements = [Str(b".."), Str(name)];
-        let walk = Tmsg::Walk { fid: fid.number, newfid: new.number, names: Names::new(&elements) };
-        match fid.session.call(&walk, |reply| Ok(matches!(reply, Rmsg::Walk { qids } if qids.len() == 2))) {
-            Ok(true) => {
-                drop(new.born());
-                Ok(true)
-            }
-            Ok(false) => Ok(false),
-            Err(e) if e.is(error::ENONEXIST) => Ok(false),
-            Err(e) => Err(e),
+        match exists(fid, &[Str(b".."), Str(name)]) {
+            Err(e) if e.is(error::ENOTDIR) => exists(&walk::above(&self.root, fid)?.fid, &[Str(name)]),
+            found => found,
         }
+    }
+}
+
+/// Does a walk over these names get through?
+fn exists(from: &Fid, names: &[Str<'_>]) -> Result<bool> {
+    let new = Fid::reserve(&from.session);
+    let walk = Tmsg::Walk { fid: from.number, newfid: new.number, names: Names::new(names) };
+    let whole = |reply: Rmsg<'_>| Ok(matches!(reply, Rmsg::Walk { qids } if qids.len() == names.len()));
+    match from.session.call(&walk, whole) {
+        Ok(true) => {
+            drop(new.born());
+            Ok(true)
+        }
+        Ok(false) => Ok(false),
+        Err(e) if e.is(error::ENONEXIST) => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -298,11 +306,17 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     Ok(file)
 }
 
-fn change_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
+/// Carries out a change of a file in the tree of `root`.
+fn change_fid(root: &Place, fid: &Fid, change: &wstat::Change) -> Result<()> {
     if fid.session.dialect == Dialect::L {
-        return dotl::change(fid, change);
+        dotl::change(root, fid, change)?;
+    } else {
+        let record = change.record().map_err(|_| error::ETOOLONG)?;
+        let message = Tmsg::Wstat { fid: fid.number, stat: ninep::wire::Record(&record) };
+        fid.session.call(&message, |_| Ok(()))?;
     }
-    let record = change.record().map_err(|_| error::ETOOLONG)?;
-    let message = Tmsg::Wstat { fid: fid.number, stat: ninep::wire::Record(&record) };
-    fid.session.call(&message, |_| Ok(()))
+    if let Some(name) = &change.name {
+        Trail::renamed(fid, name);
+    }
+    Ok(())
 }

@@ -2,7 +2,8 @@
 //!
 //! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
 //! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are found by their mount
-//!   tags ([`phantom`]). Programs see plain 9P2000 semantics all the same: `ninep::translate` is the table of how.
+//!   tags ([`phantom`]), and to servers behind channels as well. Programs see plain 9P2000 semantics all the same:
+//!   `ninep::translate` is the table of how.
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
 //! buffers its reply goes to. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
@@ -18,11 +19,12 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 use machine::message::Transport;
+use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
 use crate::chan::Chan;
 use crate::dev::{Dev, MountDriver, Walk};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::iobuf::{Dst, Src};
 use crate::path::Path;
 use crate::proc::Proc;
@@ -36,6 +38,7 @@ pub mod io;
 pub mod phantom;
 pub mod rpc;
 pub mod session;
+pub mod shared;
 pub mod slots;
 pub mod walk;
 
@@ -43,47 +46,43 @@ use channels::Channels;
 use file::MntFile;
 use phantom::Tags;
 use session::{Fid, Session};
+use shared::Wanted;
 
 pub use session::Patience;
 
-/// Largest message asked of a server behind a channel: 128 KiB of data and their header.
-const CHANNEL_MSIZE: u32 = 131_096;
-
 /// A mount driver: `#M` or `#9`.
 pub struct MntDev {
-    face: Face,
+    /// The devices, if this is `#9`.
+    tags: Option<Tags>,
+    /// Both have the same.
+    channels: Arc<Channels>,
     /// Everything that lives, to tell it of processes that exit.
     sessions: Lock<Vec<Weak<Session>>>,
-}
-
-enum Face {
-    Channels(Channels),
-    Phantom(Tags),
 }
 
 impl MntDev {
     /// `#M`.
     pub fn channels() -> Arc<Self> {
-        Arc::new(MntDev { face: Face::Channels(Channels::new()), sessions: Lock::new(Vec::new()) })
+        Arc::new(MntDev { tags: None, channels: Arc::new(Channels::new()), sessions: Lock::new(Vec::new()) })
     }
 
-    /// `#9`, for these devices: mount tag and transport, in the order in which they were found.
-    pub fn phantom(devices: Vec<(String, Arc<dyn Transport>)>) -> Arc<Self> {
-        Self::phantom_with(devices, Patience::DEVICE)
+    /// `#9` beside this `#M`, for these devices: mount tag and transport, in the order in which they were found.
+    pub fn phantom(&self, devices: Vec<(String, Arc<dyn Transport>)>) -> Arc<Self> {
+        self.phantom_with(devices, Patience::DEVICE)
     }
 
     /// The same, with this much patience.
-    pub fn phantom_with(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Arc<Self> {
-        let face = Face::Phantom(Tags::new(devices, patience));
-        Arc::new(MntDev { face, sessions: Lock::new(Vec::new()) })
+    pub fn phantom_with(&self, devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Arc<Self> {
+        Arc::new(MntDev {
+            tags: Some(Tags::new(devices, patience)),
+            channels: self.channels.clone(),
+            sessions: Lock::new(Vec::new()),
+        })
     }
 
-    /// `/dev/mtags`; empty for `#M`.
+    /// `/dev/mtags`: the devices, then the channels that are mounted; empty for `#M`.
     pub fn mtags(&self) -> String {
-        match &self.face {
-            Face::Phantom(tags) => tags.mtags(),
-            Face::Channels(_) => String::new(),
-        }
+        self.tags.as_ref().map_or_else(String::new, |tags| tags.mtags() + &self.channels.mtags())
     }
 
     fn remember(&self, session: &Arc<Session>) {
@@ -93,11 +92,40 @@ impl MntDev {
     }
 
     /// The session on a channel.
-    fn channel_session(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32) -> Result<(Arc<Session>, u32)> {
-        let Face::Channels(channels) = &self.face else { return Err(error::EBADARG.into()) };
-        let (session, devno) = channels.session(up, server, msize)?;
+    fn channel_session(
+        &self,
+        up: &Arc<Proc>,
+        server: &Arc<Chan>,
+        wanted: Wanted,
+        msize: u32,
+    ) -> Result<(Arc<Session>, u32)> {
+        let dialect = wanted.dialect.unwrap_or(Dialect::U);
+        let (session, devno) =
+            self.channels.session(up, server, wanted, (dialect, wanted.msize.unwrap_or(msize)))?;
         self.remember(&session);
         Ok((session, devno))
+    }
+
+    /// What `#9`'s spec leads to: the session, its device number and the tree that is wanted.
+    fn phantom_session<'a>(
+        &self,
+        tags: &Tags,
+        up: &Arc<Proc>,
+        server: &Arc<Chan>,
+        spec: &'a str,
+    ) -> Result<(Arc<Session>, u32, &'a str)> {
+        if let Some((tag, wanted)) = tags.find(spec)? {
+            let (session, devno) = tags.session(tag, wanted, || up.kernel.new_id())?;
+            self.remember(&session);
+            return Ok((session, devno, ""));
+        }
+        let (aname, wanted) = Wanted::parse(spec)?;
+        // Nothing of the console device leads to a server: /dev/null says that a tag is meant.
+        if server.dev.letter() == 'c' {
+            return Err(Error::new(error::EBADSPEC).with_name(aname));
+        }
+        let (session, devno) = self.channel_session(up, server, wanted, DEFAULT_MSIZE)?;
+        Ok((session, devno, aname))
     }
 
     fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
@@ -107,6 +135,9 @@ impl MntDev {
         Chan::attach(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
     }
 }
+
+/// What `#M` wants of a session.
+const PLAN9: Wanted = Wanted { dialect: Some(Dialect::P9), msize: None };
 
 /// `MountDriver` hands out channels of the device, so it needs the device's own reference.
 struct Driver(Arc<MntDev>);
@@ -120,15 +151,11 @@ impl MountDriver for Driver {
         spec: &str,
     ) -> Result<Chan> {
         let dev = &self.0;
-        let (session, devno, aname) = match &dev.face {
-            Face::Channels(_) => {
-                let (session, devno) = dev.channel_session(up, &server, CHANNEL_MSIZE)?;
+        let (session, devno, aname) = match &dev.tags {
+            Some(tags) => dev.phantom_session(tags, up, &server, spec)?,
+            None => {
+                let (session, devno) = dev.channel_session(up, &server, PLAN9, DEFAULT_MSIZE)?;
                 (session, devno, spec)
-            }
-            Face::Phantom(tags) => {
-                let (session, devno) = tags.session(spec, || up.kernel.new_id())?;
-                dev.remember(&session);
-                (session, devno, "")
             }
         };
         let afid = match &auth {
@@ -136,9 +163,7 @@ impl MountDriver for Driver {
             None => NOFID,
         };
         let attached = session::attach(&session, &up.user(), aname, afid)?;
-        if let Face::Channels(channels) = &dev.face {
-            channels.used(&server);
-        }
+        dev.channels.used(&server);
         Ok(dev.clone().root(&session, devno, attached))
     }
 
@@ -146,16 +171,14 @@ impl MountDriver for Driver {
         if !version.is_empty() && !version.starts_with("9P2000") {
             return Err(error::EBADARG.into());
         }
-        let msize = if msize == 0 { CHANNEL_MSIZE } else { msize };
-        let (session, _) = self.0.channel_session(up, server, msize)?;
-        if let Face::Channels(channels) = &self.0.face {
-            channels.keep(server, &session);
-        }
+        let msize = if msize == 0 { DEFAULT_MSIZE } else { msize };
+        let (session, _) = self.0.channel_session(up, server, PLAN9, msize)?;
+        self.0.channels.keep(server, &session);
         Ok(String::from(session.dialect.version()))
     }
 
     fn auth(&self, up: &Arc<Proc>, server: Arc<Chan>, aname: &str) -> Result<Arc<Chan>> {
-        let (session, devno) = self.0.channel_session(up, &server, CHANNEL_MSIZE)?;
+        let (session, devno) = self.0.channel_session(up, &server, PLAN9, DEFAULT_MSIZE)?;
         let fid = Fid::reserve(&session);
         let user = up.user();
         let message = Tmsg::Auth {
@@ -177,17 +200,11 @@ impl MountDriver for Driver {
 
 impl Dev for MntDev {
     fn letter(&self) -> char {
-        match self.face {
-            Face::Channels(_) => 'M',
-            Face::Phantom(_) => '9',
-        }
+        if self.tags.is_some() { '9' } else { 'M' }
     }
 
     fn name(&self) -> &'static str {
-        match self.face {
-            Face::Channels(_) => "mnt",
-            Face::Phantom(_) => "phantom",
-        }
+        if self.tags.is_some() { "phantom" } else { "mnt" }
     }
 
     fn attach(self: Arc<Self>, _up: &Arc<Proc>, _spec: &str) -> Result<Chan> {
@@ -257,9 +274,7 @@ impl Dev for MntDev {
         for session in sessions {
             session.slots.release(u64::from(pid));
         }
-        if let Face::Channels(channels) = &self.face {
-            channels.sweep();
-        }
+        self.channels.sweep();
     }
 
     fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {

@@ -1,4 +1,4 @@
-//! `#9`, the phantom mount device: mount tags and their sessions.
+//! `#9`, the phantom mount device: mount tags and their sessions. (Its servers behind channels are in `channels`.)
 //!
 //! The spec of a mount is the mount tag of a virtio-9p device, by itself or as `/dev/mtags` shows it,
 //! `tag:version:msize`. A tag has one session; a second mount of it shares that, and the last to go ends it.
@@ -7,30 +7,23 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::error;
 use machine::message::Transport;
 use machine::sync::QLock;
 use ninep::Dialect;
-use ninep::translate::version::{DEFAULT_MSIZE, Spec};
+use ninep::translate::version::DEFAULT_MSIZE;
 
 use super::session::{Patience, Session};
-use crate::error::{Error, Result};
+use super::shared::{Shared, Wanted};
+use crate::error::Result;
 
 /// A virtio-9p device.
 pub struct Tag {
     name: String,
     transport: Arc<dyn Transport>,
-    state: QLock<Mounted>,
-}
-
-/// A tag's session, while there is one.
-struct Mounted {
-    session: Weak<Session>,
-    devno: u32,
-    asked: u32,
+    state: QLock<Shared>,
 }
 
 /// All devices, in the order in which they were found.
@@ -39,64 +32,49 @@ pub struct Tags {
     patience: Patience,
 }
 
-/// What a spec asks for.
-#[derive(Debug, PartialEq, Eq)]
-struct Wanted {
-    index: usize,
-    /// Only when the spec says so.
-    dialect: Option<Dialect>,
-    msize: Option<u32>,
-}
-
 impl Tags {
     /// For these devices: mount tag and transport.
     pub fn new(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Self {
-        let tag = |(name, transport)| Tag {
-            name,
-            transport,
-            state: QLock::new(Mounted { session: Weak::new(), devno: 0, asked: 0 }),
-        };
+        let tag = |(name, transport)| Tag { name, transport, state: QLock::new(Shared::default()) };
         Tags { tags: devices.into_iter().map(tag).collect(), patience }
     }
 
-    fn parse(&self, spec: &str) -> Result<Wanted> {
-        let place = |name: &str| self.tags.iter().position(|t| t.name == name);
-        // A tag may look like anything, so a spec that is one is that.
-        if let Some(index) = place(spec) {
-            return Ok(Wanted { index, dialect: None, msize: None });
-        }
-        let unknown = |name: &str| Error::new(error::EBADSPEC).with_name(name);
-        let parsed = Spec::parse(spec).map_err(|_| unknown(spec))?;
-        let index = place(parsed.tag).ok_or_else(|| unknown(parsed.tag))?;
-        let sized = spec.len() > parsed.tag.len() + 1 + parsed.dialect.version().len();
-        Ok(Wanted { index, dialect: Some(parsed.dialect), msize: sized.then_some(parsed.msize) })
-    }
-
-    /// The session that `spec` asks for, begun if there is none, and its device number.
+    /// The device whose tag `spec` begins with, and how the session is to be; `None` when no device has that tag.
     ///
     /// # Errors
-    /// `bad attach specifier` with the tag in front; `device or object already in use` when the tag is mounted
-    /// in another way; what beginning a session gives.
-    pub fn session(&self, spec: &str, new_devno: impl FnOnce() -> u32) -> Result<(Arc<Session>, u32)> {
-        let wanted = self.parse(spec)?;
-        let tag = self.tags.get(wanted.index).ok_or(error::EBADSPEC)?;
+    /// `bad attach specifier` for a size that cannot be.
+    pub fn find(&self, spec: &str) -> Result<Option<(&Tag, Wanted)>> {
+        let tag = |name: &str| self.tags.iter().find(|t| t.name == name);
+        // A tag may look like anything, so a spec that is one is that.
+        if let Some(tag) = tag(spec) {
+            return Ok(Some((tag, Wanted::default())));
+        }
+        let (name, wanted) = Wanted::parse(spec)?;
+        Ok(tag(name).map(|tag| (tag, wanted)))
+    }
+
+    /// The session with a device, begun if there is none, and its device number.
+    ///
+    /// # Errors
+    /// `device or object already in use` when the tag is mounted in another way; what beginning a session gives.
+    pub fn session(
+        &self,
+        tag: &Tag,
+        wanted: Wanted,
+        new_devno: impl FnOnce() -> u32,
+    ) -> Result<(Arc<Session>, u32)> {
         let mut state = tag.state.lock_intr()?;
-        if let Some(session) = state.session.upgrade() {
+        if let Some(session) = state.session() {
             if session.alive().is_ok() {
-                let same = wanted.dialect.is_none_or(|d| d == session.dialect)
-                    && wanted.msize.is_none_or(|m| m == state.asked);
-                return if same { Ok((session, state.devno)) } else { Err(error::EINUSE.into()) };
+                return state.join(session, wanted);
             }
             session.wait_ended();
         }
-        let dialect = wanted.dialect.unwrap_or(Dialect::U);
-        if dialect == Dialect::P9 {
-            return Err(Error::new(error::EBADSPEC).with_name(spec));
-        }
-        let asked = wanted.msize.unwrap_or(DEFAULT_MSIZE);
-        let session = Arc::new(Session::begin(tag.transport.clone(), dialect, asked, self.patience)?);
-        *state = Mounted { session: Arc::downgrade(&session), devno: new_devno(), asked };
-        Ok((session, state.devno))
+        let asked = (wanted.dialect.unwrap_or(Dialect::U), wanted.msize.unwrap_or(DEFAULT_MSIZE));
+        let session = Arc::new(Session::begin(tag.transport.clone(), asked.0, asked.1, self.patience)?);
+        let devno = new_devno();
+        *state = Shared::new(&session, devno, asked);
+        Ok((session, devno))
     }
 
     /// `/dev/mtags`: `tag:-`, or `tag:version:msize:use:hits` while it is mounted.
@@ -104,14 +82,11 @@ impl Tags {
         let mut out = String::new();
         for tag in &self.tags {
             // A session that is just being begun is none yet.
-            let live = tag.state.try_lock().and_then(|state| state.session.upgrade());
+            let live = tag.state.try_lock().and_then(|state| state.session());
             let live = live.filter(|s| s.alive().is_ok());
             out += &match live {
                 None => format!("{}:-\n", tag.name),
-                Some(s) => {
-                    let (used, hits) = s.slots.counts();
-                    format!("{}:{}:{}:{used}:{hits}\n", tag.name, s.dialect.version(), s.msize)
-                }
+                Some(s) => s.mtag(&tag.name),
             };
         }
         out
@@ -149,17 +124,25 @@ mod tests {
             .map(|t| (String::from(t), Arc::new(Nobody) as Arc<dyn Transport>))
             .into();
         let tags = Tags::new(tags, Patience::DEVICE);
-        let wanted = |index, dialect, msize| Wanted { index, dialect, msize };
-        assert_eq!(tags.parse("host").unwrap(), wanted(0, None, None));
-        assert_eq!(tags.parse("a:b").unwrap(), wanted(1, None, None));
-        assert_eq!(tags.parse("x:9P2000.u").unwrap(), wanted(2, None, None));
-        assert_eq!(tags.parse("a:b:9P2000.u").unwrap(), wanted(1, Some(Dialect::U), None));
-        assert_eq!(tags.parse("host:9P2000.L:8192").unwrap(), wanted(0, Some(Dialect::L), Some(8192)));
-        assert_eq!(tags.parse("nope").unwrap_err().text(), "'nope' bad attach specifier");
-        assert_eq!(tags.parse("nope:9P2000.u").unwrap_err().text(), "'nope' bad attach specifier");
+        let find = |spec: &str| {
+            let (tag, wanted) = tags.find(spec).unwrap()?;
+            Some((tag.name.as_str(), wanted.dialect, wanted.msize))
+        };
+        assert_eq!(find("host"), Some(("host", None, None)));
+        assert_eq!(find("a:b"), Some(("a:b", None, None)));
+        assert_eq!(find("x:9P2000.u"), Some(("x:9P2000.u", None, None)));
+        assert_eq!(find("a:b:9P2000.u"), Some(("a:b", Some(Dialect::U), None)));
+        assert_eq!(find("x:9P2000.u:9P2000.L"), Some(("x:9P2000.u", Some(Dialect::L), None)));
+        assert_eq!(find("host:9P2000.L:8192"), Some(("host", Some(Dialect::L), Some(8192))));
+        assert_eq!([find(""), find("nope"), find("nope:9P2000.u"), find("x"), find(":9P2000.u")], [None; 5]);
+        assert_eq!(
+            tags.find("host:9P2000.u:5").err().unwrap().text(),
+            "'host:9P2000.u:5' bad attach specifier"
+        );
         assert_eq!(tags.mtags(), "host:-\na:b:-\nx:9P2000.u:-\n");
         // A server that is not there is an error, and the tag stays free.
-        assert_eq!(tags.session("host", || 1).err().unwrap().text(), error::EHUNGUP);
+        let (tag, wanted) = tags.find("host").unwrap().unwrap();
+        assert_eq!(tags.session(tag, wanted, || 1).err().unwrap().text(), abi::error::EHUNGUP);
         assert_eq!(tags.mtags(), "host:-\na:b:-\nx:9P2000.u:-\n");
     }
 }

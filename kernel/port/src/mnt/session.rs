@@ -7,6 +7,8 @@
 //! who holds anything.
 
 use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -107,6 +109,12 @@ impl Session {
     /// `i/o on hungup channel`.
     pub fn alive(&self) -> Result<()> {
         if self.dead.load(Ordering::Acquire) { Err(error::EHUNGUP.into()) } else { Ok(()) }
+    }
+
+    /// Its line in `/dev/mtags`: `name:version:msize:use:hits`.
+    pub(super) fn mtag(&self, name: &str) -> String {
+        let (used, hits) = self.slots.counts();
+        format!("{name}:{}:{}:{used}:{hits}\n", self.dialect.version(), self.msize)
     }
 
     /// Ends it: whatever is under way comes back as hung up.

@@ -73,6 +73,21 @@ impl MntFile {
             }
             let step = match walk_once(&at, now) {
                 Ok(step) => step,
+                // The link that `..` starts from is no directory, and this server minds.
+                Err(e) if now.first() == Some(&"..") && e.is(error::ENOTDIR) => {
+                    match above(&self.root, &at.fid) {
+                        Ok(dir) => {
+                            qids.push(dir.qid);
+                            (at, via) = (dir, way);
+                            if later.is_empty() {
+                                return Ok((qids, Some(Self::new(at.fid, self.root.clone(), via))));
+                            }
+                            rest = later;
+                            continue;
+                        }
+                        Err(e) => return missing(qids, e),
+                    }
+                }
                 Err(e) => return missing(qids, e),
             };
             let link_at = match step.outcome {
@@ -219,6 +234,39 @@ fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
             }
             _ => return Ok(step),
         }
+    }
+}
+
+/// The directory that a file in the tree of `root` is in. QEMU's server goes up from a file, a link or whatever; where
+/// one goes up from directories alone, the way leads down again from the root.
+///
+/// # Errors
+/// The server's; `file does not exist` when it is there no more.
+pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
+    let dir = Fid::reserve(&file.session);
+    let dotdot = [Str(b"..")];
+    let walk = Tmsg::Walk { fid: file.number, newfid: dir.number, names: Names::new(&dotdot) };
+    let up = file.session.call(&walk, |reply| match reply {
+        Rmsg::Walk { qids } => qids.iter().next().ok_or(error::EMOUNTRPC.into()),
+        _ => Err(error::EMOUNTRPC.into()),
+    });
+    match up {
+        Ok(qid) => {
+            Trail::follow(&dir, file, &[".."]);
+            return Ok(Place { fid: Arc::new(dir.born()), qid });
+        }
+        Err(e) if e.is(error::ENOTDIR) => {}
+        Err(e) => return Err(e),
+    }
+    let names = Trail::above(file);
+    if names.is_empty() {
+        return Ok(root.clone());
+    }
+    let elements: Vec<&str> = names.iter().map(String::as_str).collect();
+    let step = walk_long(root, &elements)?;
+    match (step.outcome, step.fid) {
+        (Walked::Done(qid), Some(fid)) => Ok(Place { fid: Arc::new(fid), qid }),
+        _ => Err(error::ENONEXIST.into()),
     }
 }
 

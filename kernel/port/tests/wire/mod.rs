@@ -4,6 +4,9 @@
 //! is answered, one after the other.
 #![allow(dead_code, missing_docs, reason = "each test program uses its part of it")]
 
+pub mod pipe;
+pub mod served;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -18,7 +21,12 @@ use port::{Result, sysfile};
 
 /// The dialect of this test program's mounts.
 pub fn dialect() -> Dialect {
-    if module_path!().starts_with("mnt_dotl") { Dialect::L } else { Dialect::U }
+    if module_path!().contains("dotl") { Dialect::L } else { Dialect::U }
+}
+
+/// Is the server of this test program behind a pipe, not a device?
+pub fn piped() -> bool {
+    module_path!().starts_with("mnt_pipe")
 }
 
 /// The dialect's message for one of 9P2000's.
@@ -99,6 +107,7 @@ pub struct Handle(Arc<Wire>);
 impl Handle {
     pub fn new(fill: impl FnOnce(&mut Tree)) -> Arc<Handle> {
         let mut server = Server::new();
+        server.dotdot_in_dirs = piped();
         fill(&mut server.host);
         let state = State {
             server,
@@ -345,15 +354,19 @@ impl Share {
     pub fn unmounted(patience: Patience, fill: impl FnOnce(&mut Tree)) -> Share {
         let wire = Handle::new(fill);
         let device: Arc<dyn Transport> = wire.clone();
-        let dev = MntDev::phantom_with(vec![("host".into(), device)], patience);
+        let devices = if piped() { vec![] } else { vec![("host".into(), device)] };
+        let dev = MntDev::channels().phantom_with(devices, patience);
         let t = Hosted::with(vec![dev.clone()], vec![], &[]);
         Share { t, wire, dev }
     }
 
     pub fn mount(&self, spec: &str, at: &str) -> Result<()> {
-        let fd = sysfile::open(&self.t.up, "#c/null", ORDWR)?;
-        let mounted =
-            sysfile::mount(&self.t.up, fd, -1, at, MREPL | MCREATE, &self::spec(spec), '9').map(drop);
+        let spec = self::spec(spec);
+        let (fd, spec) = match spec.strip_prefix("host").filter(|_| piped()) {
+            Some(tree) => (pipe::bridge(&self.t, &self.wire), tree),
+            None => (sysfile::open(&self.t.up, "#c/null", ORDWR)?, spec.as_str()),
+        };
+        let mounted = sysfile::mount(&self.t.up, fd, -1, at, MREPL | MCREATE, spec, '9').map(drop);
         if mounted.is_err() {
             sysfile::close(&self.t.up, fd)?;
         }
@@ -363,7 +376,7 @@ impl Share {
     /// Unmounts `/n`: the server must have everything back.
     pub fn end(self) {
         sysfile::unmount(&self.t.up, None, "/n").unwrap();
-        assert_eq!(self.dev.mtags(), "host:-\n");
+        assert_eq!(self.dev.mtags(), if piped() { "" } else { "host:-\n" });
         let state = self.wire.state();
         assert_eq!((state.server.fids(), state.server.broken(), state.resets), (0, None, 0));
         assert_eq!(machine::host::machine().panics(), 0);

@@ -67,6 +67,8 @@ pub struct Server {
     pub host: Tree,
     /// Whether the share is exported read-only.
     pub readonly: bool,
+    /// Goes up from directories alone, as most servers that are not QEMU's (Debian's diod).
+    pub dotdot_in_dirs: bool,
     /// Answer `Tversion` with at most this many bytes.
     pub max_msize: u32,
     plan9: bool,
@@ -93,6 +95,7 @@ impl Server {
         Server {
             host: Tree::default(),
             readonly: false,
+            dotdot_in_dirs: false,
             max_msize: u32::MAX,
             plan9: false,
             dialect: Dialect::U,
@@ -274,6 +277,13 @@ impl Server {
         let mut path = from.path.clone();
         let mut qids: Vec<Qid> = Vec::new();
         let mut error = self.host.find(&path).err();
+        let up = names.iter().next().is_some_and(|name| name.bytes() == b"..");
+        if up
+            && self.dotdot_in_dirs
+            && self.host.find(&path).is_ok_and(|ino| self.qid(ino).is_ok_and(|q| !q.is_dir()))
+        {
+            error = Some(ENOTDIR);
+        }
         for name in names {
             if error.is_some() {
                 break;

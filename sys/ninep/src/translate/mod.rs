@@ -10,7 +10,7 @@
 //! | row | Plan 9 | the server | what we do |
 //! |---|---|---|---|
 //! | [`version::accept`] | version may be answered with an older one | takes exactly `9P2000.u` and `9P2000.L`, else `unknown`; clamps msize | check both, take what comes back |
-//! | [`version::Spec::parse`] | `mount` has a spec | a device has a tag | `tag`, `tag:version` or `tag:version:msize` |
+//! | [`version::Spec::parse`] | `mount` has a spec | a device has a tag, a server has trees | `name`, `name:version` or `name:version:msize` |
 //! | [`attach`] | users are names | wants a number, uses it as owner of new files | send `NONUM`: files belong to whom the server runs as |
 //! | [`errors::text`] | programs compare texts | `strerror` texts, or only numbers | number to Plan 9's text; a text that already is Plan 9's stays |
 //! | [`errors::reply`] | the reply fits the request | may be anything | decode, compare tag and type, turn errors into texts |
@@ -136,10 +136,12 @@ impl FileType {
     }
 }
 
-/// The attach that begins a session, without authentication. No number goes with the user: files that are
-/// made belong to whom the server runs as, not to a number that means something else on the host.
+/// The attach that begins a session, without authentication. No number goes with a user's name: files that are
+/// made belong to whom the server runs as, not to a number that means something else on the host. But a user
+/// whose name is a number is the host's user with that number.
 pub fn attach<'a>(fid: u32, uname: &'a str, aname: &'a str) -> Tmsg<'a> {
-    Tmsg::Attach { fid, afid: NOFID, uname: uname.into(), aname: aname.into(), n_uname: NONUM }
+    let n_uname = uname.parse().unwrap_or(NONUM);
+    Tmsg::Attach { fid, afid: NOFID, uname: uname.into(), aname: aname.into(), n_uname }
 }
 
 #[cfg(test)]
@@ -171,8 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn attach_sends_no_user_number() {
-        let bytes = attach(1, "glenda", "").to_vec(Dialect::U, 0).unwrap();
-        assert_eq!(&bytes[bytes.len() - 4..], [0xff; 4]);
+    fn attach_sends_a_number_only_for_one() {
+        for (user, number) in [("glenda", NONUM), ("", NONUM), ("1000", 1000), ("4294967296", NONUM)] {
+            let bytes = attach(1, user, "").to_vec(Dialect::U, 0).unwrap();
+            assert_eq!(bytes[bytes.len() - 4..], number.to_le_bytes(), "{user}");
+        }
     }
 }

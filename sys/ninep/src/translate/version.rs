@@ -17,37 +17,37 @@ pub const EVERSION: &str = "server does not speak this version of 9P";
 /// What a `mount` of the phantom device asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec<'a> {
-    /// The mount tag.
-    pub tag: &'a str,
-    /// The dialect to speak.
-    pub dialect: Dialect,
-    /// The largest message to ask for, in bytes.
-    pub msize: u32,
+    /// The mount tag, or for a server behind a channel the name of one of its trees. May be empty.
+    pub name: &'a str,
+    /// The dialect to speak, when the spec says so.
+    pub dialect: Option<Dialect>,
+    /// The largest message to ask for, in bytes, when the spec says so.
+    pub msize: Option<u32>,
 }
 
 impl<'a> Spec<'a> {
-    /// Reads `tag`, `tag:version` or `tag:version:msize`, the form of a line of `/dev/mtags`. A tag may hold
+    /// Reads `name`, `name:version` or `name:version:msize`, the form of a line of `/dev/mtags`. A name may hold
     /// colons: only a version that exists ends it.
     ///
     /// # Errors
-    /// `bad attach specifier` when the tag is empty or the size is not between [`MIN_MSIZE`] and [`MAX_MSIZE`].
+    /// `bad attach specifier` when the size is not between [`MIN_MSIZE`] and [`MAX_MSIZE`].
     pub fn parse(spec: &'a str) -> Result<Spec<'a>, &'static str> {
         let versioned = |s: &'a str| {
-            let (tag, version) = s.rsplit_once(':')?;
-            Some((tag, Dialect::from_version(version.as_bytes())?))
+            let (name, version) = s.rsplit_once(':')?;
+            Some((name, Dialect::from_version(version.as_bytes())?))
         };
         let sized = spec.rsplit_once(':').and_then(|(front, n)| Some((versioned(front)?, n)));
-        let (tag, dialect, msize) = if let Some(((tag, dialect), n)) = sized {
-            (tag, dialect, n.parse().map_err(|_| error::EBADSPEC)?)
-        } else if let Some((tag, dialect)) = versioned(spec) {
-            (tag, dialect, DEFAULT_MSIZE)
-        } else {
-            (spec, Dialect::U, DEFAULT_MSIZE)
-        };
-        if tag.is_empty() || !(MIN_MSIZE..=MAX_MSIZE).contains(&msize) {
-            return Err(error::EBADSPEC);
+        if let Some(((name, dialect), n)) = sized {
+            let msize = n.parse().map_err(|_| error::EBADSPEC)?;
+            if !(MIN_MSIZE..=MAX_MSIZE).contains(&msize) {
+                return Err(error::EBADSPEC);
+            }
+            return Ok(Spec { name, dialect: Some(dialect), msize: Some(msize) });
         }
-        Ok(Spec { tag, dialect, msize })
+        Ok(match versioned(spec) {
+            Some((name, dialect)) => Spec { name, dialect: Some(dialect), msize: None },
+            None => Spec { name: spec, dialect: None, msize: None },
+        })
     }
 }
 
@@ -77,16 +77,19 @@ mod tests {
 
     #[test]
     fn specs() {
-        let spec = |tag, dialect, msize| Ok(Spec { tag, dialect, msize });
-        assert_eq!(Spec::parse("host"), spec("host", Dialect::U, 131_096));
-        assert_eq!(Spec::parse("harvtmp:9P2000.L"), spec("harvtmp", Dialect::L, 131_096));
-        assert_eq!(Spec::parse("harvtmp:9P2000.u:1048600"), spec("harvtmp", Dialect::U, 1_048_600));
-        assert_eq!(Spec::parse("a:b"), spec("a:b", Dialect::U, 131_096));
-        assert_eq!(Spec::parse("a:9P2000.x:5"), spec("a:9P2000.x:5", Dialect::U, 131_096));
-        assert_eq!(Spec::parse("c:\\x:9P2000.L"), spec("c:\\x", Dialect::L, 131_096));
-        for bad in
-            ["", ":9P2000.u", "t:9P2000.u:", "t:9P2000.u:x", "t:9P2000.u:4095", "t:9P2000.u:99999999999"]
-        {
+        let spec = |name, dialect, msize| Ok(Spec { name, dialect, msize });
+        let (u, l) = (Some(Dialect::U), Some(Dialect::L));
+        assert_eq!(Spec::parse("host"), spec("host", None, None));
+        assert_eq!(Spec::parse("harvtmp:9P2000.L"), spec("harvtmp", l, None));
+        assert_eq!(Spec::parse("harvtmp:9P2000.u:1048600"), spec("harvtmp", u, Some(1_048_600)));
+        assert_eq!(Spec::parse("a:b"), spec("a:b", None, None));
+        assert_eq!(Spec::parse("a:9P2000.x:5"), spec("a:9P2000.x:5", None, None));
+        assert_eq!(Spec::parse("c:\\x:9P2000.L"), spec("c:\\x", l, None));
+        assert_eq!(Spec::parse(""), spec("", None, None));
+        assert_eq!(Spec::parse(":9P2000.L"), spec("", l, None));
+        assert_eq!(Spec::parse("/a b/:9P2000:4096"), spec("/a b/", Some(Dialect::P9), Some(4096)));
+        assert_eq!(Spec::parse(":9P2000.L:9P2000.u"), spec(":9P2000.L", u, None));
+        for bad in ["t:9P2000.u:", "t:9P2000.u:x", "t:9P2000.u:4095", "t:9P2000.u:99999999999"] {
             assert_eq!(Spec::parse(bad), Err(error::EBADSPEC), "{bad}");
         }
     }
