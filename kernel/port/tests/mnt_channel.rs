@@ -268,7 +268,7 @@ fn interrupted_calls_are_flushed() {
 #[test]
 fn a_refused_flush_ends_the_session() {
     let t = kernel();
-    let served = Served::new(|host| {
+    let served = Served::plan9(|host| {
         host.file("f", b"12345").unwrap();
     });
     let (fd, done) = start(&t, &served, |_, bytes| match bytes[4] {

@@ -82,6 +82,7 @@ pub struct Case {
     pub(crate) forbidden: Vec<Pattern>,
     pub(crate) end: End,
     pub(crate) budget: Duration,
+    pub(crate) needs: Option<(&'static str, &'static str)>,
 }
 
 impl Case {
@@ -99,7 +100,21 @@ impl Case {
             forbidden: vec!["panic".into()],
             end: End::Running,
             budget: Duration::from_secs(60),
+            needs: None,
         }
+    }
+
+    /// It is left out where the host has no `program`, which is in Debian's `package`.
+    pub fn needs(mut self, program: &'static str, package: &'static str) -> Case {
+        self.needs = Some((program, package));
+        self
+    }
+
+    /// Why it cannot be played here.
+    pub fn lacks(&self) -> Option<String> {
+        let (program, package) = self.needs?;
+        let there = program_path(program).is_some();
+        (!there).then(|| format!("no {program} here; Debian's package {package} has it"))
     }
 
     /// Its name.
@@ -247,6 +262,13 @@ impl Case {
         self.budget = Duration::from_secs(seconds);
         self
     }
+}
+
+/// Where a program of the host is: in PATH, or where the administrator's are.
+pub fn program_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    places.map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// A regular expression whose source is part of this program.

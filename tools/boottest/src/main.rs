@@ -71,20 +71,26 @@ fn main() -> ExitCode {
         })),
         Err(error) => eprintln!("boottest: an interrupt will leave machines behind: {error}"),
     }
-    let failed = run(&cases, &options);
-    println!("{} passed, {} failed", cases.len() - failed, failed);
+    let (failed, skipped) = run(&cases, &options);
+    let left_out = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+    println!("{} passed, {failed} failed{left_out}", cases.len() - failed - skipped);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Plays all cases, several at a time, and returns how many failed.
-fn run(cases: &[Case], options: &Options) -> usize {
-    let next = AtomicUsize::new(0);
+/// Plays all cases, several at a time, and returns how many failed and how many this host cannot play.
+fn run(cases: &[Case], options: &Options) -> (usize, usize) {
+    let (next, skipped) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures = Mutex::new(Vec::new());
     let built = play::Built { kernel: &options.kernel, elwood: &options.elwood };
     std::thread::scope(|scope| {
         for _ in 0..usize::from(options.jobs).min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Some(why) = case.lacks() {
+                        println!("skipped {:32} {why}", case.name());
+                        skipped.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
                     let result = play::play(case, &built, options.verbose);
                     match &result.error {
                         None => println!("ok      {:32} {:6.2} s", case.name(), result.took.as_secs_f64()),
@@ -111,5 +117,5 @@ fn run(cases: &[Case], options: &Options) -> usize {
     for name in &failures {
         println!("FAILED  {name}");
     }
-    failures.len()
+    (failures.len(), skipped.into_inner())
 }

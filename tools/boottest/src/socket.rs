@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,12 +28,24 @@ pub enum Listener {
 pub struct Sockets {
     folder: PathBuf,
     connected: Mutex<BTreeMap<String, UnixStream>>,
+    servers: Mutex<BTreeMap<String, Server>>,
+}
+
+/// A program of the host that serves a device. It ends with the case.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Sockets {
     /// Those in `folder`; none is connected.
     pub fn new(folder: &Path) -> Sockets {
-        Sockets { folder: folder.to_owned(), connected: Mutex::default() }
+        Sockets { folder: folder.to_owned(), ..Sockets::default() }
     }
 
     /// QEMU's argument for the character device `name`.
@@ -57,6 +71,20 @@ impl Sockets {
         Ok(())
     }
 
+    /// Has `program` talk to a device through its standard input, which it can also write to.
+    pub fn serve(&self, name: &str, program: &mut Command) -> Result<()> {
+        let stream = UnixStream::connect(self.folder.join(name)).context("connecting")?;
+        let child = program.stdin(OwnedFd::from(stream)).spawn().with_context(|| format!("{program:?}"))?;
+        self.servers().insert(name.to_owned(), Server(child));
+        Ok(())
+    }
+
+    /// Kills the program that serves a device.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        ensure!(self.servers().remove(name).is_some(), "nobody serves {name}");
+        Ok(())
+    }
+
     /// Leaves it.
     pub fn leave(&self, name: &str) -> Result<()> {
         ensure!(self.all().remove(name).is_some(), "{name} is not connected");
@@ -79,6 +107,10 @@ impl Sockets {
         let all = self.all();
         let stream = all.get(name).with_context(|| format!("{name} is not connected"))?;
         Ok(stream.try_clone()?)
+    }
+
+    fn servers(&self) -> MutexGuard<'_, BTreeMap<String, Server>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, UnixStream>> {

@@ -2,6 +2,7 @@
 
 mod boot;
 mod console;
+mod diod;
 mod files;
 mod guide;
 mod load;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         .chain(wires::cases())
         .chain(virtcon::cases())
         .chain(servers::cases())
+        .chain(diod::cases())
         .chain(short)
         .chain(mount::other_cases())
         .chain(console::cases())
