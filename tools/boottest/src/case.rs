@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use vm::{Pattern, Share, Vm};
+use vm::{Board, Flavour, Pattern, Share, Vm};
 
 use crate::host::Programs;
 use crate::socket::{Listener, Sockets};
@@ -83,6 +83,7 @@ pub struct Case {
     pub(crate) end: End,
     pub(crate) budget: Duration,
     pub(crate) needs: Option<(&'static str, &'static str)>,
+    pinned: bool,
 }
 
 impl Case {
@@ -101,6 +102,7 @@ impl Case {
             end: End::Running,
             budget: Duration::from_secs(60),
             needs: None,
+            pinned: false,
         }
     }
 
@@ -146,6 +148,32 @@ impl Case {
     /// Something to do on the host before the machine starts.
     pub fn first(mut self, act: impl Fn(&World) -> Result<()> + Send + Sync + 'static) -> Case {
         self.first.push(Box::new(act));
+        self
+    }
+
+    /// Whether the same can be seen on other boards: it is not about this one, its firmware or its PCI.
+    pub fn moves(&self) -> bool {
+        self.vm.board() == Board::Q35 && !self.vm.has_firmware() && !self.pinned
+    }
+
+    /// A case that is about its board.
+    pub fn pinned(mut self) -> Case {
+        self.pinned = true;
+        self
+    }
+
+    /// The same on another board, with its virtio devices in one flavour.
+    pub fn on(mut self, board: Board, flavour: Flavour) -> Case {
+        let interface = match flavour {
+            Flavour::Transitional => "",
+            Flavour::Modern => "-modern",
+            Flavour::Legacy => "-legacy",
+        };
+        self.name = format!("{}{interface}/{}", board.name(), self.name);
+        self.vm = self.vm.on(board, flavour);
+        for (share, _) in &mut self.shares {
+            *share = share.clone().flavour(flavour);
+        }
         self
     }
 

@@ -19,6 +19,8 @@ use clap::Parser;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use vm::{Board, Flavour};
+
 use crate::case::Case;
 
 /// Boot machines and check what they do.
@@ -38,6 +40,9 @@ struct Options {
     /// Show all that the machines print, as they print it
     #[arg(short, long)]
     verbose: bool,
+    /// Only the cases that are not about a board, on this one
+    #[arg(long, value_parser = parse_board)]
+    on: Option<(Board, Flavour)>,
     /// Name the cases and end
     #[arg(short, long)]
     list: bool,
@@ -45,7 +50,10 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let mut cases = cases::all();
+    let mut cases = match options.on {
+        Some((board, flavour)) => cases::moved(board, flavour),
+        None => cases::all(),
+    };
     let all = options.names.is_empty();
     cases.retain(|case| all || options.names.iter().any(|word| case.name().contains(word.as_str())));
     if options.list {
@@ -75,6 +83,19 @@ fn main() -> ExitCode {
     let left_out = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
     println!("{} passed, {failed} failed{left_out}", cases.len() - failed - skipped);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `q35`, `microvm-modern`, `pc-legacy`...
+fn parse_board(text: &str) -> Result<(Board, Flavour), String> {
+    let (board, flavour) = text.split_once('-').unwrap_or((text, ""));
+    let board = [Board::Pc, Board::Q35, Board::Microvm].into_iter().find(|b| b.name() == board);
+    let flavour = match flavour {
+        "" => Some(Flavour::Transitional),
+        "modern" => Some(Flavour::Modern),
+        "legacy" => Some(Flavour::Legacy),
+        _ => None,
+    };
+    board.zip(flavour).ok_or_else(|| "it is pc, q35 or microvm, with -modern or -legacy behind".into())
 }
 
 /// Plays all cases, several at a time, and returns how many failed and how many this host cannot play.

@@ -114,6 +114,7 @@ pub enum Serial {
 pub struct Vm {
     qemu: PathBuf,
     board: Board,
+    board_options: Vec<String>,
     firmware: Option<PathBuf>,
     kernel: Option<PathBuf>,
     append: Vec<String>,
@@ -137,6 +138,7 @@ impl Vm {
         Vm {
             qemu: std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into()).into(),
             board,
+            board_options: Vec::new(),
             firmware: None,
             kernel: None,
             append: Vec::new(),
@@ -157,6 +159,37 @@ impl Vm {
     /// The board it was made with.
     pub fn board(&self) -> Board {
         self.board
+    }
+
+    /// Whether it starts with another firmware than the board's own.
+    pub fn has_firmware(&self) -> bool {
+        self.firmware.is_some()
+    }
+
+    /// An option of the board, as `acpi=off`.
+    pub fn board_option(mut self, option: impl Into<String>) -> Vm {
+        self.board_options.push(option.into());
+        self
+    }
+
+    /// The same machine on another board, with all its virtio devices in one flavour: those on PCI become devices in
+    /// memory slots on microvm, in the same order.
+    pub fn on(mut self, board: Board, flavour: Flavour) -> Vm {
+        self.board = board;
+        for share in &mut self.shares {
+            share.flavour = flavour;
+        }
+        let mut is_device = false;
+        for arg in &mut self.extra {
+            if is_device && let Some(device) = arg.to_str() {
+                *arg = moved(device, board, flavour).into();
+            }
+            is_device = arg == "-device";
+        }
+        if board == Board::Microvm && flavour == Flavour::Modern && self.shares.is_empty() {
+            self = self.arg("-global").arg(MODERN_SLOTS);
+        }
+        self
     }
 
     /// The folders that it sees.
@@ -268,7 +301,8 @@ impl Vm {
         };
         let mut args = Args(vec![self.qemu.clone().into()]);
         args.add(["-accel", if kvm { "kvm" } else { "tcg" }]);
-        args.add(["-M", self.board.name()]);
+        let options = self.board_options.iter().map(|o| format!(",{o}"));
+        args.add(["-M", &format!("{}{}", self.board.name(), options.collect::<String>())]);
         match &self.cpu {
             Some(model) => args.add(["-cpu", model]),
             None if kvm => args.add(["-cpu", "host"]),
@@ -307,7 +341,7 @@ impl Vm {
                 self.shares.iter().all(|s| s.flavour == Flavour::Modern),
                 "on microvm all devices are of one virtio version"
             );
-            args.add(["-global", "virtio-mmio.force-legacy=false"]);
+            args.add(["-global", MODERN_SLOTS]);
         }
         for (n, share) in self.shares.iter().enumerate() {
             let tag = &share.tag;
@@ -335,6 +369,31 @@ impl Vm {
         }
         Ok(())
     }
+}
+
+/// Makes the slots of microvm speak virtio 1.
+const MODERN_SLOTS: &str = "virtio-mmio.force-legacy=false";
+
+/// A virtio device, as `-device` has it, for a board; other devices stay as they are.
+fn moved(device: &str, board: Board, flavour: Flavour) -> String {
+    let (model, properties) = device.split_once(',').map_or((device, ""), |(m, p)| (m, p));
+    let class =
+        model.strip_prefix("virtio-").and_then(|m| m.strip_suffix("-pci").or(m.strip_suffix("-device")));
+    let Some(class) = class else { return device.into() };
+    let of_pci = |p: &&str| p.starts_with("disable-") || p.starts_with("addr=") || p.starts_with("vectors=");
+    let mut words = vec![if board == Board::Microvm {
+        format!("virtio-{class}-device")
+    } else {
+        format!("virtio-{class}-pci")
+    }];
+    words.extend(properties.split(',').filter(|p| !p.is_empty() && !of_pci(p)).map(String::from));
+    match flavour {
+        _ if board == Board::Microvm => {}
+        Flavour::Transitional => {}
+        Flavour::Modern => words.push("disable-legacy=on".into()),
+        Flavour::Legacy => words.push("disable-modern=on".into()),
+    }
+    words.join(",")
 }
 
 /// A growing argument list.
@@ -390,6 +449,31 @@ mod tests {
         assert!(text(&vm).contains("-global virtio-mmio.force-legacy=false"));
         assert!(text(&vm).contains("-device virtio-9p-device,fsdev=share0,mount_tag=a"));
         assert!(vm.share(Share::new("b", "/").flavour(Flavour::Legacy)).command_line().is_err());
+    }
+
+    #[test]
+    fn a_machine_moves_with_its_devices() {
+        let vm = Vm::new(Board::Q35)
+            .share(Share::new("a", "/"))
+            .arg("-device")
+            .arg("virtio-serial-pci,max_ports=4,disable-legacy=on")
+            .arg("-device")
+            .arg("virtconsole,chardev=c");
+        let there = text(&vm.clone().on(Board::Microvm, Flavour::Modern).board_option("acpi=off"));
+        for part in [
+            "-M microvm,acpi=off ",
+            "-device virtio-9p-device,fsdev=share0,mount_tag=a ",
+            "-device virtio-serial-device,max_ports=4 ",
+            "-device virtconsole,chardev=c",
+            "-global virtio-mmio.force-legacy=false",
+        ] {
+            assert!(there.contains(part), "{part}: {there}");
+        }
+        let back = text(&vm.on(Board::Microvm, Flavour::Legacy).on(Board::Pc, Flavour::Legacy));
+        assert!(back.contains("-M pc ") && back.contains("mount_tag=a,disable-modern=on"), "{back}");
+        assert!(back.contains("-device virtio-serial-pci,max_ports=4,disable-modern=on"), "{back}");
+        let bare = text(&Vm::new(Board::Pc).on(Board::Microvm, Flavour::Modern));
+        assert_eq!(bare.matches(MODERN_SLOTS).count(), 1);
     }
 
     #[test]

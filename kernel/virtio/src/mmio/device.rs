@@ -47,6 +47,10 @@ const USED: usize = 0x0A0;
 const GENERATION: usize = 0x0FC;
 const CONFIG: usize = 0x100;
 
+/// QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third: what the device with the
+/// first of these interrupts wants arrives as the second, where another slot has its own.
+const ASTRAY: (u32, u32) = (24, 26);
+
 /// A feature that QEMU offers to see whether a driver takes what it does not know.
 const TRAP: u64 = 1 << 30;
 const PAGE: u64 = 4096;
@@ -134,6 +138,18 @@ impl Device {
         }
     }
 
+    /// What is done at an interrupt: nothing, if it was not for this device.
+    fn serve(&self, handler: &Handler) -> irq::Handler {
+        let (registers, handler) = (self.registers.clone(), handler.clone());
+        Box::new(move || match registers.read32(INTERRUPT) as u8 & Cause::ANY.0 {
+            0 => {}
+            bits => {
+                registers.write32(ACKNOWLEDGE, u32::from(bits));
+                handler(Cause(bits));
+            }
+        })
+    }
+
     fn read_once(&self, start: usize, buf: &mut [u8]) {
         for (place, byte) in (start..).zip(buf) {
             *byte = self.registers.read8(place);
@@ -200,16 +216,11 @@ impl VirtioTransport for Device {
     }
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
-        let registers = self.registers.clone();
-        let serve = move || match registers.read32(INTERRUPT) as u8 & Cause::ANY.0 {
-            0 => {}
-            bits => {
-                registers.write32(ACKNOWLEDGE, u32::from(bits));
-                handler(Cause(bits));
-            }
-        };
-        let handle = irq::gsi(self.gsi, Trigger::Level, name, Box::new(serve))?;
-        Ok(Interrupts { text: format!("mmio:{}", self.gsi), handles: vec![handle], line: None })
+        let mut handles = vec![irq::gsi(self.gsi, Trigger::Level, name, self.serve(&handler))?];
+        if self.gsi == ASTRAY.0 {
+            handles.push(irq::gsi(ASTRAY.1, Trigger::Level, name, self.serve(&handler))?);
+        }
+        Ok(Interrupts { text: format!("mmio:{}", self.gsi), handles, line: None })
     }
 
     fn arm(&self) -> Result<(), Failure> {

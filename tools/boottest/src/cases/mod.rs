@@ -6,6 +6,7 @@ mod diod;
 mod files;
 mod guide;
 mod load;
+mod mmio;
 mod mount;
 mod odd;
 mod proxy;
@@ -16,18 +17,28 @@ mod wires;
 use std::path::Path;
 
 use anyhow::Result;
-use vm::{Board, Vm};
+use vm::{Board, Flavour, Vm};
 
 use crate::case::Case;
 
-/// All of them, the long ones first so that the last machine to end is a short one.
+/// All of them, and those that are not about a board once more on microvm.
 pub fn all() -> Vec<Case> {
+    let elsewhere = moved(Board::Microvm, Flavour::Transitional);
+    usual().into_iter().chain(mmio::cases()).chain(elsewhere).collect()
+}
+
+/// Those that are not about a board, on this one.
+pub fn moved(board: Board, flavour: Flavour) -> Vec<Case> {
+    usual().into_iter().filter(Case::moves).map(|case| case.on(board, flavour)).collect()
+}
+
+/// All on the boards they name, the long ones first so that the last machine to end is a short one.
+fn usual() -> Vec<Case> {
     let both = [DOTU, DOTL];
     let long = both.into_iter().flat_map(load::cases);
     let short = both.into_iter().flat_map(|d| [mount::cases(d), files::cases(d), odd::cases(d)]).flatten();
     long.chain(proxy::cases())
-        .chain(guide::cases())
-        .chain(wires::cases())
+        .chain(guide::cases().into_iter().chain(wires::cases()).map(Case::pinned))
         .chain(virtcon::cases())
         .chain(servers::cases())
         .chain(diod::cases())

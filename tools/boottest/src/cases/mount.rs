@@ -77,6 +77,7 @@ pub fn cases(d: Dialect) -> Vec<Case> {
                 Ok(())
             }),
         d.case("mount/irqalloc", q35())
+            .pinned()
             .share("host", motd)
             .line(d.mount())
             .is("")
