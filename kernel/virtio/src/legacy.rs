@@ -96,6 +96,14 @@ impl Legacy {
         if now == vector { Ok(()) } else { Err(Failure::new("device refuses its interrupt vector")) }
     }
 
+    /// The port at which `len` bytes of the configuration begin.
+    fn config_port(&self, offset: usize, len: usize) -> Result<u16, Failure> {
+        let first = if self.wiring.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
+        let start = offset.checked_add(usize::from(first)).and_then(|n| u16::try_from(n).ok());
+        let room = |start: &u16| len <= usize::from(self.ports.len().saturating_sub(*start));
+        start.filter(room).ok_or(Failure::new("device configuration is too short"))
+    }
+
     /// Reads configuration once.
     fn read_once(&self, start: u16, buf: &mut [u8]) {
         for (place, byte) in (start..).zip(buf) {
@@ -184,10 +192,7 @@ impl VirtioTransport for Legacy {
 
     /// There is no generation to compare: it is read until it reads the same twice.
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
-        let first = if self.wiring.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
-        let start = offset.checked_add(usize::from(first)).and_then(|n| u16::try_from(n).ok());
-        let room = |start: &u16| buf.len() <= usize::from(self.ports.len().saturating_sub(*start));
-        let start = start.filter(room).ok_or(Failure::new("device configuration is too short"))?;
+        let start = self.config_port(offset, buf.len())?;
         let mut again = alloc::vec![0; buf.len()];
         for _ in 0..TRIES {
             self.read_once(start, buf);
@@ -197,5 +202,10 @@ impl VirtioTransport for Legacy {
             }
         }
         Err(Failure::new("device configuration does not stand still"))
+    }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        self.ports.out32(self.config_port(offset, 4)?, value);
+        Ok(())
     }
 }

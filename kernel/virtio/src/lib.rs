@@ -7,7 +7,7 @@
 //!
 //! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`],
 //! [`wiring`] and [`mmio`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`],
-//! [`console`] and [`rng`] (what they mean). [`names`], [`identity`],
+//! [`console`], [`rng`] and [`balloon`] (what they mean). [`names`], [`identity`],
 //! [`seen`] and [`table`] say what there is.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod balloon;
 pub mod console;
 mod failure;
 #[cfg(test)]

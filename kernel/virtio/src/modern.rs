@@ -241,6 +241,15 @@ impl VirtioTransport for Modern {
         }
         Err(Failure::new("device configuration does not stand still"))
     }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        let device = self.device.as_ref().ok_or(Failure::new("device has no configuration"))?;
+        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > device.len()) {
+            return Err(Failure::new("device configuration is too short"));
+        }
+        device.write32(offset, value);
+        Ok(())
+    }
 }
 
 /// All of virtio's structures of a function that could be used, in the device's order of preference.

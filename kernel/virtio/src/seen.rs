@@ -106,4 +106,8 @@ impl VirtioTransport for Seen {
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
         self.inner.config_read(offset, buf)
     }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        self.inner.config_write(offset, value)
+    }
 }

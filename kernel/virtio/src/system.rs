@@ -1,6 +1,7 @@
 //! What happens at boot: from the bare machine to running devices.
 
 use crate::Failure;
+use crate::balloon::Balloon;
 use crate::console::Console;
 use crate::legacy::Legacy;
 use crate::mmio::{self, Slot};
@@ -28,6 +29,8 @@ use machine::{acpi, fwcfg};
 const NINEP: u16 = 9;
 /// Virtio id of a console.
 const CONSOLE: u16 = 3;
+/// Virtio id of a memory balloon.
+const BALLOON: u16 = 5;
 /// Virtio id of an entropy device.
 const ENTROPY: u16 = 4;
 
@@ -186,6 +189,7 @@ impl System {
                 self.consoles.push(driver.clone());
                 Ok(driver)
             }
+            BALLOON => Ok(Balloon::start(&found.name, transport)?),
             ENTROPY => Ok(Rng::start(&found.name, transport)?),
             _ => Err(Failure::text(alloc::format!("no driver for {}", found.class))),
         }

@@ -140,6 +140,12 @@ pub trait VirtioTransport: Send + Sync {
     /// # Errors
     /// When there is not that much, or it never stands still.
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure>;
+
+    /// Writes four bytes of the device's configuration at once; `offset` is a multiple of 4.
+    ///
+    /// # Errors
+    /// When there is not that much.
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure>;
 }
 
 /// Brings a device from reset to the point where its queues can be set up, and gives the features taken: those

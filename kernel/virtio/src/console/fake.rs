@@ -1,4 +1,5 @@
-//! A console device as QEMU makes one, at the other side of [`VirtioTransport`]: several queues, played by the test.
+//! A console device as QEMU makes one, at the other side of [`VirtioTransport`]: several queues, played by the test. With
+//! other features and another configuration it is another device.
 
 use crate::Failure;
 use crate::fake::device::{Taken, chain, peek16};
@@ -25,7 +26,7 @@ struct Ring {
 
 pub struct FakeConsole {
     features: u64,
-    config: Vec<u8>,
+    pub config: Mutex<Vec<u8>>,
     registers: Mutex<Registers>,
     bell: Condvar,
     handler: Mutex<Option<Handler>>,
@@ -38,10 +39,15 @@ impl FakeConsole {
     pub fn new(ports: u32) -> Arc<FakeConsole> {
         let config = [&[0; 4][..], &ports.to_le_bytes(), &[0; 4]].concat();
         let features = VERSION_1 | if ports > 1 { 2 } else { 0 };
-        let registers = Registers { status: 0, rings: vec![None; 2 * ports as usize + 2], resets: 0 };
+        FakeConsole::with(features, config, 2 * ports as usize + 2)
+    }
+
+    /// A device with so many queues.
+    pub fn with(features: u64, config: Vec<u8>, queues: usize) -> Arc<FakeConsole> {
+        let registers = Registers { status: 0, rings: vec![None; queues], resets: 0 };
         Arc::new(FakeConsole {
             features,
-            config,
+            config: Mutex::new(config),
             registers: Mutex::new(registers),
             bell: Condvar::new(),
             handler: Mutex::new(None),
@@ -115,6 +121,12 @@ impl FakeConsole {
         self.interrupt(Cause::CONFIG);
     }
 
+    /// Changes its configuration, and says so.
+    pub fn configure(&self, offset: usize, bytes: &[u8]) {
+        self.config.lock().unwrap()[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.interrupt(Cause::CONFIG);
+    }
+
     fn interrupt(&self, cause: Cause) {
         let handler = self.handler.lock().unwrap().clone();
         if let Some(handler) = handler {
@@ -184,7 +196,12 @@ impl VirtioTransport for FakeConsole {
     }
 
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
-        buf.copy_from_slice(&self.config[offset..offset + buf.len()]);
+        buf.copy_from_slice(&self.config.lock().unwrap()[offset..offset + buf.len()]);
+        Ok(())
+    }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        self.config.lock().unwrap()[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
         Ok(())
     }
 }

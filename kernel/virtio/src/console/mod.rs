@@ -17,7 +17,7 @@
 mod control;
 mod device;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod port;
 #[cfg(test)]
 mod tests;

@@ -252,4 +252,13 @@ impl VirtioTransport for Device {
         }
         Err(Failure::new("device configuration does not stand still"))
     }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        let room = self.registers.len().saturating_sub(CONFIG);
+        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > room) {
+            return Err(Failure::new("device configuration is too short"));
+        }
+        self.registers.write32(CONFIG + offset, value);
+        Ok(())
+    }
 }
