@@ -18,6 +18,8 @@
 //! [`names`] helps trees whose files have nothing but names. The section of the manual is 5, facts/plan9-abi.md 7.1.
 
 mod job;
+#[cfg(test)]
+mod job_tests;
 pub mod names;
 mod session;
 #[cfg(test)]
@@ -36,6 +38,8 @@ use crate::{Dialect, Stat};
 pub use job::{Done, Job};
 pub use session::{Finished, Session, Step};
 
+/// What a client is told that has not begun with a version.
+pub const ENOVERSION: &str = "no version agreed on";
 /// Smallest message size that a session agrees to: an error, a full walk and an ordinary stat record must fit.
 pub const MSIZE_MIN: u32 = 512;
 /// Largest message size that makes sense to offer, in bytes.

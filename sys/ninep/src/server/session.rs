@@ -13,7 +13,7 @@ use core::mem;
 use abi::{DMDIR, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid, error};
 
 use super::job::{Done, Effect, Job, Work, refusal};
-use super::{Files, MSIZE_MIN, Refused, Result, valid_name};
+use super::{ENOVERSION, Files, MSIZE_MIN, Refused, Result, valid_name};
 use crate::head::Head;
 use crate::wire::WireError;
 use crate::{Dialect, NOFID, Rmsg, Tmsg, kind};
@@ -145,7 +145,7 @@ impl<F: Files> Session<F> {
     fn step(&mut self, tag: u16, request: Tmsg<'_>) -> Result<Step<F>> {
         let work = match request {
             Tmsg::Version { msize, version } => self.version(msize, version.bytes())?,
-            _ if self.msize.is_none() => return Err("no version agreed on".into()),
+            _ if self.msize.is_none() => return Err(ENOVERSION.into()),
             Tmsg::Flush { oldtag } => {
                 return Ok(match self.pending.get_mut(&oldtag) {
                     Some(flushes) => {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use abi::{DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ninep::head::Head;
+use ninep::server::ENOVERSION;
 use ninep::translate::errors;
 use ninep::wire::{Data, Record};
 use ninep::{Dialect, Framer, IOHDRSZ, MAXWELEM, NOFID, NONUM, NOTAG, Names, Rmsg, Stat, Stats, Str, Tmsg};
@@ -118,8 +119,10 @@ impl Client {
         let attached =
             self.ask(Tmsg::Attach { fid: ROOT, afid: NOFID, uname, aname, n_uname: NONUM }, |_| ());
         match attached {
-            Err(e) if !e.is::<Silence>() => Err(e.context("attach")),
-            other => other,
+            Err(e) if e.is::<Silence>() => Err(e),
+            // The version was answered by a server that has left since.
+            Err(e) if e.to_string() == ENOVERSION => Err(Silence.into()),
+            other => other.context("attach"),
         }
     }
 
