@@ -10,7 +10,8 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`message`] (what a 9P transport carries), [`acpi`] (tables as bytes), [`types`] (plain values).
+//! [`message`] (what a 9P transport carries), [`acpi`] (tables as bytes), [`i8042`] (keyboard and mouse), [`vga`] (the
+//! screen as text), [`types`] (plain values).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -60,11 +61,13 @@ use host as arch;
 pub mod acpi;
 pub mod fdt;
 pub mod fwcfg;
+pub mod i8042;
 mod interface;
 pub mod message;
 mod pinned;
 pub mod sync;
 pub mod types;
+pub mod vga;
 
 pub use arch::{
     boot, clock, console, cpu, dma, io, irq, lock, mem, page, power, random, space, thread, uart, user,

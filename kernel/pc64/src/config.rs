@@ -18,7 +18,12 @@ use crate::glue;
 static ROOT: &[u8] = include_bytes!(env!("ELWOOD_ROOT"));
 
 /// The kernel with all its devices.
-pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::System) -> Arc<Kernel> {
+pub fn kernel(
+    kmesg: Arc<Kmesg>,
+    words: Vec<(String, String)>,
+    places: glue::Places,
+    system: virtio::System,
+) -> Arc<Kernel> {
     let console = cons::Cons::new(glue::power());
     let mnt = MntDev::channels();
     let phantom = mnt.phantom(glue::transports(&system));
@@ -35,20 +40,22 @@ pub fn kernel(kmesg: Arc<Kmesg>, words: Vec<(String, String)>, system: virtio::S
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }
-    let input = console.input.clone();
+    let mouse = glue::desk(&kmesg, &console.input, &arch); // and the keyboard, which types on the console
+    let input = places.uart.then(|| console.input.clone());
     let devices: Vec<Arc<dyn Dev>> = vec![
-        root,                                               // #/ the root and its archives
-        console.clone(),                                    // #c console, time, the kernel's numbers
-        dup::Dup::new(),                                    // #d descriptors as files
-        env::Env::new(),                                    // #e environment
-        proc::ProcDev::new(),                               // #p processes
-        srv::Srv::new(),                                    // #s posted channels
-        pipe::Pipe::new(),                                  // #| pipes
-        mnt,                                                // #M 9P servers behind channels
-        phantom,                                  // #9 QEMU's 9P devices, and channels in its dialects
-        arch,                                     // #P irqalloc, mtags, virtio
-        pnp::Pnp::new(glue::pci_bus(system.pci)), // #$ PCI functions
-        uart::Uart::new(vec![(glue::com1(), Some(input))]), // #t serial lines
+        root,                                         // #/ the root and its archives
+        console.clone(),                              // #c console, time, the kernel's numbers
+        dup::Dup::new(),                              // #d descriptors as files
+        env::Env::new(),                              // #e environment
+        proc::ProcDev::new(),                         // #p processes
+        srv::Srv::new(),                              // #s posted channels
+        pipe::Pipe::new(),                            // #| pipes
+        mnt,                                          // #M 9P servers behind channels
+        phantom,                                      // #9 QEMU's 9P devices, and channels in its dialects
+        arch,                                         // #P irqalloc, mtags, virtio
+        pnp::Pnp::new(glue::pci_bus(system.pci)),     // #$ PCI functions
+        uart::Uart::new(vec![(glue::com1(), input)]), // #t serial lines
+        mouse,                                        // #m the mouse
         virtcon::VirtCon::new(glue::ports(consoles)), // #C virtio consoles
     ];
     let kernel = Kernel::new(devices, words, kmesg);

@@ -11,12 +11,18 @@ use machine::uart::Uart;
 use machine::{boot, clock, mem, power};
 use port::devices::cons::Power;
 use port::devices::pnp::{Address, Function, PciBus};
-use port::devices::uart::{Serial, SerialConsole};
+use port::devices::uart::Serial;
 use port::devices::virtcon;
 use port::kmesg::Kmesg;
 use port::{Kernel, cmdline, exec, life, sysproc};
 use virtio::console::{self, Console};
 use virtio::pci::Pci;
+
+mod console_places;
+mod desk;
+
+pub use console_places::{Places, console};
+pub use desk::desk;
 
 /// The first program.
 const INIT: &str = "/rc/bin/init";
@@ -45,9 +51,9 @@ pub fn com1() -> Arc<dyn Serial> {
     Arc::new(Com1(Uart::com1()))
 }
 
-/// The log, which is printed on COM1.
-pub fn console() -> Arc<Kmesg> {
-    Kmesg::new(Some(Arc::new(SerialConsole(com1()))))
+/// The log, which is printed nowhere yet.
+pub fn log() -> Arc<Kmesg> {
+    Kmesg::new(None)
 }
 
 /// The good words of the command line; tells the bad ones.

@@ -18,12 +18,13 @@ mod glue;
 /// What happens before threads run; whoever calls lets them run then.
 #[cfg(target_os = "none")]
 fn main_on_metal() {
-    let kmesg = glue::console(); // the kernel can speak, and remembers what it says
+    let kmesg = glue::log(); // remembers what the kernel says
     let words = glue::command_line(&kmesg); // name=value, from QEMU's -append
+    let places = glue::console(&kmesg, &words); // from here on it is heard: serial line, screen, or both
     glue::tell_machine(&kmesg); // memory, clock, how it was loaded
     let system = virtio::init(&glue::machine(&words)); // PCI, and the virtio devices on it
     glue::tell_devices(&kmesg, &system); // a line each
-    let kernel = config::kernel(kmesg, words, system); // the devices of the table, and the root archive
+    let kernel = config::kernel(kmesg, words, places, system); // the devices of the table, and the root archive
     glue::start(&kernel); // console input, and the first process: /rc/bin/init
 }
 

@@ -47,8 +47,10 @@ fn check(name: &str, value: &str) -> Result<(), &'static str> {
         return Err("no such name can be");
     }
     match name {
-        "console" if !CONSOLES.contains(&value) => Err("console is uart, vga or virtio"),
-        "console" if value != "uart" => Err("this console is not there yet; uart is used"),
+        "console" if !value.split(',').all(|place| CONSOLES.contains(&place)) => {
+            Err("console is uart, vga, virtio or several of them with commas")
+        }
+        "console" if value.split(',').any(|place| place == "virtio") => Err("this console is not there yet"),
         "ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
         "mount" => match value.rsplit_once(':') {
             Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok(()),
@@ -76,13 +78,16 @@ mod tests {
         assert_eq!(pairs, [init, ("mount", "a:/n/a"), ("mount", "b:c:/n/b"), ("nomsi", "1"), ("debug", "")]);
         assert_eq!(good(""), []);
         assert_eq!(good("'quoted=all of it'").len(), 1);
+        assert_eq!(good("console=vga console=uart,vga").len(), 2);
     }
 
     #[test]
     fn bad_words_are_told_and_the_others_stay() {
-        let (good, bad) = parse("nonsense =x a/b=c ncpu=many ncpu=0 mount=nowhere console=tv colour=blue");
+        let (good, bad) = parse(
+            "nonsense =x a/b=c ncpu=many ncpu=0 mount=nowhere console=tv console=uart, console=vga,virtio colour=blue",
+        );
         assert_eq!(good.len(), 1);
-        assert_eq!(bad.len(), 7);
+        assert_eq!(bad.len(), 9);
         assert!(bad[0].contains("'nonsense'"));
         assert!(bad[3].contains("ncpu=many"));
     }

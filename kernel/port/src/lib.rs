@@ -37,6 +37,10 @@ pub mod sysfile;
 pub mod tar;
 mod walk;
 
+// The console on the PC itself.
+pub mod keyboard;
+pub mod screen;
+
 // Processes.
 pub mod alarm;
 pub mod exec;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::Value;
 use vm::{Board, Flavour, Pattern, Share, Vm};
 
 use crate::host::Programs;
@@ -35,6 +36,12 @@ pub enum Step {
     Type(String),
     /// The machine prints this sooner or later.
     Sees(Pattern),
+    /// Type these characters on the PC's own keyboard.
+    Keys(String),
+    /// Tell QEMU this: a command and its arguments.
+    Qmp(&'static str, Value),
+    /// The screen shows this text sooner or later; the rows end in newlines.
+    Shows(Pattern),
 }
 
 /// How a machine has to end.
@@ -271,6 +278,24 @@ impl Case {
     /// `text` is printed after all that has been seen so far.
     pub fn sees(self, text: impl Into<Pattern>) -> Case {
         self.step(Step::Sees(text.into()))
+    }
+
+    /// Types on the PC's own keyboard.
+    pub fn keys(mut self, text: &str) -> Case {
+        self.vm = self.vm.with_qmp();
+        self.step(Step::Keys(text.into()))
+    }
+
+    /// Tells QEMU to carry out a command of QMP.
+    pub fn qmp(mut self, command: &'static str, arguments: Value) -> Case {
+        self.vm = self.vm.with_qmp();
+        self.step(Step::Qmp(command, arguments))
+    }
+
+    /// The screen shows `text` from now on or soon.
+    pub fn shows(mut self, text: impl Into<Pattern>) -> Case {
+        self.vm = self.vm.with_qmp();
+        self.step(Step::Shows(text.into()))
     }
 
     /// `text` is never printed.

@@ -8,6 +8,7 @@ mod case;
 mod cases;
 mod host;
 mod play;
+mod screen;
 mod socket;
 
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ use vm::{Guest, Pattern, exit_code};
 
 use crate::case::{Case, End, Fill, PROMPT, Step, World};
 use crate::host::Programs;
+use crate::screen;
 use crate::socket::Sockets;
 
 /// What is tested.
@@ -124,7 +125,7 @@ impl Player<'_> {
     fn all(&mut self, case: &Case) -> Result<()> {
         let mut last = "the start".to_owned();
         for step in &case.steps {
-            if let Step::Line(line) | Step::Type(line) = step {
+            if let Step::Line(line) | Step::Type(line) | Step::Keys(line) = step {
                 last = format!("typing {line:?}");
             }
             self.step(step).with_context(|| format!("after {last}"))?;
@@ -157,6 +158,12 @@ impl Player<'_> {
                 self.guest.expect_before(pattern.clone(), self.deadline)?;
                 Ok(())
             }
+            Step::Keys(text) => {
+                self.at_prompt = false;
+                screen::type_keys(self.guest.qmp()?, text)
+            }
+            Step::Qmp(command, arguments) => self.guest.qmp()?.execute(command, arguments.clone()).map(drop),
+            Step::Shows(pattern) => screen::wait(self.guest.qmp()?, pattern, self.deadline),
         }
     }
 

@@ -52,6 +52,9 @@ pub struct Options {
     /// A command to run instead of a prompt; the machine ends with it
     #[arg(long, value_name = "CMD")]
     init: Option<String>,
+    /// Show the machine's screen as QEMU's -display does (gtk, vnc=:1...), with the console on it as well as here
+    #[arg(long, value_name = "WHERE")]
+    display: Option<String>,
     /// Show QEMU's command line and do nothing
     #[arg(long)]
     print: bool,
@@ -165,6 +168,11 @@ fn describe(options: &Options) -> Result<Vm> {
         vm = vm.append(format!("mount={}", quote(&format!("{tag}:/n/{tag}")))).share(Share::new(&tag, dir));
         tags.push(tag);
     }
+    if let Some(display) = &options.display {
+        ensure!(board != Board::Microvm, "--display: microvm has no screen");
+        // Before the user's words, of which the last counts.
+        vm = vm.display(display).append("console=uart,vga");
+    }
     for words in &options.append {
         vm = vm.append(words);
     }
@@ -239,6 +247,16 @@ mod tests {
     #[test]
     fn a_command_is_quoted_as_rc_quotes() {
         assert!(qemu(&["--init", "echo it's"]).unwrap().contains("-append init='echo it''s'"));
+    }
+
+    #[test]
+    fn a_display_brings_a_screen_and_the_console_on_it() {
+        let line = qemu(&["--display", "vnc=:1", "--append", "console=vga"]).unwrap();
+        assert!(line.contains("-display vnc=:1 -vga std") && !line.contains("-display none"), "{line}");
+        assert!(line.contains("-append console=uart,vga console=vga"), "{line}");
+        let line = qemu(&[]).unwrap();
+        assert!(line.contains("-display none") && !line.contains("-vga"), "{line}");
+        assert!(qemu(&["--display", "gtk", "--machine", "microvm"]).is_err());
     }
 
     #[test]

@@ -127,6 +127,7 @@ pub struct Vm {
     debug_exit: bool,
     default_devices: bool,
     serial: Serial,
+    display: Option<String>,
     pub(crate) qmp: bool,
     extra: Vec<OsString>,
 }
@@ -151,6 +152,7 @@ impl Vm {
             debug_exit: false,
             default_devices: false,
             serial: Serial::default(),
+            display: None,
             qmp: false,
             extra: Vec::new(),
         }
@@ -280,6 +282,12 @@ impl Vm {
         self
     }
 
+    /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a screendump.
+    pub fn display(mut self, display: impl Into<String>) -> Vm {
+        self.display = Some(display.into());
+        self
+    }
+
     /// Lets the program talk to QEMU itself while the guest runs: see `Guest::qmp`.
     pub fn with_qmp(mut self) -> Vm {
         self.qmp = true;
@@ -313,7 +321,12 @@ impl Vm {
         if !self.default_devices {
             args.add(["-nodefaults"]);
         }
-        args.add(["-no-user-config", "-display", "none", "-no-reboot"]);
+        args.add(["-no-user-config", "-no-reboot"]);
+        args.add(["-display", self.display.as_deref().unwrap_or("none")]);
+        if self.display.is_some() {
+            ensure!(self.board != Board::Microvm, "microvm has no screen");
+            args.add(["-vga", "std"]);
+        }
         args.add(["-serial", if self.serial == Serial::Stdio { "stdio" } else { "mon:stdio" }]);
         if let Some(image) = &self.firmware {
             args.add(["-bios".into(), OsString::from(image)]);

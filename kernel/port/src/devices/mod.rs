@@ -4,6 +4,7 @@ pub mod arch;
 pub mod cons;
 pub mod dup;
 pub mod env;
+pub mod mouse;
 pub mod pipe;
 pub mod pnp;
 pub mod proc;

@@ -2,6 +2,7 @@
 
 mod boot;
 mod console;
+mod desk;
 mod diod;
 mod files;
 mod guide;
@@ -45,6 +46,7 @@ fn usual() -> Vec<Case> {
         .chain(short)
         .chain(mount::other_cases())
         .chain(console::cases())
+        .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(boot::cases())
         .collect()
 }

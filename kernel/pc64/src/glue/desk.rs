@@ -1,0 +1,33 @@
+//! What stands on the desk: keyboard and mouse, behind the PC's keyboard controller.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use machine::i8042;
+use machine::lock::Lock;
+use port::devices::arch::Arch;
+use port::devices::cons::input::Input;
+use port::devices::mouse::Mouse;
+use port::keyboard::Keyboard;
+use port::kmesg::Kmesg;
+
+/// Lets the keyboard type on the console; gives the mouse. Both stay for good.
+pub fn desk(kmesg: &Kmesg, input: &Arc<Input>, arch: &Arch) -> Arc<Mouse> {
+    let found = i8042::probe();
+    let mouse = Mouse::new(found.as_ref().and_then(|f| f.mouse()).map(|m| m.wheel));
+    let Some(found) = found else { return mouse };
+    let (input, keyboard) = (input.clone(), Lock::new(Keyboard::new()));
+    let keys = move |code| {
+        keyboard.lock().code(code, &mut |c| input.put(c.encode_utf8(&mut [0; 4]).as_bytes()));
+    };
+    let pointer = mouse.clone();
+    let moves = move |byte| pointer.byte(byte);
+    arch.add_ports(0x60, 0x60, "kbd");
+    arch.add_ports(0x64, 0x64, "kbd");
+    match found.start(Box::new(keys), Box::new(moves)) {
+        // The handlers are there as long as the machine is.
+        Ok(handlers) => core::mem::forget(handlers),
+        Err(e) => kmesg.print(format_args!("keyboard, mouse: {e}\n")),
+    }
+    mouse
+}
