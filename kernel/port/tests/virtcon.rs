@@ -115,6 +115,12 @@ fn a_machine_without_consoles_has_an_empty_folder() {
 }
 
 #[test]
+fn without_a_fit_name_there_is_no_by_name() {
+    let (t, _) = hosted(&[None, Some("../x")]);
+    assert_eq!(names(&t, "/dev/virtcon").unwrap(), ["virtio-console-0", "virtio-console-1"]);
+}
+
+#[test]
 fn ports_have_files_and_those_with_a_fit_name_two() {
     let labels = [None, Some("chat"), Some("chat"), Some("../x"), Some(""), Some("a b")];
     let (t, ports) = hosted(&labels);

@@ -93,10 +93,12 @@ impl Tree for VirtCon {
             return Ok(alloc::vec![Entry::dir("virtcon", VIRTCON, 0o555)]);
         }
         let by_name = dir.path == BY_NAME;
-        let mut out = Vec::new();
+        let (mut out, mut labelled) = (Vec::new(), false);
         for port in (self.find)() {
             let path = (u64::from(port.id()) << 1 | u64::from(by_name)) + PORT;
-            let name = if by_name { port.label().filter(|l| is_name(l)) } else { Some(port.name()) };
+            let label = port.label().filter(|l| is_name(l));
+            labelled |= label.is_some();
+            let name = if by_name { label } else { Some(port.name()) };
             // Of two ports with the same label the first has it.
             if let Some(name) = name
                 && !out.iter().any(|e: &Entry| e.name == name)
@@ -104,7 +106,7 @@ impl Tree for VirtCon {
                 out.push(Entry::named(name, path, 0o666));
             }
         }
-        if !by_name && !out.is_empty() {
+        if !by_name && labelled {
             out.push(Entry::dir("by-name", BY_NAME, 0o555));
         }
         Ok(out)

@@ -96,6 +96,8 @@ fn tags(case: Case) -> Case {
 fn console(case: Case) -> Case {
     case.line("ls -l /dev/virtcon")
         .gives(re("^--rw-rw-rw- C 0 glenda glenda 0 .* /dev/virtcon/virtio-console-2$"))
+        .line("ls /dev/virtcon")
+        .is("/dev/virtcon/virtio-console-2\n")
         .connects("c0")
         .line("echo hello console >/dev/virtcon/virtio-console-2")
         .is("")

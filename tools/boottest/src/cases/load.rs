@@ -79,7 +79,8 @@ pub(super) fn same(world: &World, one: &str, other: &str) -> Result<()> {
         let (Some(x), Some(y)) = (x.get_mut(..n), y.get_mut(..n)) else { bail!("a piece of {n} bytes") };
         a.read_exact(x)?;
         b.read_exact(y)?;
-        if let Some(first) = x.iter().zip(&*y).position(|(p, q)| p != q) {
+        if x != y {
+            let first = x.iter().zip(&*y).take_while(|(p, q)| p == q).count();
             bail!("{one} and {other} differ at byte {}", at + first as u64);
         }
         at += n as u64;
