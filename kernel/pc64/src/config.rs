@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use port::devices::root::{Archive, Root};
-use port::devices::{arch, cons, dup, env, pipe, pnp, proc, srv, uart, virtcon};
+use port::devices::{arch, cons, dup, env, pipe, pnp, proc, sd, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
 use port::{Dev, Kernel, cmdline};
@@ -57,6 +57,7 @@ pub fn kernel(
         uart::Uart::new(vec![(glue::com1(), input)]), // #t serial lines
         mouse,                                        // #m the mouse
         virtcon::VirtCon::new(glue::ports(consoles)), // #C virtio consoles
+        sd::Sd::new(glue::disks(system.disks)),       // #S disks and their partitions
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

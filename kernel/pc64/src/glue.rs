@@ -6,15 +6,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use machine::message::Transport;
+use machine::page::Pinned;
 use machine::sync::{Interrupted, QLock};
 use machine::uart::Uart;
 use machine::{boot, clock, mem, power};
 use port::devices::cons::Power;
 use port::devices::pnp::{Address, Function, PciBus};
+use port::devices::sd;
 use port::devices::uart::Serial;
 use port::devices::virtcon;
 use port::kmesg::Kmesg;
 use port::{Kernel, cmdline, exec, life, sysproc};
+use virtio::block::{Block, Trouble, Way};
 use virtio::console::{self, Console};
 use virtio::pci::Pci;
 
@@ -146,6 +149,57 @@ pub fn ports(consoles: Vec<Arc<Console>>) -> virtcon::Finder {
         let all = (0..).zip(&consoles).flat_map(|(n, c)| c.ports().into_iter().map(move |p| Port(n, p)));
         all.map(|p| Arc::new(p) as Arc<dyn virtcon::Port>).collect()
     })
+}
+
+/// A virtio disk.
+struct Disk(Arc<Block>);
+
+/// What a program is told.
+fn told(trouble: Trouble) -> port::Error {
+    port::Error::new(match trouble {
+        Trouble::Failed => abi::error::EIO,
+        Trouble::Protected => sd::EPROTECTED,
+        Trouble::NoMemory => abi::error::ENOMEM,
+    })
+}
+
+impl sd::Disk for Disk {
+    fn name(&self) -> String {
+        self.0.name().into()
+    }
+
+    fn serial(&self) -> String {
+        self.0.serial()
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.0.sector_size()
+    }
+
+    fn sectors(&self) -> u64 {
+        self.0.sectors()
+    }
+
+    fn writable(&self) -> bool {
+        self.0.writable()
+    }
+
+    fn read(&self, sector: u64, to: Vec<Pinned>) -> port::Result<()> {
+        self.0.transfer(Way::Read, sector, to).map_err(told)
+    }
+
+    fn write(&self, sector: u64, from: Vec<Pinned>) -> port::Result<()> {
+        self.0.transfer(Way::Write, sector, from).map_err(told)
+    }
+
+    fn flush(&self) -> port::Result<()> {
+        self.0.flush().map_err(told)
+    }
+}
+
+/// The virtio disks for `#S`.
+pub fn disks(disks: Vec<Arc<Block>>) -> Vec<Arc<dyn sd::Disk>> {
+    disks.into_iter().map(|d| Arc::new(Disk(d)) as Arc<dyn sd::Disk>).collect()
 }
 
 /// The switch of the machine.

@@ -6,7 +6,8 @@
 
 use alloc::vec::Vec;
 
-use machine::page::Pinned;
+use abi::layout::PAGE;
+use machine::page::{Page, Pinned};
 
 use crate::error::{Error, Result};
 use crate::mem::Memory;
@@ -196,4 +197,16 @@ pub(crate) fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
         left -= n;
     }
     out
+}
+
+/// Pages for the kernel's own transfers, which are copied.
+pub(crate) fn kernel_pages(len: usize) -> Result<Vec<Pinned>> {
+    let mut pages = Vec::new();
+    let mut left = len;
+    while left > 0 {
+        let n = left.min(PAGE as usize);
+        pages.push(Pinned::new(Page::new_zeroed()?, 0, n));
+        left -= n;
+    }
+    Ok(pages)
 }

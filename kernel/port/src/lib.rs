@@ -28,6 +28,7 @@ pub mod kernel;
 pub mod devices;
 pub mod dirread;
 pub mod dirtab;
+pub mod disk;
 pub mod fgrp;
 pub mod kmesg;
 pub mod namec;

@@ -7,7 +7,7 @@
 //!
 //! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`],
 //! [`wiring`] and [`mmio`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`],
-//! [`console`], [`rng`] and [`balloon`] (what they mean). [`names`], [`identity`],
+//! [`block`], [`console`], [`rng`] and [`balloon`] (what they mean). [`names`], [`identity`],
 //! [`seen`] and [`table`] say what there is.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod balloon;
+pub mod block;
 pub mod console;
 mod failure;
 #[cfg(test)]

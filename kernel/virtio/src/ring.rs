@@ -21,8 +21,11 @@
 //! that runs ahead of what is in flight: [`Queue::pop`] says so, and from then on the queue gives nothing any
 //! more until it is [cleared](Queue::clear). A device can be wrong about what it wrote, and no more.
 
+mod joined;
+
 use crate::transport::RingAddress;
 use alloc::vec::Vec;
+pub use joined::join;
 use machine::OutOfMemory;
 use machine::dma::{Dma, fence};
 

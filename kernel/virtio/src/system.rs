@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::balloon::Balloon;
+use crate::block::Block;
 use crate::console::Console;
 use crate::legacy::Legacy;
 use crate::mmio::{self, Slot};
@@ -25,6 +26,8 @@ use machine::io::Mmio;
 use machine::message::Transport;
 use machine::{acpi, fwcfg};
 
+/// Virtio id of a disk.
+const BLOCK: u16 = 2;
 /// Virtio id of a 9P device.
 const NINEP: u16 = 9;
 /// Virtio id of a console.
@@ -107,6 +110,8 @@ pub struct System {
     pub table: Table,
     /// The 9P devices that work, in the order of their numbers.
     pub nine_p: Vec<NinepDevice>,
+    /// The disks that work, in the order of their numbers.
+    pub disks: Vec<Arc<Block>>,
     /// The consoles that work, in the order of their numbers.
     pub consoles: Vec<Arc<Console>>,
     /// What was told of, and is no device: a line each.
@@ -191,6 +196,11 @@ impl System {
             }
             BALLOON => Ok(Balloon::start(&found.name, transport)?),
             ENTROPY => Ok(Rng::start(&found.name, transport)?),
+            BLOCK => {
+                let driver = Block::start(&found.name, transport)?;
+                self.disks.push(driver.clone());
+                Ok(driver)
+            }
             _ => Err(Failure::text(alloc::format!("no driver for {}", found.class))),
         }
     }

@@ -9,6 +9,7 @@ pub mod pipe;
 pub mod pnp;
 pub mod proc;
 pub mod root;
+pub mod sd;
 pub mod srv;
 pub mod uart;
 pub mod virtcon;

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use abi::error;
 use abi::layout::PAGE;
 use machine::message::Request;
-use machine::page::{Page, Pinned};
+use machine::page::Pinned;
 use machine::sync::Completion;
 use ninep::head::{RIOSZ, Rio, Tio};
 use ninep::translate::io;
@@ -25,7 +25,7 @@ use super::file::MntFile;
 use super::session::Session;
 use super::slots::{PIECES, SlotGuard};
 use crate::error::{Error, Result};
-use crate::iobuf::{Dst, Src};
+use crate::iobuf::{Dst, Src, kernel_pages};
 
 /// A piece under way.
 struct Flight {
@@ -257,18 +257,6 @@ fn moved(session: &Session, request: &Request, tag: u16, asked: u32, way: Way) -
             _ => Err(session.transfer_error(kind::TWRITE, tag, request)),
         },
     }
-}
-
-/// Pages for the kernel's own transfers, which are copied.
-fn kernel_pages(len: usize) -> Result<Vec<Pinned>> {
-    let mut pages = Vec::new();
-    let mut left = len;
-    while left > 0 {
-        let n = left.min(PAGE as usize);
-        pages.push(Pinned::new(Page::new_zeroed()?, 0, n));
-        left -= n;
-    }
-    Ok(pages)
 }
 
 fn pages_len(pages: &[Pinned]) -> usize {

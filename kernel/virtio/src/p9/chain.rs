@@ -4,8 +4,7 @@
 //! T-message whose size is not its length, a reply area without room for the smallest reply, or a read of more
 //! bytes than there is room for.
 
-use crate::ring::Segment;
-use core::iter::Peekable;
+use crate::ring::{Segment, join};
 use machine::message::{Request, TransportError};
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
@@ -72,32 +71,8 @@ pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clo
     let pieces = core::iter::once(head(&request.t, request.t_len, false))
         .chain(read)
         .chain(core::iter::once(head(&request.r, request.r_len, true)))
-        .chain(write)
-        .filter(|s| s.len != 0);
-    Joined { pieces: pieces.peekable() }
-}
-
-/// Joins segments that are neighbours in memory.
-#[derive(Clone)]
-struct Joined<I: Iterator<Item = Segment>> {
-    pieces: Peekable<I>,
-}
-
-impl<I: Iterator<Item = Segment>> Iterator for Joined<I> {
-    type Item = Segment;
-
-    fn next(&mut self) -> Option<Segment> {
-        let mut whole = self.pieces.next()?;
-        let follows = |whole: &Segment, next: &Segment| {
-            next.write == whole.write
-                && whole.phys.checked_add(u64::from(whole.len)) == Some(next.phys)
-                && whole.len.checked_add(next.len).is_some()
-        };
-        while let Some(next) = self.pieces.next_if(|next| follows(&whole, next)) {
-            whole.len += next.len;
-        }
-        Some(whole)
-    }
+        .chain(write);
+    join(pieces, u32::MAX)
 }
 
 /// What a finished request's result is, of a device that says it wrote `len` bytes.

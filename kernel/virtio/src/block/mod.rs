@@ -1,0 +1,206 @@
+//! The block device: a disk.
+//!
+//! Created by `-drive if=none,id=d0,file=IMAGE,format=raw -device virtio-blk-pci,drive=d0` (`virtio-blk-device` on
+//! microvm; `serial=NAME` gives it a serial, `logical_block_size=4096` larger sectors, `readonly=on` in the drive
+//! makes it read-only). Follows virtio 1.3 section 5.2: one queue, whose chains are a head of 16 bytes, the data and a
+//! byte of status.
+//!
+//! [`Block::transfer`] moves whole sectors straight between the disk and pinned pages. It is cut into requests that the
+//! device takes, which are all in flight together, as are those of other threads; what finds no free descriptor waits
+//! in `backlog`, first come, first served. All waits are without notes: a disk answers, or is reset.
+//!
+//! # States
+//!
+//! *Running*: requests are sent. *Down*: the device asked for a reset, lied, or did not answer for half a minute; what
+//! was in flight comes back as failed as soon as the device has let go of it, everything new at once. The keeper, a
+//! thread, resets the device and starts it afresh. *Dead*: it could not be started again.
+//!
+//! # Locks
+//!
+//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the backlog and the condition. It is
+//! never held while a request is completed or the device is touched.
+
+mod device;
+mod piece;
+mod requests;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use crate::Failure;
+use crate::table::{Driver, Status};
+use crate::transport::{self, Handler, Interrupts, VirtioTransport};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use device::Device;
+use machine::page::Pinned;
+use machine::thread;
+use piece::{Op, Piece, cut};
+
+/// The unit in which the device counts, in bytes, whatever its sectors are.
+pub(crate) const UNIT: u32 = 512;
+
+/// Why a transfer failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The disk, or the way to it, failed; or the place is beyond its end.
+    Failed,
+    /// The disk cannot be written.
+    Protected,
+    /// There is no memory to do it with.
+    NoMemory,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Trouble::Failed => "i/o error",
+            Trouble::Protected => "disk is write-protected",
+            Trouble::NoMemory => "out of memory",
+        })
+    }
+}
+
+impl core::error::Error for Trouble {}
+
+/// Which way data go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the disk to memory.
+    Read,
+    /// From memory to the disk.
+    Write,
+}
+
+/// A disk that has been started.
+pub struct Block {
+    name: String,
+    offered: u64,
+    interrupts: Interrupts,
+    device: Arc<Device>,
+}
+
+impl Block {
+    /// Starts the disk behind `transport`, under a name as `virtio-block-1`.
+    ///
+    /// # Errors
+    /// When any step fails; the device is left alone then, and marked so.
+    pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Block>, Failure> {
+        let started = Block::try_start(name, &transport);
+        if started.is_err() {
+            transport::give_up(&*transport);
+        }
+        started
+    }
+
+    fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Block>, Failure> {
+        let device = Device::open(transport.clone())?;
+        let shared = device.clone();
+        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
+        let interrupts = transport.connect(name, handler)?;
+        transport.arm()?;
+        device.run()?;
+        let keeper = device.clone();
+        thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
+        let asking = device.clone();
+        thread::spawn(&alloc::format!("{name}.id"), 0, Box::new(move || asking.identify()))?;
+        Ok(Arc::new(Block { name: name.into(), offered: transport.offered(), interrupts, device }))
+    }
+
+    /// Its name among the virtio devices.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of a sector, a power of two from 512 to 4096.
+    pub fn sector_size(&self) -> u32 {
+        self.device.shape().sector_size
+    }
+
+    /// Sectors that it has now; the host may change that.
+    pub fn sectors(&self) -> u64 {
+        self.device.sectors()
+    }
+
+    /// Whether it can be written.
+    pub fn writable(&self) -> bool {
+        !self.device.shape().read_only()
+    }
+
+    /// The serial that the host gave it; empty without one, and until it has been asked for.
+    pub fn serial(&self) -> String {
+        self.device.serial()
+    }
+
+    /// Moves whole sectors from `sector` on: as many as the memory has room for. Waits until that is done, and when it
+    /// fails, until the memory is not touched any more.
+    ///
+    /// # Errors
+    /// What is wrong with the disk, or with the place. How much was moved is unknown then.
+    pub fn transfer(&self, way: Way, sector: u64, data: Vec<Pinned>) -> Result<(), Trouble> {
+        let op = match way {
+            Way::Read => Op::Read,
+            Way::Write if self.device.shape().read_only() => return Err(Trouble::Protected),
+            Way::Write => Op::Write,
+        };
+        let size = u64::from(self.device.shape().sector_size);
+        let count = piece::total(&data) as u64 / size;
+        if sector.checked_add(count).is_none_or(|end| end > self.device.sectors()) {
+            return Err(Trouble::Failed);
+        }
+        let lists =
+            cut(data, size as usize, usize::from(self.device.shape().segments)).ok_or(Trouble::Failed)?;
+        let mut out = Vec::new();
+        out.try_reserve_exact(lists.len()).map_err(|_| Trouble::NoMemory)?;
+        // Inside the disk, whose size in units fits.
+        let mut at = sector * (size / u64::from(UNIT));
+        for data in lists {
+            let piece = Piece::new(op, at, data);
+            at += u64::from(piece.len() / UNIT);
+            out.push(self.device.submit(piece));
+        }
+        // All of them have to come back, whatever the first one says.
+        out.into_iter().map(|done| self.device.wait(&done)).fold(Ok(()), Result::and)
+    }
+
+    /// Waits until everything that was written is on the medium. Does nothing where the device says that it always is.
+    ///
+    /// # Errors
+    /// When the disk says that it is not.
+    pub fn flush(&self) -> Result<(), Trouble> {
+        if self.device.shape().keeps_back() { self.device.call(Op::Flush, Vec::new()) } else { Ok(()) }
+    }
+}
+
+impl Driver for Block {
+    fn driver(&self) -> &'static str {
+        "block"
+    }
+
+    /// Without a serial the identity is what every disk has.
+    fn status(&self) -> Status {
+        let serial = self.serial();
+        let identity = match serial.as_str() {
+            "" => serial,
+            _ => alloc::format!("{} sectors {serial}", self.device.units()),
+        };
+        Status {
+            interrupts: self.interrupts.text.clone(),
+            identity,
+            offered: self.offered,
+            taken: self.device.shape().taken,
+            failure: self.device.failure().map(String::from),
+            counters: self.device.counters(),
+        }
+    }
+}
+
+impl Drop for Block {
+    /// Tests only end devices: the keeper stops the device and goes.
+    fn drop(&mut self) {
+        self.device.stop();
+    }
+}

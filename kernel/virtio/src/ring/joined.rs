@@ -1,0 +1,41 @@
+//! Segments that are neighbours in memory, made one: fewer descriptors for the same bytes.
+
+use super::Segment;
+use core::iter::Peekable;
+
+/// Leaves out empty segments, and joins those that follow each other in memory and go the same way, up to `most`
+/// bytes.
+pub fn join<I>(segments: I, most: u32) -> impl Iterator<Item = Segment> + Clone
+where
+    I: Iterator<Item = Segment> + Clone,
+{
+    Joined { segments: segments.filter(filled as fn(&Segment) -> bool).peekable(), most }
+}
+
+fn filled(segment: &Segment) -> bool {
+    segment.len != 0
+}
+
+#[derive(Clone)]
+struct Joined<I: Iterator<Item = Segment>> {
+    segments: Peekable<I>,
+    most: u32,
+}
+
+impl<I: Iterator<Item = Segment>> Iterator for Joined<I> {
+    type Item = Segment;
+
+    fn next(&mut self) -> Option<Segment> {
+        let mut whole = self.segments.next()?;
+        let most = self.most;
+        let follows = |whole: &Segment, next: &Segment| {
+            next.write == whole.write
+                && whole.phys.checked_add(u64::from(whole.len)) == Some(next.phys)
+                && whole.len.checked_add(next.len).is_some_and(|len| len <= most)
+        };
+        while let Some(next) = self.segments.next_if(|next| follows(&whole, next)) {
+            whole.len += next.len;
+        }
+        Some(whole)
+    }
+}
