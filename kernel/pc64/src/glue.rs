@@ -19,6 +19,7 @@ use port::kmesg::Kmesg;
 use port::{Kernel, cmdline, exec, life, sysproc};
 use virtio::block::{Block, Trouble, Way};
 use virtio::console::{self, Console};
+use virtio::names::Location;
 use virtio::pci::Pci;
 
 mod console_places;
@@ -106,47 +107,56 @@ pub fn transports(system: &virtio::System) -> Vec<(String, Arc<dyn Transport>)> 
     system.nine_p.iter().map(|d| (d.tag.clone(), d.transport.clone())).collect()
 }
 
-/// A port of a virtio console, and the number of its device among the consoles.
-struct Port(u32, Arc<console::Port>);
+/// A port of a virtio console, the number of its device among the consoles, and where that sits.
+struct Port(u32, Location, Arc<console::Port>);
 
 impl virtcon::Port for Port {
     fn id(&self) -> u32 {
-        self.0 << 16 | self.1.number()
+        self.0 << 16 | self.2.number()
     }
 
     fn name(&self) -> String {
-        self.1.name().into()
+        self.2.name().into()
+    }
+
+    fn place(&self) -> String {
+        let device = self.1.file_name();
+        match self.2.number() {
+            0 => device,
+            n => alloc::format!("{device}.{n}"),
+        }
     }
 
     fn label(&self) -> Option<String> {
-        self.1.label()
+        self.2.label()
     }
 
     fn open(&self) -> u64 {
-        self.1.open()
+        self.2.open()
     }
 
     fn close(&self) {
-        self.1.close();
+        self.2.close();
     }
 
     fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
-        self.1.read(connection, max)
+        self.2.read(connection, max)
     }
 
     fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
-        self.1.write(connection, bytes)
+        self.2.write(connection, bytes)
     }
 
     fn writing(&self) -> &QLock<()> {
-        self.1.writing()
+        self.2.writing()
     }
 }
 
 /// The ports of the virtio consoles, as there are at each moment.
-pub fn ports(consoles: Vec<Arc<Console>>) -> virtcon::Finder {
+pub fn ports(consoles: Vec<(Location, Arc<Console>)>) -> virtcon::Finder {
     Box::new(move || {
-        let all = (0..).zip(&consoles).flat_map(|(n, c)| c.ports().into_iter().map(move |p| Port(n, p)));
+        let all =
+            (0..).zip(&consoles).flat_map(|(n, (at, c))| c.ports().into_iter().map(move |p| Port(n, *at, p)));
         all.map(|p| Arc::new(p) as Arc<dyn virtcon::Port>).collect()
     })
 }

@@ -38,6 +38,10 @@ impl Port for Fake {
         format!("virtio-console-{}", self.id)
     }
 
+    fn place(&self) -> String {
+        format!("pci-0.{}.0", self.id)
+    }
+
     fn label(&self) -> Option<String> {
         self.label.clone()
     }
@@ -125,7 +129,11 @@ fn ports_have_files_and_those_with_a_fit_name_two() {
     let labels = [None, Some("chat"), Some("chat"), Some("../x"), Some(""), Some("a b")];
     let (t, ports) = hosted(&labels);
     let all = names(&t, "/dev/virtcon").unwrap();
-    assert_eq!((all.len(), all[0].as_str(), all[6].as_str()), (7, "virtio-console-0", "by-name"));
+    assert_eq!((all.len(), all[0].as_str()), (8, "virtio-console-0"));
+    assert_eq!(all[6..], ["by-name", "by-place"]);
+    let places = names(&t, "/dev/virtcon/by-place").unwrap();
+    assert_eq!((places.len(), places[5].as_str()), (6, "pci-0.5.0"));
+    t.ls("/dev/virtcon/by-place/../by-place/../by-name").unwrap();
     assert_eq!(names(&t, "/dev/virtcon/by-name").unwrap(), ["chat", "a b"]);
     let fd = open(&t.up, "/dev/virtcon/by-name/chat", ORDWR).unwrap();
     let dir = Dir::parse(&fstat(&t.up, fd).unwrap()).unwrap().0;

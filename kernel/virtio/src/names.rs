@@ -26,6 +26,16 @@ pub enum Location {
     Mmio(mmio::Place),
 }
 
+impl Location {
+    /// As the name of a file: `pci-0.4.0`, `mmio-0xfeb02e00`.
+    pub fn file_name(&self) -> String {
+        match self {
+            Location::Pci(at) => format!("pci-{at}"),
+            Location::Mmio(place) => format!("mmio-{:#x}", place.base),
+        }
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -140,7 +150,7 @@ mod tests {
         assert_eq!(Found::new(2, 3, at).name, "virtio-console-2");
         assert_eq!(Found::new(7, 999, at).name, "virtio-999-7");
         assert_eq!(Found::new(3, 11, at).name, "virtio-rproc-serial-3");
-        assert_eq!(format!("{at}"), "pci 0.4.0");
+        assert_eq!((format!("{at}"), at.file_name()), ("pci 0.4.0".into(), "pci-0.4.0".into()));
     }
 
     #[test]

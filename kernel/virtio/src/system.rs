@@ -113,7 +113,7 @@ pub struct System {
     /// The disks that work, in the order of their numbers.
     pub disks: Vec<Arc<Block>>,
     /// The consoles that work, in the order of their numbers.
-    pub consoles: Vec<Arc<Console>>,
+    pub consoles: Vec<(Location, Arc<Console>)>,
     /// What was told of, and is no device: a line each.
     pub wrong: Vec<String>,
 }
@@ -191,7 +191,7 @@ impl System {
             }
             CONSOLE => {
                 let driver = Console::start(&found.name, transport)?;
-                self.consoles.push(driver.clone());
+                self.consoles.push((found.location, driver.clone()));
                 Ok(driver)
             }
             BALLOON => Ok(Balloon::start(&found.name, transport)?),

@@ -1,6 +1,7 @@
 //! `#C`: the ports of virtio consoles, byte pipes to the host.
 //!
-//! `virtcon/NAME` is a port, `virtcon/by-name/LABEL` the same one by the name that the host gave it. A file
+//! `virtcon/NAME` is a port, `virtcon/by-name/LABEL` the same one by the name that the host gave it, and
+//! `virtcon/by-place/PLACE` by where its device sits: two names that stay when devices come and go. A file
 //! belongs, from its open to its close, to one connection of the host: when that is over it reads what is left, then
 //! 0, and cannot be written any more. Offsets mean nothing.
 //!
@@ -28,6 +29,8 @@ pub trait Port: Send + Sync {
     fn id(&self) -> u32;
     /// Its name, as `virtio-console-2.1`.
     fn name(&self) -> String;
+    /// Where it sits, as `pci-0.4.0.1` (port 1 of the device there): fit to be a file's name.
+    fn place(&self) -> String;
     /// The name that the host gave it.
     fn label(&self) -> Option<String>;
     /// One more user; gives the connection that he belongs to.
@@ -54,14 +57,15 @@ pub const PIECE: usize = 32 * 1024;
 /// Gives the ports that are there now.
 pub type Finder = Box<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
 
-/// The device. Qid paths: `virtcon` is 1, `by-name` 2; a port's files are twice its id and a bit for by-name, above
-/// 256.
+/// The device. Qid paths: `virtcon` is 1, `by-name` 2, `by-place` 3; a port's files are four times its id and the
+/// path of the folder, above 256.
 pub struct VirtCon {
     find: Finder,
 }
 
 const VIRTCON: u64 = 1;
 const BY_NAME: u64 = 2;
+const BY_PLACE: u64 = 3;
 const PORT: u64 = 0x100;
 
 /// An open file: what a channel's `aux` is.
@@ -77,7 +81,7 @@ impl VirtCon {
     }
 
     fn port(&self, qid: Qid) -> Result<Arc<dyn Port>> {
-        let id = qid.path.wrapping_sub(PORT) >> 1;
+        let id = qid.path.wrapping_sub(PORT) >> 2;
         (self.find)().into_iter().find(|p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
     }
 }
@@ -92,13 +96,16 @@ impl Tree for VirtCon {
         if dir.path == 0 {
             return Ok(alloc::vec![Entry::dir("virtcon", VIRTCON, 0o555)]);
         }
-        let by_name = dir.path == BY_NAME;
         let (mut out, mut labelled) = (Vec::new(), false);
         for port in (self.find)() {
-            let path = (u64::from(port.id()) << 1 | u64::from(by_name)) + PORT;
+            let path = (u64::from(port.id()) << 2 | dir.path) + PORT;
             let label = port.label().filter(|l| is_name(l));
             labelled |= label.is_some();
-            let name = if by_name { label } else { Some(port.name()) };
+            let name = match dir.path {
+                BY_NAME => label,
+                BY_PLACE => Some(port.place()),
+                _ => Some(port.name()),
+            };
             // Of two ports with the same label the first has it.
             if let Some(name) = name
                 && !out.iter().any(|e: &Entry| e.name == name)
@@ -106,8 +113,11 @@ impl Tree for VirtCon {
                 out.push(Entry::named(name, path, 0o666));
             }
         }
-        if !by_name && labelled {
-            out.push(Entry::dir("by-name", BY_NAME, 0o555));
+        if dir.path == VIRTCON && !out.is_empty() {
+            if labelled {
+                out.push(Entry::dir("by-name", BY_NAME, 0o555));
+            }
+            out.push(Entry::dir("by-place", BY_PLACE, 0o555));
         }
         Ok(out)
     }
@@ -115,9 +125,8 @@ impl Tree for VirtCon {
     fn parent(&self, _c: &Chan, file: Qid) -> Qid {
         match file.path {
             VIRTCON => Qid::dir(0),
-            BY_NAME => Qid::dir(VIRTCON),
-            path if path & 1 == 1 => Qid::dir(BY_NAME),
-            _ => Qid::dir(VIRTCON),
+            BY_NAME | BY_PLACE => Qid::dir(VIRTCON),
+            path => Qid::dir(path & 3),
         }
     }
 }

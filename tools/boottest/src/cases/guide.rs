@@ -97,7 +97,7 @@ fn console(case: Case) -> Case {
     case.line("ls -l /dev/virtcon")
         .gives(re("^--rw-rw-rw- C 0 glenda glenda 0 .* /dev/virtcon/virtio-console-2$"))
         .line("ls /dev/virtcon")
-        .is("/dev/virtcon/virtio-console-2\n")
+        .is("/dev/virtcon/by-place\n/dev/virtcon/virtio-console-2\n")
         .connects("c0")
         .line("echo hello console >/dev/virtcon/virtio-console-2")
         .is("")

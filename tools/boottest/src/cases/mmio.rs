@@ -68,6 +68,10 @@ pub fn cases() -> Vec<Case> {
             .device("virtio-serial-device")
             .line("virtio | sed 's/  *mmio.* slot  *([0-9]+).*/ \\1/'")
             .gives("virtio-console-0 23\nvirtio-gpu-1 6\nvirtio-rng-2 1\n"),
+        // The same devices in three orders: numbers change, names and places that were set hold.
+        reordered("one", &["virtio-serial-device,bus=virtio-mmio-bus.9", PORT], 0),
+        reordered("two", &["virtio-serial-device,bus=virtio-mmio-bus.9", PORT, "virtio-rng-device", "virtio-gpu-device"], 2),
+        reordered("three", &["virtio-rng-device", "virtio-serial-device,bus=virtio-mmio-bus.9", PORT], 1),
         Case::new("mmio/full", (0..24).fold(Vm::new(Board::Microvm), |vm, _| vm.arg("-device").arg("virtio-rng-device")))
             .line("cat /dev/virtio")
             .check(all_in_order)
@@ -78,6 +82,26 @@ pub fn cases() -> Vec<Case> {
             .gives(re("(?s)virtio-rng-0 .* requests 3 interrupts 3 in 192\n.* requests 1 interrupts 1 in 64\n")),
     ]);
     cases
+}
+
+/// A port with a name.
+const PORT: &str = "virtserialport,chardev=c0,name=org.elwood.port";
+
+/// A console in slot 9 among other devices, where it is the `n`th: found by its name and by its place, whatever its number.
+fn reordered(name: &str, devices: &[&str], n: usize) -> Case {
+    let case = Case::new(format!("mmio/order-{name}"), Vm::new(Board::Microvm)).chardev("c0");
+    devices
+        .iter()
+        .fold(case, |case, device| case.device(device))
+        .connects("c0")
+        .line("ls /dev/virtcon/by-name /dev/virtcon/by-place")
+        .is("/dev/virtcon/by-name/org.elwood.port\n/dev/virtcon/by-place/mmio-0xfeb01200.1\n")
+        .line(format!("echo number >/dev/virtcon/virtio-console-{n}.1"))
+        .is("")
+        .hears("c0", b"number\n")
+        .line("echo name >/dev/virtcon/by-name/org.elwood.port; echo place >/dev/virtcon/by-place/mmio-0xfeb01200.1")
+        .is("")
+        .hears("c0", b"name\nplace\n")
 }
 
 /// 24 devices, each in the slot below the one before.

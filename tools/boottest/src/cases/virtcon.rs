@@ -38,7 +38,7 @@ fn connections() -> Case {
         .device("virtio-serial-pci")
         .device(NAMED)
         .line("ls /dev/virtcon")
-        .is("/dev/virtcon/by-name\n/dev/virtcon/virtio-console-0.3\n")
+        .is("/dev/virtcon/by-name\n/dev/virtcon/by-place\n/dev/virtcon/virtio-console-0.3\n")
         .line("cat /dev/virtio")
         .gives(re("^virtio-console-0 .* org.elwood.9p .* console ports 1"))
         .line(format!("echo lost >{CHAT}"))
@@ -75,7 +75,7 @@ fn several() -> Case {
         .line(MOUNT)
         .is("")
         .line("ls /dev/virtcon /dev/virtcon/by-name")
-        .is("/dev/virtcon/by-name\n/dev/virtcon/virtio-console-1\n/dev/virtcon/virtio-console-1.1\n\
+        .is("/dev/virtcon/by-name\n/dev/virtcon/by-place\n/dev/virtcon/virtio-console-1\n/dev/virtcon/virtio-console-1.1\n\
              /dev/virtcon/virtio-console-1.7\n/dev/virtcon/by-name/org.elwood.one\n/dev/virtcon/by-name/org.elwood.two\n")
         .line("cd /dev/virtcon; cat /dev/virtio")
         .gives(re("^virtio-console-1 .* org.elwood.one,org.elwood.two .* console ports 3 connected 1 "))
