@@ -163,7 +163,7 @@ impl Case {
         self.vm.board() == Board::Q35 && !self.vm.has_firmware() && !self.pinned
     }
 
-    /// A case that is about its board.
+    /// A case that is about its board, or too long to be played on others as well.
     pub fn pinned(mut self) -> Case {
         self.pinned = true;
         self

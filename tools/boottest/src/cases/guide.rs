@@ -171,7 +171,7 @@ fn interrupts(world: &World, busy: bool) -> Result<()> {
         let field = line.and_then(|l| l.split_whitespace().nth(2));
         field.with_context(|| format!("no line {name}"))?.parse::<u64>().context("the count")
     };
-    for name in [" trap     #PF", " lapic    APIC timer"] {
+    for name in [" trap     #PF", " lapic    APIC timer", " ioapic   keyb", " ioapic   mouse"] {
         count(name)?;
     }
     for name in [" virtio-9p-0", " virtio-9p-1", " virtio-console-2"] {

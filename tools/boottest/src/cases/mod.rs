@@ -35,9 +35,9 @@ pub fn moved(board: Board, flavour: Flavour) -> Vec<Case> {
 
 /// All on the boards they name, the long ones first so that the last machine to end is a short one.
 fn usual() -> Vec<Case> {
-    let both = [DOTU, DOTL];
-    let long = both.into_iter().flat_map(load::cases);
-    let short = both.into_iter().flat_map(|d| [mount::cases(d), files::cases(d), odd::cases(d)]).flatten();
+    let long = load::cases(DOTU).into_iter().chain(load::cases(DOTL).into_iter().map(Case::pinned));
+    let short =
+        [DOTU, DOTL].into_iter().flat_map(|d| [mount::cases(d), files::cases(d), odd::cases(d)]).flatten();
     long.chain(proxy::cases())
         .chain(guide::cases().into_iter().chain(wires::cases()).map(Case::pinned))
         .chain(virtcon::cases())

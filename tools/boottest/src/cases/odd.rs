@@ -71,7 +71,8 @@ pub fn cases(d: Dialect) -> Vec<Case> {
                 ensure!(all && names.len() == MANY, "something is missing, or twice there");
                 Ok(())
             })
-            .budget(180),
+            .budget(180)
+            .pinned(),
         d.case("odd/removed", q35())
             .share(LONG_TAG, |folder| {
                 fs::create_dir(folder.join("dir"))?;
