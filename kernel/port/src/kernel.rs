@@ -37,6 +37,8 @@ pub struct Kernel {
     pub sysname: Lock<String>,
     /// Held while a directory entry is being renamed or a mount changes a whole union (`#s` posts too).
     pub big: QLock<()>,
+    /// How many notes to groups there have been; held while one is posted. Nothing else is taken before it.
+    pub group_notes: QLock<u64>,
     /// Alarms to go off.
     pub alarms: crate::alarm::Alarms,
     zero: Lock<Option<Page>>,
@@ -56,6 +58,7 @@ impl Kernel {
             hostowner: Lock::new(String::from("glenda")),
             sysname: Lock::new(String::from("elwood")),
             big: QLock::new(()),
+            group_notes: QLock::new(0),
             alarms: crate::alarm::Alarms::new(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),

@@ -4,6 +4,10 @@
 //! and user mode is left soon. On the way back to user mode the oldest note is delivered: the registers go to
 //! the user stack and the handler runs. While it runs, user notes wait; a note of the debug class kills.
 //!
+//! A note to a group reaches every member, those too that are just being made: see [`post_group`]. And what was sent to a
+//! process reaches it whatever program it is by then: exec keeps it, and the new program, which has no handler yet, dies
+//! of it.
+//!
 //! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other and none is
 //! taken under it; the frame is written to user memory without it.
 
@@ -40,6 +44,8 @@ pub struct Note {
     pub text: String,
     /// How it is treated.
     pub class: NoteClass,
+    /// Which of the notes to groups it is, counted from 1; 0 for one to this process alone.
+    serial: u64,
 }
 
 /// A process's notes.
@@ -57,12 +63,19 @@ pub struct Notes {
     frame: u64,
     /// Floating point state to return to.
     fpu: Option<Box<FpuState>>,
+    /// The last note to the group that came here.
+    seen: u64,
 }
 
 impl Notes {
     /// What a child inherits: the handler and nothing else.
     pub fn with_handler(handler: u64) -> Self {
         Notes { handler, ..Notes::default() }
+    }
+
+    /// The last note to the group that came here.
+    pub fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Takes the note that is due: the oldest, or while a handler runs the oldest that will not wait for it.
@@ -90,8 +103,16 @@ pub enum After {
 
 /// Queues a note and interrupts the process. False when its queue is full.
 pub fn post(proc: &Proc, text: &str, class: NoteClass) -> bool {
-    let note = Note { text: String::from(clip(text, ERRMAX - 1)), class };
+    post_numbered(proc, text, class, 0)
+}
+
+fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool {
+    let note = Note { text: String::from(clip(text, ERRMAX - 1)), class, serial };
     let mut notes = proc.notes.lock();
+    if serial != 0 && serial <= notes.seen {
+        return true;
+    }
+    notes.seen = notes.seen.max(serial);
     // A fault must be seen now and whatever else waits: it goes to the front.
     if class == NoteClass::Debug {
         notes.queue.push_front(note);
@@ -145,21 +166,47 @@ pub fn despite_notes<R>(up: &Proc, mut f: impl FnMut() -> Result<R>) -> Result<R
     }
 }
 
-/// Posts to every process of a note group but the one with pid `except`.
+/// Posts to every process of a note group but the one with pid `except`, once to each.
+///
+/// A process that is being made while this goes on gets the note as well: either it is in the table of processes when that
+/// is gone through for the second time, or its parent has had the note before it came there, and [passes it on](pass_on).
 pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClass, except: Option<u32>) {
-    let procs: alloc::vec::Vec<_> = kernel.procs.lock().values().cloned().collect();
-    for p in procs {
-        if p.noteid() == noteid && Some(p.pid) != except {
-            post(&p, text, class);
+    // One after the other, so that a later one is not taken for an earlier.
+    let mut last = kernel.group_notes.lock();
+    *last += 1;
+    for _ in 0..2 {
+        let procs: alloc::vec::Vec<_> = kernel.procs.lock().values().cloned().collect();
+        for p in procs {
+            if p.noteid() == noteid && Some(p.pid) != except {
+                post_numbered(&p, text, class, *last);
+            }
         }
     }
 }
 
-/// What exec does to notes: no handler, nothing pending, not in a handler.
+/// Gives a child that has just come into the table of processes what its group was told while it was being made: the
+/// parent had [seen](Notes::seen) `before` when that began.
+pub fn pass_on(up: &Proc, child: &Proc, before: u64) {
+    let new: alloc::vec::Vec<Note> =
+        up.notes.lock().queue.iter().filter(|n| n.serial > before).cloned().collect();
+    for note in new {
+        post_numbered(child, &note.text, note.class, note.serial);
+    }
+}
+
+/// What exec does to notes: no handler, not in a handler, no faults of the program that was. What others sent stays.
 pub fn exec_clears(up: &Proc) {
-    *up.notes.lock() = Notes::default();
+    let mut notes = up.notes.lock();
+    let old = core::mem::take(&mut *notes);
+    notes.seen = old.seen;
+    notes.queue = old.queue;
+    notes.queue.retain(|n| n.class != NoteClass::Debug);
     if let Some(thread) = up.thread.get() {
-        thread.clear_interrupt();
+        if notes.queue.is_empty() {
+            thread.clear_interrupt();
+        } else {
+            thread.interrupt();
+        }
     }
 }
 
@@ -308,7 +355,7 @@ pub fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
             After::Continue
         }
         NDFLT => {
-            let note = told.unwrap_or(Note { text: String::new(), class: NoteClass::User });
+            let note = told.unwrap_or(Note { text: String::new(), class: NoteClass::User, serial: 0 });
             After::Die(died_of(up, note.text, note.class))
         }
         _ => {

@@ -25,7 +25,7 @@ use crate::kernel::Kernel;
 use crate::life;
 use crate::mem::Memory;
 use crate::namespace::Pgrp;
-use crate::note::Notes;
+use crate::note::{self, Notes};
 use crate::proc::{Children, Ctl, Proc};
 use crate::rendezvous::Rgrp;
 
@@ -131,6 +131,7 @@ pub fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result<u32> {
     if up.kernel.procs.lock().len() >= PROC_MAX {
         return Err(error::ENOPROC.into());
     }
+    let seen = up.notes.lock().seen();
     let mem = up.mem.fork(up, flags.contains(Rfork::MEM))?;
     let child = Arc::new(child_of(up, mem, flags));
     child.mem.set_owner(&child);
@@ -144,6 +145,9 @@ pub fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result<u32> {
         up.children.lock().live += 1;
     }
     up.kernel.procs.lock().insert(child.pid, child.clone());
+    if !flags.contains(Rfork::NOTEG) {
+        note::pass_on(up, &child, seen);
+    }
     let begun = life::start(&child, move |_, ctx| {
         *ctx = child_ctx;
         Ok(())

@@ -10,6 +10,9 @@ use abi::ureg::{UREG_SIZE, Ureg};
 use abi::{NCONT, NDFLT, NRSTR, NSAVE, OREAD, OWRITE, Rfork, error};
 use machine::host::{Cpu, program_at};
 use machine::types::FpuState;
+use port::note::NoteClass;
+use port::proc::Proc;
+use port::testkit::Hosted;
 use world::{BSS, DATA, FAILED, HANDLER, Sys, World, cstring, fork, told};
 
 const NONE: Rfork = Rfork::empty();
@@ -515,7 +518,7 @@ fn note_groups() {
     });
 }
 
-/// A fork inherits the handler and nothing that is pending; exec neither.
+/// A fork inherits the handler and nothing that is pending; exec keeps what others sent, and no handler.
 #[test]
 fn what_children_and_new_programs_inherit() {
     let w = World::new();
@@ -555,6 +558,40 @@ fn what_children_and_new_programs_inherit() {
         cpu.must(call::EXEC, &[name, argv]);
     });
     assert!(status.ends_with(": after exec"), "{status}");
+    // What waits while exec is under way is not lost: the new program dies of it before it has done anything.
+    program_at(HANDLER, |cpu| {
+        let pid = cpu.pid();
+        assert!(post(cpu, pid, "second"), "it waits, for a handler runs");
+        let (name, arg) = (cpu.string("/n/second"), cpu.string("second"));
+        let argv = cpu.push(&[arg.to_le_bytes(), [0; 8]].concat());
+        cpu.must(call::EXEC, &[name, argv]);
+    });
+    let status = w.run(|cpu| {
+        cpu.must(call::NOTIFY, &[HANDLER]);
+        let pid = cpu.pid();
+        post(cpu, pid, "first");
+    });
+    assert!(status.ends_with(": second"), "{status}");
+}
+
+/// A note to a group reaches a process that is being made at that moment, and each process once.
+#[test]
+fn a_group_has_no_gaps() {
+    let t = Hosted::new();
+    let (parent, child) = (t.process(), t.process());
+    let texts = |p: &Proc| p.notes.lock().queue.iter().map(|n| n.text.clone()).collect::<Vec<_>>();
+    let group = |text| port::note::post_group(&t.kernel, parent.noteid(), text, NoteClass::User, None);
+    // The child is not in the table yet when the note comes.
+    t.kernel.procs.lock().remove(&child.pid);
+    group("before");
+    let seen = parent.notes.lock().seen();
+    group("during");
+    t.kernel.procs.lock().insert(child.pid, child.clone());
+    port::note::pass_on(&parent, &child, seen);
+    group("after");
+    port::note::pass_on(&parent, &child, seen);
+    assert_eq!(texts(&parent), ["before", "during", "after"]);
+    assert_eq!(texts(&child), ["during", "after"]);
 }
 
 /// Writing to a pipe without a reader.

@@ -19,6 +19,9 @@ static PENDING: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 /// This process is a child that runs a part of a command.
 static CHILD: AtomicBool = AtomicBool::new(false);
 
+/// It is about to become another program, and dies of notes as that would.
+static LEAVING: AtomicBool = AtomicBool::new(false);
+
 /// Runs the shell and exits with its status.
 pub fn main(args: &Args) -> lib9::Result<()> {
     notify(Some(noted))?;
@@ -30,6 +33,9 @@ pub fn main(args: &Args) -> lib9::Result<()> {
 
 /// Counts the notes that the shell handles between commands. It may run anywhere, so it does nothing else.
 fn noted(text: &str) -> Noted {
+    if LEAVING.load(Ordering::Relaxed) {
+        return Noted::Default;
+    }
     if let Some(at) = NOTES.iter().position(|note| text.starts_with(note.text())) {
         if let Some(count) = PENDING.get(at) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -61,11 +67,17 @@ impl Os for Plan9 {
     {
         let mut flags = Rfork::PROC | Rfork::FDG | Rfork::REND;
         flags.set(Rfork::NOTEG, group);
+        // What came since the shell last looked is meant for the command that begins here, so the child dies of it. But while
+        // the function of a note runs, the notes that wait are for later.
+        let held = shell.is_trapping();
+        let before = PENDING.each_ref().map(|count| if held { count.load(Ordering::Relaxed) } else { 0 });
         match proc::rfork(flags).map_err(text)? {
             Fork::Parent(pid) => Ok(pid),
             Fork::Child => {
                 CHILD.store(true, Ordering::Relaxed);
-                PENDING.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+                for (count, before) in PENDING.iter().zip(before) {
+                    count.fetch_sub(before, Ordering::Relaxed);
+                }
                 let status = f(shell);
                 proc::exits_now(&status)
             }
@@ -78,9 +90,19 @@ impl Os for Plan9 {
 
     fn exec(&mut self, path: &str, argv: &[String]) -> Result<String, Error> {
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        // From here on the kernel sees to notes; what came before is seen to now.
+        LEAVING.store(true, Ordering::Relaxed);
+        if CHILD.load(Ordering::Relaxed)
+            && let Some(note) = self.note()
+        {
+            proc::exits_now(note.text());
+        }
         match proc::exec(path, &argv) {
             Ok(never) => match never {},
-            Err(e) => Err(text(e)),
+            Err(e) => {
+                LEAVING.store(false, Ordering::Relaxed);
+                Err(text(e))
+            }
         }
     }
 

@@ -4,6 +4,11 @@ use crate::os::{Note, Os};
 use crate::shell::{Flow, Run, Shell};
 
 impl<O: Os> Shell<O> {
+    /// Whether the function of a note runs, while which other notes wait.
+    pub fn is_trapping(&self) -> bool {
+        self.trapping
+    }
+
     /// Acts on notes that came: runs their functions (`fn sigint`), or for an interrupt goes back to the prompt, or exits.
     ///
     /// # Errors

@@ -47,6 +47,7 @@ pub fn cases() -> Vec<Case> {
             .sees(PROMPT)
             .line("echo $status")
             .gives("interrupt"),
+        interrupts(),
         Case::new("console/interrupt-loop", q35())
             .sees(PROMPT)
             .types("echo ready; while() x=(a b c)\n")
@@ -95,4 +96,17 @@ fn early() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// An interrupt that comes while the shell is making a process, or while that becomes a program, ends the command all the
+/// same: sixty of them, each right behind the word that is printed just before.
+fn interrupts() -> Case {
+    let case = Case::new("console/interrupts", q35()).sees(PROMPT);
+    let case = (0..60).fold(case, |case, n| {
+        case.types(format!("echo round{n}; sleep 1000\n"))
+            .sees(format!("\nround{n}\n"))
+            .types("\x7f")
+            .sees(PROMPT)
+    });
+    case.line("echo $status").gives("interrupt")
 }

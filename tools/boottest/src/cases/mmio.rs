@@ -93,9 +93,11 @@ fn reordered(name: &str, devices: &[&str], n: usize) -> Case {
     devices
         .iter()
         .fold(case, |case, device| case.device(device))
-        .connects("c0")
         .line("ls /dev/virtcon/by-name /dev/virtcon/by-place")
         .is("/dev/virtcon/by-name/org.elwood.port\n/dev/virtcon/by-place/mmio-0xfeb01200.1\n")
+        .connects("c0")
+        .line("while(! grep 'connected 1' /dev/virtio >/dev/null) sleep 1")
+        .is("")
         .line(format!("echo number >/dev/virtcon/virtio-console-{n}.1"))
         .is("")
         .hears("c0", b"number\n")
