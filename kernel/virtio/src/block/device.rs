@@ -25,7 +25,7 @@ const SERIAL: usize = 20;
 const OK: u8 = 0;
 
 /// How long a device may take for a request, in nanoseconds.
-const SILENCE_NS: u64 = if cfg!(test) { 300_000_000 } else { 30_000_000_000 };
+const SILENCE_NS: u64 = if cfg!(test) { 2_000_000_000 } else { 30_000_000_000 };
 /// How long a broken device is left alone before it is started again, in nanoseconds.
 const PAUSE_NS: u64 = if cfg!(test) { 1_000_000 } else { 1_000_000_000 };
 /// Requests that are completed without the Lock, so many at a time.

@@ -30,6 +30,8 @@ pub struct FakeConsole {
     registers: Mutex<Registers>,
     bell: Condvar,
     handler: Mutex<Option<Handler>>,
+    /// Held while the device is at work in memory: a reset waits for that.
+    pub working: Mutex<()>,
     /// It does not start again.
     pub dead: Mutex<bool>,
 }
@@ -51,6 +53,7 @@ impl FakeConsole {
             registers: Mutex::new(registers),
             bell: Condvar::new(),
             handler: Mutex::new(None),
+            working: Mutex::new(()),
             dead: Mutex::new(false),
         })
     }
@@ -157,6 +160,7 @@ impl VirtioTransport for FakeConsole {
     }
 
     fn reset(&self) -> Result<(), Failure> {
+        let _idle = self.working.lock().unwrap();
         let mut registers = self.registers.lock().unwrap();
         registers.status = 0;
         registers.rings.fill(None);

@@ -91,9 +91,13 @@ impl Taken {
     /// Writes into the room for the reply.
     pub fn fill(&self, mut bytes: &[u8]) {
         for &(phys, len) in &self.writable {
-            let n = bytes.len().min(len as usize);
-            assert!(poke(phys, &bytes[..n]));
-            bytes = &bytes[n..];
+            let (mut at, end) = (phys, phys + u64::from(len));
+            // It may be several pages which happen to follow each other.
+            while at < end && !bytes.is_empty() {
+                let n = bytes.len().min((end - at).min(4096 - at % 4096) as usize);
+                assert!(poke(at, &bytes[..n]), "the device writes where no memory is: {at:#x}");
+                (at, bytes) = (at + n as u64, &bytes[n..]);
+            }
         }
         assert!(bytes.is_empty(), "no room for the reply");
     }
