@@ -62,6 +62,8 @@ pub struct World {
     pub output: String,
     /// The shares: tag and folder.
     pub folders: Vec<(String, PathBuf)>,
+    /// The disks' images.
+    pub images: Vec<(String, PathBuf)>,
     /// The host's ends of the character devices.
     pub sockets: Sockets,
     /// What runs on the host beside the machine.
@@ -74,6 +76,12 @@ impl World {
         let found = self.folders.iter().find(|(t, _)| t == tag);
         found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no folder {tag}"))
     }
+
+    /// The image of the disk with this name.
+    pub fn image(&self, name: &str) -> Result<&Path> {
+        let found = self.images.iter().find(|(n, _)| n == name);
+        found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no disk {name}"))
+    }
 }
 
 /// A case.
@@ -82,6 +90,7 @@ pub struct Case {
     pub(crate) vm: Vm,
     pub(crate) shares: Vec<(Share, Fill)>,
     pub(crate) folders: Vec<(String, Fill)>,
+    pub(crate) images: Vec<(String, &'static str, Vec<u8>)>,
     pub(crate) chardevs: Vec<(String, Listener)>,
     pub(crate) first: Vec<Check>,
     pub(crate) overlay: Option<Vec<(&'static str, String)>>,
@@ -101,6 +110,7 @@ impl Case {
             vm,
             shares: Vec::new(),
             folders: Vec::new(),
+            images: Vec::new(),
             first: Vec::new(),
             chardevs: Vec::new(),
             overlay: None,
@@ -150,6 +160,13 @@ impl Case {
     pub fn folder(mut self, name: &str, fill: impl Fn(&Path) -> Result<()> + Send + Sync + 'static) -> Case {
         self.folders.push((name.to_owned(), Box::new(fill)));
         self
+    }
+
+    /// A disk with this content. `drive` is further options of QEMU's `-drive`, of which the last wants the image's path
+    /// (`file=`); `device` further ones of its `-device`, each with a comma in front.
+    pub fn disk(mut self, name: &str, bytes: Vec<u8>, drive: &'static str, device: &str) -> Case {
+        self.images.push((name.to_owned(), drive, bytes));
+        self.device(&format!("virtio-blk-pci,drive={name}{device}"))
     }
 
     /// Something to do on the host before the machine starts.

@@ -61,6 +61,13 @@ fn try_play(case: &Case, built: &Built<'_>, verbose: bool, transcript: &mut Stri
     for (name, fill) in &case.folders {
         world.folders.push(make(name, fill)?);
     }
+    for (name, options, bytes) in &case.images {
+        let path = dir.path().join(format!("{name}.img"));
+        std::fs::write(&path, bytes)?;
+        vm = vm.arg("-drive");
+        vm = vm.arg(format!("if=none,id={name},format=raw,{options}{}", path.display()));
+        world.images.push((name.clone(), path));
+    }
     for (name, listener) in &case.chardevs {
         vm = vm.arg("-chardev").arg(world.sockets.chardev(name, *listener));
     }

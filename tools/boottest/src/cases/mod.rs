@@ -4,6 +4,7 @@ mod boot;
 mod console;
 mod desk;
 mod diod;
+mod disk;
 mod files;
 mod guide;
 mod load;
@@ -43,6 +44,7 @@ fn usual() -> Vec<Case> {
         .chain(virtcon::cases())
         .chain(servers::cases())
         .chain(diod::cases())
+        .chain(disk::cases())
         .chain(short)
         .chain(mount::other_cases())
         .chain(console::cases())
