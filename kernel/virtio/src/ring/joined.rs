@@ -39,3 +39,29 @@ impl<I: Iterator<Item = Segment>> Iterator for Joined<I> {
         Some(whole)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn neighbours_become_one_up_to_the_limit() {
+        let segment = |(phys, len, write)| Segment { phys, len, write };
+        let all = [
+            (100, 50, false),
+            (0, 0, true),
+            (150, 50, false),
+            (200, 50, true),
+            (250, 60, true),
+            (400, 10, true),
+        ];
+        let joined = |most| -> Vec<(u64, u32, bool)> {
+            join(all.into_iter().map(segment), most).map(|s| (s.phys, s.len, s.write)).collect()
+        };
+        assert_eq!(joined(u32::MAX), [(100, 100, false), (200, 110, true), (400, 10, true)]);
+        assert_eq!(joined(100), [(100, 100, false), (200, 50, true), (250, 60, true), (400, 10, true)]);
+        let end = [(u64::MAX - 9, 10, true), (0, 10, true)].map(segment);
+        assert_eq!(join(end.into_iter(), u32::MAX).count(), 2, "memory does not go round");
+    }
+}
