@@ -218,6 +218,8 @@ fn partitions_come_and_go_by_commands() {
     assert_eq!(text(&t, "/dev/sdF0/ctl"), format!("{geometry}{all}"));
     t.write("/dev/sdF0/ctl", b"delpart data").unwrap();
     assert_eq!(t.ls("/dev/sdF0").unwrap(), ["ctl", "a", "b"]);
+    t.write("/dev/sdF0/ctl", b"rescan").unwrap();
+    assert_eq!(text(&t, "/dev/sdF0/ctl"), format!("{geometry}{all}"));
 }
 
 #[test]

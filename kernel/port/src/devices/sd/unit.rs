@@ -150,7 +150,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Forgets the partitions and reads the disk's tables again.
+    /// Forgets all partitions but the whole disk, which is there again, and reads the disk's tables again.
     fn rescan(&self, up: &Arc<Proc>) -> Result<()> {
         {
             let mut table = self.table.lock();
@@ -158,6 +158,9 @@ impl Unit {
                 return Err(error::EINUSE.into());
             }
             table.parts.retain(|p| p.end.is_none());
+            if table.parts.is_empty() {
+                table.add(DATA, 0, None);
+            }
             table.looked = false;
         }
         drop(self.looked(up));
