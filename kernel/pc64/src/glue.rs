@@ -135,10 +135,6 @@ impl virtcon::Port for Port {
         self.2.open()
     }
 
-    fn close(&self) {
-        self.2.close();
-    }
-
     fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
         self.2.read(connection, max)
     }

@@ -181,6 +181,15 @@ impl<T> Queue<T> {
         self.in_flight
     }
 
+    /// Chains that the device says it has finished and [`Queue::pop`] has not taken back. None of a broken queue.
+    pub fn waiting(&self) -> u16 {
+        match self.broken {
+            Some(_) => 0,
+            // Acquire, as in `pop`.
+            None => self.ring.load_acquire_u16(self.used + 2).wrapping_sub(self.taken),
+        }
+    }
+
     /// What the chains that the device has stand for.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.chain.as_ref().map(|c| &c.token))

@@ -35,8 +35,6 @@ pub trait Port: Send + Sync {
     fn label(&self) -> Option<String>;
     /// One more user; gives the connection that he belongs to.
     fn open(&self) -> u64;
-    /// One user less.
-    fn close(&self);
     /// Waits for bytes and gives up to `max`, not 0, of them. None are given when the connection is over.
     ///
     /// # Errors
@@ -152,21 +150,11 @@ impl Dev for VirtCon {
         // Truncating a pipe is harmless: `>` to one must work.
         let mut c = dirtab::open(self, up, c, mode)?;
         if !c.qid.is_dir() {
-            // It is not to be closed if its port has gone meanwhile.
-            c.aux = None;
             let port = self.port(c.qid)?;
             let connection = port.open();
             c.aux = Some(Arc::new(Open { port, connection }));
         }
         Ok(Arc::new(c))
-    }
-
-    fn close(&self, c: &mut Chan) {
-        if c.mode.is_some()
-            && let Ok(open) = c.aux::<Open>()
-        {
-            open.port.close();
-        }
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

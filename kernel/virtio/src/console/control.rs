@@ -3,8 +3,6 @@
 //! Virtio 1.3 section 5.3.6.2. A message is a port number (4 bytes), an event (2), a value (2), and for a name its
 //! text. QEMU ends that with a NUL and counts it.
 
-use alloc::string::String;
-
 /// Bytes of a message without text.
 pub(super) const HEAD: usize = 8;
 /// The port number of a message about no port.
@@ -25,30 +23,27 @@ pub(super) const PORT_NAME: u16 = 7;
 
 /// What a device says about a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum Event<'a> {
     /// It is there.
     Add,
     /// It has gone.
     Remove,
     /// The host has connected, or left.
     Open(bool),
-    /// This is its name.
-    Name(String),
+    /// This is its name, which may be no UTF-8.
+    Name(&'a [u8]),
 }
 
 /// Port and event of a received message. `None` when it is none, or says nothing that matters here: which port
 /// is a console, and how large its screen is.
-pub(super) fn parse(bytes: &[u8]) -> Option<(u32, Event)> {
+pub(super) fn parse(bytes: &[u8]) -> Option<(u32, Event<'_>)> {
     let (head, text) = bytes.split_first_chunk::<HEAD>()?;
     let [a, b, c, d, e, f, g, h] = *head;
     let event = match u16::from_le_bytes([e, f]) {
         PORT_ADD => Event::Add,
         PORT_REMOVE => Event::Remove,
         PORT_OPEN => Event::Open(u16::from_le_bytes([g, h]) != 0),
-        PORT_NAME => {
-            let text = text.split(|b| *b == 0).next().unwrap_or(&[]);
-            Event::Name(String::from_utf8_lossy(text).into_owned())
-        }
+        PORT_NAME => Event::Name(text.split(|b| *b == 0).next().unwrap_or(&[])),
         _ => return None,
     };
     Some((u32::from_le_bytes([a, b, c, d]), event))
@@ -71,9 +66,9 @@ mod tests {
         assert_eq!(parse(&message(5, PORT_ADD, 1)), Some((5, Event::Add)));
         assert_eq!(parse(&message(5, PORT_REMOVE, 1)), Some((5, Event::Remove)));
         assert_eq!(parse(&message(5, PORT_OPEN, 0)), Some((5, Event::Open(false))));
-        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0org.x\0"), Some((2, Event::Name("org.x".into()))));
-        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0\xff\0"), Some((2, Event::Name("\u{fffd}".into()))));
-        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0"), Some((2, Event::Name(String::new()))));
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0org.x\0"), Some((2, Event::Name(b"org.x"))));
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0\xff\0"), Some((2, Event::Name(b"\xff"))));
+        assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0"), Some((2, Event::Name(b""))));
         assert_eq!(parse(&message(5, 4, 1)), None);
         assert_eq!(parse(b"\x02\0\0\0\x07\0\x01"), None);
     }

@@ -7,10 +7,12 @@ use crate::Failure;
 use crate::ring::{Lie, Queue, Segment};
 use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use machine::OutOfMemory;
 use machine::clock;
 use machine::dma::Dma;
 use machine::lock::Lock;
@@ -34,6 +36,8 @@ struct Control {
     receive: Queue<usize>,
     transmit: Queue<()>,
     buffers: Dma,
+    /// Messages for the keeper: which buffers, and how long. As deep as there are buffers.
+    unread: VecDeque<(usize, usize)>,
     out: Dma,
 }
 
@@ -42,8 +46,8 @@ enum Work {
     Stop,
     Restart,
     Greet,
-    Event(u32, Event),
-    Tell(u32, bool),
+    Message(Vec<u8>),
+    Tell(u32),
 }
 
 pub(super) struct Device {
@@ -70,9 +74,12 @@ impl Device {
         ports: Vec<Arc<Port>>,
     ) -> Result<Arc<Device>, Failure> {
         let control = if taken & MULTIPORT != 0 {
+            let mut unread = VecDeque::new();
+            unread.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
             Some(Lock::new(Control {
                 receive: ring(&*transport, RECEIVE)?,
                 transmit: ring(&*transport, TRANSMIT)?,
+                unread,
                 buffers: Dma::new(BUFFERS * BUFFER)?,
                 out: Dma::new(HEAD)?,
             }))
@@ -171,6 +178,7 @@ impl Device {
     pub fn interrupt(&self, cause: Cause) {
         self.interrupts.fetch_add(1, Relaxed);
         if cause.includes(Cause::QUEUE) {
+            self.look();
             self.ports.iter().for_each(|p| p.wake());
             if self.control.is_some() {
                 self.alarm.wake();
@@ -179,6 +187,71 @@ impl Device {
         if cause.includes(Cause::CONFIG) && self.transport.status() & NEEDS_RESET != 0 {
             self.alarm.raise("device needs a reset");
         }
+    }
+
+    /// Takes what the device has filled and said, and brings it into order.
+    ///
+    /// QEMU does one thing after the other, and its memory is seen to change in that order: it says that the host is
+    /// there, fills buffers with what the host sends, and says that it has gone. If the count of finished messages is read
+    /// and no buffer was filled between the last look at the ports before and the first behind, then of what is taken here
+    /// nothing is missing, and all that comes later is later. So data belongs to the connection that was there, or to the
+    /// one that has begun; only if one has ended and another begun since the last look, both are possible (see
+    /// [`Inbox::begin`](super::inbox::Inbox::begin)). The interrupt handler looks at once, to make that seldom.
+    fn look(&self) {
+        let mut heard = false;
+        {
+            let mut control = self.control.as_ref().map(|c| c.lock());
+            self.collect();
+            if let Some(control) = &mut control {
+                let mut waiting = control.receive.waiting();
+                // Each round takes a buffer, and none goes back to the device meanwhile.
+                while waiting != 0 && self.collect() {
+                    waiting = control.receive.waiting();
+                }
+                for _ in 0..waiting {
+                    heard |= self.hear(control);
+                }
+            }
+            self.ports.iter().for_each(|p| p.settle());
+        }
+        if heard {
+            self.transport.notify(RECEIVE);
+        }
+    }
+
+    /// Takes what the device has filled; whether there was anything.
+    fn collect(&self) -> bool {
+        self.ports.iter().fold(false, |any, p| p.collect() | any)
+    }
+
+    /// Takes a control message. The host's comings and goings count at once, all else is the keeper's. True: the device
+    /// has the buffer back.
+    fn hear(&self, control: &mut Control) -> bool {
+        let (buffer, len) = match control.receive.pop() {
+            Ok(Some((buffer, len))) => (buffer, len as usize),
+            Ok(None) => return false,
+            Err(Lie(how)) => {
+                self.alarm.raise(how);
+                return false;
+            }
+        };
+        let mut head = [0; HEAD];
+        let bytes = head.get_mut(..len.min(HEAD)).unwrap_or_default();
+        control.buffers.read(buffer * BUFFER, bytes);
+        let Some((number, Event::Open(open))) = parse(bytes) else {
+            control.unread.push_back((buffer, len));
+            return false;
+        };
+        if let Some(port) = self.port(number) {
+            port.host(open);
+        }
+        control.post(buffer);
+        true
+    }
+
+    /// A port by its number, if there can be one.
+    fn port(&self, number: u32) -> Option<&Port> {
+        self.ports.get(usize::try_from(number).ok()?).map(|p| &**p)
     }
 
     /// The keeper's life.
@@ -201,14 +274,14 @@ impl Device {
                     self.restart();
                 }
                 Some(Work::Greet) => self.send(NO_PORT, DEVICE_READY, 1),
-                Some(Work::Event(port, event)) => self.event(port, event),
-                Some(Work::Tell(port, open)) => self.send(port, PORT_OPEN, u16::from(open)),
+                Some(Work::Message(message)) => self.message(&message),
+                Some(Work::Tell(port)) => self.send(port, PORT_OPEN, 1),
                 None => {}
             }
         }
     }
 
-    fn next(&self, inbox: &mut VecDeque<(u32, Event)>) -> Option<Work> {
+    fn next(&self, inbox: &mut VecDeque<Vec<u8>>) -> Option<Work> {
         if self.alarm.stopped() {
             return Some(Work::Stop);
         }
@@ -219,14 +292,12 @@ impl Device {
             if !self.greeted.swap(true, SeqCst) {
                 return Some(Work::Greet);
             }
-            self.hear(inbox);
-            if let Some((port, event)) = inbox.pop_front() {
-                return Some(Work::Event(port, event));
+            self.fetch(inbox);
+            if let Some(message) = inbox.pop_front() {
+                return Some(Work::Message(message));
             }
-            for port in &self.ports {
-                if let Some(open) = port.to_tell() {
-                    return Some(Work::Tell(port.number(), open));
-                }
+            if let Some(port) = self.ports.iter().find(|p| p.to_tell()) {
+                return Some(Work::Tell(port.number()));
             }
         }
         if !self.settled.swap(true, SeqCst) {
@@ -235,44 +306,40 @@ impl Device {
         None
     }
 
-    /// Takes all messages there are, so that the device has its buffers back before anything makes it say more.
-    fn hear(&self, inbox: &mut VecDeque<(u32, Event)>) {
+    /// Fetches all messages there are, so that the device has its buffers back before anything makes it say more.
+    fn fetch(&self, inbox: &mut VecDeque<Vec<u8>>) {
         let Some(control) = &self.control else { return };
         let mut bytes = [0; BUFFER];
+        let mut fetched = false;
         loop {
-            let heard = {
+            let message = {
                 let mut control = control.lock();
-                let popped = control.receive.pop();
-                if let Ok(Some((buffer, len))) = popped {
-                    let message = bytes.get_mut(..len as usize).unwrap_or(&mut []);
-                    control.buffers.read(buffer * BUFFER, message);
-                    control.post(buffer);
-                }
-                popped
+                let Some((buffer, len)) = control.unread.pop_front() else { break };
+                let message = bytes.get_mut(..len).unwrap_or(&mut []);
+                control.buffers.read(buffer * BUFFER, message);
+                control.post(buffer);
+                message
             };
-            match heard {
-                Ok(Some((_, len))) => {
-                    self.transport.notify(RECEIVE);
-                    inbox.extend(bytes.get(..len as usize).and_then(parse));
-                }
-                Ok(None) => return,
-                Err(Lie(how)) => return self.alarm.raise(how),
-            }
+            inbox.push_back(message.to_vec());
+            fetched = true;
+        }
+        if fetched {
+            self.transport.notify(RECEIVE);
         }
     }
 
-    fn event(&self, number: u32, event: Event) {
-        let port = usize::try_from(number).ok().and_then(|n| self.ports.get(n));
-        match (port, event) {
+    fn message(&self, message: &[u8]) {
+        let Some((number, event)) = parse(message) else { return };
+        match (self.port(number), event) {
             (Some(port), Event::Add) => {
                 let works = port.appear(false).is_ok();
                 self.send(number, PORT_READY, u16::from(works));
             }
             (None, Event::Add) => self.send(number, PORT_READY, 0),
             (Some(port), Event::Remove) => port.vanish(),
-            (Some(port), Event::Open(open)) => port.host(open),
-            (Some(port), Event::Name(name)) => port.name_it(name),
-            (None, _) => {}
+            (Some(port), Event::Name(name)) => port.name_it(String::from_utf8_lossy(name).into_owned()),
+            // The host's comings and goings have been heard.
+            (_, Event::Open(_)) | (None, _) => {}
         }
     }
 
@@ -317,11 +384,13 @@ impl Device {
 
     /// Takes everything back from a device that has been reset.
     fn forget(&self) {
+        // No handler looks meanwhile.
+        let mut control = self.control.as_ref().map(|c| c.lock());
         self.ports.iter().for_each(|p| p.forget());
-        if let Some(control) = &self.control {
-            let mut control = control.lock();
+        if let Some(control) = &mut control {
             control.receive.clear();
             control.transmit.clear();
+            control.unread.clear();
         }
     }
 }

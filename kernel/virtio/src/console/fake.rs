@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use machine::host::dma::poke;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct FakeConsole {
     handler: Mutex<Option<Handler>>,
     /// Held while the device is at work in memory: a reset waits for that.
     pub working: Mutex<()>,
+    /// It raises no interrupts.
+    held: AtomicBool,
     /// It does not start again.
     pub dead: Mutex<bool>,
 }
@@ -54,6 +57,7 @@ impl FakeConsole {
             bell: Condvar::new(),
             handler: Mutex::new(None),
             working: Mutex::new(()),
+            held: AtomicBool::new(false),
             dead: Mutex::new(false),
         })
     }
@@ -96,7 +100,7 @@ impl FakeConsole {
             ring.done = ring.done.wrapping_add(1);
             assert!(poke(ring.at.used + 2, &ring.done.to_le_bytes()));
         }
-        self.interrupt(Cause::QUEUE);
+        self.raise(Cause::QUEUE);
     }
 
     /// Fills the next buffer of a queue with `bytes`.
@@ -121,16 +125,35 @@ impl FakeConsole {
     /// Breaks down, as QEMU's devices do, and says so.
     pub fn break_down(&self) {
         self.registers.lock().unwrap().status |= 0x40;
-        self.interrupt(Cause::CONFIG);
+        self.raise(Cause::CONFIG);
     }
 
     /// Changes its configuration, and says so.
     pub fn configure(&self, offset: usize, bytes: &[u8]) {
         self.config.lock().unwrap()[offset..offset + bytes.len()].copy_from_slice(bytes);
-        self.interrupt(Cause::CONFIG);
+        self.raise(Cause::CONFIG);
     }
 
-    fn interrupt(&self, cause: Cause) {
+    /// Does several things before the one interrupt for all.
+    pub fn hold(&self, what: impl FnOnce()) {
+        let before = self.held.swap(true, SeqCst);
+        what();
+        self.held.store(before, SeqCst);
+        self.raise(Cause::QUEUE);
+    }
+
+    /// An interrupt of the queues, with or without a reason.
+    pub fn interrupt(&self) {
+        self.call(Cause::QUEUE);
+    }
+
+    fn raise(&self, cause: Cause) {
+        if !self.held.load(SeqCst) {
+            self.call(cause);
+        }
+    }
+
+    fn call(&self, cause: Cause) {
         let handler = self.handler.lock().unwrap().clone();
         if let Some(handler) = handler {
             handler(cause);

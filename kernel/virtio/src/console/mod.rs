@@ -5,19 +5,21 @@
 //! is port 0 only, and no word of who is connected; otherwise ports come and go, have names, and tell when the host
 //! connects and leaves (feature MULTIPORT).
 //!
-//! [`Port`] is what a user sees: it reads, writes and waits by itself, straight on its two rings. The interrupt
-//! handler only wakes: whoever waits at a port, and the keeper, a thread that answers control messages and
-//! resets a device that is broken. So everything about control has one thread, and needs no order with anything.
+//! [`Port`] is what a user sees: it reads what has arrived, and writes and waits by itself, straight on its ring. The
+//! interrupt handler takes what the device has filled, together with what it says of the host's comings and
+//! goings, because the order of the two matters; and wakes whoever waits at a port, and the keeper. That is a thread that
+//! answers the other control messages and resets a device that is broken.
 //!
 //! # Locks
 //!
-//! Each port has its own, see [`port`]; the control queues have one, for the keeper and a reset. None is held
-//! while another is taken, but the keeper's place to sleep.
+//! The control queues have one, which the handler holds while it looks, and each port has its own, see [`port`]:
+//! control before port. Under both the alarm's may be taken.
 
 mod control;
 mod device;
 #[cfg(test)]
 pub(crate) mod fake;
+mod inbox;
 pub mod port;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,9 @@
 //! Whoever opens a port belongs to a connection, a number that goes up when the host leaves. One that is
 //! over reads what was received in it, then 0; it cannot be written to, even if the host is there again: a
 //! new connection knows nothing of what was said in the last. What it left unread is dropped when somebody of a
-//! later one reads. The device tells of data and of connections in different queues, so what arrives in the
-//! moment of a change can be counted to the wrong side.
+//! later one reads. The device tells of data and of connections in different queues. The interrupt handler puts them
+//! in order (see `Device::look`): only it takes filled buffers back, with [`Port::collect`], and what it then hears of
+//! connections is said with [`Port::host`]; [`Port::settle`] gives the buffers to the readers.
 //!
 //! # Locks
 //!
@@ -17,10 +18,10 @@
 //! `writing` (a QLock) belongs to the callers of [`Port::write`].
 
 use super::Alarm;
+use super::inbox::Inbox;
 use crate::Failure;
 use crate::ring::{Queue, Segment};
 use crate::transport::VirtioTransport;
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -63,16 +64,16 @@ struct State {
     transmit: Queue<()>,
     /// Made when the port first appears.
     memory: Option<Memory>,
-    /// Buffers that neither the device nor `ready` has.
+    /// Buffers that neither the device nor `inbox` has.
     idle: Vec<usize>,
-    /// Buffers with bytes to read, oldest first. As deep as there are buffers.
-    ready: VecDeque<Received>,
+    /// Buffers with bytes to read.
+    inbox: Inbox,
     present: bool,
     /// The host is there.
     connected: bool,
     connection: u64,
-    /// Channels open here, and whether the device has been told that there are any.
-    opens: u32,
+    /// Somebody has opened it, and the device has been told.
+    opened: bool,
     told: bool,
     label: Option<String>,
 }
@@ -80,14 +81,6 @@ struct State {
 struct Memory {
     receive: Vec<Dma>,
     transmit: Dma,
-}
-
-/// What is left of a filled buffer.
-struct Received {
-    buffer: usize,
-    at: usize,
-    len: usize,
-    connection: u64,
 }
 
 /// What a writer finds.
@@ -126,11 +119,11 @@ impl Port {
             transmit: ring(&**transport, transmit)?,
             memory: None,
             idle: Vec::new(),
-            ready: VecDeque::new(),
+            inbox: Inbox::default(),
             present: false,
             connected: false,
             connection: 0,
-            opens: 0,
+            opened: false,
             told: false,
             label: None,
         };
@@ -185,23 +178,17 @@ impl Port {
     }
 
     /// One more user; gives the connection that he belongs to.
+    ///
+    /// The first makes the device hand on what the host sends, and nobody takes that back: QEMU throws away what it is just
+    /// about to hand on when it hears that the port is closed, which may be the first words of the next connection.
     pub fn open(&self) -> u64 {
         let connection = {
             let mut state = self.state.lock();
-            state.opens = state.opens.saturating_add(1);
+            state.opened = true;
             state.connection
         };
         self.alarm.wake();
         connection
-    }
-
-    /// One user less.
-    pub fn close(&self) {
-        {
-            let mut state = self.state.lock();
-            state.opens = state.opens.saturating_sub(1);
-        }
-        self.alarm.wake();
     }
 
     /// Waits for bytes and gives up to `max` of them, from one buffer. None are given when the connection is over
@@ -229,17 +216,13 @@ impl Port {
     /// the device has buffers back and wants to hear of it.
     fn take(&self, connection: u64, max: usize, bytes: &mut Vec<u8>) -> (bool, bool) {
         let mut state = self.state.lock();
-        self.collect(&mut state);
         let mut notify = false;
-        while state.ready.front().is_some_and(|r| r.connection < connection) {
-            if let Some(old) = state.ready.pop_front() {
-                state.idle.push(old.buffer);
-                notify |= state.post_batch();
-            }
+        while state.inbox.front().is_some_and(|r| r.connection < connection) {
+            notify |= state.drop_front();
         }
         let over = !state.present || state.connection != connection;
-        let State { ready, memory: Some(memory), .. } = &mut *state else { return (over, notify) };
-        let Some(front) = ready.front_mut() else { return (over, notify) };
+        let State { inbox, memory: Some(memory), .. } = &mut *state else { return (over, notify) };
+        let Some(front) = inbox.front() else { return (over, notify) };
         if front.connection != connection {
             return (true, notify);
         }
@@ -250,27 +233,40 @@ impl Port {
         }
         front.at += n;
         if front.at == front.len {
-            let buffer = front.buffer;
-            ready.pop_front();
-            state.idle.push(buffer);
-            notify |= state.post_batch();
+            notify |= state.drop_front();
         }
         (true, notify)
     }
 
-    /// Takes what the device has filled.
-    fn collect(&self, state: &mut State) {
+    /// Takes what the device has filled; whether there was anything. Nobody has it before [`Port::settle`].
+    pub(super) fn collect(&self) -> bool {
+        if !self.live.load(Relaxed) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let mut any = false;
         loop {
             match state.receive.pop() {
                 Ok(Some((buffer, 0))) => state.idle.push(buffer),
                 Ok(Some((buffer, len))) => {
                     self.bytes_in.fetch_add(u64::from(len), Relaxed);
                     let connection = state.connection;
-                    state.ready.push_back(Received { buffer, at: 0, len: len as usize, connection });
+                    state.inbox.push(buffer, len as usize, connection);
                 }
-                Ok(None) => return,
-                Err(lie) => return self.alarm.raise(lie.0),
+                Ok(None) => return any,
+                Err(lie) => {
+                    self.alarm.raise(lie.0);
+                    return any;
+                }
             }
+            any = true;
+        }
+    }
+
+    /// Lets the readers have what was collected. They are not woken.
+    pub(super) fn settle(&self) {
+        if self.live.load(Relaxed) {
+            self.state.lock().inbox.settle();
         }
     }
 
@@ -348,8 +344,7 @@ impl Port {
     pub(super) fn appear(&self, connected: bool) -> Result<(), OutOfMemory> {
         self.live.store(true, Relaxed);
         let fresh = if self.state.lock().memory.is_none() { Some(Memory::new()?) } else { None };
-        let mut list = VecDeque::new();
-        list.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        let inbox = Inbox::new(BUFFERS)?;
         let mut idle = Vec::new();
         idle.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
         idle.extend(0..BUFFERS);
@@ -357,11 +352,12 @@ impl Port {
             let mut state = self.state.lock();
             if let Some(memory) = fresh {
                 state.memory = Some(memory);
-                state.ready = list;
+                state.inbox = inbox;
                 state.idle = idle;
             }
             state.present = true;
-            state.connected = connected;
+            // The host may have come before.
+            state.connected |= connected;
             state.post();
         }
         self.transport.notify(queues(self.number).0);
@@ -373,7 +369,6 @@ impl Port {
     pub(super) fn vanish(&self) {
         {
             let mut state = self.state.lock();
-            self.collect(&mut state);
             state.end();
             state.present = false;
             state.label = None;
@@ -382,19 +377,16 @@ impl Port {
         self.wake();
     }
 
-    /// The host has connected, or left.
+    /// The host has connected, or left. Nobody is woken.
     pub(super) fn host(&self, connected: bool) {
-        {
-            let mut state = self.state.lock();
-            if connected {
-                state.connected = true;
-            } else {
-                // What is there by now was sent before.
-                self.collect(&mut state);
-                state.end();
-            }
+        let mut state = self.state.lock();
+        if connected {
+            state.connected = true;
+            let connection = state.connection;
+            state.inbox.begin(connection);
+        } else {
+            state.end();
         }
-        self.wake();
     }
 
     /// The host calls it `label`.
@@ -404,15 +396,12 @@ impl Port {
         drop(old);
     }
 
-    /// Whether the device has to be told that the port is open now (true) or closed. It counts as told.
-    pub(super) fn to_tell(&self) -> Option<bool> {
+    /// Whether the device has to be told that the port is open. It counts as told.
+    pub(super) fn to_tell(&self) -> bool {
         let mut state = self.state.lock();
-        let open = state.opens != 0;
-        if !state.present || state.told == open {
-            return None;
-        }
-        state.told = open;
-        Some(open)
+        let tell = state.opened && state.present && !state.told;
+        state.told |= tell;
+        tell
     }
 
     /// The device has been reset and has no buffer any more.
@@ -422,8 +411,8 @@ impl Port {
             state.end();
             state.present = false;
             state.told = false;
-            let State { ready, idle, receive, .. } = &mut *state;
-            idle.extend(ready.drain(..).map(|r| r.buffer));
+            let State { inbox, idle, receive, .. } = &mut *state;
+            idle.extend(inbox.drain());
             while let Some(buffer) = receive.abandon() {
                 idle.push(buffer);
             }
@@ -468,6 +457,13 @@ impl State {
             self.connection += 1;
         }
         self.connected = false;
+    }
+
+    /// The front buffer of the inbox is done with. True when the device has buffers back and wants to hear of it.
+    fn drop_front(&mut self) -> bool {
+        let done = self.inbox.pop();
+        self.idle.extend(done);
+        self.post_batch()
     }
 
     /// Gives the device the idle buffers if they are worth it. True when it wants to hear of it.

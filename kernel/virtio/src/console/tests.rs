@@ -74,7 +74,6 @@ fn one_port_without_control() {
         device.put(0, b"late");
         assert_eq!(reader.join().unwrap(), Ok(b"late".to_vec()));
     });
-    ports[0].close();
     assert!(device.take(3).is_none());
     let status = console.status();
     assert_eq!((status.identity.as_str(), status.failure), ("", None));
@@ -145,26 +144,27 @@ fn ports_come_with_names_and_go() {
         assert_eq!(reader.join().unwrap(), Ok(vec![]));
     });
     assert_eq!((console.ports().len(), port.write(c, b"x")), (30, Ok(false)));
-    port.close();
     device.say(3, PORT_ADD, 1, b"");
     assert_eq!(device.get(3), message(3, PORT_READY, 1));
+    assert_eq!(device.get(3), message(3, PORT_OPEN, 1));
     assert_eq!((console.ports().len(), port.label()), (31, None));
     device.put(8, b"again");
     assert_eq!(port.read(port.open(), 10), Ok(b"again".to_vec()));
-    assert_eq!(device.get(3), message(3, PORT_OPEN, 1));
 }
 
 #[test]
-fn the_device_hears_of_the_first_open_and_the_last_close() {
+fn the_device_hears_of_the_first_open_only() {
     let (_console, device, port) = start_chat();
+    settle();
+    assert!(device.take(3).is_none(), "nobody wants to hear of the host");
     port.open();
     assert_eq!(device.get(3), message(1, PORT_OPEN, 1));
     port.open();
-    port.close();
+    device.say(1, PORT_OPEN, 0, b"");
+    device.say(1, PORT_OPEN, 1, b"");
+    port.open();
     settle();
     assert!(device.take(3).is_none());
-    port.close();
-    assert_eq!(device.get(3), message(1, PORT_OPEN, 0));
 }
 
 #[test]
@@ -221,6 +221,119 @@ fn leaving_ends_writes_and_drops_what_nobody_read() {
         assert_eq!(writer.join().unwrap(), Ok(true));
         device.put(4, b"new");
         assert_eq!(port.read(new, 100), Ok(b"new".to_vec()));
+    });
+}
+
+/// Several things the device does before the interrupt is taken.
+#[derive(Clone, Copy)]
+enum Deed {
+    Leaves,
+    Comes,
+    Data(&'static [u8]),
+}
+use Deed::{Comes, Data, Leaves};
+
+fn at_once(device: &FakeConsole, deeds: &[Deed]) {
+    device.hold(|| {
+        for deed in deeds {
+            match deed {
+                Leaves => device.say(1, PORT_OPEN, 0, b""),
+                Comes => device.say(1, PORT_OPEN, 1, b""),
+                Data(bytes) => device.put(4, bytes),
+            }
+        }
+    });
+}
+
+/// What the connections `old` and a new one read after that: all that is there.
+fn outcome(deeds: &[&[Deed]]) -> (Vec<u8>, Vec<u8>) {
+    let (_console, device, port) = start_chat();
+    let old = port.open();
+    device.get(3);
+    for deeds in deeds {
+        at_once(&device, deeds);
+    }
+    let new = port.open();
+    // That connection's end, so that reading it ends.
+    at_once(&device, &[Comes]);
+    at_once(&device, &[Leaves]);
+    let all = |c| {
+        let mut all = vec![];
+        loop {
+            match port.read(c, 100).unwrap() {
+                some if !some.is_empty() => all.extend(some),
+                _ => return all,
+            }
+        }
+    };
+    (all(old), all(new))
+}
+
+fn read(old: &[u8], new: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (old.to_vec(), new.to_vec())
+}
+
+#[test]
+fn a_quick_reconnect_divides_the_data() {
+    // One interrupt: the keeper is not needed, nor the order of the queues.
+    assert_eq!(outcome(&[&[Data(b"last"), Leaves]]), read(b"last", b""));
+    assert_eq!(outcome(&[&[Leaves, Comes, Data(b"first")]]), read(b"", b"first"));
+    assert_eq!(outcome(&[&[Data(b"last")], &[Leaves, Comes, Data(b"first")]]), read(b"last", b"first"));
+    assert_eq!(outcome(&[&[Data(b"last"), Leaves], &[Comes, Data(b"first")]]), read(b"last", b"first"));
+    assert_eq!(outcome(&[&[Leaves], &[Comes, Data(b"gone"), Leaves], &[Comes]]), read(b"", b""));
+    assert_eq!(outcome(&[&[Leaves, Comes, Leaves, Comes, Data(b"first")]]), read(b"", b"first"));
+    // What nothing tells apart is the new one's.
+    assert_eq!(outcome(&[&[Data(b"last"), Leaves, Comes, Data(b"first")]]), read(b"", b"lastfirst"));
+}
+
+#[test]
+fn those_who_wait_in_the_old_connection_get_nothing_of_the_new() {
+    let (_console, device, port) = start_chat();
+    let old = port.open();
+    device.get(3);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| port.read(old, 100));
+        let first = scope.spawn(|| port.write(old, b"taken"));
+        let taken = device.wait(5);
+        let second = scope.spawn(|| port.write(old, b"not yet"));
+        settle();
+        device.hold(|| {
+            // As QEMU does: what it has is thrown away first.
+            device.give(5, &taken, 0);
+            at_once(&device, &[Leaves, Comes, Data(b"first")]);
+        });
+        assert_eq!(reader.join().unwrap(), Ok(vec![]));
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (Ok(false), Ok(false)));
+    });
+    assert!(device.take(5).is_none(), "the new one hears nothing of the old");
+    assert_eq!(port.write(old, b"late"), Ok(false));
+    assert_eq!(port.read(port.open(), 100), Ok(b"first".to_vec()));
+}
+
+#[test]
+fn data_and_connections_are_in_order_while_the_device_goes_on() {
+    let (_console, device, port) = start_chat();
+    port.open();
+    device.get(3);
+    at_once(&device, &[Leaves]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Handlers that begin and end at any moment.
+            while !done.load(SeqCst) {
+                device.interrupt();
+            }
+        });
+        for _ in 0..20_000 {
+            let c = port.open();
+            at_once(&device, &[Comes, Data(b"all"), Leaves]);
+            let got = port.read(c, 100);
+            if got != Ok(b"all".to_vec()) {
+                done.store(true, SeqCst);
+                panic!("{got:?}");
+            }
+        }
+        done.store(true, SeqCst);
     });
 }
 

@@ -7,7 +7,16 @@ use super::q35;
 use crate::case::{Case, PROMPT, World, re};
 
 pub fn cases() -> Vec<Case> {
-    vec![ramfs(), limit(), many(), exported(), waiting(), host_client(), host_client_dies()]
+    vec![
+        ramfs(),
+        limit(),
+        many(),
+        exported(),
+        waiting(),
+        host_client(),
+        host_client_dies(),
+        host_clients_follow(),
+    ]
 }
 
 /// What the files of ramfs mean.
@@ -170,6 +179,11 @@ fn host_client_dies() -> Case {
         .check(still_there)
         .check(still_there)
         .budget(120)
+}
+
+/// Clients that follow one another at once: none loses its first words, nor waits for an answer.
+fn host_clients_follow() -> Case {
+    exporting("servers/host-clients-follow").check(|w| (0..40).try_for_each(|_| still_there(w))).budget(120)
 }
 
 /// A machine with a file in /tmp, which is served on the port `c0` to one client after the other.

@@ -3,12 +3,11 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use abi::{DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ninep::head::Head;
-use ninep::server::ENOVERSION;
 use ninep::translate::errors;
 use ninep::wire::{Data, Record};
 use ninep::{Dialect, Framer, IOHDRSZ, MAXWELEM, NOFID, NONUM, NOTAG, Names, Rmsg, Stat, Stats, Str, Tmsg};
@@ -19,9 +18,6 @@ const ROOT: u32 = 0;
 const FILE: u32 = 1;
 /// Tags but for `Tversion`: one request at a time needs one.
 const TAG: u16 = 0;
-
-/// How long a session may take to begin before it is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What both ends of a connection are.
 pub trait Stream: Read + Write {
@@ -40,18 +36,6 @@ impl Stream for TcpStream {
         self.set_read_timeout(Some(patience))
     }
 }
-
-/// Nothing came.
-#[derive(Debug)]
-struct Silence;
-
-impl std::fmt::Display for Silence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no answer: does a server run at the other end?")
-    }
-}
-
-impl std::error::Error for Silence {}
 
 /// What is known of a file.
 pub struct Entry {
@@ -81,27 +65,18 @@ impl Client {
         patience: Duration,
     ) -> Result<Client> {
         let mut c = Client { stream, framer: Framer::new(msize), msize };
-        let end = Instant::now() + patience;
-        c.stream.set_patience(patience.min(AGAIN))?;
-        loop {
-            match c.begin(msize, user, tree) {
-                Err(e) if e.is::<Silence>() && Instant::now() < end => {}
-                begun => break begun?,
-            }
-        }
         c.stream.set_patience(patience)?;
+        c.begin(msize, user, tree)?;
         Ok(c)
     }
 
-    /// The two requests that begin a session. When one is not answered both may come again: a port of a guest loses what
-    /// it gets while it is still busy with the end of the connection before, and each version begins everything anew.
+    /// The two requests that begin a session.
     fn begin(&mut self, msize: u32, user: &str, tree: &str) -> Result<()> {
-        self.framer.set_msize(msize);
         let hello = Tmsg::Version { msize, version: Dialect::P9.version().into() };
         self.send(NOTAG, hello)?;
         let reply = loop {
             let reply = self.receive()?;
-            // Others are for somebody who had the line before us.
+            // Others are for somebody who had the line before us: a port's device sends what it has to whoever is there.
             if Head::parse(&reply)?.tag == NOTAG {
                 break reply;
             }
@@ -116,14 +91,8 @@ impl Client {
         }
         self.framer.set_msize(self.msize);
         let (uname, aname) = (user.into(), tree.into());
-        let attached =
-            self.ask(Tmsg::Attach { fid: ROOT, afid: NOFID, uname, aname, n_uname: NONUM }, |_| ());
-        match attached {
-            Err(e) if e.is::<Silence>() => Err(e),
-            // The version was answered by a server that has left since.
-            Err(e) if e.to_string() == ENOVERSION => Err(Silence.into()),
-            other => other.context("attach"),
-        }
+        let attach = Tmsg::Attach { fid: ROOT, afid: NOFID, uname, aname, n_uname: NONUM };
+        self.ask(attach, |_| ()).context("attach")
     }
 
     /// The contents of a directory, as the server lists them.
@@ -286,13 +255,7 @@ impl Client {
     /// One request and its reply; the error is the server's text.
     fn ask<T>(&mut self, t: Tmsg<'_>, f: impl FnOnce(Rmsg<'_>) -> T) -> Result<T> {
         self.send(TAG, t)?;
-        let reply = loop {
-            let reply = self.receive()?;
-            // The answer to a version that was sent twice.
-            if Head::parse(&reply)?.tag != NOTAG {
-                break reply;
-            }
-        };
+        let reply = self.receive()?;
         errors::reply(Dialect::P9, TAG, t.kind(), &reply).map(f).map_err(|text| anyhow!("{text}"))
     }
 
@@ -311,7 +274,7 @@ impl Client {
                 Ok(n) => self.framer.push(piece.get(..n).unwrap_or_default()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    bail!(Silence)
+                    bail!("no answer: does a server run at the other end?")
                 }
                 Err(e) => return Err(e).context("the connection is gone"),
             }
