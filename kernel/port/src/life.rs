@@ -99,6 +99,8 @@ fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
             let kind = if access == FaultAccess::Write { "write" } else { "read" };
             format!("sys: trap: fault {kind} addr={addr:#x}")
         }
+        // The note that it dies of is there already.
+        FaultError::Load(_, e) if e.is(abi::error::EINTR) && note::must_die(up) => return,
         FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
         FaultError::NoMemory => {
             up.kernel.kmesg.print(format_args!("{} {}: killed: out of memory\n", *up.name.lock(), up.pid));

@@ -16,6 +16,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use abi::ureg::{UREG_SIZE, Ureg};
 use abi::{ERRMAX, NCONT, NDFLT, NRSTR, NSAVE, error};
@@ -78,13 +79,14 @@ impl Notes {
         self.seen
     }
 
-    /// Takes the note that is due: the oldest, or while a handler runs the oldest that will not wait for it.
-    fn take_due(&mut self) -> Option<Note> {
-        if !self.notified {
-            return self.queue.pop_front();
-        }
-        let at = self.queue.iter().position(|n| n.class != NoteClass::User)?;
-        self.queue.remove(at)
+    /// Where the note is that is due: the oldest, or while a handler runs the oldest that will not wait for it.
+    fn due(&self) -> Option<usize> {
+        self.queue.iter().position(|n| !self.notified || n.class != NoteClass::User)
+    }
+
+    /// The handler that is to be told, 0 for none. A fault inside the handler leaves nobody to ask.
+    fn asked(&self) -> u64 {
+        if self.notified { 0 } else { self.handler }
     }
 }
 
@@ -127,6 +129,16 @@ fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool
     true
 }
 
+/// Is the process to die as soon as it is on its way to user mode? It may be dying already.
+pub fn must_die(proc: &Proc) -> bool {
+    if proc.exiting.load(Ordering::Relaxed) || proc.ctl.lock().kill {
+        return true;
+    }
+    let notes = proc.notes.lock();
+    let due = notes.due().and_then(|at| notes.queue.get(at));
+    due.is_some_and(|note| note.class == NoteClass::Exit || notes.asked() == 0)
+}
+
 /// Interrupts a process that has notes.
 pub fn interrupt_if_posted(proc: &Proc) {
     let notes = proc.notes.lock();
@@ -142,7 +154,7 @@ fn interrupt(proc: &Proc) {
 }
 
 /// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
-/// note is seen afterwards. Only a process that is to be killed gives up.
+/// note is seen afterwards. Only a process that is to die gives up.
 ///
 /// # Errors
 /// What `f` says.
@@ -152,7 +164,7 @@ pub fn despite_notes<R>(up: &Proc, mut f: impl FnMut() -> Result<R>) -> Result<R
     loop {
         match f() {
             // The same words may be a server's own.
-            Err(e) if e.is(error::EINTR) && me.interrupted() && !up.ctl.lock().kill => {
+            Err(e) if e.is(error::EINTR) && me.interrupted() && !must_die(up) => {
                 came = true;
                 me.clear_interrupt();
             }
@@ -217,9 +229,8 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
         if let Some(thread) = up.thread.get() {
             thread.clear_interrupt();
         }
-        // A fault inside the handler leaves nobody to ask.
-        let handler = if notes.notified { 0 } else { notes.handler };
-        match notes.take_due() {
+        let handler = notes.asked();
+        match notes.due().and_then(|at| notes.queue.remove(at)) {
             Some(note) => (note, handler),
             None => return After::Continue,
         }

@@ -485,7 +485,10 @@ fn the_watchdog_knows_a_slow_disk_from_a_dead_device() {
         kind::TFLUSH if t[7..9] != [0xfe, 0xff] => Fate::Hold,
         _ => Fate::Answer,
     });
-    let (p, done) = s.t.start(move |up| read(up, fd, 5, 0));
+    let (p, done) = s.t.start(move |up| {
+        up.notes.lock().handler = 0x20_0000;
+        read(up, fd, 5, 0)
+    });
     s.wire.until_held(1);
     note::post(&p, "alarm", NoteClass::User);
     // The flushed one is answered, the flush is not yet.

@@ -8,5 +8,7 @@ mod cache;
 mod device;
 #[path = "mnt_files.rs"]
 mod files;
+#[path = "mnt_kill.rs"]
+mod kill;
 #[path = "mnt_links.rs"]
 mod links;

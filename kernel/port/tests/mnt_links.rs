@@ -204,6 +204,36 @@ fn dotdot_goes_back_the_way_one_came() {
     s.end();
 }
 
+/// Somebody removes the link that one came through, or the directory that one is in: the way back is still there.
+#[test]
+fn dotdot_from_what_has_been_removed() {
+    let s = Share::new(tree);
+    let t = &s.t;
+    let at = |name: &str| {
+        let fd = sysfile::open(&t.up, ".", OREAD).unwrap();
+        assert_eq!(sysfile::fd2path(&t.up, fd).unwrap(), name);
+        sysfile::close(&t.up, fd).unwrap();
+        assert_eq!(t.stat(".").unwrap().qid, t.stat(name).unwrap().qid);
+    };
+    sysfile::chdir(&t.up, "/n/data/deep/out").unwrap();
+    sysfile::remove(&t.up, "/n/data/deep/out").unwrap();
+    sysfile::chdir(&t.up, "..").unwrap();
+    at("/n/data/deep");
+    sysfile::chdir(&t.up, "/n/dir").unwrap();
+    sysfile::remove(&t.up, "/n/dir").unwrap();
+    assert!(s.wire.state().server.host.node("dir").is_none());
+    sysfile::chdir(&t.up, "..").unwrap();
+    at("/n");
+    s.wire.state().server.host.file("here/in/f", b"").unwrap();
+    sysfile::chdir(&t.up, "/n/here/in").unwrap();
+    sysfile::remove(&t.up, "/n/here/in/f").unwrap();
+    sysfile::remove(&t.up, "/n/here/in").unwrap();
+    sysfile::chdir(&t.up, "..").unwrap();
+    at("/n/here");
+    sysfile::chdir(&t.up, "/").unwrap();
+    s.end();
+}
+
 #[test]
 fn what_is_bound_through_a_link_is_bound_on_the_file() {
     let s = Share::new(tree);

@@ -87,7 +87,7 @@ impl Channels {
         let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
         *state = State { line: Some(transport.line().clone()), shared: Shared::default() };
-        let session = Arc::new(Session::begin(transport, dialect, msize, Patience::ENDLESS)?);
+        let session = Session::begin(&up.kernel, transport, (dialect, msize), Patience::ENDLESS)?;
         let devno = up.kernel.new_id();
         state.shared = Shared::new(&session, devno, fresh);
         Ok((session, devno))

@@ -38,7 +38,7 @@ impl MntFile {
     /// # Errors
     /// `seek in directory`, `i/o count too small`, the server's.
     pub fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, kind: char, dev: u32) -> Result<usize> {
-        let mut cursor = self.cursor.lock();
+        let mut cursor = self.cursor.lock_intr()?;
         let cursor = &mut *cursor;
         if offset == 0 {
             *cursor = Cursor::default();

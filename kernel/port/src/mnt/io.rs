@@ -8,7 +8,6 @@
 //! The reply to a read has room for more than the data: an error can be longer than the few bytes asked for, and
 //! QEMU breaks a device whose reply does not fit.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -16,10 +15,9 @@ use abi::error;
 use abi::layout::PAGE;
 use machine::message::Request;
 use machine::page::Pinned;
-use machine::sync::Completion;
 use ninep::head::{RIOSZ, Rio, Tio};
 use ninep::translate::io;
-use ninep::{Dialect, Rmsg, kind};
+use ninep::{Dialect, NOFID, Rmsg, kind};
 
 use super::file::MntFile;
 use super::session::Session;
@@ -32,7 +30,6 @@ struct Flight {
     number: usize,
     tag: u16,
     asked: u32,
-    done: Arc<Completion<Box<Request>>>,
 }
 
 /// Which way the data go.
@@ -155,7 +152,8 @@ impl MntFile {
         offset: u64,
         pieces: Vec<(usize, Vec<Pinned>)>,
     ) -> Result<(usize, bool, Option<Error>)> {
-        let mut guard = self.session().slots.take()?;
+        let session = self.session();
+        let mut guard = session.slots.take(true, || session.must_die())?;
         let mut flights = Vec::with_capacity(pieces.len());
         let (mut at, mut moved, mut whole, mut failed) = (offset, 0, true, None);
         for (number, (len, data)) in pieces.into_iter().enumerate() {
@@ -218,25 +216,22 @@ impl MntFile {
         let head = head.to_bytes();
         request.t.write(0, &head);
         request.t_len = head.len();
-        let done = request.done.clone();
+        (piece.fids, piece.may_flush) = ([self.fid.number, NOFID], true);
         self.session().transport.submit(request);
-        Ok(Flight { number, tag, asked, done })
+        Ok(Flight { number, tag, asked })
     }
 
     /// Waits for a piece: how many bytes it moved, of how many.
     fn receive(&self, guard: &mut SlotGuard<'_>, flight: Flight, way: Way) -> Result<(u32, u32)> {
         let session = self.session();
-        let mut request = session.wait(guard, flight.done, flight.tag, true);
+        let request = session.wait(guard, flight.number, flight.tag, true)?;
         let result = moved(session, &request, flight.tag, flight.asked, way);
-        // The pages are the program's again.
-        request.r_data.clear();
-        request.t_data.clear();
-        guard.slot()?.piece(flight.number)?.request = Some(request);
+        guard.slot()?.piece(flight.number)?.put_back(request);
         result.map(|n| (n, flight.asked))
     }
 }
 
-fn moved(session: &Session, request: &Request, tag: u16, asked: u32, way: Way) -> Result<u32> {
+fn moved(session: &Arc<Session>, request: &Request, tag: u16, asked: u32, way: Way) -> Result<u32> {
     let len = session.reply_len(request)?;
     if len == 0 {
         return Err(error::EINTR.into());

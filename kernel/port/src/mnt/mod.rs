@@ -6,7 +6,8 @@
 //!   `ninep::translate` is the table of how.
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
-//! buffers its reply goes to. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
+//! buffers its reply goes to, [`wait`] how it waits, and [`left`] what becomes of requests that nobody can wait for any
+//! more. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
 //! a file of a mount, [`walk`] the way to it, [`io`] and [`dirread`] its contents.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
@@ -35,11 +36,13 @@ pub mod dirread;
 pub mod dotl;
 pub mod file;
 pub mod io;
+mod left;
 pub mod phantom;
 pub mod rpc;
 pub mod session;
 pub mod shared;
 pub mod slots;
+mod wait;
 pub mod walk;
 
 use channels::Channels;
@@ -115,7 +118,7 @@ impl MntDev {
         spec: &'a str,
     ) -> Result<(Arc<Session>, u32, &'a str)> {
         if let Some((tag, wanted)) = tags.find(spec)? {
-            let (session, devno) = tags.session(tag, wanted, || up.kernel.new_id())?;
+            let (session, devno) = tags.session(&up.kernel, tag, wanted)?;
             self.remember(&session);
             return Ok((session, devno, ""));
         }

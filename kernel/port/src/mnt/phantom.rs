@@ -18,6 +18,7 @@ use ninep::translate::version::DEFAULT_MSIZE;
 use super::session::{Patience, Session};
 use super::shared::{Shared, Wanted};
 use crate::error::Result;
+use crate::kernel::Kernel;
 
 /// A virtio-9p device.
 pub struct Tag {
@@ -57,12 +58,7 @@ impl Tags {
     ///
     /// # Errors
     /// `device or object already in use` when the tag is mounted in another way; what beginning a session gives.
-    pub fn session(
-        &self,
-        tag: &Tag,
-        wanted: Wanted,
-        new_devno: impl FnOnce() -> u32,
-    ) -> Result<(Arc<Session>, u32)> {
+    pub fn session(&self, kernel: &Arc<Kernel>, tag: &Tag, wanted: Wanted) -> Result<(Arc<Session>, u32)> {
         let mut state = tag.state.lock_intr()?;
         if let Some(session) = state.session() {
             if session.alive().is_ok() {
@@ -71,8 +67,8 @@ impl Tags {
             session.wait_ended();
         }
         let asked = (wanted.dialect.unwrap_or(Dialect::U), wanted.msize.unwrap_or(DEFAULT_MSIZE));
-        let session = Arc::new(Session::begin(tag.transport.clone(), asked.0, asked.1, self.patience)?);
-        let devno = new_devno();
+        let session = Session::begin(kernel, tag.transport.clone(), asked, self.patience)?;
+        let devno = kernel.new_id();
         *state = Shared::new(&session, devno, asked);
         Ok((session, devno))
     }
@@ -124,6 +120,7 @@ mod tests {
             .map(|t| (String::from(t), Arc::new(Nobody) as Arc<dyn Transport>))
             .into();
         let tags = Tags::new(tags, Patience::DEVICE);
+        let kernel = Kernel::new(Vec::new(), Vec::new(), crate::kmesg::Kmesg::new(None));
         let find = |spec: &str| {
             let (tag, wanted) = tags.find(spec).unwrap()?;
             Some((tag.name.as_str(), wanted.dialect, wanted.msize))
@@ -142,7 +139,7 @@ mod tests {
         assert_eq!(tags.mtags(), "host:-\na:b:-\nx:9P2000.u:-\n");
         // A server that is not there is an error, and the tag stays free.
         let (tag, wanted) = tags.find("host").unwrap().unwrap();
-        assert_eq!(tags.session(tag, wanted, || 1).err().unwrap().text(), abi::error::EHUNGUP);
+        assert_eq!(tags.session(&kernel, tag, wanted).err().unwrap().text(), abi::error::EHUNGUP);
         assert_eq!(tags.mtags(), "host:-\na:b:-\nx:9P2000.u:-\n");
     }
 }

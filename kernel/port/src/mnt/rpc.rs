@@ -1,57 +1,53 @@
 //! Sending messages and waiting for replies.
 //!
-//! A call waits so that a note can end it: then the request is flushed, and the call is over only when both the
-//! request and the flush have come back, because until then its buffers are the transport's. A reply that came
-//! before the flush took effect counts, as section 5 (`flush`) asks.
-//!
-//! A device that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
-//! that at once, however slow its disk is. If it does not, the session is over. ([`Patience`](super::session::Patience) says
-//! how long is long.)
+//! How long one waits for a reply, and what ends that, is in [`wait`](super::wait).
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::error;
-use machine::Wake;
-use machine::clock;
 use machine::message::Request;
-use machine::sync::Completion;
 use ninep::head::{HEADSZ, Head};
-use ninep::{Rmsg, Tmsg, kind};
+use ninep::{NOFID, Rmsg, Tmsg, kind};
 
 use super::session::Session;
-use super::slots::{Flush, Piece, SlotGuard};
+use super::slots::Piece;
 use crate::error::{Error, Result};
-
-/// A tag that no slot uses.
-const UNUSED_TAG: u16 = 0xfffe;
 
 impl Session {
     /// Sends a message and gives what `take` makes of its reply.
     ///
     /// # Errors
     /// The server's own, in Plan 9's words; `interrupted`; `i/o on hungup channel`.
-    pub fn call<R>(&self, message: &Tmsg<'_>, take: impl FnOnce(Rmsg<'_>) -> Result<R>) -> Result<R> {
+    pub fn call<R>(
+        self: &Arc<Self>,
+        message: &Tmsg<'_>,
+        take: impl FnOnce(Rmsg<'_>) -> Result<R>,
+    ) -> Result<R> {
         self.call_with(message, true, take)
     }
 
     /// The same for messages that must get through, notes or not: Tclunk and Tremove.
     ///
     /// # Errors
-    /// As [`Session::call`], but for `interrupted`.
-    pub fn call_surely<R>(&self, message: &Tmsg<'_>, take: impl FnOnce(Rmsg<'_>) -> Result<R>) -> Result<R> {
+    /// As [`Session::call`], but `interrupted` only when the process is to die and could wait no longer.
+    pub fn call_surely<R>(
+        self: &Arc<Self>,
+        message: &Tmsg<'_>,
+        take: impl FnOnce(Rmsg<'_>) -> Result<R>,
+    ) -> Result<R> {
         self.call_with(message, false, take)
     }
 
     fn call_with<R>(
-        &self,
+        self: &Arc<Self>,
         message: &Tmsg<'_>,
         interruptible: bool,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
         self.alive()?;
-        let mut guard = self.slots.take()?;
+        let mut guard = self.slots.take(interruptible, || self.must_die())?;
         guard.count();
         let slot = guard.slot()?;
         let mut bytes = core::mem::take(&mut slot.scratch);
@@ -60,14 +56,13 @@ impl Session {
         let tag = if matches!(message, Tmsg::Version { .. }) { ninep::NOTAG } else { piece.tag };
         let sent = message.append(self.dialect, tag, &mut bytes).map_err(|_| Error::new(error::ETOOLONG));
         let done = sent.and_then(|_| {
-            let request = prepare(piece, &bytes)?;
-            let done = request.done.clone();
-            self.transport.submit(request);
-            Ok(done)
+            self.transport.submit(prepare(piece, &bytes)?);
+            Ok(())
         });
         slot.scratch = bytes;
+        done?;
         // Whether a note came does not matter when there is a reply: the next sleep will see it.
-        let request = self.wait(&mut guard, done?, tag, interruptible);
+        let request = self.wait(&mut guard, 0, tag, interruptible)?;
         let slot = guard.slot()?;
         let mut bytes = core::mem::take(&mut slot.scratch);
         let reply = self.whole_reply(&request, &mut bytes);
@@ -88,12 +83,12 @@ impl Session {
     /// [`PIECES`](super::slots::PIECES), none of which may depend on another, or be longer than a page, or its reply.
     /// Gives what `take` makes of each reply, in the order of the messages.
     pub(super) fn call_all<R>(
-        &self,
+        self: &Arc<Self>,
         messages: &[Tmsg<'_>],
         interruptible: bool,
         mut take: impl FnMut(usize, Rmsg<'_>) -> Result<R>,
     ) -> Vec<Result<R>> {
-        let mut guard = match self.alive().and_then(|()| self.slots.take()) {
+        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, || self.must_die())) {
             Ok(guard) => guard,
             Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
         };
@@ -106,16 +101,14 @@ impl Session {
                 message
                     .append(self.dialect, piece.tag, &mut bytes)
                     .map_err(|_| Error::new(error::ETOOLONG))?;
-                let request = prepare(piece, &bytes)?;
-                let done = request.done.clone();
-                self.transport.submit(request);
-                Ok((piece.tag, done))
+                self.transport.submit(prepare(piece, &bytes)?);
+                Ok(piece.tag)
             }));
         }
         let mut results = Vec::with_capacity(sent.len());
         for (number, (sent, message)) in sent.into_iter().zip(messages).enumerate() {
-            results.push(sent.and_then(|(tag, done)| {
-                let request = self.wait(&mut guard, done, tag, interruptible);
+            results.push(sent.and_then(|tag| {
+                let request = self.wait(&mut guard, number, tag, interruptible)?;
                 let len = self.whole_reply(&request, &mut bytes);
                 guard.slot()?.piece(number)?.request = Some(request);
                 if len? == 0 {
@@ -167,134 +160,34 @@ impl Session {
             Ok(()) => self.broken(),
         }
     }
-
-    /// Waits for a request to come back, whatever it takes. A note (when `interruptible`) has the server asked to
-    /// give it up; a Tversion cannot be flushed, and is given up with the session that it was to begin.
-    pub(super) fn wait(
-        &self,
-        guard: &mut SlotGuard<'_>,
-        done: Arc<Completion<Box<Request>>>,
-        tag: u16,
-        interruptible: bool,
-    ) -> Box<Request> {
-        if interruptible {
-            if let Some(request) = self.wait_for(guard, &done, true) {
-                return request;
-            }
-            if tag == ninep::NOTAG {
-                self.hang_up();
-            } else if let Ok(flushed) = self.send_flush(guard, Flush::Message, tag) {
-                // It is over when both are back, in whatever order.
-                let request = self.wait_flushed(guard, &flushed);
-                if !is_flushed(&request) {
-                    // No server refuses a flush. It may be another one than began the session.
-                    self.hang_up();
-                }
-                put_back(guard, Flush::Message, request);
-            }
-        }
-        self.wait_surely(guard, &done)
-    }
-
-    /// Waits for the answer to a Tflush. If it does not come the session ends, which gives back every request.
-    fn wait_flushed(&self, guard: &mut SlotGuard<'_>, done: &Completion<Box<Request>>) -> Box<Request> {
-        if self.patience.flush_ns == u64::MAX {
-            return self.wait_surely(guard, done);
-        }
-        let deadline = clock::now_ns().saturating_add(self.patience.flush_ns);
-        done.wait_surely_until(deadline).unwrap_or_else(|| {
-            self.hang_up();
-            done.wait()
-        })
-    }
-
-    fn wait_surely(&self, guard: &mut SlotGuard<'_>, done: &Completion<Box<Request>>) -> Box<Request> {
-        match self.wait_for(guard, done, false) {
-            Some(request) => request,
-            // Not reached: nothing interrupts it.
-            None => done.wait(),
-        }
-    }
-
-    /// Waits for a request; `None` when a note came first.
-    fn wait_for(
-        &self,
-        guard: &mut SlotGuard<'_>,
-        done: &Completion<Box<Request>>,
-        interruptible: bool,
-    ) -> Option<Box<Request>> {
-        loop {
-            let deadline = clock::now_ns().saturating_add(self.patience.ask_ns);
-            let got = if interruptible {
-                done.wait_until(deadline)
-            } else {
-                done.wait_surely_until(deadline).ok_or(Wake::TimedOut)
-            };
-            match got {
-                Ok(request) => return Some(request),
-                Err(Wake::Interrupted) => return None,
-                Err(Wake::TimedOut) => self.ask_for_sign(guard),
-            }
-        }
-    }
-
-    /// Asks the server whether it lives. If it does not answer the session ends, which gives back every request.
-    fn ask_for_sign(&self, guard: &mut SlotGuard<'_>) {
-        let Ok(done) = self.send_flush(guard, Flush::Sign, UNUSED_TAG) else { return };
-        let deadline = clock::now_ns().saturating_add(self.patience.sign_ns);
-        let request = match done.wait_surely_until(deadline) {
-            Some(request) => request,
-            None => {
-                self.hang_up();
-                done.wait()
-            }
-        };
-        put_back(guard, Flush::Sign, request);
-    }
-
-    /// Sends a Tflush of `tag`.
-    fn send_flush(
-        &self,
-        guard: &mut SlotGuard<'_>,
-        purpose: Flush,
-        tag: u16,
-    ) -> Result<Arc<Completion<Box<Request>>>> {
-        let piece = guard.slot()?.flush(purpose)?;
-        let mut bytes = [0u8; 16];
-        let message = Tmsg::Flush { oldtag: tag };
-        let n = message.encode(self.dialect, piece.tag, &mut bytes).map_err(|_| error::EMOUNTRPC)?;
-        let request = prepare(piece, bytes.get(..n).unwrap_or(&[]))?;
-        let done = request.done.clone();
-        self.transport.submit(request);
-        Ok(done)
-    }
-}
-
-/// Whether a Tflush was answered by an Rflush.
-fn is_flushed(request: &Request) -> bool {
-    let mut bytes = [0; HEADSZ];
-    request.reply_read(0, &mut bytes);
-    request.result.is_ok() && Head::parse(&bytes).is_ok_and(|head| head.kind == kind::RFLUSH)
-}
-
-/// A Tflush is back.
-fn put_back(guard: &mut SlotGuard<'_>, purpose: Flush, request: Box<Request>) {
-    if let Ok(piece) = guard.slot().and_then(|slot| slot.flush(purpose)) {
-        piece.request = Some(request);
-    }
 }
 
 /// Puts a whole message into a piece's request and takes that out to be sent.
-fn prepare(piece: &mut Piece, bytes: &[u8]) -> Result<Box<Request>> {
+pub(super) fn prepare(piece: &mut Piece, bytes: &[u8]) -> Result<Box<Request>> {
     let mut request = piece.request.take().ok_or(error::EHUNGUP)?;
     if bytes.len() > request.t.len() {
         piece.request = Some(request);
         return Err(error::ETOOLONG.into());
     }
+    piece.may_flush = !matches!(Head::parse(bytes), Ok(Head { kind: kind::TCLUNK | kind::TREMOVE, .. }));
+    piece.fids = fids(bytes);
     request.t.write(0, bytes);
     request.t_len = bytes.len();
     request.t_data.clear();
     request.r_len = request.r.len();
     request.r_data.clear();
     Ok(request)
+}
+
+/// The fids that a message names: every one begins with one, and some have another behind it.
+fn fids(message: &[u8]) -> [u32; 2] {
+    let at = |at: usize| {
+        let field = message.get(HEADSZ + at..).and_then(|rest| rest.first_chunk());
+        field.map_or(NOFID, |bytes| u32::from_le_bytes(*bytes))
+    };
+    match message.get(4) {
+        None | Some(&(kind::TVERSION | kind::TFLUSH)) => [NOFID; 2],
+        Some(&(kind::TWALK | kind::TATTACH | kind::TRENAME | kind::TLINK)) => [at(0), at(4)],
+        Some(_) => [at(0), NOFID],
+    }
 }

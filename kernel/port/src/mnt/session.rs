@@ -7,9 +7,10 @@
 //! who holds anything.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -23,8 +24,10 @@ use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
 
 use super::dotl::Trail;
+use super::left::Estate;
 use super::slots::Slots;
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
 /// How long a server may be silent before the session is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,9 @@ pub struct Session {
     /// Mode bits the server does not know.
     pub kept: Lock<Kept>,
     fids: Lock<Fids>,
+    /// To ask who is to die.
+    pub(super) kernel: Weak<Kernel>,
+    pub(super) estate: Estate,
     dead: AtomicBool,
     ending: QLock<()>,
 }
@@ -71,6 +77,27 @@ pub struct Session {
 struct Fids {
     next: u32,
     free: Vec<u32>,
+    /// Numbers in requests that were [left](super::left).
+    parked: BTreeMap<u32, Parked>,
+}
+
+/// What the server thinks of a fid is not known.
+#[derive(Default)]
+struct Parked {
+    /// Requests that are not back.
+    requests: usize,
+    /// Nobody has the fid any more.
+    dropped: bool,
+}
+
+/// Whether a fid that is dropped can be seen to.
+enum Drops {
+    /// When the requests that name it are back.
+    Later,
+    /// Now. The server may know it even if it was never born.
+    Doubtful,
+    /// Now.
+    Known,
 }
 
 impl Session {
@@ -79,12 +106,12 @@ impl Session {
     /// # Errors
     /// The server does not speak the dialect, or does not answer.
     pub fn begin(
+        kernel: &Arc<Kernel>,
         transport: Arc<dyn Transport>,
-        dialect: Dialect,
-        msize: u32,
+        (dialect, msize): (Dialect, u32),
         patience: Patience,
-    ) -> Result<Session> {
-        let mut session = Session {
+    ) -> Result<Arc<Session>> {
+        let mut session = Arc::new(Session {
             dialect,
             msize,
             transport,
@@ -92,14 +119,17 @@ impl Session {
             slots: Slots::new(),
             ids: Ids::new(),
             kept: Lock::new(Kept::new()),
-            fids: Lock::new(Fids { next: 1, free: Vec::new() }),
+            fids: Lock::new(Fids { next: 1, free: Vec::new(), parked: BTreeMap::new() }),
+            kernel: Arc::downgrade(kernel),
+            estate: Estate::new(),
             dead: AtomicBool::new(false),
             ending: QLock::new(()),
-        };
+        });
         let ask = Tmsg::Version { msize, version: dialect.version().into() };
         let (dialect, msize) = session.call(&ask, |reply| Ok(version::accept(dialect, msize, &reply)?))?;
-        session.dialect = dialect;
-        session.msize = msize;
+        // A Tversion is never left to anybody, so nobody else has it yet.
+        let new = Arc::get_mut(&mut session).ok_or(error::EMOUNTRPC)?;
+        (new.dialect, new.msize) = (dialect, msize);
         Ok(session)
     }
 
@@ -153,6 +183,51 @@ impl Session {
         }
         fids.next += 1;
         fids.next - 1
+    }
+
+    /// The server knows the fid no more: its number may be used again.
+    pub(super) fn free_fid(&self, number: u32) {
+        self.fids.lock().free.push(number);
+    }
+
+    /// Requests that name these fids were left.
+    pub(super) fn park(&self, numbers: &[u32]) {
+        let mut fids = self.fids.lock();
+        for &number in numbers {
+            fids.parked.entry(number).or_default().requests += 1;
+        }
+    }
+
+    /// They are back. Gives those that nobody has any more.
+    pub(super) fn unpark(&self, numbers: &[u32]) -> Vec<u32> {
+        let mut fids = self.fids.lock();
+        let mut orphans = Vec::new();
+        for &number in numbers {
+            // What is still held stays here, in doubt, until it is dropped.
+            let Some(parked) = fids.parked.get_mut(&number) else { continue };
+            parked.requests = parked.requests.saturating_sub(1);
+            if parked.requests == 0 && parked.dropped {
+                fids.parked.remove(&number);
+                orphans.push(number);
+            }
+        }
+        orphans
+    }
+
+    /// Nobody has the fid any more.
+    fn drops(&self, number: u32) -> Drops {
+        let mut fids = self.fids.lock();
+        match fids.parked.get_mut(&number) {
+            None => Drops::Known,
+            Some(parked) if parked.requests > 0 => {
+                parked.dropped = true;
+                Drops::Later
+            }
+            Some(_) => {
+                fids.parked.remove(&number);
+                Drops::Doubtful
+            }
+        }
     }
 }
 
@@ -232,22 +307,39 @@ impl Fid {
     }
 }
 
-/// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent.
+/// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent; and a
+/// process that is to die does not wait for ever.
 fn was_answered(result: &Result<()>) -> bool {
-    !matches!(result, Err(e) if e.is(error::ENOMEM))
+    !matches!(result, Err(e) if e.is(error::ENOMEM) || e.is(error::EINTR))
 }
 
 impl Drop for Fid {
     fn drop(&mut self) {
-        if *self.state.get_mut() == BORN && self.session.alive().is_ok() {
+        let (session, number) = (&self.session, self.number);
+        let known = match (session.drops(number), *self.state.get_mut()) {
+            (Drops::Later, _) => return,
+            (Drops::Doubtful, UNBORN) | (_, BORN) => session.alive().is_ok(),
+            _ => false,
+        };
+        if known {
+            if session.must_hurry() {
+                return session.bury(number);
+            }
             // The fid is gone even when the server says that closing failed.
-            let clunked = self.session.call_surely(&Tmsg::Clunk { fid: self.number }, |_| Ok(()));
-            if !was_answered(&clunked) {
+            match session.call_surely(&Tmsg::Clunk { fid: number }, |_| Ok(())) {
                 // The server still has it: the number is lost, which is better than used twice.
-                return;
+                Err(e) if e.is(error::ENOMEM) => return,
+                // Left, or never sent: the process is to die.
+                Err(e) if e.is(error::EINTR) => {
+                    return match session.drops(number) {
+                        Drops::Later => {}
+                        _ => session.bury(number),
+                    };
+                }
+                _ => {}
             }
         }
-        self.session.fids.lock().free.push(self.number);
+        session.free_fid(number);
     }
 }
 

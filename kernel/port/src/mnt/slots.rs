@@ -4,23 +4,28 @@
 //! requests that are in flight together. A process's first message binds a slot to its pid and later ones find
 //! it by that: no allocation, and a process's messages stay in its own order, which QEMU does not keep by
 //! itself. When all slots are bound, or for a kernel thread, a message takes a spare one; when there is none,
-//! it waits. A process that exits gives its slot back, so no number of processes uses them up.
+//! it waits. A process that exits gives its slot back, so no number of processes uses them up. A slot whose process was
+//! killed while a request was out belongs to a keeper ([`left`](super::left)) until all of it is back.
 //!
 //! `use` counts the requests that went through the cache, `hits` those that their process's own slot carried.
 //!
-//! Ownership: a slot is in `bound`, in `spare`, or in the hands of the one call that uses it ([`SlotGuard`]).
+//! Ownership: a slot is in `bound`, in `idle`, in `spare`, or in the hands of the one call that uses it ([`SlotGuard`]).
 //! Its requests are in it, or lent to the transport. Lock order: `inner` is a leaf.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use abi::error;
 use abi::layout::PAGE;
+use machine::clock;
 use machine::lock::Lock;
 use machine::message::Request;
 use machine::page::{Page, Pinned};
-use machine::sync::Rendez;
+use machine::sync::{Completion, Rendez};
+use ninep::NOFID;
 
 use crate::error::Result;
 
@@ -35,25 +40,53 @@ const TAGS: u16 = 16;
 /// Bytes for a message that is not a piece of a transfer: sixteen names of 255 bytes fit, and any stat record of
 /// sensible length.
 const MESSAGE: usize = 8192;
+/// How often whoever is not to be interrupted looks whether it is to die, in ns.
+pub const POLL_NS: u64 = 1_000_000_000;
 
 /// One request and what belongs to it.
 pub struct Piece {
     /// The request; `None` while the transport has it.
     pub request: Option<Box<Request>>,
+    /// Where the request comes back.
+    pub done: Arc<Completion<Box<Request>>>,
     /// Its tag.
     pub tag: u16,
+    /// The fids that the message names; `NOFID` for none.
+    pub fids: [u32; 2],
+    /// May the server be asked to give the message up?
+    pub may_flush: bool,
     /// Room behind the data of a read: an error reply that is longer than the data asked for ends here.
     tail: Page,
 }
 
 impl Piece {
     fn new(tag: u16, bytes: usize) -> Result<Self> {
-        Ok(Piece { request: Some(Request::new(bytes, bytes)?), tag, tail: Page::new_zeroed()? })
+        let request = Request::new(bytes, bytes)?;
+        Ok(Piece {
+            done: request.done.clone(),
+            request: Some(request),
+            tag,
+            fids: [NOFID; 2],
+            may_flush: true,
+            tail: Page::new_zeroed()?,
+        })
     }
 
     /// The room behind the data.
     pub fn tail(&self) -> Pinned {
         Pinned::new(self.tail.clone(), 0, PAGE as usize)
+    }
+
+    /// Where the request comes back, when the transport has it.
+    pub fn is_out(&self) -> Option<Arc<Completion<Box<Request>>>> {
+        self.request.is_none().then(|| self.done.clone())
+    }
+
+    /// The request is back, and the pages are whose they were.
+    pub fn put_back(&mut self, mut request: Box<Request>) {
+        request.r_data.clear();
+        request.t_data.clear();
+        self.request = Some(request);
     }
 }
 
@@ -91,7 +124,23 @@ impl Slot {
             let tag = self.index * TAGS + self.pieces.len() as u16;
             self.pieces.push(Piece::new(tag, PAGE as usize)?);
         }
-        self.pieces.get_mut(number).ok_or(abi::error::ENOMEM.into())
+        self.pieces.get_mut(number).ok_or(error::ENOMEM.into())
+    }
+
+    /// The pieces made so far.
+    pub fn pieces(&mut self) -> &mut [Piece] {
+        &mut self.pieces
+    }
+
+    /// The fids that are named in messages that are not back.
+    pub fn fids_out(&self) -> Vec<u32> {
+        let out = self.pieces.iter().filter(|p| p.request.is_none());
+        out.flat_map(|p| p.fids).filter(|&fid| fid != NOFID).collect()
+    }
+
+    /// The request that carries a Tflush, if there ever was one.
+    pub fn flush_made(&mut self, purpose: Flush) -> Option<&mut Piece> {
+        self.flushes.get_mut(purpose as usize - 1)?.as_mut()
     }
 
     /// The request that carries a Tflush.
@@ -100,7 +149,7 @@ impl Slot {
     /// No memory.
     pub fn flush(&mut self, purpose: Flush) -> Result<&mut Piece> {
         let tag = self.index * TAGS + TAGS - purpose as u16;
-        let place = self.flushes.get_mut(purpose as usize - 1).ok_or(abi::error::ENOMEM)?;
+        let place = self.flushes.get_mut(purpose as usize - 1).ok_or(error::ENOMEM)?;
         match place {
             Some(piece) => Ok(piece),
             None => Ok(place.insert(Piece::new(tag, PAGE as usize)?)),
@@ -123,21 +172,39 @@ struct Inner {
     idle: Vec<Slot>,
     spare: Vec<Slot>,
     spares_made: usize,
+    /// Slots of processes that have keepers now.
+    left: usize,
     next_index: u16,
 }
 
 /// A slot in use. Its drop puts it back.
 pub struct SlotGuard<'a> {
     slots: &'a Slots,
+    /// `None` when it was [left](SlotGuard::leave).
     slot: Option<Slot>,
-    /// Whose it is; `None` for a spare one.
-    owner: Option<u64>,
+    owner: Owner,
+}
+
+/// Whose a slot is.
+#[derive(Clone, Copy)]
+enum Owner {
+    Process(u64),
+    /// A spare one.
+    Nobody,
+    /// A keeper's, and it was a process's.
+    Keeper,
+}
+
+/// A slot with requests that are not back, and nobody who waits for them.
+pub struct Left {
+    slot: Slot,
+    owner: Owner,
 }
 
 /// Where a slot was found.
 enum Found {
-    Here(Slot, Option<u64>),
-    Make(u16, Option<u64>),
+    Here(Slot, Owner),
+    Make(u16, Owner),
     Wait,
 }
 
@@ -149,6 +216,7 @@ impl Slots {
             idle: Vec::new(),
             spare: Vec::new(),
             spares_made: 0,
+            left: 0,
             next_index: 0,
         };
         Slots {
@@ -164,31 +232,39 @@ impl Slots {
         (self.used.load(Ordering::Relaxed), self.hits.load(Ordering::Relaxed))
     }
 
-    /// The slot of the running process, or a spare one; waits for one when there is none.
+    /// The slot of the running process, or a spare one; waits for one when there is none. A note ends the wait if it is
+    /// `interruptible`; else what `gives_up` says when it is asked, which is now and then.
     ///
     /// # Errors
-    /// No memory.
-    pub fn take(&self) -> Result<SlotGuard<'_>> {
+    /// No memory, `interrupted`.
+    pub fn take(&self, interruptible: bool, gives_up: impl Fn() -> bool) -> Result<SlotGuard<'_>> {
         let pid = machine::thread::current().tag();
-        loop {
-            let (made, owner) = match self.find(pid) {
-                Found::Here(slot, owner) => (Ok(slot), owner),
-                Found::Make(index, owner) => (Slot::new(index), owner),
-                Found::Wait => {
-                    self.freed.sleep(|| {
-                        let inner = self.inner.lock();
-                        !inner.spare.is_empty() || inner.bound.len() < BOUND
-                    });
-                    continue;
+        let mut found = Found::Wait;
+        let mut look = || {
+            found = self.find(pid);
+            !matches!(found, Found::Wait)
+        };
+        if interruptible {
+            self.freed.sleep_intr(&mut look)?;
+        } else {
+            while !self.freed.sleep_surely_until(clock::now_ns().saturating_add(POLL_NS), &mut look) {
+                if gives_up() {
+                    return Err(error::EINTR.into());
                 }
-            };
-            return match made {
-                Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner }),
-                Err(e) => {
-                    self.unmake(owner);
-                    Err(e)
-                }
-            };
+            }
+        }
+        let (made, owner) = match found {
+            Found::Here(slot, owner) => (Ok(slot), owner),
+            Found::Make(index, owner) => (Slot::new(index), owner),
+            // Not reached: that is what was waited for.
+            Found::Wait => return Err(error::EINTR.into()),
+        };
+        match made {
+            Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner }),
+            Err(e) => {
+                self.unmake(owner);
+                Err(e)
+            }
         }
     }
 
@@ -197,48 +273,54 @@ impl Slots {
         let inner = &mut *inner;
         if pid != 0 {
             if let Some(slot) = inner.bound.get_mut(&pid).and_then(Option::take) {
-                return Found::Here(slot, Some(pid));
+                return Found::Here(slot, Owner::Process(pid));
             }
-            if !inner.bound.contains_key(&pid) && inner.bound.len() < BOUND {
+            if !inner.bound.contains_key(&pid) && inner.bound.len() + inner.left < BOUND {
                 inner.bound.insert(pid, None);
-                if let Some(slot) = inner.idle.pop() {
-                    return Found::Here(slot, Some(pid));
-                }
-                inner.next_index += 1;
-                return Found::Make(inner.next_index - 1, Some(pid));
+                return inner.idle_or_new(Owner::Process(pid));
             }
         }
-        if let Some(slot) = inner.spare.pop().or_else(|| inner.idle.pop()) {
-            return Found::Here(slot, None);
+        if let Some(slot) = inner.spare.pop() {
+            return Found::Here(slot, Owner::Nobody);
         }
         if inner.spares_made < SPARE {
             inner.spares_made += 1;
-            inner.next_index += 1;
-            return Found::Make(inner.next_index - 1, None);
+            return inner.idle_or_new(Owner::Nobody);
         }
         Found::Wait
     }
 
     /// A slot that could not be made after all.
-    fn unmake(&self, owner: Option<u64>) {
+    fn unmake(&self, owner: Owner) {
         let mut inner = self.inner.lock();
         match owner {
-            Some(pid) => drop(inner.bound.remove(&pid)),
-            None => inner.spares_made -= 1,
+            Owner::Process(pid) => drop(inner.bound.remove(&pid)),
+            Owner::Nobody => inner.spares_made -= 1,
+            Owner::Keeper => inner.left -= 1,
         }
     }
 
-    fn put_back(&self, slot: Slot, owner: Option<u64>) {
+    fn put_back(&self, slot: Slot, owner: Owner) {
         let mut inner = self.inner.lock();
         match owner {
-            Some(pid) => match inner.bound.get_mut(&pid) {
+            Owner::Process(pid) => match inner.bound.get_mut(&pid) {
                 Some(place) => *place = Some(slot),
                 None => inner.idle.push(slot),
             },
-            None => inner.spare.push(slot),
+            Owner::Nobody => inner.spare.push(slot),
+            Owner::Keeper => {
+                inner.left -= 1;
+                inner.idle.push(slot);
+            }
         }
         drop(inner);
-        self.freed.wakeup_one();
+        // All: not every slot is of use to everybody.
+        self.freed.wakeup();
+    }
+
+    /// A slot that was left is a keeper's.
+    pub fn keep(&self, left: Left) -> SlotGuard<'_> {
+        SlotGuard { slots: self, slot: Some(left.slot), owner: left.owner }
     }
 
     /// The process with this pid is gone: its slot is free for another.
@@ -247,8 +329,18 @@ impl Slots {
         if let Some(slot) = inner.bound.remove(&pid) {
             inner.idle.extend(slot);
             drop(inner);
-            self.freed.wakeup_one();
+            self.freed.wakeup();
         }
+    }
+}
+
+impl Inner {
+    fn idle_or_new(&mut self, owner: Owner) -> Found {
+        if let Some(slot) = self.idle.pop() {
+            return Found::Here(slot, owner);
+        }
+        self.next_index += 1;
+        Found::Make(self.next_index - 1, owner)
     }
 }
 
@@ -262,14 +354,29 @@ impl SlotGuard<'_> {
     /// A request is about to be sent in this slot.
     pub fn count(&self) {
         self.slots.used.fetch_add(1, Ordering::Relaxed);
-        if self.owner.is_some() {
+        if let Owner::Process(_) = self.owner {
             self.slots.hits.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The slot.
+    ///
+    /// # Errors
+    /// `interrupted` when it was left.
     pub fn slot(&mut self) -> Result<&mut Slot> {
-        self.slot.as_mut().ok_or(abi::error::EHUNGUP.into())
+        self.slot.as_mut().ok_or(error::EINTR.into())
+    }
+
+    /// Leaves the slot and the requests that are out to a keeper. `None` when that has happened before.
+    pub fn leave(&mut self) -> Option<Left> {
+        let slot = self.slot.take()?;
+        if let Owner::Process(pid) = self.owner {
+            let mut inner = self.slots.inner.lock();
+            inner.bound.remove(&pid);
+            inner.left += 1;
+            self.owner = Owner::Keeper;
+        }
+        Some(Left { slot, owner: self.owner })
     }
 }
 
@@ -284,7 +391,6 @@ impl Drop for SlotGuard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::sync::Arc;
 
     /// Runs `f` on a thread of its own with this pid.
     fn as_process(pid: u64, f: impl FnOnce() + Send + 'static) {
@@ -309,7 +415,7 @@ mod tests {
         for pid in [7, 8, 7, 8, 7] {
             let (slots, seen) = (slots.clone(), seen.clone());
             as_process(pid, move || {
-                let mut guard = slots.take().unwrap();
+                let mut guard = slots.take(true, || false).unwrap();
                 guard.count();
                 let tag = guard.slot().unwrap().piece(0).unwrap().tag;
                 seen.lock().push((pid, tag));
@@ -327,13 +433,13 @@ mod tests {
         let slots = Arc::new(Slots::new());
         for pid in 1..=200 {
             let slots = slots.clone();
-            as_process(pid, move || slots.take().unwrap().count());
+            as_process(pid, move || slots.take(true, || false).unwrap().count());
         }
         assert_eq!(slots.counts(), (200, BOUND as u64));
         // The dead give theirs back, and the living are bound again.
         (1..=200).for_each(|pid| slots.release(pid));
         let again = slots.clone();
-        as_process(300, move || again.take().unwrap().count());
+        as_process(300, move || again.take(true, || false).unwrap().count());
         assert_eq!(slots.counts(), (201, BOUND as u64 + 1));
         assert!(slots.inner.lock().next_index <= (BOUND + SPARE) as u16);
     }

@@ -73,8 +73,8 @@ impl MntFile {
             }
             let step = match walk_once(&at, now) {
                 Ok(step) => step,
-                // The link that `..` starts from is no directory, and this server minds.
-                Err(e) if now.first() == Some(&"..") && e.is(error::ENOTDIR) => {
+                // What `..` starts from is a link, and this server minds; or it has been removed.
+                Err(e) if now.first() == Some(&"..") && leads_from_root(&at.fid, &e) => {
                     match above(&self.root, &at.fid) {
                         Ok(dir) => {
                             qids.push(dir.qid);
@@ -237,8 +237,14 @@ fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
     }
 }
 
-/// The directory that a file in the tree of `root` is in. QEMU's server goes up from a file, a link or whatever; where
-/// one goes up from directories alone, the way leads down again from the root.
+/// Is this what a server says that goes up from directories alone, and from those that are there? Then the names on
+/// the way lead to the directory above, in the dialects for which they are known.
+fn leads_from_root(file: &Fid, e: &Error) -> bool {
+    file.session.dialect != Dialect::P9 && (e.is(error::ENOTDIR) || e.is(error::ENONEXIST))
+}
+
+/// The directory that a file in the tree of `root` is in. QEMU's server goes up from a file, a link or whatever that is
+/// still there; where the server does not, the way leads down again from the root.
 ///
 /// # Errors
 /// The server's; `file does not exist` when it is there no more.
@@ -255,7 +261,7 @@ pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
             Trail::follow(&dir, file, &[".."]);
             return Ok(Place { fid: Arc::new(dir.born()), qid });
         }
-        Err(e) if e.is(error::ENOTDIR) => {}
+        Err(e) if leads_from_root(file, &e) => {}
         Err(e) => return Err(e),
     }
     let names = Trail::above(file);

@@ -93,6 +93,8 @@ pub struct State {
     pub peak: usize,
     /// Everything is swallowed, flushes too.
     pub mute: bool,
+    /// Flushes have no effect and no answer, but for that which asks for a sign of life.
+    pub ignores_flushes: bool,
     /// Flushed requests come back without a reply; otherwise they are answered first.
     pub cancels: bool,
     /// Answers come in the reverse order, when several requests are there.
@@ -117,6 +119,7 @@ impl Handle {
             log: Vec::new(),
             peak: 0,
             mute: false,
+            ignores_flushes: false,
             cancels: false,
             reorders: false,
             resets: 0,
@@ -256,6 +259,10 @@ impl Wire {
         }
         if t[4] == kind::TFLUSH {
             let old = u16::from_le_bytes([t[7], t[8]]);
+            if state.ignores_flushes && old != 0xfffe {
+                state.held.push(request);
+                return;
+            }
             let at = state.held.iter().position(|h| tag(h) == old);
             if let Some(held) = at.map(|at| state.held.remove(at)) {
                 let cancels = state.cancels;
