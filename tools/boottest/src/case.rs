@@ -60,6 +60,8 @@ pub enum End {
 pub struct World {
     /// What the last typed line printed.
     pub output: String,
+    /// What QEMU answered to the last command of QMP.
+    pub answer: Value,
     /// The shares: tag and folder.
     pub folders: Vec<(String, PathBuf)>,
     /// The disks' images.
@@ -303,7 +305,7 @@ impl Case {
         self.step(Step::Keys(text.into()))
     }
 
-    /// Tells QEMU to carry out a command of QMP.
+    /// Tells QEMU to carry out a command of QMP; its answer is the next checks' `answer`.
     pub fn qmp(mut self, command: &'static str, arguments: Value) -> Case {
         self.vm = self.vm.with_qmp();
         self.step(Step::Qmp(command, arguments))

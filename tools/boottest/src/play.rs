@@ -169,7 +169,10 @@ impl Player<'_> {
                 self.at_prompt = false;
                 screen::type_keys(self.guest.qmp()?, text)
             }
-            Step::Qmp(command, arguments) => self.guest.qmp()?.execute(command, arguments.clone()).map(drop),
+            Step::Qmp(command, arguments) => {
+                self.world.answer = self.guest.qmp()?.execute(command, arguments.clone())?;
+                Ok(())
+            }
             Step::Shows(pattern) => screen::wait(self.guest.qmp()?, pattern, self.deadline),
         }
     }

@@ -11,6 +11,7 @@ mod load;
 mod mmio;
 mod mount;
 mod odd;
+mod place;
 mod proxy;
 mod servers;
 mod virtcon;
@@ -26,7 +27,7 @@ use crate::case::Case;
 /// All of them, and those that are not about a board once more on microvm.
 pub fn all() -> Vec<Case> {
     let elsewhere = moved(Board::Microvm, Flavour::Transitional);
-    usual().into_iter().chain(mmio::cases()).chain(elsewhere).collect()
+    usual().into_iter().chain(mmio::cases()).chain(place::cases()).chain(elsewhere).collect()
 }
 
 /// Those that are not about a board, on this one.
