@@ -36,7 +36,10 @@ impl<'a> Spec<'a> {
             let (name, version) = s.rsplit_once(':')?;
             Some((name, Dialect::from_version(version.as_bytes())?))
         };
-        let sized = spec.rsplit_once(':').and_then(|(front, n)| Some((versioned(front)?, n)));
+        // Behind a version there is a size, unless it is a version again: then the first belongs to the name.
+        let is_size = |n: &str| Dialect::from_version(n.as_bytes()).is_none();
+        let sized = spec.rsplit_once(':').filter(|(_, n)| is_size(n));
+        let sized = sized.and_then(|(front, n)| Some((versioned(front)?, n)));
         if let Some(((name, dialect), n)) = sized {
             let msize = n.parse().map_err(|_| error::EBADSPEC)?;
             if !(MIN_MSIZE..=MAX_MSIZE).contains(&msize) {
