@@ -1,5 +1,6 @@
 //! The boot cases, by subject. A new case is one more entry of a subject's list.
 
+mod balloon;
 mod boot;
 mod console;
 mod desk;
@@ -50,6 +51,7 @@ fn usual() -> Vec<Case> {
         .chain(mount::other_cases())
         .chain(console::cases())
         .chain(desk::cases().into_iter().map(Case::pinned))
+        .chain(balloon::cases())
         .chain(boot::cases())
         .collect()
 }
