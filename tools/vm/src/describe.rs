@@ -445,7 +445,7 @@ mod tests {
             .arg("-s");
         assert_eq!(
             text(&vm),
-            "qemu -accel tcg -M q35 -m 64 -smp 2 -nodefaults -no-user-config -display none -no-reboot \
+            "qemu -accel tcg -M q35 -m 64 -smp 2 -nodefaults -no-user-config -no-reboot -display none \
              -serial stdio -bios qboot.rom -kernel k.elf -append a=b init='echo x' -initrd r.tar \
              -device isa-debug-exit,iobase=0xf4,iosize=4 \
              -fsdev local,id=share0,security_model=none,multidevs=remap,path=/a,,b,readonly=on \

@@ -37,7 +37,10 @@ fn a_prompt() {
         [Typed::Text("pwd; args $user $home $path $sysname $objtype $service\n"), Typed::Text("exit odd\n")];
     let (shown, reboot) = boot(&[], &typed);
     let (binds, rest) = shown.split_once("term% ").unwrap();
-    assert!(binds.starts_with("bind #c /dev\n") && binds.ends_with("bind -a /rc/bin /bin\n"), "{binds}");
+    assert!(
+        binds.starts_with("bind #c /dev\n") && binds.ends_with("bind -a /rc/bin /bin\nramfs\n"),
+        "{binds}"
+    );
     assert_eq!(rest, "/usr/glenda\n<glenda></usr/glenda></bin><.><elwood><amd64><terminal>\nterm% ");
     assert_eq!(reboot, "halt", "leaving the prompt is no failure");
 }
@@ -45,7 +48,7 @@ fn a_prompt() {
 #[test]
 fn a_command() {
     let (shown, reboot) = boot(&[("init", b"x='a b'; echo $#x $x\0")], &[]);
-    assert!(shown.ends_with("/bin\n1 a b\n"), "{shown}");
+    assert!(shown.ends_with("/bin\nramfs\n1 a b\n"), "{shown}");
     assert_eq!(reboot, "halt");
     let (shown, reboot) = boot(&[("init", b"status bad; exit worse\0")], &[]);
     assert!(shown.contains("init: exit status: rc ") && shown.ends_with(": worse\n"), "{shown}");
