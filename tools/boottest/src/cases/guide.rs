@@ -133,7 +133,7 @@ fn proxy(case: Case) -> Case {
         .line("unmount /mnt/xxx; rm /srv/vc2; ls /mnt/xxx")
         .is("")
         // When nobody uses it any more, the proxy is gone. QEMU does not tell the server of it; a new session begins.
-        .line("ps | grep 9pvpxy")
+        .line("while(ps | grep 9pvpxy >/dev/null) sleep 1")
         .is("")
         .line("srv -e '9pvpxy /dev/virtcon/virtio-console-2' vc2; mount -c -n /srv/vc2 /mnt/xxx; cat /mnt/xxx/newer")
         .is(format!("post...\n{MOTD}"))

@@ -101,7 +101,7 @@ fn files(case: Case) -> Case {
         .line("cp big back; cmp big back; echo $status")
         .is("\n")
         .check(|w| same(w, "big", "back"))
-        .line("cd /; unmount /mnt/xxx; rm /srv/vc2; ps | grep 9pvpxy")
+        .line("cd /; unmount /mnt/xxx; rm /srv/vc2; while(ps | grep 9pvpxy >/dev/null) sleep 1")
         .is("")
 }
 
@@ -229,7 +229,7 @@ fn malformed(mut case: Case) -> Case {
             .sees(message)
             .sees("i/o on hungup channel\n")
             .sees(PROMPT)
-            .line("rm /srv/vc2; ps | grep 9pvpxy; cat /mnt/xxx/motd")
+            .line("rm /srv/vc2; while(ps | grep 9pvpxy >/dev/null) sleep 1; cat /mnt/xxx/motd")
             .gives("'/mnt/xxx/motd' file does not exist")
             .leaves("c0");
     }
