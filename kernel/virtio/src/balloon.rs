@@ -79,8 +79,6 @@ struct Device {
 /// A running balloon.
 pub struct Balloon {
     device: Arc<Device>,
-    offered: u64,
-    taken: u64,
     interrupts: Interrupts,
 }
 
@@ -136,7 +134,7 @@ impl Balloon {
         transport::ready(&**transport)?;
         let keeper = device.clone();
         thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
-        Ok(Arc::new(Balloon { device, offered: transport.offered(), taken, interrupts }))
+        Ok(Arc::new(Balloon { device, interrupts }))
     }
 }
 
@@ -290,8 +288,6 @@ impl Driver for Balloon {
         Status {
             interrupts: self.interrupts.text.clone(),
             identity: String::new(),
-            offered: self.offered,
-            taken: self.taken,
             failure: device.state.lock().failure.map(String::from),
             counters: vec![
                 ("pages", u64::from(device.given.load(Relaxed))),

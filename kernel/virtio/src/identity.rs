@@ -74,8 +74,8 @@ fn read(id: u16, device: &dyn VirtioTransport) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, Quirks};
-    use crate::mmio::{self, Place, tests::InSlot};
+    use crate::fake::{Fake, InSlot, Quirks};
+    use crate::mmio::{self, Place};
     use alloc::sync::Arc;
     use alloc::vec::Vec;
     use machine::host;

@@ -1,9 +1,9 @@
 //! PCI, and the virtio devices on it and elsewhere.
 //!
 //! [`init`] does everything that happens at boot: it finds every PCI function, gives addresses where the
-//! firmware gave none, finds the virtio devices among the functions and in the slots of the memory, names them, and starts a driver for each
-//! that has one. A device that fails at any step is left alone; it is in the table with the reason, and the
-//! boot goes on.
+//! firmware gave none, finds the virtio devices among the functions and in the slots of the memory, names them, and
+//! starts a driver for each that has one. A device that fails at any step is left alone; it is in the table with the
+//! reason, and the boot goes on.
 //!
 //! Layers, each knowing only those before it: [`pci`] (the bus), [`transport`] with [`modern`], [`legacy`],
 //! [`wiring`] and [`mmio`] (how a device is attached), [`ring`] (how buffers are passed), [`p9`],

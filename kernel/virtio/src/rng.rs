@@ -46,8 +46,6 @@ struct Device {
 /// A running entropy device.
 pub struct Rng {
     device: Arc<Device>,
-    offered: u64,
-    taken: u64,
     interrupts: Interrupts,
 }
 
@@ -65,7 +63,7 @@ impl Rng {
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Rng>, Failure> {
-        let taken = transport::negotiate(&**transport, 0, 0)?;
+        transport::negotiate(&**transport, 0, 0)?;
         let queue = match transport.queue_size(QUEUE, SIZE_MOST) {
             0 => return Err(Failure::new("no request queue")),
             size => Queue::new(size, 1, false)?,
@@ -91,7 +89,7 @@ impl Rng {
                 device.ask();
             }
         }));
-        Ok(Arc::new(Rng { device, offered: transport.offered(), taken, interrupts }))
+        Ok(Arc::new(Rng { device, interrupts }))
     }
 }
 
@@ -148,8 +146,6 @@ impl Driver for Rng {
         Status {
             interrupts: self.interrupts.text.clone(),
             identity: String::new(),
-            offered: self.offered,
-            taken: self.taken,
             failure: self.device.state.lock().failure.map(String::from),
             counters: vec![
                 ("requests", self.device.requests.load(Relaxed)),
@@ -170,8 +166,8 @@ impl Drop for Rng {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, Quirks};
-    use crate::mmio::{self, Place, tests::InSlot};
+    use crate::fake::{Fake, InSlot, Quirks};
+    use crate::mmio::{self, Place};
     use machine::host;
 
     fn start(fake: &Arc<Fake>) -> Result<Arc<Rng>, Failure> {

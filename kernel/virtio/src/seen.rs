@@ -12,6 +12,8 @@ use machine::lock::Lock;
 /// What was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
+    /// Feature bits that the device offered when it was opened.
+    pub offered: u64,
     /// Feature bits accepted.
     pub taken: u64,
     /// Resets, the one at the start included.
@@ -30,7 +32,8 @@ pub struct Seen {
 impl Seen {
     /// Watches a transport.
     pub fn new(inner: Arc<dyn VirtioTransport>) -> Arc<Seen> {
-        Arc::new(Seen { inner, record: Lock::new(Record::default()), notifications: AtomicU64::new(0) })
+        let record = Record { offered: inner.offered(), ..Record::default() };
+        Arc::new(Seen { inner, record: Lock::new(record), notifications: AtomicU64::new(0) })
     }
 
     /// What was seen so far.

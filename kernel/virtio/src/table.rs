@@ -19,10 +19,6 @@ pub struct Status {
     pub interrupts: String,
     /// What tells it from others of its class, where the driver knows better than [`identity`] does.
     pub identity: String,
-    /// Feature bits the device offers.
-    pub offered: u64,
-    /// Feature bits the driver took.
-    pub taken: u64,
     /// Why it does not work, if it does not.
     pub failure: Option<String>,
     /// Counters, with their names.
@@ -109,11 +105,8 @@ impl Table {
 impl Row {
     fn status(&self) -> Status {
         let mut status = self.driver.as_ref().map(|d| d.status()).unwrap_or_default();
-        if let Some(seen) = &self.seen {
-            status.offered = seen.offered();
-            if status.identity.is_empty() {
-                status.identity = identity::of(self.found.id, &**seen);
-            }
+        if let Some(seen) = self.seen.as_ref().filter(|_| status.identity.is_empty()) {
+            status.identity = identity::of(self.found.id, &**seen);
         }
         if self.driver.is_none() {
             status.failure.clone_from(&self.reason);
@@ -143,8 +136,8 @@ impl Row {
         }
         if let Some(seen) = &self.seen {
             let record = seen.record();
-            line("\toffered", &format_args!("{:#x}", seen.offered()));
-            line("\ttaken", &format_args!("{:#x}", status.taken));
+            line("\toffered", &format_args!("{:#x}", record.offered));
+            line("\ttaken", &format_args!("{:#x}", record.taken));
             line("\tstatus", &format_args!("{:#x}", seen.status()));
             line("\tresets", &record.resets);
             line("\tnotified", &seen.notifications());
@@ -165,6 +158,7 @@ impl Row {
 
     fn fields(&self) -> ([String; COLUMNS], String) {
         let status = self.status();
+        let record = self.seen.as_ref().map(|seen| seen.record()).unwrap_or_default();
         let dash = |s: String| if s.is_empty() { "-".to_string() } else { s };
         let fields = [
             self.found.name.clone(),
@@ -172,8 +166,8 @@ impl Row {
             self.transport.to_string(),
             dash(status.interrupts),
             if status.identity.is_empty() { "-".to_string() } else { abi::quote::quote(&status.identity) },
-            dash(hex(status.offered)),
-            dash(hex(status.taken)),
+            dash(hex(record.offered)),
+            dash(hex(record.taken)),
             self.driver.as_ref().map_or("-", |d| d.driver()).to_string(),
         ];
         let rest = status.failure.unwrap_or_else(|| {
@@ -193,6 +187,7 @@ fn hex(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::fake::FakeConsole;
     use crate::names::Location;
     use crate::pci::Address;
 
@@ -207,8 +202,6 @@ mod tests {
             Status {
                 interrupts: "msix:65,66".into(),
                 identity: "my tag".into(),
-                offered: 0x1_0130_0000_0001,
-                taken: 0x1_1000_0001,
                 failure: None,
                 counters: [("requests", 3), ("resets", 0), ("in", 99)].into(),
             }
@@ -218,13 +211,15 @@ mod tests {
     #[test]
     fn a_line_for_every_device() {
         let row = |n, id, dev| Found::new(n, id, Location::Pci(Address::new(0, dev, 0)));
+        let seen = Seen::new(FakeConsole::with(0x1_1000_0001, [0; 8].into(), 3));
+        seen.accept(0x1_1000_0001);
         let mut table = Table::default();
         table.push(Row {
             found: row(0, 9, 2),
             transport: "modern",
             driver: Some(Arc::new(Fine)),
             reason: None,
-            seen: None,
+            seen: Some(seen),
         });
         table.push(Row {
             found: row(1, 4, 10),
@@ -235,9 +230,8 @@ mod tests {
         });
         assert_eq!(
             table.text(),
-            "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x101300000001 0x110000001 9p requests 3 in 99\n\
-             virtio-rng-1 pci 0.10.0 -      -          -        -               -           -  no driver for rng\n"
-                .replace("0x101300000001 ", "0x1013000000001 ")
+            "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x110000001 0x110000001 9p requests 3 in 99\n\
+             virtio-rng-1 pci 0.10.0 -      -          -        -           -           -  no driver for rng\n"
         );
     }
 }

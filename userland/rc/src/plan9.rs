@@ -92,9 +92,7 @@ impl Os for Plan9 {
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         // From here on the kernel sees to notes; what came before is seen to now.
         LEAVING.store(true, Ordering::Relaxed);
-        if CHILD.load(Ordering::Relaxed)
-            && let Some(note) = self.note()
-        {
+        if let Some(note) = self.note() {
             proc::exits_now(note.text());
         }
         match proc::exec(path, &argv) {

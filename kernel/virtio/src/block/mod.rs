@@ -78,7 +78,6 @@ pub enum Way {
 /// A disk that has been started.
 pub struct Block {
     name: String,
-    offered: u64,
     interrupts: Interrupts,
     device: Arc<Device>,
 }
@@ -107,7 +106,7 @@ impl Block {
         thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
         let asking = device.clone();
         thread::spawn(&alloc::format!("{name}.id"), 0, Box::new(move || asking.identify()))?;
-        Ok(Arc::new(Block { name: name.into(), offered: transport.offered(), interrupts, device }))
+        Ok(Arc::new(Block { name: name.into(), interrupts, device }))
     }
 
     /// Its name among the virtio devices.
@@ -190,8 +189,6 @@ impl Driver for Block {
         Status {
             interrupts: self.interrupts.text.clone(),
             identity,
-            offered: self.offered,
-            taken: self.device.shape().taken,
             failure: self.device.failure().map(String::from),
             counters: self.device.counters(),
         }

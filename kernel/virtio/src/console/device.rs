@@ -106,11 +106,6 @@ impl Device {
         &self.ports
     }
 
-    /// Feature bits the driver took.
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
     /// Why the device does not work, if it does not.
     pub fn failure(&self) -> Option<&'static str> {
         if self.dead.load(SeqCst) { Some(DEAD) } else { self.alarm.why() }

@@ -47,7 +47,6 @@ const PORTS_MOST: u32 = 64;
 
 /// A console device that has been started.
 pub struct Console {
-    offered: u64,
     interrupts: Interrupts,
     device: Arc<Device>,
 }
@@ -83,7 +82,7 @@ impl Console {
         device.run()?;
         let keeper = device.clone();
         thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
-        Ok(Arc::new(Console { offered: transport.offered(), interrupts, device }))
+        Ok(Arc::new(Console { interrupts, device }))
     }
 
     /// The ports that are there, by number. Right after the start this waits until the device has told of them, for
@@ -104,8 +103,6 @@ impl Driver for Console {
         Status {
             interrupts: self.interrupts.text.clone(),
             identity: labels.join(","),
-            offered: self.offered,
-            taken: self.device.taken(),
             failure: self.device.failure().map(String::from),
             counters: self.device.counters(),
         }

@@ -1,10 +1,12 @@
 //! What the tests have instead of a machine: PCI configuration spaces captured from QEMU ([`space`]) and virtio
-//! devices whose registers and rings behave as QEMU's, or do not ([`device`]).
+//! devices whose registers and rings behave as QEMU's, or do not ([`device`], [`slot`]).
 
 pub mod device;
+pub mod slot;
 pub mod space;
 
 pub use device::{Fake, Quirks, Taken};
+pub use slot::InSlot;
 pub use space::FakeSpace;
 
 /// A small generator of reproducible noise (xorshift).

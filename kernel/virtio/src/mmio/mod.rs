@@ -175,4 +175,4 @@ pub fn look(place: &Place) -> Result<Slot, crate::Failure> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

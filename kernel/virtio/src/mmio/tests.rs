@@ -1,24 +1,12 @@
 //! Slots: what tells of them, what is in them, and a driver on a device of either version.
 
 use super::*;
-use crate::fake::{Fake, Quirks};
+use crate::fake::{Fake, InSlot, Quirks};
 use crate::transport::{VERSION_1, VirtioTransport, negotiate};
 use alloc::sync::Arc;
 use alloc::vec;
 use machine::host;
 use machine::host::io::{MmioBackend, host_register_mmio};
-
-pub(crate) struct InSlot(pub Arc<Fake>, pub u32);
-
-impl MmioBackend for InSlot {
-    fn read(&self, off: usize, width: usize) -> u64 {
-        self.0.slot_read(off, width, self.1)
-    }
-
-    fn write(&self, off: usize, width: usize, value: u64) {
-        self.0.slot_write(off, width, value, self.1);
-    }
-}
 
 /// A slot in which nothing is; every register but the first reads as 0.
 struct Registers(Vec<u32>);

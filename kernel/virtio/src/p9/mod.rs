@@ -59,8 +59,6 @@ const TAG_MOST: usize = 255;
 pub struct P9 {
     name: String,
     tag: String,
-    offered: u64,
-    taken: u64,
     interrupts: Interrupts,
     device: Arc<Device>,
 }
@@ -94,8 +92,7 @@ impl P9 {
         device.run()?;
         let keeper = device.clone();
         thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
-        let offered = transport.offered();
-        Ok(Arc::new(P9 { name: name.into(), tag, offered, taken, interrupts, device }))
+        Ok(Arc::new(P9 { name: name.into(), tag, interrupts, device }))
     }
 
     /// The mount tag, as text: bytes that are not UTF-8 are shown as U+FFFD.
@@ -142,8 +139,6 @@ impl Driver for P9 {
         Status {
             interrupts: self.interrupts.text.clone(),
             identity: self.tag.clone(),
-            offered: self.offered,
-            taken: self.taken,
             failure: self.device.failure().map(String::from),
             counters: self.device.counters(),
         }

@@ -2,8 +2,7 @@
 
 use super::tests::{counter, request, start_on, submit, tag_of, wait};
 use super::*;
-use crate::fake::{Fake, FakeSpace, Quirks};
-use crate::mmio::tests::InSlot;
+use crate::fake::{Fake, FakeSpace, InSlot, Quirks};
 use crate::mmio::{self, Place};
 use crate::pci::Address;
 use crate::system::init_on;
@@ -24,6 +23,22 @@ fn start(at: Address, device: &Arc<Fake>, choice: Choice) -> (FakeSpace, Arc<P9>
     (space, drivers.remove(0))
 }
 
+/// Three hundred messages go through, and one more after a reset: rings and interrupts are there again.
+fn works_and_resets(p9: &P9, device: &Fake) {
+    for tag in 0..300 {
+        let done = submit(p9, request(tag));
+        let taken = device.take().unwrap();
+        assert_eq!((tag_of(&taken), taken.indirect), (tag, true));
+        device.answer(&taken, b"data");
+        assert_eq!(wait(&done).result, Ok(11));
+    }
+    assert_eq!((counter(p9, "interrupts"), device.registers().notified), (300, 300));
+    assert_eq!(p9.reset(), Ok(()));
+    let done = submit(p9, request(1));
+    device.answer(&device.take().unwrap(), b"");
+    assert_eq!(wait(&done).result, Ok(7));
+}
+
 #[test]
 fn a_legacy_device_with_messages_and_without() {
     for (choice, text) in [(Choice::default(), "msix:"), (LINES, "intx:11")] {
@@ -33,22 +48,10 @@ fn a_legacy_device_with_messages_and_without() {
         // The tag is read with and without MSI-X enabled at different ports.
         assert_eq!((p9.tag(), p9.max_in_flight()), ("old", 128));
         assert!(p9.status().interrupts.starts_with(text), "{}", p9.status().interrupts);
-        assert_eq!((p9.status().offered, p9.status().taken), (0x7900_0001, 0x1000_0001));
         let registers = device.registers();
         assert_eq!((registers.status, registers.accepted), (7, [0x1000_0001, 0]));
         assert_eq!(registers.queue.descriptors % 4096, 0);
-        for tag in 0..300 {
-            let done = submit(&p9, request(tag));
-            let taken = device.take().unwrap();
-            assert_eq!((tag_of(&taken), taken.indirect), (tag, true));
-            device.answer(&taken, b"data");
-            assert_eq!(wait(&done).result, Ok(11));
-        }
-        assert_eq!((counter(&p9, "interrupts"), device.registers().notified), (300, 300));
-        assert_eq!(p9.reset(), Ok(()));
-        let done = submit(&p9, request(1));
-        device.answer(&device.take().unwrap(), b"");
-        assert_eq!(wait(&done).result, Ok(7), "interrupts are connected again after a reset");
+        works_and_resets(&p9, &device);
     }
 }
 
@@ -176,18 +179,7 @@ fn devices_in_slots_of_either_version() {
         let p9 = P9::start("virtio-9p-0", transport).unwrap();
         assert_eq!((p9.tag(), p9.status().interrupts.as_str()), ("host", "mmio:12"));
         assert_eq!((device.registers().accepted, device.registers().queue.enabled), (accepted, true));
-        for tag in 0..300 {
-            let done = submit(&p9, request(tag));
-            let taken = device.take().unwrap();
-            assert_eq!((tag_of(&taken), taken.indirect), (tag, true));
-            device.answer(&taken, b"data");
-            assert_eq!(wait(&done).result, Ok(11));
-        }
-        assert_eq!((counter(&p9, "interrupts"), device.registers().notified), (300, 300));
-        assert_eq!(p9.reset(), Ok(()));
-        let done = submit(&p9, request(1));
-        device.answer(&device.take().unwrap(), b"");
-        assert_eq!(wait(&done).result, Ok(7), "rings and interrupts are there again after a reset");
+        works_and_resets(&p9, &device);
         let line = irq::snapshot().into_iter().find(|l| l.name == "virtio-9p-0").unwrap();
         assert_eq!((line.irq, line.controller.as_str(), line.count), (12, "ioapic", 301));
     }
