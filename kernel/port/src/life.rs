@@ -60,7 +60,9 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
                     (_, true) => FaultAccess::Exec,
                     _ => FaultAccess::Read,
                 };
-                page_fault(up, addr, access);
+                if access != FaultAccess::Write || !pass_over_zeros(up, ctx, addr) {
+                    page_fault(up, addr, access);
+                }
                 After::Continue
             }
             user::Event::Trap { vector, error } => {
@@ -90,6 +92,28 @@ fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
             return if interrupted { note::deliver(up, ctx) } else { After::Continue };
         }
     }
+}
+
+/// `rep stosq`: how programs clear memory, Go's runtime its whole heap before the first use.
+const REP_STOSQ: [u8; 3] = [0xf3, 0x48, 0xab];
+/// The direction flag: string instructions go down.
+const DOWNWARDS: u64 = 1 << 10;
+
+/// Zeros stored over memory that nobody has touched leave it as it is. So the instruction that faulted goes on
+/// behind all of it, as it may after any interrupt, and no page is spent on zeros. False when it is not that.
+fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
+    let regs = &mut ctx.regs;
+    let mut code = [0; REP_STOSQ.len()];
+    if regs.di != addr || regs.ax != 0 || regs.flags & DOWNWARDS != 0 || regs.cx < 2 {
+        return false;
+    }
+    if up.mem.copy_in(regs.pc, &mut code).is_err() || code != REP_STOSQ {
+        return false;
+    }
+    let words = regs.cx.min(up.mem.untouched(addr) / 8);
+    regs.di += words * 8;
+    regs.cx -= words;
+    words > 0
 }
 
 fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {

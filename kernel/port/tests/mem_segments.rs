@@ -68,6 +68,59 @@ fn the_break() {
 }
 
 #[test]
+fn clearing_what_nobody_touched_takes_no_memory() {
+    let w = World::new();
+    w.ok(|cpu| {
+        const GIB: u64 = 1 << 30;
+        let code = DATA + 64;
+        cpu.store(code, &[0xf3, 0x48, 0xab]);
+        cpu.must(call::BRK, &[BSS + 8 * GIB]);
+        let free = machine::mem::free_bytes();
+        let clear = |cpu: &mut Cpu, word: u64, from: u64, bytes: u64| {
+            (cpu.regs.ax, cpu.regs.di, cpu.regs.cx) = (word, from, bytes / 8);
+            cpu.rep_stosq(code);
+            assert_eq!((cpu.regs.di, cpu.regs.cx), (from + bytes, 0));
+        };
+        clear(cpu, 0, BSS + 16, 4 * GIB);
+        assert_eq!(machine::mem::free_bytes(), free, "four gigabytes of zeros");
+        // What somebody has touched is cleared, and what lies between stays without pages.
+        let words = [BSS + 8, BSS + 16, BSS + 4096, BSS + GIB + 4088, BSS + 2 * GIB + 16];
+        words.iter().for_each(|&at| cpu.store_u64(at, at));
+        let free = machine::mem::free_bytes();
+        clear(cpu, 0, BSS + 16, 2 * GIB);
+        assert_eq!(machine::mem::free_bytes(), free);
+        assert_eq!(words.map(|at| cpu.load_u64(at)), [BSS + 8, 0, 0, 0, BSS + 2 * GIB + 16]);
+        // An odd start: the word that straddles two pages is stored like any other.
+        clear(cpu, 0, BSS + 3 * GIB + 4, 16_384);
+        assert_eq!(cpu.load_u64(BSS + 3 * GIB + 8192), 0);
+        // Other values, and other instructions, go page by page.
+        clear(cpu, 5, BSS + 5 * GIB, 8192);
+        assert_eq!([0, 8184, 8192].map(|at| cpu.load_u64(BSS + 5 * GIB + at)), [5, 5, 0]);
+        cpu.store(code, &[0x90]);
+        let free = machine::mem::free_bytes();
+        clear(cpu, 0, BSS + 6 * GIB, 8192);
+        assert!(machine::mem::free_bytes() <= free - 8192, "pages, and perhaps a table for them");
+    });
+    // It ends where the segment does.
+    let status = w.run(|cpu| {
+        let code = DATA + 64;
+        cpu.store(code, &[0xf3, 0x48, 0xab]);
+        (cpu.regs.ax, cpu.regs.di, cpu.regs.cx) = (0, BSS, BSS_LEN / 8 + 1);
+        cpu.rep_stosq(code);
+    });
+    assert!(status.starts_with("sys: trap: fault write addr=0x502000 "), "{status}");
+    // Memory that may not be written is not passed over.
+    let status = w.run(|cpu| {
+        let code = DATA + 64;
+        cpu.store(code, &[0xf3, 0x48, 0xab]);
+        let at = attach(cpu, SG_RONLY, "memory", 0, 8192);
+        (cpu.regs.ax, cpu.regs.di, cpu.regs.cx) = (0, at, 8);
+        cpu.rep_stosq(code);
+    });
+    assert!(status.starts_with("sys: trap: fault write addr="), "{status}");
+}
+
+#[test]
 fn segments_of_one_s_own() {
     let w = World::new();
     w.ok(|cpu| {

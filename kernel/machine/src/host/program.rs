@@ -219,6 +219,18 @@ impl Cpu {
         self.store(va, &value.to_le_bytes());
     }
 
+    /// Runs the instruction `rep stosq` that stands at `pc`: stores `ax` at `di`, `cx` times over.
+    pub fn rep_stosq(&mut self, pc: u64) {
+        self.pause();
+        while self.regs.cx > 0 {
+            let (di, word) = (self.regs.di, self.regs.ax.to_le_bytes());
+            match self.space.as_deref().map(|space| user::store(space, di, &word)) {
+                Some(Err(fault)) => self.leave_at(fault, pc),
+                _ => (self.regs.di, self.regs.cx) = (di.wrapping_add(8), self.regs.cx - 1),
+            }
+        }
+    }
+
     /// Puts bytes on the stack and gives their address. They stay until the code ends.
     pub fn push(&mut self, data: &[u8]) -> u64 {
         let sp = (self.regs.sp.wrapping_sub(data.len() as u64)) & !15;

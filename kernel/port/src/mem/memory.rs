@@ -225,6 +225,12 @@ impl Memory {
         }
     }
 
+    /// How many bytes from `va` on are zeros that nobody has touched, and may be written: storing zeros there
+    /// changes nothing.
+    pub fn untouched(&self, va: u64) -> u64 {
+        self.find(va).filter(|s| s.is_writable()).map_or(0, |s| s.untouched(va))
+    }
+
     /// Pins the bytes `va..va + len`: present, private when they are to be written.
     ///
     /// # Errors

@@ -31,6 +31,14 @@ impl PageMap {
         self.chunks.get(&(number / CHUNK))?.get((number % CHUNK) as usize)?.as_ref()
     }
 
+    /// The number of the first page from `number` on that is there.
+    pub fn first_from(&self, number: u64) -> Option<u64> {
+        self.chunks.range(number / CHUNK..).find_map(|(&chunk, slots)| {
+            let numbers = (chunk * CHUNK..).zip(slots.iter());
+            numbers.filter(|(_, slot)| slot.is_some()).map(|(n, _)| n).find(|&n| n >= number)
+        })
+    }
+
     /// Puts a page into its slot; gives back what was there.
     pub fn insert(&mut self, number: u64, entry: Entry) -> Option<Entry> {
         let chunk =
@@ -86,6 +94,8 @@ mod tests {
         }
         assert_eq!(map.count(), 5);
         assert!(map.get(2).is_none());
+        let firsts = [0, 2, 127, 129, 1 << 24, (1 << 24) + 1].map(|n| map.first_from(n));
+        assert_eq!(firsts, [Some(0), Some(127), Some(127), Some(1 << 24), Some(1 << 24), None]);
         map.remove_range(1, 128);
         assert_eq!(map.iter_mut().map(|(n, _)| n).collect::<alloc::vec::Vec<_>>(), [0, 128, 1 << 24]);
         map.remove_range(0, u64::MAX);

@@ -185,6 +185,17 @@ impl Segment {
         Ok(true)
     }
 
+    /// How many bytes from `va` on nobody has read or written yet: zeros without a page of memory behind them.
+    pub fn untouched(&self, va: u64) -> u64 {
+        let inner = self.inner.lock();
+        let number = (va - self.base) / PAGE;
+        if va >= inner.top || self.backing.as_ref().is_some_and(|b| number * PAGE < b.len) {
+            return 0;
+        }
+        let end = inner.pages.first_from(number).map_or(inner.top, |n| inner.top.min(self.base + n * PAGE));
+        end.saturating_sub(va)
+    }
+
     /// Pins the bytes `va..va + len`, as far as the segment goes; the pins are appended to `out`.
     /// Says how many bytes.
     ///
