@@ -162,7 +162,10 @@ impl Src<'_> {
         if self.len() > max {
             return Err(abi::error::ETOOBIG.into());
         }
-        let mut out = alloc::vec![0; self.len()];
+        let mut out = Vec::new();
+        // A block of this size may be missing in memory that is not short.
+        out.try_reserve_exact(self.len()).map_err(|_| abi::error::ENOMEM)?;
+        out.resize(self.len(), 0);
         self.get(0, &mut out)?;
         Ok(out)
     }

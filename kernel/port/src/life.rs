@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use machine::thread;
 use machine::user::{self, UserContext};
@@ -126,13 +127,23 @@ fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
         // The note that it dies of is there already.
         FaultError::Load(_, e) if e.is(abi::error::EINTR) && note::must_die(up) => return,
         FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
-        FaultError::NoMemory => {
-            up.kernel.kmesg.print(format_args!("{} {}: killed: out of memory\n", *up.name.lock(), up.pid));
-            up.ctl.lock().kill = true;
-            return;
-        }
+        FaultError::NoMemory => return starve(up, addr),
     };
     note::post(up, &text, NoteClass::Debug);
+}
+
+/// Memory is out: the process gets a note, which Go's runtime for one turns into a trace and an exit. One that comes
+/// here again has no use for notes, and dies with all that share its memory: else it would not become free.
+fn starve(up: &Arc<Proc>, addr: u64) {
+    let again = core::mem::replace(&mut up.ctl.lock().starved, true);
+    let what = if again { "killed: out of memory" } else { "out of memory" };
+    up.kernel.kmesg.print(format_args!("{} {}: {what}\n", *up.name.lock(), up.pid));
+    if !again {
+        note::post(up, &format!("sys: trap: out of memory addr={addr:#x}"), NoteClass::Debug);
+        return;
+    }
+    let all = up.kernel.procs.lock().values().cloned().collect::<Vec<_>>();
+    all.iter().filter(|p| p.mem.shares_with(&up.mem)).for_each(|p| procctl::kill(p));
 }
 
 /// A processor exception in user mode becomes a note.

@@ -114,6 +114,8 @@ pub struct Ctl {
     pub stop_at_call: bool,
     /// Died of a fault and is kept for a debugger.
     pub broken: bool,
+    /// Was told that memory is out.
+    pub starved: bool,
     /// Dies at the next chance, without a word.
     pub kill: bool,
     /// Stops after exec (`hang`) or does not (`nohang`).

@@ -129,8 +129,7 @@ fn room_for(number: u64) -> Result<()> {
             | call::WRITE_OLD
             | call::FAUTH
     );
-    let least = machine::mem::total_bytes() / 64 + (1 << 20);
-    if makes && machine::mem::free_bytes() < least { Err(error::ENOMEM.into()) } else { Ok(()) }
+    if makes && crate::mem::is_scarce() { Err(error::ENOMEM.into()) } else { Ok(()) }
 }
 
 enum Done {

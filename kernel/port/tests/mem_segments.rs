@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::layout::{USTKSIZE, USTKTOP};
 use abi::syscall as call;
-use abi::{OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
-use machine::host::{self, Cpu};
+use abi::{NCONT, OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
+use machine::host::{self, Cpu, program_at};
 use port::iobuf::Dst;
-use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, Sys, World, fork};
+use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, HANDLER, Sys, World, fork};
 
 const NONE: Rfork = Rfork::empty();
 
@@ -118,6 +118,21 @@ fn clearing_what_nobody_touched_takes_no_memory() {
         cpu.rep_stosq(code);
     });
     assert!(status.starts_with("sys: trap: fault write addr="), "{status}");
+}
+
+#[test]
+fn reading_gigabytes_of_zeros_does_not_take_the_kernel_s_memory() {
+    let w = World::new();
+    let status = w.run(|cpu| {
+        cpu.must(call::BRK, &[BSS + (32 << 30)]);
+        let used = (machine::mem::total_bytes() - machine::mem::free_bytes()) / 4096;
+        host::limit_pages(used as usize + 200);
+        // Less than what the kernel keeps for itself: there is no room for the list of even these pages.
+        for at in 0..20_000 {
+            assert_eq!(cpu.load_u64(BSS + at * 4096), 0);
+        }
+    });
+    assert!(status.starts_with("sys: trap: out of memory addr="), "{status}");
 }
 
 #[test]
@@ -358,13 +373,16 @@ fn a_program_that_takes_all_memory_dies_alone() {
     w.ok(move |cpu| {
         cpu.must(call::BRK, &[BSS + (1 << 30)]);
         let hungry = fork(cpu, NONE, |cpu| {
-            // It is not asked: a handler would not help.
             for page in 0.. {
                 cpu.store_u64(BSS + page * 4096, 1);
             }
         });
         let record = cpu.wait();
-        assert!(record.starts_with(&format!("{hungry} ")) && record.ends_with(": sys: killed'"), "{record}");
+        assert!(
+            record.starts_with(&format!("{hungry} "))
+                && record.contains(": sys: trap: out of memory addr=0x"),
+            "{record}"
+        );
         // All is well with the others.
         fork(cpu, NONE, |cpu| {
             (0..1000).for_each(|page| cpu.store_u64(BSS + page * 4096, 1));
@@ -374,7 +392,40 @@ fn a_program_that_takes_all_memory_dies_alone() {
         done.store(true, Ordering::SeqCst);
     });
     assert!(other.load(Ordering::SeqCst));
-    assert!(w.t.screen.take().contains("killed: out of memory"));
+    assert!(w.t.screen.take().contains(": out of memory"));
+}
+
+/// A program of several processes, as Go's are. Its handler does not help, and one process alone would free nothing.
+#[test]
+fn who_needs_memory_in_vain_twice_dies_with_all_that_share_it() {
+    let w = World::new();
+    let told = Arc::new(AtomicU64::new(0));
+    let noted = told.clone();
+    program_at(HANDLER, move |cpu| {
+        let text = cpu.load_u64(cpu.regs.sp + 16);
+        assert!(world::cstring(cpu, text).starts_with("sys: trap: out of memory addr=0x"));
+        noted.fetch_add(1, Ordering::SeqCst);
+        cpu.syscall(call::NOTED, &[NCONT as u64]);
+    });
+    host::limit_pages(4000);
+    w.ok(|cpu| {
+        let program = fork(cpu, NONE, |cpu| {
+            cpu.must(call::BRK, &[BSS + (1 << 30)]);
+            cpu.must(call::NOTIFY, &[HANDLER]);
+            fork(cpu, Rfork::MEM, |cpu| drop(cpu.sleep_ms(600_000)));
+            for page in 0.. {
+                cpu.store_u64(BSS + page * 4096, 1);
+            }
+        });
+        let record = cpu.wait();
+        assert!(record.starts_with(&format!("{program} ")) && record.ends_with(": sys: killed'"), "{record}");
+        // The other one goes as well, and with it the memory.
+        while machine::mem::free_bytes() < 3000 * 4096 {
+            cpu.sleep_ms(1);
+        }
+    });
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+    assert!(w.t.screen.take().contains(": killed: out of memory"));
 }
 
 #[test]
@@ -386,9 +437,9 @@ fn calls_without_memory_fail_and_the_process_lives() {
         let fd = cpu.open("/n/prog", OREAD);
         cpu.must(call::BRK, &[BSS + (1 << 30)]);
         let stack = cpu.push(&[0; 256]);
-        // A limit that leaves some hundred pages: the kernel's reserve is more than that.
+        // A limit that leaves some hundred pages beyond the kernel's reserve.
         let used = (machine::mem::total_bytes() - machine::mem::free_bytes()) / 4096;
-        host::limit_pages(used as usize + 300);
+        host::limit_pages(used as usize + 600);
         let mut at = BSS;
         // Reading takes what is left, and says so when nothing is.
         loop {

@@ -264,10 +264,11 @@ impl Dev for Env {
         loop {
             let old =
                 group.vars.lock().by_path(c.qid.path).map(|v| v.value.clone()).ok_or(error::ENONEXIST)?;
-            let mut value = old.to_vec();
-            if value.len() < at + new.len() {
-                value.resize(at + new.len(), 0);
-            }
+            let mut value = Vec::new();
+            let len = old.len().max(at + new.len());
+            value.try_reserve_exact(len).map_err(|_| error::ENOMEM)?;
+            value.extend_from_slice(&old);
+            value.resize(len, 0);
             if let Some(place) = value.get_mut(at..at + new.len()) {
                 place.copy_from_slice(&new);
             }

@@ -102,6 +102,12 @@ impl Memory {
         self.segs.lock().iter().find(|s| s.kind == kind).cloned()
     }
 
+    /// Is data of the one data of the other (RFMEM)? So is everything with itself.
+    pub fn shares_with(&self, other: &Memory) -> bool {
+        let own = |m: &Memory| m.segment(Kind::Bss).map(|s| Arc::as_ptr(&s));
+        core::ptr::eq(self, other) || own(self).is_some() && own(self) == own(other)
+    }
+
     /// Adds a segment.
     ///
     /// # Errors

@@ -23,3 +23,9 @@ pub use image::{Image, ImageCache, ImageKey, ImageRef};
 pub use memory::{FaultAccess, FaultError, Memory};
 pub use segment::{Backing, Kind, Segment};
 pub use sema::Sema;
+
+/// Is memory so short that the kernel needs what is left for itself? Programs are refused pages before that, at a
+/// thirty-second of memory; what they make the kernel keep for them (files, pipes, tables) is refused here.
+pub fn is_scarce() -> bool {
+    machine::mem::free_bytes() < machine::mem::total_bytes() / 64 + (1 << 20)
+}

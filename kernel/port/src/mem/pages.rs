@@ -2,8 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry::{Occupied, Vacant};
 
 use machine::page::Page;
+
+use crate::error::Result;
 
 /// Pages of one chunk of the table: half a megabyte.
 const CHUNK: u64 = 128;
@@ -39,11 +42,21 @@ impl PageMap {
         })
     }
 
-    /// Puts a page into its slot; gives back what was there.
-    pub fn insert(&mut self, number: u64, entry: Entry) -> Option<Entry> {
-        let chunk =
-            self.chunks.entry(number / CHUNK).or_insert_with(|| Box::new([const { None }; CHUNK as usize]));
-        chunk.get_mut((number % CHUNK) as usize).and_then(|slot| slot.replace(entry))
+    /// Puts a page into its slot, in place of whatever was there.
+    ///
+    /// # Errors
+    /// `virtual memory allocation failed` when the table would have to grow and the kernel is short of memory: a
+    /// program that reads gigabytes of zeros makes it grow, though it takes no pages.
+    pub fn insert(&mut self, number: u64, entry: Entry) -> Result<()> {
+        let chunk = match self.chunks.entry(number / CHUNK) {
+            Occupied(chunk) => chunk.into_mut(),
+            Vacant(_) if super::is_scarce() => return Err(abi::error::ENOVMEM.into()),
+            Vacant(place) => place.insert(Box::new([const { None }; CHUNK as usize])),
+        };
+        if let Some(slot) = chunk.get_mut((number % CHUNK) as usize) {
+            *slot = Some(entry);
+        }
+        Ok(())
     }
 
     /// All pages that are there, in order, to look at or change.
@@ -90,7 +103,7 @@ mod tests {
         let mut map = PageMap::default();
         for n in [0, 1, 127, 128, 1 << 24] {
             let page = Page::new_zeroed().unwrap();
-            assert!(map.insert(n, Entry { page, cow: false }).is_none());
+            map.insert(n, Entry { page, cow: false }).unwrap();
         }
         assert_eq!(map.count(), 5);
         assert!(map.get(2).is_none());

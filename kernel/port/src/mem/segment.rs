@@ -237,21 +237,21 @@ impl Segment {
             // Nobody else has it: zeros that will be written.
             None if write => {
                 let page = new_page(up)?;
-                inner.pages.insert(number, Entry { page: page.clone(), cow: false });
+                inner.pages.insert(number, Entry { page: page.clone(), cow: false })?;
                 Ok(Found { page, writable: self.prot.write })
             }
             None => {
                 let page = up.kernel.zero_page()?;
-                inner.pages.insert(number, Entry { page: page.clone(), cow: true });
+                inner.pages.insert(number, Entry { page: page.clone(), cow: true })?;
                 Ok(Found { page, writable: false })
             }
             Some(page) if self.prot.write && write => {
                 let copy = copy_page(up, &page)?;
-                inner.pages.insert(number, Entry { page: copy.clone(), cow: false });
+                inner.pages.insert(number, Entry { page: copy.clone(), cow: false })?;
                 Ok(Found { page: copy, writable: true })
             }
             Some(page) => {
-                inner.pages.insert(number, Entry { page: page.clone(), cow: true });
+                inner.pages.insert(number, Entry { page: page.clone(), cow: true })?;
                 Ok(Found { page, writable: false })
             }
         }
@@ -266,7 +266,7 @@ impl Segment {
         // Two references are ours: the entry's and `old`. If there are no others, the other side has
         // copied or gone, and the page is ours without copying.
         let page = if old.refs() == 2 && old.pins() == 0 { old } else { copy_page(up, &old)? };
-        inner.pages.insert(number, Entry { page: page.clone(), cow: false });
+        inner.pages.insert(number, Entry { page: page.clone(), cow: false })?;
         Ok(Found { page, writable: self.prot.write })
     }
 
@@ -289,26 +289,24 @@ impl Segment {
     pub fn fork(&self, up: &Arc<Proc>) -> Result<Arc<Segment>> {
         let mut inner = self.inner.lock();
         let mut pages = PageMap::default();
-        let mut first = u64::MAX;
-        let mut last = 0;
-        for (number, entry) in inner.pages.iter_mut() {
+        let (mut first, mut last) = (u64::MAX, 0);
+        let copied = inner.pages.iter_mut().try_for_each(|(number, entry)| {
             if entry.page.pins() > 0 && !entry.cow {
-                pages.insert(number, Entry { page: copy_page(up, &entry.page)?, cow: false });
-                continue;
+                return pages.insert(number, Entry { page: copy_page(up, &entry.page)?, cow: false });
             }
             if !entry.cow {
                 entry.cow = true;
-                first = first.min(number);
-                last = number;
+                (first, last) = (first.min(number), number);
             }
-            pages.insert(number, entry.clone());
-        }
-        // What was writable must fault before the next write.
+            pages.insert(number, entry.clone())
+        });
+        // What was writable must fault before the next write, also when the copy ended half-way.
         if first <= last {
             for space in self.users.lock().iter().filter_map(Weak::upgrade) {
                 space.unmap(self.base + first * PAGE, last - first + 1);
             }
         }
+        copied?;
         let copy = Inner { top: inner.top, pages };
         Ok(Self::with(self.kind, self.base, self.prot, self.backing.clone(), self.close_on_exec, copy))
     }

@@ -28,6 +28,16 @@ pub fn cases() -> Vec<Case> {
         Case::new("boot/cpu-max", q35().cpu("max")).line("echo up").is("up\n"),
         Case::new("boot/two-cpus", q35().smp(2)).line("echo up").is("up\n"),
         Case::new("boot/memory-64", q35().memory_mib(64)).line("cat /dev/swap").check(|w| memory(w, 48, 64)),
+        // Who takes it all dies of it, and all of it comes back.
+        Case::new("boot/out-of-memory", q35().memory_mib(64))
+            .line("@{x=aaaaaaaa; while(~ 1 1) x=($x $x)}")
+            .gives(re(
+                "rc [0-9]+: out of memory\nrc [0-9]+: suicide: sys: trap: out of memory addr=0x[0-9a-f]+ pc=",
+            ))
+            .line("cat /dev/swap")
+            .check(|w| pages(w, " kernel", 2000))
+            .line("sed -n 's/\\/.* user$/ user/p' /dev/swap")
+            .check(|w| pages(w, " user", 2000)),
         Case::new("boot/memory-8192", q35().memory_mib(8192))
             .line("cat /dev/swap")
             .check(|w| memory(w, 7900, 8192)),
@@ -76,6 +86,15 @@ pub fn cases() -> Vec<Case> {
             .is("up\n"),
     ]);
     cases
+}
+
+/// The line that ends in `what` counts at most so many pages.
+fn pages(world: &World, what: &str, most: u64) -> Result<()> {
+    let count =
+        world.output.lines().find_map(|line| line.strip_suffix(what)).context("the line is missing")?;
+    let count: u64 = count.parse().context("a number of pages")?;
+    ensure!(count <= most, "{count} pages{what}, more than {most}");
+    Ok(())
 }
 
 /// `/dev/swap` tells of `least` to `most` MiB.
