@@ -26,6 +26,7 @@ type LockMethod<'a, R> = fn(&'a Lock<u8>) -> R;
 // boot, console, cpu, clock, mem, power, random
 const _: fn() -> &'static BootInfo = crate::boot::info;
 const _: fn(&[u8]) = crate::console::write;
+const _: fn(Receiver) = crate::console::set_last_words;
 const _: fn() -> Vec<CpuStat> = crate::cpu::stats;
 const _: fn() -> usize = crate::cpu::count;
 const _: [fn(); 2] = [crate::cpu::count_syscall, crate::cpu::count_fault];
@@ -53,7 +54,7 @@ const _: fn(&str, u64, Body) -> Memory<ThreadRef> = crate::thread::spawn;
 const _: fn() -> ThreadRef = crate::thread::current;
 const _: [fn(); 2] = [crate::thread::park, crate::thread::yield_now];
 const _: fn(u64) = crate::thread::park_until;
-const _: fn() -> bool = crate::thread::need_resched;
+const _: [fn() -> bool; 2] = [crate::thread::need_resched, crate::thread::may_park];
 const _: [fn(&Thread) -> u64; 2] = [Thread::id, Thread::tag];
 const _: fn(&Thread) -> String = Thread::name;
 const _: [fn(&Thread); 4] = [Thread::unpark, Thread::interrupt, Thread::clear_interrupt, Thread::kick];
@@ -142,6 +143,7 @@ const _: fn(Msi) -> (u64, u32, IrqHandle) = |m| (m.address, m.data, m.handle);
 // uart
 const _: fn() -> Uart = Uart::com1;
 const _: fn(&Uart, &[u8]) = Uart::write;
+const _: fn(&Uart) -> bool = Uart::is_present;
 const _: fn(&Uart, Receiver) = Uart::set_receiver;
 
 /// What may be shared between threads, and sent to others.

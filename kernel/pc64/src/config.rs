@@ -40,6 +40,8 @@ pub fn kernel(
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }
+    let ports = glue::ports(consoles);
+    glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
     let mouse = glue::desk(&kmesg, &console.input, &arch); // and the keyboard, which types on the console
     let input = places.uart.then(|| console.input.clone());
     let devices: Vec<Arc<dyn Dev>> = vec![
@@ -56,7 +58,7 @@ pub fn kernel(
         pnp::Pnp::new(glue::pci_bus(system.pci)),     // #$ PCI functions
         uart::Uart::new(vec![(glue::com1(), input)]), // #t serial lines
         mouse,                                        // #m the mouse
-        virtcon::VirtCon::new(glue::ports(consoles)), // #C virtio consoles
+        virtcon::VirtCon::new(ports, places.port),    // #C virtio consoles
         sd::Sd::new(glue::disks(system.disks)),       // #S disks and their partitions
     ];
     let kernel = Kernel::new(devices, words, kmesg);

@@ -25,7 +25,7 @@ use virtio::pci::Pci;
 mod console_places;
 mod desk;
 
-pub use console_places::{Places, console};
+pub use console_places::{Places, console, console_port, last_words};
 pub use desk::desk;
 
 /// The first program.
@@ -131,6 +131,22 @@ impl virtcon::Port for Port {
         self.2.label()
     }
 
+    fn is_console(&self) -> bool {
+        self.2.is_console()
+    }
+
+    fn present(&self) -> bool {
+        self.2.present()
+    }
+
+    fn connected(&self) -> bool {
+        self.2.connected()
+    }
+
+    fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>) {
+        self.2.watch(watcher);
+    }
+
     fn open(&self) -> u64 {
         self.2.open()
     }
@@ -150,7 +166,7 @@ impl virtcon::Port for Port {
 
 /// The ports of the virtio consoles, as there are at each moment.
 pub fn ports(consoles: Vec<(Location, Arc<Console>)>) -> virtcon::Finder {
-    Box::new(move || {
+    Arc::new(move || {
         let all =
             (0..).zip(&consoles).flat_map(|(n, (at, c))| c.ports().into_iter().map(move |p| Port(n, *at, p)));
         all.map(|p| Arc::new(p) as Arc<dyn virtcon::Port>).collect()
@@ -222,6 +238,10 @@ impl Power for Switch {
 
     fn reset(&self) {
         power::reset()
+    }
+
+    fn panic(&self) {
+        panic!("asked for through /dev/reboot")
     }
 }
 

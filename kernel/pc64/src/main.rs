@@ -23,6 +23,7 @@ fn main_on_metal() {
     let places = glue::console(&kmesg, &words); // from here on it is heard: serial line, screen, or both
     glue::tell_machine(&kmesg); // memory, clock, how it was loaded
     let system = virtio::init(&glue::machine(&words)); // PCI, and the virtio devices on it
+    glue::last_words(&places, &system); // where a panic is told, besides the serial line
     glue::tell_devices(&kmesg, &system); // a line each
     let kernel = config::kernel(kmesg, words, places, system); // the devices of the table, and the root archive
     glue::start(&kernel); // console input, and the first process: /rc/bin/init

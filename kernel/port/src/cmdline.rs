@@ -7,8 +7,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Where the console may be.
-const CONSOLES: &[&str] = &["uart", "vga", "virtio"];
+/// Where the console may be, by one of the places of the word `console`. Behind `virtio:` is a port.
+fn is_console(place: &str) -> bool {
+    let port = place.strip_prefix("virtio:");
+    matches!(place, "uart" | "vga" | "virtio") || port.is_some_and(|name| !name.is_empty())
+}
 
 /// Reads a command line: the good words in order, and a line for each bad one.
 pub fn parse(line: &str) -> (Vec<(String, String)>, Vec<String>) {
@@ -47,10 +50,9 @@ fn check(name: &str, value: &str) -> Result<(), &'static str> {
         return Err("no such name can be");
     }
     match name {
-        "console" if !value.split(',').all(|place| CONSOLES.contains(&place)) => {
-            Err("console is uart, vga, virtio or several of them with commas")
+        "console" if !value.split(',').all(is_console) => {
+            Err("console is uart, vga, virtio, virtio:port or several of them with commas")
         }
-        "console" if value.split(',').any(|place| place == "virtio") => Err("this console is not there yet"),
         "ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
         "mount" => match value.rsplit_once(':') {
             Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok(()),
@@ -78,13 +80,13 @@ mod tests {
         assert_eq!(pairs, [init, ("mount", "a:/n/a"), ("mount", "b:c:/n/b"), ("nomsi", "1"), ("debug", "")]);
         assert_eq!(good(""), []);
         assert_eq!(good("'quoted=all of it'").len(), 1);
-        assert_eq!(good("console=vga console=uart,vga").len(), 2);
+        assert_eq!(good("console=vga console=uart,vga console=virtio console=virtio:org.x,uart").len(), 4);
     }
 
     #[test]
     fn bad_words_are_told_and_the_others_stay() {
         let (good, bad) = parse(
-            "nonsense =x a/b=c ncpu=many ncpu=0 mount=nowhere console=tv console=uart, console=vga,virtio colour=blue",
+            "nonsense =x a/b=c ncpu=many ncpu=0 mount=nowhere console=tv console=uart, console=virtio: colour=blue",
         );
         assert_eq!(good.len(), 1);
         assert_eq!(bad.len(), 9);

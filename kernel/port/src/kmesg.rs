@@ -21,6 +21,9 @@ pub const SIZE: usize = 64 * 1024;
 pub trait ConsoleOut: Send + Sync {
     /// Puts all of `bytes` out, as they are. Called in any context, by several at once.
     fn write(&self, bytes: &[u8]);
+
+    /// Waits until what was put out is out, but not for ever. Only threads call it.
+    fn flush(&self) {}
 }
 
 /// The log and the console. One for each kernel.
@@ -102,19 +105,37 @@ impl Kmesg {
 
     /// Puts bytes out to the console, LF as CR LF.
     pub fn console(&self, bytes: &[u8]) {
-        let Some(out) = self.out.lock().clone() else {
-            return;
-        };
-        for line in bytes.split_inclusive(|&b| b == b'\n') {
-            match line.split_last() {
-                Some((b'\n', text)) => {
-                    if !text.is_empty() {
-                        out.write(text);
-                    }
-                    out.write(b"\r\n");
+        let out = self.out.lock().clone();
+        if let Some(out) = out {
+            put_lines(bytes, &*out);
+        }
+    }
+
+    /// Puts all that was kept out there, too.
+    pub fn replay(&self, out: &dyn ConsoleOut) {
+        put_lines(&self.text(), out);
+    }
+
+    /// Waits until the console has said everything, but not for ever: before the machine ends.
+    pub fn flush(&self) {
+        let out = self.out.lock().clone();
+        if let Some(out) = out {
+            out.flush();
+        }
+    }
+}
+
+/// Puts bytes out, LF as CR LF.
+fn put_lines(bytes: &[u8], out: &dyn ConsoleOut) {
+    for line in bytes.split_inclusive(|&b| b == b'\n') {
+        match line.split_last() {
+            Some((b'\n', text)) => {
+                if !text.is_empty() {
+                    out.write(text);
                 }
-                _ => out.write(line),
+                out.write(b"\r\n");
             }
+            _ => out.write(line),
         }
     }
 }

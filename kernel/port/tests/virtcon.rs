@@ -46,6 +46,20 @@ impl Port for Fake {
         self.label.clone()
     }
 
+    fn is_console(&self) -> bool {
+        false
+    }
+
+    fn present(&self) -> bool {
+        true
+    }
+
+    fn connected(&self) -> bool {
+        true
+    }
+
+    fn watch(&self, _watcher: Box<dyn Fn() + Send + Sync>) {}
+
     fn open(&self) -> u64 {
         let mut state = self.state.lock().unwrap();
         state.opens += 1;
@@ -88,7 +102,7 @@ fn hosted(labels: &[Option<&str>]) -> (Hosted, Vec<Arc<Fake>>) {
     let ports: Vec<Arc<Fake>> = (0..).zip(labels).map(fake).collect();
     let found = ports.clone();
     let finder = move || found.iter().map(|p| p.clone() as Arc<dyn Port>).collect();
-    let t = Hosted::with(vec![VirtCon::new(Box::new(finder))], vec![], &[]);
+    let t = Hosted::with(vec![VirtCon::new(Arc::new(finder), None)], vec![], &[]);
     bind(&t.up, "#C", "/dev", MREPL).unwrap();
     (t, ports)
 }

@@ -257,6 +257,18 @@ impl Case {
         })
     }
 
+    /// Sooner or later the host receives `text`.
+    pub fn hears_at_last(self, name: &'static str, text: &'static str) -> Case {
+        self.check(move |w| w.sockets.hear_until(name, text.as_bytes()).map(drop))
+    }
+
+    /// The same case on a virtio console instead of the serial line.
+    pub fn on_virtio_console(mut self) -> Case {
+        self.name = format!("virtio-{}", self.name);
+        self.vm = self.vm.virtio_console();
+        self
+    }
+
     /// Runs `command` instead of a prompt, on a machine that can report an exit status.
     pub fn init(mut self, command: &str) -> Case {
         self.vm = self.vm.append(format!("init='{}'", command.replace('\'', "''"))).debug_exit();
@@ -320,6 +332,14 @@ impl Case {
     /// `text` is never printed.
     pub fn never(mut self, text: impl Into<Pattern>) -> Case {
         self.forbidden.push(text.into());
+        self
+    }
+
+    /// The kernel ends itself, as it should.
+    pub fn panics(mut self) -> Case {
+        self.forbidden.clear();
+        self.end = End::Fails;
+        self.vm = self.vm.debug_exit();
         self
     }
 

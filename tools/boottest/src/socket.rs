@@ -103,6 +103,18 @@ impl Sockets {
         Ok(bytes)
     }
 
+    /// Receives from it until `text` has come, and gives all of it.
+    pub fn hear_until(&self, name: &str, text: &[u8]) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(text) {
+            let byte = self.hear(name, 1);
+            bytes.extend(byte.with_context(|| {
+                format!("{:?} is not in {:?}", String::from_utf8_lossy(text), String::from_utf8_lossy(&bytes))
+            })?);
+        }
+        Ok(bytes)
+    }
+
     fn stream(&self, name: &str) -> Result<UnixStream> {
         let all = self.all();
         let stream = all.get(name).with_context(|| format!("{name} is not connected"))?;

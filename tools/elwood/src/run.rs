@@ -55,6 +55,9 @@ pub struct Options {
     /// Show the machine's screen as QEMU's -display does (gtk, vnc=:1...), with the console on it as well as here
     #[arg(long, value_name = "WHERE")]
     display: Option<String>,
+    /// What the terminal is connected to; with virtio the machine has no serial line
+    #[arg(long, value_enum, default_value_t = Console::Uart)]
+    console: Console,
     /// Show QEMU's command line and do nothing
     #[arg(long)]
     print: bool,
@@ -65,6 +68,12 @@ enum Machine {
     Pc,
     Q35,
     Microvm,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Console {
+    Uart,
+    Virtio,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -154,6 +163,9 @@ fn describe(options: &Options) -> Result<Vm> {
         .accel(accel)
         .serial(Serial::StdioAndMonitor)
         .debug_exit();
+    if options.console == Console::Virtio {
+        vm = vm.virtio_console();
+    }
     if options.qboot {
         vm = vm.qboot();
     }
@@ -171,7 +183,8 @@ fn describe(options: &Options) -> Result<Vm> {
     if let Some(display) = &options.display {
         ensure!(board != Board::Microvm, "--display: microvm has no screen");
         // Before the user's words, of which the last counts.
-        vm = vm.display(display).append("console=uart,vga");
+        let here = if options.console == Console::Virtio { "virtio" } else { "uart" };
+        vm = vm.display(display).append(format!("console={here},vga"));
     }
     for words in &options.append {
         vm = vm.append(words);
@@ -257,6 +270,9 @@ mod tests {
         let line = qemu(&[]).unwrap();
         assert!(line.contains("-display none") && !line.contains("-vga"), "{line}");
         assert!(qemu(&["--display", "gtk", "--machine", "microvm"]).is_err());
+        let line = qemu(&["--display", "gtk", "--console", "virtio"]).unwrap();
+        assert!(line.contains("-append console=virtio console=virtio,vga"), "{line}");
+        assert!(line.contains("-serial none") && line.contains("virtconsole,chardev=console"), "{line}");
     }
 
     #[test]

@@ -127,6 +127,7 @@ pub struct Vm {
     debug_exit: bool,
     default_devices: bool,
     serial: Serial,
+    virtio_console: bool,
     display: Option<String>,
     pub(crate) qmp: bool,
     extra: Vec<OsString>,
@@ -152,6 +153,7 @@ impl Vm {
             debug_exit: false,
             default_devices: false,
             serial: Serial::default(),
+            virtio_console: false,
             display: None,
             qmp: false,
             extra: Vec::new(),
@@ -282,6 +284,16 @@ impl Vm {
         self
     }
 
+    /// Has no serial line: what would be its other end is that of a virtio console's first port, and the kernel is told. The
+    /// device comes behind the shares and before what [`Vm::arg`] adds later.
+    pub fn virtio_console(mut self) -> Vm {
+        self.virtio_console = true;
+        let model = moved("virtio-serial-pci", self.board, Flavour::Transitional);
+        let device = ["-device", &model, "-device", "virtconsole,chardev=console"];
+        self.extra.extend(device.map(OsString::from));
+        self.append("console=virtio")
+    }
+
     /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a screendump.
     pub fn display(mut self, display: impl Into<String>) -> Vm {
         self.display = Some(display.into());
@@ -327,7 +339,19 @@ impl Vm {
             ensure!(self.board != Board::Microvm, "microvm has no screen");
             args.add(["-vga", "std"]);
         }
-        args.add(["-serial", if self.serial == Serial::Stdio { "stdio" } else { "mon:stdio" }]);
+        match (self.virtio_console, self.serial) {
+            (false, Serial::Stdio) => args.add(["-serial", "stdio"]),
+            (false, Serial::StdioAndMonitor) => args.add(["-serial", "mon:stdio"]),
+            (true, serial) => {
+                args.add(["-serial", "none"]);
+                let shared = serial == Serial::StdioAndMonitor;
+                let mux = if shared { ",mux=on" } else { "" };
+                args.add(["-chardev", &format!("stdio,id=console,signal=off{mux}")]);
+                if shared {
+                    args.add(["-mon", "chardev=console"]);
+                }
+            }
+        }
         if let Some(image) = &self.firmware {
             args.add(["-bios".into(), OsString::from(image)]);
         }
@@ -487,6 +511,22 @@ mod tests {
         assert!(back.contains("-device virtio-serial-pci,max_ports=4,disable-modern=on"), "{back}");
         let bare = text(&Vm::new(Board::Pc).on(Board::Microvm, Flavour::Modern));
         assert_eq!(bare.matches(MODERN_SLOTS).count(), 1);
+    }
+
+    #[test]
+    fn a_virtio_console_takes_the_serial_lines_place() {
+        let vm = Vm::new(Board::Q35).virtio_console().append("a=b");
+        let line = text(&vm);
+        for part in [
+            "-serial none -chardev stdio,id=console,signal=off ",
+            "-append console=virtio a=b",
+            "-device virtio-serial-pci -device virtconsole,chardev=console",
+        ] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        let line = text(&vm.on(Board::Microvm, Flavour::Legacy).serial(Serial::StdioAndMonitor));
+        assert!(line.contains("mux=on -mon chardev=console"), "{line}");
+        assert!(line.contains("-device virtio-serial-device -device virtconsole"), "{line}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::io::Ports;
 use super::lock::Lock;
+use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -101,6 +102,18 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
+/// Something that is told last words.
+pub type LastWords = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Where a panic is told besides, without a lock or an interrupt.
+static LAST_WORDS: spin::Once<LastWords> = spin::Once::new();
+
+/// What the kernel says when it ends by itself goes to `also`, too. `also` takes no lock and waits for nobody. The first
+/// one stays.
+pub fn set_last_words(also: LastWords) {
+    LAST_WORDS.call_once(|| also);
+}
+
 /// Gives the transmitter what it takes at once; returns how many bytes that was, 0 while it is busy.
 pub(super) fn offer(bytes: &[u8]) -> usize {
     let p = Ports::new(COM1, 8);
@@ -114,7 +127,7 @@ pub(super) fn offer(bytes: &[u8]) -> usize {
     n
 }
 
-/// A writer for `write!`: text to COM1, newlines as CR LF.
+/// A writer for `write!` of what nobody must miss: text to COM1 and to who hears last words, newlines as CR LF.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Console;
 
@@ -122,12 +135,19 @@ impl fmt::Write for Console {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         let mut lines = s.split('\n');
         if let Some(first) = lines.next() {
-            write(first.as_bytes());
+            tell(first.as_bytes());
         }
         for line in lines {
-            write(b"\r\n");
-            write(line.as_bytes());
+            tell(b"\r\n");
+            tell(line.as_bytes());
         }
         Ok(())
+    }
+}
+
+fn tell(bytes: &[u8]) {
+    write(bytes);
+    if let Some(also) = LAST_WORDS.get() {
+        also(bytes);
     }
 }

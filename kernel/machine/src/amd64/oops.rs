@@ -1,4 +1,4 @@
-//! When the kernel itself is wrong: say what is known on COM1, and end.
+//! When the kernel itself is wrong: say what is known on COM1 and where last words are heard, and end.
 //!
 //! Nothing here takes a lock, allocates, or trusts a stack or processor-local data.
 

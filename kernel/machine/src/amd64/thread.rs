@@ -102,7 +102,7 @@ pub fn park_until(deadline_ns: u64) {
 }
 
 /// Whether the calling context can park: it is a thread, no Lock is held, and it is not an interrupt's.
-pub(super) fn may_park() -> bool {
+pub fn may_park() -> bool {
     x86_64::instructions::interrupts::are_enabled()
         && !core::ptr::eq(cpu::this().current.get(), cpu::this().idle.get())
 }

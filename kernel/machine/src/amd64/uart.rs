@@ -45,6 +45,11 @@ impl Uart {
         Uart(())
     }
 
+    /// Whether there is one.
+    pub fn is_present(&self) -> bool {
+        console::present()
+    }
+
     /// Writes all bytes. A thread sleeps while the line is not ready for more; in a context that cannot sleep (boot,
     /// interrupts) it is polled.
     pub fn write(&self, bytes: &[u8]) {

@@ -154,6 +154,11 @@ pub fn yield_now() {
     std::thread::yield_now();
 }
 
+/// Whether the calling context can park: no Lock is held, and it is not an interrupt's.
+pub fn may_park() -> bool {
+    lock::held() == 0 && !irq::in_handler()
+}
+
 /// Whether a better thread waits for this processor. The host's scheduler needs no help, so only the chaos
 /// injector ever says yes.
 pub fn need_resched() -> bool {

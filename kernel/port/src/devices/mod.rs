@@ -7,6 +7,7 @@ pub mod env;
 pub mod mouse;
 pub mod pipe;
 pub mod pnp;
+pub mod portcons;
 pub mod proc;
 pub mod root;
 pub mod sd;

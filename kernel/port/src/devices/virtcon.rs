@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use abi::{Qid, error};
 use machine::sync::{Interrupted, QLock};
 
+use super::portcons::PortConsole;
 use crate::chan::Chan;
 use crate::dev::Dev;
 use crate::dirtab::{self, Entry, Tree};
@@ -33,6 +34,14 @@ pub trait Port: Send + Sync {
     fn place(&self) -> String;
     /// The name that the host gave it.
     fn label(&self) -> Option<String>;
+    /// Whether it was made for a person, to be the machine's console.
+    fn is_console(&self) -> bool;
+    /// Whether it is there.
+    fn present(&self) -> bool;
+    /// Whether the host is there.
+    fn connected(&self) -> bool;
+    /// Calls `watcher`, in any context, whenever the port or its host may have come or gone.
+    fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>);
     /// One more user; gives the connection that he belongs to.
     fn open(&self) -> u64;
     /// Waits for bytes and gives up to `max`, not 0, of them. None are given when the connection is over.
@@ -53,12 +62,13 @@ pub trait Port: Send + Sync {
 pub const PIECE: usize = 32 * 1024;
 
 /// Gives the ports that are there now.
-pub type Finder = Box<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
+pub type Finder = Arc<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
 
 /// The device. Qid paths: `virtcon` is 1, `by-name` 2, `by-place` 3; a port's files are four times its id and the
 /// path of the folder, above 256.
 pub struct VirtCon {
     find: Finder,
+    console: Option<Arc<PortConsole>>,
 }
 
 const VIRTCON: u64 = 1;
@@ -73,9 +83,9 @@ struct Open {
 }
 
 impl VirtCon {
-    /// The device with the ports that `find` finds.
-    pub fn new(find: Finder) -> Arc<Self> {
-        Arc::new(VirtCon { find })
+    /// The device with the ports that `find` finds. Nobody else can open the one that `console` is on.
+    pub fn new(find: Finder, console: Option<Arc<PortConsole>>) -> Arc<Self> {
+        Arc::new(VirtCon { find, console })
     }
 
     fn port(&self, qid: Qid) -> Result<Arc<dyn Port>> {
@@ -151,6 +161,9 @@ impl Dev for VirtCon {
         let mut c = dirtab::open(self, up, c, mode)?;
         if !c.qid.is_dir() {
             let port = self.port(c.qid)?;
+            if self.console.as_ref().is_some_and(|console| console.is_on(&*port)) {
+                return Err(error::EINUSE.into());
+            }
             let connection = port.open();
             c.aux = Some(Arc::new(Open { port, connection }));
         }

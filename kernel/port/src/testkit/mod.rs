@@ -56,7 +56,7 @@ impl ConsoleOut for Screen {
 pub struct Switch(Lock<Vec<&'static str>>);
 
 impl Switch {
-    /// `off`, `failed` and `reset`, in the order in which they were asked for.
+    /// `off`, `failed`, `reset` and `panic`, in the order in which they were asked for.
     pub fn pressed(&self) -> Vec<&'static str> {
         self.0.lock().clone()
     }
@@ -69,6 +69,10 @@ impl Power for Switch {
 
     fn reset(&self) {
         self.0.lock().push("reset");
+    }
+
+    fn panic(&self) {
+        self.0.lock().push("panic");
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) const PORT_ADD: u16 = 1;
 pub(super) const PORT_REMOVE: u16 = 2;
 /// Driver: the port can be used (value 1), or not (0).
 pub(super) const PORT_READY: u16 = 3;
+/// Device: the port is a console.
+pub(super) const CONSOLE_PORT: u16 = 4;
 /// Both: this side has opened (1) or closed (0) the port.
 pub(super) const PORT_OPEN: u16 = 6;
 /// Device: the name of a port.
@@ -28,20 +30,23 @@ pub(super) enum Event<'a> {
     Add,
     /// It has gone.
     Remove,
+    /// It is a console: its host is meant to be a person.
+    Console,
     /// The host has connected, or left.
     Open(bool),
     /// This is its name, which may be no UTF-8.
     Name(&'a [u8]),
 }
 
-/// Port and event of a received message. `None` when it is none, or says nothing that matters here: which port
-/// is a console, and how large its screen is.
+/// Port and event of a received message. `None` when it is none, or says nothing that matters here: how large
+/// a console's screen is.
 pub(super) fn parse(bytes: &[u8]) -> Option<(u32, Event<'_>)> {
     let (head, text) = bytes.split_first_chunk::<HEAD>()?;
     let [a, b, c, d, e, f, g, h] = *head;
     let event = match u16::from_le_bytes([e, f]) {
         PORT_ADD => Event::Add,
         PORT_REMOVE => Event::Remove,
+        CONSOLE_PORT => Event::Console,
         PORT_OPEN => Event::Open(u16::from_le_bytes([g, h]) != 0),
         PORT_NAME => Event::Name(text.split(|b| *b == 0).next().unwrap_or(&[])),
         _ => return None,
@@ -69,7 +74,8 @@ mod tests {
         assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0org.x\0"), Some((2, Event::Name(b"org.x"))));
         assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0\xff\0"), Some((2, Event::Name(b"\xff"))));
         assert_eq!(parse(b"\x02\0\0\0\x07\0\x01\0"), Some((2, Event::Name(b""))));
-        assert_eq!(parse(&message(5, 4, 1)), None);
+        assert_eq!(parse(&message(5, CONSOLE_PORT, 1)), Some((5, Event::Console)));
+        assert_eq!(parse(&message(5, 5, 1)), None);
         assert_eq!(parse(b"\x02\0\0\0\x07\0\x01"), None);
     }
 }

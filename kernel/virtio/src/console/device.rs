@@ -2,7 +2,7 @@
 
 use super::control::{DEVICE_READY, Event, HEAD, NO_PORT, PORT_OPEN, PORT_READY, message, parse};
 use super::port::{Port, ring};
-use super::{Alarm, MULTIPORT};
+use super::{Alarm, MULTIPORT, WANTED};
 use crate::Failure;
 use crate::ring::{Lie, Queue, Segment};
 use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
@@ -332,6 +332,7 @@ impl Device {
             }
             (None, Event::Add) => self.send(number, PORT_READY, 0),
             (Some(port), Event::Remove) => port.vanish(),
+            (Some(port), Event::Console) => port.be_console(),
             (Some(port), Event::Name(name)) => port.name_it(String::from_utf8_lossy(name).into_owned()),
             // The host's comings and goings have been heard.
             (_, Event::Open(_)) | (None, _) => {}
@@ -364,7 +365,7 @@ impl Device {
         self.resets.fetch_add(1, Relaxed);
         let reset = self.transport.reset();
         self.forget();
-        let again = reset.and_then(|()| transport::negotiate(&*self.transport, MULTIPORT, 0));
+        let again = reset.and_then(|()| transport::negotiate(&*self.transport, WANTED, 0));
         let same = again.and_then(|taken| {
             if taken == self.taken { Ok(()) } else { Err(Failure::new("device has changed its features")) }
         });

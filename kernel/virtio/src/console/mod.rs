@@ -40,8 +40,14 @@ pub use port::Port;
 
 /// Feature: several ports, and control messages about them.
 const MULTIPORT: u64 = 1 << 1;
+/// Feature: a byte written into the configuration is printed by the first console port, whatever else works.
+const EMERGENCY: u64 = 1 << 2;
+/// Features that are taken where they are offered.
+const WANTED: u64 = MULTIPORT | EMERGENCY;
 /// Where the configuration has the greatest number of ports.
 const CONFIG_PORTS: usize = 4;
+/// Where it takes a byte that is to be printed.
+const CONFIG_EMERGENCY: usize = 8;
 /// Most ports that are used of a device. QEMU's have 31 unless asked for more.
 const PORTS_MOST: u32 = 64;
 
@@ -49,6 +55,8 @@ const PORTS_MOST: u32 = 64;
 pub struct Console {
     interrupts: Interrupts,
     device: Arc<Device>,
+    /// What the last words go through, if the device takes them.
+    emergency: Option<Arc<dyn VirtioTransport>>,
 }
 
 impl Console {
@@ -65,7 +73,7 @@ impl Console {
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Console>, Failure> {
-        let taken = transport::negotiate(&**transport, MULTIPORT, 0)?;
+        let taken = transport::negotiate(&**transport, WANTED, 0)?;
         let several = taken & MULTIPORT != 0;
         let count = if several { ports_most(&**transport)? } else { 1 };
         let alarm = Arc::new(Alarm::default());
@@ -82,7 +90,18 @@ impl Console {
         device.run()?;
         let keeper = device.clone();
         thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
-        Ok(Arc::new(Console { interrupts, device }))
+        let emergency = (taken & EMERGENCY != 0).then(|| transport.clone());
+        Ok(Arc::new(Console { interrupts, device, emergency }))
+    }
+
+    /// What prints on the first console port (one made with `virtconsole`) without a lock, a queue or an interrupt: for
+    /// a kernel that has nothing else left. `None` when the device cannot.
+    pub fn emergency(&self) -> Option<impl Fn(&[u8]) + Send + Sync + use<>> {
+        let transport = self.emergency.clone()?;
+        // A device that does not take it leaves nobody to be told.
+        Some(move |bytes: &[u8]| {
+            bytes.iter().for_each(|b| drop(transport.config_write(CONFIG_EMERGENCY, u32::from(*b))))
+        })
     }
 
     /// The ports that are there, by number. Right after the start this waits until the device has told of them, for

@@ -15,7 +15,7 @@
 //! # Locks
 //!
 //! `state` (a Lock) guards both rings and all else that changes; it is never held while the device is touched.
-//! `writing` (a QLock) belongs to the callers of [`Port::write`].
+//! `writing` (a QLock) belongs to the callers of [`Port::write`]. `watcher` is a leaf.
 
 use super::Alarm;
 use super::inbox::Inbox;
@@ -53,6 +53,7 @@ pub struct Port {
     arrived: Rendez,
     sent: Rendez,
     writing: QLock<()>,
+    watcher: Lock<Option<Watcher>>,
     /// It has been there: somebody may be waiting.
     live: AtomicBool,
     bytes_in: AtomicU64,
@@ -75,8 +76,13 @@ struct State {
     /// Somebody has opened it, and the device has been told.
     opened: bool,
     told: bool,
+    /// Made with `virtconsole`, for a person.
+    console: bool,
     label: Option<String>,
 }
+
+/// What is called when a port may have changed.
+type Watcher = Arc<dyn Fn() + Send + Sync>;
 
 struct Memory {
     receive: Vec<Dma>,
@@ -125,6 +131,7 @@ impl Port {
             connection: 0,
             opened: false,
             told: false,
+            console: false,
             label: None,
         };
         Ok(Arc::new(Port {
@@ -136,6 +143,7 @@ impl Port {
             arrived: Rendez::new(),
             sent: Rendez::new(),
             writing: QLock::new(()),
+            watcher: Lock::new(None),
             live: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -165,6 +173,17 @@ impl Port {
     /// Whether the host is there.
     pub fn connected(&self) -> bool {
         self.state.lock().connected
+    }
+
+    /// Whether the machine's console is meant to be here.
+    pub fn is_console(&self) -> bool {
+        self.state.lock().console
+    }
+
+    /// Calls `watcher`, in any context, whenever the port or its host may have come or gone.
+    pub fn watch(&self, watcher: impl Fn() + Send + Sync + 'static) {
+        let old = self.watcher.lock().replace(Arc::new(watcher));
+        drop(old);
     }
 
     /// To be held over a write of several pieces, so that writes do not mix.
@@ -338,9 +357,14 @@ impl Port {
         }
         self.arrived.wakeup();
         self.sent.wakeup();
+        let watcher = self.watcher.lock().clone();
+        if let Some(told) = watcher {
+            told();
+        }
     }
 
-    /// The port is there: gives the device its buffers. With `connected`, the host is there for ever.
+    /// The port is there: gives the device its buffers. With `connected`, the host is there for ever; only a console is
+    /// like that.
     pub(super) fn appear(&self, connected: bool) -> Result<(), OutOfMemory> {
         self.live.store(true, Relaxed);
         let fresh = if self.state.lock().memory.is_none() { Some(Memory::new()?) } else { None };
@@ -358,6 +382,7 @@ impl Port {
             state.present = true;
             // The host may have come before.
             state.connected |= connected;
+            state.console |= connected;
             state.post();
         }
         self.transport.notify(queues(self.number).0);
@@ -387,6 +412,11 @@ impl Port {
         } else {
             state.end();
         }
+    }
+
+    /// It is for a console.
+    pub(super) fn be_console(&self) {
+        self.state.lock().console = true;
     }
 
     /// The host calls it `label`.

@@ -3,7 +3,7 @@
 use vm::{Board, Vm};
 
 use super::q35;
-use crate::case::{Case, PROMPT};
+use crate::case::{Case, PROMPT, re};
 
 /// Typed while the machine is busy: far more than a UART's 16 bytes, less than a console's queue has to hold.
 fn type_ahead() -> (String, String) {
@@ -11,6 +11,13 @@ fn type_ahead() -> (String, String) {
 }
 
 pub fn cases() -> Vec<Case> {
+    // A virtio port is a terminal like the serial line.
+    let virtio = line().into_iter().map(Case::on_virtio_console);
+    early().into_iter().chain(line()).chain(virtio).chain(ports()).collect()
+}
+
+/// What a terminal can do.
+fn line() -> Vec<Case> {
     let (typed, printed) = type_ahead();
     let mut busy = Case::new("console/type-ahead", q35())
         .sees(PROMPT)
@@ -21,8 +28,7 @@ pub fn cases() -> Vec<Case> {
     for line in printed.lines() {
         busy = busy.sees(format!("{line}\n")).sees(PROMPT);
     }
-    let mut cases = early();
-    cases.extend([
+    vec![
         busy,
         Case::new("console/type-while-printing", q35())
             .sees(PROMPT)
@@ -77,8 +83,7 @@ pub fn cases() -> Vec<Case> {
             .sees("\nenter\n")
             .sees(PROMPT),
         Case::new("console/utf8", q35()).line("echo ☺ κόσμε").is("☺ κόσμε\n"),
-    ]);
-    cases
+    ]
 }
 
 /// Typed before the kernel runs: not a byte is lost, be it a word or more than the kernel keeps before it has a console.
@@ -109,4 +114,98 @@ fn interrupts() -> Case {
             .sees(PROMPT)
     });
     case.line("echo $status").gives("interrupt")
+}
+
+/// A port of a virtio console as the console: where it is looked for, and who has it while nobody is there.
+fn ports() -> Vec<Case> {
+    let microvm = || Vm::new(Board::Microvm).board_option("isa-serial=off").virtio_console();
+    let named = |name: &str| {
+        Case::new(name, q35())
+            .chardev("c0")
+            .device("virtio-serial-pci")
+            .device("virtserialport,chardev=c0,nr=3,name=org.elwood.console")
+    };
+    let port = "/dev/virtcon/by-name/org.elwood.console";
+    vec![
+        Case::new("virtio-console/fallback", q35())
+            .append("console=virtio")
+            .sees("boot: ")
+            .sees("console: no such virtio port; the console is on the serial line")
+            .line("echo up")
+            .is("up\n"),
+        // There is nothing else to talk to.
+        Case::new("virtio-console/alone", microvm())
+            .line("cat /dev/kmesg")
+            .gives(re("(?m)^elwood "))
+            .line("cat /dev/virtio")
+            .gives(re("^virtio-console-0 mmio .* console ports 1 connected 1 ")),
+        Case::new(
+            "virtio-console/alone-modern",
+            microvm().arg("-global").arg("virtio-mmio.force-legacy=false"),
+        )
+        .line("cat /dev/virtio")
+        .gives(" modern "),
+        Case::new("virtio-console/init", microvm())
+            .init("echo last words; ls /bin; echo really")
+            .sees("really\n"),
+        // With one port the device has no word for anything.
+        Case::new("virtio-console/one-port", q35())
+            .chardev("c0")
+            .device("virtio-serial-pci,max_ports=1")
+            .device("virtconsole,chardev=c0")
+            .append("console=virtio,uart")
+            .line("echo bo^th")
+            .is("both\n")
+            .connects("c0")
+            .says("c0", b"echo ty^ped\r")
+            .hears_at_last("c0", "typed\r\n")
+            .sees("typed\n"),
+        named("virtio-console/host-comes-and-goes")
+            .append("console=virtio:org.elwood.console")
+            .line("echo alone")
+            .is("alone\n")
+            .connects("c0")
+            .hears_at_last("c0", "elwood 0.")
+            .hears_at_last("c0", "boot: ")
+            .says("c0", b"echo wr^omg\x08\x08ng\r")
+            .hears_at_last("c0", "wrong\r\n")
+            .says("c0", format!("cat {port}\r").leak().as_bytes())
+            .hears_at_last("c0", "device or object already in use")
+            .says("c0", b"echo ready; sleep 1000\r")
+            .hears_at_last("c0", "ready\r\n")
+            .says("c0", b"\x7f")
+            .hears_at_last("c0", PROMPT)
+            .leaves("c0")
+            .sees("console: nobody at virtio-console-0.3; it is on the serial line\n")
+            .types("echo | cat\n")
+            .sees(PROMPT)
+            .line("echo between")
+            .is("between\n")
+            .connects("c0")
+            .says("c0", b"echo ag^ain\r")
+            .hears_at_last("c0", "again\r\n")
+            .never("again"),
+        // A host that does not read stops nobody for good; when it reads again, it hears how much it has missed.
+        named("virtio-console/slow-host")
+            .append("console=virtio:org.elwood.console")
+            .line("echo alone")
+            .connects("c0")
+            .hears_at_last("c0", "boot: ")
+            .says("c0", b"for(i in 1 2 3) xd /bin/rc >/dev/cons; echo d^one\r")
+            .check(|_| {
+                std::thread::sleep(std::time::Duration::from_secs(5));
+                Ok(())
+            })
+            .hears_at_last("c0", "bytes lost\r\n")
+            .hears_at_last("c0", "done\r\n")
+            .says("c0", b"echo u^p\r")
+            .hears_at_last("c0", "up\r\n"),
+        // What a kernel that ends says is heard without a serial line.
+        Case::new("virtio-console/last-words", q35().virtio_console())
+            .panics()
+            .line("echo up")
+            .types("echo panic >/dev/reboot\n")
+            .sees("kernel panic: ")
+            .sees("called from"),
+    ]
 }

@@ -35,6 +35,8 @@ pub trait Power: Send + Sync {
     fn off(&self, failed: bool);
     /// Start again from the firmware.
     fn reset(&self);
+    /// End as a kernel that is wrong does.
+    fn panic(&self);
 }
 
 /// Longest piece of a write that is not mixed with others.
@@ -135,15 +137,18 @@ impl Cons {
         Ok(())
     }
 
-    fn write_reboot(&self, text: &str) -> Result<()> {
+    fn write_reboot(&self, kernel: &Kernel, text: &str) -> Result<()> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        match words.as_slice() {
-            ["halt"] => self.power.off(false),
-            ["halt", "fail"] => self.power.off(true),
-            ["reboot"] => self.power.reset(),
-            ["halt" | "reboot", ..] => return Err(error::ECMDARGS.into()),
+        let act: fn(&dyn Power) = match words.as_slice() {
+            ["halt"] => |power| power.off(false),
+            ["halt", "fail"] => |power| power.off(true),
+            ["reboot"] => |power| power.reset(),
+            ["panic"] => |power| power.panic(),
+            ["halt" | "reboot" | "panic", ..] => return Err(error::ECMDARGS.into()),
             _ => return Err(error::EBADCTL.into()),
-        }
+        };
+        kernel.kmesg.flush();
+        act(&*self.power);
         Ok(())
     }
 }
@@ -325,7 +330,7 @@ impl Dev for Cons {
                 if !up.is_hostowner() {
                     return Err(error::EPERM.into());
                 }
-                self.write_reboot(text)?;
+                self.write_reboot(&up.kernel, text)?;
             }
             SWAP => return Err(error::EPERM.into()),
             SYSNAME => *up.kernel.sysname.lock() = name_in(text)?.into(),
