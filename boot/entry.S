@@ -138,6 +138,7 @@ boot_gdt_high:
 
 .section .bss.entry, "aw", @nobits
 .balign 4096
+.globl boot_pml4                                # other processors begin on these tables too
 boot_pml4:	.skip 4096
 boot_pdpt_low:	.skip 4096
 boot_pdpt_high:	.skip 4096

@@ -1,4 +1,4 @@
-//! QEMU's fw_cfg: files that the machine's maker left for the guest.
+//! QEMU's fw_cfg: files and numbers that the machine's maker left for the guest.
 //!
 //! Follows QEMU's `docs/specs/fw_cfg`: a 16-bit selector at port 0x510, bytes at 0x511. Selecting begins an item anew, and
 //! its bytes come one after the other. One reader at a time: only the boot processor asks, at boot.
@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 const PORT: u16 = 0x510;
 const SIGNATURE: u16 = 0x00;
+const PROCESSORS: u16 = 0x05;
 const DIRECTORY: u16 = 0x19;
 /// A directory of more entries is not believed.
 const MOST: u32 = 1024;
@@ -38,12 +39,21 @@ impl Item {
     }
 }
 
+/// How many processors the machine was made with. `None`: this is not QEMU.
+pub fn processors() -> Option<u16> {
+    let count: [u8; 2] = Item::select(qemu()?, PROCESSORS, 2).read(2).try_into().ok()?;
+    Some(u16::from_le_bytes(count))
+}
+
+/// The ports, if it is there.
+fn qemu() -> Option<Ports> {
+    let ports = Ports::new(PORT, 2);
+    (Item::select(ports.clone(), SIGNATURE, 4).read(4) == b"QEMU").then_some(ports)
+}
+
 /// The file of this name. `None`: not there, or this is not QEMU.
 pub fn open(name: &str) -> Option<Item> {
-    let ports = Ports::new(PORT, 2);
-    if Item::select(ports.clone(), SIGNATURE, 4).read(4) != b"QEMU" {
-        return None;
-    }
+    let ports = qemu()?;
     let mut directory = Item::select(ports.clone(), DIRECTORY, usize::MAX);
     let count: [u8; 4] = directory.read(4).try_into().ok()?;
     let count = u32::from_be_bytes(count);
@@ -99,13 +109,20 @@ mod tests {
     fn files_are_found_by_name() {
         host::new_machine();
         assert!(open("etc/fdt").is_none(), "no fw_cfg, no files");
+        assert_eq!(processors(), None);
         let mut directory = 2u32.to_be_bytes().to_vec();
         directory.extend(entry(7, 0x20, "etc/acpi"));
         directory.extend(entry(5, 0x21, "etc/fdt"));
-        let items = vec![(0, b"QEMU".to_vec()), (DIRECTORY, directory), (0x21, b"hello".to_vec())];
+        let items = vec![
+            (0, b"QEMU".to_vec()),
+            (PROCESSORS, vec![3, 1]),
+            (DIRECTORY, directory),
+            (0x21, b"hello".to_vec()),
+        ];
         host_register_ports(PORT, 2, Arc::new(Fake(Mutex::default(), items)));
         let mut file = open("etc/fdt").unwrap();
         assert_eq!((file.read(2), file.read(99), file.read(1)), (b"he".to_vec(), b"llo".to_vec(), vec![]));
         assert!(open("etc/fd").is_none());
+        assert_eq!(processors(), Some(259));
     }
 }

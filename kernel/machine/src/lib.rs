@@ -10,7 +10,7 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`message`] (what a 9P transport carries), [`acpi`] (tables as bytes), [`i8042`] (keyboard and mouse), [`vga`] (the
+//! [`message`] (what a 9P transport carries), [`acpi`] and [`mptable`] (tables as bytes), [`i8042`] (keyboard and mouse), [`vga`] (the
 //! screen as text), [`types`] (plain values).
 //!
 //! | module | what it gives |
@@ -22,7 +22,7 @@
 //! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
-//! | [`acpi`], [`fdt`], [`fwcfg`] | what its firmware and its maker say of it |
+//! | [`acpi`], [`mptable`], [`fdt`], [`fwcfg`] | what its firmware and its maker say of it |
 //! | [`console`], [`uart`], [`power`], [`random`] | the first line out, the serial line, the way out, chance |
 //!
 //! # Testing on the host half
@@ -64,6 +64,7 @@ pub mod fwcfg;
 pub mod i8042;
 mod interface;
 pub mod message;
+pub mod mptable;
 mod pinned;
 pub mod sync;
 pub mod types;
@@ -75,4 +76,4 @@ pub use arch::{
 pub use types::{Interrupted, OutOfMemory, Wake};
 
 #[cfg(target_os = "none")]
-pub use amd64::{BootParams, init, schedule};
+pub use amd64::{BootParams, Processors, init, schedule, start_others};

@@ -80,7 +80,20 @@ pub fn tell_machine(kmesg: &Kmesg) {
         info.loader,
         info.modules.len()
     ));
-    kmesg.print(format_args!("cpu: {} of them used\n", machine::cpu::count()));
+}
+
+/// Starts the other processors, as far as the word `ncpu` (or `*ncpu`, as Plan 9 has it) allows.
+pub fn processors(kernel: &Kernel) {
+    let limit = cmdline::ncpu(&kernel.config);
+    let all = machine::start_others(limit.unwrap_or(usize::MAX));
+    for id in &all.silent {
+        kernel.kmesg.print(format_args!("cpu: the processor with APIC id {id} does not start\n"));
+    }
+    let used = machine::cpu::count();
+    match all.told_by {
+        Some(who) => kernel.kmesg.print(format_args!("cpu: {used} of {} used ({who})\n", all.found)),
+        None => kernel.kmesg.print(format_args!("cpu: {used} used: nothing tells of others\n")),
+    }
 }
 
 /// What the virtio devices are looked for with; the word `nomsi` wants interrupts by lines.

@@ -41,6 +41,12 @@ pub fn places(words: &[(String, String)]) -> impl Iterator<Item = &str> {
     values.filter_map(|value| value.rsplit_once(':').map(|(_, place)| place))
 }
 
+/// How many processors are to be used: the last good word `ncpu=`, or `*ncpu=` as Plan 9 has it; nothing for all.
+pub fn ncpu(words: &[(String, String)]) -> Option<usize> {
+    let (_, value) = words.iter().rfind(|(name, _)| name == "ncpu" || name == "*ncpu")?;
+    value.parse().ok()
+}
+
 fn check(name: &str, value: &str) -> Result<(), &'static str> {
     if name.is_empty()
         || name == "."
@@ -53,7 +59,7 @@ fn check(name: &str, value: &str) -> Result<(), &'static str> {
         "console" if !value.split(',').all(is_console) => {
             Err("console is uart, vga, virtio, virtio:port or several of them with commas")
         }
-        "ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
+        "ncpu" | "*ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
         "mount" => match value.rsplit_once(':') {
             Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok(()),
             _ => Err("mount is tag:/where"),
@@ -81,12 +87,14 @@ mod tests {
         assert_eq!(good(""), []);
         assert_eq!(good("'quoted=all of it'").len(), 1);
         assert_eq!(good("console=vga console=uart,vga console=virtio console=virtio:org.x,uart").len(), 4);
+        assert_eq!(ncpu(&good("ncpu=2 *ncpu=3")), Some(3));
+        assert_eq!(ncpu(&good("console=vga")), None);
     }
 
     #[test]
     fn bad_words_are_told_and_the_others_stay() {
         let (good, bad) = parse(
-            "nonsense =x a/b=c ncpu=many ncpu=0 mount=nowhere console=tv console=uart, console=virtio: colour=blue",
+            "nonsense =x a/b=c ncpu=many *ncpu=0 mount=nowhere console=tv console=uart, console=virtio: colour=blue",
         );
         assert_eq!(good.len(), 1);
         assert_eq!(bad.len(), 9);

@@ -203,6 +203,14 @@ impl Case {
         self
     }
 
+    /// The same with `count` processors, unless its machine has more than one anyway.
+    pub fn smp(mut self, count: u32) -> Case {
+        if self.vm.processors() == 1 {
+            self.vm = self.vm.smp(count);
+        }
+        self
+    }
+
     /// Adds words to the kernel's command line.
     pub fn append(mut self, words: &str) -> Case {
         self.vm = self.vm.append(words);

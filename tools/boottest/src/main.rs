@@ -44,6 +44,9 @@ struct Options {
     /// Only the cases that are not about a board, on this one
     #[arg(long, value_parser = parse_board)]
     on: Option<(Board, Flavour)>,
+    /// Processors of machines that are described with one
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    smp: u32,
     /// Name the cases and end
     #[arg(short, long)]
     list: bool,
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     };
     let all = options.names.is_empty();
     cases.retain(|case| all || options.names.iter().any(|word| case.name().contains(word.as_str())));
+    let cases: Vec<Case> = cases.into_iter().map(|case| case.smp(options.smp)).collect();
     if options.list {
         cases.iter().for_each(|case| println!("{}", case.name()));
         return ExitCode::SUCCESS;

@@ -248,6 +248,11 @@ impl Vm {
         self
     }
 
+    /// How many processors it has.
+    pub fn processors(&self) -> u32 {
+        self.smp
+    }
+
     /// What executes the guest.
     pub fn accel(mut self, accel: Accel) -> Vm {
         self.accel = accel;

@@ -1,14 +1,19 @@
 //! One structure per processor, found through GS, and the control registers.
 //!
-//! A `Cpu` belongs to its processor: everything in it that is not atomic is touched only there, with interrupts
-//! off. In the kernel GS holds its address; in user mode the address waits in the MSR that SWAPGS exchanges.
+//! A `Cpu` belongs to its processor: everything in it that is neither atomic nor a Lock is touched only there, with
+//! interrupts off. (`local`, what the scheduler knows of it, and `order` and `asked`, by which translations are thrown
+//! away, are for all.) Processors are numbered from 0, the boot processor, in the order in which they came up; one that is
+//! in the table stays. Sets of them are words with a bit for each. In the kernel GS holds its address; in user mode the address waits in the MSR that SWAPGS exchanges.
 
 pub use crate::types::CpuStat;
 
 use super::desc::{self, Tables};
+use super::flush::Order;
+use super::lock::Lock;
+use super::sched::Local;
 use super::space::AddressSpace;
 use super::thread::Thread;
-use super::{clock, trap};
+use super::{clock, processors, trap};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::arch::asm;
@@ -21,7 +26,7 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags, GsBase, KernelGsBase, LStar, Msr, SFMask};
 use x86_64::registers::rflags::RFlags;
 
-/// Most processors there can be.
+/// Most processors there can be: bits in a word.
 pub(super) const MAX: usize = 64;
 
 /// A processor's own data. The first four fields are reached from assembly by `offset_of!`.
@@ -35,14 +40,28 @@ pub(super) struct Cpu {
     pub frame_end: Cell<u64>,
     /// The program's stack pointer for two instructions of the system call entry.
     pub scratch: Cell<u64>,
-    /// Number, from 0.
+    /// Number, from 0; never changes once it is known to others.
     pub id: Cell<u32>,
     /// The thread that runs here; the scheduler keeps it alive.
     pub current: Cell<*const Thread>,
     /// The thread that runs when no other can.
     pub idle: Cell<*const Thread>,
-    /// The program's address space that is loaded, kept alive until another is.
+    /// The program's address space that is loaded, kept alive until another is; or one that was until lately.
     pub space: UnsafeCell<Option<Arc<AddressSpace>>>,
+    /// Physical address of the root table that is loaded, 0 for the kernel's own.
+    pub root: Cell<u64>,
+    /// What the scheduler knows of it.
+    pub local: Lock<Local>,
+    /// Threads that wait in `local`, for those who look without its lock.
+    pub waiting: AtomicUsize,
+    /// It runs a thread that is not its idle thread.
+    pub busy: AtomicBool,
+    /// There are dead threads in `local`.
+    pub has_dead: AtomicBool,
+    /// What it wants others to throw away.
+    pub order: Order,
+    /// The processors that want something thrown away here.
+    pub asked: AtomicU64,
     /// CR0.TS is set: the next FPU instruction traps.
     pub fpu_traps: Cell<bool>,
     /// SMAP is on, so a program's AC flag must be cleared.
@@ -56,12 +75,19 @@ pub(super) struct Cpu {
     /// When the timer will fire (ns), `u64::MAX` when it is off.
     pub armed: Cell<u64>,
     pub tables: UnsafeCell<Tables>,
+    /// Where its emergency stacks begin, for `processors`.
+    pub stacks: Cell<u64>,
+    /// How far its start has come, for `processors`.
+    pub stage: AtomicU32,
     pub switches: AtomicU64,
     pub interrupts: AtomicU64,
     pub syscalls: AtomicU64,
     pub faults: AtomicU64,
+    pub tlb_faults: AtomicU64,
     pub tlb_purges: AtomicU64,
     pub idle_cycles: AtomicU64,
+    /// The time stamp when it halted, 0 while it does not.
+    pub idle_since: AtomicU64,
     pub intr_cycles: AtomicU64,
     pub start_cycles: AtomicU64,
     pub apic: AtomicU32,
@@ -71,7 +97,12 @@ pub(super) struct Cpu {
 unsafe impl Sync for Cpu {}
 
 impl Cpu {
-    const fn new() -> Cpu {
+    /// Its bit in a set.
+    pub fn bit(&self) -> u64 {
+        1 << self.id.get()
+    }
+
+    pub const fn new() -> Cpu {
         Cpu {
             this: Cell::new(ptr::null()),
             kernel_sp: Cell::new(0),
@@ -81,6 +112,13 @@ impl Cpu {
             current: Cell::new(ptr::null()),
             idle: Cell::new(ptr::null()),
             space: UnsafeCell::new(None),
+            root: Cell::new(0),
+            local: Lock::new(Local::new()),
+            waiting: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
+            has_dead: AtomicBool::new(false),
+            order: Order::new(),
+            asked: AtomicU64::new(0),
             fpu_traps: Cell::new(false),
             smap: Cell::new(false),
             need_resched: AtomicBool::new(false),
@@ -88,12 +126,16 @@ impl Cpu {
             slice_end: Cell::new(u64::MAX),
             armed: Cell::new(u64::MAX),
             tables: UnsafeCell::new(Tables::new()),
+            stacks: Cell::new(0),
+            stage: processors::first_stage(),
             switches: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
             syscalls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            tlb_faults: AtomicU64::new(0),
             tlb_purges: AtomicU64::new(0),
             idle_cycles: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
             intr_cycles: AtomicU64::new(0),
             start_cycles: AtomicU64::new(0),
             apic: AtomicU32::new(0),
@@ -116,31 +158,61 @@ pub(super) fn this() -> &'static Cpu {
     }
 }
 
+/// Processor number `id`. There is one.
+pub(super) fn by_id(id: u32) -> &'static Cpu {
+    let cpu = CPUS.get(id as usize).map_or(ptr::null_mut(), |slot| slot.load(Ordering::Acquire));
+    // SAFETY: a `Cpu` in the table is never freed; the module's rule says what others may touch.
+    match unsafe { cpu.as_ref() } {
+        Some(cpu) => cpu,
+        None => panic!("there is no processor {id}"),
+    }
+}
+
+/// The processors in a set.
+pub(super) fn among(mut set: u64) -> impl Iterator<Item = &'static Cpu> {
+    core::iter::from_fn(move || {
+        let id = set.trailing_zeros();
+        set &= set.wrapping_sub(1);
+        (id < u64::BITS).then(|| by_id(id))
+    })
+}
+
+/// The set of all.
+pub(super) fn all_bits() -> u64 {
+    u64::MAX >> (u64::BITS - count() as u32)
+}
+
 /// Makes the boot processor's tables and registers ours.
 ///
 /// # Safety
 /// Once, on the boot processor, before anything calls `this`.
 pub(super) unsafe fn init_boot() {
     // SAFETY: the caller's promise.
-    unsafe { install(&BOOT, 0) };
+    unsafe { install(&BOOT, 0, desc::boot_stacks()) };
+    publish(&BOOT);
 }
 
-/// Gives the calling processor its data, descriptor tables and control registers.
+/// Gives the calling processor its data, descriptor tables and control registers. `stacks` is where its emergency stacks
+/// begin. Takes no locks.
 ///
 /// # Safety
-/// Once per processor, interrupts off, with a `Cpu` that no other processor uses.
-unsafe fn install(cpu: &'static Cpu, id: u32) {
+/// Once per processor, interrupts off, with a `Cpu` and `desc::STACKS` bytes that no other processor uses.
+pub(super) unsafe fn install(cpu: &'static Cpu, id: u32, stacks: u64) {
     cpu.this.set(cpu);
     cpu.id.set(id);
     cpu.start_cycles.store(clock::cycles(), Ordering::Relaxed);
     let address = VirtAddr::from_ptr(cpu);
     // SAFETY: this processor's own tables, once, before they are used.
-    unsafe { desc::load(cpu.tables.get(), id) };
+    unsafe { desc::load(cpu.tables.get(), id, stacks) };
     GsBase::write(address);
     KernelGsBase::write(VirtAddr::zero());
     // SAFETY: the values below are the modes the kernel is written for.
     unsafe { control_registers(cpu) };
-    CPUS[id as usize].store(ptr::from_ref(cpu).cast_mut(), Ordering::Release);
+}
+
+/// Lets the others know a processor whose number is the next one.
+pub(super) fn publish(cpu: &'static Cpu) {
+    CPUS[cpu.id.get() as usize].store(ptr::from_ref(cpu).cast_mut(), Ordering::Release);
     COUNT.fetch_add(1, Ordering::AcqRel);
 }
 
@@ -188,18 +260,21 @@ unsafe fn control_registers(cpu: &Cpu) {
 pub fn stats() -> Vec<CpuStat> {
     let load = |v: &AtomicU64| v.load(Ordering::Relaxed);
     let mut all = Vec::with_capacity(count());
-    for slot in &CPUS[..count()] {
-        // SAFETY: a `Cpu` in the table is never freed; only its atomic fields and its number are read here.
-        let Some(c) = (unsafe { slot.load(Ordering::Acquire).as_ref() }) else { continue };
+    for c in among(all_bits()) {
+        let mut idle = load(&c.idle_cycles);
+        match load(&c.idle_since) {
+            0 => {}
+            since => idle += clock::cycles().saturating_sub(since),
+        }
         all.push(CpuStat {
             id: c.id.get(),
             switches: load(&c.switches),
             interrupts: load(&c.interrupts),
             syscalls: load(&c.syscalls),
             faults: load(&c.faults),
-            tlb_faults: 0,
+            tlb_faults: load(&c.tlb_faults),
             tlb_purges: load(&c.tlb_purges),
-            idle_ns: clock::cycles_to_ns(load(&c.idle_cycles)),
+            idle_ns: clock::cycles_to_ns(idle),
             intr_ns: clock::cycles_to_ns(load(&c.intr_cycles)),
             total_ns: clock::cycles_to_ns(clock::cycles().saturating_sub(load(&c.start_cycles))),
         });

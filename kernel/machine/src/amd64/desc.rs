@@ -23,9 +23,22 @@ const EMERGENCY: usize = 8192;
 /// Traps with a stack of their own: NMI, double fault, machine check.
 const ALONE: [(u8, u8); 3] = [(2, 1), (8, 2), (18, 3)];
 
+/// Bytes that a processor needs for them.
+pub const STACKS: usize = ALONE.len() * EMERGENCY;
+
+/// Those of the boot processor, which needs them before there is memory to take.
 #[repr(C, align(16))]
-#[derive(Clone, Copy)]
-struct Stack([u8; EMERGENCY]);
+struct BootStacks(UnsafeCell<[u8; STACKS]>);
+
+// SAFETY: only the processor's own traps use it.
+unsafe impl Sync for BootStacks {}
+
+static BOOT_STACKS: BootStacks = BootStacks(UnsafeCell::new([0; STACKS]));
+
+/// Where the boot processor's emergency stacks begin.
+pub fn boot_stacks() -> u64 {
+    BOOT_STACKS.0.get() as u64
+}
 
 /// The task state segment: only its stack pointers matter.
 #[repr(C, packed(4))]
@@ -44,7 +57,6 @@ pub struct Tss {
 pub struct Tables {
     gdt: [u64; 7],
     tss: Tss,
-    stacks: [Stack; 3],
 }
 
 impl Tables {
@@ -68,7 +80,6 @@ impl Tables {
                 reserved3: 0,
                 io_map: size_of::<Tss>() as u16, // beyond the end: no port is a program's
             },
-            stacks: [Stack([0; EMERGENCY]); 3],
         }
     }
 
@@ -108,12 +119,13 @@ const GATE_USER: u8 = 0xee;
 /// Fills and loads the tables of the calling processor.
 ///
 /// # Safety
-/// `tables` is the calling processor's own, lives for good, and is not loaded yet; number 0 calls first.
-pub unsafe fn load(tables: *mut Tables, id: u32) {
+/// `tables` and the `STACKS` bytes from `stacks` are the calling processor's own, live for good, and are not used yet;
+/// number 0 calls first.
+pub unsafe fn load(tables: *mut Tables, id: u32, stacks: u64) {
     // SAFETY: the caller's promise: nobody else uses them.
     let t = unsafe { &mut *tables };
-    for (i, stack) in t.stacks.iter().enumerate() {
-        t.tss.ist[i] = &raw const *stack as u64 + EMERGENCY as u64;
+    for i in 0..ALONE.len() {
+        t.tss.ist[i] = stacks + ((i + 1) * EMERGENCY) as u64;
     }
     let base = &raw const t.tss as u64;
     let limit = size_of::<Tss>() as u64 - 1;

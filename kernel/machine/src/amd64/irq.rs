@@ -10,7 +10,7 @@ pub use crate::types::{Controller, IrqError, Line, Trigger};
 use super::cpu;
 use super::io::Ports;
 use super::lock::Lock;
-use super::{clock, ioapic, lapic, sched, trap};
+use super::{clock, flush, ioapic, lapic, sched, trap};
 use crate::acpi;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -76,6 +76,8 @@ static CHOOSING: Lock<()> = Lock::new(());
 static TRAPS: [Counter; 32] = [const { Counter::new() }; 32];
 static TIMER: Counter = Counter::new();
 static SPURIOUS: Counter = Counter::new();
+static LOOK: Counter = Counter::new();
+static FLUSH: Counter = Counter::new();
 
 /// Keeps a handler in place; dropping it stops the line and removes the handler.
 pub struct IrqHandle(Arc<Entry>);
@@ -196,6 +198,16 @@ pub(super) fn dispatch(vector: u8) {
             sched::timer_fired();
             TIMER.add(clock::cycles().wrapping_sub(start));
         }
+        lapic::LOOK => {
+            lapic::eoi();
+            sched::look();
+            LOOK.add(clock::cycles().wrapping_sub(start));
+        }
+        lapic::FLUSH => {
+            lapic::eoi();
+            flush::serve();
+            FLUSH.add(clock::cycles().wrapping_sub(start));
+        }
         lapic::SPURIOUS => SPURIOUS.add(0), // wants no end-of-interrupt
         _ => {
             let mut before = start;
@@ -225,7 +237,8 @@ pub(super) fn charge_trap(vector: u8, cycles: u64) {
     }
 }
 
-/// Every handler, ascending by vector. Exceptions and spurious interrupts appear once they have happened.
+/// Every handler, ascending by vector. Exceptions, spurious interrupts and those that processors
+/// send one another appear once they have happened.
 pub fn snapshot() -> Vec<Line> {
     let mut lines = Vec::new();
     for (vector, c) in TRAPS.iter().enumerate() {
@@ -239,8 +252,15 @@ pub fn snapshot() -> Vec<Line> {
         lines.extend(entries.iter().map(line));
     }
     lines.push(TIMER.line(u32::from(lapic::TIMER), 0, Controller::Lapic, "APIC timer"));
-    if SPURIOUS.count.load(Ordering::Relaxed) > 0 {
-        lines.push(SPURIOUS.line(u32::from(lapic::SPURIOUS), 0, Controller::Lapic, "spurious"));
+    let seldom = [
+        (&LOOK, lapic::LOOK, "look"),
+        (&FLUSH, lapic::FLUSH, "flush"),
+        (&SPURIOUS, lapic::SPURIOUS, "spurious"),
+    ];
+    for (counter, vector, name) in seldom {
+        if counter.count.load(Ordering::Relaxed) > 0 {
+            lines.push(counter.line(u32::from(vector), 0, Controller::Lapic, name));
+        }
     }
     lines
 }

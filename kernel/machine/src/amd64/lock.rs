@@ -1,9 +1,10 @@
 //! `Lock`: mutual exclusion for short sections, against other processors and against interrupt handlers.
 //!
 //! A guard keeps interrupts off on its processor, so a handler can never find a lock that its own processor
-//! holds. Rule: never park, never drop a channel, never do I/O while holding one; `park` checks it by the
+//! holds. Who waits for one serves other processors' flushes meanwhile (see `flush`). Rule: never park, never drop a channel, never do I/O while holding one; `park` checks it by the
 //! interrupt flag.
 
+use super::flush;
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
 use core::marker::PhantomData;
@@ -56,6 +57,7 @@ impl<T: ?Sized> Lock<T> {
         let mut looks = 0u64;
         while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while self.held.load(Ordering::Relaxed) {
+                flush::serve(); // the holder may be waiting for just that
                 spin_loop();
                 looks += 1;
                 assert!(looks < LOST, "lock {:p} is never released", &self.held);
@@ -82,13 +84,21 @@ impl<T: ?Sized> Lock<T> {
         self.value.get_mut()
     }
 
-    /// Releases a lock whose guard lives on another stack: a new thread starts inside the section of the
-    /// one that switched to it.
+    /// Releases a lock whose guard was [kept](LockGuard::keep).
     ///
     /// # Safety
-    /// The calling processor holds the lock, and the guard will release it no second time for this taking.
-    pub(super) unsafe fn release_for_new_thread(&self) {
+    /// The calling processor holds the lock, and nobody else releases it for this taking.
+    pub(super) unsafe fn release(&self) {
         self.held.store(false, Ordering::Release);
+    }
+}
+
+impl<T: ?Sized> LockGuard<'_, T> {
+    /// Ends the guard without releasing the lock; interrupts stay off. Says whether they were on before.
+    pub(super) fn keep(self) -> bool {
+        let interrupts = self.interrupts;
+        core::mem::forget(self);
+        interrupts
     }
 }
 

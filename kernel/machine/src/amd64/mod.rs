@@ -5,21 +5,24 @@
 //! `boot/entry.S` leaves the firmware's world; [`init`] then builds ours: processor tables (so that a mistake
 //! prints a register dump instead of resetting), the loader's information copied to safety, final page tables,
 //! page frames, heap, ACPI, clock, interrupt controllers, scheduler. After it returns, threads may be spawned;
-//! [`schedule`] turns the boot context into this processor's idle thread and lets them run.
+//! [`start_others`] starts the other processors, which wait; [`schedule`] turns the boot context into this processor's
+//! idle thread and lets all of them run threads.
 //!
 //! # Who guards what (outermost lock first)
 //!
 //! | lock | guards |
 //! |---|---|
 //! | a vector's slot (`irq`) | the handlers of one interrupt vector, held while they run |
-//! | `SCHED` (`sched`) | run queue, timer queue, thread states, who stands on which stack |
+//! | a `Local` (`sched`), never two | a processor's run queue and timer queue, its threads' states, who stands on which stack |
 //! | `space::AddressSpace` | one user address space's tables |
 //! | `stack::POOL` | kernel stacks not in use |
 //! | `paging::KERNEL` | the kernel's own page tables |
 //! | heap, then `frames::FRAMES` | kernel memory, page frames |
 //!
-//! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers.
+//! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers. Whoever waits
+//! with interrupts off serves other processors' `flush`es.
 
+mod balance;
 mod bitmap;
 pub mod boot;
 mod chacha;
@@ -31,6 +34,7 @@ mod date;
 mod desc;
 pub mod dma;
 mod early;
+mod flush;
 mod fpu;
 mod frames;
 mod heap;
@@ -45,6 +49,7 @@ mod oops;
 pub mod page;
 mod paging;
 pub mod power;
+mod processors;
 pub mod random;
 mod recent;
 mod rtc;
@@ -88,11 +93,14 @@ pub unsafe fn init(params: BootParams) {
     drop(early);
     clock::init(); // calibrates the time stamp counter and the APIC timer
     irq::init(); // PIC masked, local APIC and I/O APICs on
-    sched::init(); // the boot context becomes the idle thread
+    sched::init(cpu::this()); // the boot context becomes the idle thread
     random::init();
 }
 
-/// Ends the boot: the calling context becomes the idle thread and the spawned threads run.
+pub use processors::{Processors, start_others};
+
+/// Ends the boot: the calling context becomes the idle thread and the spawned threads run, on all processors.
 pub fn schedule() -> ! {
-    sched::idle()
+    processors::release();
+    balance::idle()
 }

@@ -1,9 +1,11 @@
 //! When the kernel itself is wrong: say what is known on COM1 and where last words are heard, and end.
 //!
-//! Nothing here takes a lock, allocates, or trusts a stack or processor-local data.
+//! The first processor with something to say stops the others, by an interrupt that cannot be masked, and has the word
+//! alone. Nothing here takes a lock, allocates, or trusts a stack or processor-local data: a processor is told by its APIC
+//! id.
 
 use super::console::Console;
-use super::{paging, power, stack};
+use super::{lapic, paging, power, stack};
 use abi::ureg::Ureg;
 use core::arch::asm;
 use core::fmt::Write;
@@ -18,11 +20,13 @@ const EXIT: u8 = 3;
 const DEPTH: usize = 32;
 
 static TIMES: AtomicU32 = AtomicU32::new(0);
+/// The APIC id, plus one, of the processor that has the word; 0 while none has.
+static SPEAKER: AtomicU32 = AtomicU32::new(0);
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     interrupts::disable();
-    once_only();
+    take_the_word();
     let _ = writeln!(Console, "\nkernel panic: {}", info.message());
     if let Some(at) = info.location() {
         let _ = writeln!(Console, "at {at}");
@@ -36,7 +40,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// An exception that the kernel itself caused, or one that nobody can handle.
 pub(super) fn kernel_fault(r: &Ureg) -> ! {
-    once_only();
+    take_the_word();
     let name = super::trap::NAMES.get(r.kind as usize).unwrap_or(&"?");
     let address = Cr2::read_raw();
     let faulted = matches!(r.kind, 8 | 14);
@@ -65,6 +69,20 @@ pub(super) fn kernel_fault(r: &Ureg) -> ! {
     end()
 }
 
+/// Makes this processor the only one that runs. One that comes second, or was stopped, stays here.
+fn take_the_word() {
+    let me = lapic::id_if_known() + 1;
+    match SPEAKER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => lapic::send_nmi_to_others(),
+        Err(speaker) if speaker == me => {}
+        Err(_) => loop {
+            interrupts::disable();
+            x86_64::instructions::hlt();
+        },
+    }
+    once_only();
+}
+
 /// A fault while reporting one: no more words.
 fn once_only() {
     match TIMES.fetch_add(1, Ordering::Relaxed) {
@@ -79,7 +97,7 @@ fn once_only() {
 
 /// Return addresses along the frame pointers. `addr2line -e build/kernel.elf` names them.
 fn backtrace(mut frame: u64) {
-    let _ = write!(Console, "called from");
+    let _ = write!(Console, "on the processor with APIC id {}, called from", lapic::id_if_known());
     for _ in 0..DEPTH {
         if !paging::is_readable(frame) || !paging::is_readable(frame + 8) {
             break;

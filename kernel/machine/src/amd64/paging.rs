@@ -11,14 +11,13 @@
 //! `KERNEL` guards the tables below them.
 
 use super::early::Early;
-use super::frames;
 use super::lock::Lock;
 use super::tables::{self, NO_EXECUTE, PAGE, PRESENT, Table, UNCACHED, WRITE};
+use super::{flush, frames};
 use crate::types::{OutOfMemory, RangeKind};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::PhysAddr;
-use x86_64::instructions::tlb;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
 use x86_64::structures::paging::PhysFrame;
@@ -35,6 +34,8 @@ pub const STACKS: u64 = 0xffff_d000_0000_0000;
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
 /// What one root entry covers.
 const WINDOW: u64 = tables::span(4);
+/// Most pages that `unmap_data` takes at a time.
+pub const MOST_UNMAPPED: usize = 8;
 /// Physical addresses in a page table entry have at most so many bits.
 const PHYS_LIMIT: u64 = 1 << 52;
 
@@ -67,6 +68,11 @@ static KERNEL: Lock<Kernel> = Lock::new(Kernel { devices: Vec::new(), next: DEVI
 /// Physical addresses of the kernel image: start and end.
 pub fn image() -> (u64, u64) {
     (&raw const __image_start as u64 - IMAGE, &raw const __image_end as u64 - IMAGE)
+}
+
+/// Physical address of something in the kernel image.
+pub fn image_phys(va: u64) -> u64 {
+    va - IMAGE
 }
 
 /// The boot stack: lowest address, highest address, and the guard page's address.
@@ -226,15 +232,19 @@ pub fn map_data(va: u64, phys: u64) -> Result<(), OutOfMemory> {
     table().map(va, phys, PAGE, WRITE | nx(), 1, &mut || frames::kernel_zeroed()).ok_or(OutOfMemory)
 }
 
-/// Takes back what `map_data` did; returns the frame's physical address.
-///
-/// Only this processor's translation is thrown away: with more than one running, the others must be told.
-pub fn unmap_data(va: u64) -> Option<u64> {
-    let _kernel = KERNEL.lock();
-    let slot = table().find(va, 1)?;
-    let entry = slot.swap(0, Ordering::AcqRel);
-    tlb::flush(x86_64::VirtAddr::new(va));
-    (entry & PRESENT != 0).then_some(entry & tables::ADDRESS)
+/// Takes back what `map_data` did for `pages` pages from `va`, as far as they are mapped, on all processors; gives
+/// each frame's physical address to `freed`.
+pub fn unmap_data(va: u64, pages: u64, freed: &mut dyn FnMut(u64)) {
+    let kernel = KERNEL.lock();
+    let mut frames = [0; MOST_UNMAPPED];
+    for (slot, i) in frames.iter_mut().zip(0..pages) {
+        if let Some(entry) = table().find(va + i * PAGE, 1) {
+            *slot = entry.swap(0, Ordering::AcqRel);
+        }
+    }
+    flush::everywhere(va, pages);
+    drop(kernel);
+    frames.iter().filter(|e| **e & PRESENT != 0).for_each(|e| freed(e & tables::ADDRESS));
 }
 
 /// Whether the kernel may read eight bytes at `va`: for backtraces over broken stacks.

@@ -10,12 +10,13 @@ pub struct RunQueue<T> {
     queues: [VecDeque<T>; LEVELS],
     /// Bit set: that queue is not empty.
     busy: u64,
+    len: usize,
 }
 
 impl<T> RunQueue<T> {
     /// Nothing is ready.
     pub const fn new() -> RunQueue<T> {
-        RunQueue { queues: [const { VecDeque::new() }; LEVELS], busy: 0 }
+        RunQueue { queues: [const { VecDeque::new() }; LEVELS], busy: 0, len: 0 }
     }
 
     /// Adds an item behind those of its level. Levels above the highest count as the highest.
@@ -23,6 +24,7 @@ impl<T> RunQueue<T> {
         let p = usize::from(level).min(LEVELS - 1);
         self.queues[p].push_back(item);
         self.busy |= 1 << p;
+        self.len += 1;
     }
 
     /// Takes the first item of the highest level.
@@ -32,7 +34,13 @@ impl<T> RunQueue<T> {
         if self.queues[usize::from(p)].is_empty() {
             self.busy &= !(1 << p);
         }
+        self.len -= 1;
         item
+    }
+
+    /// How many are ready.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// The highest level that is ready.
@@ -51,10 +59,10 @@ mod tests {
         for (p, name) in [(10, 'a'), (0, 'z'), (10, 'b'), (41, 't'), (99, 'u'), (10, 'c')] {
             q.push(p, name);
         }
-        assert_eq!(q.highest(), Some(41));
+        assert_eq!((q.highest(), q.len()), (Some(41), 6));
         let order: String = core::iter::from_fn(|| q.pop()).collect();
         assert_eq!(order, "tuabcz");
         assert_eq!(q.highest(), None);
-        assert_eq!(q.pop(), None);
+        assert_eq!((q.pop(), q.len()), (None, 0));
     }
 }

@@ -1,50 +1,52 @@
 //! The scheduler: who runs, who waits for a processor, who sleeps until when.
 //!
-//! `SCHED` guards all of it, and is held across a switch of stacks: the thread that is switched to releases it. So
-//! nobody can find a thread "parked" whose stack is still in use, and a dead thread on the list of the dead is off
-//! its stack. Waking is giving a token under the lock; a token given to a thread that is not parked waits for it.
+//! Each processor has a `Local`: its run queue, its timer queue, its dead. A thread belongs to one of them, its *home*,
+//! whose lock guards its state and token. That lock is held across a switch of stacks: the thread that is switched to
+//! releases it. So nobody can find a thread "parked" whose stack is still in use, and a dead thread on the list of the
+//! dead is off its stack. Waking is giving a token under the home's lock; a token given to a thread that is not parked
+//! waits for it.
 //!
-//! The timer is a single shot for whatever comes first: the end of the running thread's turn, when others wait, or
-//! the next sleeper's deadline. An idle processor without sleepers halts without one.
+//! No two of these locks are ever held together. A thread moves in three steps: it is made ready, or taken out of a queue,
+//! under the lock of its old home; its home is changed; it is queued under the lock of the new one. Who looks for it in between
+//! finds it ready, and has nothing to do.
+//!
+//! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor is a
+//! single shot for whatever comes first: the end of the running thread's turn, when others wait, or the next sleeper's
+//! deadline. An idle processor without sleepers halts without one.
 
-use super::lock::{Lock, LockGuard};
+use super::balance;
+use super::cpu::{self, Cpu};
+use super::lock::LockGuard;
 use super::runq::RunQueue;
 use super::thread::{self, Thread, ThreadRef};
 use super::timers::TimerQueue;
-use super::{clock, cpu, lapic, paging, trap};
+use super::{clock, lapic, trap};
 use crate::types::State;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 use x86_64::instructions::interrupts;
 
 /// A turn, when others want the processor.
 const SLICE_NS: u64 = 10_000_000;
 
-struct Sched {
-    /// Every thread that is not dead and reaped, by id.
-    all: BTreeMap<u64, ThreadRef>,
+/// What the scheduler knows of one processor.
+pub(super) struct Local {
     ready: RunQueue<ThreadRef>,
     sleepers: TimerQueue<ThreadRef>,
     /// Threads that have ended, whose stacks can be freed.
     dead: Vec<ThreadRef>,
 }
 
-static SCHED: Lock<Sched> = Lock::new(Sched {
-    all: BTreeMap::new(),
-    ready: RunQueue::new(),
-    sleepers: TimerQueue::new(),
-    dead: Vec::new(),
-});
+/// A processor's own queue, locked.
+pub(super) type Guard = LockGuard<'static, Local>;
 
-/// Makes the calling context the boot processor's idle thread.
-pub(super) fn init() {
+/// Makes the calling context the idle thread of `cpu`, which is the calling processor or has not started.
+pub(super) fn init(cpu: &Cpu) {
     let idle = Arc::new(Thread::new("idle", 0, None, None));
     idle.set_state(State::Running);
     idle.stamp.store(clock::cycles(), Ordering::Relaxed);
-    let cpu = cpu::this();
     let raw: *const Thread = Arc::into_raw(idle); // lives for good
     cpu.idle.set(raw);
     cpu.current.set(raw);
@@ -52,7 +54,6 @@ pub(super) fn init() {
 
 /// Lets a new thread run.
 pub(super) fn start(thread: &ThreadRef) {
-    let mut s = SCHED.lock();
     // SAFETY: the thread has not run and is not queued: it is the caller's alone.
     let own = unsafe { &mut *thread.own.get() };
     if let Some(stack) = &own.stack {
@@ -66,14 +67,15 @@ pub(super) fn start(thread: &ThreadRef) {
         }
         own.sp = frame as u64;
     }
-    s.all.insert(thread.id(), thread.clone());
-    s.make_ready(thread.clone());
+    mem::forget(thread.clone()); // the scheduler's own reference: `end` finds it again
+    let home = balance::idle_processor().unwrap_or(cpu::this());
+    send_to(home, thread.clone());
 }
 
 /// First thing on a new thread's stack; called by `thread_entry`.
 pub(super) extern "C" fn thread_main() {
-    // SAFETY: whoever switched here holds the lock, on this processor, and its guard is on another stack.
-    unsafe { SCHED.release_for_new_thread() };
+    // SAFETY: whoever switched here kept the guard of this processor's queue.
+    unsafe { cpu::this().local.release() };
     interrupts::enable();
     let me = thread::current_ref();
     // SAFETY: the running thread owns this.
@@ -86,27 +88,36 @@ pub(super) extern "C" fn thread_main() {
 
 /// Ends the calling thread.
 fn end() -> ! {
-    release_space(true);
-    let me = thread::current();
-    let mut s = SCHED.lock();
+    balance::release_space(true);
+    let me = thread::current_ref();
+    let cpu = cpu::this();
+    let mut local = cpu.local.lock();
     me.set_state(State::Dead);
     // SAFETY: the running thread owns this; what a dead program had in the FPU is of no use.
     drop(unsafe { (*me.own.get()).fpu.take() });
-    s.all.remove(&me.id());
-    s.dead.push(me); // `current` stays valid: this reference is dropped by `reap`, after the switch
-    s.switch();
+    // `current` stays valid: this reference is dropped by `reap`, after the switch.
+    // SAFETY: the reference that `start` forgot, taken back once.
+    local.dead.push(unsafe { Arc::from_raw(me) });
+    cpu.has_dead.store(true, Ordering::Relaxed);
+    switch(local);
     unreachable!("a dead thread runs");
 }
 
 /// Frees the stacks of dead threads. None of them is the caller's.
 pub(super) fn reap() {
-    if SCHED.lock().dead.is_empty() {
-        return;
-    }
-    let dead = mem::take(&mut SCHED.lock().dead);
-    for thread in dead {
-        // SAFETY: dead, and switched away from before the lock was released: nobody else touches it.
-        drop(unsafe { (*thread.own.get()).stack.take() });
+    for cpu in cpu::among(cpu::all_bits()) {
+        if !cpu.has_dead.load(Ordering::Relaxed) {
+            continue;
+        }
+        let dead = {
+            let mut local = cpu.local.lock();
+            cpu.has_dead.store(false, Ordering::Relaxed);
+            mem::take(&mut local.dead)
+        };
+        for thread in dead {
+            // SAFETY: dead, and switched away from before the lock was released: nobody else touches it.
+            drop(unsafe { (*thread.own.get()).stack.take() });
+        }
     }
 }
 
@@ -114,34 +125,103 @@ pub(super) fn reap() {
 pub(super) fn park(deadline: Option<u64>) {
     assert!(interrupts::are_enabled(), "park with a Lock held or in an interrupt");
     let me = thread::current_ref();
-    let mut s = SCHED.lock();
-    if me.token.swap(false, Ordering::Relaxed) {
+    let cpu = cpu::this();
+    let mut local = cpu.local.lock();
+    if me.token.swap(false, Ordering::SeqCst) {
         return;
     }
-    assert!(!s.is_idle(me), "the boot context cannot park");
+    assert!(!thread::is_idle_here(), "the boot context cannot park");
     if let Some(deadline) = deadline {
         if deadline <= clock::now_ns() {
             return;
         }
-        s.sleepers.insert(deadline, me.id(), thread::current());
+        local.sleepers.insert(deadline, me.id(), me.counted());
     }
     me.set_state(State::Parked);
-    s.switch();
-    me.token.store(false, Ordering::Relaxed);
+    switch(local);
+    // A token that comes from here on is for the next time; what its giver did before is seen by the caller, because this
+    // is a locked instruction.
+    me.token.swap(false, Ordering::SeqCst);
     if let Some(deadline) = deadline {
-        s.sleepers.remove(deadline, me.id());
+        let mine = cpu.local.lock().sleepers.remove(deadline, me.id());
+        drop(mine);
+    }
+}
+
+/// Locks the queue of the thread's home.
+fn lock_home(thread: &Thread) -> (&'static Cpu, Guard) {
+    loop {
+        let home = thread.home.load(Ordering::Acquire);
+        let cpu = cpu::by_id(home);
+        let local = cpu.local.lock();
+        if thread.home.load(Ordering::Acquire) == home {
+            return (cpu, local);
+        }
     }
 }
 
 /// Gives a thread its token.
 pub(super) fn unpark(thread: &Thread) {
-    let mut s = SCHED.lock();
-    thread.token.store(true, Ordering::Relaxed);
-    if thread.state() == State::Parked
-        && let Some(t) = s.all.get(&thread.id()).cloned()
-    {
-        s.make_ready(t);
-        s.after_wake();
+    let (home, local) = lock_home(thread);
+    thread.token.store(true, Ordering::SeqCst);
+    wake(thread, home, local);
+}
+
+/// Makes a parked thread ready.
+fn wake(thread: &Thread, home: &'static Cpu, mut local: Guard) {
+    if thread.state() != State::Parked {
+        return;
+    }
+    let thread = thread.counted();
+    match balance::better_than(home) {
+        None => {
+            local.queue(home, thread, true);
+            tell(home, local);
+        }
+        Some(other) => {
+            thread.set_state(State::Ready);
+            drop(local);
+            send_to(other, thread);
+        }
+    }
+}
+
+/// Queues a ready thread that is in no queue at `cpu`.
+pub(super) fn send_to(cpu: &'static Cpu, thread: ThreadRef) {
+    thread.home.store(cpu.id.get(), Ordering::Release);
+    let mut local = cpu.local.lock();
+    local.queue(cpu, thread, true);
+    tell(cpu, local);
+}
+
+/// Somebody has become ready at `cpu`: sees to it that it learns of it.
+fn tell(cpu: &'static Cpu, mut local: Guard) {
+    if core::ptr::eq(cpu, cpu::this()) {
+        local.after_wake(cpu);
+        return;
+    }
+    drop(local);
+    balance::is_woken(cpu);
+    lapic::send(cpu.apic.load(Ordering::Relaxed), lapic::LOOK);
+}
+
+/// Another processor has queued something here, or wants the running program back in the kernel.
+pub(super) fn look() {
+    let cpu = cpu::this();
+    cpu.local.lock().after_wake(cpu);
+}
+
+/// Brings a thread that runs on another processor back from user mode.
+pub(super) fn prod(thread: &Thread) {
+    // A thread that is being switched to looks for kicks after `switch` has marked it and fenced; so either it is seen
+    // running here or it sees the kick.
+    fence(Ordering::SeqCst);
+    if thread.state() != State::Running {
+        return;
+    }
+    let home = cpu::by_id(thread.home.load(Ordering::Acquire));
+    if !core::ptr::eq(home, cpu::this()) {
+        lapic::send(home.apic.load(Ordering::Relaxed), lapic::LOOK);
     }
 }
 
@@ -149,123 +229,93 @@ pub(super) fn unpark(thread: &Thread) {
 pub(super) fn yield_now() {
     assert!(interrupts::are_enabled(), "yield with a Lock held or in an interrupt");
     let me = thread::current();
-    let mut s = SCHED.lock();
-    cpu::this().need_resched.store(false, Ordering::Relaxed);
-    if s.is_idle(&me) {
+    let cpu = cpu::this();
+    cpu.need_resched.store(false, Ordering::Relaxed);
+    if thread::is_idle_here() {
         return;
     }
-    if s.ready.highest().is_none_or(|level| level < 2 * me.priority()) {
-        s.new_turn();
+    balance::share(cpu);
+    let mut local = cpu.local.lock();
+    if local.ready.highest().is_none_or(|level| level < 2 * me.priority()) {
+        local.new_turn(cpu);
         return;
     }
-    s.queue(me, false);
-    s.switch();
+    local.queue(cpu, me, false);
+    switch(local);
 }
 
 /// The timer interrupt: wakes whose time has come and ends turns.
 pub(super) fn timer_fired() {
-    let mut s = SCHED.lock();
     let cpu = cpu::this();
     cpu.armed.set(u64::MAX);
     let now = clock::now_ns();
-    let mut woken = false;
-    while let Some(t) = s.sleepers.expired(now) {
-        if t.state() == State::Parked {
-            s.make_ready(t);
-            woken = true;
-        }
+    loop {
+        let expired = cpu.local.lock().sleepers.expired(now);
+        let Some(thread) = expired else { break };
+        // It may have been woken and parked anew meanwhile: then it wakes without cause, which it can.
+        let (home, local) = lock_home(&thread);
+        wake(&thread, home, local);
     }
-    if woken {
-        s.after_wake();
-    }
-    if now >= cpu.slice_end.get() && s.ready.highest().is_some() {
+    let mut local = cpu.local.lock();
+    if now >= cpu.slice_end.get() && local.ready.highest().is_some() {
         cpu.need_resched.store(true, Ordering::Relaxed);
     }
-    s.arm();
+    local.arm(cpu);
 }
 
-/// The idle thread's life: run whoever is ready, else halt until an interrupt.
-pub(super) fn idle() -> ! {
-    loop {
-        reap();
-        release_space(false);
-        interrupts::disable();
-        let mut s = SCHED.lock();
-        if s.ready.highest().is_some() {
-            s.switch();
-        }
-        s.arm();
-        if s.ready.highest().is_none() {
-            drop(s);
-            let start = clock::cycles();
-            interrupts::enable_and_hlt();
-            cpu::this().idle_cycles.fetch_add(clock::cycles().saturating_sub(start), Ordering::Relaxed);
-        }
-    }
-}
-
-/// Lets go of the loaded address space, `always` or when nobody else has it any more, so that a dead program's
-/// memory is free at once.
-fn release_space(always: bool) {
-    let gone = interrupts::without_interrupts(|| {
-        // SAFETY: this processor's, with interrupts off.
-        let space = unsafe { &mut *cpu::this().space.get() };
-        if !space.as_ref().is_some_and(|s| always || Arc::strong_count(s) == 1) {
-            return None;
-        }
-        // SAFETY: the kernel's own tables.
-        unsafe { paging::load(paging::root()) };
-        space.take()
-    });
-    drop(gone);
-}
-
-impl Sched {
-    fn is_idle(&self, thread: &Thread) -> bool {
-        core::ptr::eq(cpu::this().idle.get(), thread)
+impl Local {
+    /// Nobody is there.
+    pub const fn new() -> Local {
+        Local { ready: RunQueue::new(), sleepers: TimerQueue::new(), dead: Vec::new() }
     }
 
-    /// Queues a thread that was parked: ahead of those that compute, if it has used little lately, since it may
-    /// be one that a person waits for.
-    fn make_ready(&mut self, thread: ThreadRef) {
-        self.queue(thread, true);
+    /// Whether nobody waits to run.
+    pub fn is_empty(&self) -> bool {
+        self.ready.highest().is_none()
     }
 
-    fn queue(&mut self, thread: ThreadRef, has_slept: bool) {
+    /// Queues a thread of this home. One that was parked goes ahead of those that compute, if it has used little lately,
+    /// since it may be one that a person waits for.
+    fn queue(&mut self, cpu: &Cpu, thread: ThreadRef, has_slept: bool) {
         thread.set_state(State::Ready);
         // SAFETY: a thread that does not run, or is about to stop: its own part is the scheduler's.
         let own = unsafe { &mut *thread.own.get() };
         let bonus = u8::from(has_slept && own.recent.is_little(clock::now_ns()));
         own.level = 2 * thread.priority() + bonus;
         self.ready.push(own.level, thread);
+        cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
     }
 
-    /// Somebody has become ready: may the running thread go on, and for how long?
-    fn after_wake(&mut self) {
-        let cpu = cpu::this();
-        let me = thread::current_ref();
-        if self.is_idle(me) {
+    /// Takes the next one.
+    pub fn pop(&mut self, cpu: &Cpu) -> Option<ThreadRef> {
+        let thread = self.ready.pop();
+        cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
+        thread
+    }
+
+    /// Somebody has become ready here: may the running thread go on, and for how long?
+    fn after_wake(&mut self, cpu: &Cpu) {
+        if thread::is_idle_here() {
             return; // it looks at the queue before it halts
         }
         // SAFETY: written only under the lock, which is held.
-        let level = unsafe { (*me.own.get()).level };
+        let level = unsafe { (*thread::current_ref().own.get()).level };
         if self.ready.highest() > Some(level) {
             cpu.need_resched.store(true, Ordering::Relaxed);
         } else {
-            self.arm();
+            self.arm(cpu);
         }
     }
 
-    fn new_turn(&mut self) {
-        cpu::this().slice_end.set(clock::now_ns() + SLICE_NS);
-        self.arm();
+    fn new_turn(&mut self, cpu: &Cpu) {
+        cpu.slice_end.set(clock::now_ns() + SLICE_NS);
+        self.arm(cpu);
     }
 
-    /// Sets the timer for what comes next, if it is not set early enough.
-    fn arm(&mut self) {
-        let cpu = cpu::this();
+    /// Sets the timer of the calling processor for what comes next, if it is not set early enough.
+    pub fn arm(&mut self, cpu: &Cpu) {
         let slice = match self.ready.highest() {
-            Some(_) if !self.is_idle(thread::current_ref()) && !cpu.need_resched.load(Ordering::Relaxed) => {
+            Some(_) if !thread::is_idle_here() && !cpu.need_resched.load(Ordering::Relaxed) => {
                 cpu.slice_end.get()
             }
             _ => u64::MAX,
@@ -278,41 +328,48 @@ impl Sched {
     }
 }
 
-/// Switching is done on the guard: the lock stays held, and the guard of the thread switched to releases it.
-impl LockGuard<'_, Sched> {
-    /// Runs the next ready thread, or the idle thread. Returns when somebody switches back to the caller, which has
-    /// queued itself, or is parked, dead or idle.
-    fn switch(&mut self) {
-        let cpu = cpu::this();
-        let old = thread::current_ref();
-        let next: *const Thread = match self.ready.pop() {
-            Some(t) => Arc::as_ptr(&t), // `all` keeps it alive
-            None => cpu.idle.get(),
-        };
-        // SAFETY: `all` keeps every thread that is not dead; the idle thread lives for good.
-        let new = unsafe { &*next };
-        new.set_state(State::Running);
-        cpu.need_resched.store(false, Ordering::Relaxed);
-        if core::ptr::eq(old, new) {
-            self.new_turn();
-            return;
+/// Runs the next ready thread of this processor, or its idle thread. `local` is this processor's; the caller has queued
+/// itself, or is parked, dead or idle. Returns when somebody switches back, perhaps on another processor, with no lock
+/// held.
+pub(super) fn switch(mut local: Guard) {
+    let cpu = cpu::this();
+    let old = thread::current_ref();
+    let next: *const Thread = match local.pop(cpu) {
+        Some(t) => Arc::as_ptr(&t), // the scheduler's own reference keeps it alive
+        None => cpu.idle.get(),
+    };
+    // SAFETY: a thread that is not dead is kept by the scheduler's own reference; the idle thread lives for good.
+    let new = unsafe { &*next };
+    new.set_state(State::Running);
+    cpu.need_resched.store(false, Ordering::Relaxed);
+    if core::ptr::eq(old, new) {
+        local.new_turn(cpu);
+        return;
+    }
+    cpu.switches.fetch_add(1, Ordering::Relaxed);
+    old.charge(&old.sys_cycles);
+    let now = clock::now_ns();
+    let ran = now.saturating_sub(cpu.turn_start.replace(now));
+    new.stamp.store(clock::cycles(), Ordering::Relaxed);
+    cpu.current.set(next);
+    cpu.busy.store(!thread::is_idle_here(), Ordering::Relaxed);
+    local.new_turn(cpu);
+    balance::spread(cpu);
+    fence(Ordering::SeqCst); // see `prod`
+    let interrupts_on = local.keep();
+    // SAFETY: the lock is held, so both threads' own parts are the scheduler's: `old` has just stopped being the running
+    // one and `new` stands in `switch_stacks` or is new. Whoever comes back here holds the lock of the processor that it
+    // then runs on, which may be another: hence `this` again.
+    unsafe {
+        let old = &mut *old.own.get();
+        old.recent.add(ran, now);
+        if let Some(area) = old.fpu.take() {
+            area.save();
         }
-        cpu.switches.fetch_add(1, Ordering::Relaxed);
-        old.charge(&old.sys_cycles);
-        let now = clock::now_ns();
-        let ran = now.saturating_sub(cpu.turn_start.replace(now));
-        new.stamp.store(clock::cycles(), Ordering::Relaxed);
-        cpu.current.set(next);
-        self.new_turn();
-        // SAFETY: the lock is held, so both threads' own parts are the scheduler's: `old` has just stopped being the
-        // running one and `new` stands in `switch_stacks` or is new.
-        unsafe {
-            let old = &mut *old.own.get();
-            old.recent.add(ran, now);
-            if let Some(area) = old.fpu.take() {
-                area.save();
-            }
-            trap::switch_stacks(&raw mut old.sp, (*new.own.get()).sp);
-        }
+        trap::switch_stacks(&raw mut old.sp, (*new.own.get()).sp);
+        cpu::this().local.release();
+    }
+    if interrupts_on {
+        interrupts::enable();
     }
 }

@@ -1,26 +1,25 @@
 //! Address spaces of programs: the lower half of a page table tree.
 //!
 //! Every present entry holds one reference to its `Page`. The lock guards the tree below the root; it is held while
-//! translations are thrown away, so an unmapped page is not reused while a processor still knows it. Tables stay until
-//! the space is dropped, which can only be when no processor has it loaded: the one that has keeps a reference.
+//! translations are thrown away on every processor that has the space loaded (`flush`), so an unmapped page is not
+//! reused while one still knows it. Tables stay until the space is dropped, which can only be when no processor has it
+//! loaded: each that has keeps a reference, in its `Cpu::space`.
 
 pub use crate::types::{OutOfMemory, Prot};
 
-use super::cpu;
+use super::cpu::{self, Cpu};
+use super::flush;
 use super::frames;
 use super::lock::Lock;
 use super::page::Page;
 use super::paging;
-use super::tables::{self, ADDRESS, PAGE, PRESENT, Table, USER, WRITE};
+use super::tables::{self, ACCESSED, ADDRESS, DIRTY, PAGE, PRESENT, Table, USER, WRITE};
 use abi::layout::USTKTOP;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
-use x86_64::VirtAddr;
-use x86_64::instructions::{interrupts, tlb};
+use x86_64::instructions::interrupts;
 
-/// So many single translations are thrown away one by one; beyond, all at once.
-const ONE_BY_ONE: u64 = 32;
 /// Root entries of the lower half.
 const USER_ENTRIES: u64 = 256;
 /// Pages dropped at a time, with the lock released in between.
@@ -32,13 +31,20 @@ pub struct AddressSpace {
     /// Guards the tables below the root.
     lock: Lock<()>,
     resident: AtomicU64,
+    /// Bit set: that processor has it loaded.
+    active: AtomicU64,
 }
 
 impl AddressSpace {
     /// An empty space.
     pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
         let root = new_table().ok_or(OutOfMemory)?;
-        let space = AddressSpace { root, lock: Lock::new(()), resident: AtomicU64::new(0) };
+        let space = AddressSpace {
+            root,
+            lock: Lock::new(()),
+            resident: AtomicU64::new(0),
+            active: AtomicU64::new(0),
+        };
         paging::share_with(space.table());
         Ok(Arc::new(space))
     }
@@ -58,10 +64,15 @@ impl AddressSpace {
         }
         let guard = self.lock.lock();
         let slot = self.table().make(va, 1, WRITE | USER, &mut new_table).ok_or(OutOfMemory)?;
-        let old = slot.swap(page.into_phys() | flags, Ordering::AcqRel);
+        let new = page.into_phys() | flags;
+        let old = slot.swap(new, Ordering::AcqRel);
         if old & PRESENT == 0 {
             self.resident.fetch_add(1, Ordering::Relaxed);
             return Ok(());
+        }
+        if old & !(ACCESSED | DIRTY) == new {
+            // Somebody else who shares the page was faster, or the processor remembered an older entry.
+            cpu::this().tlb_faults.fetch_add(1, Ordering::Relaxed);
         }
         self.flush(va, 1);
         drop(guard);
@@ -138,21 +149,9 @@ impl AddressSpace {
         unsafe { Table::at(self.root) }
     }
 
-    /// Throws away translations where the space is loaded. One processor runs programs so far; with more, the others
-    /// that have it loaded must be told here.
+    /// Throws away translations where the space is loaded. The lock is held.
     fn flush(&self, va: u64, pages: u64) {
-        let cpu = cpu::this();
-        // SAFETY: this processor's, and the space's lock keeps interrupts off.
-        let loaded = unsafe { &*cpu.space.get() };
-        if loaded.as_ref().is_none_or(|s| s.root != self.root) {
-            return;
-        }
-        if pages <= ONE_BY_ONE {
-            (0..pages).for_each(|i| tlb::flush(VirtAddr::new(va + i * PAGE)));
-        } else {
-            cpu.tlb_purges.fetch_add(1, Ordering::Relaxed);
-            tlb::flush_all();
-        }
+        flush::where_active(&self.active, va, pages);
     }
 
     /// Makes this the address space of the calling processor, whose interrupts are off. Returns the one before,
@@ -161,15 +160,36 @@ impl AddressSpace {
     pub(super) fn activate(self: &Arc<AddressSpace>) -> Option<Arc<AddressSpace>> {
         debug_assert!(!interrupts::are_enabled());
         let cpu = cpu::this();
-        // SAFETY: this processor's, with interrupts off.
-        let loaded = unsafe { &mut *cpu.space.get() };
-        if loaded.as_ref().is_some_and(|s| s.root == self.root) {
+        if cpu.root.get() == self.root {
             return None;
         }
+        self.active.fetch_or(cpu.bit(), Ordering::SeqCst);
         cpu.tlb_purges.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the root has the kernel's entries, and the reference below keeps it.
         unsafe { paging::load(self.root) };
-        loaded.replace(self.clone())
+        cpu.root.set(self.root);
+        // SAFETY: this processor's, with interrupts off.
+        let old = unsafe { &mut *cpu.space.get() }.replace(self.clone());
+        if let Some(old) = old.as_ref().filter(|old| old.root != self.root) {
+            old.active.fetch_and(!cpu.bit(), Ordering::SeqCst);
+        }
+        old
+    }
+
+    /// Loads the kernel's own tables if the calling processor, whose interrupts are off, has this space loaded.
+    pub(super) fn unload(&self, cpu: &Cpu) {
+        if cpu.root.get() == self.root {
+            cpu.tlb_purges.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the kernel's own tables.
+            unsafe { paging::load(paging::root()) };
+            cpu.root.set(0);
+            self.active.fetch_and(!cpu.bit(), Ordering::SeqCst);
+        }
+    }
+
+    /// Whether nobody but processors that have not loaded another yet keeps it.
+    pub(super) fn is_abandoned(self: &Arc<AddressSpace>) -> bool {
+        Arc::strong_count(self) <= self.active.load(Ordering::SeqCst).count_ones() as usize
     }
 }
 

@@ -90,11 +90,8 @@ fn map(slot: u64) -> Result<(), OutOfMemory> {
 
 /// Frees whatever of a slot is mapped.
 fn unmap(slot: u64) {
-    for off in (0..SIZE).step_by(PAGE as usize) {
-        if let Some(phys) = paging::unmap_data(bottom(slot) + off) {
-            frames::put_kernel(phys, 1);
-        }
-    }
+    const _: () = assert!(SIZE / PAGE <= paging::MOST_UNMAPPED as u64);
+    paging::unmap_data(bottom(slot), SIZE / PAGE, &mut |phys| frames::put_kernel(phys, 1));
 }
 
 /// Whether an address lies in the unmapped part below some stack.

@@ -11,6 +11,9 @@ pub const WRITE: u64 = 1 << 1;
 pub const USER: u64 = 1 << 2;
 /// Write-through and cache-disable: with the reset value of the PAT, uncached.
 pub const UNCACHED: u64 = 1 << 3 | 1 << 4;
+/// The processor has used the entry, and has written there.
+pub const ACCESSED: u64 = 1 << 5;
+pub const DIRTY: u64 = 1 << 6;
 pub const LARGE: u64 = 1 << 7;
 pub const NO_EXECUTE: u64 = 1 << 63;
 pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;

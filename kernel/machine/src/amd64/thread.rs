@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// What a thread runs.
 pub(super) type Body = Box<dyn FnOnce() + Send>;
@@ -30,10 +30,15 @@ pub struct Thread {
     priority: AtomicU8,
     interrupted: AtomicBool,
     kicked: AtomicBool,
-    /// A `State`; written under the scheduler's lock.
+    /// The number of the processor whose queue it belongs to: where it runs, waits to run, or ran last. The lock of
+    /// that queue guards `state` and `token`; it changes only while the thread is ready and in no queue.
+    pub(super) home: AtomicU32,
+    /// A `State`.
     state: AtomicU8,
-    /// The unpark token; given and taken under the scheduler's lock.
+    /// The unpark token. Its own thread takes it without a lock too, when it wakes.
     pub(super) token: AtomicBool,
+    /// It runs in user mode: time since `stamp` is the program's.
+    pub(super) in_user: AtomicBool,
     pub(super) user_cycles: AtomicU64,
     pub(super) sys_cycles: AtomicU64,
     /// The time stamp when its time was last accounted, while it runs.
@@ -41,7 +46,7 @@ pub struct Thread {
     pub(super) own: UnsafeCell<Own>,
 }
 
-/// What belongs to the thread while it runs and to the scheduler (under its lock) while it does not.
+/// What belongs to the thread while it runs and to the scheduler (under its home's lock) while it does not.
 pub(super) struct Own {
     /// Saved stack pointer.
     pub sp: u64,
@@ -76,12 +81,7 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
 
 /// The calling thread.
 pub fn current() -> ThreadRef {
-    let me: *const Thread = current_ref();
-    // SAFETY: every thread lives in an `Arc`, and the scheduler holds a reference to the running one.
-    unsafe {
-        Arc::increment_strong_count(me);
-        Arc::from_raw(me)
-    }
+    current_ref().counted()
 }
 
 /// The calling thread, borrowed: good until the caller ends.
@@ -101,10 +101,15 @@ pub fn park_until(deadline_ns: u64) {
     sched::park(Some(deadline_ns));
 }
 
+/// Whether this processor has nothing to run.
+pub(super) fn is_idle_here() -> bool {
+    let cpu = cpu::this();
+    core::ptr::eq(cpu.current.get(), cpu.idle.get())
+}
+
 /// Whether the calling context can park: it is a thread, no Lock is held, and it is not an interrupt's.
 pub fn may_park() -> bool {
-    x86_64::instructions::interrupts::are_enabled()
-        && !core::ptr::eq(cpu::this().current.get(), cpu::this().idle.get())
+    x86_64::instructions::interrupts::are_enabled() && !is_idle_here()
 }
 
 /// Lets other threads of the same or a higher priority run first.
@@ -127,12 +132,25 @@ impl Thread {
             priority: AtomicU8::new(NORMAL),
             interrupted: AtomicBool::new(false),
             kicked: AtomicBool::new(false),
+            home: AtomicU32::new(0),
             state: AtomicU8::new(State::Ready as u8),
             token: AtomicBool::new(false),
+            in_user: AtomicBool::new(false),
             user_cycles: AtomicU64::new(0),
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None, recent: Recent::default(), level: 0 }),
+        }
+    }
+
+    /// A counted reference to it.
+    pub(super) fn counted(&self) -> ThreadRef {
+        let me: *const Thread = self;
+        // SAFETY: every thread lives in an `Arc` (`spawn` and the idle threads see to that), which whoever lent
+        // `self` keeps alive.
+        unsafe {
+            Arc::increment_strong_count(me);
+            Arc::from_raw(me)
         }
     }
 
@@ -175,8 +193,10 @@ impl Thread {
 
     /// Makes the thread's `user::run` return `Event::Interrupt` soon, now or when it is next called.
     pub fn kick(&self) {
-        // On one processor whoever kicks is not in user mode: the target looks when it goes there.
-        self.kicked.store(true, Ordering::Release);
+        self.kicked.store(true, Ordering::SeqCst);
+        // It looks before it goes to user mode; where it is there already, on another processor, an interrupt
+        // brings it back.
+        sched::prod(self);
     }
 
     /// Takes a pending kick.
@@ -203,12 +223,16 @@ impl Thread {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// Processor time so far, up to the last time it was accounted.
+    /// Processor time so far. What a running thread has used since it was last accounted counts as well.
     pub fn times(&self) -> Times {
-        Times {
-            user_ns: clock::cycles_to_ns(self.user_cycles.load(Ordering::Relaxed)),
-            sys_ns: clock::cycles_to_ns(self.sys_cycles.load(Ordering::Relaxed)),
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        let mut user = self.user_cycles.load(Ordering::Relaxed);
+        let mut sys = self.sys_cycles.load(Ordering::Relaxed);
+        if self.state() == State::Running {
+            let since = clock::cycles().saturating_sub(stamp);
+            *(if self.in_user.load(Ordering::Relaxed) { &mut user } else { &mut sys }) += since;
         }
+        Times { user_ns: clock::cycles_to_ns(user), sys_ns: clock::cycles_to_ns(sys) }
     }
 
     /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready.

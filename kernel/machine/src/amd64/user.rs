@@ -11,7 +11,7 @@ use super::desc::{USER_CODE, USER_DATA};
 use super::fpu::{self, Area};
 use super::space::AddressSpace;
 use super::thread::{self, Thread};
-use super::{irq, trap};
+use super::{balance, irq, trap};
 use abi::ureg::Ureg;
 use alloc::sync::Arc;
 use core::arch::asm;
@@ -135,6 +135,7 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
             drop(old); // perhaps a whole dead address space: with interrupts on
             continue;
         }
+        balance::spread(cpu);
         enter(cpu, me, ctx);
         let vector = ctx.regs.kind;
         match vector {
@@ -177,9 +178,11 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
     unsafe { (*cpu.tables.get()).set_frame(end) };
     load_selectors(&ctx.regs);
     me.charge(&me.sys_cycles);
+    me.in_user.store(true, Ordering::Relaxed);
     // SAFETY: flags, selectors and the program counter are safe; the address space has the kernel's half; the trap
     // entries store into `regs`, which nobody else uses meanwhile, and come back here.
     unsafe { trap::enter_user(&raw mut ctx.regs, u32::from(by_sysret)) };
+    me.in_user.store(false, Ordering::Relaxed);
     me.charge(&me.user_cycles);
     if cpu.smap.get() {
         // A program's AC flag would let the kernel touch its memory.

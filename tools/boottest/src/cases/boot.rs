@@ -26,7 +26,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend([
         Case::new("boot/default-devices", Vm::new(Board::Pc).default_devices()).line("echo up").is("up\n"),
         Case::new("boot/cpu-max", q35().cpu("max")).line("echo up").is("up\n"),
-        Case::new("boot/two-cpus", q35().smp(2)).line("echo up").is("up\n"),
         Case::new("boot/memory-64", q35().memory_mib(64)).line("cat /dev/swap").check(|w| memory(w, 48, 64)),
         // Who takes it all dies of it, and all of it comes back.
         Case::new("boot/out-of-memory", q35().memory_mib(64))

@@ -15,6 +15,7 @@ mod odd;
 mod place;
 mod proxy;
 mod servers;
+mod smp;
 mod virtcon;
 mod wires;
 
@@ -53,6 +54,7 @@ fn usual() -> Vec<Case> {
         .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(balloon::cases())
         .chain(boot::cases())
+        .chain(smp::cases().into_iter().map(Case::pinned))
         .collect()
 }
 
