@@ -28,7 +28,7 @@ mod desk;
 pub use console_places::{Places, console, console_port, last_words};
 pub use desk::desk;
 
-/// The first program.
+/// The first program, unless the command line says `boot=`.
 const INIT: &str = "/rc/bin/init";
 /// Where it reads and writes.
 const CONSOLE: &str = "#c/cons";
@@ -318,22 +318,28 @@ pub fn pci_bus(pci: Option<Arc<Pci>>) -> Arc<dyn PciBus> {
     Arc::new(Bus(pci))
 }
 
-/// Starts the first process. A machine without a first program says so and stops.
+/// Starts the first process, and sees to it that the machine does not outlive it. A machine without one says so and ends.
 pub fn start(kernel: &Arc<Kernel>) {
     let ms = clock::now_ns() / 1_000_000;
     kernel.kmesg.print(format_args!("boot: {ms} ms\n"));
-    let told = kernel.clone();
+    let said = kernel.config.iter().rfind(|(name, _)| name == "boot");
+    let init = said.map_or(String::from(INIT), |(_, path)| path.clone());
+    let told = kernel.kmesg.clone();
+    let name = init.clone();
+    kernel.first_ended.call_once(|| {
+        Box::new(move |why| {
+            told.print(format_args!("boot: {name} has ended: {why}\n"));
+            Switch.off(true);
+        })
+    });
     let begun = sysproc::first_process(kernel).and_then(|up| {
         life::start(&up, move |up, ctx| {
-            let regs = exec::load::first(up, CONSOLE, INIT);
-            if let Err(e) = &regs {
-                told.kmesg.print(format_args!("boot: {INIT}: {e}\n"));
-            }
-            ctx.regs = regs?;
+            ctx.regs = exec::load::first(up, CONSOLE, &init)?;
             Ok(())
         })
     });
     if let Err(e) = begun {
         kernel.kmesg.print(format_args!("boot: no first process: {e}\n"));
+        Switch.off(true);
     }
 }

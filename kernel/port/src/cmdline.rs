@@ -1,7 +1,7 @@
 //! The kernel's command line as a function of bytes: `name=value` words, quoted as rc quotes.
 //!
 //! Every good word becomes a variable of the first process and a line of `/dev/config`. Words with a meaning of
-//! their own (`console init mount nomsi ncpu debug`) are checked; a bad word is told and left out, never more.
+//! their own (`boot console init mount nomsi ncpu debug`) are checked; a bad word is told and left out, never more.
 
 use alloc::format;
 use alloc::string::String;
@@ -60,6 +60,7 @@ fn check(name: &str, value: &str) -> Result<(), &'static str> {
             Err("console is uart, vga, virtio, virtio:port or several of them with commas")
         }
         "ncpu" | "*ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
+        "boot" if !value.starts_with('/') => Err("boot is the path of the first program"),
         "mount" => match value.rsplit_once(':') {
             Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok(()),
             _ => Err("mount is tag:/where"),

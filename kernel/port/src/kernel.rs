@@ -3,6 +3,7 @@
 //!
 //! Lock order: `procs` is a leaf; `hostowner`, `sysname` are leaves. No device is called under any of them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,12 +13,16 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use machine::lock::Lock;
 use machine::page::Page;
 use machine::sync::QLock;
+use spin::Once;
 
 use crate::dev::{Dev, MountDriver};
 use crate::error::Result;
 use crate::kmesg::Kmesg;
 use crate::mem::ImageCache;
 use crate::proc::Proc;
+
+/// See [`Kernel::first_ended`].
+pub type FirstEnded = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What the kernel is made of.
 pub struct Kernel {
@@ -41,6 +46,8 @@ pub struct Kernel {
     pub group_notes: QLock<u64>,
     /// Alarms to go off.
     pub alarms: crate::alarm::Alarms,
+    /// What happens when the first process has ended, for this reason. Nothing, unless the machine says so.
+    pub first_ended: Once<FirstEnded>,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
     next_id: AtomicU32,
@@ -60,6 +67,7 @@ impl Kernel {
             big: QLock::new(()),
             group_notes: QLock::new(0),
             alarms: crate::alarm::Alarms::new(),
+            first_ended: Once::new(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
             next_id: AtomicU32::new(1),

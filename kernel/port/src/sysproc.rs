@@ -40,6 +40,8 @@ pub struct WaitMsg {
     pub msg: String,
 }
 
+/// The process that all others come from.
+const FIRST_PID: u32 = 1;
 /// Wait records kept for a parent that does not ask.
 const WAIT_MAX: usize = 128;
 /// Live processes at once.
@@ -276,6 +278,11 @@ pub fn exit(up: &Arc<Proc>, status: &str) {
         }
         drop(children);
         parent.child_exited.wakeup();
+    }
+    if up.pid == FIRST_PID
+        && let Some(then) = up.kernel.first_ended.get()
+    {
+        then(status);
     }
 }
 

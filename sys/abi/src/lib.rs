@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod dir;
 pub mod error;
 pub mod flags;
+pub mod job;
 pub mod layout;
 pub mod quote;
 pub mod syscall;

@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
-//! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood serve` is a 9P2000
-//! server of a folder, `elwood mount-test` a client of any 9P2000 server.
+//! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood exec` runs one program in a
+//! machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of any 9P2000 server.
 
+mod exec;
 mod mount_test;
 mod run;
 mod serve;
@@ -22,16 +23,23 @@ struct Cli {
 enum Command {
     /// Boot a machine; this terminal is its console.
     Run(run::Options),
+    /// Run one plan9/amd64 program in a machine of its own, as if it were a program of this one
+    Exec(exec::Options),
     /// Look at what a 9P2000 server serves, as a guest's exportfs
     MountTest(mount_test::Options),
     /// Serve a folder of this machine over 9P2000
     Serve(serve::Options),
+    /// Become a program that dies with the process PARENT
+    #[command(hide = true)]
+    Bound(exec::bound::Options),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(exec::words::two_dashes(std::env::args_os())).command {
         Command::Run(options) => run::run(&options),
+        Command::Exec(options) => exec::exec(&options),
         Command::MountTest(options) => mount_test::mount_test(&options).map(|()| 0),
+        Command::Bound(options) => exec::bound::become_it(&options),
         Command::Serve(options) => serve::serve(&options).map(|()| 0),
     };
     match result {

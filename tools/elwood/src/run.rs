@@ -63,8 +63,9 @@ pub struct Options {
     print: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Machine {
+/// The kinds of machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Machine {
     Pc,
     Q35,
     Microvm,
@@ -76,11 +77,32 @@ enum Console {
     Virtio,
 }
 
+/// What may execute the guest.
 #[derive(Clone, Copy, ValueEnum)]
-enum Acceleration {
+pub enum Acceleration {
     Auto,
     Tcg,
     Kvm,
+}
+
+impl From<Machine> for Board {
+    fn from(machine: Machine) -> Board {
+        match machine {
+            Machine::Pc => Board::Pc,
+            Machine::Q35 => Board::Q35,
+            Machine::Microvm => Board::Microvm,
+        }
+    }
+}
+
+impl From<Acceleration> for Accel {
+    fn from(accel: Acceleration) -> Accel {
+        match accel {
+            Acceleration::Auto => Accel::Auto,
+            Acceleration::Tcg => Accel::Tcg,
+            Acceleration::Kvm => Accel::Kvm,
+        }
+    }
 }
 
 /// Runs the machine and returns QEMU's exit status.
@@ -146,16 +168,7 @@ pub fn run(options: &Options) -> Result<u8> {
 /// The machine that `options` ask for.
 fn describe(options: &Options) -> Result<Vm> {
     let kernel = find_kernel(options.kernel.as_deref())?;
-    let board = match options.machine {
-        Machine::Pc => Board::Pc,
-        Machine::Q35 => Board::Q35,
-        Machine::Microvm => Board::Microvm,
-    };
-    let accel = match options.accel {
-        Acceleration::Auto => Accel::Auto,
-        Acceleration::Tcg => Accel::Tcg,
-        Acceleration::Kvm => Accel::Kvm,
-    };
+    let (board, accel) = (Board::from(options.machine), Accel::from(options.accel));
     let mut vm = Vm::new(board)
         .kernel(kernel)
         .memory_mib(options.memory)
@@ -212,7 +225,7 @@ fn split_share(share: &str) -> Result<(PathBuf, String)> {
 }
 
 /// The kernel to boot, if it is there.
-fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
+pub fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
     if let Some(kernel) = said {
         ensure!(kernel.is_file(), "--kernel {}: no such file", kernel.display());
         return Ok(kernel.into());

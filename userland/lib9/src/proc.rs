@@ -86,11 +86,11 @@ pub fn spawn(flags: Rfork, f: impl FnOnce() -> Result<()> + Send + 'static) -> R
     sys::spawn(flags, Box::new(f))
 }
 
-/// Becomes the program in the file `path`. `argv[0]` is the name it is called by.
+/// Becomes the program in the file `path`. `argv[0]` is the name it is called by; an argument may be any bytes but zero.
 ///
 /// # Errors
 /// Returns only on failure, with the kernel's reason.
-pub fn exec(path: &str, argv: &[&str]) -> Result<core::convert::Infallible> {
+pub fn exec<W: AsRef<[u8]>>(path: &str, argv: &[W]) -> Result<core::convert::Infallible> {
     let _ = out::flush();
     sys::exec(path, argv)
 }

@@ -114,12 +114,13 @@ unsafe fn count<const N: usize>(number: u64, args: [u64; N]) -> Result<usize> {
 struct Cstr(Vec<u8>);
 
 impl Cstr {
-    fn new(s: &str) -> Result<Self> {
-        if s.as_bytes().contains(&0) {
+    fn new(s: impl AsRef<[u8]>) -> Result<Self> {
+        let s = s.as_ref();
+        if s.contains(&0) {
             return Err(abi::error::EBADCHAR.into());
         }
         let mut bytes = Vec::with_capacity(s.len() + 1);
-        bytes.extend_from_slice(s.as_bytes());
+        bytes.extend_from_slice(s);
         bytes.push(0);
         Ok(Cstr(bytes))
     }
@@ -332,9 +333,9 @@ pub(crate) fn spawn(flags: Rfork, f: Box<dyn FnOnce() -> Result<()> + Send>) -> 
     }
 }
 
-pub(crate) fn exec(path: &str, argv: &[&str]) -> Result<Infallible> {
+pub(crate) fn exec<W: AsRef<[u8]>>(path: &str, argv: &[W]) -> Result<Infallible> {
     let path = Cstr::new(path)?;
-    let words = argv.iter().map(|w| Cstr::new(w)).collect::<Result<Vec<_>>>()?;
+    let words = argv.iter().map(Cstr::new).collect::<Result<Vec<_>>>()?;
     let mut pointers: Vec<u64> = words.iter().map(Cstr::arg).collect();
     pointers.push(0);
     // SAFETY: path, strings and the null-ended list live until the call fails or the image is gone.
