@@ -84,6 +84,7 @@ const _: fn(Page, usize, usize) -> Pinned = Pinned::new;
 // space, user
 const _: fn() -> Memory<Arc<AddressSpace>> = AddressSpace::new;
 const _: fn(&AddressSpace, u64, Page, Prot) -> Memory<()> = AddressSpace::map;
+const _: fn(&AddressSpace, u64, Page, Prot) -> Memory<bool> = AddressSpace::map_absent;
 const _: fn(&AddressSpace, u64, u64) = AddressSpace::unmap;
 const _: fn(&AddressSpace, u64) -> Option<(Page, Prot)> = AddressSpace::lookup;
 const _: fn(&AddressSpace) -> u64 = AddressSpace::resident;

@@ -55,16 +55,9 @@ impl AddressSpace {
     /// When `va` is not a program's, or not the start of a page.
     pub fn map(&self, va: u64, page: Page, prot: Prot) -> Result<(), OutOfMemory> {
         check(va, 1);
-        let mut flags = PRESENT | USER;
-        if prot.write {
-            flags |= WRITE;
-        }
-        if !prot.exec {
-            flags |= paging::nx();
-        }
         let guard = self.lock.lock();
         let slot = self.table().make(va, 1, WRITE | USER, &mut new_table).ok_or(OutOfMemory)?;
-        let new = page.into_phys() | flags;
+        let new = page.into_phys() | flags(prot);
         let old = slot.swap(new, Ordering::AcqRel);
         if old & PRESENT == 0 {
             self.resident.fetch_add(1, Ordering::Relaxed);
@@ -79,6 +72,23 @@ impl AddressSpace {
         // SAFETY: the entry that held this reference is gone.
         drop(unsafe { Page::from_phys(old & ADDRESS) });
         Ok(())
+    }
+
+    /// Maps a page where nothing is mapped yet. False when something is: it stays.
+    ///
+    /// # Panics
+    /// As `map`.
+    pub fn map_absent(&self, va: u64, page: Page, prot: Prot) -> Result<bool, OutOfMemory> {
+        check(va, 1);
+        let guard = self.lock.lock();
+        let slot = self.table().make(va, 1, WRITE | USER, &mut new_table).ok_or(OutOfMemory)?;
+        let absent = slot.load(Ordering::Acquire) & PRESENT == 0;
+        if absent {
+            slot.store(page.into_phys() | flags(prot), Ordering::Release);
+            self.resident.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(guard);
+        Ok(absent)
     }
 
     /// Unmaps a stretch and drops its references.
@@ -224,6 +234,13 @@ fn free_below(table: Table, level: u32) {
 
 fn free_table(entry: u64) {
     frames::put_kernel(entry & ADDRESS, 1);
+}
+
+/// The flags of an entry.
+fn flags(prot: Prot) -> u64 {
+    let write = if prot.write { WRITE } else { 0 };
+    let no_exec = if prot.exec { 0 } else { paging::nx() };
+    PRESENT | USER | write | no_exec
 }
 
 /// A table for a program: refused while memory is short, counted as the kernel's.

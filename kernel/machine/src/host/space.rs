@@ -49,16 +49,36 @@ impl AddressSpace {
     /// # Panics
     /// When `va` is not a page of the user half.
     pub fn map(&self, va: u64, page: Page, prot: Prot) -> Result<(), OutOfMemory> {
+        let mut inner = self.with_table(va)?;
+        let old = inner.pages.insert(va, (page, prot));
+        drop(inner);
+        drop(old);
+        Ok(())
+    }
+
+    /// Maps a page where nothing is mapped yet. False when something is: it stays.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::map`].
+    ///
+    /// # Panics
+    /// As [`AddressSpace::map`].
+    pub fn map_absent(&self, va: u64, page: Page, prot: Prot) -> Result<bool, OutOfMemory> {
+        let mut inner = self.with_table(va)?;
+        let absent = !inner.pages.contains_key(&va);
+        inner.pages.entry(va).or_insert((page, prot));
+        Ok(absent)
+    }
+
+    /// The map, with a table for `va` in it.
+    fn with_table(&self, va: u64) -> Result<MutexGuard<'_, Inner>, OutOfMemory> {
         check(va, 1);
         let mut inner = self.inner();
         if !inner.tables.contains(&(va >> 21)) {
             self.home.charge(1, Charge::Kernel)?;
             inner.tables.insert(va >> 21);
         }
-        let old = inner.pages.insert(va, (page, prot));
-        drop(inner);
-        drop(old);
-        Ok(())
+        Ok(inner)
     }
 
     /// Unmaps `pages` pages from `va` on; holes are allowed.

@@ -16,7 +16,7 @@ use super::{script, stack};
 use crate::chan::Chan;
 use crate::error::Result;
 use crate::iobuf::Dst;
-use crate::mem::{Backing, ImageKey, Kind, Segment};
+use crate::mem::{Backing, ImageKey, Kind, Segment, Stretch};
 use crate::proc::Proc;
 use crate::{fgrp, namec, note};
 
@@ -40,7 +40,8 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
     let mut segments = Vec::new();
     for run in &program.layout.runs {
         let kind = if run.write { Kind::Data } else { Kind::Text };
-        let backing = Backing { image: image.clone(), offset: run.offset, len: run.len };
+        let from = Stretch { offset: run.offset, len: run.len };
+        let backing = Backing { image: image.clone(), from };
         let prot = Prot { write: run.write, exec: run.exec };
         segments.push(Segment::new(kind, run.base, run.top, prot, Some(backing)));
     }

@@ -9,12 +9,14 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
+use abi::layout::PAGE;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 
 use crate::chan::Chan;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::iobuf::Dst;
 use crate::note;
 use crate::proc::Proc;
@@ -33,6 +35,33 @@ pub struct ImageKey {
     pub length: u64,
 }
 
+/// A stretch of the file that fills pages, one after the other: a segment's. It need not begin at a page of the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stretch {
+    /// Offset in the file of the first byte.
+    pub offset: u64,
+    /// Bytes; zeros behind.
+    pub len: u64,
+}
+
+/// Offset in the file and valid length of a page.
+type Key = (u64, u32);
+
+impl Stretch {
+    fn key(self, number: u64) -> Option<Key> {
+        let skip = number.checked_mul(PAGE)?;
+        let len = self.len.checked_sub(skip).filter(|&len| len > 0)?.min(PAGE) as u32;
+        Some((self.offset.checked_add(skip)?, len))
+    }
+}
+
+/// The pages that are read, and mapped, along with page `number` of a segment: 64 KiB.
+pub fn neighbours(number: u64) -> Range<u64> {
+    const GROUP: u64 = 16;
+    let start = number - number % GROUP;
+    start..start.saturating_add(GROUP)
+}
+
 /// The pages of an executable that were read so far.
 pub struct Image {
     key: ImageKey,
@@ -42,8 +71,7 @@ pub struct Image {
 struct State {
     chan: Option<Arc<Chan>>,
     users: u32,
-    /// By file offset and valid length: a.out data does not start at a page of the file.
-    pages: BTreeMap<(u64, u32), Page>,
+    pages: BTreeMap<Key, Page>,
 }
 
 /// A running program's hold on its image.
@@ -136,36 +164,58 @@ impl Drop for ImageRef {
 }
 
 impl ImageRef {
-    /// The page that holds `len` bytes (at most 4096) of the file from `offset`, zeros behind them.
-    /// Sleeps while the file is read; two who want the same page at once may both read it.
+    /// The page that holds the file's bytes from `run.offset(number)` on, if it was read before.
+    pub fn cached(&self, from: Stretch, number: u64) -> Option<Page> {
+        self.image.state.lock().pages.get(&from.key(number)?).cloned()
+    }
+
+    /// Page `number` of a stretch of the file. When it has to be read, its neighbours are read with it, as far as they
+    /// are not there. Sleeps while the file is read; two who want the same page at once may both read it.
     ///
     /// # Errors
     /// What the file's server says, a file that ends early, or no memory.
-    pub fn page(&self, up: &Arc<Proc>, offset: u64, len: u32) -> Result<Page> {
-        let chan = {
+    pub fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
+        let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
+        let (chan, wanted) = {
             let state = self.image.state.lock();
-            if let Some(page) = state.pages.get(&(offset, len)) {
+            if let Some(page) = state.pages.get(&key) {
                 return Ok(page.clone());
             }
-            state.chan.clone().ok_or(Error::new(abi::error::EIOLOAD))?
+            let group = neighbours(number);
+            let missing = |n: &u64| from.key(*n).is_some_and(|key| !state.pages.contains_key(&key));
+            let before = (group.start..number).rev().take_while(missing).count() as u64;
+            let behind = (number..group.end).take_while(missing).count() as u64;
+            (state.chan.clone().ok_or(abi::error::EIOLOAD)?, number - before..number + behind)
         };
-        let page = super::memory::new_page(up)?;
-        let pinned = [Pinned::new(page.clone(), 0, len as usize)];
+        let pages = wanted.clone().map(|_| super::memory::new_page(up)).collect::<Result<Vec<_>>>();
+        let (wanted, pages) = match pages {
+            Ok(pages) => (wanted, pages),
+            // Enough for what is needed, perhaps.
+            Err(_) => (number..number + 1, alloc::vec![super::memory::new_page(up)?]),
+        };
+        let keys: Vec<Key> = wanted.filter_map(|n| from.key(n)).collect();
+        let first = keys.first().map_or(0, |k| k.0);
+        let pinned: Vec<Pinned> =
+            pages.iter().zip(&keys).map(|(page, key)| Pinned::new(page.clone(), 0, key.1 as usize)).collect();
+        let len = pinned.iter().map(Pinned::len).sum();
         let mut got = 0;
-        while got < len as usize {
-            let rest = crate::iobuf::cut(&pinned, got, len as usize - got);
+        while got < len {
+            let rest = crate::iobuf::cut(&pinned, got, len - got);
             // A note must not look like a broken disk.
-            let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), offset + got as u64);
+            let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), first + got as u64);
             match note::despite_notes(up, read)? {
-                0 => return Err(abi::error::EIOLOAD.into()),
+                0 => break,
                 n => got += n,
             }
         }
         drop(pinned);
         let mut state = self.image.state.lock();
-        let kept = state.pages.entry((offset, len)).or_insert(page).clone();
-        drop(state);
-        Ok(kept)
+        for (key, page) in keys.iter().zip(pages) {
+            if key.0 + u64::from(key.1) <= first + got as u64 {
+                state.pages.entry(*key).or_insert(page);
+            }
+        }
+        state.pages.get(&key).cloned().ok_or(abi::error::EIOLOAD.into())
     }
 
     /// Name of the file, for messages.

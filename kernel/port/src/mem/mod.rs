@@ -19,7 +19,7 @@ mod pages;
 mod segment;
 pub mod sema;
 
-pub use image::{Image, ImageCache, ImageKey, ImageRef};
+pub use image::{Image, ImageCache, ImageKey, ImageRef, Stretch};
 pub use memory::{FaultAccess, FaultError, Memory};
 pub use segment::{Backing, Kind, Segment};
 pub use sema::Sema;

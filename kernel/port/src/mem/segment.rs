@@ -9,7 +9,7 @@ use machine::page::{Page, Pinned};
 use machine::space::{AddressSpace, Prot};
 use machine::sync::QLock;
 
-use super::image::ImageRef;
+use super::image::{ImageRef, Stretch, neighbours};
 use super::memory::{FaultAccess, new_page};
 use super::pages::{Entry, PageMap};
 use super::sema::Sema;
@@ -51,10 +51,8 @@ impl Kind {
 pub struct Backing {
     /// The executable.
     pub image: ImageRef,
-    /// Offset in it of the segment's first byte.
-    pub offset: u64,
-    /// Bytes that come from it; zeros behind.
-    pub len: u64,
+    /// What of it the segment begins with; zeros behind.
+    pub from: Stretch,
 }
 
 /// A segment. `base` never changes; everything else is in `inner`.
@@ -182,14 +180,34 @@ impl Segment {
         let found = self.find(up, &mut inner, va, write)?;
         // Mapped while `inner` is held: whoever takes the page back afterwards finds it in the tables.
         space.map(va, found.page, Prot { write: found.writable, exec: self.prot.exec })?;
+        self.map_around(&mut inner, space, (va - self.base) / PAGE);
         Ok(true)
+    }
+
+    /// Maps what is in memory next to page `number`: programs go on nearby, and each fault costs more than a page
+    /// that is mapped in vain. After a fork it is the whole neighbourhood, after exec what others ran before.
+    fn map_around(&self, inner: &mut Inner, space: &AddressSpace, number: u64) {
+        for n in neighbours(number).filter(|&n| n != number && self.base + n * PAGE < inner.top) {
+            let (page, write) = match (inner.pages.get(n), &self.backing) {
+                (Some(entry), _) => (entry.page.clone(), self.prot.write && !entry.cow),
+                (None, Some(backing)) => match backing.image.cached(backing.from, n) {
+                    Some(page) if inner.pages.insert(n, Entry { page: page.clone(), cow: true }).is_ok() => {
+                        (page, false)
+                    }
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            // For want of a table there is another fault.
+            let _ = space.map_absent(self.base + n * PAGE, page, Prot { write, exec: self.prot.exec });
+        }
     }
 
     /// How many bytes from `va` on nobody has read or written yet: zeros without a page of memory behind them.
     pub fn untouched(&self, va: u64) -> u64 {
         let inner = self.inner.lock();
         let number = (va - self.base) / PAGE;
-        if va >= inner.top || self.backing.as_ref().is_some_and(|b| number * PAGE < b.len) {
+        if va >= inner.top || self.backing.as_ref().is_some_and(|b| number * PAGE < b.from.len) {
             return 0;
         }
         let end = inner.pages.first_from(number).map_or(inner.top, |n| inner.top.min(self.base + n * PAGE));
@@ -272,13 +290,12 @@ impl Segment {
 
     /// What page `number` holds before anybody writes it; `None` for zeros.
     fn first_contents(&self, up: &Arc<Proc>, number: u64) -> Result<Option<Page>> {
-        let Some(backing) = &self.backing else { return Ok(None) };
-        let skip = number * PAGE;
-        if skip >= backing.len {
-            return Ok(None);
+        match &self.backing {
+            Some(backing) if number * PAGE < backing.from.len => {
+                backing.image.page(up, backing.from, number).map(Some)
+            }
+            _ => Ok(None),
         }
-        let len = (backing.len - skip).min(PAGE) as u32;
-        backing.image.page(up, backing.offset + skip, len).map(Some)
     }
 
     /// The child's segment after an `rfork` that does not share it: every page becomes copy-on-write on both
