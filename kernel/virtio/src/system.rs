@@ -232,4 +232,6 @@ fn open(pci: Option<&Pci>, choice: Choice, row: &mut Row) -> Result<Arc<dyn Virt
 }
 
 #[cfg(test)]
+mod mutants;
+#[cfg(test)]
 mod tests;

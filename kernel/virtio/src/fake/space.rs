@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::host;
 use machine::io::{MmioBackend, PortBackend};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Where fake memory begins, and how much there is.
@@ -40,6 +41,8 @@ pub struct FakeFunction {
 #[derive(Clone)]
 pub struct FakeSpace {
     functions: Arc<Mutex<Vec<FakeFunction>>>,
+    /// Accesses to memory that no base address register covers from their first to their last byte.
+    strays: Arc<AtomicUsize>,
     pub ports: bool,
 }
 
@@ -47,7 +50,11 @@ impl FakeSpace {
     /// The bus of a fixture, with its memory in the address space of a new machine, which becomes this thread's.
     pub fn new(fixture: &str) -> FakeSpace {
         host::new_machine();
-        let space = FakeSpace { functions: Arc::new(Mutex::new(parse(fixture))), ports: true };
+        let space = FakeSpace {
+            functions: Arc::new(Mutex::new(parse(fixture))),
+            strays: Arc::default(),
+            ports: true,
+        };
         host::io::host_register_mmio(MEMORY, MEMORY_LEN, Arc::new(space.clone()));
         host::io::host_register_ports(PORTS, PORTS_LEN, Arc::new(space.clone()));
         space
@@ -64,6 +71,20 @@ impl FakeSpace {
     /// Everything in configuration space.
     pub fn snapshot(&self) -> Vec<[u8; 256]> {
         self.functions().iter().map(|f| f.bytes).collect()
+    }
+
+    /// Accesses to memory so far that went to nobody's registers, or over their end.
+    pub fn strays(&self) -> usize {
+        self.strays.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether an access to memory is to one function's registers.
+    fn watch(&self, phys: u64, width: usize) {
+        let end = phys + width as u64;
+        let functions = self.functions();
+        if !functions.iter().flat_map(spans).any(|(_, len, at)| at <= phys && end - at <= len) {
+            self.strays.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Plugs a device into the function captured at an address.
@@ -144,15 +165,20 @@ fn route(functions: &[FakeFunction], behind: Option<usize>, bus: u8) -> Option<u
     None
 }
 
-/// Number, length and address of a function's memory.
+/// Number, length and address of a function's memory, if it answers.
 fn bars(f: &FakeFunction) -> Vec<(u8, u64, u64)> {
-    if f.bytes[4] & 2 == 0 {
-        return Vec::new();
-    }
+    if f.bytes[4] & 2 != 0 { spans(f) } else { Vec::new() }
+}
+
+/// The same, whether it answers or not.
+fn spans(f: &FakeFunction) -> Vec<(u8, u64, u64)> {
     let memory = f.ones.iter().filter(|(_, ones)| ones & 1 == 0 && *ones != u32::MAX);
     memory
         .map(|&(off, ones)| {
-            let len = u64::from((ones & !0xF).wrapping_neg());
+            let len = match ones & !0xF {
+                0 => 1 << 32,
+                mask => u64::from(mask.wrapping_neg()),
+            };
             ((off as u8 - 0x10) / 4, len, u64::from(long(&f.bytes, off) & !0xF))
         })
         .filter(|(.., at)| *at != 0)
@@ -253,6 +279,7 @@ fn writable(f: &FakeFunction, at: u16) -> (u8, u8) {
 
 impl MmioBackend for FakeSpace {
     fn read(&self, off: usize, width: usize) -> u64 {
+        self.watch(MEMORY + off as u64, width);
         match self.decode(MEMORY + off as u64) {
             Some((device, bar, at)) => device.read(bar, at as usize, width),
             None => u64::MAX,
@@ -260,6 +287,7 @@ impl MmioBackend for FakeSpace {
     }
 
     fn write(&self, off: usize, width: usize, value: u64) {
+        self.watch(MEMORY + off as u64, width);
         if let Some((device, bar, at)) = self.decode(MEMORY + off as u64) {
             device.write(bar, at as usize, width, value);
         }

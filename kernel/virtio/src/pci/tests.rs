@@ -12,8 +12,13 @@ const PC_QBOOT: &str = include_str!("../../tests/fixtures/pc-qboot.txt");
 const Q35: &str = include_str!("../../tests/fixtures/q35.txt");
 const PORTS: &str = include_str!("../../tests/fixtures/q35-ports.txt");
 const PORTS_QBOOT: &str = include_str!("../../tests/fixtures/q35-ports-qboot.txt");
+const ROOT_PORT: &str = include_str!("../../tests/fixtures/root-port.txt");
+const ROOT_PORT_QBOOT: &str = include_str!("../../tests/fixtures/root-port-qboot.txt");
+const NO_LEGACY: &str = include_str!("../../tests/fixtures/disable-legacy.txt");
+const NO_MODERN: &str = include_str!("../../tests/fixtures/disable-modern.txt");
 const MICROVM: &str = include_str!("../../tests/fixtures/microvm.txt");
-pub(crate) const ALL: [&str; 6] = [PC, PC_QBOOT, Q35, PORTS, PORTS_QBOOT, MICROVM];
+pub(crate) const ALL: [&str; 10] =
+    [PC, PC_QBOOT, Q35, PORTS, PORTS_QBOOT, ROOT_PORT, ROOT_PORT_QBOOT, NO_LEGACY, NO_MODERN, MICROVM];
 
 fn scan(space: &FakeSpace) -> Pci {
     let taken = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
@@ -52,6 +57,27 @@ fn pc_with_seabios() {
     let bars: Vec<_> = device.bars.iter().map(|b| b.map(|b| (b.register(), b.size))).collect();
     let want = [Some((0xC041, 32)), Some((0xFEBF_B000, 4096)), None, None, Some((0xFEBE_800C, 16384)), None];
     assert_eq!((bars.as_slice(), device.line, device.class), (want.as_slice(), 10, [0, 2, 0]));
+}
+
+#[test]
+fn forms_of_the_interface() {
+    // Device, revision, and how many of virtio's structures: one of each kind and a window, or none.
+    let forms = |fixture| -> Vec<(String, u16, u8, usize)> {
+        let pci = scan(&FakeSpace::new(fixture));
+        let virtio = pci.functions().iter().filter(|f| f.vendor == 0x1AF4);
+        let form = |f: &Function| {
+            let structures = f.capabilities.iter().filter(|c| c.id == cap::VENDOR).count();
+            (alloc::format!("{}", f.address), f.device, f.revision, structures)
+        };
+        virtio.map(form).collect()
+    };
+    for fixture in [ROOT_PORT, ROOT_PORT_QBOOT] {
+        assert_eq!(forms(fixture), [("1.0.0".into(), 0x1049, 1, 5)], "behind a root port it is modern only");
+    }
+    assert_eq!(forms(NO_LEGACY), [("0.1.0".into(), 0x1049, 1, 5), ("0.2.0".into(), 0x1044, 1, 5)]);
+    assert_eq!(forms(NO_MODERN), [("0.1.0".into(), 0x1009, 0, 0), ("0.2.0".into(), 0x1005, 0, 0)]);
+    assert_eq!(names(&scan(&FakeSpace::new(ROOT_PORT))), ["virtio-9p-0 pci 1.0.0"]);
+    assert_eq!(names(&scan(&FakeSpace::new(NO_MODERN))), ["virtio-9p-0 pci 0.1.0", "virtio-rng-1 pci 0.2.0"]);
 }
 
 #[test]

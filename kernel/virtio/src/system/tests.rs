@@ -78,6 +78,22 @@ fn devices_are_reached_where_the_firmware_assigned_nothing() {
 }
 
 #[test]
+fn each_form_of_the_interface_is_driven() {
+    let forms = [
+        (include_str!("../../tests/fixtures/root-port.txt"), Address::new(1, 0, 0), "modern"),
+        (include_str!("../../tests/fixtures/root-port-qboot.txt"), Address::new(1, 0, 0), "modern"),
+        (include_str!("../../tests/fixtures/disable-legacy.txt"), Address::new(0, 1, 0), "modern"),
+        (include_str!("../../tests/fixtures/disable-modern.txt"), Address::new(0, 1, 0), "legacy"),
+    ];
+    for (fixture, at, form) in forms {
+        let system = plugged(fixture, &[(at, Fake::ninep("host"))]);
+        assert_eq!(tags(&system), ["virtio-9p-0 host"]);
+        let text = system.table.text();
+        assert_eq!(text.split_whitespace().nth(3), Some(form), "{text}");
+    }
+}
+
+#[test]
 fn a_machine_without_pci_has_nothing() {
     let system = init(&Config::default());
     assert!(system.pci.is_none() && system.nine_p.is_empty());
@@ -144,6 +160,7 @@ fn configuration_spaces_of_noise_neither_panic_nor_loop() {
         }
         let choice = Choice { nomsi: round % 2 == 0, ioapics: 1 };
         alive += init_on(space.boxed(), &TAKEN, choice).nine_p.len();
+        assert_eq!(space.strays(), 0, "round {round}");
     }
     assert!(alive > 90, "most devices survive some noise: {alive}");
 }
