@@ -195,6 +195,7 @@ fn told(trouble: Trouble) -> port::Error {
         Trouble::Failed => abi::error::EIO,
         Trouble::Protected => sd::EPROTECTED,
         Trouble::NoMemory => abi::error::ENOMEM,
+        Trouble::Left => abi::error::EINTR,
     })
 }
 
@@ -219,16 +220,16 @@ impl sd::Disk for Disk {
         self.0.writable()
     }
 
-    fn read(&self, sector: u64, to: Vec<Pinned>) -> port::Result<()> {
-        self.0.transfer(Way::Read, sector, to).map_err(told)
+    fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> port::Result<()> {
+        self.0.transfer(Way::Read, sector, to, leave).map_err(told)
     }
 
-    fn write(&self, sector: u64, from: Vec<Pinned>) -> port::Result<()> {
-        self.0.transfer(Way::Write, sector, from).map_err(told)
+    fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> port::Result<()> {
+        self.0.transfer(Way::Write, sector, from, leave).map_err(told)
     }
 
-    fn flush(&self) -> port::Result<()> {
-        self.0.flush().map_err(told)
+    fn flush(&self, leave: &dyn Fn() -> bool) -> port::Result<()> {
+        self.0.flush(leave).map_err(told)
     }
 }
 

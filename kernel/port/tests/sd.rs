@@ -66,7 +66,7 @@ impl Disk for Ram {
         self.writable
     }
 
-    fn read(&self, sector: u64, to: Vec<Pinned>) -> Result<()> {
+    fn read(&self, sector: u64, to: Vec<Pinned>, _leave: &dyn Fn() -> bool) -> Result<()> {
         self.reads.fetch_add(1, SeqCst);
         let mut at = self.start(sector, &to)?;
         for pin in &to {
@@ -76,7 +76,7 @@ impl Disk for Ram {
         Ok(())
     }
 
-    fn write(&self, sector: u64, from: Vec<Pinned>) -> Result<()> {
+    fn write(&self, sector: u64, from: Vec<Pinned>, _leave: &dyn Fn() -> bool) -> Result<()> {
         let mut at = self.start(sector, &from)?;
         for pin in &from {
             let mut bytes = vec![0; pin.len()];
@@ -87,7 +87,7 @@ impl Disk for Ram {
         Ok(())
     }
 
-    fn flush(&self) -> Result<()> {
+    fn flush(&self, _leave: &dyn Fn() -> bool) -> Result<()> {
         self.flushes.fetch_add(1, SeqCst);
         Ok(())
     }

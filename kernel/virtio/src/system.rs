@@ -5,7 +5,7 @@ use crate::balloon::Balloon;
 use crate::block::Block;
 use crate::console::Console;
 use crate::legacy::Legacy;
-use crate::mmio::{self, Slot};
+use crate::mmio::{self, Astray, Slot};
 use crate::modern::{Modern, is_modern};
 use crate::names::{Found, Location, enumerate};
 use crate::p9::P9;
@@ -116,6 +116,8 @@ pub struct System {
     pub consoles: Vec<(Location, Arc<Console>)>,
     /// What was told of, and is no device: a line each.
     pub wrong: Vec<String>,
+    /// Devices in slots that share a pin.
+    astray: Astray,
 }
 
 /// Finds and starts everything. Threads are spawned, but need not run before this returns.
@@ -165,7 +167,9 @@ impl System {
     /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
     fn start(&mut self, pci: Option<&Pci>, found: Found, choice: Choice) {
         let mut row = Row { found, transport: "-", driver: None, reason: None, seen: None };
-        match open(pci, choice, &mut row).and_then(|transport| self.drive(&row.found, transport)) {
+        match open(pci, choice, &self.astray, &mut row)
+            .and_then(|transport| self.drive(&row.found, transport))
+        {
             Ok(driver) => row.driver = Some(driver),
             Err(why) => row.reason = Some(why.to_string()),
         }
@@ -207,7 +211,12 @@ impl System {
 }
 
 /// Opens the way to a device, and notes in its row what is seen of it.
-fn open(pci: Option<&Pci>, choice: Choice, row: &mut Row) -> Result<Arc<dyn VirtioTransport>, Failure> {
+fn open(
+    pci: Option<&Pci>,
+    choice: Choice,
+    astray: &Astray,
+    row: &mut Row,
+) -> Result<Arc<dyn VirtioTransport>, Failure> {
     let transport: Arc<dyn VirtioTransport> = match row.found.location {
         Location::Pci(at) => {
             let pci = pci.ok_or(Failure::new("no such function"))?;
@@ -221,7 +230,7 @@ fn open(pci: Option<&Pci>, choice: Choice, row: &mut Row) -> Result<Arc<dyn Virt
             }
         }
         Location::Mmio(place) => {
-            let device = Arc::new(mmio::Device::open(&place)?);
+            let device = Arc::new(mmio::Device::open_beside(&place, astray)?);
             row.transport = device.kind();
             device
         }

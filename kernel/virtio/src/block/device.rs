@@ -26,6 +26,8 @@ const OK: u8 = 0;
 
 /// How long a device may take for a request, in nanoseconds.
 const SILENCE_NS: u64 = if cfg!(test) { 2_000_000_000 } else { 30_000_000_000 };
+/// How often who waits looks whether to wait on, in nanoseconds.
+const POLL_NS: u64 = SILENCE_NS.div_ceil(30);
 /// How long a broken device is left alone before it is started again, in nanoseconds.
 const PAUSE_NS: u64 = if cfg!(test) { 1_000_000 } else { 1_000_000_000 };
 /// Requests that are completed without the Lock, so many at a time.
@@ -122,7 +124,7 @@ impl Device {
     /// Asks for the serial. The life of a thread: there may be no answer for long.
     pub fn identify(&self) {
         let Ok(page) = Page::new_zeroed() else { return };
-        if self.call(Op::Id, vec![Pinned::new(page.clone(), 0, SERIAL)]).is_err() {
+        if self.call(Op::Id, vec![Pinned::new(page.clone(), 0, SERIAL)], &|| false).is_err() {
             return;
         }
         let mut bytes = [0; SERIAL];
@@ -132,17 +134,20 @@ impl Device {
     }
 
     /// One request, and its answer.
-    pub fn call(&self, op: Op, data: Vec<Pinned>) -> Result<(), Trouble> {
+    pub fn call(&self, op: Op, data: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
         let done = self.submit(Piece::new(op, 0, data));
-        self.wait(&done)
+        self.wait(&done, leave)
     }
 
-    /// Waits for a request, as long as it takes: a device that does not answer is reset.
-    pub fn wait(&self, done: &Done) -> Result<(), Trouble> {
+    /// Waits for a request, as long as it takes or until the caller has to leave: a device that does not answer is reset.
+    pub fn wait(&self, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
         loop {
             let now = clock::now_ns();
-            if let Some(piece) = done.wait_surely_until(now.saturating_add(SILENCE_NS)) {
+            if let Some(piece) = done.wait_surely_until(now.saturating_add(POLL_NS)) {
                 return piece.result;
+            }
+            if leave() {
+                return Err(Trouble::Left);
             }
             let oldest = self.state.lock().requests.oldest();
             if oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS) {

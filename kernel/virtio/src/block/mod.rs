@@ -7,7 +7,9 @@
 //!
 //! [`Block::transfer`] moves whole sectors straight between the disk and pinned pages. It is cut into requests that the
 //! device takes, which are all in flight together, as are those of other threads; what finds no free descriptor waits
-//! in `backlog`, first come, first served. All waits are without notes: a disk answers, or is reset.
+//! in `backlog`, first come, first served. All waits are without notes: a disk answers, or is reset. Only who has to leave, being killed,
+//! leaves what is out to the driver, when the disk has been silent for a second: the memory stays pinned until the disk
+//! has let go of it.
 //!
 //! # States
 //!
@@ -52,6 +54,8 @@ pub enum Trouble {
     Protected,
     /// There is no memory to do it with.
     NoMemory,
+    /// Who waited has left. What becomes of it, nobody knows.
+    Left,
 }
 
 impl fmt::Display for Trouble {
@@ -60,6 +64,7 @@ impl fmt::Display for Trouble {
             Trouble::Failed => "i/o error",
             Trouble::Protected => "disk is write-protected",
             Trouble::NoMemory => "out of memory",
+            Trouble::Left => "interrupted",
         })
     }
 }
@@ -135,11 +140,19 @@ impl Block {
     }
 
     /// Moves whole sectors from `sector` on: as many as the memory has room for. Waits until that is done, and when it
-    /// fails, until the memory is not touched any more.
+    /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need not
+    /// `leave`.
     ///
     /// # Errors
-    /// What is wrong with the disk, or with the place. How much was moved is unknown then.
-    pub fn transfer(&self, way: Way, sector: u64, data: Vec<Pinned>) -> Result<(), Trouble> {
+    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`Trouble::Left`] how
+    /// much will be.
+    pub fn transfer(
+        &self,
+        way: Way,
+        sector: u64,
+        data: Vec<Pinned>,
+        leave: &dyn Fn() -> bool,
+    ) -> Result<(), Trouble> {
         let op = match way {
             Way::Read => Op::Read,
             Way::Write if self.device.shape().read_only() => return Err(Trouble::Protected),
@@ -162,15 +175,16 @@ impl Block {
             out.push(self.device.submit(piece));
         }
         // All of them have to come back, whatever the first one says.
-        out.into_iter().map(|done| self.device.wait(&done)).fold(Ok(()), Result::and)
+        out.into_iter().map(|done| self.device.wait(&done, leave)).fold(Ok(()), Result::and)
     }
 
-    /// Waits until everything that was written is on the medium. Does nothing where the device says that it always is.
+    /// Waits until everything that was written is on the medium, like [`Block::transfer`]. Does nothing where the device says
+    /// that it always is.
     ///
     /// # Errors
-    /// When the disk says that it is not.
-    pub fn flush(&self) -> Result<(), Trouble> {
-        if self.device.shape().keeps_back() { self.device.call(Op::Flush, Vec::new()) } else { Ok(()) }
+    /// When the disk says that it is not, or the caller has left.
+    pub fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
+        if self.device.shape().keeps_back() { self.device.call(Op::Flush, Vec::new(), leave) } else { Ok(()) }
     }
 }
 

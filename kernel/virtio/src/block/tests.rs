@@ -196,6 +196,15 @@ fn fill(pins: &[Pinned], seed: u8) {
     }
 }
 
+/// Who waits for the disk however long it takes.
+fn never() -> bool {
+    false
+}
+
+fn transfer(block: &Block, way: Way, sector: u64, data: Vec<Pinned>) -> Result<(), Trouble> {
+    block.transfer(way, sector, data, &never)
+}
+
 #[test]
 fn sectors_go_both_ways_from_and_to_any_memory() {
     for features in [USUAL, USUAL & !INDIRECT_DESC, USUAL & !SEG_MAX] {
@@ -204,14 +213,14 @@ fn sectors_go_both_ways_from_and_to_any_memory() {
         assert_eq!(block.status().identity, "16384 sectors a serial");
         for (skip, sectors, at) in [(0, 1, 0), (100, 3, 7), (4095, 700, 11), (1, 1200, 16384 - 1200)] {
             let to = buffer(skip, sectors * 512);
-            let done = block.transfer(Way::Read, at, to.clone());
+            let done = transfer(&block, Way::Read, at, to.clone());
             assert_eq!(done, Ok(()), "{features:#x}: {sectors} at {at}: {:?}", block.status());
             let start = at as usize * 512;
             let there = player.bytes.lock().unwrap()[start..start + sectors * 512].to_vec();
             assert!(contents(&to) == there, "read of {sectors} at {at}");
             let from = buffer(skip, sectors * 512);
             fill(&from, at as u8);
-            block.transfer(Way::Write, at, from.clone()).unwrap();
+            transfer(&block, Way::Write, at, from.clone()).unwrap();
             let there = player.bytes.lock().unwrap()[start..start + sectors * 512].to_vec();
             assert!(contents(&from) == there, "write of {sectors} at {at}");
             assert!(from.iter().all(|p| p.page().pins() == 1), "the driver lets go of the pages");
@@ -226,10 +235,10 @@ fn sectors_go_both_ways_from_and_to_any_memory() {
 fn what_is_beyond_the_end_is_not_asked_for() {
     let (block, player) = usual();
     for (at, sectors) in [(SECTORS, 1), (SECTORS - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 3)] {
-        assert_eq!(block.transfer(Way::Read, at, buffer(0, sectors * 512)), Err(Trouble::Failed));
-        assert_eq!(block.transfer(Way::Write, at, buffer(0, sectors * 512)), Err(Trouble::Failed));
+        assert_eq!(transfer(&block, Way::Read, at, buffer(0, sectors * 512)), Err(Trouble::Failed));
+        assert_eq!(transfer(&block, Way::Write, at, buffer(0, sectors * 512)), Err(Trouble::Failed));
     }
-    assert_eq!(block.transfer(Way::Read, 0, buffer(0, 100)), Err(Trouble::Failed), "no whole sector");
+    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 100)), Err(Trouble::Failed), "no whole sector");
     assert!(player.seen.lock().unwrap().is_empty());
 }
 
@@ -239,9 +248,9 @@ fn larger_sectors_are_still_counted_in_units() {
     assert_eq!((block.sectors(), block.sector_size()), (SECTORS / 8, 4096));
     let from = buffer(10, 8192);
     fill(&from, 3);
-    block.transfer(Way::Write, 5, from.clone()).unwrap();
+    transfer(&block, Way::Write, 5, from.clone()).unwrap();
     assert!(player.bytes.lock().unwrap()[5 * 4096..7 * 4096] == contents(&from)[..]);
-    assert_eq!(block.transfer(Way::Write, 5, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Write, 5, buffer(0, 512)), Err(Trouble::Failed));
 }
 
 #[test]
@@ -250,15 +259,15 @@ fn errors_are_the_requests_and_nothing_else() {
     // Short of the data and of the status byte; statuses that mean failure; one that was never written.
     for act in [Act::Status(1), Act::Status(2), Act::Status(0xFF), Act::Len(512), Act::Len(0)] {
         player.acts.lock().unwrap().push(act);
-        assert_eq!(block.transfer(Way::Read, 3, buffer(0, 512)), Err(Trouble::Failed), "{act:?}");
-        assert_eq!(block.transfer(Way::Read, 3, buffer(0, 512)), Ok(()));
+        assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Err(Trouble::Failed), "{act:?}");
+        assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Ok(()));
     }
     // One piece of many.
     player.acts.lock().unwrap().extend([Act::Good, Act::Good, Act::Status(1)]);
-    assert_eq!(block.transfer(Way::Write, 0, buffer(0, 1 << 20)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 1 << 20)), Err(Trouble::Failed));
     assert_eq!((counter(&block, "errors"), counter(&block, "resets")), (6, 0));
     player.acts.lock().unwrap().push(Act::Status(1));
-    assert_eq!(block.flush(), Err(Trouble::Failed));
+    assert_eq!(block.flush(&never), Err(Trouble::Failed));
 }
 
 #[test]
@@ -266,7 +275,7 @@ fn an_old_device_may_say_any_length() {
     let (block, player) = play(USUAL & !VERSION_1, config(SECTORS, 0, 126, 512));
     player.acts.lock().unwrap().push(Act::Len(0));
     let to = buffer(0, 512);
-    assert_eq!(block.transfer(Way::Read, 0, to.clone()), Ok(()));
+    assert_eq!(transfer(&block, Way::Read, 0, to.clone()), Ok(()));
     assert!(contents(&to) == player.bytes.lock().unwrap()[..512]);
 }
 
@@ -276,13 +285,27 @@ fn a_device_that_breaks_down_lies_or_falls_silent_is_started_afresh() {
         let (block, player) = usual();
         player.acts.lock().unwrap().push(act);
         // What came of it is not known; that it comes back is.
-        let _ = block.transfer(Way::Read, 0, buffer(0, 1 << 19));
+        let _ = transfer(&block, Way::Read, 0, buffer(0, 1 << 19));
         eventually(|| counter(&block, "resets") == 1 && block.status().failure.is_none());
         assert_eq!(counter(&block, "outstanding"), 0);
         let to = buffer(7, 1 << 19);
-        assert_eq!(block.transfer(Way::Read, 9, to.clone()), Ok(()), "{act:?}");
+        assert_eq!(transfer(&block, Way::Read, 9, to.clone()), Ok(()), "{act:?}");
         assert!(contents(&to) == player.bytes.lock().unwrap()[9 * 512..9 * 512 + (1 << 19)]);
     }
+}
+
+#[test]
+fn who_has_to_leave_does_not_wait_for_a_silent_disk() {
+    let (block, player) = usual();
+    player.acts.lock().unwrap().push(Act::Silence);
+    let to = buffer(7, 512);
+    let begun = machine::clock::now_ns();
+    assert_eq!(block.transfer(Way::Read, 0, to.clone(), &|| true), Err(Trouble::Left));
+    assert!(machine::clock::now_ns() - begun < 1_500_000_000);
+    // The disk has it still, and the memory with it.
+    assert_eq!(counter(&block, "outstanding"), 1);
+    // A disk that answers is waited for.
+    assert_eq!(block.transfer(Way::Read, 1, to, &|| true), Ok(()));
 }
 
 #[test]
@@ -290,21 +313,21 @@ fn a_device_that_does_not_start_again_fails_for_good() {
     let (block, player) = usual();
     *player.fake.dead.lock().unwrap() = true;
     player.acts.lock().unwrap().push(Act::BreakDown);
-    assert_eq!(block.transfer(Way::Read, 0, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(Trouble::Failed));
     eventually(|| block.status().failure.as_deref() == Some("device does not start again"));
-    assert_eq!(block.transfer(Way::Read, 0, buffer(0, 512)), Err(Trouble::Failed));
-    assert_eq!(block.flush(), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(block.flush(&never), Err(Trouble::Failed));
 }
 
 #[test]
 fn a_disk_that_cannot_be_written_or_need_not_be_flushed_is_not_asked_to() {
     let (block, player) = play(USUAL & !FLUSH | RO, config(SECTORS, 0, 126, 512));
     assert!(!block.writable());
-    assert_eq!(block.transfer(Way::Write, 0, buffer(0, 512)), Err(Trouble::Protected));
-    assert_eq!(block.flush(), Ok(()));
+    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 512)), Err(Trouble::Protected));
+    assert_eq!(block.flush(&never), Ok(()));
     assert!(player.seen.lock().unwrap().is_empty());
     let (block, player) = usual();
-    assert_eq!(block.flush(), Ok(()));
+    assert_eq!(block.flush(&never), Ok(()));
     assert_eq!(*player.seen.lock().unwrap(), [4]);
 }
 
@@ -313,9 +336,9 @@ fn the_host_may_change_the_size() {
     let (block, player) = usual();
     player.fake.configure(0, &(SECTORS / 2).to_le_bytes());
     eventually(|| block.sectors() == SECTORS / 2);
-    assert_eq!(block.transfer(Way::Read, SECTORS / 2, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)), Err(Trouble::Failed));
     player.fake.configure(0, &SECTORS.to_le_bytes());
-    eventually(|| block.transfer(Way::Read, SECTORS / 2, buffer(0, 512)) == Ok(()));
+    eventually(|| transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)) == Ok(()));
 }
 
 #[test]
@@ -348,9 +371,9 @@ fn many_at_once_get_what_is_theirs() {
                     let (at, sectors) = (n * 1000 + noise.below(700), 1 + noise.below(300) as usize);
                     let from = buffer(noise.below(4096) as usize, sectors * 512);
                     fill(&from, round);
-                    block.transfer(Way::Write, at, from.clone()).unwrap();
+                    transfer(&block, Way::Write, at, from.clone()).unwrap();
                     let to = buffer(noise.below(4096) as usize, sectors * 512);
-                    block.transfer(Way::Read, at, to.clone()).unwrap();
+                    transfer(&block, Way::Read, at, to.clone()).unwrap();
                     assert!(contents(&to) == contents(&from), "{n}: {sectors} sectors at {at}");
                 }
             });

@@ -10,9 +10,10 @@
 //!
 //! `select` guards the two-step accesses to features and queues; notifying and acknowledging need no lock.
 
+use super::astray::{self, Astray, Source};
 use super::{MAGIC, Place};
 use crate::Failure;
-use crate::transport::{Cause, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::transport::{Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec;
@@ -36,8 +37,6 @@ const QUEUE_PFN: usize = 0x040;
 /// Version 2 alone.
 const QUEUE_READY: usize = 0x044;
 const QUEUE_NOTIFY: usize = 0x050;
-const INTERRUPT: usize = 0x060;
-const ACKNOWLEDGE: usize = 0x064;
 const STATUS: usize = 0x070;
 /// Version 2 alone: low and high words of the three addresses.
 const DESCRIPTORS: usize = 0x080;
@@ -46,10 +45,6 @@ const USED: usize = 0x0A0;
 /// Version 2 alone.
 const GENERATION: usize = 0x0FC;
 const CONFIG: usize = 0x100;
-
-/// QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third: what the device with the
-/// first of these interrupts wants arrives as the second, where another slot has its own.
-const ASTRAY: (u32, u32) = (24, 26);
 
 /// A feature that QEMU offers to see whether a driver takes what it does not know.
 const TRAP: u64 = 1 << 30;
@@ -64,6 +59,8 @@ pub struct Device {
     registers: Mmio,
     gsi: u32,
     modern: bool,
+    /// What a stray interrupt may be about.
+    astray: Astray,
     select: Lock<()>,
 }
 
@@ -73,13 +70,21 @@ impl Device {
     /// # Errors
     /// When no virtio device of version 1 or 2 is there; no memory to map it.
     pub fn open(place: &Place) -> Result<Device, Failure> {
+        Device::open_beside(place, &Astray::default())
+    }
+
+    /// The same for one of several, which all get the same `astray`.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_beside(place: &Place, astray: &Astray) -> Result<Device, Failure> {
         let registers = Mmio::map(place.base, place.size as usize)?;
         let modern = match (registers.read32(0), registers.read32(VERSION)) {
             (MAGIC, 1) => false,
             (MAGIC, 2) => true,
             _ => return Err(Failure::new("no virtio device")),
         };
-        Ok(Device { registers, gsi: place.gsi, modern, select: Lock::new(()) })
+        Ok(Device { registers, gsi: place.gsi, modern, astray: astray.clone(), select: Lock::new(()) })
     }
 
     fn read(&self, register: usize) -> u32 {
@@ -136,18 +141,6 @@ impl Device {
             self.write(QUEUE_SELECT, u32::from(queue));
             self.write(if self.modern { QUEUE_READY } else { QUEUE_PFN }, 0);
         }
-    }
-
-    /// What is done at an interrupt: nothing, if it was not for this device.
-    fn serve(&self, handler: &Handler) -> irq::Handler {
-        let (registers, handler) = (self.registers.clone(), handler.clone());
-        Box::new(move || match registers.read32(INTERRUPT) as u8 & Cause::ANY.0 {
-            0 => {}
-            bits => {
-                registers.write32(ACKNOWLEDGE, u32::from(bits));
-                handler(Cause(bits));
-            }
-        })
     }
 
     fn read_once(&self, start: usize, buf: &mut [u8]) {
@@ -216,9 +209,17 @@ impl VirtioTransport for Device {
     }
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
-        let mut handles = vec![irq::gsi(self.gsi, Trigger::Level, name, self.serve(&handler))?];
-        if self.gsi == ASTRAY.0 {
-            handles.push(irq::gsi(ASTRAY.1, Trigger::Level, name, self.serve(&handler))?);
+        let source = Source { registers: self.registers.clone(), handler };
+        let (mut handles, shared) = (vec![], astray::is_shared(self.gsi));
+        if shared {
+            self.astray.add(source.clone());
+            let astray = self.astray.clone();
+            let serve = Box::new(move || astray.serve());
+            handles.push(irq::gsi(astray::ARRIVES, Trigger::Level, name, serve)?);
+        }
+        if !shared || self.gsi != astray::ARRIVES {
+            let serve = Box::new(move || drop(source.serve()));
+            handles.push(irq::gsi(self.gsi, Trigger::Level, name, serve)?);
         }
         Ok(Interrupts { text: format!("mmio:{}", self.gsi), handles, line: None })
     }

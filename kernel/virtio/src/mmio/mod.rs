@@ -9,8 +9,10 @@
 //! tree that QEMU has for the guest ([`machine::fdt`]), and trying the addresses of QEMU's board. An empty slot
 //! is no error; a slot in which something else sits is told.
 
+mod astray;
 mod device;
 
+pub use astray::Astray;
 pub use device::Device;
 
 use alloc::format;

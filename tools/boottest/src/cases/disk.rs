@@ -45,6 +45,14 @@ pub fn cases() -> Vec<Case> {
                 all[4092..4096].copy_from_slice(b"here");
                 equal(&fs::read(w.image("d1")?)?, &all)
             }),
+        // A disk that takes minutes for what is asked of it: killed is killed, and the driver is not confused by it.
+        Case::new("disk/killed", q35())
+            .disk("d0", plain(1), "throttling.bps-total=50000,file=", "")
+            .line("dd -quiet 1 -if /dev/sdF0/data -bs 4096 -count 1 | sha1sum")
+            .gives(re("^[0-9a-f]{40}"))
+            .types("dd -if /dev/sdF0/data -bs 2097152 -of /dev/null &; sleep 2; kill dd | rc; wait; ps | grep -c dd; echo g^one\n")
+            .sees("\n0\ngone\n")
+            .budget(20),
         Case::new("disk/many-readers", q35().memory_mib(512).smp(2))
             .disk("d0", plain(3), "file=", "")
             .line("echo part some 100 1100 >/dev/sdF0/ctl; sha1sum </dev/sdF0/some")

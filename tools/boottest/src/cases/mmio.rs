@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use vm::{Board, Flavour, Share, Vm};
 
-use super::{MOTD, MOUNT, motd};
+use super::{MOTD, MOUNT, motd, q35};
 use crate::case::{Case, World, re};
 
 /// The boards: name, options, slot of the first device, its interrupt.
@@ -80,6 +80,7 @@ pub fn cases() -> Vec<Case> {
             // The first of them is asked for more when programs use random bytes.
             .line("dd -if /dev/random -of /dev/null -bs 65536 -count 2 >[2]/dev/null; sleep 1; virtio virtio-rng-0 virtio-rng-1")
             .gives(re("(?s)virtio-rng-0 .* requests 3 interrupts 3 in 192\n.* requests 1 interrupts 1 in 64\n")),
+        shared_pin(),
     ]);
     cases
 }
@@ -104,6 +105,23 @@ fn reordered(name: &str, devices: &[&str], n: usize) -> Case {
         .line("echo name >/dev/virtcon/by-name/org.elwood.port; echo place >/dev/virtcon/by-place/mmio-0xfeb01200.1")
         .is("")
         .hears("c0", b"name\nplace\n")
+}
+
+/// All slots full, and traffic at the two that share a pin.
+fn shared_pin() -> Case {
+    let disk = |letter: u8| vec![letter; 1 << 20];
+    let disks = Case::new("mmio/shared-pin", q35())
+        .disk("third", disk(b'a'), "file=", ",bus=virtio-mmio-bus.2")
+        .disk("first", disk(b'b'), "file=", ",bus=virtio-mmio-bus.0");
+    (0..22)
+        .fold(disks, |case, _| case.device("virtio-rng-pci"))
+        .line("cat /dev/virtio")
+        .gives(re("(?m)^virtio-block-21 mmio .* slot 2 (.|\n)*^virtio-block-23 mmio .* slot 0 "))
+        .line("for(i in 1 2 3) for(d in 0 1) dd -quiet 1 -if /dev/sdF$d/data -bs 512 -of /dev/null &; wait; echo a^ll")
+        .is("all\n")
+        .line("cat /dev/irqalloc")
+        .gives(re("(?m) 26 +[0-9]{4,} .* virtio-block-21$"))
+        .on(Board::Microvm, Flavour::Transitional)
 }
 
 /// 24 devices, each in the slot below the one before.

@@ -4,6 +4,7 @@
 //! To write part of a sector is to read it and write it back, and nobody may write it meanwhile: that is done with the
 //! disk's `writing` taken alone, which those who write whole sectors share.
 
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -15,6 +16,8 @@ use machine::thread;
 use super::unit::{Part, Unit};
 use crate::error::{Error, Result};
 use crate::iobuf::{Dst, Src, kernel_pages};
+use crate::note;
+use crate::proc::Proc;
 
 /// Most bytes that are pinned and moved together.
 const CHUNK: u64 = 1 << 20;
@@ -70,21 +73,22 @@ fn sector_page(unit: &Unit) -> Result<(Page, Vec<Pinned>)> {
 ///
 /// # Errors
 /// `i/o error` when the disk fails; a bad address.
-pub fn read(unit: &Unit, part: &Part, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+pub fn read(up: &Arc<Proc>, unit: &Unit, part: &Part, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    let leave = || note::must_die(up);
     steps(unit, part, dst.len(), offset, |done, step| {
         let mut bytes = [0; PAGE as usize];
         if !step.whole {
             let (page, pins) = sector_page(unit)?;
-            unit.disk.read(step.sector, pins)?;
+            unit.disk.read(step.sector, pins, &leave)?;
             let bytes = bytes.get_mut(..step.len).unwrap_or(&mut []);
             page.read(step.skip, bytes);
             return dst.put(done, bytes);
         }
         if let Some(pins) = dst.pin(done, step.len)? {
-            return unit.disk.read(step.sector, pins);
+            return unit.disk.read(step.sector, pins, &leave);
         }
         let pages = kernel_pages(step.len)?;
-        unit.disk.read(step.sector, pages.clone())?;
+        unit.disk.read(step.sector, pages.clone(), &leave)?;
         let mut at = done;
         for page in &pages {
             let bytes = bytes.get_mut(..page.len()).unwrap_or(&mut []);
@@ -100,10 +104,11 @@ pub fn read(unit: &Unit, part: &Part, dst: &mut Dst<'_>, offset: u64) -> Result<
 ///
 /// # Errors
 /// `i/o error` at the end of the partition, and when the disk fails; a bad address.
-pub fn write(unit: &Unit, part: &Part, src: &Src<'_>, offset: u64) -> Result<usize> {
+pub fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, offset: u64) -> Result<usize> {
     if !src.is_empty() && offset >= unit.extent(part).1 {
         return Err(error::EIO.into());
     }
+    let leave = || note::must_die(up);
     steps(unit, part, src.len(), offset, |done, step| {
         let mut bytes = [0; PAGE as usize];
         if !step.whole {
@@ -112,9 +117,9 @@ pub fn write(unit: &Unit, part: &Part, src: &Src<'_>, offset: u64) -> Result<usi
             src.get(done, bytes)?;
             let (page, pins) = sector_page(unit)?;
             let _alone = unit.writing.write();
-            unit.disk.read(step.sector, pins.clone())?;
+            unit.disk.read(step.sector, pins.clone(), &leave)?;
             page.write(step.skip, bytes);
-            return unit.disk.write(step.sector, pins);
+            return unit.disk.write(step.sector, pins, &leave);
         }
         let pins = match src.pin(done, step.len)? {
             Some(pins) => pins,
@@ -131,6 +136,6 @@ pub fn write(unit: &Unit, part: &Part, src: &Src<'_>, offset: u64) -> Result<usi
             }
         };
         let _shared = unit.writing.read();
-        unit.disk.write(step.sector, pins)
+        unit.disk.write(step.sector, pins, &leave)
     })
 }

@@ -28,7 +28,8 @@ use crate::iobuf::{Dst, Src};
 use crate::proc::Proc;
 use unit::{Part, Unit};
 
-/// A disk as the machine has it. All of it may sleep but what only tells.
+/// A disk as the machine has it. All of it may sleep but what only tells; while the disk is silent it asks now and then whether
+/// the caller has to `leave`, being killed, and leaves the rest to the disk.
 pub trait Disk: Send + Sync {
     /// Its name among the machine's devices, as `virtio-block-1`.
     fn name(&self) -> String;
@@ -43,18 +44,18 @@ pub trait Disk: Send + Sync {
     /// Reads whole sectors from `sector` on, as many as there is room for.
     ///
     /// # Errors
-    /// `i/o error` when the disk fails.
-    fn read(&self, sector: u64, to: Vec<Pinned>) -> Result<()>;
+    /// `i/o error` when the disk fails; `interrupted` when the caller has left.
+    fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<()>;
     /// Writes whole sectors.
     ///
     /// # Errors
     /// As [`Disk::read`]; `disk is write-protected`.
-    fn write(&self, sector: u64, from: Vec<Pinned>) -> Result<()>;
+    fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<()>;
     /// Waits until all that was written is on the medium.
     ///
     /// # Errors
     /// As [`Disk::read`].
-    fn flush(&self) -> Result<()>;
+    fn flush(&self, leave: &dyn Fn() -> bool) -> Result<()>;
 }
 
 /// Opening a file of a read-only disk for writing.
@@ -172,7 +173,7 @@ impl Dev for Sd {
             return dirtab::read_tree(self, up, c, dst, offset);
         }
         match c.aux::<Open>()? {
-            Open::Part(part) => io::read(self.unit(c.qid)?, part, dst, offset),
+            Open::Part(part) => io::read(up, self.unit(c.qid)?, part, dst, offset),
             Open::Text(text) if c.qid.path == SDCTL => text.read(dst, offset, || self.sdctl()),
             Open::Text(text) => {
                 let unit = self.unit(c.qid)?;
@@ -184,7 +185,7 @@ impl Dev for Sd {
     fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
         let unit = self.unit(c.qid)?;
         if let Open::Part(part) = c.aux::<Open>()? {
-            return io::write(unit, part, src, offset);
+            return io::write(up, unit, part, src, offset);
         }
         let bytes = src.to_vec(COMMANDS_MOST)?;
         let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;

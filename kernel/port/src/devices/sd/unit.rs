@@ -17,6 +17,7 @@ use machine::sync::{QGuard, QLock, RwQLock};
 use super::Disk;
 use crate::disk;
 use crate::error::Result;
+use crate::note;
 use crate::proc::Proc;
 
 /// The name of the whole disk.
@@ -112,7 +113,7 @@ impl Unit {
         match *words.as_slice() {
             ["part", name, start, end] => self.add(up, name, number(start)?, number(end)?),
             ["delpart", name] => self.delete(up, name),
-            ["flush"] => self.disk.flush(),
+            ["flush"] => self.disk.flush(&|| note::must_die(up)),
             ["rescan"] => self.rescan(up),
             ["part" | "delpart" | "flush" | "rescan", ..] => Err(error::ECMDARGS.into()),
             _ => Err(error::EBADCTL.into()),
@@ -171,8 +172,12 @@ impl Unit {
     fn looked(&self, up: &Arc<Proc>) -> QGuard<'_, Table> {
         let mut table = self.table.lock();
         if !table.looked {
+            let found = self.find(up);
+            if note::must_die(up) {
+                // Perhaps the disk has not said everything; the next to come asks again.
+                return table;
+            }
             table.looked = true;
-            let found = self.find();
             for part in found.parts {
                 table.add(&part.name, part.start, Some(part.end));
             }
@@ -183,11 +188,14 @@ impl Unit {
         table
     }
 
-    fn find(&self) -> disk::Found {
+    fn find(&self, up: &Arc<Proc>) -> disk::Found {
         let size = self.disk.sector_size() as usize;
         let mut read = |sector, bytes: &mut [u8]| {
             let Ok(page) = Page::new_zeroed() else { return false };
-            let read = self.disk.read(sector, vec![Pinned::new(page.clone(), 0, size)]).is_ok();
+            let read = self
+                .disk
+                .read(sector, vec![Pinned::new(page.clone(), 0, size)], &|| note::must_die(up))
+                .is_ok();
             page.read(0, bytes);
             read
         };
