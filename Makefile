@@ -25,7 +25,7 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
 	@mkdir -p build
-	boot/kcargo build --release -p cmd -p rc $(JSON) >build/programs.json
+	boot/kcargo build --release -p cmd -p rc -p usertests $(JSON) >build/programs.json
 	@boot/mkroot build/programs.json build/root.tar
 	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --release -p pc64 $(JSON) >build/kernel.json
 	@strip --strip-debug -o build/kernel.elf.new "$$($(EXECUTABLE) build/kernel.json)"
@@ -59,7 +59,7 @@ lint: ## the source's form: fmt and clippy, without changing anything
 	@boot/deps lint
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
-	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -- -D warnings
+	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -- -D warnings
 
 clean: ## remove all that was built
 	rm -rf build target

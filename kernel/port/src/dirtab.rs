@@ -144,19 +144,18 @@ pub fn stat<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir>
 /// # Errors
 /// `permission denied`, also for a directory that is not only to be read.
 pub fn open<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
-    if c.qid.is_dir() {
-        if mode != abi::OREAD {
-            return Err(error::EPERM.into());
+    if c.qid.is_dir() && mode != abi::OREAD {
+        return Err(error::EPERM.into());
+    }
+    let entry = tree.entry(up, &c)?;
+    match &entry.owner {
+        Some(owner) => up.check_perm(owner, entry.perm, access(mode))?,
+        None => {
+            let owner = up.kernel.hostowner.lock().clone();
+            up.check_perm(&owner, entry.perm, access(mode))?;
         }
-    } else {
-        let entry = tree.entry(up, &c)?;
-        match &entry.owner {
-            Some(owner) => up.check_perm(owner, entry.perm, access(mode))?,
-            None => {
-                let owner = up.kernel.hostowner.lock().clone();
-                up.check_perm(&owner, entry.perm, access(mode))?;
-            }
-        }
+    }
+    if !c.qid.is_dir() {
         c.qid = entry.qid;
     }
     c.mode = Some(mode);

@@ -48,26 +48,37 @@ pub struct Kernel {
     pub alarms: crate::alarm::Alarms,
     /// What happens when the first process has ended, for this reason. Nothing, unless the machine says so.
     pub first_ended: Once<FirstEnded>,
+    /// Processes kept for a debugger.
+    pub broken: crate::broken::Broken,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
     next_id: AtomicU32,
 }
 
+/// Can this be the name of a user? One word, no longer than a name in a stat record of old.
+pub fn is_user_name(name: &str) -> bool {
+    !name.is_empty() && name.len() < abi::KNAMELEN && name.bytes().all(|b| b > b' ' && b != 0x7f && b != b'/')
+}
+
 impl Kernel {
-    /// A kernel with these devices and command line words.
+    /// A kernel with these devices and command line words, of which `user` says who owns the machine.
     pub fn new(devs: Vec<Arc<dyn Dev>>, config: Vec<(String, String)>, kmesg: Arc<Kmesg>) -> Arc<Self> {
+        let named = config.iter().rev().find(|(n, v)| n == "user" && is_user_name(v));
+        let owner = named.map_or("glenda", |(_, v)| v.as_str());
+        let hostowner = Lock::new(String::from(owner));
         Arc::new(Kernel {
             devs,
             procs: Lock::new(BTreeMap::new()),
             images: ImageCache::new(),
             kmesg,
             config,
-            hostowner: Lock::new(String::from("glenda")),
+            hostowner,
             sysname: Lock::new(String::from("elwood")),
             big: QLock::new(()),
             group_notes: QLock::new(0),
             alarms: crate::alarm::Alarms::new(),
             first_ended: Once::new(),
+            broken: crate::broken::Broken::default(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
             next_id: AtomicU32::new(1),

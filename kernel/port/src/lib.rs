@@ -44,6 +44,7 @@ pub mod screen;
 
 // Processes.
 pub mod alarm;
+pub mod broken;
 pub mod exec;
 pub mod life;
 pub mod mem;

@@ -11,12 +11,13 @@ use alloc::vec::Vec;
 use machine::thread;
 use machine::user::{self, UserContext};
 
+use crate::broken;
 use crate::error::Result;
 use crate::mem::{FaultAccess, FaultError};
 use crate::note::{self, After, NoteClass};
 use crate::proc::Proc;
 use crate::procctl;
-use crate::sysproc::exit;
+use crate::sysproc::{exit, exit_broken};
 
 /// Starts the thread of `up`, which calls `begin` and then lives in user mode.
 ///
@@ -46,8 +47,9 @@ pub fn start(
 /// A process's life: user mode, and whatever made it leave user mode, until it exits.
 fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
     loop {
-        if let After::Die(text) = before_user(up, ctx) {
-            return exit(up, &text);
+        match before_user(up, ctx) {
+            After::Continue => {}
+            end => return end_of(up, ctx, end),
         }
         let after = match user::run(ctx, &up.mem.space) {
             user::Event::Syscall => {
@@ -72,9 +74,18 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
             }
             user::Event::Interrupt => After::Continue,
         };
-        if let After::Die(text) = after {
-            return exit(up, &text);
+        match after {
+            After::Continue => {}
+            end => return end_of(up, ctx, end),
         }
+    }
+}
+
+fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
+    match how {
+        After::Continue => {}
+        After::Die(text) => exit(up, &text),
+        After::Break(text) => exit_broken(up, &text, ctx),
     }
 }
 
@@ -127,6 +138,8 @@ fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
         // The note that it dies of is there already.
         FaultError::Load(_, e) if e.is(abi::error::EINTR) && note::must_die(up) => return,
         FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
+        // What is kept for a debugger is not worth a life.
+        FaultError::NoMemory if broken::release_all(&up.kernel) => return page_fault(up, addr, access),
         FaultError::NoMemory => return starve(up, addr),
     };
     note::post(up, &text, NoteClass::Debug);

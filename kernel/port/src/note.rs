@@ -101,6 +101,8 @@ pub enum After {
     Continue,
     /// It dies with this exit string.
     Die(String),
+    /// It dies with this exit string and is kept for a debugger.
+    Break(String),
 }
 
 /// Queues a note and interrupts the process. False when its queue is full.
@@ -189,7 +191,7 @@ pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClas
     for _ in 0..2 {
         let procs: alloc::vec::Vec<_> = kernel.procs.lock().values().cloned().collect();
         for p in procs {
-            if p.noteid() == noteid && Some(p.pid) != except {
+            if p.noteid() == noteid && Some(p.pid) != except && !p.exiting.load(Ordering::Relaxed) {
                 post_numbered(&p, text, class, *last);
             }
         }
@@ -236,24 +238,28 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
         }
     };
     if note.class == NoteClass::Exit || handler == 0 {
-        return After::Die(died_of(up, with_pc(&note.text, ctx.regs.pc), note.class));
+        return died_of(up, with_pc(&note.text, ctx.regs.pc), note.class);
     }
     let note = Note { text: with_pc(&note.text, ctx.regs.pc), ..note };
     match push_frame(up, ctx, note, handler) {
         Ok(()) => After::Continue,
-        Err(_) => {
-            complain(up, "bad address in notify");
-            After::Die(String::from("Suicide"))
-        }
+        Err(_) => suicide(up, "bad address in notify"),
     }
 }
 
-/// The exit string of a process that a note kills; faults are also told on its standard error.
-fn died_of(up: &Arc<Proc>, text: String, class: NoteClass) -> String {
-    if class == NoteClass::Debug {
-        complain(up, &text);
+/// The end of a process that a note kills; faults are also told on its standard error, and worth a look.
+fn died_of(up: &Arc<Proc>, text: String, class: NoteClass) -> After {
+    if class != NoteClass::Debug {
+        return After::Die(text);
     }
-    text
+    complain(up, &text);
+    After::Break(text)
+}
+
+/// The end of a process that has spoilt what notes need.
+fn suicide(up: &Arc<Proc>, why: &str) -> After {
+    complain(up, why);
+    After::Break(String::from("Suicide"))
 }
 
 /// `NAME PID: suicide: TEXT` on descriptor 2, or on the console when that is not open.
@@ -317,22 +323,19 @@ pub fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
 /// `noted`: ends the handler. The registers are those in the frame, which the handler may have changed; all of
 /// them come back exactly.
 pub fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
-    let suicide = || After::Die(String::from("Suicide"));
     let (notified, frame) = {
         let notes = up.notes.lock();
         (notes.notified, notes.frame)
     };
     if !notified && how != NRSTR {
-        complain(up, "call to noted() when not notified");
-        return suicide();
+        return suicide(up, "call to noted() when not notified");
     }
     let mut bytes = [0u8; UREG_SIZE];
     let mut link = [0u8; 8];
     let read =
         up.mem.copy_in(frame, &mut bytes).and_then(|()| up.mem.copy_in(frame.wrapping_sub(8), &mut link));
     if frame == 0 || read.is_err() {
-        complain(up, "bad ureg in noted");
-        return suicide();
+        return suicide(up, "bad ureg in noted");
     }
     let saved = Ureg::from_bytes(&bytes);
     let (fpu, told) = {
@@ -367,11 +370,8 @@ pub fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
         }
         NDFLT => {
             let note = told.unwrap_or(Note { text: String::new(), class: NoteClass::User, serial: 0 });
-            After::Die(died_of(up, note.text, note.class))
+            died_of(up, note.text, note.class)
         }
-        _ => {
-            complain(up, "unknown noted argument");
-            suicide()
-        }
+        _ => suicide(up, "unknown noted argument"),
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Lock order: `notes` may be taken under nothing else of this structure; every other field is a leaf.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -15,8 +16,10 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread::ThreadRef;
+use machine::types::FpuState;
 use spin::Once;
 
+use crate::broken::Remains;
 use crate::chan::Chan;
 use crate::devices::env::Egrp;
 use crate::error::{Error, Result};
@@ -86,6 +89,12 @@ pub struct Proc {
     pub ctl_changed: Rendez,
     /// Its last registers while it is not in user mode, for `/proc/n/regs`.
     pub regs: Lock<Option<abi::ureg::Ureg>>,
+    /// Floating point registers while it is stopped or Broken, for `/proc/n/fpregs`.
+    pub fpregs: Lock<Option<Box<FpuState>>>,
+    /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.
+    pub private: AtomicBool,
+    /// What a Broken process had.
+    pub remains: Lock<Option<Remains>>,
     /// Has left user mode for good.
     pub exiting: AtomicBool,
 }
@@ -97,7 +106,7 @@ pub struct Children {
     pub waiting: Vec<WaitMsg>,
     /// Children that run and will leave a record.
     pub live: u32,
-    /// Times of all children whose records were awaited, in ms: user, system, real.
+    /// Times of all children that have exited, in ms: user, system, real.
     pub times_ms: [u64; 3],
 }
 

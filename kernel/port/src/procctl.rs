@@ -4,12 +4,14 @@
 //! then stands in [`hold`] until somebody starts it. `Proc::ctl` says what is wanted and where it stands;
 //! `Proc::ctl_changed` is signalled whenever that changes.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use abi::error;
 use machine::user::UserContext;
 
+use crate::broken;
 use crate::error::Result;
 use crate::note::{self, NoteClass};
 use crate::proc::{Ctl, Proc};
@@ -22,7 +24,12 @@ pub fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
     let words = abi::quote::tokenize(message);
     let number = |i: usize| words.get(i).and_then(|w| w.parse::<i32>().ok()).ok_or(error::EBADCTL);
     match words.first().map(|w| w.as_str()) {
-        Some("kill") => kill(p),
+        Some("kill") => {
+            if !broken::release(p) {
+                kill(p);
+            }
+        }
+        _ if p.ctl.lock().broken => return Err(error::EBADCTL.into()),
         Some("interrupt") => {
             note::post(p, "interrupt", NoteClass::User);
         }
@@ -62,7 +69,7 @@ pub fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
                 t.set_priority(pri.min(most));
             }
         }
-        Some("private") => p.procmode.store(0, Ordering::Relaxed),
+        Some("private") => p.private.store(true, Ordering::Relaxed),
         Some("noswap" | "profile" | "wired") => {}
         _ => return Err(error::EBADCTL.into()),
     }
@@ -139,6 +146,7 @@ pub fn stops(up: &Proc, ctx: &mut UserContext, interrupted: bool) -> bool {
 /// Stands still until started or killed. The registers are in `Proc::regs` meanwhile, and may be changed there.
 fn hold(up: &Proc, ctx: &mut UserContext) {
     *up.regs.lock() = Some(ctx.regs);
+    *up.fpregs.lock() = Some(Box::new(ctx.fpu_save()));
     change(up, |ctl| ctl.held = true);
     up.ctl_changed.sleep(|| {
         let ctl = up.ctl.lock();
@@ -147,5 +155,8 @@ fn hold(up: &Proc, ctx: &mut UserContext) {
     change(up, |ctl| ctl.held = false);
     if let Some(regs) = *up.regs.lock() {
         ctx.regs = regs;
+    }
+    if let Some(state) = up.fpregs.lock().take() {
+        ctx.fpu_load(&state);
     }
 }

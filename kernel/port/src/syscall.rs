@@ -12,8 +12,10 @@ use abi::syscall as call;
 use abi::{DMDIR, ERRMAX, error};
 use machine::user::UserContext;
 
+use crate::broken;
 use crate::error::{Error, Result, clip};
 use crate::iobuf::{Dst, Src, UserBuf};
+use crate::kernel::Kernel;
 use crate::mem::{Kind, Segment, sema};
 use crate::note::{self, After, NoteClass};
 use crate::proc::Proc;
@@ -83,21 +85,24 @@ pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     let number = ctx.regs.bp;
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
     *up.regs.lock() = Some(ctx.regs);
-    let result = room_for(number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(|args| match number {
-        call::EXITS => exits(&args).map(Done::Die),
-        call::EXEC => exec_call(&args, ctx).map(|()| Done::Registers),
-        call::NOTED => Ok(match note::noted(up, ctx, args.int(0)) {
-            After::Continue => Done::Registers,
-            After::Die(text) => Done::Die(text),
-        }),
-        call::RFORK => sysproc::rfork(up, ctx, args.uint(0)).map(|pid| Done::Value(u64::from(pid))),
-        _ => simple(&args, number).map(Done::Value),
-    });
+    let result =
+        room_for(&up.kernel, number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(
+            |args| match number {
+                call::EXITS => exits(&args).map(|text| Done::End(After::Die(text))),
+                call::EXEC => exec_call(&args, ctx).map(|()| Done::Registers),
+                call::NOTED => Ok(match note::noted(up, ctx, args.int(0)) {
+                    After::Continue => Done::Registers,
+                    end => Done::End(end),
+                }),
+                call::RFORK => sysproc::rfork(up, ctx, args.uint(0)).map(|pid| Done::Value(u64::from(pid))),
+                _ => simple(&args, number).map(Done::Value),
+            },
+        );
     up.syscall.store(0, Ordering::Relaxed);
     match result {
         Ok(Done::Value(v)) => ctx.regs.ax = v,
         Ok(Done::Registers) => {}
-        Ok(Done::Die(text)) => return After::Die(text),
+        Ok(Done::End(end)) => return end,
         Err(e) => {
             ctx.regs.ax = u64::MAX;
             *up.errstr.lock() = String::from(e.text());
@@ -111,7 +116,7 @@ pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
 
 /// Refuses calls that make something in the kernel while the kernel's own reserve of memory is being used up:
 /// a program that asks for things without end gets an error, and the machine goes on.
-fn room_for(number: u64) -> Result<()> {
+fn room_for(kernel: &Kernel, number: u64) -> Result<()> {
     let makes = matches!(
         number,
         call::RFORK
@@ -129,13 +134,16 @@ fn room_for(number: u64) -> Result<()> {
             | call::WRITE_OLD
             | call::FAUTH
     );
-    if makes && crate::mem::is_scarce() { Err(error::ENOMEM.into()) } else { Ok(()) }
+    if !makes || !crate::mem::is_scarce() || broken::release_all(kernel) {
+        return Ok(());
+    }
+    Err(error::ENOMEM.into())
 }
 
 enum Done {
     Value(u64),
     Registers,
-    Die(String),
+    End(After),
 }
 
 /// An int as a result: sign-extended.
@@ -171,6 +179,8 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         call::PWRITE => write(a, a.long(3) as i64),
         call::OSEEK => sysfile::seek(up, a.int(0), i64::from(a.int(1)), a.int(2)).map(|o| int(o as i32)),
         call::SEEK => {
+            sysfile::check_fd(up, a.int(1))?;
+            up.mem.check(a.long(0), 8, true)?;
             let offset = sysfile::seek(up, a.int(1), a.long(2) as i64, a.int(3))?;
             up.mem.copy_out(a.long(0), &offset.to_le_bytes())?;
             Ok(0)
@@ -315,12 +325,14 @@ fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     // The descriptor is judged before the count.
     sysfile::check_fd(a.up, a.int(0))?;
     let len = a.count(2)?;
+    a.up.mem.check(a.long(1), len, true)?;
     sysfile::pread(a.up, a.int(0), &mut Dst::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 
 fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
     sysfile::check_fd(a.up, a.int(0))?;
     let len = a.count(2)?;
+    a.up.mem.check(a.long(1), len, false)?;
     sysfile::pwrite(a.up, a.int(0), &Src::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 

@@ -18,6 +18,7 @@ use machine::user::UserContext;
 use spin::Once;
 
 use crate::alarm::set_alarm;
+use crate::broken;
 use crate::devices::env::Egrp;
 use crate::error::{Result, clip};
 use crate::fgrp::Fgrp;
@@ -34,7 +35,7 @@ use crate::rendezvous::Rgrp;
 pub struct WaitMsg {
     /// Its pid.
     pub pid: u32,
-    /// User, system, real time in ms.
+    /// User and system time, its children's included, and real time in ms.
     pub times_ms: [u64; 3],
     /// Empty for success, else `NAME PID: STRING`.
     pub msg: String,
@@ -98,6 +99,9 @@ fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str) -> Result<Arc<Proc>> {
         mem: Memory::new()?,
         notes: Lock::new(Notes::default()),
         procmode: AtomicU32::new(0o640),
+        private: AtomicBool::new(false),
+        fpregs: Lock::new(None),
+        remains: Lock::new(None),
         syscall: AtomicU64::new(0),
         start_ns: clock::now_ns(),
         children: Lock::new(Children::default()),
@@ -183,12 +187,15 @@ fn child_of(up: &Arc<Proc>, mem: Arc<Memory>, flags: Rfork) -> Proc {
         noteid: AtomicU32::new(up.noteid()),
         user: Lock::new(up.user()),
         name: Lock::new(up.name.lock().clone()),
-        args: Lock::new(up.args.lock().clone()),
+        args: Lock::new(String::new()),
         text: Lock::new(up.text.lock().clone()),
         errstr: Lock::new(String::new()),
         mem,
         notes: Lock::new(Notes::with_handler(handler)),
         procmode: AtomicU32::new(up.procmode.load(Ordering::Relaxed)),
+        private: AtomicBool::new(up.private.load(Ordering::Relaxed)),
+        fpregs: Lock::new(None),
+        remains: Lock::new(None),
         syscall: AtomicU64::new(0),
         start_ns: clock::now_ns(),
         children: Lock::new(Children::default()),
@@ -245,6 +252,16 @@ pub fn write_tos_pid(proc: &Arc<Proc>) {
 
 /// Ends the calling process. `status` is empty for success.
 pub fn exit(up: &Arc<Proc>, status: &str) {
+    leave(up, status, false);
+}
+
+/// Ends the calling process and [keeps](broken) what a debugger may want to see.
+pub fn exit_broken(up: &Arc<Proc>, status: &str, ctx: &mut UserContext) {
+    broken::prepare(up, ctx);
+    leave(up, status, true);
+}
+
+fn leave(up: &Arc<Proc>, status: &str, keep: bool) {
     up.exiting.store(true, Ordering::Relaxed);
     up.ctl_changed.wakeup();
     set_alarm(up, 0);
@@ -256,9 +273,11 @@ pub fn exit(up: &Arc<Proc>, status: &str) {
     };
     // Everything that may close a file or sleep goes first, while the process still counts as one.
     replace(&up.fgrp, Fgrp::new());
-    let text = up.text.lock().take();
-    drop(text);
-    up.mem.clear();
+    if !keep {
+        let text = up.text.lock().take();
+        drop(text);
+        up.mem.clear();
+    }
     replace(&up.egrp, Egrp::new());
     replace(&up.pgrp, Pgrp::new());
     let root = up.slash();
@@ -267,11 +286,20 @@ pub fn exit(up: &Arc<Proc>, status: &str) {
     for dev in up.kernel.devs() {
         dev.process_exited(up.pid);
     }
-    up.kernel.procs.lock().remove(&up.pid);
+    if keep {
+        broken::keep(up);
+    } else {
+        up.kernel.procs.lock().remove(&up.pid);
+    }
     let parent = core::mem::take(&mut *up.parent.lock());
     if let Some(parent) = parent.upgrade() {
-        let record = WaitMsg { pid: up.pid, times_ms: times_ms(up), msg };
+        let [user, sys, real] = times_ms(up);
+        let [cuser, csys, _] = up.children.lock().times_ms;
+        let record = WaitMsg { pid: up.pid, times_ms: [user + cuser, sys + csys, real], msg };
         let mut children = parent.children.lock();
+        for (sum, ms) in children.times_ms.iter_mut().zip(record.times_ms) {
+            *sum += ms;
+        }
         children.live = children.live.saturating_sub(1);
         if children.waiting.len() < WAIT_MAX {
             children.waiting.push(record);
@@ -302,9 +330,6 @@ pub fn await_child(up: &Arc<Proc>) -> Result<WaitMsg> {
         {
             let mut children = up.children.lock();
             if let Some(record) = children.waiting.pop() {
-                for (sum, ms) in children.times_ms.iter_mut().zip(record.times_ms) {
-                    *sum += ms;
-                }
                 return Ok(record);
             }
             if children.live == 0 {

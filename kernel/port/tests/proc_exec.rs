@@ -431,6 +431,8 @@ fn a_disk_that_fails_is_told_of() {
         "{msg}"
     );
     sysfile::unmount(&w.t.up, None, "/mnt").unwrap();
+    // Those that broke are kept, with their program.
+    assert!(port::broken::release_all(&w.t.kernel));
     assert_eq!(wire.fids(), 0);
 }
 

@@ -407,7 +407,11 @@ fn other_messages() {
         assert_eq!(cpu.must(call::WSTAT, &[name, at, change.len() as u64]), change.len() as u64);
         assert_eq!(stat(cpu).mode, 0o600);
         assert_ne!(ctl(cpu, u64::from(me), "private"), FAILED);
-        assert_eq!(stat(cpu).mode, 0);
+        assert_eq!(stat(cpu).mode, 0o600);
+        for secret in ["mem", "regs", "fpregs"] {
+            let name = cpu.string(&format!("/proc/{me}/{secret}"));
+            assert_eq!(cpu.fails(call::OPEN, &[name, 0]), format!("'/proc/{me}/{secret}' {}", error::EPERM));
+        }
         let rename = Dir { name: "x".into(), ..Dir::untouched() }.to_bytes();
         let at = cpu.push(&rename);
         assert_eq!(cpu.fails(call::WSTAT, &[name, at, rename.len() as u64]), error::EPERM);

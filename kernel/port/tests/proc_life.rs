@@ -523,11 +523,11 @@ fn alarms_and_sleep() {
         assert_eq!(cpu.load_u64(BSS), 1);
         assert_eq!(cpu.must(call::ALARM, &[0]), 0);
         // A cancelled one does not go off.
-        cpu.must(call::ALARM, &[3]);
+        cpu.must(call::ALARM, &[200]);
         cpu.must(call::ALARM, &[0]);
         let start = Instant::now();
-        assert_eq!(cpu.must(call::SLEEP, &[8]), 0);
-        assert!(start.elapsed() >= Duration::from_millis(8));
+        assert_eq!(cpu.must(call::SLEEP, &[250]), 0);
+        assert!(start.elapsed() >= Duration::from_millis(250));
         assert_eq!(cpu.load_u64(BSS), 1);
         assert_eq!(cpu.must(call::SLEEP, &[0]), 0);
         assert_eq!(cpu.must(call::SLEEP, &[0xffff_ffff]), 0, "less than nothing is nothing");

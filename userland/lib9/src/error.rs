@@ -61,3 +61,9 @@ impl From<String> for Error {
 macro_rules! error {
     ($($arg:tt)*) => { $crate::Error::from($crate::alloc::format!($($arg)*)) };
 }
+
+impl From<Error> for String {
+    fn from(e: Error) -> String {
+        e.0.into_owned()
+    }
+}

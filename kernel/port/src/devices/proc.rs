@@ -15,6 +15,7 @@ use core::sync::atomic::Ordering;
 use abi::ureg::{UREG_SIZE, Ureg};
 use abi::{AREAD, AWRITE, DMDIR, Dir, KNAMELEN, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, Qid, error};
 use machine::thread::State;
+use machine::types::{FPU_SIZE, FpuState};
 
 use crate::chan::Chan;
 use crate::dev::{Dev, Walk};
@@ -220,9 +221,7 @@ impl Dev for ProcDev {
                     ORDWR => AREAD | AWRITE,
                     _ => AREAD,
                 } | if mode & OTRUNC != 0 { AWRITE } else { 0 };
-                if !up.is_hostowner() {
-                    up.check_perm(&p.user(), perm_of(&p, perm), access)?;
-                }
+                may_open(up, &p, file, perm_of(&p, perm), access)?;
                 if file == File::Text {
                     if access & AWRITE != 0 {
                         return Err(error::EPERM.into());
@@ -246,7 +245,11 @@ impl Dev for ProcDev {
                 let regs = p.regs.lock().ok_or(error::ENOREG)?;
                 dst.put_from(&regs.to_bytes(), offset)
             }
-            File::Proc | File::Fpregs => Err(error::ENOREG.into()),
+            File::Fpregs => {
+                let state = *p.fpregs.lock().as_deref().ok_or(error::ENOREG)?;
+                dst.put_from(state.as_bytes(), offset)
+            }
+            File::Proc => Err(error::ENOREG.into()),
             File::Note => {
                 let note = p.notes.lock().queue.pop_front();
                 let text = note.map(|n| n.text).unwrap_or_default();
@@ -276,6 +279,9 @@ impl Dev for ProcDev {
                 if src.len() >= abi::ERRMAX {
                     return Err(error::ETOOBIG.into());
                 }
+                if p.ctl.lock().broken {
+                    return Err(error::EPROCDIED.into());
+                }
                 let text = src.to_vec(abi::ERRMAX)?;
                 if !note::post(&p, &String::from_utf8_lossy(&text), NoteClass::User) {
                     return Err("note not posted".into());
@@ -299,14 +305,21 @@ impl Dev for ProcDev {
                 p.noteid.store(id, Ordering::Relaxed);
             }
             File::Regs => {
+                let new = src.to_vec(UREG_SIZE)?;
                 let mut regs = p.regs.lock();
                 let old = (*regs).filter(|_| p.ctl.lock().is_stopped()).ok_or(error::ENOREG)?;
                 let mut bytes: [u8; UREG_SIZE] = old.to_bytes();
-                let at = usize::try_from(offset).map_err(|_| error::EBADARG)?;
-                let end = at.checked_add(src.len()).ok_or(error::EBADARG)?;
-                src.get(0, bytes.get_mut(at..end).ok_or(error::EBADARG)?)?;
+                patch(&mut bytes, &new, offset)?;
                 let new = Ureg::from_bytes(&bytes);
                 *regs = Some(Ureg { cs: old.cs, ss: old.ss, ..new });
+            }
+            File::Fpregs => {
+                let new = src.to_vec(FPU_SIZE)?;
+                let mut state = p.fpregs.lock();
+                let old = state.as_mut().filter(|_| p.ctl.lock().is_stopped()).ok_or(error::ENOREG)?;
+                let mut bytes = *old.as_bytes();
+                patch(&mut bytes, &new, offset)?;
+                **old = FpuState::from_bytes(&bytes);
             }
             _ => return Err(error::EPERM.into()),
         }
@@ -329,6 +342,31 @@ impl Dev for ProcDev {
         }
         Ok(())
     }
+}
+
+/// May `up` open this file of `p`?
+///
+/// The machine's owner may look at all but what was made private; the user none has nothing to do with others, even of
+/// its own name: who runs as nobody is protected from everybody else who does.
+fn may_open(up: &Arc<Proc>, p: &Arc<Proc>, file: File, perm: u32, access: u32) -> Result<()> {
+    let public = matches!(file, File::Fd | File::Ns | File::Ppid | File::Segment | File::Status);
+    let of_none = *up.user() == *"none" && !up.is_hostowner();
+    if of_none && !Arc::ptr_eq(up, p) && !(public || (file == File::Args && access == AREAD)) {
+        return Err(error::EPERM.into());
+    }
+    let secret = matches!(file, File::Mem | File::Regs | File::Fpregs | File::Proc);
+    if secret && p.private.load(Ordering::Relaxed) {
+        return Err(error::EPERM.into());
+    }
+    if up.is_hostowner() { Ok(()) } else { up.check_perm(&p.user(), perm, access) }
+}
+
+/// Puts what was written at `offset` into `bytes`.
+fn patch(bytes: &mut [u8], new: &[u8], offset: u64) -> Result<()> {
+    let at = usize::try_from(offset).map_err(|_| error::EBADARG)?;
+    let end = at.checked_add(new.len()).ok_or(error::EBADARG)?;
+    bytes.get_mut(at..end).ok_or(error::EBADARG)?.copy_from_slice(new);
+    Ok(())
 }
 
 /// A fresh channel on the program's file, so that its offset is the reader's own; where the server will not
@@ -378,9 +416,15 @@ fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> String {
     match file {
         File::Args => p.args.lock().clone(),
         File::Ctl => p.pid.to_string(),
-        File::Fd => p.fgrp().text(p.dot().path.as_str()),
+        File::Fd => {
+            let was = p.remains.lock().as_ref().map(|r| r.fd.clone());
+            was.unwrap_or_else(|| p.fgrp().text(p.dot().path.as_str()))
+        }
         File::Noteid => format!("{:11} ", p.noteid()),
-        File::Ns => p.pgrp().text(p.dot().path.as_str()),
+        File::Ns => {
+            let was = p.remains.lock().as_ref().map(|r| r.ns.clone());
+            was.unwrap_or_else(|| p.pgrp().text(p.dot().path.as_str()))
+        }
         File::Ppid => format!("{:11} ", p.ppid),
         File::Segment => segments(p),
         File::Status => status(up, p),

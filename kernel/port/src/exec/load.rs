@@ -56,6 +56,7 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
     // The point of no return.
     up.mem.replace(segments)?;
     fgrp::close_on_exec(up);
+    up.private.store(false, core::sync::atomic::Ordering::Relaxed);
     note::exec_clears(up);
     up.errstr.lock().clear();
     *up.name.lock() = program.name;

@@ -237,6 +237,24 @@ impl Memory {
         self.find(va).filter(|s| s.is_writable()).map_or(0, |s| s.untouched(va))
     }
 
+    /// Is there memory, to be written when `write`, at all of `va..va + len`? Nothing is paged in.
+    ///
+    /// # Errors
+    /// A bad address.
+    pub fn check(&self, va: u64, len: usize, write: bool) -> Result<()> {
+        let end = va.checked_add(len as u64).ok_or(Error::bad_address())?;
+        let mut at = va;
+        while at < end {
+            let seg = self.find(at).filter(|s| s.is_writable() || !write).ok_or(Error::bad_address())?;
+            let top = seg.top();
+            if top <= at {
+                return Err(Error::bad_address());
+            }
+            at = top;
+        }
+        Ok(())
+    }
+
     /// Pins the bytes `va..va + len`: present, private when they are to be written.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod place;
 mod proxy;
 mod servers;
 mod smp;
+mod usertests;
 mod virtcon;
 mod wires;
 
@@ -55,6 +56,7 @@ fn usual() -> Vec<Case> {
         .chain(balloon::cases())
         .chain(boot::cases())
         .chain(smp::cases().into_iter().map(Case::pinned))
+        .chain(usertests::cases())
         .collect()
 }
 

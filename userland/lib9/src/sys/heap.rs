@@ -2,6 +2,7 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use talc::TalcLock;
 use talc::base::{Talc, binning::Binning};
@@ -16,6 +17,16 @@ static HEAP: TalcLock<Raw, Brk> = TalcLock::new(Brk { top: 0, end: None });
 pub(super) fn hold() -> impl Drop {
     HEAP.lock()
 }
+
+/// The first address behind the heap.
+pub(super) fn top() -> usize {
+    // What it has not asked for yet ends with the bss.
+    let top = TOP.load(Ordering::Relaxed);
+    if top == 0 { &raw const BSS_END as usize } else { top }
+}
+
+/// What [`top`] tells.
+static TOP: AtomicUsize = AtomicUsize::new(0);
 
 /// Memory is asked for in multiples of this many bytes; pages exist only when touched.
 const STEP: usize = 256 * 1024;
@@ -54,6 +65,7 @@ unsafe impl Source for Brk {
             return Err(());
         }
         talc.source.top = new;
+        TOP.store(new, Ordering::Relaxed);
         talc.source.end = match talc.source.end {
             // SAFETY: old..new is fresh memory that follows the heap.
             Some(end) => Some(unsafe { talc.extend(end, new as *mut u8) }),

@@ -13,6 +13,7 @@ mod entry;
 mod heap;
 mod lock;
 pub mod note;
+pub mod probe;
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -26,7 +26,7 @@ use crate::dev::Dev;
 use crate::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
 use crate::iobuf::{Dst, Src};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, is_user_name};
 use crate::proc::Proc;
 
 /// Ending the machine, which the binary knows how to do.
@@ -169,10 +169,7 @@ fn set_hostowner(up: &Arc<Proc>, name: &str) {
 /// A name written into a file: not empty, one word, no longer than a user name may be.
 fn name_in(text: &str) -> Result<&str> {
     let name = text.trim_matches(['\n', '\0', ' ']);
-    if name.is_empty() || name.len() >= abi::KNAMELEN || name.bytes().any(|b| b <= b' ' || b == 0x7f) {
-        return Err(error::EBADARG.into());
-    }
-    Ok(name)
+    if is_user_name(name) { Ok(name) } else { Err(error::EBADARG.into()) }
 }
 
 /// The same zeros for everybody.

@@ -1,0 +1,51 @@
+//! The kernel's rules, one by one: `usertests` in the guest, in parts so that what fails is found sooner.
+
+use vm::{Board, Vm};
+
+use super::q35;
+use crate::case::{Case, re};
+
+/// The parts: a name, and the groups of tests in it.
+const PARTS: [(&str, &str); 4] = [
+    ("calls", "calls pointers exec fd"),
+    ("files", "file dir name bind ns chdir perm pipe"),
+    ("processes", "fork wait sem rendezvous note"),
+    ("memory", "mem proc broken"),
+];
+
+pub fn cases() -> Vec<Case> {
+    let on = |board: &'static str, vm: fn() -> Vm| {
+        PARTS.map(|(name, groups)| {
+            Case::new(format!("usertests/{name}{board}"), vm())
+                .line(format!("usertests {groups}"))
+                .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
+                .budget(180)
+        })
+    };
+    on("", q35).into_iter().chain(on("/pc", || Vm::new(Board::Pc))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PARTS;
+
+    /// Every group of tests is in some part.
+    #[test]
+    fn nothing_is_left_out() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../userland/usertests/src");
+        let mut seen = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for line in text.lines().map(str::trim) {
+                let Some(rest) = line.strip_prefix("test(\"").or(line.strip_prefix("once(\"")) else {
+                    continue;
+                };
+                let name = rest.split('"').next().unwrap();
+                let group = name.split('.').next().unwrap();
+                assert!(PARTS.iter().any(|(_, groups)| groups.split(' ').any(|g| g == group)), "{name}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 200, "only {seen} tests found");
+    }
+}

@@ -1,0 +1,146 @@
+//! usertests [-lv] [name ...]: does the kernel keep Plan 9's rules? One named test a rule. See usertests(1).
+//!
+//! A test is a function that runs in a process of its own with groups of its own, so that it may die, hang or spoil
+//! whatever it likes; it says what is wrong by failing. When it is gone the runner looks whether everything it took
+//! has come back: processes, descriptors, pages of memory.
+#![no_std]
+#![cfg_attr(not(test), no_main)]
+#![forbid(unsafe_code)]
+
+mod again;
+mod calls;
+mod exec;
+mod fds;
+mod files;
+mod fork;
+mod leak;
+mod memory;
+mod names;
+mod notes;
+mod perms;
+mod pipes;
+mod pointers;
+mod procfs;
+mod sync;
+mod t;
+
+use lib9::alloc::string::String;
+use lib9::alloc::vec::Vec;
+use lib9::proc::Fork;
+use lib9::{Args, Result, Rfork, alloc, eprintln, print, println, usage};
+
+use crate::t::{Outcome, Test};
+
+lib9::program!(main);
+
+/// All groups of tests. The name of a test begins with its group's.
+const GROUPS: &[&[Test]] = &[
+    calls::TESTS,
+    pointers::TESTS,
+    exec::TESTS,
+    fds::TESTS,
+    files::TESTS,
+    names::TESTS,
+    perms::TESTS,
+    pipes::TESTS,
+    fork::TESTS,
+    sync::TESTS,
+    notes::TESTS,
+    memory::TESTS,
+    procfs::TESTS,
+];
+
+/// Longest life of a test in ms.
+const TEST_MAX: u32 = 60_000;
+
+fn main(args: &Args) -> Result<()> {
+    let (mut list, mut verbose) = (false, false);
+    let mut flags = args.flags();
+    while let Some(c) = flags.next() {
+        match c {
+            'l' => list = true,
+            'v' => verbose = true,
+            // What a test executes.
+            'x' => return again::run(flags.value()?, flags.rest()),
+            _ => usage(args, "[-lv] [name ...]"),
+        }
+    }
+    let wanted = flags.rest();
+    let all = GROUPS.iter().flat_map(|g| g.iter());
+    let tests: Vec<&Test> =
+        all.filter(|t| wanted.is_empty() || wanted.iter().any(|w| is(t.name, w))).collect();
+    if list {
+        tests.iter().for_each(|t| println!("{}", t.name));
+        return Ok(());
+    }
+    if tests.is_empty() {
+        return Err("no such test".into());
+    }
+    let (mut failed, begun) = (0, lib9::proc::nsec());
+    for test in &tests {
+        let before = lib9::proc::nsec();
+        let result = play(test);
+        let ms = (lib9::proc::nsec() - before) / 1_000_000;
+        match result {
+            Ok(()) if verbose => println!("ok {} {ms} ms", test.name),
+            Ok(()) => println!("ok {}", test.name),
+            Err(why) => {
+                failed += 1;
+                println!("FAIL {}: {why}", test.name);
+            }
+        }
+        lib9::out::flush()?;
+    }
+    let ms = (lib9::proc::nsec() - begun) / 1_000_000;
+    print!("usertests: {} tests, {failed} failed, {ms} ms\n", tests.len());
+    if failed == 0 { Ok(()) } else { Err(alloc::format!("{failed} failed").into()) }
+}
+
+/// Is `name` the test or the group `wanted`?
+fn is(name: &str, wanted: &str) -> bool {
+    name.strip_prefix(wanted)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || wanted.ends_with('.'))
+}
+
+/// Runs a test, and again when it seems to leave memory behind: the first time fills caches, a leak goes on.
+fn play(test: &Test) -> Outcome {
+    const ROUNDS: usize = 4;
+    let mut grown = Vec::new();
+    for _ in 0..ROUNDS {
+        let before = leak::State::now()?;
+        once(test)?;
+        match leak::settled(&before)? {
+            0 => return Ok(()),
+            pages => grown.push(pages),
+        }
+        if test.once {
+            return Ok(());
+        }
+    }
+    if grown.iter().skip(1).all(|&pages| pages > 0) {
+        return Err(alloc::format!("leaves memory behind each time, in pages: {grown:?}"));
+    }
+    Ok(())
+}
+
+/// Runs a test once in a process of its own.
+fn once(test: &Test) -> Outcome {
+    let flags = Rfork::PROC | Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG | Rfork::REND;
+    match lib9::proc::rfork(flags)? {
+        Fork::Child => {
+            lib9::proc::alarm(TEST_MAX);
+            let said = (test.run)();
+            lib9::proc::exits_now(said.as_ref().map_or_else(|why| why.as_str(), |()| ""))
+        }
+        Fork::Parent(pid) => loop {
+            let msg = lib9::proc::await_()?;
+            if msg.pid != pid {
+                eprintln!("usertests: the end of a stranger: {} {}", msg.pid, msg.msg);
+                continue;
+            }
+            let front = alloc::format!("usertests {pid}: ");
+            let said = msg.msg.strip_prefix(&front).unwrap_or(&msg.msg);
+            return if said.is_empty() { Ok(()) } else { Err(String::from(said)) };
+        },
+    }
+}

@@ -1,0 +1,563 @@
+//! Notes: faults, delivery, the four ways out of a handler, groups, promptness.
+
+use abi::syscall as no;
+use lib9::alloc::format;
+use lib9::alloc::string::String;
+use lib9::alloc::vec::Vec;
+use lib9::sys::probe::notes::{self, Then};
+use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
+use lib9::{Rfork, fd, file, proc};
+
+use crate::t::*;
+
+pub const TESTS: &[Test] = &[
+    test("note.faults", faults),
+    test("note.traps", traps),
+    test("note.float", float),
+    test("note.not-canonical", not_canonical),
+    test("note.registers", registers),
+    test("note.asynchronous", asynchronous),
+    test("note.in-user-mode", in_user_mode),
+    test("note.ncont", ncont),
+    test("note.ndflt", ndflt),
+    test("note.nsave", nsave),
+    test("note.noted-wrong", noted_wrong),
+    test("note.fault-in-handler", fault_in_handler),
+    test("note.held", held),
+    test("note.queue", queue),
+    test("note.no-handler", no_handler),
+    test("note.no-stack", no_stack),
+    test("note.bad-handler", bad_handler),
+    test("note.off", off),
+    test("note.text", text),
+    test("note.group", group),
+    test("note.interrupts", interrupts),
+    test("note.kill-everywhere", kill_everywhere),
+    test("note.storm", storm),
+    test("note.suicide-line", suicide_line),
+];
+
+/// Runs an operation that ends in a note; the note's text without its pc.
+fn fault(op: Op, di: u64) -> Result<String, String> {
+    notes::on(Then::Land)?;
+    let before = notes::count();
+    let mut f = Frame::default();
+    f.regs[reg::DI] = di;
+    probe::run(op, &mut f);
+    same(notes::count(), before + 1, "notes")?;
+    let (text, ureg) = notes::last();
+    let end = format!(" pc={:#x}", ureg.pc);
+    text.strip_suffix(&end).map(String::from).ok_or(format!("{text} does not end with{end}"))
+}
+
+/// Reads, writes, jumps where nothing is, or not for that.
+fn faults() -> Outcome {
+    arena()?;
+    let ro = attach(abi::SG_RONLY, "memory", NOWHERE + 32 * PAGE_SIZE, PAGE_SIZE)?;
+    for at in [0u64, 8, 0x1f_fff0, NOWHERE - 1, NOWHERE + 8 * PAGE_SIZE, 0x7fff_ffff_f000] {
+        same(fault(Op::Read, at)?, format!("sys: trap: fault read addr={at:#x}"), "a read")?;
+        same(fault(Op::Write, at)?, format!("sys: trap: fault write addr={at:#x}"), "a write")?;
+    }
+    same(
+        fault(Op::Write, ro)?,
+        format!("sys: trap: fault write addr={ro:#x}"),
+        "a write to what is read-only",
+    )?;
+    let text = probe::constant() & !7;
+    same(fault(Op::Write, text)?, format!("sys: trap: fault write addr={text:#x}"), "a write to a constant")?;
+    let mut f = Frame::default();
+    f.regs[reg::DI] = ro;
+    notes::on(Then::Land)?;
+    let before = notes::count();
+    probe::run(Op::Read, &mut f);
+    same((notes::count(), f.regs[reg::AX]), (before, 0), "a read of what is read-only")?;
+    // Data are not executed.
+    same(fault(Op::Jump, NOWHERE)?, format!("sys: trap: fault read addr={NOWHERE:#x}"), "a jump into data")?;
+    same(fault(Op::Jump, 0x1000)?, String::from("sys: trap: fault read addr=0x1000"), "a jump to nowhere")
+}
+
+fn traps() -> Outcome {
+    same(fault(Op::Divide, 0)?, "sys: trap: divide error", "a division by zero")?;
+    same(notes::last().1.kind, 0, "its number")?;
+    same(fault(Op::Invalid, 0)?, "sys: trap: invalid opcode", "ud2")?;
+    same(notes::last().1.kind, 6, "its number")?;
+    same(fault(Op::Privileged, 0)?, "sys: trap: general protection violation", "hlt")?;
+    same(fault(Op::Breakpoint, 0)?, "sys: breakpoint", "int3")?;
+    // The instruction itself is where it stopped.
+    let pc = notes::last().1.pc;
+    same(probe::peek(pc, 1), b"\xcc".to_vec(), "what is at pc")
+}
+
+fn float() -> Outcome {
+    let good = |said: String| {
+        check(said.starts_with("sys: fp: division by zero fppc=0x") && said.contains(" status=0x"), &said)
+    };
+    good(fault(Op::FloatX87, 0)?)?;
+    // QEMU's own processor (-accel tcg) never raises the exceptions of the SSE unit.
+    let before = notes::count();
+    match fault(Op::FloatSse, 0) {
+        Err(_) if notes::count() == before => Ok(()),
+        said => good(said?),
+    }
+}
+
+fn not_canonical() -> Outcome {
+    for at in [0x8000_0000_0000u64, 0x1234_5678_9abc_def0, 0xffff_7fff_ffff_fff8] {
+        same(fault(Op::Read, at)?, "sys: trap: general protection violation", "a read")?;
+    }
+    // Canonical, and the kernel's.
+    let at = 0xffff_8000_0000_0000u64;
+    same(fault(Op::Read, at)?, format!("sys: trap: fault read addr={at:#x}"), "the kernel's memory")
+}
+
+fn patterned() -> Frame {
+    let mut f = Frame::default();
+    for (i, r) in f.regs.iter_mut().enumerate() {
+        *r = 0x5555_0000_aaaa_0000 + i as u64;
+    }
+    for (i, x) in f.xmm.iter_mut().enumerate() {
+        *x = [0x77 + i as u64, !(i as u64)];
+    }
+    f
+}
+
+/// The handler sees them, and all of them come back, RCX and R11 too.
+fn registers() -> Outcome {
+    let mut f = patterned();
+    f.regs[reg::DI] = 16;
+    let was = f;
+    notes::on(Then::Land)?;
+    probe::run(Op::Read, &mut f);
+    let (_, u) = notes::last();
+    let seen =
+        [u.ax, u.bx, u.cx, u.dx, u.si, u.di, u.bp, u.r8, u.r9, u.r10, u.r11, u.r12, u.r13, u.r14, u.r15];
+    same(&seen[..], &was.regs[..15], "in the frame")?;
+    same(&f.regs[..15], &was.regs[..15], "afterwards")?;
+    same(f.xmm, was.xmm, "SSE registers afterwards")?;
+    same((u.kind, u.error & 2), (14, 0), "trap and error")?;
+    check(u.sp != 0 && u.flags & 0x200 != 0, "stack pointer and flags")?;
+    check(u.cs & 3 == 3 && u.ss & 3 == 3, "selectors")
+}
+
+/// A note from another process, anywhere in a loop: nothing is lost.
+fn asynchronous() -> Outcome {
+    let at = attach(0, "shared", NOWHERE, PAGE_SIZE)?;
+    let pid = start(|| {
+        for _ in 0..20 {
+            notes::on(Then::Store(at))?;
+            probe::poke(at, &0u64.to_le_bytes());
+            let mut f = patterned();
+            f.regs[reg::DI] = at;
+            let was = f;
+            probe::poke(at + 8, &1u64.to_le_bytes());
+            probe::run(Op::Spin, &mut f);
+            same(&f.regs[..15], &was.regs[..15], "registers")?;
+            same(f.xmm, was.xmm, "SSE registers")?;
+        }
+        Ok(())
+    })?;
+    for _ in 0..20 {
+        while word(at + 8) == 0 {
+            proc::sleep(0)?;
+        }
+        probe::poke(at + 8, &0u64.to_le_bytes());
+        proc::sleep(1)?;
+        proc::postnote(pid, "turn")?;
+    }
+    same(wait(pid)?, "", "who was noted")
+}
+
+/// A process that computes gets its note soon.
+fn in_user_mode() -> Outcome {
+    let at = attach(0, "shared", NOWHERE, PAGE_SIZE)?;
+    let pid = start(|| {
+        probe::poke(at, &1u64.to_le_bytes());
+        loop {
+            core::hint::spin_loop();
+        }
+    })?;
+    while word(at) == 0 {
+        proc::sleep(1)?;
+    }
+    let before = proc::nsec();
+    proc::postnote(pid, "enough")?;
+    same(wait(pid)?, "enough", "its status")?;
+    let ms = (proc::nsec() - before) / 1_000_000;
+    check(ms < 1000, &format!("it took {ms} ms"))
+}
+
+/// On where it was.
+fn ncont() -> Outcome {
+    notes::on(Then::Noted(abi::NCONT))?;
+    for n in 0..50 {
+        proc::postnote(proc::getpid(), &format!("note {n}"))?;
+        same(notes::last().0, format!("note {n}"), "the note")?;
+    }
+    same(notes::count(), 50, "notes")
+}
+
+/// Death, of the note.
+fn ndflt() -> Outcome {
+    let said = death(|| {
+        notes::on(Then::Noted(abi::NDFLT))?;
+        proc::postnote(proc::getpid(), "the end")?;
+        Err("it lives".into())
+    })?;
+    same(said, "the end", "a user's note")?;
+    let said = death(|| {
+        notes::on(Then::Noted(abi::NDFLT))?;
+        let mut f = Frame::default();
+        probe::run(Op::Read, &mut f);
+        Err("it lives".into())
+    })?;
+    check(said.starts_with("sys: trap: fault read addr=0x0 pc=0x"), &said)
+}
+
+/// NSAVE goes on outside of the handler, with the frame; NRSTR goes back by it.
+fn nsave() -> Outcome {
+    notes::on(Then::SaveAndLand)?;
+    let mut f = patterned();
+    f.regs[reg::DI] = 24;
+    let was = f;
+    probe::run(Op::Read, &mut f);
+    same(notes::count(), 1, "notes")?;
+    for i in 0..15 {
+        // R12 carried something.
+        if i != 11 {
+            same(f.regs[i], was.regs[i], &format!("register {i}"))?;
+        }
+    }
+    same(f.xmm, was.xmm, "SSE registers")?;
+    // Not in a handler any more.
+    notes::on(Then::Noted(abi::NCONT))?;
+    proc::postnote(proc::getpid(), "next")?;
+    same(notes::last().0, "next", "the next note")
+}
+
+fn noted_wrong() -> Outcome {
+    for how in [abi::NCONT, abi::NDFLT, abi::NSAVE, 17] {
+        let said = death(|| {
+            probe::call(no::NOTED, &[how as u64]);
+            Err("it lives".into())
+        })?;
+        same(said, "Suicide", &format!("noted({how}) without a note"))?;
+    }
+    for how in [4, -1, 100] {
+        let said = death(|| {
+            notes::on(Then::Noted(how))?;
+            proc::postnote(proc::getpid(), "x")?;
+            Err("it lives".into())
+        })?;
+        same(said, "Suicide", &format!("noted({how})"))?;
+    }
+    Ok(())
+}
+
+fn fault_in_handler() -> Outcome {
+    let said = death(|| {
+        notes::on(Then::Fault)?;
+        proc::postnote(proc::getpid(), "x")?;
+        Err("it lives".into())
+    })?;
+    check(said.starts_with("sys: trap: fault read addr=0x8 pc=0x"), &said)
+}
+
+/// While the handler runs others wait.
+fn held() -> Outcome {
+    let at = attach(0, "shared", NOWHERE, PAGE_SIZE)?;
+    let pid = start(|| {
+        notes::on(Then::Wait(at))?;
+        probe::poke(at + 8, &1u64.to_le_bytes());
+        while notes::count() < 3 {
+            let _ = proc::sleep(1);
+        }
+        same(notes::last().0, "three", "the last")
+    })?;
+    while word(at + 8) == 0 {
+        proc::sleep(1)?;
+    }
+    for text in ["one", "two", "three"] {
+        proc::postnote(pid, text)?;
+    }
+    proc::sleep(5)?;
+    probe::poke(at, &1u64.to_le_bytes());
+    same(wait(pid)?, "", "who was noted")
+}
+
+/// Five wait; the sixth is lost, and its sender is told.
+fn queue() -> Outcome {
+    let at = attach(0, "shared", NOWHERE, PAGE_SIZE)?;
+    let pid = start(|| {
+        notes::on(Then::Wait(at))?;
+        probe::poke(at + 8, &1u64.to_le_bytes());
+        while notes::count() == 0 {
+            let _ = proc::sleep(1);
+        }
+        let _ = proc::sleep(0);
+        Err(format!("{}", notes::count()))
+    })?;
+    while word(at + 8) == 0 {
+        proc::sleep(1)?;
+    }
+    proc::postnote(pid, "in the handler")?;
+    // It is in the handler when its queue is empty again.
+    proc::sleep(20)?;
+    let mut posted = 0;
+    while posted < 20 && proc::postnote(pid, "waits").is_ok() {
+        posted += 1;
+    }
+    same(posted, 5, "notes that wait")?;
+    probe::poke(at, &1u64.to_le_bytes());
+    same(wait(pid)?, "6", "notes handled")
+}
+
+/// Each class without a handler.
+fn no_handler() -> Outcome {
+    let said = death(|| {
+        proc::postnote(proc::getpid(), "a note")?;
+        Err("it lives".into())
+    })?;
+    same(said, "a note", "a user's")?;
+    let said = death(|| {
+        proc::alarm(5);
+        proc::sleep(10_000)?;
+        Ok(())
+    })?;
+    same(said, "alarm", "an alarm")?;
+    let said = death(|| {
+        probe::run(Op::Divide, &mut Frame::default());
+        Err("it lives".into())
+    })?;
+    check(said.starts_with("sys: trap: divide error pc=0x"), &said)?;
+    let said = death(|| {
+        ctl(proc::getpid(), "kill")?;
+        Err("it lives".into())
+    })?;
+    same(said, "sys: killed", "kill")
+}
+
+fn no_stack() -> Outcome {
+    let said = death(|| {
+        notes::on(Then::Land)?;
+        let mut f = Frame::default();
+        f.regs[reg::DI] = 0x2000;
+        probe::run(Op::NoStack, &mut f);
+        Err("it lives".into())
+    })?;
+    same(said, "Suicide", "its status")
+}
+
+/// A handler that is no code.
+fn bad_handler() -> Outcome {
+    let at = arena()?;
+    notes::on(Then::Noted(abi::NCONT))?;
+    fails(call(no::NOTIFY, &[NOWHERE - PAGE_SIZE]), abi::error::EBADARG, "an address without memory")?;
+    let said = death(|| {
+        call(no::NOTIFY, &[at])?;
+        proc::postnote(proc::getpid(), "x")?;
+        Err("it lives".into())
+    })?;
+    check(said.starts_with(&format!("sys: trap: fault read addr={at:#x}")), &said)
+}
+
+/// notify(nil) takes the handler away.
+fn off() -> Outcome {
+    let said = death(|| {
+        notes::on(Then::Noted(abi::NCONT))?;
+        proc::postnote(proc::getpid(), "one")?;
+        call(no::NOTIFY, &[0])?;
+        proc::postnote(proc::getpid(), "two")?;
+        Err("it lives".into())
+    })?;
+    same(said, "two", "its status")
+}
+
+/// Up to 127 bytes; more is refused.
+fn text() -> Outcome {
+    notes::on(Then::Noted(abi::NCONT))?;
+    let pid = proc::getpid();
+    for n in [1, 50, 126, 127] {
+        let text = "n".repeat(n);
+        proc::postnote(pid, &text)?;
+        same(notes::last().0, text, "the note")?;
+    }
+    check(proc::postnote(pid, &"n".repeat(128)).is_err(), "128 bytes")?;
+    // Only the kernel's have a pc behind them, and room is made for it.
+    proc::postnote(pid, "system")?;
+    same(notes::last().0, "system", "a note that begins with sys")
+}
+
+/// To all of the group but the writer.
+fn group() -> Outcome {
+    notes::on(Then::Noted(abi::NCONT))?;
+    let mut pids = Vec::new();
+    for _ in 0..3 {
+        pids.push(start(|| {
+            call(no::NOTIFY, &[0])?;
+            proc::sleep(60_000)?;
+            Ok(())
+        })?);
+    }
+    let [r, w] = fd::pipe()?;
+    let outside = start_with(Rfork::FDG | Rfork::NOTEG, || {
+        fd::close(w)?;
+        let _ = fd::read(r, &mut [0]);
+        Ok(())
+    })?;
+    for pid in &pids {
+        until_state(*pid, "Sleep")?;
+    }
+    let before = notes::count();
+    file::control(&format!("/proc/{}/notepg", proc::getpid()), "all of you")?;
+    for pid in pids {
+        same(wait(pid)?, "all of you", "one of the group")?;
+    }
+    same(notes::count(), before, "notes to the writer")?;
+    fd::close(w)?;
+    same(wait(outside)?, "", "another group's")
+}
+
+/// Whatever waits.
+fn interrupts() -> Outcome {
+    notes::on(Then::Noted(abi::NCONT))?;
+    let [r, _w] = fd::pipe()?;
+    let sem = core::sync::atomic::AtomicI32::new(0);
+    let child = start(|| {
+        call(no::NOTIFY, &[0])?;
+        proc::sleep(60_000).map_err(Into::into)
+    })?;
+    type Waits<'a> = &'a dyn Fn() -> Result<(), lib9::Error>;
+    let waits: [(&str, Waits<'_>); 6] = [
+        ("sleep", &|| proc::sleep(30_000)),
+        ("read", &|| fd::read(r, &mut [0]).map(drop)),
+        ("semacquire", &|| proc::semacquire(&sem, true).map(drop)),
+        ("tsemacquire", &|| proc::tsemacquire(&sem, 30_000).map(drop)),
+        ("rendezvous", &|| proc::rendezvous(9, 9).map(drop)),
+        ("await", &|| proc::await_().map(drop)),
+    ];
+    for (name, wait) in waits {
+        let before = notes::count();
+        proc::alarm(10);
+        fails(wait(), abi::error::EINTR, name)?;
+        same(notes::count(), before + 1, name)?;
+    }
+    ctl(child, "kill")?;
+    wait(child).map(drop)
+}
+
+/// `kill` finds a process in each of its states.
+fn kill_everywhere() -> Outcome {
+    type Life<'a> = &'a dyn Fn() -> Outcome;
+    let [r, _w] = fd::pipe()?;
+    let sem = core::sync::atomic::AtomicI32::new(0);
+    let lives: [(&str, &str, Life<'_>); 8] = [
+        ("computing", "", &|| loop {
+            core::hint::spin_loop();
+        }),
+        ("calling", "", &|| loop {
+            let _ = fd::fstat(0);
+        }),
+        ("sleeping", "Sleep", &|| proc::sleep(60_000).map_err(Into::into)),
+        ("reading", "Pread", &|| fd::read(r, &mut [0]).map(drop).map_err(Into::into)),
+        ("acquiring", "Semacquire", &|| proc::semacquire(&sem, true).map(drop).map_err(Into::into)),
+        ("meeting", "Rendezvous", &|| proc::rendezvous(5, 5).map(drop).map_err(Into::into)),
+        ("awaiting", "Await", &|| {
+            let pid = start_with(Rfork::FDG, || proc::sleep(200).map_err(Into::into))?;
+            wait(pid).map(drop)
+        }),
+        ("handling", "", &|| {
+            let at = attach(0, "memory", NOWHERE, PAGE_SIZE)?;
+            notes::on(Then::Wait(at))?;
+            proc::postnote(proc::getpid(), "x")?;
+            Ok(())
+        }),
+    ];
+    for (name, waits_in, life) in &lives {
+        let pid = start(*life)?;
+        if waits_in.is_empty() {
+            proc::sleep(5)?;
+        } else {
+            until_state(pid, waits_in)?;
+        }
+        ctl(pid, "kill").map_err(|e| format!("{name}: {e}"))?;
+        same(wait(pid)?, "sys: killed", name)?;
+    }
+    // Stopped.
+    let pid = start(|| proc::sleep(60_000).map_err(Into::into))?;
+    until_state(pid, "Sleep")?;
+    let spinning = start(|| {
+        loop {
+            core::hint::spin_loop();
+        }
+    })?;
+    ctl(spinning, "stop")?;
+    same(state(spinning), "Stopped", "its state")?;
+    for pid in [pid, spinning] {
+        ctl(pid, "kill")?;
+        same(wait(pid)?, "sys: killed", "stopped")?;
+    }
+    Ok(())
+}
+
+/// Many notes to many processes; all that were taken are handled.
+fn storm() -> Outcome {
+    let at = attach(0, "shared", NOWHERE, PAGE_SIZE)?;
+    let mut pids = Vec::new();
+    for n in 0..4u64 {
+        let mine = at + 64 * n;
+        pids.push(start(|| {
+            notes::on(Then::Noted(abi::NCONT))?;
+            probe::poke(mine + 8, &1u64.to_le_bytes());
+            while word(mine) == 0 {
+                let _ = fd::fstat(0);
+                let _ = proc::sleep(0);
+            }
+            Err(format!("{}", notes::count()))
+        })?);
+    }
+    let mut sent = Vec::new();
+    for (n, pid) in pids.iter().enumerate() {
+        while word(at + 64 * n as u64 + 8) == 0 {
+            proc::sleep(1)?;
+        }
+        let mut taken = 0;
+        for _ in 0..50 {
+            taken += u32::from(proc::postnote(*pid, "storm").is_ok());
+        }
+        sent.push(taken);
+    }
+    for (n, pid) in pids.iter().enumerate() {
+        probe::poke(at + 64 * n as u64, &1u64.to_le_bytes());
+        same(wait(*pid)?, format!("{}", sent[n]), "notes handled")?;
+    }
+    Ok(())
+}
+
+/// What it says on descriptor 2 when a fault ends it.
+fn suicide_line() -> Outcome {
+    let [r, w] = fd::pipe()?;
+    let pid = start(|| {
+        fd::dup(w, 2)?;
+        fd::close(w)?;
+        let mut f = Frame::default();
+        probe::run(Op::Read, &mut f);
+        Ok(())
+    })?;
+    fd::close(w)?;
+    let line = String::from_utf8_lossy(&fd::read_all(r)?).into_owned();
+    let said = wait(pid)?;
+    release(pid);
+    check(said.starts_with("sys: trap: fault read addr=0x0 pc=0x"), &said)?;
+    same(line, format!("usertests {pid}: suicide: {said}\n"), "the line")?;
+    // A user's note is nobody's business.
+    let [r, w] = fd::pipe()?;
+    let pid = start(|| {
+        fd::dup(w, 2)?;
+        fd::close(w)?;
+        proc::postnote(proc::getpid(), "quietly")?;
+        Ok(())
+    })?;
+    fd::close(w)?;
+    same(fd::read_all(r)?, Vec::<u8>::new(), "what a user's note says")?;
+    same(wait(pid)?, "quietly", "its status")
+}
