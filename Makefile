@@ -20,7 +20,7 @@ JSON = --message-format=json-render-diagnostics
 PROGRAMS = -p lib9 -p cmd
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: build run test test-host test-boot check lint clean deps help
+.PHONY: build run test test-host test-boot test-exec go-test check lint clean deps help
 .DEFAULT_GOAL := build
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
@@ -37,7 +37,7 @@ build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what 
 run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=...
 	@build/elwood run --share '$(SHARE):host' --machine $(MACHINE) -m $(MEM) --smp $(SMP) --accel $(ACCEL) $(ARGS)
 
-test: test-host test-boot ## everything that can be tested
+test: test-host test-boot test-exec ## everything that can be tested
 
 test-host: deps ## the portable kernel, the programs' library and the tools, on the host
 ifdef NEXTEST
@@ -52,6 +52,14 @@ endif
 test-boot: build ## boot real machines; CASES='words of their names' JOBS=2
 	@cargo build --quiet -p boottest
 	@cargo run --quiet -p boottest -- --jobs $(JOBS) $(CASES)
+
+test-exec: build ## 'elwood exec' with real machines, and tests of a few Go packages if Go is here
+	cargo test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)
+	@cargo run --quiet -p gotest -- --few --options '--accel $(ACCEL)'
+
+go-test: build ## tests of Go's standard library in Elwood; GO=1.24.11 PKGS='os io' JOBS=2; fetches Go at first
+	@cargo run --quiet -p gotest -- $(if $(GO),--go '$(GO)') $(if $(PKGS),--packages '$(PKGS)') --jobs $(JOBS) \
+		--options '--accel $(ACCEL)'
 
 check: lint test ## fmt, clippy and test: what CI does
 

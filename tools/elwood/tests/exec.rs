@@ -1,0 +1,196 @@
+//! `elwood exec` with real machines. These want `make build` to have been run, so they run only when asked for:
+//! `make test-exec`.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What is tested, with its kernel beside it.
+fn built() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build/elwood").canonicalize().expect("run 'make build'")
+}
+
+/// `elwood exec` in `dir`.
+fn exec(dir: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(built());
+    command.current_dir(dir).args(["exec", "--accel", "tcg"]).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(dir: &Path, words: &[&str]) -> Output {
+    exec(dir, words).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Waits until the machine has written `wanted`.
+fn hears(child: &mut Child, wanted: &str) {
+    let mut got = vec![0; wanted.len()];
+    child.stdout.as_mut().unwrap().read_exact(&mut got).unwrap();
+    assert_eq!(text(&got), wanted);
+}
+
+fn wait(mut child: Child) -> ExitStatus {
+    child.wait().unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn words_come_through_and_outputs_stay_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo $#*; for(w) echo ($w); echo $ONE $TWO $#THREE; echo error >[1=2]";
+    let out = exec(
+        dir.path(),
+        &["-env", "ONE", "-env=TWO=2 2", "rc", "-c", script, "a b", "", "it's", "ü\n", "-v"],
+    )
+    .env("ONE", "1")
+    .env("THREE", "3")
+    .output()
+    .unwrap();
+    assert_eq!(text(&out.stdout), "5\n(a b)\n()\n(it's)\n(ü\n)\n(-v)\n1 2 2 0\n".replace(['(', ')'], ""));
+    assert_eq!(text(&out.stderr), "error\n");
+    assert!(out.status.success());
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn input_is_any_bytes_and_has_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let sent: Vec<u8> = (0..100_000u32).flat_map(|n| n.wrapping_mul(0x9E37_79B1).to_le_bytes()).collect();
+    let mut child = exec(dir.path(), &["cat"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let copy = sent.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(&copy).unwrap());
+    let out = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(out.stdout == sent, "{} of {} bytes came back", out.stdout.len(), sent.len());
+    assert!(run(dir.path(), &["cat"]).stdout.is_empty());
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn statuses() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plain"), "echo\n").unwrap();
+    std::fs::copy("/bin/true", dir.path().join("linux")).unwrap();
+    for (words, status, told) in [
+        (&["rc", "-c", "exit 3"][..], 3, ""),
+        (&["rc", "-c", "exit usage"], 1, "elwood: the program ended with: usage\n"),
+        (&["nothing"], 127, "elwood: '/bin/nothing' file does not exist\n"),
+        (&["./plain"], 126, "permission denied\n"),
+        (&["./linux"], 126, "exec header invalid\n"),
+        (&["."], 126, "cannot exec directory\n"),
+        (&["--append", "boot=/no", "echo"], 125, "file does not exist\n"),
+    ] {
+        let out = run(dir.path(), words);
+        assert_eq!(out.status.code(), Some(status), "{words:?}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).ends_with(told), "{words:?}: {}", text(&out.stderr));
+    }
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn the_folder_is_the_hosts_and_tmp_is_not() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let module = dir.path().canonicalize().unwrap();
+    let package = module.join("a/p");
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::write(module.join("go.mod"), "module m\n").unwrap();
+    std::fs::write(module.join("data"), "d\n").unwrap();
+    let script = "pwd; cat ../../data; echo made >new; @{ echo no >../new }; echo kept >/tmp/elwood-exec-test; cat /tmp/elwood-exec-test; ls /etc";
+    let out = run(&package, &["rc", "-c", script]);
+    let shown = text(&out.stdout);
+    assert_eq!(shown, format!("{}\nd\nkept\n", package.display()));
+    assert_eq!(std::fs::read_to_string(package.join("new")).unwrap(), "made\n");
+    assert!(!module.join("a/new").exists() && !Path::new("/tmp/elwood-exec-test").exists());
+    let told = text(&out.stderr);
+    assert!(told.contains("/etc") && told.contains("../new"), "{told}");
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn signals_are_notes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = exec(dir.path(), &["rc", "-c", "echo up; exec sleep 100"]).spawn().unwrap();
+    hears(&mut child, "up\n");
+    signal(&child, Signal::INT);
+    assert_eq!(wait(child).code(), Some(130));
+    let catches = "fn sigint { echo caught; exit 5 }; echo up; sleep 100";
+    let mut child = exec(dir.path(), &["rc", "-c", catches]).spawn().unwrap();
+    hears(&mut child, "up\n");
+    signal(&child, Signal::INT);
+    hears(&mut child, "caught\n");
+    assert_eq!(wait(child).code(), Some(5));
+    // Who does not listen gets a second chance of none.
+    let mut child = exec(dir.path(), &["rc", "-c", "fn sigint {}; echo up; while() true"]).spawn().unwrap();
+    hears(&mut child, "up\n");
+    signal(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(200));
+    signal(&child, Signal::INT);
+    assert_eq!(wait(child).code(), Some(130));
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn time_and_readers_run_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let out = run(dir.path(), &["-timeout", "3s", "sleep", "100"]);
+    assert_eq!(out.status.code(), Some(124), "{}", text(&out.stderr));
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    let mut child = exec(dir.path(), &["rc", "-c", "while() echo y"]).spawn().unwrap();
+    hears(&mut child, "y\ny\n");
+    drop(child.stdout.take());
+    assert_eq!(wait(child).code(), Some(141));
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn no_machine_outlives_its_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = exec(dir.path(), &["rc", "-c", "echo up; sleep 100"]).spawn().unwrap();
+    hears(&mut child, "up\n");
+    let mut qemus = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // "PID (NAME) STATE PARENT ..."
+        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
+        if parent == Some(child.id()) {
+            qemus.push(entry.path());
+        }
+    }
+    assert_eq!(qemus.len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let lives = |process: &PathBuf| {
+        let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    while qemus.iter().any(lives) {
+        assert!(Instant::now() < end, "QEMU runs on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn several_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let children: Vec<_> =
+        ["1", "2", "3"].map(|n| exec(dir.path(), &["echo", n]).spawn().unwrap()).into_iter().collect();
+    for (n, child) in (1..).zip(children) {
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(text(&out.stdout), format!("{n}\n"), "{}", text(&out.stderr));
+    }
+}
