@@ -85,6 +85,8 @@ fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
     match how {
         After::Continue => {}
         After::Die(text) => exit(up, &text),
+        // What it had is what everybody else needs.
+        After::Break(text) if up.ctl.lock().starved => exit(up, &text),
         After::Break(text) => exit_broken(up, &text, ctx),
     }
 }

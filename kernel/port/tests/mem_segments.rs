@@ -383,6 +383,7 @@ fn a_program_that_takes_all_memory_dies_alone() {
                 && record.contains(": sys: trap: out of memory addr=0x"),
             "{record}"
         );
+        assert!(machine::mem::free_bytes() > 3000 * 4096, "it is not kept for a debugger");
         // All is well with the others.
         fork(cpu, NONE, |cpu| {
             (0..1000).for_each(|page| cpu.store_u64(BSS + page * 4096, 1));
