@@ -21,6 +21,7 @@ pub mod pci;
 pub mod processes;
 pub mod regexp;
 pub mod sed;
+pub mod stacks;
 pub mod status;
 pub mod sum;
 pub mod tail;

@@ -1,6 +1,7 @@
 //! What tests execute: this program again, as `usertests -x what`. It tells on its standard output what it was given.
 
 use lib9::alloc::string::String;
+use lib9::sys::probe::{self, Frame, Op, reg};
 use lib9::{Result, fd, print, println};
 
 /// Does `what`.
@@ -22,6 +23,12 @@ pub fn run(what: &str, rest: &[String]) -> Result<()> {
         "pid" => print!("{}", lib9::proc::getpid()),
         "env" => print!("{}", rest.iter().map(|n| lib9::env::get(n).unwrap_or_default()).collect::<String>()),
         "wd" => print!("{}", fd::getwd()?),
+        // For whoever wants to see a Broken process.
+        "fault" => {
+            let mut f = Frame::default();
+            f.regs[reg::DI] = 0x30;
+            probe::run(Op::Write, &mut f);
+        }
         "sleep" => lib9::proc::sleep(60_000)?,
         "status" => return Err(lib9::Error::from(rest.first().cloned().unwrap_or_default())),
         "segment" => print!(

@@ -21,6 +21,7 @@ mod perms;
 mod pipes;
 mod pointers;
 mod procfs;
+mod prompt;
 mod sync;
 mod t;
 
@@ -46,6 +47,7 @@ const GROUPS: &[&[Test]] = &[
     fork::TESTS,
     sync::TESTS,
     notes::TESTS,
+    prompt::TESTS,
     memory::TESTS,
     procfs::TESTS,
 ];

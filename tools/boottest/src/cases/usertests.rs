@@ -22,7 +22,23 @@ pub fn cases() -> Vec<Case> {
                 .budget(180)
         })
     };
-    on("", q35).into_iter().chain(on("/pc", || Vm::new(Board::Pc))).collect()
+    let broken = Case::new("usertests/broken-process", q35())
+        .line("usertests -x fault")
+        .gives(re("^usertests [0-9]+: suicide: sys: trap: fault write addr=0x30 pc=0x[0-9a-f]+$"))
+        .line("stacks")
+        .gives(re("^[0-9]+: usertests Broken$"))
+        .gives(re("^ *pc [0-9a-f]{16} +sp [0-9a-f]{16} flags [0-9a-f]{16} +trap 000000000000000e$"))
+        .gives(re("di 0000000000000030"))
+        .gives(re("^\tText   R    200000"))
+        .gives(re("^calls$"))
+        .gives(re("^\t[0-9a-f]{16}: [0-9a-f]{16}$"))
+        .line("broke")
+        .gives(re("^echo kill>/proc/[0-9]+/ctl # usertests$"))
+        .line("broke | rc")
+        .is("")
+        .line("broke")
+        .is("");
+    on("", q35).into_iter().chain([broken]).chain(on("/pc", || Vm::new(Board::Pc))).collect()
 }
 
 #[cfg(test)]
