@@ -50,6 +50,8 @@ pub fn fetch(version: &str) -> Result<PathBuf> {
         .arg(&new)
         .arg("-r")
         .arg(&wanted)
+        // It warns of what it cannot do to the system; nothing of this goes there.
+        .env("PIP_ROOT_USER_ACTION", "ignore")
         .status()
         .context("python3 -m pip")?;
     std::fs::remove_file(&wanted)?;
