@@ -25,6 +25,12 @@ pub fn cases() -> Vec<Case> {
     }
     cases.extend([
         Case::new("boot/default-devices", Vm::new(Board::Pc).default_devices()).line("echo up").is("up\n"),
+        Case::new("boot/user", q35())
+            .append("user=bob")
+            .line("cat /dev/user; echo; cat /dev/hostowner; echo; echo $user $home")
+            .is("bob\nbob\nbob /usr/glenda\n")
+            .line("ls -l /dev/null")
+            .gives(re("^--rw-rw-rw- c 0 bob bob 0 ")),
         Case::new("boot/cpu-max", q35().cpu("max")).line("echo up").is("up\n"),
         Case::new("boot/memory-64", q35().memory_mib(64)).line("cat /dev/swap").check(|w| memory(w, 48, 64)),
         // Who takes it all dies of it, and all of it comes back.
