@@ -104,11 +104,8 @@ impl AddressSpace {
             let first = at;
             let guard = self.lock.lock();
             while at < end && gone.len() < BATCH {
-                at = match self.take(at) {
-                    Ok(page) => {
-                        gone.extend(page);
-                        at + PAGE
-                    }
+                at = match self.table().leaf(at) {
+                    Ok(table) => take(table, at, end, &mut gone),
                     // Nothing is mapped in all of what a missing table would cover.
                     Err(level) => (at / tables::span(level) + 1) * tables::span(level),
                 };
@@ -120,18 +117,6 @@ impl AddressSpace {
             drop(guard);
             gone.clear();
         }
-    }
-
-    /// Takes the page out of an entry; or the level at which tables are missing.
-    fn take(&self, va: u64) -> Result<Option<Page>, u32> {
-        let missing = |level: &u32| self.table().find(va, *level).is_some();
-        let Some(slot) = self.table().find(va, 1) else {
-            // The lowest level that has an entry for the address has an empty one.
-            return Err((2..=4).find(missing).unwrap_or(4));
-        };
-        let old = slot.swap(0, Ordering::AcqRel);
-        // SAFETY: the entry that held this reference is gone.
-        Ok((old & PRESENT != 0).then(|| unsafe { Page::from_phys(old & ADDRESS) }))
     }
 
     /// What is mapped at an address: a counted reference and how it may be used.
@@ -201,6 +186,26 @@ impl AddressSpace {
     pub(super) fn is_abandoned(self: &Arc<AddressSpace>) -> bool {
         Arc::strong_count(self) <= self.active.load(Ordering::SeqCst).count_ones() as usize
     }
+}
+
+/// Takes pages from `va` to `end` out of the page table that is for `va`, as many as a batch has room for. Where to go on.
+fn take(table: Table, va: u64, end: u64, gone: &mut Vec<Page>) -> u64 {
+    let stop = end.min((va / tables::span(2) + 1) * tables::span(2));
+    let mut at = va;
+    while at < stop && gone.len() < BATCH {
+        let slot = table.slot(Table::index(at, 1));
+        at += PAGE;
+        // Most of a sparse stretch is empty, and a look is cheaper than an exchange.
+        if slot.load(Ordering::Relaxed) & PRESENT == 0 {
+            continue;
+        }
+        let old = slot.swap(0, Ordering::AcqRel);
+        if old & PRESENT != 0 {
+            // SAFETY: the entry that held this reference is gone.
+            gone.push(unsafe { Page::from_phys(old & ADDRESS) });
+        }
+    }
+    at
 }
 
 impl Drop for AddressSpace {

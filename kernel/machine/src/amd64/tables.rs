@@ -68,7 +68,19 @@ impl Table {
         Some(table.slot(Table::index(va, level)))
     }
 
-    /// The same, making the tables above with zeroed frames from `alloc`; `flags` go into the entries leading there.
+    /// The page table (level 1) for `va` under the root `self`.
+    ///
+    /// # Errors
+    /// The level of the entry that leads nowhere.
+    pub fn leaf(self, va: u64) -> Result<Table, u32> {
+        let mut table = self;
+        for l in (2..=ROOT).rev() {
+            table = table.below(Table::index(va, l)).ok_or(l)?;
+        }
+        Ok(table)
+    }
+
+    /// The same as `find`, making the tables above with zeroed frames from `alloc`; `flags` go into the entries leading there.
     /// Nothing when `alloc` has none, or a large page is in the way.
     pub fn make(
         self,
