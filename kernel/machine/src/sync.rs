@@ -2,6 +2,7 @@
 //!
 //! * [`Rendez`]: wait for a condition that somebody else makes true.
 //! * [`QLock`] and [`RwQLock`]: mutual exclusion for sections that may sleep.
+//! * [`RawQLock`]: the same for portable code that is told which lock to use.
 //! * [`Completion`]: one value handed from one side to the other.
 //!
 //! Each has one [`Lock`](crate::lock::Lock) around its list of waiters. It is held for a few instructions, is
@@ -10,6 +11,7 @@
 
 mod completion;
 mod qlock;
+mod raw;
 mod rendez;
 #[cfg(test)]
 mod testing;
@@ -17,4 +19,5 @@ mod testing;
 pub use crate::types::{Interrupted, OutOfMemory, Wake};
 pub use completion::Completion;
 pub use qlock::{QGuard, QLock, ReadGuard, RwQLock, WriteGuard};
+pub use raw::RawQLock;
 pub use rendez::Rendez;

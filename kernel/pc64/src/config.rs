@@ -6,8 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use machine::mem;
 use port::devices::root::{Archive, Root};
-use port::devices::{arch, cons, dup, env, pipe, pnp, proc, sd, srv, uart, virtcon};
+use port::devices::{arch, cons, dup, env, pipe, pnp, proc, ram, sd, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
 use port::{Dev, Kernel, cmdline};
@@ -60,6 +61,7 @@ pub fn kernel(
         mouse,                                        // #m the mouse
         virtcon::VirtCon::new(ports, places.port),    // #C virtio consoles
         sd::Sd::new(glue::disks(system.disks)),       // #S disks and their partitions
+        ram::RamDev::new(mem::total_bytes() / 2),     // #r files in memory, /tmp
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

@@ -21,6 +21,11 @@ pub fn kernel_bytes() -> u64 {
     frames::counts().2 as u64 * PAGE
 }
 
+/// Whether programs may have that many bytes more, with the kernel's reserve left.
+pub fn programs_may_have(bytes: u64) -> bool {
+    usize::try_from(bytes.div_ceil(PAGE)).is_ok_and(frames::user_may_have)
+}
+
 /// Reads physical memory wherever it is, for firmware tables. False when it cannot be mapped.
 pub fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
     if let Some(va) = paging::direct(phys, buf.len() as u64) {

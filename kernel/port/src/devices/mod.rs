@@ -9,6 +9,7 @@ pub mod pipe;
 pub mod pnp;
 pub mod portcons;
 pub mod proc;
+pub mod ram;
 pub mod root;
 pub mod sd;
 pub mod srv;

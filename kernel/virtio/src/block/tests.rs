@@ -371,9 +371,9 @@ fn many_at_once_get_what_is_theirs() {
                     let (at, sectors) = (n * 1000 + noise.below(700), 1 + noise.below(300) as usize);
                     let from = buffer(noise.below(4096) as usize, sectors * 512);
                     fill(&from, round);
-                    transfer(&block, Way::Write, at, from.clone()).unwrap();
+                    transfer(block, Way::Write, at, from.clone()).unwrap();
                     let to = buffer(noise.below(4096) as usize, sectors * 512);
-                    transfer(&block, Way::Read, at, to.clone()).unwrap();
+                    transfer(block, Way::Read, at, to.clone()).unwrap();
                     assert!(contents(&to) == contents(&from), "{n}: {sectors} sectors at {at}");
                 }
             });

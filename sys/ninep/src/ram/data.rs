@@ -24,6 +24,8 @@ pub struct Budget {
     pub used: u64,
     /// Most bytes that may be.
     pub limit: u64,
+    /// Whether the machine has that many bytes more to give.
+    pub room: fn(u64) -> bool,
 }
 
 impl Budget {
@@ -33,6 +35,7 @@ impl Budget {
     /// `file system full`; nothing is taken then.
     pub fn take(&mut self, bytes: u64) -> Result<()> {
         let used = self.used.checked_add(bytes).filter(|used| *used <= self.limit);
+        let used = used.filter(|_| bytes == 0 || (self.room)(bytes));
         self.used = used.ok_or(error::EFULL)?;
         Ok(())
     }
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn any_writes_and_cuts_are_those_of_a_vector() {
         let mut seed = 7;
-        let mut budget = Budget { used: 0, limit: u64::MAX };
+        let mut budget = Budget { used: 0, limit: u64::MAX, room: |_| true };
         let mut file = Bytes::default();
         let mut model: Vec<u8> = Vec::new();
         for round in 0..3000u32 {
@@ -210,7 +213,7 @@ mod tests {
 
     #[test]
     fn full_is_full_and_nothing_is_half_written() {
-        let mut budget = Budget { used: 0, limit: 40_000 };
+        let mut budget = Budget { used: 0, limit: 40_000, room: |_| true };
         let mut file = Bytes::default();
         file.write(0, &[1; 30_000], &mut budget).unwrap();
         let used = budget.used;

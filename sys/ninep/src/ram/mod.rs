@@ -44,6 +44,23 @@ impl<R: RawMutex> Ram<R> {
         Ram { state: Arc::new(Mutex::new(State::new(owner, limit, clock))) }
     }
 
+    /// The same with other permissions of its root.
+    pub fn with_root(self, perm: u32) -> Self {
+        self.state.lock().set_root(perm);
+        self
+    }
+
+    /// The same for a machine that has to be asked for each bit of memory: `room` says whether it has so many bytes more.
+    pub fn with_room(self, room: fn(u64) -> bool) -> Self {
+        self.state.lock().set_room(room);
+        self
+    }
+
+    /// The file once more, not open, as `user` may use it.
+    pub fn again(&self, file: &File<R>, user: &[u8]) -> File<R> {
+        self.file(file.number, &Arc::from(user), false)
+    }
+
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.state.lock().used()
@@ -52,6 +69,13 @@ impl<R: RawMutex> Ram<R> {
     fn file(&self, number: u64, user: &Arc<[u8]>, is_open: bool) -> File<R> {
         self.state.lock().hold(number, is_open);
         File { state: self.state.clone(), number, user: user.clone(), is_open, last: Mutex::new(None) }
+    }
+}
+
+impl<R: RawMutex> File<R> {
+    /// Who uses it.
+    pub fn user(&self) -> &[u8] {
+        &self.user
     }
 }
 

@@ -143,8 +143,12 @@ fn node_cost(name: &[u8]) -> u64 {
 impl State {
     /// The root alone.
     pub fn new(owner: &[u8], limit: u64, clock: fn() -> u32) -> State {
-        let mut state =
-            State { nodes: BTreeMap::new(), next: ROOT, budget: Budget { used: 0, limit }, clock };
+        let mut state = State {
+            nodes: BTreeMap::new(),
+            next: ROOT,
+            budget: Budget { used: 0, limit, room: |_| true },
+            clock,
+        };
         let mut root = state.make(owner, owner, b"/", DMDIR | 0o775, ROOT);
         root.held = 1;
         state.nodes.insert(ROOT, root);
@@ -169,6 +173,18 @@ impl State {
             held: 0,
             opens: 0,
         }
+    }
+
+    /// Gives the root other permissions.
+    pub fn set_root(&mut self, perm: u32) {
+        if let Some(root) = self.nodes.get_mut(&ROOT) {
+            root.mode = DMDIR | perm & 0o777;
+        }
+    }
+
+    /// Has it asked, for whatever is to be taken, whether the machine has that.
+    pub fn set_room(&mut self, room: fn(u64) -> bool) {
+        self.budget.room = room;
     }
 
     /// Bytes in use.

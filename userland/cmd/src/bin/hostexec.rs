@@ -62,7 +62,7 @@ fn port(name: &str) -> Result<i32> {
 
 /// Makes /tmp and mounts the folders of the job.
 fn prepare() -> Result<Job> {
-    command("/bin/ramfs")?;
+    ns::bind("#r", "/tmp", abi::MREPL | abi::MCREATE).map_err(|e| error!("bind #r /tmp: {e}"))?;
     let job = Job::parse(&file::read(job::FILE)?).ok_or("this is no job")?;
     for mount in &job.mounts {
         make_dir(&mount.place)?;
@@ -77,21 +77,6 @@ fn prepare() -> Result<Job> {
             .map_err(|e| error!("mount {}: {e}", mount.place))?;
     }
     Ok(job)
-}
-
-/// Runs a program of the guest and waits for it.
-fn command(path: &str) -> Result<()> {
-    let child = match proc::rfork(Rfork::PROC | Rfork::FDG)? {
-        Fork::Child => {
-            let Err(e) = proc::exec(path, &[path]);
-            proc::exits_now(e.text());
-        }
-        Fork::Parent(pid) => pid,
-    };
-    match wait(child)? {
-        status if status.is_empty() => Ok(()),
-        status => Err(error!("{path}: {status}")),
-    }
 }
 
 /// The exit message of a child.

@@ -86,7 +86,7 @@ pub fn run(os: &mut Fake, argv: &[String]) -> Option<String> {
             done(os.write(1, text.as_bytes()))
         }
         // What changes a name space is only told here.
-        "bind" | "mount" | "ramfs" => {
+        "bind" | "mount" => {
             let _ = os.write(1, format!("{}\n", argv.join(" ")).as_bytes());
             if args.contains(&"absent") { "bad attach specifier".into() } else { String::new() }
         }
@@ -128,5 +128,4 @@ pub const NAMES: &[&str] = &[
     "groups",
     "bind",
     "mount",
-    "ramfs",
 ];
