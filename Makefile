@@ -11,6 +11,8 @@ ACCEL   ?= auto
 ARGS    ?=
 CASES   ?=
 JOBS    ?= 2
+# Of the kernel: release, or checked, which looks after itself (lock order, arithmetic).
+PROFILE ?= release
 
 # Where cargo puts things; the environment's choice counts, as it does for cargo itself.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -27,7 +29,7 @@ build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what 
 	@mkdir -p build
 	boot/kcargo build --release -p cmd -p rc -p usertests $(JSON) >build/programs.json
 	@boot/mkroot build/programs.json build/root.tar
-	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --release -p pc64 $(JSON) >build/kernel.json
+	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
 	@strip --strip-debug -o build/kernel.elf.new "$$($(EXECUTABLE) build/kernel.json)"
 	@cmp -s build/kernel.elf.new build/kernel.elf && rm build/kernel.elf.new || mv build/kernel.elf.new build/kernel.elf
 	cargo build --release -p elwood $(JSON) >build/elwood.json
@@ -49,9 +51,9 @@ else
 	cargo test --no-fail-fast --lib $(PROGRAMS)
 endif
 
-test-boot: build ## boot real machines; CASES='words of their names' JOBS=2
+test-boot: build ## boot real machines; CASES='words of their names' JOBS=2 SMP=1
 	@cargo build --quiet -p boottest
-	@cargo run --quiet -p boottest -- --jobs $(JOBS) $(CASES)
+	@cargo run --quiet -p boottest -- --jobs $(JOBS) --smp $(SMP) $(CASES)
 
 test-exec: build ## 'elwood exec' with real machines, and tests of a few Go packages if Go is here
 	cargo test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)

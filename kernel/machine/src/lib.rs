@@ -41,7 +41,8 @@
 //!
 //! A [`lock::Lock`] is for short sections: its holder never parks, never drops a channel, never does I/O. What
 //! an interrupt handler may do is take Locks and wake sleepers. Lock order inside this crate: a Lock of `sync`
-//! first, then whatever the scheduler uses inside `unpark`.
+//! first, then whatever the scheduler uses inside `unpark`. Every order, here and in the crates above, is learned and
+//! checked in builds with debug assertions (`lockorder`): each `cargo test`, and a kernel of `make PROFILE=checked`.
 #![no_std]
 
 extern crate alloc;
@@ -63,6 +64,8 @@ pub mod fdt;
 pub mod fwcfg;
 pub mod i8042;
 mod interface;
+#[cfg(debug_assertions)]
+mod lockorder;
 pub mod message;
 pub mod mptable;
 mod pinned;

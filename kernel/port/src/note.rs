@@ -66,17 +66,14 @@ pub struct Notes {
     fpu: Option<Box<FpuState>>,
     /// The last note to the group that came here.
     seen: u64,
+    /// The last of them when the program was last told one: it has been told, or it waits for the handler's end.
+    looked: u64,
 }
 
 impl Notes {
     /// What a child inherits: the handler and nothing else.
     pub fn with_handler(handler: u64) -> Self {
         Notes { handler, ..Notes::default() }
-    }
-
-    /// The last note to the group that came here.
-    pub fn seen(&self) -> u64 {
-        self.seen
     }
 
     /// Where the note is that is due: the oldest, or while a handler runs the oldest that will not wait for it.
@@ -198,11 +195,13 @@ pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClas
     }
 }
 
-/// Gives a child that has just come into the table of processes what its group was told while it was being made: the
-/// parent had [seen](Notes::seen) `before` when that began.
-pub fn pass_on(up: &Proc, child: &Proc, before: u64) {
-    let new: alloc::vec::Vec<Note> =
-        up.notes.lock().queue.iter().filter(|n| n.serial > before).cloned().collect();
+/// Gives a child that has just come into the table of processes what its group was told while it was being made, or so
+/// shortly before that the program did not hear of it any more: what came after the parent had last looked.
+pub fn pass_on(up: &Proc, child: &Proc) {
+    let new: alloc::vec::Vec<Note> = {
+        let notes = up.notes.lock();
+        notes.queue.iter().filter(|n| n.serial > notes.looked).cloned().collect()
+    };
     for note in new {
         post_numbered(child, &note.text, note.class, note.serial);
     }
@@ -232,6 +231,7 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
             thread.clear_interrupt();
         }
         let handler = notes.asked();
+        notes.looked = notes.seen;
         match notes.due().and_then(|at| notes.queue.remove(at)) {
             Some(note) => (note, handler),
             None => return After::Continue,

@@ -137,7 +137,6 @@ pub fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result<u32> {
     if up.kernel.procs.lock().len() >= PROC_MAX {
         return Err(error::ENOPROC.into());
     }
-    let seen = up.notes.lock().seen();
     let mem = up.mem.fork(up, flags.contains(Rfork::MEM))?;
     let child = Arc::new(child_of(up, mem, flags));
     child.mem.set_owner(&child);
@@ -152,7 +151,7 @@ pub fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result<u32> {
     }
     up.kernel.procs.lock().insert(child.pid, child.clone());
     if !flags.contains(Rfork::NOTEG) {
-        note::pass_on(up, &child, seen);
+        note::pass_on(up, &child);
     }
     let begun = life::start(&child, move |_, ctx| {
         *ctx = child_ctx;

@@ -22,6 +22,7 @@ mod pipes;
 mod pointers;
 mod procfs;
 mod prompt;
+mod smp;
 mod sync;
 mod t;
 
@@ -50,6 +51,7 @@ const GROUPS: &[&[Test]] = &[
     prompt::TESTS,
     memory::TESTS,
     procfs::TESTS,
+    smp::TESTS,
 ];
 
 /// Longest life of a test in ms.

@@ -58,6 +58,9 @@ pub(super) struct Cpu {
     pub busy: AtomicBool,
     /// There are dead threads in `local`.
     pub has_dead: AtomicBool,
+    /// The Locks that it holds.
+    #[cfg(debug_assertions)]
+    pub held: crate::lockorder::Held,
     /// What it wants others to throw away.
     pub order: Order,
     /// The processors that want something thrown away here.
@@ -117,6 +120,8 @@ impl Cpu {
             waiting: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             has_dead: AtomicBool::new(false),
+            #[cfg(debug_assertions)]
+            held: crate::lockorder::Held::new(),
             order: Order::new(),
             asked: AtomicU64::new(0),
             fpu_traps: Cell::new(false),
@@ -156,6 +161,12 @@ pub(super) fn this() -> &'static Cpu {
         asm!("mov {}, gs:[0]", out(reg) cpu, options(nostack, readonly, preserves_flags));
         &*cpu
     }
+}
+
+/// The same once the boot processor has one.
+#[cfg(debug_assertions)]
+pub(super) fn if_ready() -> Option<&'static Cpu> {
+    (COUNT.load(Ordering::Relaxed) > 0).then(this)
 }
 
 /// Processor number `id`. There is one.

@@ -1,14 +1,21 @@
 //! `Lock`: mutual exclusion for short sections, against other processors and against interrupt handlers.
 //!
 //! A guard keeps interrupts off on its processor, so a handler can never find a lock that its own processor
-//! holds. Who waits for one serves other processors' flushes meanwhile (see `flush`). Rule: never park, never drop a channel, never do I/O while holding one; `park` checks it by the
-//! interrupt flag.
+//! holds. Who waits for one serves other processors' flushes meanwhile (see `flush`). Rule: never park, never drop a
+//! channel, never do I/O while holding one; `park` checks it by the interrupt flag. With debug assertions the order in
+//! which Locks are taken is checked as well (`lockorder`).
 
+#[cfg(debug_assertions)]
+use super::cpu;
 use super::flush;
+#[cfg(debug_assertions)]
+use crate::lockorder;
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
+#[cfg(debug_assertions)]
+use core::panic::Location;
 use core::sync::atomic::{AtomicBool, Ordering};
 use x86_64::instructions::interrupts;
 
@@ -18,6 +25,8 @@ const LOST: u64 = 1 << 32;
 /// A value that one processor at a time may touch.
 pub struct Lock<T: ?Sized> {
     held: AtomicBool,
+    #[cfg(debug_assertions)]
+    made_at: &'static Location<'static>,
     value: UnsafeCell<T>,
 }
 
@@ -39,8 +48,14 @@ unsafe impl<T: ?Sized + Sync> Sync for LockGuard<'_, T> {}
 
 impl<T> Lock<T> {
     /// A free lock around `value`.
+    #[track_caller]
     pub const fn new(value: T) -> Lock<T> {
-        Lock { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Lock {
+            held: AtomicBool::new(false),
+            #[cfg(debug_assertions)]
+            made_at: Location::caller(),
+            value: UnsafeCell::new(value),
+        }
     }
 
     /// The value, when nobody else can reach the lock any more.
@@ -54,6 +69,10 @@ impl<T: ?Sized> Lock<T> {
     pub fn lock(&self) -> LockGuard<'_, T> {
         let interrupts = interrupts::are_enabled();
         interrupts::disable();
+        #[cfg(debug_assertions)]
+        if let Some(cpu) = cpu::if_ready() {
+            cpu.held.check(&lockorder::SPINNING, self.made_at);
+        }
         let mut looks = 0u64;
         while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while self.held.load(Ordering::Relaxed) {
@@ -63,6 +82,7 @@ impl<T: ?Sized> Lock<T> {
                 assert!(looks < LOST, "lock {:p} is never released", &self.held);
             }
         }
+        self.note_taken();
         LockGuard { lock: self, interrupts, here: PhantomData }
     }
 
@@ -71,6 +91,7 @@ impl<T: ?Sized> Lock<T> {
         let interrupts = interrupts::are_enabled();
         interrupts::disable();
         if self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            self.note_taken();
             return Some(LockGuard { lock: self, interrupts, here: PhantomData });
         }
         if interrupts {
@@ -89,8 +110,29 @@ impl<T: ?Sized> Lock<T> {
     /// # Safety
     /// The calling processor holds the lock, and nobody else releases it for this taking.
     pub(super) unsafe fn release(&self) {
+        self.note_released();
         self.held.store(false, Ordering::Release);
     }
+
+    fn note_taken(&self) {
+        #[cfg(debug_assertions)]
+        if let Some(cpu) = cpu::if_ready() {
+            cpu.held.push(&lockorder::SPINNING, self.made_at);
+        }
+    }
+
+    fn note_released(&self) {
+        #[cfg(debug_assertions)]
+        if let Some(cpu) = cpu::if_ready() {
+            cpu.held.pop(&lockorder::SPINNING, self.made_at);
+        }
+    }
+}
+
+/// Locks that the calling context holds.
+#[cfg(debug_assertions)]
+pub(crate) fn held_here() -> usize {
+    cpu::if_ready().map_or(0, |cpu| cpu.held.len())
 }
 
 impl<T: ?Sized> LockGuard<'_, T> {
@@ -119,6 +161,7 @@ impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
 
 impl<T: ?Sized> Drop for LockGuard<'_, T> {
     fn drop(&mut self) {
+        self.lock.note_released();
         self.lock.held.store(false, Ordering::Release);
         if self.interrupts {
             interrupts::enable();
@@ -127,6 +170,7 @@ impl<T: ?Sized> Drop for LockGuard<'_, T> {
 }
 
 impl<T: Default> Default for Lock<T> {
+    #[track_caller]
     fn default() -> Lock<T> {
         Lock::new(T::default())
     }

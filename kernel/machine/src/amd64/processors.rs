@@ -4,7 +4,7 @@
 //! QEMU's fw_cfg, which says how many there are. Intel's Software Developer's Manual, volume 3, section 9.4 (INIT, then start-up
 //! interrupts).
 //!
-//! They are started one after the other, late in the boot, and then wait, serving nothing but `flush`, until [`release`] lets
+//! They are started one after the other, late in the boot, and then halt, serving nothing but `flush`, until [`release`] lets
 //! them look for threads: until then the boot context is alone and need not wait for anybody's lock. The page in low
 //! memory where they begin gets its old contents back. A processor that does not answer in time is reset, so that it
 //! cannot come later, and left alone.
@@ -13,7 +13,7 @@ use super::cpu::{self, Cpu};
 use super::paging::DIRECT;
 use super::stack::Stack;
 use super::tables::PAGE;
-use super::{balance, clock, desc, flush, frames, lapic, paging, sched};
+use super::{balance, clock, desc, frames, lapic, paging, sched};
 use crate::types::{Range, RangeKind};
 use crate::{acpi, boot, fwcfg, mptable};
 use alloc::boxed::Box;
@@ -117,7 +117,10 @@ fn find() -> (Option<&'static str>, Vec<u32>) {
 
 /// Lets them look for threads.
 pub(super) fn release() {
-    RELEASED.store(true, Ordering::Release);
+    RELEASED.store(true, Ordering::SeqCst);
+    for cpu in cpu::among(cpu::all_bits() & !cpu::this().bit()) {
+        lapic::send(cpu.apic.load(Ordering::Relaxed), lapic::LOOK);
+    }
 }
 
 /// A page of memory where a start-up can lead, by its number: the first from 0x8000 on, or else from 0x1000.
@@ -223,9 +226,10 @@ extern "C" fn begin(cpu: &'static Cpu) -> ! {
             x86_64::instructions::hlt();
         }
     }
-    while !RELEASED.load(Ordering::Acquire) {
-        flush::serve();
-        spin_loop();
+    // Halted, and not looking again and again: the host may have fewer processors than the machine.
+    while !RELEASED.load(Ordering::SeqCst) {
+        interrupts::enable_and_hlt();
+        interrupts::disable();
     }
     balance::idle()
 }

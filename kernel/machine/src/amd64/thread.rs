@@ -25,6 +25,9 @@ const NORMAL: u8 = 10;
 /// A kernel thread.
 pub struct Thread {
     id: u64,
+    /// The QLocks that it holds.
+    #[cfg(debug_assertions)]
+    held: crate::lockorder::Held,
     tag: u64,
     name: String,
     priority: AtomicU8,
@@ -127,6 +130,8 @@ impl Thread {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Thread {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            #[cfg(debug_assertions)]
+            held: crate::lockorder::Held::new(),
             tag,
             name: String::from(name),
             priority: AtomicU8::new(NORMAL),
@@ -152,6 +157,12 @@ impl Thread {
             Arc::increment_strong_count(me);
             Arc::from_raw(me)
         }
+    }
+
+    /// The QLocks that it holds: itself may ask.
+    #[cfg(debug_assertions)]
+    pub(crate) fn held(&self) -> &crate::lockorder::Held {
+        &self.held
     }
 
     /// A number that no other thread has or had.

@@ -8,9 +8,17 @@ use core::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::chaos;
+#[cfg(debug_assertions)]
+use crate::lockorder;
+#[cfg(debug_assertions)]
+use core::panic::Location;
 
 /// A lock for short sections. On the real machine it spins with interrupts off.
-pub struct Lock<T: ?Sized>(Mutex<T>);
+pub struct Lock<T: ?Sized> {
+    #[cfg(debug_assertions)]
+    made_at: &'static Location<'static>,
+    mutex: Mutex<T>,
+}
 
 /// Access to what a [`Lock`] guards; dropping it unlocks. It stays on the thread that made it.
 pub struct LockGuard<'a, T: ?Sized> {
@@ -19,23 +27,23 @@ pub struct LockGuard<'a, T: ?Sized> {
     _held: Held,
 }
 
-struct Held;
+struct Held {
+    #[cfg(debug_assertions)]
+    made_at: &'static Location<'static>,
+}
 
 std::thread_local! {
     static HELD: Cell<usize> = const { Cell::new(0) };
-}
-
-impl Held {
-    fn new() -> Held {
-        // A thread that is being torn down has no count any more; it does not park either.
-        let _ = HELD.try_with(|h| h.set(h.get() + 1));
-        Held
-    }
+    /// Which they are.
+    #[cfg(debug_assertions)]
+    static WHICH: lockorder::Held = const { lockorder::Held::new() };
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let _ = HELD.try_with(|h| h.set(h.get() - 1));
+        #[cfg(debug_assertions)]
+        let _ = WHICH.try_with(|h| h.pop(&lockorder::SPINNING, self.made_at));
         chaos::point();
     }
 }
@@ -45,15 +53,26 @@ pub(super) fn held() -> usize {
     HELD.try_with(Cell::get).unwrap_or(0)
 }
 
+/// Locks that the calling context holds.
+#[cfg(debug_assertions)]
+pub(crate) fn held_here() -> usize {
+    held()
+}
+
 impl<T> Lock<T> {
     /// An unlocked lock around `value`.
+    #[track_caller]
     pub const fn new(value: T) -> Lock<T> {
-        Lock(Mutex::new(value))
+        Lock {
+            #[cfg(debug_assertions)]
+            made_at: Location::caller(),
+            mutex: Mutex::new(value),
+        }
     }
 
     /// The value, when the lock itself is owned.
     pub fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,28 +80,42 @@ impl<T: ?Sized> Lock<T> {
     /// Waits for the lock.
     pub fn lock(&self) -> LockGuard<'_, T> {
         chaos::point();
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        LockGuard { inner, _held: Held::new() }
+        #[cfg(debug_assertions)]
+        let _ = WHICH.try_with(|h| h.check(&lockorder::SPINNING, self.made_at));
+        let inner = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        LockGuard { inner, _held: self.note() }
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
         chaos::point();
-        let inner = match self.0.try_lock() {
+        let inner = match self.mutex.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(p)) => p.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(LockGuard { inner, _held: Held::new() })
+        Some(LockGuard { inner, _held: self.note() })
+    }
+
+    fn note(&self) -> Held {
+        // A thread that is being torn down has no count any more; it does not park either.
+        let _ = HELD.try_with(|h| h.set(h.get() + 1));
+        #[cfg(debug_assertions)]
+        let _ = WHICH.try_with(|h| h.push(&lockorder::SPINNING, self.made_at));
+        Held {
+            #[cfg(debug_assertions)]
+            made_at: self.made_at,
+        }
     }
 
     /// The value without locking: the exclusive reference proves that nobody else is here.
     pub fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+        self.mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Default> Default for Lock<T> {
+    #[track_caller]
     fn default() -> Lock<T> {
         Lock::new(T::default())
     }

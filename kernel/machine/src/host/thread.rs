@@ -19,6 +19,9 @@ pub use crate::types::{OutOfMemory, State, Times};
 /// A kernel thread.
 pub struct Thread {
     id: u64,
+    /// The QLocks that it holds.
+    #[cfg(debug_assertions)]
+    held: crate::lockorder::Held,
     tag: u64,
     name: String,
     park: Mutex<Parking>,
@@ -169,6 +172,8 @@ impl Thread {
     fn new(name: &str, tag: u64, state: State) -> ThreadRef {
         Arc::new(Thread {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            #[cfg(debug_assertions)]
+            held: crate::lockorder::Held::new(),
             tag,
             name: name.to_string(),
             park: Mutex::new(Parking { token: false, state }),
@@ -185,6 +190,12 @@ impl Thread {
 
     fn parking(&self) -> MutexGuard<'_, Parking> {
         self.park.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The QLocks that it holds: itself may ask.
+    #[cfg(debug_assertions)]
+    pub(crate) fn held(&self) -> &crate::lockorder::Held {
+        &self.held
     }
 
     /// A number no other thread ever has.

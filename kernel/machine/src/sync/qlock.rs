@@ -12,9 +12,15 @@ use core::ops::{Deref, DerefMut};
 use crate::lock::Lock;
 use crate::thread::{self, ThreadRef};
 use crate::types::Interrupted;
+#[cfg(debug_assertions)]
+use crate::{lock, lockorder};
+#[cfg(debug_assertions)]
+use core::panic::Location;
 
 /// Who is inside and who waits; knows nothing of the data.
 struct Gate {
+    #[cfg(debug_assertions)]
+    made_at: &'static Location<'static>,
     state: Lock<GateState>,
 }
 
@@ -42,17 +48,44 @@ enum Mode {
 }
 
 impl Gate {
+    #[track_caller]
     const fn new() -> Gate {
-        Gate { state: Lock::new(GateState { readers: 0, writer: 0, next: 0, queue: VecDeque::new() }) }
+        Gate {
+            #[cfg(debug_assertions)]
+            made_at: Location::caller(),
+            state: Lock::new(GateState { readers: 0, writer: 0, next: 0, queue: VecDeque::new() }),
+        }
     }
 
     fn try_enter(&self, mode: Mode) -> bool {
-        let me = thread::current().id();
-        self.state.lock().admit_newcomer(mode, me)
+        let me = thread::current();
+        let entered = self.state.lock().admit_newcomer(mode, me.id());
+        #[cfg(debug_assertions)]
+        if entered {
+            me.held().push(&lockorder::SLEEPING, self.made_at);
+        }
+        entered
     }
 
     fn enter(&self, mode: Mode, interruptible: bool) -> Result<(), Interrupted> {
         let me = thread::current();
+        #[cfg(debug_assertions)]
+        {
+            assert_eq!(
+                lock::held_here(),
+                0,
+                "the lock made at {} is waited for while a Lock is held",
+                self.made_at
+            );
+            me.held().check(&lockorder::SLEEPING, self.made_at);
+        }
+        self.wait(&me, mode, interruptible)?;
+        #[cfg(debug_assertions)]
+        me.held().push(&lockorder::SLEEPING, self.made_at);
+        Ok(())
+    }
+
+    fn wait(&self, me: &ThreadRef, mode: Mode, interruptible: bool) -> Result<(), Interrupted> {
         let seq = {
             let mut s = self.state.lock();
             if s.admit_newcomer(mode, me.id()) {
@@ -84,6 +117,8 @@ impl Gate {
     }
 
     fn leave(&self, mode: Mode) {
+        #[cfg(debug_assertions)]
+        thread::current().held().pop(&lockorder::SLEEPING, self.made_at);
         let mut s = self.state.lock();
         match mode {
             Mode::Read => s.readers -= 1,
@@ -144,6 +179,7 @@ pub struct QGuard<'a, T: ?Sized> {
 
 impl<T> QLock<T> {
     /// An unlocked lock around `value`.
+    #[track_caller]
     pub const fn new(value: T) -> QLock<T> {
         QLock { gate: Gate::new(), data: UnsafeCell::new(value) }
     }
@@ -183,6 +219,7 @@ impl<T: ?Sized> QLock<T> {
 }
 
 impl<T: Default> Default for QLock<T> {
+    #[track_caller]
     fn default() -> QLock<T> {
         QLock::new(T::default())
     }
@@ -240,6 +277,7 @@ pub struct WriteGuard<'a, T: ?Sized> {
 
 impl<T> RwQLock<T> {
     /// An unlocked lock around `value`.
+    #[track_caller]
     pub const fn new(value: T) -> RwQLock<T> {
         RwQLock { gate: Gate::new(), data: UnsafeCell::new(value) }
     }
@@ -282,6 +320,7 @@ impl<T: ?Sized> RwQLock<T> {
 }
 
 impl<T: Default> Default for RwQLock<T> {
+    #[track_caller]
     fn default() -> RwQLock<T> {
         RwQLock::new(T::default())
     }

@@ -44,6 +44,10 @@ pub fn cases() -> Vec<Case> {
             .line("{while(~ a a) {}} & sleep 3; ps | grep 'Running.*rc'")
             .gives(re("0:0[2-9] +0:0[0-9] .*Running +rc"))
             .line("echo kill >/proc/$apid/ctl; wait $apid"),
+        Case::new("smp/usertests", q35().smp(4))
+            .line("usertests smp fork note sem rendezvous mem")
+            .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
+            .budget(240),
         Case::new("smp/exit", q35().smp(4)).init("{while(~ a a) {}} & sleep 1; exit bad").ends(crate::case::End::Fails),
     ]);
     cases
