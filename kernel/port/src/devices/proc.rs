@@ -270,7 +270,8 @@ impl Dev for ProcDev {
         };
         match file {
             File::Args => {
-                let text = format!("{} [{}]", *p.name.lock(), line(src, 127)?);
+                let new = line(src, 127)?; // the program's memory, so no lock may be held
+                let text = format!("{} [{new}]", *p.name.lock());
                 *p.args.lock() = text;
             }
             File::Ctl => procctl::control(up, &p, &line(src, 127)?)?,
