@@ -76,7 +76,7 @@ fn large_transfers_are_whole_and_memory_comes_back() {
     assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut got), 0).unwrap(), data.len() + 7);
     assert!(got[7..data.len() + 7] == data[..] && got[..7] == [0; 7]);
     let (record, _) = Dir::parse(&fstat(&t.up, fd).unwrap()).unwrap();
-    assert_eq!((record.length, record.kind), (data.len() as u64 + 7, u16::from(b'r')));
+    assert_eq!((record.length, record.kind), (data.len() as u64 + 7, u16::from(b'M')));
     // Full is told, and what went in counts.
     let mut at = data.len() as i64 + 7;
     let full = loop {

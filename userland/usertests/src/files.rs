@@ -225,7 +225,7 @@ fn probe_u16(at: u64) -> u16 {
 fn stat_type() -> Outcome {
     let f = Folder::new()?;
     let kind = |name: &str| -> Result<char, lib9::Error> { Ok(char::from(fd::stat(name)?.kind as u8)) };
-    same(kind(&f.0)?, 'r', "in /tmp")?;
+    same(kind(&f.0)?, 'M', "in /tmp")?;
     same(kind("/dev/null")?, 'c', "/dev/null")?;
     same(kind("/env")?, 'e', "/env")?;
     same(kind("/bin/rc")?, 'M', "in the root")

@@ -33,10 +33,10 @@ const PIECE: usize = 64 * 1024;
 const OWNER: &[u8] = b"glenda";
 /// Everybody may make files.
 const ROOT: u32 = 0o777;
-/// The device's letter, as records have it.
-const LETTER: u16 = b'r' as u16;
-/// Where a record has it.
-const TYPE: core::ops::Range<usize> = 2..4;
+/// What its files report as type: programs take all but M, a server's, for devices.
+const TYPE: u16 = b'M' as u16;
+/// And as instance: that of the root is 0, mounts are numbered from 2.
+const INSTANCE: u32 = 1;
 
 /// A file of the tree.
 type Node = File<RawQLock>;
@@ -101,8 +101,9 @@ impl RamDev {
             }
             let at = out.len();
             out.extend_from_slice(record);
-            if let Some(kind) = out.get_mut(at + TYPE.start..at + TYPE.end) {
-                kind.copy_from_slice(&LETTER.to_le_bytes());
+            if let Some(slot) = out.get_mut(at + 2..at + 8) {
+                slot[..2].copy_from_slice(&TYPE.to_le_bytes());
+                slot[2..].copy_from_slice(&INSTANCE.to_le_bytes());
             }
             true
         })?;
@@ -153,7 +154,7 @@ impl Dev for RamDev {
     fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         let record = self.tree.stat(c.aux::<Node>()?)?;
         let (dir, _) = Dir::parse(&record)?;
-        Ok(Dir { kind: LETTER, dev: c.devno, ..dir })
+        Ok(Dir { kind: TYPE, dev: INSTANCE, ..dir })
     }
 
     fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {

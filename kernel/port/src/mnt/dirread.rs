@@ -33,11 +33,11 @@ pub struct Cursor {
 }
 
 impl MntFile {
-    /// Reads whole records of this open directory at `offset`. `kind` and `dev` are the mount's.
+    /// Reads whole records of this open directory at `offset`. `dev` is the mount's.
     ///
     /// # Errors
     /// `seek in directory`, `i/o count too small`, the server's.
-    pub fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, kind: char, dev: u32) -> Result<usize> {
+    pub fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
         let mut cursor = self.cursor.lock_intr()?;
         let cursor = &mut *cursor;
         if offset == 0 {
@@ -47,7 +47,7 @@ impl MntFile {
         }
         let mut done = 0;
         loop {
-            if cursor.left.is_empty() && !self.fill(cursor, kind, dev)? {
+            if cursor.left.is_empty() && !self.fill(cursor, dev)? {
                 break;
             }
             let Some(record) = cursor.left.front() else { break };
@@ -66,10 +66,10 @@ impl MntFile {
     }
 
     /// Gets more records; false at the end of the directory.
-    fn fill(&self, cursor: &mut Cursor, kind: char, dev: u32) -> Result<bool> {
+    fn fill(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
         let session = self.session();
         if session.dialect == Dialect::L {
-            return self.fill_by_name(cursor, kind, dev);
+            return self.fill_by_name(cursor, dev);
         }
         let most = (session.msize as usize).saturating_sub(ninep::IOHDRSZ as usize);
         while cursor.left.is_empty() {
@@ -85,7 +85,7 @@ impl MntFile {
                 match file {
                     Ok(file) => {
                         shown += 1;
-                        let dir = self.entry(file, kind, dev);
+                        let dir = self.entry(file, dev);
                         cursor.left.push_back(dir.to_bytes());
                     }
                     Err(e) => bad = Some(e),
@@ -99,17 +99,17 @@ impl MntFile {
     }
 
     /// The same where the server gives only names.
-    fn fill_by_name(&self, cursor: &mut Cursor, kind: char, dev: u32) -> Result<bool> {
+    fn fill_by_name(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
         while cursor.left.is_empty() {
             let Some((files, next)) = self.list(cursor.theirs)? else { return Ok(false) };
             cursor.theirs = next;
-            cursor.left.extend(files.into_iter().map(|file| self.entry(file, kind, dev).to_bytes()));
+            cursor.left.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
         }
         Ok(true)
     }
 
     /// What the directory shows for a file: a link as what it leads to, or as an empty file.
-    fn entry(&self, file: File, kind: char, dev: u32) -> Dir {
+    fn entry(&self, file: File, dev: u32) -> Dir {
         let session = self.session();
         let mut dir = match file.what {
             FileType::Link => {
@@ -122,7 +122,8 @@ impl MntFile {
         if session.dialect != Dialect::P9 {
             session.kept.lock().show(&mut dir);
         }
-        dir.kind = kind as u16;
+        // As all that servers have: programs take other types for devices.
+        dir.kind = u16::from(b'M');
         dir.dev = dev;
         dir
     }

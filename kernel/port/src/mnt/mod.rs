@@ -223,7 +223,7 @@ impl Dev for MntDev {
 
     fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         let dir = c.aux::<MntFile>()?.stat()?.dir;
-        Ok(Dir { kind: self.letter() as u16, dev: c.devno, ..dir })
+        Ok(Dir { kind: u16::from(b'M'), dev: c.devno, ..dir })
     }
 
     fn open(&self, _up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -247,7 +247,7 @@ impl Dev for MntDev {
     fn read(&self, _up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         let file = c.aux::<MntFile>()?;
         if c.qid.is_dir() {
-            return file.read_dir(dst, offset, self.letter(), c.devno);
+            return file.read_dir(dst, offset, c.devno);
         }
         if dst.is_empty() {
             return Ok(0);

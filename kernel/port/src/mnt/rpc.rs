@@ -68,6 +68,10 @@ impl Session {
         let reply = self.whole_reply(&request, &mut bytes);
         slot.piece(0)?.request = Some(request);
         let result = match reply {
+            // QEMU's answer when a Twstat that changes nothing has brought the file to the disk is no bytes at all.
+            Ok(0) if matches!(message, Tmsg::Wstat { .. }) && !machine::thread::current().interrupted() => {
+                take(Rmsg::Wstat {})
+            }
             Ok(0) => Err(error::EINTR.into()),
             Err(_) if tag == ninep::NOTAG && machine::thread::current().interrupted() => {
                 Err(error::EINTR.into())

@@ -64,7 +64,7 @@ fn tags(case: Case) -> Case {
         .line("cat /dev/mtags")
         .is("harvtmp:9P2000.u:131096:2:2\nhosttmp:-\n")
         .line("ls -l /mnt/xxx; cat /mnt/xxx/motd")
-        .gives(re("^--rw-[r-][w-]-[r-]-- 9 [0-9]+ .* 19 .* /mnt/xxx/motd$"))
+        .gives(re("^--rw-[r-][w-]-[r-]-- M [0-9]+ .* 19 .* /mnt/xxx/motd$"))
         .gives(MOTD)
         // Not with -c: nothing can be made in it.
         .line("echo new >/mnt/xxx/new")
