@@ -4,9 +4,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use lib9::abi::DMDIR;
+use lib9::abi::{self, DMDIR};
 use lib9::proc::{Noted, notify};
-use lib9::{Args, Fork, Rfork, fd, proc};
+use lib9::{Args, Dir, Fork, Rfork, fd, proc};
 use rcshell::Shell;
 use rcshell::os::{Entry, Error, Note, Os};
 
@@ -165,14 +165,24 @@ impl Os for Plan9 {
     }
 
     fn exists(&mut self, name: &str) -> bool {
-        fd::stat(name).is_ok()
+        stat(name).is_some()
     }
 
     fn executable(&mut self, name: &str) -> bool {
-        fd::stat(name).is_ok_and(|d| d.mode & DMDIR == 0 && d.mode & 0o111 != 0)
+        stat(name).is_some_and(|d| d.mode & DMDIR == 0 && d.mode & 0o111 != 0)
     }
 
     fn is_console(&mut self, fd: i32) -> bool {
         fd::fd2path(fd).is_ok_and(|name| name == "#c/cons" || name.ends_with("/dev/cons"))
+    }
+}
+
+/// What is known of a file, also when a note comes in between: that is for the shell to look at later.
+fn stat(name: &str) -> Option<Dir> {
+    loop {
+        match fd::stat(name) {
+            Err(e) if e.is(abi::error::EINTR) => {}
+            found => return found.ok(),
+        }
     }
 }

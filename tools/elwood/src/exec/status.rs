@@ -22,10 +22,15 @@ pub fn of(exit: &str) -> (u8, bool) {
         let low = (number & 0xff) as u8;
         return if number == 0 || low != 0 { (low, false) } else { (1, true) };
     }
-    if let Some((_, status)) = SIGNALS.iter().find(|(note, _)| *note == exit) {
+    // A shell passes on what its program died of, with the program's name and number: `sleep 12: interrupt`.
+    let passed_on = exit.split_once(": ").filter(|(who, _)| {
+        who.rsplit_once(' ').is_some_and(|(name, pid)| !name.is_empty() && pid.parse::<u32>().is_ok())
+    });
+    let cause = passed_on.map_or(exit, |(_, cause)| cause);
+    if let Some((_, status)) = SIGNALS.iter().find(|(note, _)| *note == cause) {
         return (*status, true);
     }
-    match exit {
+    match cause {
         "sys: write on closed pipe" => (141, true),
         "sys: killed" => (137, true),
         _ => (1, true),
@@ -52,6 +57,9 @@ mod tests {
         assert_eq!(of("sys: trap: fault read addr=0x0 pc=0x20004a"), (1, true));
         assert_eq!(of("interrupt"), (130, true));
         assert_eq!(of("sys: killed"), (137, true));
+        assert_eq!(of("echo 5: interrupt"), (130, true));
+        assert_eq!(of("rc 12: sys: killed"), (137, true));
+        assert_eq!([of("sys: interrupt"), of("interrupt me"), of("echo: interrupt")], [(1, true); 3]);
     }
 
     #[test]
