@@ -124,7 +124,8 @@ fn signals_are_notes() {
     let mut child = exec(dir.path(), &["rc", "-c", "echo up; exec sleep 100"]).spawn().unwrap();
     hears(&mut child, "up\n");
     signal(&child, Signal::INT);
-    assert_eq!(wait(child).code(), Some(130));
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", text(&out.stderr));
     let catches = "fn sigint { echo caught; exit 5 }; echo up; sleep 100";
     let mut child = exec(dir.path(), &["rc", "-c", catches]).spawn().unwrap();
     hears(&mut child, "up\n");
