@@ -1,9 +1,10 @@
 //! The first output there is: COM1, polled, before and beneath everything else.
 //!
 //! `uart` builds the interrupt-driven line on the same port; a panic comes back here, because nothing here
-//! waits for anybody. What was typed before the kernel ran stays in the chip and in QEMU until `uart` asks for it.
+//! waits for anybody. What was typed before the kernel ran is kept for `uart` in [`EARLY`], whose lock is a leaf.
 
 use super::io::Ports;
+use super::lock::Lock;
 use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,10 +21,28 @@ const DATA_READY: u8 = 1;
 const TRANSMITTER_EMPTY: u8 = 0x20;
 /// What the transmitter's FIFO takes once it is empty.
 const FIFO: usize = 16;
+/// The line is quiet when so many looks at it have found nothing: about a millisecond.
+const QUIET: usize = 2000;
 
 static PRESENT: AtomicBool = AtomicBool::new(false);
 /// What the transmitter takes at a time.
 static DEPTH: AtomicUsize = AtomicUsize::new(1);
+
+/// Bytes that came before there was anybody to receive them.
+pub(super) struct Early {
+    bytes: [u8; 2048],
+    len: usize,
+}
+
+impl Early {
+    /// They are taken out once; none are left.
+    pub(super) fn take(&mut self) -> &[u8] {
+        let len = core::mem::take(&mut self.len);
+        &self.bytes[..len]
+    }
+}
+
+pub(super) static EARLY: Lock<Early> = Lock::new(Early { bytes: [0; 2048], len: 0 });
 
 /// Finds the port and sets it to 115200 8n1 with FIFOs, receive interrupt off.
 pub(super) fn init() {
@@ -37,14 +56,33 @@ pub(super) fn init() {
     p.out8(DATA, 1);
     p.out8(INTERRUPT_ENABLE, 0);
     p.out8(LINE_CONTROL, 0x03); // 8 bits, no parity, 1 stop bit
-    // Switching the FIFOs on throws away what is in the receiver. If somebody has typed before the kernel ran, and QEMU
-    // may hold back more until that byte is read, the line does without them: slower, and nothing is lost.
-    if p.in8(LINE_STATUS) & DATA_READY == 0 {
+    if catch_up(&p) {
         p.out8(FIFO_CONTROL, 0xc7); // FIFOs on and empty, receive interrupt at 14 bytes
         DEPTH.store(FIFO, Ordering::Relaxed);
     }
     p.out8(MODEM_CONTROL, 0x0b); // DTR, RTS, and OUT2, which lets the interrupt out
     PRESENT.store(true, Ordering::Relaxed);
+}
+
+/// Takes in what waits on the line; true when nothing did.
+///
+/// Switching the FIFOs on throws away the byte in the receiver, and QEMU holds back the others until that one has been
+/// read. On a busy host that takes QEMU longer than anybody would wait. So when somebody has typed before the kernel
+/// ran, the line does without FIFOs: slower, and nothing is lost. A line with nothing on it costs one look.
+fn catch_up(p: &Ports) -> bool {
+    let mut early = EARLY.lock();
+    let mut silence = if p.in8(LINE_STATUS) & DATA_READY == 0 { QUIET } else { 0 };
+    while silence < QUIET && early.len < early.bytes.len() {
+        if p.in8(LINE_STATUS) & DATA_READY == 0 {
+            silence += 1;
+            continue;
+        }
+        silence = 0;
+        let at = early.len;
+        early.bytes[at] = p.in8(DATA);
+        early.len += 1;
+    }
+    early.len == 0
 }
 
 /// Whether there is a COM1.

@@ -2,7 +2,7 @@
 //!
 //! QEMU: `-serial stdio` and the like. PC16550D data sheet. The receive interrupt empties the whole FIFO each time, so
 //! nothing is lost while the kernel is busy: the device holds back what does not fit. What was typed before the kernel
-//! ran waits in the chip and in QEMU, and comes first.
+//! ran is in `console::EARLY`, and comes first.
 
 use super::console;
 use super::io::Ports;
@@ -75,6 +75,11 @@ impl Uart {
         }
         let old = RECEIVING.lock().take();
         drop(old);
+        // The interrupt is still off: what was typed before comes before.
+        let typed = console::EARLY.lock().take().to_vec();
+        if !typed.is_empty() {
+            receiver(&typed);
+        }
         let serve = Box::new(move || receive(&receiver));
         let Ok(handle) = irq::isa(COM1_IRQ, "uart0", serve) else { return };
         *RECEIVING.lock() = Some(handle);
