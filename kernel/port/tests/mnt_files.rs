@@ -4,7 +4,7 @@
 mod wire;
 
 use abi::{DMAPPEND, DMDIR, Dir, MAFTER, OEXCL, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
-use ninep::kind;
+use ninep::{Dialect, kind};
 use ninep::testserver::Body;
 use port::iobuf::{Dst, Src};
 use port::sysfile;
@@ -170,10 +170,12 @@ fn changing_what_a_file_is_like() {
     let before = s.wire.count(kind::TWSTAT);
     sysfile::fwstat(&t.up, fd, &Dir::untouched().to_bytes()).unwrap();
     assert_eq!(s.wire.count(kind::TWSTAT), before + 1);
-    // QEMU says that it is done with no bytes at all.
-    s.wire.plan_for(kind::TWSTAT, |_| Fate::Say(Vec::new(), 0));
-    sysfile::fwstat(&t.up, fd, &Dir::untouched().to_bytes()).unwrap();
-    s.wire.no_plan();
+    if wire::dialect() == Dialect::U && !wire::piped() {
+        // QEMU says that it is done with no bytes at all.
+        s.wire.plan_for(kind::TWSTAT, |_| Fate::Say(Vec::new(), 0));
+        sysfile::fwstat(&t.up, fd, &Dir::untouched().to_bytes()).unwrap();
+        s.wire.no_plan();
+    }
     assert_eq!(wstat(t, "/n/i", |_| {}), Ok(()), "and of a file that is not open nothing is asked");
     close(t, fd);
     s.end();

@@ -79,6 +79,8 @@ pub struct Fake {
 #[derive(Clone, Debug)]
 pub struct Taken {
     pub id: u16,
+    /// Resets of the device until then.
+    resets: u64,
     pub message: Vec<u8>,
     /// Address and length of each piece.
     pub readable: Vec<(u64, u32)>,
@@ -100,6 +102,19 @@ impl Taken {
             }
         }
         assert!(bytes.is_empty(), "no room for the reply");
+    }
+}
+
+impl QueueRegisters {
+    /// Puts a chain into the used ring, if there is one.
+    fn give(&mut self, id: u32, len: u32) {
+        if !self.enabled {
+            return;
+        }
+        let entry = self.used + 4 + 8 * u64::from(self.done % self.size);
+        assert!(poke(entry, &id.to_le_bytes()) && poke(entry + 4, &len.to_le_bytes()));
+        self.done = self.done.wrapping_add(1);
+        assert!(poke(self.used + 2, &self.done.to_le_bytes()));
     }
 }
 
@@ -308,13 +323,14 @@ impl Fake {
     /// Takes the next chain, if there is one.
     pub fn take(&self) -> Option<Taken> {
         let mut r = self.registers.lock().unwrap();
+        let resets = r.resets;
         let q = &mut r.queue;
         if !q.enabled || peek16(q.available + 2) == q.next {
             return None;
         }
         let id = peek16(q.available + 4 + 2 * u64::from(q.next % q.size));
         q.next = q.next.wrapping_add(1);
-        Some(chain(q.descriptors, q.size, id))
+        Some(Taken { resets, ..chain(q.descriptors, q.size, id) })
     }
 
     /// Waits for a chain, for a second at most.
@@ -329,17 +345,9 @@ impl Fake {
         None
     }
 
-    /// Returns a chain without an interrupt, unless a reset has taken the ring away meanwhile.
+    /// Returns a chain without an interrupt, unless there is no ring.
     pub fn give_quietly(&self, id: u32, len: u32) {
-        let mut r = self.registers.lock().unwrap();
-        let q = &mut r.queue;
-        if !q.enabled {
-            return;
-        }
-        let entry = q.used + 4 + 8 * u64::from(q.done % q.size);
-        assert!(poke(entry, &id.to_le_bytes()) && poke(entry + 4, &len.to_le_bytes()));
-        q.done = q.done.wrapping_add(1);
-        assert!(poke(q.used + 2, &q.done.to_le_bytes()));
+        self.registers.lock().unwrap().queue.give(id, len);
     }
 
     /// Returns a chain, and interrupts.
@@ -390,14 +398,23 @@ impl Fake {
         host_raise_msi(u64::from(high) << 32 | u64::from(low), data);
     }
 
-    /// Answers a message with one of the same tag and `payload` behind the head.
+    /// Answers a message with one of the same tag and `payload` behind the head. After a reset the device does not
+    /// know the message any more, and neither writes nor interrupts.
     pub fn answer(&self, taken: &Taken, payload: &[u8]) {
         let mut reply = (7 + payload.len() as u32).to_le_bytes().to_vec();
         reply.push(taken.message[4] + 1);
         reply.extend(&taken.message[5..7]);
         reply.extend(payload);
-        taken.fill(&reply);
-        self.give(u32::from(taken.id), reply.len() as u32);
+        {
+            // Under the lock, as a reset is not over as long as the device writes.
+            let mut r = self.registers.lock().unwrap();
+            if r.resets != taken.resets {
+                return;
+            }
+            taken.fill(&reply);
+            r.queue.give(u32::from(taken.id), reply.len() as u32);
+        }
+        self.interrupt_queue();
     }
 }
 
@@ -423,7 +440,7 @@ fn descriptor(table: u64, n: u16) -> (u64, u32, u16, u16) {
 /// Follows a chain as QEMU does, and is as strict.
 pub fn chain(table: u64, size: u16, id: u16) -> Taken {
     assert!(id < size);
-    let mut taken = Taken { id, message: vec![], readable: vec![], writable: vec![], indirect: false };
+    let mut taken = Taken { id, resets: 0, message: vec![], readable: vec![], writable: vec![], indirect: false };
     let (mut table, mut limit, mut at) = (table, size, id);
     let first = descriptor(table, id);
     if first.2 & 4 != 0 {

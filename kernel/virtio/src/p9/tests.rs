@@ -382,7 +382,7 @@ fn resets_in_a_storm_lose_no_request() {
                 // Not answered: only a reset brings it back.
                 1 => {}
                 _ => {
-                    // A reset in between makes the answer one to a request the device does not have any more.
+                    // Nothing, when there was a reset in between.
                     peer.answer(&taken, b"");
                 }
             }
