@@ -4,8 +4,8 @@
 mod wire;
 
 use abi::{DMAPPEND, DMDIR, Dir, MAFTER, OEXCL, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
-use ninep::{Dialect, kind};
 use ninep::testserver::Body;
+use ninep::{Dialect, kind};
 use port::iobuf::{Dst, Src};
 use port::sysfile;
 use port::testkit::Hosted;

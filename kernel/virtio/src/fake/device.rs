@@ -440,7 +440,8 @@ fn descriptor(table: u64, n: u16) -> (u64, u32, u16, u16) {
 /// Follows a chain as QEMU does, and is as strict.
 pub fn chain(table: u64, size: u16, id: u16) -> Taken {
     assert!(id < size);
-    let mut taken = Taken { id, resets: 0, message: vec![], readable: vec![], writable: vec![], indirect: false };
+    let mut taken =
+        Taken { id, resets: 0, message: vec![], readable: vec![], writable: vec![], indirect: false };
     let (mut table, mut limit, mut at) = (table, size, id);
     let first = descriptor(table, id);
     if first.2 & 4 != 0 {
