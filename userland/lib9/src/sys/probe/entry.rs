@@ -79,6 +79,10 @@ core::arch::global_asm!(
     "pop rbx",
     "pop rbp",
     "ret",
+    // The instructions, which other parts of the program name.
+    ".globl lib9_probe_syscall, lib9_probe_read, lib9_probe_write, lib9_probe_jump, lib9_probe_divide",
+    ".globl lib9_probe_invalid, lib9_probe_breakpoint, lib9_probe_privileged, lib9_probe_sse, lib9_probe_x87",
+    ".globl lib9_probe_nostack, lib9_probe_spin",
     "lib9_probe_syscall:",
     "syscall",
     "jmp lib9_probe_landing",

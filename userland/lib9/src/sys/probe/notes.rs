@@ -71,7 +71,7 @@ static LAST: Last = Last(UnsafeCell::new((
 core::arch::global_asm!(
     // As the kernel enters: a zero word at RSP, the registers' address at RSP+8, the text's at RSP+16. All SSE registers
     // are spoilt, to see that they come back.
-    ".globl lib9_probe_note",
+    ".globl lib9_probe_note, lib9_probe_saved",
     "lib9_probe_note:",
     "mov rdi, [rsp+8]",
     "mov rsi, [rsp+16]",
