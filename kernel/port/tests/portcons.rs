@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use machine::lock::Lock;
@@ -220,6 +221,20 @@ fn without_such_a_port_the_serial_line_has_it() {
     w.kmesg.print(format_args!("more\n"));
     w.serial.hears("more\r\n");
     assert!(w.ports[0].state.lock().heard.is_empty());
+}
+
+#[test]
+fn with_nothing_else_to_speak_to_the_port_may_come_late() {
+    let w = World::new("", false, vec![there(0, true)]);
+    let (ports, asked) = (w.finder(), Arc::new(AtomicUsize::new(0)));
+    let count = asked.clone();
+    let late: Finder = Arc::new(move || if count.fetch_add(1, SeqCst) < 4 { vec![] } else { ports() });
+    w.console.start(late, &w.input, &w.kmesg).unwrap();
+    wait_for(|| (asked.load(SeqCst) > 0).then_some(()));
+    w.kmesg.print(format_args!("late\n"));
+    assert_eq!(w.ports[0].hears(|s| s.contains("late")), "early\r\nlate\r\n");
+    w.ports[0].says("typed");
+    wait_for(|| w.ports[0].state.lock().from_host.is_empty().then_some(()));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! What is said goes into a ring of [`RING`] bytes and a thread brings it to the port, since a port cannot be written to
 //! in an interrupt handler, and is not there before threads run: so what was said at boot comes first when it is. Another
-//! thread hands on what is typed. The port is chosen once, when the devices have told of theirs; while the port or its
-//! host is away the console is on the fallback, if there is one.
+//! thread hands on what is typed. The port is chosen once, when the devices have told of theirs, or where there is no
+//! fallback when it comes; while the port or its host is away the console is on the fallback, if there is one.
 //!
 //! # Who waits for whom
 //!
@@ -149,11 +149,26 @@ impl PortConsole {
         let mut choice = self.choice.lock();
         if let Choice::From(find) = &*choice {
             let made = self.choose(find());
+            if made.is_none() && self.fallback.is_none() {
+                return None; // it may come yet
+            }
             *choice = Choice::Made(made);
         }
         match &*choice {
             Choice::Made(port) => port.clone(),
             _ => None,
+        }
+    }
+
+    /// The port, waited for where there is nothing else to speak to.
+    fn port_at_last(&self) -> Option<Arc<dyn Port>> {
+        loop {
+            let port = self.port();
+            if port.is_some() || self.fallback.is_some() {
+                return port;
+            }
+            self.deaf_unless(false);
+            self.changed.sleep_surely_until(clock::now_ns().saturating_add(PATIENCE_NS), || false);
         }
     }
 
@@ -171,7 +186,7 @@ impl PortConsole {
 
     /// The life of the thread that brings out what is said.
     fn speak(self: &Arc<Self>, kmesg: &Kmesg) {
-        let port = self.port();
+        let port = self.port_at_last();
         if let Some(port) = &port {
             let me = self.clone();
             port.watch(Box::new(move || me.changed.wakeup()));
@@ -250,7 +265,7 @@ impl PortConsole {
 
     /// The life of the thread that hands on what is typed.
     fn listen(&self, input: &Input) {
-        let Some(port) = self.port() else { return };
+        let Some(port) = self.port_at_last() else { return };
         loop {
             self.changed.sleep(|| port.present());
             let connection = port.open();

@@ -287,6 +287,9 @@ impl Device {
             if !self.greeted.swap(true, SeqCst) {
                 return Some(Work::Greet);
             }
+            // What the device says in answer to a message is there before it gives that back; the interrupt, which
+            // another processor may have to serve, perhaps after.
+            self.look();
             self.fetch(inbox);
             if let Some(message) = inbox.pop_front() {
                 return Some(Work::Message(message));

@@ -4,6 +4,7 @@
 use crate::Failure;
 use crate::fake::device::{Taken, chain, peek16};
 use crate::transport::{Cause, Handler, Interrupts, RingAddress, VERSION_1, VirtioTransport};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -35,6 +36,8 @@ pub struct FakeConsole {
     pub working: Mutex<()>,
     /// It raises no interrupts.
     held: AtomicBool,
+    /// What it does at once when a queue is notified.
+    pub at_once: Mutex<Option<Box<dyn Fn(u16) + Send>>>,
     /// It does not start again.
     pub dead: Mutex<bool>,
 }
@@ -58,6 +61,7 @@ impl FakeConsole {
             handler: Mutex::new(None),
             working: Mutex::new(()),
             held: AtomicBool::new(false),
+            at_once: Mutex::new(None),
             dead: Mutex::new(false),
         })
     }
@@ -209,8 +213,11 @@ impl VirtioTransport for FakeConsole {
         Ok(())
     }
 
-    fn notify(&self, _queue: u16) {
+    fn notify(&self, queue: u16) {
         self.bell.notify_all();
+        if let Some(act) = &*self.at_once.lock().unwrap() {
+            act(queue);
+        }
     }
 
     fn connect(&self, _name: &str, handler: Handler) -> Result<Interrupts, Failure> {

@@ -115,6 +115,31 @@ fn a_host_that_nobody_reads_is_held_up_and_loses_nothing() {
 }
 
 #[test]
+fn ports_are_known_before_any_interrupt() {
+    machine::host::new_machine();
+    let device = FakeConsole::new(4);
+    let (start, peer) = (device.clone(), Arc::downgrade(&device));
+    *device.at_once.lock().unwrap() = Some(Box::new(move |queue| {
+        let Some(device) = peer.upgrade().filter(|_| queue == 3) else { return };
+        while let Some(taken) = device.take(3) {
+            if taken.message == message(NO_PORT, DEVICE_READY, 1) {
+                device.say(1, PORT_ADD, 1, b"");
+            } else if taken.message == message(1, PORT_READY, 1) {
+                device.say(1, PORT_OPEN, 1, b"");
+            }
+            device.give(3, &taken, 0);
+        }
+    }));
+    // The interrupt comes when all is over.
+    device.hold(|| {
+        let console = Console::start("virtio-console-2", start).unwrap();
+        let ports = console.ports();
+        assert_eq!(ports.len(), 1, "the device has told of it");
+        assert!(ports[0].connected());
+    });
+}
+
+#[test]
 fn ports_come_with_names_and_go() {
     let (console, device) = start(31);
     assert_eq!(device.get(3), message(NO_PORT, DEVICE_READY, 1));
