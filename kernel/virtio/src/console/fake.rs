@@ -26,6 +26,9 @@ struct Ring {
     done: u16,
 }
 
+/// Called with a queue.
+type AtOnce = Box<dyn Fn(u16) + Send>;
+
 pub struct FakeConsole {
     features: u64,
     pub config: Mutex<Vec<u8>>,
@@ -37,7 +40,7 @@ pub struct FakeConsole {
     /// It raises no interrupts.
     held: AtomicBool,
     /// What it does at once when a queue is notified.
-    pub at_once: Mutex<Option<Box<dyn Fn(u16) + Send>>>,
+    pub at_once: Mutex<Option<AtOnce>>,
     /// It does not start again.
     pub dead: Mutex<bool>,
 }
