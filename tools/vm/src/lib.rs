@@ -37,7 +37,7 @@ mod transcript;
 
 pub use describe::{Accel, Board, Flavour, Serial, Share, Vm};
 pub use guest::{Guest, exit_code};
-pub use kvm::kvm_works;
+pub use kvm::{cache, kvm_works};
 pub use process::kill_all;
 pub use qmp::Qmp;
 pub use transcript::{Found, Pattern, Transcript};
