@@ -3,6 +3,7 @@
 //! machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of any 9P2000 server.
 
 mod exec;
+mod machine;
 mod mount_test;
 mod run;
 mod serve;

@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
-use vm::{Accel, Board, Serial, Share, Vm};
+use vm::{Board, Serial, Share, Vm};
 
+use crate::machine::{self, Common, Machine};
 use crate::terminal;
 
 /// How long QEMU may take to end by itself after `ctrl-a x`.
@@ -31,24 +32,11 @@ pub struct Options {
     /// Start with QEMU's small firmware instead of SeaBIOS
     #[arg(long)]
     qboot: bool,
-    /// Memory, in MiB
-    #[arg(short, long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
-    memory: u32,
-    /// Number of processors
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
-    smp: u32,
-    /// What executes the guest; auto is KVM if it is seen to work
-    #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
-    accel: Acceleration,
-    /// The kernel; unless said, the kernel.elf beside this command, else build/kernel.elf
-    #[arg(long, value_name = "FILE")]
-    kernel: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
     /// A tar archive whose files are laid over the root
     #[arg(long, value_name = "TAR")]
     initrd: Option<PathBuf>,
-    /// More words for the kernel's command line, as name=value, quoted as rc quotes
-    #[arg(long, value_name = "WORDS")]
-    append: Vec<String>,
     /// A command to run instead of a prompt; the machine ends with it
     #[arg(long, value_name = "CMD")]
     init: Option<String>,
@@ -58,17 +46,6 @@ pub struct Options {
     /// What the terminal is connected to; with virtio the machine has no serial line
     #[arg(long, value_enum, default_value_t = Console::Uart)]
     console: Console,
-    /// Show QEMU's command line and do nothing
-    #[arg(long)]
-    print: bool,
-}
-
-/// The kinds of machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Machine {
-    Pc,
-    Q35,
-    Microvm,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,41 +54,12 @@ enum Console {
     Virtio,
 }
 
-/// What may execute the guest.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum Acceleration {
-    Auto,
-    Tcg,
-    Kvm,
-}
-
-impl From<Machine> for Board {
-    fn from(machine: Machine) -> Board {
-        match machine {
-            Machine::Pc => Board::Pc,
-            Machine::Q35 => Board::Q35,
-            Machine::Microvm => Board::Microvm,
-        }
-    }
-}
-
-impl From<Acceleration> for Accel {
-    fn from(accel: Acceleration) -> Accel {
-        match accel {
-            Acceleration::Auto => Accel::Auto,
-            Acceleration::Tcg => Accel::Tcg,
-            Acceleration::Kvm => Accel::Kvm,
-        }
-    }
-}
-
 /// Runs the machine and returns QEMU's exit status.
 pub fn run(options: &Options) -> Result<u8> {
     let vm = describe(options)?;
     let words = vm.command_line()?;
-    if options.print {
-        let words: Vec<_> = words.iter().map(|w| w.to_string_lossy()).collect();
-        println!("{}", shlex::try_join(words.iter().map(|w| w.as_ref()))?);
+    if options.common.print {
+        machine::print(&words)?;
         return Ok(0);
     }
     let (program, arguments) = words.split_first().context("an empty command line")?;
@@ -121,7 +69,7 @@ pub fn run(options: &Options) -> Result<u8> {
     eprintln!(
         "elwood: {}, {accel}, {} MiB{folders}. Leave with ctrl-a x.",
         vm.board().name(),
-        options.memory
+        options.common.memory
     );
 
     // Before QEMU starts, so that no signal can end us and leave it and the terminal behind.
@@ -167,15 +115,8 @@ pub fn run(options: &Options) -> Result<u8> {
 
 /// The machine that `options` ask for.
 fn describe(options: &Options) -> Result<Vm> {
-    let kernel = find_kernel(options.kernel.as_deref())?;
-    let (board, accel) = (Board::from(options.machine), Accel::from(options.accel));
-    let mut vm = Vm::new(board)
-        .kernel(kernel)
-        .memory_mib(options.memory)
-        .smp(options.smp)
-        .accel(accel)
-        .serial(Serial::StdioAndMonitor)
-        .debug_exit();
+    let board = Board::from(options.machine);
+    let mut vm = options.common.vm(board)?.serial(Serial::StdioAndMonitor);
     if options.console == Console::Virtio {
         vm = vm.virtio_console();
     }
@@ -199,9 +140,7 @@ fn describe(options: &Options) -> Result<Vm> {
         let here = if options.console == Console::Virtio { "virtio" } else { "uart" };
         vm = vm.display(display).append(format!("console={here},vga"));
     }
-    for words in &options.append {
-        vm = vm.append(words);
-    }
+    vm = options.common.append(vm);
     if let Some(command) = &options.init {
         vm = vm.append(format!("init={}", quote_value(command)));
     }
@@ -222,17 +161,6 @@ fn split_share(share: &str) -> Result<(PathBuf, String)> {
         "--share {share}: '{tag}' cannot be a mount tag"
     );
     Ok((PathBuf::from(dir), tag.into()))
-}
-
-/// The kernel to boot, if it is there.
-pub fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
-    if let Some(kernel) = said {
-        ensure!(kernel.is_file(), "--kernel {}: no such file", kernel.display());
-        return Ok(kernel.into());
-    }
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("kernel.elf")));
-    let places = beside.into_iter().chain([PathBuf::from("build/kernel.elf")]);
-    places.into_iter().find(|p| p.is_file()).context("no kernel.elf beside this command and no build/kernel.elf; say --kernel FILE, or make it with 'make'")
 }
 
 /// `text` in single quotes with inner ones doubled: always, so that rc's own signs are safe too.

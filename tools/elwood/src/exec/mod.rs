@@ -27,7 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use vm::{Board, Share, Vm};
 
-use crate::run::{Acceleration, Machine, find_kernel};
+use crate::machine::{self, Common, Machine};
 
 /// What `elwood exec` takes.
 #[derive(Args)]
@@ -50,27 +50,11 @@ pub struct Options {
     /// The kind of machine; without it $MACHINE, or else microvm
     #[arg(short = 'M', long, value_enum)]
     machine: Option<Machine>,
-    /// Memory, in MiB
-    #[arg(short, long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
-    memory: u32,
-    /// Number of processors
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
-    smp: u32,
-    /// What executes the guest; auto is KVM if it is seen to work
-    #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
-    accel: Acceleration,
-    /// The kernel; unless said, the kernel.elf beside this command, else build/kernel.elf
-    #[arg(long, value_name = "FILE")]
-    kernel: Option<PathBuf>,
-    /// More words for the kernel's command line, as name=value, quoted as rc quotes
-    #[arg(long, value_name = "WORDS")]
-    append: Vec<String>,
+    #[command(flatten)]
+    common: Common,
     /// Show what the machine prints on its console, on standard error
     #[arg(short, long)]
     verbose: bool,
-    /// Show QEMU's command line and do nothing
-    #[arg(long)]
-    print: bool,
     /// The program's file; a name without a slash may also be a command of the guest's /bin
     program: OsString,
     /// Its arguments
@@ -92,9 +76,8 @@ struct Plan {
 /// Runs the program; the exit status is the program's.
 pub fn exec(options: &Options) -> Result<u8> {
     let plan = describe(options)?;
-    if options.print {
-        let words: Vec<_> = plan.command.iter().map(|w| w.to_string_lossy()).collect();
-        println!("{}", shlex::try_join(words.iter().map(|w| w.as_ref()))?);
+    if options.common.print {
+        machine::print(&plan.command)?;
         return Ok(0);
     }
     session::run(plan, options.timeout, options.verbose)
@@ -102,24 +85,15 @@ pub fn exec(options: &Options) -> Result<u8> {
 
 /// The machine that `options` ask for.
 fn describe(options: &Options) -> Result<Plan> {
-    let kernel = find_kernel(options.kernel.as_deref())?;
+    let board = Board::from(machine(options.machine)?);
+    let vm = options.common.vm(board)?;
     let job = job(options)?;
     let (initrd, root) = (options.initrd.as_deref(), options.root.as_deref());
     ensure!(root.is_none_or(Path::is_dir), "--root: no such folder");
     let archive = initrd::make(&job, &initrd::More { root, initrd })?;
     streams::inherit(archive.as_fd())?;
-    let board = Board::from(machine(options.machine)?);
-    let mut vm = Vm::new(board)
-        .kernel(kernel)
-        .memory_mib(options.memory)
-        .smp(options.smp)
-        .accel(options.accel.into())
-        .debug_exit()
-        .initrd(format!("/proc/self/fd/{}", archive.as_raw_fd()))
-        .append("boot=/bin/hostexec");
-    for words in &options.append {
-        vm = vm.append(words);
-    }
+    let initrd = format!("/proc/self/fd/{}", archive.as_raw_fd());
+    let mut vm = options.common.append(vm.initrd(initrd).append("boot=/bin/hostexec"));
     if board != Board::Microvm {
         vm = vm.qboot();
     }

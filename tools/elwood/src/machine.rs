@@ -1,0 +1,108 @@
+//! What the commands that start a machine have in common: their options, and the beginning of QEMU's command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use vm::{Accel, Board, Vm};
+
+/// The options that each of them takes.
+#[derive(Args)]
+pub struct Common {
+    /// Memory, in MiB
+    #[arg(short, long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
+    pub memory: u32,
+    /// Number of processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    smp: u32,
+    /// What executes the guest; auto is KVM if it is seen to work
+    #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
+    accel: Acceleration,
+    /// The kernel; unless said, the kernel.elf beside this command, else build/kernel.elf
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// More words for the kernel's command line, as name=value, quoted as rc quotes
+    #[arg(long, value_name = "WORDS")]
+    append: Vec<String>,
+    /// Show QEMU's command line and do nothing
+    #[arg(long, display_order = 998)]
+    pub print: bool,
+}
+
+impl Common {
+    /// The machine as these options have it, which ends when the guest says so.
+    ///
+    /// # Errors
+    /// There is no kernel.
+    pub fn vm(&self, board: Board) -> Result<Vm> {
+        Ok(Vm::new(board)
+            .kernel(find_kernel(self.kernel.as_deref())?)
+            .memory_mib(self.memory)
+            .smp(self.smp)
+            .accel(self.accel.into())
+            .debug_exit())
+    }
+
+    /// The user's words for the kernel, behind those that `vm` has: of two of one name the last counts.
+    pub fn append(&self, vm: Vm) -> Vm {
+        self.append.iter().fold(vm, |vm, words| vm.append(words))
+    }
+}
+
+/// Prints QEMU's command line as a shell would take it.
+///
+/// # Errors
+/// A word that no shell can be given.
+pub fn print(command: &[OsString]) -> Result<()> {
+    let words: Vec<_> = command.iter().map(|w| w.to_string_lossy()).collect();
+    println!("{}", shlex::try_join(words.iter().map(|w| w.as_ref()))?);
+    Ok(())
+}
+
+/// The kinds of machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Machine {
+    Pc,
+    Q35,
+    Microvm,
+}
+
+/// What may execute the guest.
+#[derive(Clone, Copy, ValueEnum)]
+enum Acceleration {
+    Auto,
+    Tcg,
+    Kvm,
+}
+
+impl From<Machine> for Board {
+    fn from(machine: Machine) -> Board {
+        match machine {
+            Machine::Pc => Board::Pc,
+            Machine::Q35 => Board::Q35,
+            Machine::Microvm => Board::Microvm,
+        }
+    }
+}
+
+impl From<Acceleration> for Accel {
+    fn from(accel: Acceleration) -> Accel {
+        match accel {
+            Acceleration::Auto => Accel::Auto,
+            Acceleration::Tcg => Accel::Tcg,
+            Acceleration::Kvm => Accel::Kvm,
+        }
+    }
+}
+
+/// The kernel to boot, if it is there.
+fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
+    if let Some(kernel) = said {
+        ensure!(kernel.is_file(), "--kernel {}: no such file", kernel.display());
+        return Ok(kernel.into());
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("kernel.elf")));
+    let places = beside.into_iter().chain([PathBuf::from("build/kernel.elf")]);
+    places.into_iter().find(|p| p.is_file()).context("no kernel.elf beside this command and no build/kernel.elf; say --kernel FILE, or make it with 'make'")
+}
