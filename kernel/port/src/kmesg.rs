@@ -97,7 +97,7 @@ impl Kmesg {
 
     /// Formats into the log and out to the console; what `kprint!` calls.
     pub fn print(&self, args: fmt::Arguments<'_>) {
-        let mut line = Line { to: self, bytes: [0; 160], len: 0 };
+        let mut line = Piece::new(|bytes: &[u8]| self.log(bytes));
         // Only a Display of ours could fail, and what it wrote until then is worth having.
         let _ = line.write_fmt(args);
         line.flush();
@@ -125,40 +125,48 @@ impl Kmesg {
     }
 }
 
-/// Puts bytes out, LF as CR LF.
+/// Puts bytes out, LF as CR LF, each line in one piece if it is no longer than one: what else is said at the same time,
+/// as the echo of what is typed, comes before or after it.
 fn put_lines(bytes: &[u8], out: &dyn ConsoleOut) {
+    let mut piece = Piece::new(|bytes: &[u8]| out.write(bytes));
     for line in bytes.split_inclusive(|&b| b == b'\n') {
         match line.split_last() {
             Some((b'\n', text)) => {
-                if !text.is_empty() {
-                    out.write(text);
-                }
-                out.write(b"\r\n");
+                piece.add(text);
+                piece.add_whole(b"\r\n");
+                piece.flush();
             }
-            _ => out.write(line),
+            _ => piece.add(line),
         }
     }
+    piece.flush();
 }
 
-/// Collects pieces of formatted text, so that a line mostly goes out in one piece, without allocating.
-struct Line<'a> {
-    to: &'a Kmesg,
-    bytes: [u8; 160],
+/// Bytes of a piece.
+const PIECE: usize = 160;
+
+/// Collects bytes, so that a line mostly goes out in one piece, without allocating.
+struct Piece<F: Fn(&[u8])> {
+    put: F,
+    bytes: [u8; PIECE],
     len: usize,
 }
 
-impl Line<'_> {
-    fn flush(&mut self) {
-        self.to.log(self.bytes.get(..self.len).unwrap_or(&[]));
-        self.len = 0;
+impl<F: Fn(&[u8])> Piece<F> {
+    fn new(put: F) -> Piece<F> {
+        Piece { put, bytes: [0; PIECE], len: 0 }
     }
-}
 
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
+    fn flush(&mut self) {
+        if self.len != 0 {
+            (self.put)(self.bytes.get(..self.len).unwrap_or(&[]));
+            self.len = 0;
+        }
+    }
+
+    fn add(&mut self, mut rest: &[u8]) {
         while !rest.is_empty() {
-            if self.len == self.bytes.len() {
+            if self.len == PIECE {
                 self.flush();
             }
             let room = self.bytes.get_mut(self.len..).unwrap_or_default();
@@ -169,6 +177,20 @@ impl Write for Line<'_> {
             self.len += now.len();
             rest = later;
         }
+    }
+
+    /// Adds what fits into a piece to one.
+    fn add_whole(&mut self, bytes: &[u8]) {
+        if self.len + bytes.len() > PIECE {
+            self.flush();
+        }
+        self.add(bytes);
+    }
+}
+
+impl<F: Fn(&[u8])> Write for Piece<F> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.add(text.as_bytes());
         Ok(())
     }
 }
@@ -185,11 +207,27 @@ mod tests {
     use alloc::string::String;
 
     #[derive(Default)]
-    struct Screen(Lock<Vec<u8>>);
+    struct Screen(Lock<Vec<u8>>, Lock<Vec<usize>>);
     impl ConsoleOut for Screen {
         fn write(&self, bytes: &[u8]) {
             self.0.lock().extend_from_slice(bytes);
+            self.1.lock().push(bytes.len());
         }
+    }
+
+    #[test]
+    fn a_line_goes_out_in_one_piece_with_its_end() {
+        let screen = Arc::new(Screen::default());
+        let k = Kmesg::new(Some(screen.clone()));
+        k.console(b"one\n\ntwo\nthr");
+        k.console("x".repeat(159).as_bytes());
+        k.console("x".repeat(159).as_bytes());
+        k.console(b"");
+        assert_eq!(*screen.1.lock(), [5, 2, 5, 3, 159, 159]);
+        screen.1.lock().clear();
+        k.console(&[&[b'y'; 158][..], b"\n", &[b'y'; 159], b"\n", &[b'y'; 400]].concat());
+        assert_eq!(*screen.1.lock(), [160, 159, 2, 160, 160, 80]);
+        assert!(screen.0.lock().starts_with(b"one\r\n\r\ntwo\r\nthrxx"));
     }
 
     #[test]
