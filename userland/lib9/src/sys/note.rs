@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::syscall as no;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// What a handler wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,5 @@ pub fn notify(handler: Option<fn(&str) -> Noted>) -> Result<()> {
     #[cfg(not(target_os = "none"))]
     let entry = 0;
     // SAFETY: the entry code above is made for the kernel's frame.
-    match unsafe { super::syscall(no::NOTIFY, [entry]) } as i32 {
-        -1 => Err(Error::last()),
-        _ => Ok(()),
-    }
+    unsafe { super::call(no::NOTIFY, [entry]) }.map(drop)
 }

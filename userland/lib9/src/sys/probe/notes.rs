@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use abi::ERRMAX;
 use abi::ureg::Ureg;
 
-use crate::Result;
+use crate::{Result, sys};
 
 /// What the handler does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,37 +35,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 struct Last(UnsafeCell<([u8; ERRMAX], Ureg)>);
 // SAFETY: written by the handler and read by `last`, both on one process's behalf, as the module comment asks.
 unsafe impl Sync for Last {}
-static LAST: Last = Last(UnsafeCell::new((
-    [0; ERRMAX],
-    Ureg {
-        ax: 0,
-        bx: 0,
-        cx: 0,
-        dx: 0,
-        si: 0,
-        di: 0,
-        bp: 0,
-        r8: 0,
-        r9: 0,
-        r10: 0,
-        r11: 0,
-        r12: 0,
-        r13: 0,
-        r14: 0,
-        r15: 0,
-        ds: 0,
-        es: 0,
-        fs: 0,
-        gs: 0,
-        kind: 0,
-        error: 0,
-        pc: 0,
-        cs: 0,
-        flags: 0,
-        sp: 0,
-        ss: 0,
-    },
-)));
+// SAFETY: integers, of which zero is one.
+static LAST: Last = Last(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
 #[cfg(target_os = "none")]
 core::arch::global_asm!(
@@ -158,10 +129,7 @@ pub fn on(then: Then) -> Result<()> {
     #[cfg(not(target_os = "none"))]
     let entry = 0;
     // SAFETY: the entry code above is made for the kernel's frame.
-    match unsafe { crate::sys::syscall(abi::syscall::NOTIFY, [entry]) } as i32 {
-        -1 => Err(crate::Error::last()),
-        _ => Ok(()),
-    }
+    unsafe { sys::call(abi::syscall::NOTIFY, [entry]) }.map(drop)
 }
 
 /// How many notes have come.
@@ -174,5 +142,5 @@ pub fn last() -> (String, Ureg) {
     // SAFETY: copied out as a whole; the handler, which alone changes it, runs in this process and not now, or its text
     // is torn, which is bytes all the same.
     let (text, ureg) = unsafe { core::ptr::read_volatile(LAST.0.get()) };
-    (super::super::text(&text), ureg)
+    (sys::text(&text), ureg)
 }
