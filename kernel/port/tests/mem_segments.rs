@@ -10,9 +10,7 @@ use abi::syscall as call;
 use abi::{NCONT, OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
 use machine::host::{self, Cpu, program_at};
 use port::iobuf::Dst;
-use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, HANDLER, Sys, World, fork};
-
-const NONE: Rfork = Rfork::empty();
+use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, HANDLER, NONE, Sys, World, fork};
 
 fn attach(cpu: &mut Cpu, attr: u32, class: &str, va: u64, len: u64) -> u64 {
     let class = cpu.string(class);

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use abi::{DMDIR, Dir, MREPL, OCEXEC, OEXCL, ORCLOSE, ORDWR, OREAD, OWRITE, error};
-use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use machine::thread;
 use ninep::testserver::{Server, Tree};
@@ -18,6 +17,7 @@ use port::testkit::Hosted;
 use port::{Proc, Result, sysfile, sysproc};
 use wire::pattern;
 use wire::served::{Act, Served, start, tag};
+use wire::transfer::{pages, text};
 
 fn kernel() -> Hosted {
     Hosted::with(vec![MntDev::channels()], vec![], &[])
@@ -43,10 +43,6 @@ fn end(t: &Hosted, served: &Served, done: &Completion<()>) {
     let server = served.server();
     assert_eq!((server.fids(), server.broken()), (0, None));
     assert_eq!(machine::host::machine().panics(), 0);
-}
-
-fn text<T>(r: Result<T>) -> std::result::Result<T, String> {
-    r.map_err(|e| e.text().to_string())
 }
 
 fn wstat(t: &Hosted, name: &str, f: impl FnOnce(&mut Dir)) -> std::result::Result<(), String> {
@@ -112,11 +108,6 @@ fn long_directories() {
     assert!(text(sysfile::pread(&t.up, fd, &mut Dst::Kernel(&mut buf), 3)) == Err(error::EDIRSEEK.into()));
     sysfile::close(&t.up, fd).unwrap();
     end(&t, &served, &done);
-}
-
-fn pages(bytes: usize) -> Vec<Pinned> {
-    let page = |at| Pinned::new(Page::new_zeroed().unwrap(), 0, 4096.min(bytes - at));
-    (0..bytes).step_by(4096).map(page).collect()
 }
 
 #[test]

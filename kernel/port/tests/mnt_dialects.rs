@@ -6,7 +6,6 @@ mod wire;
 use std::sync::{Arc, Mutex};
 
 use abi::{MCREATE, MREPL, ORDWR, OREAD, error};
-use machine::page::{Page, Pinned};
 use machine::thread;
 use ninep::testserver::Server;
 use ninep::{Dialect, Tmsg, kind};
@@ -17,6 +16,7 @@ use port::testkit::Hosted;
 use port::{Proc, Result, sysfile, sysproc};
 use wire::pattern;
 use wire::served::{Act, Served, start, tag};
+use wire::transfer::{bytes_of, pages, text};
 
 fn kernel() -> (Hosted, Arc<MntDev>) {
     let mnt = MntDev::channels();
@@ -30,10 +30,6 @@ fn mount(up: &Arc<Proc>, fd: i32, at: &str, spec: &str, device: char) -> Result<
 
 fn unmount(t: &Hosted, at: &str) {
     sysfile::unmount(&t.up, None, at).unwrap();
-}
-
-fn text<T>(r: Result<T>) -> std::result::Result<T, String> {
-    r.map_err(|e| e.text().to_string())
 }
 
 /// What a server was asked: version, size, tree.
@@ -191,22 +187,6 @@ fn a_server_that_dies_in_either_dialect() {
     }
 }
 
-fn pages(bytes: usize) -> Vec<Pinned> {
-    let page = |at| Pinned::new(Page::new_zeroed().unwrap(), 0, 4096.min(bytes - at));
-    (0..bytes).step_by(4096).map(page).collect()
-}
-
-fn bytes_of(pages: &[Pinned], len: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    for p in pages {
-        let at = out.len();
-        out.resize(at + p.len(), 0);
-        p.read(0, &mut out[at..]);
-    }
-    out.truncate(len);
-    out
-}
-
 /// Eight pieces of a transfer are under way together; this server answers none before it has them all, and then
 /// the last one first, in pieces that fit nothing.
 #[test]
@@ -238,7 +218,7 @@ fn a_slow_server_that_answers_backwards() {
         let room = pages(unit * 8);
         let n = sysfile::pread(&t.up, fd, &mut Dst::Pages(&room), 1000).unwrap();
         assert_eq!((n, served.count(kind::TREAD)), (unit * 8, 8));
-        assert!(bytes_of(&room, n) == contents[1000..]);
+        assert!(bytes_of(&room)[..n] == contents[1000..]);
         sysfile::close(&t.up, fd).unwrap();
         unmount(&t, "/n");
         done.wait();

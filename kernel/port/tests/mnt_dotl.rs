@@ -8,7 +8,11 @@ mod cache;
 mod device;
 #[path = "mnt_files.rs"]
 mod files;
+#[path = "mnt_flush.rs"]
+mod flush;
 #[path = "mnt_kill.rs"]
 mod kill;
 #[path = "mnt_links.rs"]
 mod links;
+#[path = "mnt_pieces.rs"]
+mod pieces;

@@ -15,9 +15,8 @@ use port::mnt::MntDev;
 use port::note::{self, NoteClass};
 use port::sysfile;
 use wire::{Fate, Handle};
-use world::{BSS, DATA, ENTRY, FAILED, HANDLER, Sys, World, aout, cstring, fork, told};
+use world::{BSS, DATA, ENTRY, FAILED, HANDLER, NONE, Sys, World, aout, cstring, fork, told};
 
-const NONE: Rfork = Rfork::empty();
 /// Where the second program begins.
 const SECOND: u64 = ENTRY + 0x800;
 

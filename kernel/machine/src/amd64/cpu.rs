@@ -169,7 +169,7 @@ pub(super) fn if_ready() -> Option<&'static Cpu> {
     (COUNT.load(Ordering::Relaxed) > 0).then(this)
 }
 
-/// Processor number `id`. There is one.
+/// Processor number `id`, which has been installed: threads and sets of processors name no other.
 pub(super) fn by_id(id: u32) -> &'static Cpu {
     let cpu = CPUS.get(id as usize).map_or(ptr::null_mut(), |slot| slot.load(Ordering::Acquire));
     // SAFETY: a `Cpu` in the table is never freed; the module's rule says what others may touch.

@@ -6,6 +6,7 @@
 
 pub mod pipe;
 pub mod served;
+pub mod transfer;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

@@ -6,10 +6,13 @@
 //! failed assertions count as panics of the machine, which [`World::run`] looks at.
 #![allow(dead_code, missing_docs, reason = "each test program uses its part of it")]
 
+pub mod notes;
+pub mod procfs;
+
 use std::sync::{Arc, Mutex};
 
 use abi::syscall as call;
-use abi::{MCREATE, MREPL, OREAD, OWRITE};
+use abi::{MCREATE, MREPL, OREAD, OWRITE, Rfork};
 use machine::host::{Cpu, program_at};
 use port::dev::Dev;
 use port::sysproc::{self, WaitMsg};
@@ -26,6 +29,8 @@ pub const DATA_LEN: u64 = 0x1800;
 /// Its zeroed memory, from the page behind the data.
 pub const BSS: u64 = 0x40_2000;
 pub const BSS_LEN: u64 = 0x10_0000;
+/// No flags: a child that shares and copies as a fork does.
+pub const NONE: Rfork = Rfork::empty();
 /// What a failed call gives.
 pub const FAILED: u64 = u64::MAX;
 

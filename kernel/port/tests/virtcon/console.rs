@@ -1,140 +1,18 @@
 //! The console on a port that the test plays, with the serial line behind it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use machine::lock::Lock;
-use machine::sync::{Interrupted, QLock, Rendez};
 use port::devices::cons::input::Input;
 use port::devices::portcons::{PortConsole, RING};
-use port::devices::virtcon::{Finder, Port, VirtCon};
+use port::devices::virtcon::{Finder, VirtCon};
 use port::kmesg::{ConsoleOut, Kmesg};
 use port::sysfile::open;
 use port::testkit::Hosted;
 
-#[derive(Default)]
-struct Fake {
-    id: u32,
-    label: Option<&'static str>,
-    console: bool,
-    state: Lock<State>,
-    changed: Rendez,
-    writing: QLock<()>,
-    watcher: Lock<Option<Box<dyn Fn() + Send + Sync>>>,
-}
-
-#[derive(Default)]
-struct State {
-    connected: bool,
-    connection: u64,
-    from_host: VecDeque<Vec<u8>>,
-    heard: Vec<u8>,
-    /// Takes nothing.
-    stuck: bool,
-}
-
-impl Fake {
-    fn change(&self, how: impl FnOnce(&mut State)) {
-        how(&mut self.state.lock());
-        self.changed.wakeup();
-        if let Some(told) = &*self.watcher.lock() {
-            told();
-        }
-    }
-
-    fn connect(&self) {
-        self.change(|s| s.connected = true);
-    }
-
-    fn leave(&self) {
-        self.change(|s| {
-            s.connected = false;
-            s.connection += 1;
-        });
-    }
-
-    fn says(&self, text: &str) {
-        self.change(|s| s.from_host.push_back(text.into()));
-    }
-
-    /// What the host has heard, when that is enough.
-    fn hears(&self, enough: impl Fn(&str) -> bool) -> String {
-        wait_for(|| {
-            Some(String::from_utf8_lossy(&self.state.lock().heard).into_owned()).filter(|s| enough(s))
-        })
-    }
-}
-
-impl Port for Fake {
-    fn id(&self) -> u32 {
-        self.id
-    }
-    fn name(&self) -> String {
-        format!("virtio-console-{}", self.id)
-    }
-    fn place(&self) -> String {
-        format!("pci-0.{}.0", self.id)
-    }
-    fn label(&self) -> Option<String> {
-        self.label.map(String::from)
-    }
-    fn is_console(&self) -> bool {
-        self.console
-    }
-    fn present(&self) -> bool {
-        true
-    }
-    fn connected(&self) -> bool {
-        self.state.lock().connected
-    }
-    fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>) {
-        *self.watcher.lock() = Some(watcher);
-    }
-    fn open(&self) -> u64 {
-        self.state.lock().connection
-    }
-    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
-        let mut got = vec![];
-        self.changed.sleep_intr(|| {
-            let mut state = self.state.lock();
-            got = state.from_host.pop_front().unwrap_or_default();
-            assert!(got.len() <= max);
-            !got.is_empty() || state.connection != connection
-        })?;
-        Ok(got)
-    }
-    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
-        assert!(self.writing.try_lock().is_none());
-        let mut taken = false;
-        self.changed.sleep_intr(|| {
-            let mut state = self.state.lock();
-            let here = state.connected && state.connection == connection;
-            if here && !state.stuck {
-                state.heard.extend_from_slice(bytes);
-                taken = true;
-            }
-            taken || !here
-        })?;
-        Ok(taken)
-    }
-    fn writing(&self) -> &QLock<()> {
-        &self.writing
-    }
-}
-
-/// Waits for something that other threads do.
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it does not come");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
+use super::port::{Fake, finder, wait_for};
 
 /// The serial line.
 #[derive(Default)]
@@ -175,8 +53,7 @@ impl World {
     }
 
     fn finder(&self) -> Finder {
-        let ports = self.ports.clone();
-        Arc::new(move || ports.iter().map(|p| p.clone() as Arc<dyn Port>).collect())
+        finder(&self.ports)
     }
 
     fn start(self) -> World {
@@ -185,25 +62,19 @@ impl World {
     }
 }
 
-fn there(id: u32, console: bool) -> Fake {
-    let fake = Fake { id, console, ..Fake::default() };
-    fake.state.lock().connected = true;
-    fake
-}
-
 #[test]
 fn what_was_said_before_comes_first_and_lines_end_as_a_terminal_wants() {
-    let w = World::new("", true, vec![there(0, false), there(1, true)]).start();
+    let w = World::new("", true, vec![Fake::there(0, false), Fake::there(1, true)]).start();
     w.kmesg.print(format_args!("late\n"));
     assert_eq!(w.ports[1].hears(|s| s.contains("late")), "early\r\nlate\r\n");
     w.kmesg.flush();
-    assert!(w.serial.0.lock().is_empty() && w.ports[0].state.lock().heard.is_empty());
+    assert!(w.serial.0.lock().is_empty() && w.ports[0].heard().is_empty());
 }
 
 #[test]
 fn a_port_is_chosen_by_label_name_or_place_or_as_the_first() {
     for (wanted, chosen) in [("x", 2), ("virtio-console-1", 1), ("pci-0.2.0", 2), ("", 0)] {
-        let mut ports = vec![there(0, false), there(1, false), there(2, false)];
+        let mut ports = vec![Fake::there(0, false), Fake::there(1, false), Fake::there(2, false)];
         ports[2].label = Some("x");
         let w = World::new(wanted, true, ports).start();
         assert_eq!(w.ports[chosen].hears(|s| s.len() == 7), "early\r\n");
@@ -215,17 +86,17 @@ fn a_port_is_chosen_by_label_name_or_place_or_as_the_first() {
 
 #[test]
 fn without_such_a_port_the_serial_line_has_it() {
-    let w = World::new("nobody", true, vec![there(0, true)]).start();
+    let w = World::new("nobody", true, vec![Fake::there(0, true)]).start();
     w.serial.hears("early\r\n");
     w.serial.hears("no such virtio port");
     w.kmesg.print(format_args!("more\n"));
     w.serial.hears("more\r\n");
-    assert!(w.ports[0].state.lock().heard.is_empty());
+    assert!(w.ports[0].heard().is_empty());
 }
 
 #[test]
 fn with_nothing_else_to_speak_to_the_port_may_come_late() {
-    let w = World::new("", false, vec![there(0, true)]);
+    let w = World::new("", false, vec![Fake::there(0, true)]);
     let (ports, asked) = (w.finder(), Arc::new(AtomicUsize::new(0)));
     let count = asked.clone();
     let late: Finder = Arc::new(move || if count.fetch_add(1, SeqCst) < 4 { vec![] } else { ports() });
@@ -260,7 +131,7 @@ fn a_host_that_comes_late_leaves_and_comes_back() {
 
 #[test]
 fn one_connection_right_behind_another_loses_nothing() {
-    let w = World::new("", false, vec![there(0, true)]).start();
+    let w = World::new("", false, vec![Fake::there(0, true)]).start();
     let port = &w.ports[0];
     port.hears(|s| s == "early\r\n");
     port.change(|s| s.stuck = true);
@@ -274,7 +145,7 @@ fn one_connection_right_behind_another_loses_nothing() {
 
 #[test]
 fn a_deaf_host_holds_nobody_up_for_long_and_hears_what_it_missed() {
-    let w = World::new("", false, vec![there(0, true)]).start();
+    let w = World::new("", false, vec![Fake::there(0, true)]).start();
     let port = &w.ports[0];
     port.hears(|s| s == "early\r\n");
     port.change(|s| s.stuck = true);
@@ -291,15 +162,15 @@ fn a_deaf_host_holds_nobody_up_for_long_and_hears_what_it_missed() {
     assert!(all.contains("bytes lost\r\n"), "{:?}", &all[..200]);
     assert!(all.contains(&format!("{:06} -end", 3 * RING / 8 - 1)));
     // Nothing is waited for any more, and nothing lost.
-    let before = port.state.lock().heard.len();
+    let before = port.heard().len();
     w.kmesg.console(&[b'x'; 4 * RING]);
     w.kmesg.flush();
-    assert_eq!(port.state.lock().heard.len() - before, 4 * RING);
+    assert_eq!(port.heard().len() - before, 4 * RING);
 }
 
 #[test]
 fn what_is_typed_is_the_consoles_and_nobody_else_has_the_port() {
-    let ports = vec![there(0, true), there(1, false)];
+    let ports = vec![Fake::there(0, true), Fake::there(1, false)];
     let w = World::new("", true, ports);
     let devices = vec![VirtCon::new(w.finder(), Some(w.console.clone())) as Arc<dyn port::Dev>];
     let t = Hosted::with(devices, vec![], &[]);

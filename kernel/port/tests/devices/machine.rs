@@ -1,0 +1,73 @@
+//! `#P` and `#$`: what the machine has.
+
+use std::sync::{Arc, Mutex};
+
+use abi::{MREPL, ORDWR, OREAD, OWRITE, error};
+use port::devices::pnp::{Address, Function, PciBus, Pnp};
+use port::iobuf::{Dst, Src};
+use port::sysfile::{bind, open, pread, pwrite};
+use port::testkit::Hosted;
+
+use super::get;
+
+#[test]
+fn arch_files_are_made_when_they_are_read() {
+    let t = Hosted::new();
+    let count = Arc::new(Mutex::new(0));
+    let counter = count.clone();
+    let make = move || {
+        *counter.lock().unwrap() += 1;
+        format!("{}\n", "x".repeat(*counter.lock().unwrap()))
+    };
+    t.arch.add("mtags", 0o444, Box::new(make));
+    bind(&t.up, "#P", "/dev", MREPL).unwrap();
+    assert_eq!(t.ls("/dev").unwrap(), ["cputype", "ioalloc", "irqalloc", "mtags"]);
+    assert!(t.read("/dev/cputype").unwrap().starts_with(b"AMD64 "));
+    let fd = open(&t.up, "/dev/mtags", OREAD).unwrap();
+    assert_eq!(get(&t.up, fd, 1).unwrap(), b"x");
+    assert_eq!(get(&t.up, fd, 9).unwrap(), b"\n", "the rest is of the same text");
+    assert_eq!(t.read("/dev/mtags").unwrap(), b"xx\n");
+    let fd = open(&t.up, "/dev/mtags", OREAD).unwrap();
+    assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut [0; 9]), 2).unwrap(), 2, "also from its middle");
+    assert!(open(&t.up, "/dev/mtags", OWRITE).unwrap_err().is(error::EPERM));
+}
+
+struct Bus(Mutex<Vec<u8>>);
+
+impl PciBus for Bus {
+    fn functions(&self) -> Vec<Function> {
+        let at = Address { bus: 0, device: 31, function: 2 };
+        let bars = vec![(0, 0xfebf_1000, 4096), (4, 0xc000, 128)];
+        vec![Function { at, class: [1, 6, 1], vendor: 0x8086, device: 0x2922, irq: 10, bars }]
+    }
+    fn config_size(&self, _: Address) -> usize {
+        256
+    }
+    fn read_config(&self, _: Address, offset: usize) -> u8 {
+        self.0.lock().unwrap()[offset]
+    }
+    fn write_config(&self, _: Address, offset: usize, bytes: &[u8]) {
+        self.0.lock().unwrap()[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+#[test]
+fn pci_functions_are_files() {
+    let bus = Arc::new(Bus(Mutex::new((0..=255).collect())));
+    let t = Hosted::with(vec![Pnp::new(bus)], vec![], &[]);
+    assert_eq!(t.ls("#$").unwrap(), ["pci"]);
+    assert_eq!(t.ls("#$/pci").unwrap(), ["0.31.2ctl", "0.31.2raw"]);
+    assert_eq!(t.ls("#$/pci/..").unwrap(), ["pci"]);
+    let ctl = String::from_utf8(t.read("#$/pci/0.31.2ctl").unwrap()).unwrap();
+    assert_eq!(ctl, "01.06.01 8086/2922  10 0:febf1000 4096 4:0000c000 128\n");
+    assert_eq!(t.read("#$/pci/0.31.2raw").unwrap().len(), 256);
+    let fd = open(&t.up, "#$/pci/0.31.2raw", ORDWR).unwrap();
+    assert_eq!(pwrite(&t.up, fd, &Src::Kernel(&[9, 9]), 4).unwrap(), 2);
+    let mut four = [0; 4];
+    assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut four), 4).unwrap(), 4);
+    assert_eq!(four, [9, 9, 6, 7]);
+    for (at, n) in [(5, 2), (254, 4), (0, 3), (256, 1), (u32::MAX as i64, 4)] {
+        assert!(pwrite(&t.up, fd, &Src::Kernel(&vec![0; n]), at).unwrap_err().is(error::EBADARG), "{at} {n}");
+    }
+    assert!(t.stat("#$/pci/0.31.3ctl").unwrap_err().is(error::ENONEXIST));
+}
