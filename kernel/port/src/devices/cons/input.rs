@@ -117,9 +117,11 @@ impl Input {
             for &b in batch.iter() {
                 interrupts += u32::from(line.key(b, &mut echo));
             }
+            line.set_echoing(!echo.is_empty());
         }
         if !echo.is_empty() {
             kernel.kmesg.console(&echo);
+            self.line.lock().set_echoing(false);
         }
         self.ready.wakeup();
         let noteid = self.noteid.load(Ordering::Relaxed);

@@ -29,6 +29,7 @@ pub struct Line {
     waiting: usize,
     raw: bool,
     hold: bool,
+    echoing: bool,
 }
 
 struct Piece {
@@ -110,7 +111,7 @@ impl Line {
 
     /// Up to `max` bytes for a reader, none at an end of file. `None`: it has to wait.
     pub fn take(&mut self, max: usize) -> Option<Vec<u8>> {
-        if self.hold && !self.ready.front()?.raw {
+        if self.echoing || self.hold && !self.ready.front()?.raw {
             return None;
         }
         let mut piece = self.ready.pop_front()?;
@@ -128,6 +129,11 @@ impl Line {
             self.finish();
         }
         self.raw = raw;
+    }
+
+    /// While the echo is on its way to the screen, all stays back: what a program answers comes behind it.
+    pub fn set_echoing(&mut self, echoing: bool) {
+        self.echoing = echoing;
     }
 
     /// While held, finished lines stay back.
