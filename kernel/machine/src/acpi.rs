@@ -200,7 +200,13 @@ pub fn parse_madt(table: &[u8]) -> Option<Madt> {
 fn madt_entry(madt: &mut Madt, e: &[u8]) -> Option<()> {
     match e[0] {
         0 => madt.lapics.push(Lapic { id: u32::from(*e.get(3)?), enabled: u32_at(e, 4)? & 1 != 0 }),
-        1 => madt.ioapics.push(Ioapic { id: *e.get(2)?, addr: u32_at(e, 4)?, gsi_base: u32_at(e, 8)? }),
+        1 => {
+            let apic = Ioapic { id: *e.get(2)?, addr: u32_at(e, 4)?, gsi_base: u32_at(e, 8)? };
+            // It has up to 256 lines, and registers of words.
+            if apic.addr.is_multiple_of(4) && apic.gsi_base.checked_add(256).is_some() {
+                madt.ioapics.push(apic);
+            }
+        }
         2 => {
             let flags = u16_at(e, 8)?;
             madt.overrides.push(Override {
@@ -232,7 +238,8 @@ pub fn parse_mcfg(table: &[u8]) -> Vec<Ecam> {
                 bus_end: *e.get(11)?,
             })
         })
-        .filter(|e| e.bus_start <= e.bus_end)
+        // A function has a page of it.
+        .filter(|e| e.bus_start <= e.bus_end && e.base.is_multiple_of(4096))
         .collect()
 }
 

@@ -158,6 +158,20 @@ fn entries_of_large_machines_are_read() {
 }
 
 #[test]
+fn registers_that_cannot_be_are_left_out() {
+    let mut t = unhex(APIC)[..44].to_vec();
+    t.extend([1, 12, 1, 0, 2, 0, 0xc0, 0xfe, 0, 0, 0, 0]);
+    t.extend([1, 12, 2, 0, 0, 0x10, 0xc0, 0xfe, 0x01, 0xff, 0xff, 0xff]);
+    t.extend([1, 12, 3, 0, 0, 0x20, 0xc0, 0xfe, 0xff, 0xfe, 0xff, 0xff]);
+    let last = Ioapic { id: 3, addr: 0xfec0_2000, gsi_base: 0xffff_feff };
+    assert_eq!(parse_madt(&t).unwrap().ioapics, [last]);
+    let mut t = unhex(MCFG);
+    assert_eq!(parse_mcfg(&t).len(), 1);
+    t[44] = 2;
+    assert_eq!(parse_mcfg(&t), []);
+}
+
+#[test]
 fn this_machine_s_tables_come_through_read_phys() {
     crate::host::new_machine();
     assert_eq!(madt(), None);

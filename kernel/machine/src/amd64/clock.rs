@@ -184,8 +184,8 @@ fn against_apic() -> Option<(u64, u64)> {
         return None;
     }
     let (tsc, apic) = moment();
-    let hz =
-        u128::from(tsc.checked_sub(tsc0)?) * u128::from(EMULATED_APIC) / u128::from(apic.checked_sub(apic0)?);
+    let (cycles, ticks) = (u128::from(tsc.checked_sub(tsc0)?), u128::from(apic.checked_sub(apic0)?));
+    let hz = (cycles * u128::from(EMULATED_APIC)).checked_div(ticks)?;
     Some((u64::try_from(hz).ok().filter(|hz| *hz > 0)?, EMULATED_APIC))
 }
 

@@ -36,8 +36,6 @@ const IMAGE: u64 = 0xffff_ffff_8000_0000;
 const WINDOW: u64 = tables::span(4);
 /// Most pages that `unmap_data` takes at a time.
 pub const MOST_UNMAPPED: usize = 8;
-/// Physical addresses in a page table entry have at most so many bits.
-const PHYS_LIMIT: u64 = 1 << 52;
 
 unsafe extern "C" {
     static __image_start: u8;
@@ -159,6 +157,13 @@ fn huge_pages() -> bool {
     max >= 0x8000_0001 && core::arch::x86_64::__cpuid(0x8000_0001).edx >> 26 & 1 == 1
 }
 
+/// One past the last physical address that the processor has. An entry with more bits faults when it is used.
+fn phys_limit() -> u64 {
+    let max = core::arch::x86_64::__cpuid(0x8000_0000).eax;
+    let bits = if max >= 0x8000_0008 { core::arch::x86_64::__cpuid(0x8000_0008).eax & 0xff } else { 36 };
+    1 << bits.clamp(32, 52)
+}
+
 /// Makes a root table the active one.
 ///
 /// # Safety
@@ -205,10 +210,11 @@ pub fn direct(phys: u64, len: u64) -> Option<u64> {
     Some(DIRECT + phys)
 }
 
-/// Maps device registers; returns the virtual address of the first byte.
+/// Maps device registers; returns the virtual address of the first byte. There may be nothing at the address, but it must
+/// be one that the processor has: firmware, devices and the command line name all kinds.
 pub fn map_device(phys: u64, len: usize) -> Result<usize, OutOfMemory> {
     let first = phys & !(PAGE - 1);
-    let end = phys.checked_add(len as u64).filter(|e| *e <= PHYS_LIMIT).ok_or(OutOfMemory)?;
+    let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(OutOfMemory)?;
     let bytes = end.div_ceil(PAGE) * PAGE - first;
     let mut kernel = KERNEL.lock();
     let inside = |d: &&(u64, u64, u64)| d.0 <= first && first + bytes <= d.0 + d.1;
@@ -216,7 +222,7 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, OutOfMemory> {
         return Ok((va + (phys - start)) as usize);
     }
     let va = kernel.next;
-    if va + bytes > DEVICES + WINDOW {
+    if bytes > DEVICES + WINDOW - va {
         return Err(OutOfMemory);
     }
     let flags = WRITE | UNCACHED | nx();

@@ -54,10 +54,13 @@ pub fn cases() -> Vec<Case> {
         Case::new("mmio/nothing", Vm::new(Board::Microvm)).line("wc -l /dev/virtio").gives(re("^ *0 /dev/virtio")),
         Case::new("mmio/words", Vm::new(Board::Microvm))
             .append("virtio_mmio.device=512@0xfeb02c00:46 virtio_mmio.device=nonsense virtio_mmio.device=4K@0xfeb10000:9")
+            // More bits than the processor has addresses for.
+            .append("virtio_mmio.device=512@0x8000000000000:5")
             .device("virtio-rng-device")
             .device("virtio-rng-device")
             .sees("virtio: virtio_mmio.device=nonsense ignored: it is size@address:interrupt\n")
             .sees("virtio: mmio 0xfeb10000: magic 0x0: not a virtio slot\n")
+            .sees("virtio: mmio 0x8000000000000: cannot be mapped\n")
             // Only the slot that they name counts.
             .line("cat /dev/virtio")
             .gives(re("^virtio-rng-0 mmio 0xfeb02c00 slot 22 [^\n]*rng[^\n]*\n$")),
