@@ -88,7 +88,7 @@ fn statuses() {
         (&["rc", "-c", "exit usage"], 1, "elwood: the program ended with: usage\n"),
         (&["nothing"], 127, "elwood: '/bin/nothing' file does not exist\n"),
         (&["./plain"], 126, "permission denied\n"),
-        (&["./linux"], 126, "exec header invalid\n"),
+        (&["./linux"], 126, "/linux' exec header invalid\n"),
         (&["."], 126, "cannot exec directory\n"),
         (&["--append", "boot=/no", "echo"], 125, "file does not exist\n"),
     ] {

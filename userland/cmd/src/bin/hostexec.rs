@@ -162,7 +162,11 @@ fn become_program(job: &Job) -> lib9::Error {
             set(name, &[value, &b"\0"[..]].concat())?;
         }
         fd::chdir(&job.dir)?;
-        proc::exec(&program, &job.args)
+        proc::exec(&program, &job.args).map_err(|e| match format!("{e}") {
+            // As `exec header invalid`; errors of finding the file begin with its name.
+            text if !text.starts_with('\'') => error!("'{program}' {text}"),
+            _ => e,
+        })
     };
     let Err(e) = attempt();
     e
