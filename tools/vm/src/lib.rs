@@ -31,13 +31,15 @@
 mod describe;
 mod guest;
 mod kvm;
+mod parts;
 mod process;
 mod qmp;
 mod transcript;
 
-pub use describe::{Accel, Board, Flavour, Serial, Share, Vm};
+pub use describe::Vm;
 pub use guest::{Guest, exit_code};
 pub use kvm::{cache, kvm_works};
+pub use parts::{Accel, Board, Flavour, Serial, Share};
 pub use process::kill_all;
 pub use qmp::Qmp;
 pub use transcript::{Found, Pattern, Transcript};

@@ -307,8 +307,10 @@ fn a_quick_reconnect_divides_the_data() {
     assert_eq!(outcome(&[&[Data(b"last"), Leaves], &[Comes, Data(b"first")]]), read(b"last", b"first"));
     assert_eq!(outcome(&[&[Leaves], &[Comes, Data(b"gone"), Leaves], &[Comes]]), read(b"", b""));
     assert_eq!(outcome(&[&[Leaves, Comes, Leaves, Comes, Data(b"first")]]), read(b"", b"first"));
-    // What nothing tells apart is the new one's.
-    assert_eq!(outcome(&[&[Data(b"last"), Leaves, Comes, Data(b"first")]]), read(b"", b"lastfirst"));
+    // What nothing tells apart is the new one's; the keeper, who has just been woken, may happen to look in between.
+    let (old, new) = outcome(&[&[Data(b"last"), Leaves, Comes, Data(b"first")]]);
+    assert_eq!([&old[..], &new].concat(), b"lastfirst");
+    assert!(old.is_empty() || old == b"last", "{old:?}");
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Running a script over lines.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Address, Command, Piece, Script, Substitute, Verb};
-use crate::regexp::{Match, Regexp, decode};
+use super::{Address, Command, Script, Substitute, Verb, text};
+use crate::regexp::Regexp;
 
 /// Where lines come from and go to.
 pub trait Io {
@@ -236,7 +235,7 @@ impl<'a> Editor<'a> {
                 self.hold.extend_from_slice(&self.space);
             }
             Verb::Insert(text) => io.print(text),
-            Verb::List => io.print(listing(&self.space).as_bytes()),
+            Verb::List => io.print(text::listing(&self.space).as_bytes()),
             Verb::Next => {
                 if self.last {
                     return Ok(Flow::Quit { print: true });
@@ -289,7 +288,7 @@ impl<'a> Editor<'a> {
             }
             Verb::Write(file) => self.write(*file, io),
             Verb::Exchange => core::mem::swap(&mut self.space, &mut self.hold),
-            Verb::Translate(table) => self.translate(table),
+            Verb::Translate(table) => self.space = text::translate(&self.space, table),
         }
         Ok(Flow::Next)
     }
@@ -306,99 +305,17 @@ impl<'a> Editor<'a> {
 
     fn substitute(&mut self, s: &'a Substitute) -> Result<bool, &'static str> {
         let re = self.regexp(&s.re)?;
-        let text = &self.space;
-        let mut out = Vec::new();
-        let (mut at, mut copied, mut count) = (0, 0, 0);
-        let mut previous_end = None;
-        while let Some(m) = re.find(text, at) {
-            let empty = m.begin() == m.end();
-            // Right behind a match an empty one does not count.
-            if !(empty && previous_end == Some(m.begin())) {
-                count += 1;
-                if count >= s.nth && (s.all || count == s.nth) {
-                    out.extend_from_slice(text.get(copied..m.begin()).unwrap_or(&[]));
-                    expand(&s.with, text, &m, &mut out);
-                    copied = m.end();
-                }
-                if !s.all && count >= s.nth {
-                    break;
-                }
-            }
-            previous_end = Some(m.end());
-            at = m.end();
-            if empty {
-                match decode(text, at) {
-                    Some((_, len)) => at += len,
-                    None => break,
-                }
-            }
-        }
-        if count < s.nth {
-            return Ok(false);
-        }
-        out.extend_from_slice(text.get(copied..).unwrap_or(&[]));
-        self.space = out;
+        let Some(text) = text::substitute(s, re, &self.space) else { return Ok(false) };
+        self.space = text;
         Ok(true)
     }
-
-    fn translate(&mut self, table: &[(char, char)]) {
-        let mut out = Vec::with_capacity(self.space.len());
-        let mut at = 0;
-        while let Some((c, len)) = decode(&self.space, at) {
-            match table.iter().find(|(from, _)| u32::from(*from) == c) {
-                Some((_, to)) => out.extend_from_slice(to.encode_utf8(&mut [0; 4]).as_bytes()),
-                None => out.extend_from_slice(self.space.get(at..at + len).unwrap_or(&[])),
-            }
-            at += len;
-        }
-        self.space = out;
-    }
-}
-
-fn expand(with: &[Piece], text: &[u8], m: &Match, out: &mut Vec<u8>) {
-    for piece in with {
-        match piece {
-            Piece::Text(t) => out.extend_from_slice(t),
-            Piece::Part(n) => {
-                if let Some((begin, end)) = m.part(*n) {
-                    out.extend_from_slice(text.get(begin..end).unwrap_or(&[]));
-                }
-            }
-        }
-    }
-}
-
-/// The space as `l` shows it: what does not print by its number, long lines folded.
-fn listing(space: &[u8]) -> String {
-    let mut out = String::new();
-    let (mut at, mut column) = (0, 0);
-    while let Some((c, len)) = decode(space, at) {
-        let shown = match (c, char::from_u32(c)) {
-            (0x5c, _) => "\\\\".into(),
-            (0x09, _) => "\\t".into(),
-            (0x0a, _) => "\\n".into(),
-            (0x08, _) => "\\b".into(),
-            (_, Some(c)) if !c.is_control() => String::from(c),
-            (_, Some(c)) => alloc::format!("\\x{:02x}", u32::from(c)),
-            (c, None) => alloc::format!("\\x{:02x}", c & 0xff),
-        };
-        if column + shown.len() > 71 {
-            out.push_str("\\\n");
-            column = 0;
-        }
-        column += shown.len();
-        out.push_str(&shown);
-        at += len;
-    }
-    out.push('\n');
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::parse;
     use super::*;
-    use alloc::string::ToString;
+    use alloc::string::{String, ToString};
 
     struct Lines {
         left: Vec<Vec<u8>>,

@@ -5,6 +5,7 @@
 
 mod edit;
 mod parse;
+mod text;
 
 pub use edit::{Editor, Io};
 pub use parse::parse;

@@ -16,6 +16,11 @@
 //!
 //! `state` (a Lock) guards both rings and all else that changes; it is never held while the device is touched.
 //! `writing` (a QLock) belongs to the callers of [`Port::write`]. `watcher` is a leaf.
+//!
+//! Here is what a port is to those who read and write; `driver` is what it is to the device's driver, `state` what changes.
+
+mod driver;
+mod state;
 
 use super::Alarm;
 use super::inbox::Inbox;
@@ -26,18 +31,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use machine::OutOfMemory;
-use machine::dma::Dma;
 use machine::lock::Lock;
 use machine::sync::{Interrupted, QLock, Rendez};
+use state::State;
 
 /// Bytes of a receive buffer. QEMU never puts more into one.
 pub const RECEIVE: usize = 4096;
-/// Receive buffers.
-const BUFFERS: usize = 16;
-/// Buffers that the device gets back at a time. Telling it costs more than the bytes do; it has the others meanwhile,
-/// and when all that came has been read these are at most half of them.
-const BATCH: usize = BUFFERS / 2;
 /// Most entries of a ring, if that can be chosen: all control messages fit.
 const SIZE_MOST: u16 = 32;
 /// Most bytes that are sent in one piece.
@@ -60,34 +59,8 @@ pub struct Port {
     bytes_out: AtomicU64,
 }
 
-struct State {
-    receive: Queue<usize>,
-    transmit: Queue<()>,
-    /// Made when the port first appears.
-    memory: Option<Memory>,
-    /// Buffers that neither the device nor `inbox` has.
-    idle: Vec<usize>,
-    /// Buffers with bytes to read.
-    inbox: Inbox,
-    present: bool,
-    /// The host is there.
-    connected: bool,
-    connection: u64,
-    /// Somebody has opened it, and the device has been told.
-    opened: bool,
-    told: bool,
-    /// Made with `virtconsole`, for a person.
-    console: bool,
-    label: Option<String>,
-}
-
 /// What is called when a port may have changed.
 type Watcher = Arc<dyn Fn() + Send + Sync>;
-
-struct Memory {
-    receive: Vec<Dma>,
-    transmit: Dma,
-}
 
 /// What a writer finds.
 #[derive(PartialEq, Eq)]
@@ -191,11 +164,6 @@ impl Port {
         &self.writing
     }
 
-    /// Bytes received and sent.
-    pub(super) fn moved(&self) -> (u64, u64) {
-        (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
-    }
-
     /// One more user; gives the connection that he belongs to.
     ///
     /// The first makes the device hand on what the host sends, and nobody takes that back: QEMU throws away what it is just
@@ -257,38 +225,6 @@ impl Port {
         (true, notify)
     }
 
-    /// Takes what the device has filled; whether there was anything. Nobody has it before [`Port::settle`].
-    pub(super) fn collect(&self) -> bool {
-        if !self.live.load(Relaxed) {
-            return false;
-        }
-        let mut state = self.state.lock();
-        let mut any = false;
-        loop {
-            match state.receive.pop() {
-                Ok(Some((buffer, 0))) => state.idle.push(buffer),
-                Ok(Some((buffer, len))) => {
-                    self.bytes_in.fetch_add(u64::from(len), Relaxed);
-                    let connection = state.connection;
-                    state.inbox.push(buffer, len as usize, connection);
-                }
-                Ok(None) => return any,
-                Err(lie) => {
-                    self.alarm.raise(lie.0);
-                    return any;
-                }
-            }
-            any = true;
-        }
-    }
-
-    /// Lets the readers have what was collected. They are not woken.
-    pub(super) fn settle(&self) {
-        if self.live.load(Relaxed) {
-            self.state.lock().inbox.settle();
-        }
-    }
-
     /// Sends `bytes`, at most [`PIECE`], and waits until the device has handed them over. False: the connection is
     /// over, and they are lost.
     ///
@@ -348,173 +284,5 @@ impl Port {
                 Err(lie) => return self.alarm.raise(lie.0),
             }
         }
-    }
-
-    /// Wakes who waits here, so that he looks again. May be called from an interrupt handler.
-    pub(super) fn wake(&self) {
-        if !self.live.load(Relaxed) {
-            return;
-        }
-        self.arrived.wakeup();
-        self.sent.wakeup();
-        let watcher = self.watcher.lock().clone();
-        if let Some(told) = watcher {
-            told();
-        }
-    }
-
-    /// The port is there: gives the device its buffers. With `connected`, the host is there for ever; only a console is
-    /// like that.
-    pub(super) fn appear(&self, connected: bool) -> Result<(), OutOfMemory> {
-        self.live.store(true, Relaxed);
-        let fresh = if self.state.lock().memory.is_none() { Some(Memory::new()?) } else { None };
-        let inbox = Inbox::new(BUFFERS)?;
-        let mut idle = Vec::new();
-        idle.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
-        idle.extend(0..BUFFERS);
-        {
-            let mut state = self.state.lock();
-            if let Some(memory) = fresh {
-                state.memory = Some(memory);
-                state.inbox = inbox;
-                state.idle = idle;
-            }
-            state.present = true;
-            // The host may have come before.
-            state.connected |= connected;
-            state.console |= connected;
-            state.post();
-        }
-        self.transport.notify(queues(self.number).0);
-        self.wake();
-        Ok(())
-    }
-
-    /// The port has gone.
-    pub(super) fn vanish(&self) {
-        {
-            let mut state = self.state.lock();
-            state.end();
-            state.present = false;
-            state.label = None;
-            state.told = false;
-        }
-        self.wake();
-    }
-
-    /// The host has connected, or left. Nobody is woken.
-    pub(super) fn host(&self, connected: bool) {
-        let mut state = self.state.lock();
-        if connected {
-            state.connected = true;
-            let connection = state.connection;
-            state.inbox.begin(connection);
-        } else {
-            state.end();
-        }
-    }
-
-    /// It is for a console.
-    pub(super) fn be_console(&self) {
-        self.state.lock().console = true;
-    }
-
-    /// The host calls it `label`.
-    pub(super) fn name_it(&self, label: String) {
-        let label = if label.is_empty() { None } else { Some(label) };
-        let old = core::mem::replace(&mut self.state.lock().label, label);
-        drop(old);
-    }
-
-    /// Whether the device has to be told that the port is open. It counts as told.
-    pub(super) fn to_tell(&self) -> bool {
-        let mut state = self.state.lock();
-        let tell = state.opened && state.present && !state.told;
-        state.told |= tell;
-        tell
-    }
-
-    /// The device has been reset and has no buffer any more.
-    pub(super) fn forget(&self) {
-        {
-            let mut state = self.state.lock();
-            state.end();
-            state.present = false;
-            state.told = false;
-            let State { inbox, idle, receive, .. } = &mut *state;
-            idle.extend(inbox.drain());
-            while let Some(buffer) = receive.abandon() {
-                idle.push(buffer);
-            }
-            state.receive.clear();
-            state.transmit.clear();
-        }
-        self.wake();
-    }
-
-    /// Gives the device the rings, which are empty.
-    pub(super) fn start(&self) -> Result<(), Failure> {
-        let (receive, transmit) = {
-            let state = self.state.lock();
-            (state.receive.address(), state.transmit.address())
-        };
-        let (r, t) = queues(self.number);
-        self.transport.queue_start(r, &receive)?;
-        self.transport.queue_start(t, &transmit)
-    }
-}
-
-impl Memory {
-    fn new() -> Result<Memory, OutOfMemory> {
-        let mut receive = Vec::new();
-        receive.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
-        for _ in 0..BUFFERS {
-            receive.push(Dma::new(RECEIVE)?);
-        }
-        Ok(Memory { receive, transmit: Dma::new(PIECE)? })
-    }
-}
-
-impl State {
-    /// Whether one of this connection can write.
-    fn takes(&self, connection: u64) -> bool {
-        self.present && self.connected && self.connection == connection
-    }
-
-    /// The host has left.
-    fn end(&mut self) {
-        if self.connected {
-            self.connection += 1;
-        }
-        self.connected = false;
-    }
-
-    /// The front buffer of the inbox is done with. True when the device has buffers back and wants to hear of it.
-    fn drop_front(&mut self) -> bool {
-        let done = self.inbox.pop();
-        self.idle.extend(done);
-        self.post_batch()
-    }
-
-    /// Gives the device the idle buffers if they are worth it. True when it wants to hear of it.
-    fn post_batch(&mut self) -> bool {
-        self.idle.len() >= BATCH && self.post()
-    }
-
-    /// Gives the device the idle buffers, as many as fit. True when it wants to hear of it.
-    fn post(&mut self) -> bool {
-        let State { receive, memory: Some(memory), idle, present: true, .. } = self else { return false };
-        let mut posted = false;
-        while let Some(buffer) = idle.pop() {
-            let Some(dma) = memory.receive.get(buffer) else { continue };
-            let segment = Segment { phys: dma.phys(), len: RECEIVE as u32, write: true };
-            let Ok(chain) = receive.prepare(core::iter::once(segment)) else {
-                idle.push(buffer);
-                break;
-            };
-            receive.publish(chain, buffer, RECEIVE as u64);
-            posted = true;
-        }
-        posted && receive.wants_notify()
     }
 }

@@ -1,0 +1,162 @@
+//! What the driver of the device does with a port: it comes and goes, and so does its host.
+
+use super::state::{BUFFERS, Memory};
+use super::{Port, State, queues};
+use crate::Failure;
+use crate::console::inbox::Inbox;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+use machine::OutOfMemory;
+
+impl Port {
+    /// Bytes received and sent.
+    pub(in crate::console) fn moved(&self) -> (u64, u64) {
+        (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
+    }
+
+    /// Takes what the device has filled; whether there was anything. Nobody has it before [`Port::settle`].
+    pub(in crate::console) fn collect(&self) -> bool {
+        if !self.live.load(Relaxed) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let mut any = false;
+        loop {
+            match state.receive.pop() {
+                Ok(Some((buffer, 0))) => state.idle.push(buffer),
+                Ok(Some((buffer, len))) => {
+                    self.bytes_in.fetch_add(u64::from(len), Relaxed);
+                    let connection = state.connection;
+                    state.inbox.push(buffer, len as usize, connection);
+                }
+                Ok(None) => return any,
+                Err(lie) => {
+                    self.alarm.raise(lie.0);
+                    return any;
+                }
+            }
+            any = true;
+        }
+    }
+
+    /// Lets the readers have what was collected. They are not woken.
+    pub(in crate::console) fn settle(&self) {
+        if self.live.load(Relaxed) {
+            self.state.lock().inbox.settle();
+        }
+    }
+
+    /// Wakes who waits here, so that he looks again. May be called from an interrupt handler.
+    pub(in crate::console) fn wake(&self) {
+        if !self.live.load(Relaxed) {
+            return;
+        }
+        self.arrived.wakeup();
+        self.sent.wakeup();
+        let watcher = self.watcher.lock().clone();
+        if let Some(told) = watcher {
+            told();
+        }
+    }
+
+    /// The port is there: gives the device its buffers. With `connected`, the host is there for ever; only a console is
+    /// like that.
+    pub(in crate::console) fn appear(&self, connected: bool) -> Result<(), OutOfMemory> {
+        self.live.store(true, Relaxed);
+        let fresh = if self.state.lock().memory.is_none() { Some(Memory::new()?) } else { None };
+        let inbox = Inbox::new(BUFFERS)?;
+        let mut idle = Vec::new();
+        idle.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        idle.extend(0..BUFFERS);
+        {
+            let mut state = self.state.lock();
+            if let Some(memory) = fresh {
+                state.memory = Some(memory);
+                state.inbox = inbox;
+                state.idle = idle;
+            }
+            state.present = true;
+            // The host may have come before.
+            state.connected |= connected;
+            state.console |= connected;
+            state.post();
+        }
+        self.transport.notify(queues(self.number).0);
+        self.wake();
+        Ok(())
+    }
+
+    /// The port has gone.
+    pub(in crate::console) fn vanish(&self) {
+        {
+            let mut state = self.state.lock();
+            state.end();
+            state.present = false;
+            state.label = None;
+            state.told = false;
+        }
+        self.wake();
+    }
+
+    /// The host has connected, or left. Nobody is woken.
+    pub(in crate::console) fn host(&self, connected: bool) {
+        let mut state = self.state.lock();
+        if connected {
+            state.connected = true;
+            let connection = state.connection;
+            state.inbox.begin(connection);
+        } else {
+            state.end();
+        }
+    }
+
+    /// It is for a console.
+    pub(in crate::console) fn be_console(&self) {
+        self.state.lock().console = true;
+    }
+
+    /// The host calls it `label`.
+    pub(in crate::console) fn name_it(&self, label: String) {
+        let label = if label.is_empty() { None } else { Some(label) };
+        let old = core::mem::replace(&mut self.state.lock().label, label);
+        drop(old);
+    }
+
+    /// Whether the device has to be told that the port is open. It counts as told.
+    pub(in crate::console) fn to_tell(&self) -> bool {
+        let mut state = self.state.lock();
+        let tell = state.opened && state.present && !state.told;
+        state.told |= tell;
+        tell
+    }
+
+    /// The device has been reset and has no buffer any more.
+    pub(in crate::console) fn forget(&self) {
+        {
+            let mut state = self.state.lock();
+            state.end();
+            state.present = false;
+            state.told = false;
+            let State { inbox, idle, receive, .. } = &mut *state;
+            idle.extend(inbox.drain());
+            while let Some(buffer) = receive.abandon() {
+                idle.push(buffer);
+            }
+            state.receive.clear();
+            state.transmit.clear();
+        }
+        self.wake();
+    }
+
+    /// Gives the device the rings, which are empty.
+    pub(in crate::console) fn start(&self) -> Result<(), Failure> {
+        let (receive, transmit) = {
+            let state = self.state.lock();
+            (state.receive.address(), state.transmit.address())
+        };
+        let (r, t) = queues(self.number);
+        self.transport.queue_start(r, &receive)?;
+        self.transport.queue_start(t, &transmit)
+    }
+}
