@@ -51,9 +51,9 @@ else
 	cargo test --no-fail-fast --lib $(PROGRAMS)
 endif
 
-test-boot: build ## boot real machines; CASES='words of their names' JOBS=2 SMP=1
+test-boot: build ## boot real machines; CASES='words of their names' JOBS=2 SMP=4 for all (else 1, and 2 on microvm)
 	@cargo build --quiet -p boottest
-	@cargo run --quiet -p boottest -- --jobs $(JOBS) --smp $(SMP) $(CASES)
+	@cargo run --quiet -p boottest -- --jobs $(JOBS) $(if $(filter-out file,$(origin SMP)),--smp $(SMP)) $(CASES)
 
 test-exec: build ## 'elwood exec' with real machines, and tests of a few Go packages if Go is here
 	cargo test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)

@@ -211,6 +211,12 @@ impl Case {
         self
     }
 
+    /// How many it has.
+    #[cfg(test)]
+    pub fn processors(&self) -> u32 {
+        self.vm.processors()
+    }
+
     /// Adds words to the kernel's command line.
     pub fn append(mut self, words: &str) -> Case {
         self.vm = self.vm.append(words);

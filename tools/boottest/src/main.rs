@@ -44,9 +44,9 @@ struct Options {
     /// Only the cases that are not about a board, on this one
     #[arg(long, value_parser = parse_board)]
     on: Option<(Board, Flavour)>,
-    /// Processors of machines that are described with one
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
-    smp: u32,
+    /// Processors of machines that are described with one; unless said, those on microvm for a second time have two
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
+    smp: Option<u32>,
     /// Name the cases and end
     #[arg(short, long)]
     list: bool,
@@ -55,12 +55,14 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let mut cases = match options.on {
-        Some((board, flavour)) => cases::moved(board, flavour),
-        None => cases::all(),
+        Some((board, flavour)) => {
+            let moved = cases::moved(board, flavour).into_iter();
+            moved.map(|case| case.smp(options.smp.unwrap_or(1))).collect()
+        }
+        None => cases::all(options.smp),
     };
     let all = options.names.is_empty();
     cases.retain(|case| all || options.names.iter().any(|word| case.name().contains(word.as_str())));
-    let cases: Vec<Case> = cases.into_iter().map(|case| case.smp(options.smp)).collect();
     if options.list {
         cases.iter().for_each(|case| println!("{}", case.name()));
         return ExitCode::SUCCESS;

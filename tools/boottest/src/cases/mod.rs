@@ -27,10 +27,13 @@ use vm::{Board, Flavour, Vm};
 
 use crate::case::Case;
 
-/// All of them, and those that are not about a board once more on microvm.
-pub fn all() -> Vec<Case> {
-    let elsewhere = moved(Board::Microvm, Flavour::Transitional);
-    usual().into_iter().chain(mmio::cases()).chain(place::cases()).chain(elsewhere).collect()
+/// All of them, and those that are not about a board once more on microvm. Machines that are described with one processor
+/// have `smp`; unless said, the former have one and the latter two.
+pub fn all(smp: Option<u32>) -> Vec<Case> {
+    let here = usual().into_iter().chain(mmio::cases()).chain(place::cases());
+    let elsewhere = moved(Board::Microvm, Flavour::Transitional).into_iter();
+    let here = here.map(|case| case.smp(smp.unwrap_or(1)));
+    here.chain(elsewhere.map(|case| case.smp(smp.unwrap_or(2)))).collect()
 }
 
 /// Those that are not about a board, on this one.
@@ -112,12 +115,15 @@ impl Dialect {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     #[test]
-    fn names_are_unique() {
-        let cases = super::all();
-        let names: BTreeSet<_> = cases.iter().map(|case| case.name()).collect();
-        assert_eq!(names.len(), cases.len());
+    fn names_are_unique_and_what_runs_twice_has_one_processor_and_two() {
+        let cases = super::all(None);
+        let named: BTreeMap<_, _> = cases.iter().map(|case| (case.name(), case.processors())).collect();
+        assert_eq!(named.len(), cases.len());
+        let of = |name: &str| named.get(name).copied();
+        assert_eq!([of("mount/union"), of("microvm/mount/union")], [Some(1), Some(2)]);
+        assert_eq!([of("smp/q35-4"), of("smp/microvm-8")], [Some(4), Some(8)]);
     }
 }
