@@ -368,7 +368,7 @@ fn many_at_once_get_what_is_theirs() {
             scope.spawn(move || {
                 let mut noise = Noise::new(n + 1);
                 for round in 0..20 {
-                    let (at, sectors) = (n * 1000 + noise.below(700), 1 + noise.below(300) as usize);
+                    let (at, sectors) = (n * 1000 + noise.below(700), 1 + noise.below(80) as usize);
                     let from = buffer(noise.below(4096) as usize, sectors * 512);
                     fill(&from, round);
                     transfer(block, Way::Write, at, from.clone()).unwrap();
