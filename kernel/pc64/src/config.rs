@@ -61,7 +61,7 @@ pub fn kernel(
         mouse,                                        // #m the mouse
         virtcon::VirtCon::new(ports, places.port),    // #C virtio consoles
         sd::Sd::new(glue::disks(system.disks)),       // #S disks and their partitions
-        ram::RamDev::new(mem::total_bytes() / 2),     // #r files in memory, /tmp
+        ram::RamDev::new(mem::total_bytes() / 2),     // #R files in memory, /tmp
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

@@ -81,7 +81,7 @@ impl Kernel {
             broken: crate::broken::Broken::default(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
-            next_id: AtomicU32::new(2), // 0 and 1 are instances of the root and of #r
+            next_id: AtomicU32::new(2), // 0 and 1 are instances of the root and of #R
         })
     }
 

@@ -219,7 +219,7 @@ fn dev_fd() -> Outcome {
     fails(File::open("/fd/999", abi::OREAD), abi::error::ENONEXIST, "one that is not open")?;
     fails(File::open("/fd/01", abi::OREAD), abi::error::ENONEXIST, "with a zero in front")?;
     let text = lib9::file::read_string(&format!("{name}ctl"))?;
-    check(text.contains(" r  r ") && text.trim_end().ends_with("/f"), &text)?;
+    check(text.contains(" r  R ") && text.trim_end().ends_with("/f"), &text)?;
     let names: Vec<_> = fd::readdir("/fd")?.into_iter().map(|d| (d.name, d.mode & 0o777)).collect();
     check(names.contains(&(format!("{}", file.fd()), 0o400)), "its permission")?;
     check(names.contains(&(format!("{}ctl", file.fd()), 0o400)), "its ctl")

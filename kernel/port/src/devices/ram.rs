@@ -1,4 +1,4 @@
-//! `#r`: files in memory; what `/tmp` is.
+//! `#R`: files in memory; what `/tmp` is.
 //!
 //! The files, and the rules about them, are those of [`ninep::ram`], which ramfs(4) serves as well; here they are asked without
 //! messages. Whoever asks for permission is the user of the calling process at that moment, not of the one who attached;
@@ -117,7 +117,7 @@ impl RamDev {
 
 impl Dev for RamDev {
     fn letter(&self) -> char {
-        'r'
+        'R'
     }
 
     fn name(&self) -> &'static str {
@@ -129,7 +129,7 @@ impl Dev for RamDev {
             return Err(error::EBADSPEC.into());
         }
         let (file, qid) = self.tree.attach(up.user().as_bytes(), b"")?;
-        Ok(Chan::attach(self, 0, qid, device_path('r', ""), Some(Arc::new(file))))
+        Ok(Chan::attach(self, 0, qid, device_path('R', ""), Some(Arc::new(file))))
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {

@@ -62,7 +62,7 @@ fn port(name: &str) -> Result<i32> {
 
 /// Makes /tmp and mounts the folders of the job.
 fn prepare() -> Result<Job> {
-    ns::bind("#r", "/tmp", abi::MREPL | abi::MCREATE).map_err(|e| error!("bind #r /tmp: {e}"))?;
+    ns::bind("#R", "/tmp", abi::MREPL | abi::MCREATE).map_err(|e| error!("bind #R /tmp: {e}"))?;
     let job = Job::parse(&file::read(job::FILE)?).ok_or("this is no job")?;
     for mount in &job.mounts {
         make_dir(&mount.place)?;

@@ -38,7 +38,7 @@ fn a_prompt() {
     let (shown, reboot) = boot(&[], &typed);
     let (binds, rest) = shown.split_once("term% ").unwrap();
     assert!(
-        binds.starts_with("bind #c /dev\n") && binds.ends_with("bind -a /rc/bin /bin\nbind -c #r /tmp\n"),
+        binds.starts_with("bind #c /dev\n") && binds.ends_with("bind -a /rc/bin /bin\nbind -c #R /tmp\n"),
         "{binds}"
     );
     assert_eq!(rest, "/usr/glenda\n<glenda></usr/glenda></bin><.><elwood><amd64><terminal>\nterm% ");
@@ -48,7 +48,7 @@ fn a_prompt() {
 #[test]
 fn a_command() {
     let (shown, reboot) = boot(&[("init", b"x='a b'; echo $#x $x\0")], &[]);
-    assert!(shown.ends_with("/bin\nbind -c #r /tmp\n1 a b\n"), "{shown}");
+    assert!(shown.ends_with("/bin\nbind -c #R /tmp\n1 a b\n"), "{shown}");
     assert_eq!(reboot, "halt");
     let (shown, reboot) = boot(&[("init", b"status bad; exit worse\0")], &[]);
     assert!(shown.contains("init: exit status: rc ") && shown.ends_with(": worse\n"), "{shown}");
