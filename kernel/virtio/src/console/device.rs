@@ -287,9 +287,6 @@ impl Device {
             if !self.greeted.swap(true, SeqCst) {
                 return Some(Work::Greet);
             }
-            // What the device says in answer to a message is there before it gives that back; the interrupt, which
-            // another processor may have to serve, perhaps after.
-            self.look();
             self.fetch(inbox);
             if let Some(message) = inbox.pop_front() {
                 return Some(Work::Message(message));
@@ -357,7 +354,9 @@ impl Device {
         match outcome {
             Err(Lie(how)) => self.alarm.raise(how),
             Ok(()) if !sent || !answered => self.alarm.raise("device takes no control message"),
-            Ok(()) => {}
+            // What it says in answer was there before it gave the message back; the interrupt that tells of both, which
+            // another processor may have to serve, perhaps comes later.
+            Ok(()) => self.look(),
         }
     }
 
