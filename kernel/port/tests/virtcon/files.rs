@@ -8,7 +8,7 @@ use port::iobuf::{Dst, Src};
 use port::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
 use port::testkit::Hosted;
 
-use super::port::{Fake, finder};
+use super::port::{Fake, finder, wait_for};
 
 /// A kernel whose console ports have these labels, with `#C` bound on `/dev`.
 fn hosted(labels: &[Option<&'static str>]) -> (Hosted, Vec<Arc<Fake>>) {
@@ -86,4 +86,59 @@ fn reads_have_their_true_length_and_writes_go_out_whole() {
     close(&t.up, fd).unwrap();
     let fd = open(&t.up, "/dev/virtcon/virtio-console-0", OWRITE).unwrap();
     assert_eq!(pwrite(&t.up, fd, &Src::Kernel(b"x"), -1).unwrap(), 1);
+}
+
+/// Gives the text of a first read through a descriptor.
+fn first(up: &Arc<port::proc::Proc>, fd: i32) -> String {
+    let mut buf = [0; 32];
+    let n = pread(up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap();
+    String::from_utf8_lossy(&buf[..n]).into_owned()
+}
+
+#[test]
+fn a_second_reader_begins_when_the_first_has_gone() {
+    let (t, ports) = hosted(&[Some("chat")]);
+    let opens = || ports[0].state.lock().opens;
+    let one = open(&t.up, "/dev/virtcon/by-name/chat", ORDWR).unwrap();
+    let (_, other) = t.start(|up| {
+        let fd = open(up, "/dev/virtcon/virtio-console-0", OREAD)?;
+        Ok::<_, port::error::Error>(first(up, fd))
+    });
+    wait_for(|| (opens() >= 2).then_some(()));
+    ports[0].says("to the first");
+    assert_eq!(first(&t.up, one), "to the first");
+    // Who only writes waits for nobody.
+    let writer = open(&t.up, "/dev/virtcon/virtio-console-0", OWRITE).unwrap();
+    // Whoever has been given the descriptor is no second reader, and the place is free with the last of them.
+    let copy = port::sysfile::dup(&t.up, one, -1).unwrap();
+    close(&t.up, one).unwrap();
+    ports[0].says("to a copy");
+    assert_eq!(first(&t.up, copy), "to a copy");
+    assert!(!other.ready());
+    close(&t.up, copy).unwrap();
+    ports[0].says("to the second");
+    assert_eq!(other.wait().unwrap(), "to the second");
+    close(&t.up, writer).unwrap();
+}
+
+#[test]
+fn who_stays_has_the_port_for_himself_in_his_connection() {
+    let (t, ports) = hosted(&[None, None]);
+    let read = |up: &Arc<_>| open(up, "/dev/virtcon/virtio-console-0", OREAD);
+    let one = read(&t.up).unwrap();
+    open(&t.up, "/dev/virtcon/virtio-console-1", OREAD).unwrap();
+    assert!(read(&t.up).unwrap_err().to_string().ends_with(error::EINUSE));
+    let (waiting, refused) = t.start(move |up| read(up).map_err(|e| e.to_string()));
+    waiting.thread.wait().interrupt();
+    assert!(refused.wait().unwrap_err().ends_with(error::EINTR));
+    // Nobody takes anything from one of an ended connection.
+    ports[0].leave();
+    ports[0].connect();
+    let two = read(&t.up).unwrap();
+    close(&t.up, one).unwrap();
+    // The place that is free now was that of the first.
+    let (_, refused) = t.start(move |up| read(up).map_err(|e| e.to_string()));
+    assert!(refused.wait().unwrap_err().ends_with(error::EINUSE));
+    close(&t.up, two).unwrap();
+    read(&t.up).unwrap();
 }

@@ -13,7 +13,12 @@ use crate::case::{Case, PROMPT, World, re};
 
 /// A port that knows who is connected, of a device with several.
 const PORT: &str = "virtserialport,chardev=c0,nr=1,name=org.elwood.9p";
-/// Starting the proxy on it.
+/// Its file.
+const NAMED: &str = "/dev/virtcon/by-name/org.elwood.9p";
+/// The port that does not know, and its file.
+const CONSOLE: &str = "virtconsole,chardev=c0";
+const UNNAMED: &str = "/dev/virtcon/virtio-console-0";
+/// Starting the proxy on the first.
 const SRV: &str = "srv -e '9pvpxy /dev/virtcon/by-name/org.elwood.9p' vc2";
 /// And mounting what it leads to.
 const MOUNT: &str = "mount -c -n /srv/vc2 /mnt/xxx";
@@ -23,7 +28,9 @@ pub fn cases() -> Vec<Case> {
         sixty(machine("proxy/sixty", PORT)),
         stopped(machine("proxy/stopped", PORT)),
         killed(machine("proxy/killed", PORT)),
-        killed_console(machine("proxy/killed-console", "virtconsole,chardev=c0")),
+        killed_console(machine("proxy/killed-console", CONSOLE)),
+        held(machine("proxy/held", PORT).check(serve).line(CONNECTED).is(""), NAMED),
+        held(machine("proxy/held-console", CONSOLE).check(serve), UNNAMED),
         listening(),
         malformed(machine("proxy/malformed", PORT)),
         files(machine("proxy/files", PORT)),
@@ -177,6 +184,19 @@ fn killed_console(case: Case) -> Case {
         .is("post...\n")
         .line(format!("{MOUNT}; cat /mnt/xxx/motd"))
         .is(MOTD)
+}
+
+/// Somebody still reads the port when the proxy begins: it waits, and gets all answers. If he stays it says so.
+fn held(case: Case, port: &str) -> Case {
+    let srv = format!("srv -e '9pvpxy {port}' vc2");
+    case.line(format!("cat {port} >/dev/null &"))
+        .is("")
+        .line(format!("{{ sleep 1; kill cat | rc }} & {srv}; {MOUNT}; cat /mnt/xxx/motd"))
+        .is(format!("post...\n{MOTD}"))
+        .line(format!("cat {port}"))
+        .gives(format!("'{port}' device or object already in use"))
+        .line(format!("unmount /mnt/xxx; rm /srv/vc2; {srv}; {MOUNT}; cat /mnt/xxx/motd"))
+        .is(format!("post...\n{MOTD}"))
 }
 
 /// The server listens before the machine is there, QEMU calls it, and calls the next one.

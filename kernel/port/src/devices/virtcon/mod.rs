@@ -3,10 +3,12 @@
 //! `virtcon/NAME` is a port, `virtcon/by-name/LABEL` the same one by the name that the host gave it, and
 //! `virtcon/by-place/PLACE` by where its device sits: two names that stay when devices come and go. A file
 //! belongs, from its open to its close, to one connection of the host: when that is over it reads what is left, then
-//! 0, and cannot be written any more. Offsets mean nothing.
+//! 0, and cannot be written any more. A connection has one reader at a time ([`readers`]). Offsets mean nothing.
 //!
-//! The device has no state: which ports there are is asked of the machine each time. An open channel keeps its
-//! port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
+//! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open channel
+//! keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
+
+mod readers;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -23,6 +25,7 @@ use crate::dirtab::{self, Entry, Tree};
 use crate::error::Result;
 use crate::iobuf::{Dst, Src};
 use crate::proc::Proc;
+use readers::{Readers, Reading};
 
 /// A port as the machine has it.
 pub trait Port: Send + Sync {
@@ -69,6 +72,7 @@ pub type Finder = Arc<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
 pub struct VirtCon {
     find: Finder,
     console: Option<Arc<PortConsole>>,
+    readers: Arc<Readers>,
 }
 
 const VIRTCON: u64 = 1;
@@ -80,12 +84,14 @@ const PORT: u64 = 0x100;
 struct Open {
     port: Arc<dyn Port>,
     connection: u64,
+    /// Kept for its end: the reader's place.
+    _reading: Option<Reading>,
 }
 
 impl VirtCon {
     /// The device with the ports that `find` finds. Nobody else can open the one that `console` is on.
     pub fn new(find: Finder, console: Option<Arc<PortConsole>>) -> Arc<Self> {
-        Arc::new(VirtCon { find, console })
+        Arc::new(VirtCon { find, console, readers: Arc::default() })
     }
 
     fn port(&self, qid: Qid) -> Result<Arc<dyn Port>> {
@@ -164,8 +170,10 @@ impl Dev for VirtCon {
             if self.console.as_ref().is_some_and(|console| console.is_on(&*port)) {
                 return Err(error::EINUSE.into());
             }
-            let connection = port.open();
-            c.aux = Some(Arc::new(Open { port, connection }));
+            let reads = c.mode.is_some_and(|mode| dirtab::access(mode) & abi::AREAD != 0);
+            let reading = if reads { Some(self.readers.enter(&*port)?) } else { None };
+            let connection = reading.as_ref().map_or_else(|| port.open(), Reading::connection);
+            c.aux = Some(Arc::new(Open { port, connection, _reading: reading }));
         }
         Ok(Arc::new(c))
     }
