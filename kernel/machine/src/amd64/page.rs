@@ -150,9 +150,18 @@ impl Page {
     /// # Safety
     /// `phys` is from `into_phys`, and the entry stays during the call.
     pub(super) unsafe fn share_phys(phys: u64) -> Page {
-        // SAFETY: the caller's promise; the reference made here is not dropped, only cloned.
+        // SAFETY: the caller's promise.
+        unsafe { Page::with_phys(phys, Page::clone) }
+    }
+
+    /// Uses the page that a page table entry holds.
+    ///
+    /// # Safety
+    /// `phys` is from `into_phys`, and the entry stays during the call.
+    pub(super) unsafe fn with_phys<T>(phys: u64, use_it: impl FnOnce(&Page) -> T) -> T {
+        // SAFETY: the caller's promise; the reference made here is not dropped.
         let held = ManuallyDrop::new(unsafe { Page::from_phys(phys) });
-        (*held).clone()
+        use_it(&held)
     }
 
     fn meta(&self) -> &'static frames::Meta {

@@ -134,6 +134,34 @@ impl AddressSpace {
         Some((unsafe { Page::share_phys(entry & ADDRESS) }, prot))
     }
 
+    /// Copies bytes from `va` on. False, and nothing is done, unless they lie in one page that is mapped.
+    pub fn read(&self, va: u64, buf: &mut [u8]) -> bool {
+        self.with_page(va, buf.len(), 0, |page, offset| page.read(offset, buf))
+    }
+
+    /// Copies bytes to `va`. False, and nothing is done, unless they lie in one page that is mapped to be written.
+    pub fn write(&self, va: u64, data: &[u8]) -> bool {
+        self.with_page(va, data.len(), WRITE, |page, offset| page.write(offset, data))
+    }
+
+    /// Does something with `len` bytes of a page if it is mapped, with the flags `needs`. The lock is held: the page
+    /// cannot become another's meanwhile.
+    fn with_page(&self, va: u64, len: usize, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
+        let offset = va % PAGE;
+        if va >= USTKTOP || len as u64 > PAGE - offset {
+            return false;
+        }
+        let _guard = self.lock.lock();
+        let Some(slot) = self.table().find(va, 1) else { return false };
+        let entry = slot.load(Ordering::Acquire);
+        if entry & (PRESENT | needs) != PRESENT | needs {
+            return false;
+        }
+        // SAFETY: the entry holds a reference, and stays while the lock is held.
+        unsafe { Page::with_phys(entry & ADDRESS, |page| use_it(page, offset as usize)) };
+        true
+    }
+
     /// Pages mapped.
     pub fn resident(&self) -> u64 {
         self.resident.load(Ordering::Relaxed)

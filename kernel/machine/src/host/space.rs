@@ -99,6 +99,28 @@ impl AddressSpace {
         self.inner().pages.get(&(va & !(PAGE - 1))).cloned()
     }
 
+    /// Copies bytes from `va` on. False, and nothing is done, unless they lie in one page that is mapped.
+    pub fn read(&self, va: u64, buf: &mut [u8]) -> bool {
+        self.with_page(va, buf.len(), false, |page, offset| page.read(offset, buf))
+    }
+
+    /// Copies bytes to `va`. False, and nothing is done, unless they lie in one page that is mapped to be written.
+    pub fn write(&self, va: u64, data: &[u8]) -> bool {
+        self.with_page(va, data.len(), true, |page, offset| page.write(offset, data))
+    }
+
+    fn with_page(&self, va: u64, len: usize, write: bool, use_it: impl FnOnce(&Page, usize)) -> bool {
+        let offset = va % PAGE;
+        let inner = self.inner();
+        match inner.pages.get(&(va - offset)) {
+            Some((page, prot)) if len as u64 <= PAGE - offset && (prot.write || !write) => {
+                use_it(page, offset as usize);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Pages mapped.
     pub fn resident(&self) -> u64 {
         self.inner().pages.len() as u64
@@ -147,6 +169,21 @@ mod tests {
         assert!(s.lookup(0x20_0000).is_none());
         drop((s, page));
         assert_eq!(crate::mem::free_bytes(), free);
+    }
+
+    #[test]
+    fn bytes_are_copied_within_a_page_that_is_mapped_for_it() {
+        host::new_machine();
+        let s = AddressSpace::new().unwrap();
+        s.map(0x20_0000, Page::new_zeroed().unwrap(), RW).unwrap();
+        s.map(0x20_1000, Page::new_zeroed().unwrap(), Prot::default()).unwrap();
+        assert!(s.write(0x20_0ffe, b"ab") && !s.write(0x20_0ffe, b"abc") && !s.write(0x20_1000, b"c"));
+        let mut buf = [9; 3];
+        assert!(s.read(0x20_0ffe, &mut buf[..2]) && buf == *b"ab\x09");
+        assert!(s.read(0x20_1000, &mut buf) && buf == [0; 3]);
+        assert!(
+            !s.read(0x20_0ffe, &mut buf) && !s.read(0x20_2000, &mut buf) && !s.read(u64::MAX, &mut buf[..1])
+        );
     }
 
     #[test]

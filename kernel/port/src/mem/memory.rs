@@ -16,6 +16,9 @@ use crate::proc::Proc;
 /// Largest segment in bytes.
 pub const SEGMAX: u64 = 64 << 30;
 
+/// Bytes that are copied while a Lock is held, when the page is mapped: arguments of system calls, names, records.
+const SMALL: usize = 256;
+
 /// A process's memory.
 pub struct Memory {
     /// The page tables.
@@ -285,6 +288,9 @@ impl Memory {
     /// # Errors
     /// A bad address; no memory.
     pub fn copy_in(&self, va: u64, bytes: &mut [u8]) -> Result<()> {
+        if bytes.len() <= SMALL && self.space.read(va, bytes) {
+            return Ok(());
+        }
         let mut rest = bytes;
         for pin in self.pin(va, rest.len(), false)? {
             let (now, later) = core::mem::take(&mut rest).split_at_mut(pin.len());
@@ -299,6 +305,9 @@ impl Memory {
     /// # Errors
     /// A bad address; no memory.
     pub fn copy_out(&self, va: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.len() <= SMALL && self.space.write(va, bytes) {
+            return Ok(());
+        }
         let mut rest = bytes;
         for pin in self.pin(va, rest.len(), true)? {
             let (now, later) = rest.split_at(pin.len());
@@ -316,8 +325,8 @@ impl Memory {
         let mut out = Vec::new();
         let mut at = va;
         while out.len() < max {
-            let n = (PAGE - at % PAGE).min((max - out.len()) as u64) as usize;
-            let mut piece = [0u8; PAGE as usize];
+            let n = (PAGE - at % PAGE).min((max - out.len()) as u64).min(SMALL as u64) as usize;
+            let mut piece = [0u8; SMALL];
             let piece = piece.get_mut(..n).unwrap_or(&mut []);
             self.copy_in(at, piece)?;
             if let Some(end) = piece.iter().position(|&b| b == 0) {
