@@ -2,7 +2,8 @@
 //!
 //! User memory is never a slice: it is reached through [`Memory`], page by page, either by copying
 //! ([`Dst::put`], [`Src::get`]) or by pinning the pages for a device that reads and writes memory itself
-//! ([`Dst::pin`], [`Src::pin`]). Nothing here holds a lock across a copy.
+//! ([`Dst::pin`], [`Src::pin`]). No lock is held across a copy, but for a few bytes that of the address space (see
+//! [`Memory::copy_in`]).
 
 use alloc::vec::Vec;
 

@@ -16,7 +16,8 @@ use crate::proc::Proc;
 /// Largest segment in bytes.
 pub const SEGMAX: u64 = 64 << 30;
 
-/// Bytes that are copied while a Lock is held, when the page is mapped: arguments of system calls, names, records.
+/// Bytes that are copied while the address space's Lock is held, when the page is mapped: arguments of system calls,
+/// names, records. More, and what has to be brought in first, goes through pins.
 const SMALL: usize = 256;
 
 /// A process's memory.
