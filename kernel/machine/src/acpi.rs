@@ -157,24 +157,60 @@ pub fn read_table(memory: &dyn PhysRead, phys: u64) -> Option<Vec<u8>> {
     (memory.read(phys, &mut table) && sums_to_zero(&table)).then_some(table)
 }
 
-/// The first table with this signature.
-pub fn find_table(memory: &dyn PhysRead, rsdp: u64, signature: &[u8; 4]) -> Option<Vec<u8>> {
+/// The firmware's list of tables, or one of the tables in it, is not what was once written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+/// The first table with this signature; nothing when there is none.
+///
+/// # Errors
+/// There is none, and something that the root pointer leads to is not right: the table may have been there.
+pub fn find_table(memory: &dyn PhysRead, rsdp: u64, signature: &[u8; 4]) -> Result<Option<Vec<u8>>, Damaged> {
     let mut b = [0; 36];
     // A pointer of revision 0 may be the last 20 bytes that can be read.
     if !memory.read(rsdp, &mut b) && !memory.read(rsdp, &mut b[..20]) {
-        return None;
+        return Err(Damaged);
     }
-    let (root, wide) = parse_rsdp(&b)?;
-    let root = read_table(memory, root)?;
+    let (root, wide) = parse_rsdp(&b).ok_or(Damaged)?;
+    let root = read_table(memory, root).ok_or(Damaged)?;
     if !root.starts_with(if wide { b"XSDT" } else { b"RSDT" }) {
-        return None;
+        return Err(Damaged);
     }
-    let entries = &root[HEADER..];
-    let mut found = entries.chunks_exact(if wide { 8 } else { 4 }).filter_map(|e| {
-        let phys = u64_at(e, 0).or_else(|| u32_at(e, 0).map(u64::from))?;
-        read_table(memory, phys).filter(|t| t.starts_with(signature))
-    });
-    found.next()
+    let mut all_right = true;
+    for e in root[HEADER..].chunks_exact(if wide { 8 } else { 4 }) {
+        let phys = u64_at(e, 0).or_else(|| u32_at(e, 0).map(u64::from)).ok_or(Damaged)?;
+        match read_table(memory, phys) {
+            Some(t) if t.starts_with(signature) => return Ok(Some(t)),
+            Some(_) => {}
+            None => all_right = false,
+        }
+    }
+    if all_right { Ok(None) } else { Err(Damaged) }
+}
+
+/// The first table with this signature in QEMU's own copy of the tables, the file `etc/acpi/tables` of fw_cfg, from
+/// which the firmware made those in memory. Nobody has filled in its checksums and the addresses in it; the tables that
+/// are wanted here hold no addresses of other tables.
+pub fn find_in_copy(mut next: impl FnMut(usize) -> Vec<u8>, signature: &[u8; 4]) -> Option<Vec<u8>> {
+    loop {
+        // Between the tables there may be zeros, up to the next one's alignment.
+        let mut table = next(1);
+        match table.first()? {
+            0 => continue,
+            _ => table.append(&mut next(HEADER - 1)),
+        }
+        let len = u32_at(&table, 4)? as usize;
+        if !(HEADER..=MAX_TABLE).contains(&len) {
+            return None;
+        }
+        table.append(&mut next(len - HEADER));
+        if table.len() < len {
+            return None;
+        }
+        if table.starts_with(signature) {
+            return Some(table);
+        }
+    }
 }
 
 /// Parses a MADT, header included.
@@ -243,10 +279,46 @@ pub fn parse_mcfg(table: &[u8]) -> Vec<Ecam> {
         .collect()
 }
 
+/// Where this machine's tables come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From nowhere: the machine has no ACPI.
+    Nowhere,
+    /// From memory, where the firmware left them.
+    Memory,
+    /// From QEMU's own copy: those in memory are damaged. A module of the loader may lie over them.
+    Copy,
+    /// They are damaged, and there is no copy.
+    Lost,
+}
+
+/// Where the tables come from that [`madt`] and [`mcfg`] read.
+pub fn source() -> Source {
+    match rsdp().map(|rsdp| find_table(&crate::mem::read_phys, rsdp, b"APIC")) {
+        None => Source::Nowhere,
+        Some(Ok(_)) => Source::Memory,
+        Some(Err(Damaged)) if crate::fwcfg::open(COPY).is_some() => Source::Copy,
+        Some(Err(Damaged)) => Source::Lost,
+    }
+}
+
+/// QEMU's own copy of the tables.
+const COPY: &str = "etc/acpi/tables";
+
+/// This machine's root pointer.
+fn rsdp() -> Option<u64> {
+    crate::boot::info().rsdp.or_else(|| find_rsdp(&crate::mem::read_phys))
+}
+
 /// This machine's table with a signature.
 fn table(signature: &[u8; 4]) -> Option<Vec<u8>> {
-    let rsdp = crate::boot::info().rsdp.or_else(|| find_rsdp(&crate::mem::read_phys))?;
-    find_table(&crate::mem::read_phys, rsdp, signature)
+    match find_table(&crate::mem::read_phys, rsdp()?, signature) {
+        Ok(found) => found,
+        Err(Damaged) => {
+            let mut copy = crate::fwcfg::open(COPY)?;
+            find_in_copy(|n| copy.read(n), signature)
+        }
+    }
 }
 
 /// This machine's interrupt controllers.

@@ -72,6 +72,19 @@ pub fn open(name: &str) -> Option<Item> {
     Some(Item::select(ports, selector, size))
 }
 
+/// Gives the calling thread's machine a fw_cfg with one file.
+#[cfg(test)]
+pub(crate) fn host_add_file(name: &str, bytes: Vec<u8>) {
+    let mut directory = 1u32.to_be_bytes().to_vec();
+    directory.extend(tests::entry(bytes.len() as u32, 0x20, name));
+    let items = vec![(SIGNATURE, b"QEMU".to_vec()), (DIRECTORY, directory), (0x20, bytes)];
+    crate::host::io::host_register_ports(
+        PORT,
+        2,
+        alloc::sync::Arc::new(tests::Fake(Default::default(), items)),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +93,8 @@ mod tests {
     use alloc::sync::Arc;
     use std::sync::Mutex;
 
-    struct Fake(Mutex<(u16, usize)>, Vec<(u16, Vec<u8>)>);
+    /// The selected item and how far it was read, and all items.
+    pub(super) struct Fake(pub(super) Mutex<(u16, usize)>, pub(super) Vec<(u16, Vec<u8>)>);
 
     impl PortBackend for Fake {
         fn read(&self, off: u16, width: usize) -> u32 {
@@ -96,7 +110,7 @@ mod tests {
         }
     }
 
-    fn entry(size: u32, selector: u16, name: &str) -> Vec<u8> {
+    pub(super) fn entry(size: u32, selector: u16, name: &str) -> Vec<u8> {
         let mut e = size.to_be_bytes().to_vec();
         e.extend(selector.to_be_bytes());
         e.extend([0, 0]);

@@ -236,6 +236,17 @@ pub struct Range {
     pub kind: RangeKind,
 }
 
+/// A module that the loader named and that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedModule {
+    /// Physical address of its first byte.
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Why not, in words.
+    pub reason: &'static str,
+}
+
 /// What the boot loader told the kernel, copied before anything could overwrite it.
 #[derive(Clone, Debug, Default)]
 pub struct BootInfo {
@@ -245,6 +256,8 @@ pub struct BootInfo {
     pub ram: Vec<Range>,
     /// Modules in the loader's order (`-initrd` is the first).
     pub modules: Vec<&'static [u8]>,
+    /// Modules that the loader named and that cannot be used.
+    pub refused: Vec<RefusedModule>,
     /// Physical address of ACPI's root pointer, when the loader knows it.
     pub rsdp: Option<u64>,
     /// How the kernel was started: "pvh", "multiboot2", "host".

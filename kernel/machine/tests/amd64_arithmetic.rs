@@ -17,6 +17,8 @@ mod chacha;
 mod date;
 #[path = "../src/amd64/map.rs"]
 mod map;
+#[path = "../src/amd64/modules.rs"]
+mod modules;
 #[path = "../src/amd64/recent.rs"]
 mod recent;
 #[path = "../src/amd64/runq.rs"]

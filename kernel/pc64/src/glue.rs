@@ -9,7 +9,7 @@ use machine::message::Transport;
 use machine::page::Pinned;
 use machine::sync::{Interrupted, QLock};
 use machine::uart::Uart;
-use machine::{boot, clock, mem, power};
+use machine::{acpi, boot, clock, mem, power};
 use port::devices::cons::Power;
 use port::devices::pnp::{Address, Function, PciBus};
 use port::devices::sd;
@@ -80,6 +80,21 @@ pub fn tell_machine(kmesg: &Kmesg) {
         info.loader,
         info.modules.len()
     ));
+    match acpi::source() {
+        acpi::Source::Copy => {
+            kmesg.print(format_args!("acpi: the tables in memory are damaged; fw_cfg has a copy\n"))
+        }
+        acpi::Source::Lost => {
+            kmesg.print(format_args!("acpi: the tables in memory are damaged, and there is no copy\n"))
+        }
+        acpi::Source::Memory | acpi::Source::Nowhere => {}
+    }
+    for m in &info.refused {
+        kmesg.print(format_args!(
+            "boot: the module of {} bytes at {:#x} is not used: {}\n",
+            m.len, m.start, m.reason
+        ));
+    }
 }
 
 /// Starts the other processors, as far as the word `ncpu` (or `*ncpu`, as Plan 9 has it) allows.

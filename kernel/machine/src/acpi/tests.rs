@@ -45,6 +45,11 @@ impl PhysRead for Memory {
     }
 }
 
+/// A table, if it is there; whether another one is damaged does not count.
+fn found(memory: &Memory, rsdp: u64, signature: &[u8; 4]) -> Option<Vec<u8>> {
+    find_table(memory, rsdp, signature).ok().flatten()
+}
+
 fn q35() -> Memory {
     // With the memory behind the root pointer, since 36 bytes are read there.
     let mut m = Memory::new(&[(0x3fe_232b, Q35_RSDT), (0x3fe_220f, APIC), (0x3fe_22c7, MCFG)]);
@@ -59,7 +64,7 @@ fn q35_has_what_it_has() {
     let m = q35();
     let rsdp = find_rsdp(&m).unwrap();
     assert_eq!(rsdp, 0xf_59e0);
-    let madt = parse_madt(&find_table(&m, rsdp, b"APIC").unwrap()).unwrap();
+    let madt = parse_madt(&found(&m, rsdp, b"APIC").unwrap()).unwrap();
     assert_eq!(madt.lapic_addr, 0xfee0_0000);
     assert!(madt.has_8259);
     assert_eq!(madt.lapics, [Lapic { id: 0, enabled: true }, Lapic { id: 1, enabled: true }]);
@@ -70,22 +75,22 @@ fn q35_has_what_it_has() {
     // Flags 0x000d: active high, level.
     assert_eq!(madt.isa(9), Override { irq: 9, gsi: 9, active_low: false, level: true });
     let ecam = Ecam { base: 0xb000_0000, segment: 0, bus_start: 0, bus_end: 255 };
-    assert_eq!(parse_mcfg(&find_table(&m, rsdp, b"MCFG").unwrap()), [ecam]);
-    assert_eq!(find_table(&m, rsdp, b"SLIT"), None);
+    assert_eq!(parse_mcfg(&found(&m, rsdp, b"MCFG").unwrap()), [ecam]);
+    assert_eq!(found(&m, rsdp, b"SLIT"), None);
 }
 
 #[test]
 fn pc_has_no_mcfg() {
     let m = Memory::new(&[(0xf_59d0, PC_RSDP), (0x3fe_1b33, PC_RSDT), (0x3fe_1a53, APIC)]);
-    assert!(find_table(&m, 0xf_59d0, b"APIC").is_some());
-    assert_eq!(find_table(&m, 0xf_59d0, b"MCFG"), None);
+    assert!(found(&m, 0xf_59d0, b"APIC").is_some());
+    assert_eq!(found(&m, 0xf_59d0, b"MCFG"), None);
 }
 
 #[test]
 fn microvm_has_an_xsdt_and_two_ioapics() {
     let m = Memory::new(&[(0xf_3490, MICROVM_RSDP), (0xe_ffb6, MICROVM_XSDT), (0xe_ff5c, MICROVM_APIC)]);
     let rsdp = find_rsdp(&m).unwrap();
-    let madt = parse_madt(&find_table(&m, rsdp, b"APIC").unwrap()).unwrap();
+    let madt = parse_madt(&found(&m, rsdp, b"APIC").unwrap()).unwrap();
     assert_eq!(madt.ioapics[1], Ioapic { id: 1, addr: 0xfec1_0000, gsi_base: 24 });
     assert_eq!(madt.ioapics.len(), 2);
     assert!(madt.overrides.is_empty());
@@ -110,14 +115,75 @@ fn a_damaged_table_does_not_exist() {
     for at in [4, 5, 20, 60] {
         let table = m.0.get_mut(&0x3fe_220f).unwrap();
         table[at] ^= 0x40;
-        assert_eq!(find_table(&m, 0xf_59e0, b"APIC"), None, "byte {at}");
+        assert_eq!(found(&m, 0xf_59e0, b"APIC"), None, "byte {at}");
         m.0.get_mut(&0x3fe_220f).unwrap()[at] ^= 0x40;
     }
     // The others are still found behind it.
     m.0.get_mut(&0x3fe_220f).unwrap()[60] ^= 1;
-    assert!(find_table(&m, 0xf_59e0, b"MCFG").is_some());
+    assert!(found(&m, 0xf_59e0, b"MCFG").is_some());
+    // What is not there is there for all one knows, as long as one of the others cannot be read.
+    assert_eq!(find_table(&m, 0xf_59e0, b"APIC"), Err(Damaged));
+    assert_eq!(find_table(&m, 0xf_59e0, b"SLIT"), Err(Damaged));
     m.0.remove(&0x3fe_232b);
-    assert_eq!(find_table(&m, 0xf_59e0, b"MCFG"), None);
+    assert_eq!(find_table(&m, 0xf_59e0, b"MCFG"), Err(Damaged));
+    assert_eq!(find_table(&m, 0x5, b"MCFG"), Err(Damaged));
+}
+
+/// QEMU's own copy: the tables one after the other, without checksums, with room between them.
+fn copy() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for table in ["464143534000000000000000", APIC, MCFG] {
+        let mut table = unhex(table);
+        table.resize(table.len().max(64), 0);
+        table[9] = 0;
+        bytes.resize(bytes.len().next_multiple_of(64), 0);
+        bytes.append(&mut table);
+    }
+    bytes
+}
+
+fn in_copy(bytes: &[u8], signature: &[u8; 4]) -> Option<Vec<u8>> {
+    let mut rest = bytes;
+    let next = |n: usize| {
+        let (head, tail) = rest.split_at(n.min(rest.len()));
+        rest = tail;
+        head.to_vec()
+    };
+    find_in_copy(next, signature)
+}
+
+#[test]
+fn tables_are_found_in_the_copy() {
+    let bytes = copy();
+    let madt = parse_madt(&in_copy(&bytes, b"APIC").unwrap()).unwrap();
+    assert_eq!((madt.lapics.len(), madt.ioapics.len()), (2, 1));
+    assert_eq!(parse_mcfg(&in_copy(&bytes, b"MCFG").unwrap()).len(), 1);
+    assert_eq!(in_copy(&bytes, b"SLIT"), None);
+    for n in 0..bytes.len() {
+        let _ = in_copy(&bytes[..n], b"MCFG");
+        assert!(in_copy(&bytes[..n], b"SLIT").is_none());
+    }
+    for length in [0, 35, 0x00ff_ffff, u32::MAX] {
+        let mut bad = bytes.clone();
+        bad[4..8].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(in_copy(&bad, b"APIC"), None, "{length:#x}");
+    }
+}
+
+#[test]
+fn a_module_over_the_tables_leaves_qemu_s_copy() {
+    crate::host::new_machine();
+    assert_eq!(source(), Source::Nowhere);
+    for (phys, bytes) in q35().0 {
+        // Where the list of tables was, there are zeros now.
+        let bytes = if phys == 0x3fe_232b { vec![0; bytes.len()] } else { bytes };
+        crate::boot::host_add_firmware(phys, bytes);
+    }
+    assert_eq!((source(), madt()), (Source::Lost, None));
+    crate::fwcfg::host_add_file(COPY, copy());
+    assert_eq!(source(), Source::Copy);
+    assert_eq!(madt().unwrap().lapics.len(), 2);
+    assert_eq!(mcfg().len(), 1);
 }
 
 #[test]

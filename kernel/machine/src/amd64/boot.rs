@@ -39,7 +39,8 @@ pub(super) fn publish(early: &Early, params: &BootParams) {
     INFO.call_once(|| BootInfo {
         cmdline: String::from_utf8_lossy(early.cmdline()).into_owned(),
         ram: early.map.ranges().to_vec(),
-        modules: early.modules().filter_map(module).collect(),
+        modules: early.modules.used().filter_map(module).collect(),
+        refused: early.modules.refused().to_vec(),
         rsdp: (early.rsdp != 0).then_some(early.rsdp),
         loader: "pvh",
     });

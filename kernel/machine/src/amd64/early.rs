@@ -7,6 +7,7 @@
 use super::BootParams;
 use super::lock::Lock;
 use super::map::Map;
+use super::modules::{self, Modules};
 use super::paging::{self, DIRECT};
 use crate::types::RangeKind;
 use core::ptr;
@@ -19,14 +20,15 @@ const LOW: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 /// QEMU's own buffer for the command line is as long.
 const CMDLINE: usize = 4096;
-const MODULES: usize = 16;
+/// More modules are not even looked at.
+const MOST_NAMED: u32 = 64;
 
 /// The loader's information, and the memory that is free.
 pub(super) struct Early {
     cmdline: [u8; CMDLINE],
     cmdline_len: usize,
-    modules: [(u64, u64); MODULES],
-    modules_len: usize,
+    /// What the loader brought.
+    pub modules: Modules,
     /// ACPI's root pointer, 0 if unknown.
     pub rsdp: u64,
     /// The clean memory map.
@@ -41,8 +43,7 @@ pub(super) struct Early {
 pub(super) static EARLY: Lock<Early> = Lock::new(Early {
     cmdline: [0; CMDLINE],
     cmdline_len: 0,
-    modules: [(0, 0); MODULES],
-    modules_len: 0,
+    modules: Modules::new(),
     rsdp: 0,
     map: Map::new(),
     free: Map::new(),
@@ -60,8 +61,8 @@ impl Early {
         assert!(read32(info) == MAGIC, "not started by a PVH loader: no start info at {info:#x}");
         self.rsdp = read64(info + 32);
         self.copy_cmdline(read64(info + 24));
-        self.copy_modules(read64(info + 16), read32(info + 12));
         self.copy_map(read64(info + 40), read32(info + 48));
+        self.copy_modules(read64(info + 16), read32(info + 12));
         self.find_free();
     }
 
@@ -79,14 +80,10 @@ impl Early {
     }
 
     fn copy_modules(&mut self, list: u64, count: u32) {
-        for i in 0..u64::from(count) {
-            let (start, len) = (read64(list + 32 * i), read64(list + 32 * i + 8));
-            // A module must be where the direct map will be; anything else is a broken loader.
-            let Some(slot) = self.modules.get_mut(self.modules_len) else { break };
-            if start.checked_add(len).is_some_and(|end| end <= REACH) {
-                *slot = (start, len);
-                self.modules_len += 1;
-            }
+        for i in 0..u64::from(count.min(MOST_NAMED)) {
+            let entry = list.saturating_add(32 * i);
+            let (start, len) = (read64(entry), read64(entry.saturating_add(8)));
+            self.modules.add(start, len, &self.map, paging::image(), paging::most());
         }
     }
 
@@ -108,10 +105,10 @@ impl Early {
 
     fn find_free(&mut self) {
         let (image_start, image_end) = paging::image();
-        let mut taken = [(0, 0); MODULES + 2];
+        let mut taken = [(0, 0); modules::MAX + 2];
         taken[0] = (0, LOW);
         taken[1] = (image_start, image_end);
-        for (slot, (start, len)) in taken[2..].iter_mut().zip(self.modules()) {
+        for (slot, (start, len)) in taken[2..].iter_mut().zip(self.modules.used()) {
             *slot = (start, start + len);
         }
         self.free = self.map.free(&taken);
@@ -122,9 +119,21 @@ impl Early {
         &self.cmdline[..self.cmdline_len]
     }
 
-    /// The modules: physical address and length.
-    pub fn modules(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.modules[..self.modules_len].iter().copied()
+    /// What the direct map has to cover: memory of the map, and the pages of modules, whatever the map calls those.
+    pub fn memory(&self) -> Map {
+        let mut all = Map::new();
+        for r in
+            self.map.ranges().iter().filter(|r| matches!(r.kind, RangeKind::Ram | RangeKind::AcpiReclaim))
+        {
+            let first = r.start.div_ceil(PAGE) * PAGE;
+            let last = (r.start + r.len) / PAGE * PAGE;
+            all.push(first, last.saturating_sub(first), RangeKind::Ram);
+        }
+        for (start, len) in self.modules.used() {
+            let first = start / PAGE * PAGE;
+            all.push(first, (start + len).div_ceil(PAGE) * PAGE - first, RangeKind::Ram);
+        }
+        all.clean()
     }
 
     /// Takes zeroed memory for good, for tables that must exist before the allocator. Returns its physical address.

@@ -45,6 +45,7 @@ mod lapic;
 pub mod lock;
 mod map;
 pub mod mem;
+mod modules;
 mod oops;
 pub mod page;
 mod paging;

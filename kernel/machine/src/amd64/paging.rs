@@ -2,7 +2,7 @@
 //!
 //! | from | what |
 //! |---|---|
-//! | `DIRECT` | all RAM, writable, never executable, large pages; the kernel's own text and constants read-only |
+//! | `DIRECT` | all RAM and the loader's modules, writable, never executable, large pages; the kernel's own text and constants read-only |
 //! | `DEVICES` | device registers, uncached, mapped when first asked for and then for good |
 //! | `STACKS` | kernel stacks, each with unmapped pages below |
 //! | `IMAGE` | the kernel: text R+X, constants R, data R+W; a hole below the boot stack |
@@ -14,7 +14,7 @@ use super::early::Early;
 use super::lock::Lock;
 use super::tables::{self, NO_EXECUTE, PAGE, PRESENT, Table, UNCACHED, WRITE};
 use super::{flush, frames};
-use crate::types::{OutOfMemory, RangeKind};
+use crate::types::OutOfMemory;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::PhysAddr;
@@ -107,14 +107,14 @@ pub(super) unsafe fn init(early: &mut Early) {
     let root_phys = early.carve(PAGE);
     // SAFETY: a fresh zeroed frame of ours, below 4 GiB.
     let root = unsafe { Table::at(root_phys) };
-    let ram = early.map.clone();
+    let memory = early.memory();
     let mut alloc = || Some(early.carve(PAGE));
     let alloc: &mut dyn FnMut() -> Option<u64> = &mut alloc;
 
     let mut end = 0;
-    for r in ram.ranges().iter().filter(|r| matches!(r.kind, RangeKind::Ram | RangeKind::AcpiReclaim)) {
-        let first = r.start.div_ceil(PAGE) * PAGE;
-        let last = ((r.start + r.len) / PAGE * PAGE).min(DIRECT_SIZE);
+    for r in memory.ranges() {
+        let first = r.start.min(DIRECT_SIZE);
+        let last = (r.start + r.len).min(DIRECT_SIZE);
         // What lies in the image before its data is not writable by this way either.
         let cuts = [
             first,
@@ -162,6 +162,11 @@ fn phys_limit() -> u64 {
     let max = core::arch::x86_64::__cpuid(0x8000_0000).eax;
     let bits = if max >= 0x8000_0008 { core::arch::x86_64::__cpuid(0x8000_0008).eax & 0xff } else { 36 };
     1 << bits.clamp(32, 52)
+}
+
+/// One past the last physical address that the direct map can have.
+pub fn most() -> u64 {
+    phys_limit().min(DIRECT_SIZE)
 }
 
 /// Makes a root table the active one.

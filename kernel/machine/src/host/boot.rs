@@ -17,6 +17,7 @@ static NOTHING: BootInfo = BootInfo {
     cmdline: alloc::string::String::new(),
     ram: Vec::new(),
     modules: Vec::new(),
+    refused: Vec::new(),
     rsdp: None,
     loader: "host",
 };
