@@ -5,9 +5,9 @@ use alloc::sync::Arc;
 
 use machine::i8042;
 use machine::lock::Lock;
-use port::devices::arch::Arch;
-use port::devices::cons::input::Input;
-use port::devices::mouse::Mouse;
+use port::dev::arch::Arch;
+use port::dev::cons::input::Input;
+use port::dev::mouse::Mouse;
 use port::keyboard::Keyboard;
 use port::kmesg::Kmesg;
 
