@@ -10,14 +10,14 @@ use machine::page::Pinned;
 use machine::sync::{Interrupted, QLock};
 use machine::uart::Uart;
 use machine::{acpi, boot, clock, mem, power};
-use port::call::sysproc;
+use port::call::life;
 use port::dev::cons::{Power, cmdline};
 use port::dev::pnp::{Address, Function, PciBus};
 use port::dev::sd;
 use port::dev::uart::Serial;
 use port::dev::virtcon;
 use port::kmesg::Kmesg;
-use port::proc::life;
+use port::proc::create;
 use port::{Kernel, exec};
 use virtio::block::{Block, Trouble, Way};
 use virtio::console::{self, Console};
@@ -350,7 +350,7 @@ pub fn start(kernel: &Arc<Kernel>) {
             Switch.off(true);
         })
     });
-    let begun = sysproc::first_process(kernel).and_then(|up| {
+    let begun = create::first_process(kernel).and_then(|up| {
         life::start(&up, move |up, ctx| {
             ctx.regs = exec::load::first(up, CONSOLE, &init)?;
             Ok(())

@@ -1,7 +1,8 @@
 //! `Kernel`: everything that exists once. One value, shared by reference; there are no statics in this crate,
 //! so that tests run several kernels side by side.
 //!
-//! Lock order: `procs` is a leaf; `hostowner`, `sysname` are leaves. No device is called under any of them.
+//! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs`, `hostowner`, `sysname` and
+//! `zero` are leaves. No device is called under any of them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -40,8 +41,6 @@ pub struct Kernel {
     pub hostowner: Lock<String>,
     /// `/dev/sysname`.
     pub sysname: Lock<String>,
-    /// Held while a directory entry is being renamed or a mount changes a whole union (`#s` posts too).
-    pub big: QLock<()>,
     /// How many notes to groups there have been; held while one is posted. Nothing else is taken before it.
     pub group_notes: QLock<u64>,
     /// Alarms to go off.
@@ -74,7 +73,6 @@ impl Kernel {
             config,
             hostowner,
             sysname: Lock::new(String::from("elwood")),
-            big: QLock::new(()),
             group_notes: QLock::new(0),
             alarms: crate::proc::alarm::Alarms::new(),
             first_ended: Once::new(),

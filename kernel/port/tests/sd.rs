@@ -8,7 +8,7 @@ use machine::page::Pinned;
 use port::Result;
 use port::call::sysfile::{bind, close, open, pread, pwrite};
 use port::dev::sd::{Disk, EPROTECTED, Sd};
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 struct Ram {

@@ -19,8 +19,8 @@ use machine::{clock, irq};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
 use crate::proc::process::Proc;
 
 /// Makes a file's text.

@@ -17,8 +17,8 @@ use machine::lock::Lock;
 
 use crate::dev::{Dev, Walk};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
 use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 

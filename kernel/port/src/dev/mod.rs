@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 pub mod arch;

@@ -18,8 +18,8 @@ use machine::sync::Rendez;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
 

@@ -22,8 +22,8 @@ use ninep::{Stat, Str};
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
 use crate::error::{Error, Result};
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 

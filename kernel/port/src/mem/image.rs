@@ -15,10 +15,9 @@ use abi::layout::PAGE;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 
+use super::iobuf::{Dst, cut};
 use crate::error::Result;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
-use crate::proc::notes;
 use crate::proc::process::Proc;
 
 /// What must be equal for two executables to be the same one: device, instance and qid, and because servers'
@@ -200,10 +199,10 @@ impl ImageRef {
         let len = pinned.iter().map(Pinned::len).sum();
         let mut got = 0;
         while got < len {
-            let rest = crate::name::iobuf::cut(&pinned, got, len - got);
+            let rest = cut(&pinned, got, len - got);
             // A note must not look like a broken disk.
             let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), first + got as u64);
-            match notes::despite_notes(up, read)? {
+            match up.despite_notes(read)? {
                 0 => break,
                 n => got += n,
             }

@@ -14,6 +14,7 @@
 //! together but by `fork`, which locks the parent's only: the child's segment is not shared yet.
 
 mod image;
+pub mod iobuf;
 mod memory;
 mod pages;
 mod segment;

@@ -31,8 +31,8 @@ use ninep::{Framer, kind};
 use spin::Once;
 
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 /// Largest message on a channel, in bytes. No server behind one is asked for more.

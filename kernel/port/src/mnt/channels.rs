@@ -21,6 +21,7 @@ use super::session::{Patience, Session};
 use super::shared::{Shared, Wanted};
 use crate::error::Result;
 use crate::name::chan::Chan;
+use crate::proc::create;
 use crate::proc::process::Proc;
 
 /// All channels on which there is, or may have been, a session.
@@ -84,7 +85,7 @@ impl Channels {
             line.wait_ended()?;
         }
         let (dialect, msize) = (fresh.0, fresh.1.min(MOST));
-        let kproc = crate::call::sysproc::kernel_process(&up.kernel, "9p")?;
+        let kproc = create::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
         *state = State { line: Some(transport.line().clone()), shared: Shared::default() };
         let session = Session::begin(&up.kernel, transport, (dialect, msize), Patience::ENDLESS)?;

@@ -25,8 +25,8 @@ use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
 use crate::dev::{Dev, MountDriver, Walk};
 use crate::error::{Error, Result};
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::name::path::Path;
 use crate::proc::process::Proc;
 

@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 use abi::{Dir, error};
 
 use crate::error::{Error, Result};
+use crate::mem::iobuf::Dst;
 use crate::name::chan::{Chan, DirPos};
-use crate::name::iobuf::Dst;
 use crate::name::namec::clone_chan;
 use crate::name::namespace::Pgrp;
 use crate::proc::process::Proc;

@@ -143,9 +143,35 @@ impl Fgrp {
     }
 }
 
-/// What exec does to the caller's descriptors.
-pub fn close_on_exec(up: &Arc<Proc>) {
-    up.fgrp().close_on_exec();
+/// Is a channel that is open like `have` good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
+fn mode_allows(have: Option<u32>, want: u32) -> bool {
+    match have.map(|m| m & 3) {
+        None => false,
+        Some(abi::ORDWR) => true,
+        Some(abi::OWRITE) => want == abi::OWRITE,
+        // OREAD and OEXEC.
+        Some(_) => want == abi::OREAD || want == abi::OEXEC,
+    }
+}
+
+/// Is `c` open so that it is good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
+///
+/// # Errors
+/// `inappropriate use of fd` when it is not.
+pub(crate) fn check_use(c: &Chan, want: u32) -> Result<()> {
+    if mode_allows(c.mode, want) { Ok(()) } else { Err(error::EBADUSEFD.into()) }
+}
+
+/// The channel behind `fd`, which must allow `want` when that is given.
+///
+/// # Errors
+/// `fd out of range or not open`; `inappropriate use of fd`.
+pub(crate) fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<Arc<Chan>> {
+    let c = up.fgrp().get(fd)?;
+    if let Some(want) = want {
+        check_use(&c, want)?;
+    }
+    Ok(c)
 }
 
 /// The lowest free slot, after growing the table if need be.

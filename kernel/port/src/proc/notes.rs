@@ -8,8 +8,9 @@
 //! process reaches it whatever program it is by then: exec keeps it, and the new program, which has no handler yet, dies
 //! of it.
 //!
-//! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other and none is
-//! taken under it; the frame is written to user memory without it.
+//! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other `Lock`, and under it
+//! the thread alone is told that it is interrupted or is not any more, for which the machine has a lock of its own. The
+//! frame is written to user memory without it. A note to a group is posted while `Kernel::group_notes` is held.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -25,6 +26,8 @@ use machine::user::UserContext;
 
 use crate::error::{Result, clip};
 use crate::kernel::Kernel;
+use crate::mem::iobuf::Src;
+use crate::name::{fgrp, transfer};
 use crate::proc::process::Proc;
 
 /// Who a note is for, and how deadly it is.
@@ -152,26 +155,28 @@ fn interrupt(proc: &Proc) {
     }
 }
 
-/// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
-/// note is seen afterwards. Only a process that is to die gives up.
-///
-/// # Errors
-/// What `f` says.
-pub fn despite_notes<R>(up: &Proc, mut f: impl FnMut() -> Result<R>) -> Result<R> {
-    let me = machine::thread::current();
-    let mut came = false;
-    loop {
-        match f() {
-            // The same words may be a server's own.
-            Err(e) if e.is(error::EINTR) && me.interrupted() && !must_die(up) => {
-                came = true;
-                me.clear_interrupt();
-            }
-            result => {
-                if came {
-                    me.interrupt();
+impl Proc {
+    /// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
+    /// note is seen afterwards. Only a process that is to die gives up.
+    ///
+    /// # Errors
+    /// What `f` says.
+    pub(crate) fn despite_notes<R>(&self, mut f: impl FnMut() -> Result<R>) -> Result<R> {
+        let me = machine::thread::current();
+        let mut came = false;
+        loop {
+            match f() {
+                // The same words may be a server's own.
+                Err(e) if e.is(error::EINTR) && me.interrupted() && !must_die(self) => {
+                    came = true;
+                    me.clear_interrupt();
                 }
-                return result;
+                result => {
+                    if came {
+                        me.interrupt();
+                    }
+                    return result;
+                }
             }
         }
     }
@@ -265,7 +270,9 @@ fn suicide(up: &Arc<Proc>, why: &str) -> After {
 /// `NAME PID: suicide: TEXT` on descriptor 2, or on the console when that is not open.
 fn complain(up: &Arc<Proc>, text: &str) {
     let line = format!("{} {}: suicide: {text}\n", *up.name.lock(), up.pid);
-    if crate::call::sysfile::pwrite(up, 2, &crate::name::iobuf::Src::Kernel(line.as_bytes()), -1).is_err() {
+    let told = fgrp::fd_to_chan(up, 2, Some(abi::OWRITE))
+        .and_then(|c| transfer::write(up, &c, &Src::Kernel(line.as_bytes()), -1));
+    if told.is_err() {
         up.kernel.kmesg.print(format_args!("{line}"));
     }
 }

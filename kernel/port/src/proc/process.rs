@@ -5,7 +5,8 @@
 //! environment, `Rgrp` rendezvous) are shared by counted references; each field's `Lock` guards only the
 //! reference. A parent owns its children's wait records; a child knows its parent weakly.
 //!
-//! Lock order: `notes` may be taken under nothing else of this structure; every other field is a leaf.
+//! Lock order: `regs` and `fpregs` may be held while `ctl` is looked at, `notes` while the thread is told of an interrupt,
+//! and `name` while a line with it is printed. No other two locks of this structure are held together.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,8 +20,6 @@ use machine::thread::ThreadRef;
 use machine::types::FpuState;
 use spin::Once;
 
-use crate::call::sysproc::WaitMsg;
-use crate::dev::env::Egrp;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::mem::Memory;
@@ -28,6 +27,8 @@ use crate::name::chan::Chan;
 use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
 use crate::proc::broken::Remains;
+use crate::proc::egrp::Egrp;
+use crate::proc::exit::WaitMsg;
 use crate::proc::notes::Notes;
 use crate::proc::rendezvous::Rgrp;
 
@@ -102,7 +103,7 @@ pub struct Proc {
 /// What a parent knows of its children.
 #[derive(Default)]
 pub struct Children {
-    /// Records not yet awaited, oldest first.
+    /// Records not yet awaited, in the order in which they came. `await` gives the last one first, as Plan 9's does.
     pub waiting: Vec<WaitMsg>,
     /// Children that run and will leave a record.
     pub live: u32,
@@ -203,5 +204,10 @@ impl Proc {
     /// Note group.
     pub fn noteid(&self) -> u32 {
         self.noteid.load(Ordering::Relaxed)
+    }
+
+    /// The name of the system call that it is in, for `/proc/n/status`.
+    pub(crate) fn current_call(&self) -> Option<&'static str> {
+        self.syscall.load(Ordering::Relaxed).checked_sub(1).and_then(abi::syscall::name)
     }
 }

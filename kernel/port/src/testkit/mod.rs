@@ -25,7 +25,7 @@ use machine::sync::Completion;
 use machine::thread;
 
 pub use self::ram::Ram;
-use crate::call::{sysfile, sysproc};
+use crate::call::sysfile;
 use crate::dev::Dev;
 use crate::dev::cons::cmdline;
 use crate::dev::cons::{Cons, Power};
@@ -33,7 +33,8 @@ use crate::dev::{arch, dup, env, pipe, proc, root, srv};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::kmesg::{ConsoleOut, Kmesg};
-use crate::name::iobuf::{Dst, Src};
+use crate::mem::iobuf::{Dst, Src};
+use crate::proc::create;
 use crate::proc::process::Proc;
 
 /// A console that keeps what is written to it.
@@ -131,14 +132,14 @@ impl Hosted {
         ];
         devs.extend(more);
         let kernel = Kernel::new(devs, config, kmesg);
-        let up = sysproc::first_process(&kernel).unwrap_or_else(|e| panic!("no first process: {e}"));
+        let up = create::first_process(&kernel).unwrap_or_else(|e| panic!("no first process: {e}"));
         up.thread.call_once(thread::current);
         Hosted { kernel, up, screen, cons, arch, power }
     }
 
     /// Another process, of the same user, name space, descriptors, environment and note group.
     pub fn process(&self) -> Arc<Proc> {
-        let p = sysproc::first_process(&self.kernel).unwrap_or_else(|e| panic!("no process: {e}"));
+        let p = create::first_process(&self.kernel).unwrap_or_else(|e| panic!("no process: {e}"));
         *p.pgrp.lock() = self.up.pgrp();
         *p.fgrp.lock() = self.up.fgrp();
         *p.egrp.lock() = self.up.egrp();

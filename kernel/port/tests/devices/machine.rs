@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use abi::{MREPL, ORDWR, OREAD, OWRITE, error};
 use port::call::sysfile::{bind, open, pread, pwrite};
 use port::dev::pnp::{Address, Function, PciBus, Pnp};
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::get;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use port::call::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
 use port::dev::virtcon::{PIECE, VirtCon};
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::port::{Fake, finder, wait_for};

@@ -15,7 +15,7 @@ use machine::thread;
 
 use super::unit::{Part, Unit};
 use crate::error::{Error, Result};
-use crate::name::iobuf::{Dst, Src, kernel_pages};
+use crate::mem::iobuf::{Dst, Src, kernel_pages};
 use crate::proc::notes;
 use crate::proc::process::Proc;
 

@@ -24,8 +24,8 @@ use machine::page::Pinned;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 use unit::{Part, Unit};
 
