@@ -10,8 +10,7 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`message`] (what a 9P transport carries), [`acpi`] and [`mptable`] (tables as bytes), [`i8042`] (keyboard and mouse), [`vga`] (the
-//! screen as text), [`types`] (plain values).
+//! [`message`] (what a 9P transport carries), [`acpi`] and [`mptable`] (tables as bytes), [`types`] (plain values).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -62,7 +61,6 @@ use host as arch;
 pub mod acpi;
 pub mod fdt;
 pub mod fwcfg;
-pub mod i8042;
 mod interface;
 #[cfg(debug_assertions)]
 mod lockorder;
@@ -71,7 +69,6 @@ pub mod mptable;
 mod pinned;
 pub mod sync;
 pub mod types;
-pub mod vga;
 
 pub use arch::{
     boot, clock, console, cpu, dma, io, irq, lock, mem, page, power, random, space, thread, uart, user,

@@ -39,8 +39,6 @@ pub mod tar;
 mod walk;
 
 // The console on the PC itself.
-pub mod keyboard;
-pub mod screen;
 
 // Processes.
 pub mod alarm;

@@ -14,9 +14,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::io::Ports;
-use crate::irq::{self, IrqError, IrqHandle};
-use crate::lock::Lock;
+use machine::io::Ports;
+use machine::irq::{self, IrqError, IrqHandle};
+use machine::lock::Lock;
 
 const BASE: u16 = 0x60;
 const DATA: u16 = 0;
@@ -277,5 +277,5 @@ impl Drain {
     }
 }
 
-#[cfg(all(test, not(target_os = "none")))]
+#[cfg(test)]
 mod tests;

@@ -12,18 +12,16 @@
 //!
 //! Owner: whoever has the [`Text`]; it has no lock of its own. Works on both halves.
 
-use crate::io::{Mmio, Ports};
-use crate::types::OutOfMemory;
+use machine::OutOfMemory;
+use machine::io::{Mmio, Ports};
+
+use crate::screen::Display;
+use crate::screen::font::Glyph;
 
 /// Cells in a row.
 pub const COLUMNS: usize = 80;
 /// Rows on the screen.
 pub const ROWS: usize = 25;
-/// Pixel rows of a glyph.
-pub const GLYPH: usize = 16;
-
-/// What a glyph looks like: its rows from the top, the leftmost pixel in the highest bit.
-pub type Glyph = [u8; GLYPH];
 
 /// Lines that the 32 KiB of text memory hold.
 const LINES: usize = 0x8000 / 2 / COLUMNS;
@@ -104,34 +102,6 @@ impl Text {
         Ok(Some(text))
     }
 
-    /// Shows the glyph `code` at `row` and `column`. Outside the screen nothing happens.
-    pub fn put(&mut self, row: usize, column: usize, code: u8) {
-        if row < ROWS && column < COLUMNS {
-            self.memory.write16(2 * ((self.top + row) * COLUMNS + column), PLAIN | u16::from(code));
-        }
-    }
-
-    /// Moves everything a row up; the last row is blank then.
-    pub fn scroll(&mut self) {
-        if self.top + ROWS == LINES {
-            for word in (0..(ROWS - 1) * COLUMNS * 2).step_by(4) {
-                let moved = self.memory.read32(word + (self.top + 1) * COLUMNS * 2);
-                self.memory.write32(word, moved);
-            }
-            self.top = 0;
-        } else {
-            self.top += 1;
-        }
-        self.clear(self.top + ROWS - 1);
-        self.window();
-    }
-
-    /// Moves the cursor.
-    pub fn cursor(&mut self, row: usize, column: usize) {
-        let at = (self.top + row.min(ROWS - 1)) * COLUMNS + column.min(COLUMNS - 1);
-        self.crtc16(CURSOR_HIGH, at);
-    }
-
     fn clear(&mut self, line: usize) {
         let blanks = u32::from(BLANK) << 16 | u32::from(BLANK);
         for at in (line * COLUMNS * 2..(line + 1) * COLUMNS * 2).step_by(4) {
@@ -207,6 +177,34 @@ impl Text {
     }
 }
 
+impl Display for Text {
+    /// Outside the screen nothing happens.
+    fn put(&mut self, row: usize, column: usize, code: u8) {
+        if row < ROWS && column < COLUMNS {
+            self.memory.write16(2 * ((self.top + row) * COLUMNS + column), PLAIN | u16::from(code));
+        }
+    }
+
+    fn scroll(&mut self) {
+        if self.top + ROWS == LINES {
+            for word in (0..(ROWS - 1) * COLUMNS * 2).step_by(4) {
+                let moved = self.memory.read32(word + (self.top + 1) * COLUMNS * 2);
+                self.memory.write32(word, moved);
+            }
+            self.top = 0;
+        } else {
+            self.top += 1;
+        }
+        self.clear(self.top + ROWS - 1);
+        self.window();
+    }
+
+    fn cursor(&mut self, row: usize, column: usize) {
+        let at = (self.top + row.min(ROWS - 1)) * COLUMNS + column.min(COLUMNS - 1);
+        self.crtc16(CURSOR_HIGH, at);
+    }
+}
+
 /// Leaves a mode of the Bochs display interface, if there is one.
 fn bochs_off() {
     // Two words at neighbouring ports, of which the second is at an odd address.
@@ -218,13 +216,14 @@ fn bochs_off() {
     }
 }
 
-#[cfg(all(test, not(target_os = "none")))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::io::{MmioBackend, PortBackend, host_register_mmio, host_register_ports};
+    use crate::screen::font::HEIGHT;
     use alloc::sync::Arc;
     use alloc::vec;
     use alloc::vec::Vec;
+    use machine::host::io::{MmioBackend, PortBackend, host_register_mmio, host_register_ports};
     use std::sync::Mutex;
 
     /// Registers behind indexes, and the memory with its planes as the modes used here lay it out.
@@ -283,7 +282,7 @@ mod tests {
 
     #[test]
     fn text_stands_where_it_was_put_and_scrolls_round_the_memory() {
-        crate::host::new_machine();
+        machine::host::new_machine();
         let vga = Arc::new(Vga(Mutex::new(State {
             index: [0; 0x20],
             registers: [[0; 32]; 0x20],
@@ -292,7 +291,7 @@ mod tests {
         })));
         host_register_ports(PORTS, 0x20, vga.clone());
         host_register_mmio(0xa_0000, 0x2_0000, vga.clone());
-        let mut font = [[0; GLYPH]; 256];
+        let mut font = [[0; HEIGHT]; 256];
         font[65] = core::array::from_fn(|i| i as u8 + 1);
         let mut text = Text::new(&font).unwrap().unwrap();
         {
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn an_empty_bus_is_no_screen() {
-        crate::host::new_machine();
-        assert!(Text::new(&[[0; GLYPH]; 256]).unwrap().is_none());
+        machine::host::new_machine();
+        assert!(Text::new(&[[0; HEIGHT]; 256]).unwrap().is_none());
     }
 }

@@ -1,10 +1,10 @@
 //! The driver against a controller made of a few rules: what it is told it does, with the devices a test wants.
 
 use super::*;
-use crate::host::io::{PortBackend, host_register_ports};
-use crate::host::irq::host_raise_gsi;
 use alloc::collections::VecDeque;
 use alloc::vec;
+use machine::host::io::{PortBackend, host_register_ports};
+use machine::host::irq::host_raise_gsi;
 use std::sync::Mutex;
 
 /// How the controller and its devices behave.
@@ -79,7 +79,7 @@ impl PortBackend for Fake {
 }
 
 fn controller(kind: Kind, before: &[(u8, bool)]) -> Arc<Fake> {
-    crate::host::new_machine();
+    machine::host::new_machine();
     let out = before.iter().copied().collect();
     let state =
         State { out, pending: 0, config: 0, rates: Vec::new(), rate_next: false, streaming: false, looks: 0 };
@@ -133,7 +133,7 @@ fn what_is_not_there_is_not_used() {
 
 #[test]
 fn no_controller_or_a_bad_one_is_given_up_soon() {
-    crate::host::new_machine();
+    machine::host::new_machine();
     assert!(probe().is_none(), "the bus answers 0xff");
     for kind in [Kind::Broken, Kind::Stuck] {
         let fake = controller(kind, &[]);
