@@ -5,11 +5,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use machine::firmware::acpi;
 use machine::message::Transport;
 use machine::page::Pinned;
 use machine::sync::{Interrupted, QLock};
 use machine::uart::Uart;
-use machine::{acpi, boot, clock, mem, power};
+use machine::{boot, clock, mem, power};
 use port::call::sysproc;
 use port::dev::cons::{Power, cmdline};
 use port::dev::pnp::{Address, Function, PciBus};

@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
-use machine::acpi;
+use machine::firmware::acpi;
 use machine::io::{Mmio, Ports};
 use machine::lock::Lock;
 
