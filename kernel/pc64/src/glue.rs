@@ -5,11 +5,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use machine::firmware::acpi;
 use machine::message::Transport;
 use machine::page::Pinned;
 use machine::sync::{Interrupted, QLock};
 use machine::uart::Uart;
-use machine::{acpi, boot, clock, mem, power};
+use machine::{boot, clock, mem, power};
+use pci::Pci;
 use port::call::life;
 use port::dev::cons::{Power, cmdline};
 use port::dev::pnp::{Address, Function, PciBus};
@@ -21,8 +23,7 @@ use port::proc::create;
 use port::{Kernel, exec};
 use virtio::block::{Block, Trouble, Way};
 use virtio::console::{self, Console};
-use virtio::names::Location;
-use virtio::pci::Pci;
+use virtio::inventory::names::Location;
 
 mod console_places;
 mod desk;
@@ -285,18 +286,17 @@ pub fn power() -> Arc<dyn Power> {
 struct Bus(Option<Arc<Pci>>);
 
 impl Bus {
-    fn at(a: Address) -> virtio::pci::Address {
-        virtio::pci::Address { bus: a.bus, dev: a.device, fun: a.function }
+    fn at(a: Address) -> pci::Address {
+        pci::Address { bus: a.bus, dev: a.device, fun: a.function }
     }
 }
 
 impl PciBus for Bus {
     fn functions(&self) -> Vec<Function> {
         let Some(pci) = &self.0 else { return Vec::new() };
-        let bar = |(n, bar): (usize, &Option<virtio::pci::bar::Bar>)| {
-            bar.as_ref().map(|b| (n as u8, b.register(), b.size))
-        };
-        let function = |f: &virtio::pci::Function| Function {
+        let bar =
+            |(n, bar): (usize, &Option<pci::bar::Bar>)| bar.as_ref().map(|b| (n as u8, b.register(), b.size));
+        let function = |f: &pci::Function| Function {
             at: Address { bus: f.address.bus, device: f.address.dev, function: f.address.fun },
             class: f.class,
             vendor: f.vendor,

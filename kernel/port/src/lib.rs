@@ -48,10 +48,6 @@ pub mod mnt;
 pub mod name;
 pub mod proc;
 
-// The console on the PC itself.
-pub mod keyboard;
-pub mod screen;
-
 #[cfg(not(target_os = "none"))]
 pub mod testkit;
 

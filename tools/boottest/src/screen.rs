@@ -20,7 +20,7 @@ const HOLD_MS: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the kernel draws with.
-const FONT: &str = include_str!("../../../kernel/port/src/screen/font.txt");
+const FONT: &str = include_str!("../../../kernel/pc/src/screen/font.txt");
 
 /// Keys that are not called as their character: character, name, shifted.
 const NAMES: &[(&str, &[&str])] = &[

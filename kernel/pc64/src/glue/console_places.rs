@@ -1,25 +1,18 @@
 //! Where the console is seen: on the serial line, on the screen, on a virtio port, or on several of them, as the word
 //! `console` says. A port alone has the serial line to fall back on.
-//!
-//! Lock: [`Vga`]'s own, a leaf, held for some cells at a time; printing is allowed in interrupt handlers.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use machine::lock::Lock;
 use machine::uart::Uart;
-use machine::vga::{self, Text};
+use pc::console::ScreenConsole;
 use port::dev::cons::input::Input;
 use port::dev::portcons::PortConsole;
 use port::dev::uart::SerialConsole;
 use port::dev::virtcon::Finder;
 use port::kmesg::{ConsoleOut, Kmesg};
-use port::screen::{Display, Screen, font};
-
-/// Bytes shown at a time, with interrupts off.
-const PIECE: usize = 128;
 
 /// Where the console is.
 pub struct Places {
@@ -29,33 +22,12 @@ pub struct Places {
     pub port: Option<Arc<PortConsole>>,
 }
 
-/// The screen's memory, as the portable half wants it.
-struct Cells(Text);
-
-impl Display for Cells {
-    fn put(&mut self, row: usize, column: usize, code: u8) {
-        self.0.put(row, column, code);
-    }
-
-    fn scroll(&mut self) {
-        self.0.scroll();
-    }
-
-    fn cursor(&mut self, row: usize, column: usize) {
-        self.0.cursor(row, column);
-    }
-}
-
 /// The console on the screen.
-struct Vga(Lock<(Screen, Cells)>);
+struct OnScreen(ScreenConsole);
 
-impl ConsoleOut for Vga {
+impl ConsoleOut for OnScreen {
     fn write(&self, bytes: &[u8]) {
-        for piece in bytes.chunks(PIECE) {
-            let mut held = self.0.lock();
-            let (screen, cells) = &mut *held;
-            screen.write(piece, cells);
-        }
+        self.0.write(bytes);
     }
 }
 
@@ -77,7 +49,7 @@ impl ConsoleOut for All {
 pub fn console(kmesg: &Kmesg, words: &[(String, String)]) -> Places {
     let wanted = words.iter().rev().find(|(name, _)| name == "console").map_or("uart", |(_, value)| value);
     let wants = |name| wanted.split(',').any(|place| place == name);
-    let screen = if wants("vga") { screen() } else { None };
+    let screen = if wants("vga") { ScreenConsole::find() } else { None };
     let missing = wants("vga") && screen.is_none();
     let uart = wants("uart") || missing;
     let virtio = |place| match place {
@@ -89,7 +61,7 @@ pub fn console(kmesg: &Kmesg, words: &[(String, String)]) -> Places {
     if uart {
         places.push(serial());
     }
-    places.extend(screen);
+    places.extend(screen.map(|s| Arc::new(OnScreen(s)) as Arc<dyn ConsoleOut>));
     let alone = places.is_empty();
     let port = wanted
         .split(',')
@@ -119,10 +91,4 @@ pub fn last_words(places: &Places, system: &virtio::System) {
     if let (Some(emergency), Some(_)) = (emergency, &places.port) {
         machine::console::set_last_words(Box::new(emergency));
     }
-}
-
-/// The screen in text mode, if the machine has one.
-fn screen() -> Option<Arc<dyn ConsoleOut>> {
-    let text = Text::new(&font::glyphs()).ok()??;
-    Some(Arc::new(Vga(Lock::new((Screen::new(vga::ROWS, vga::COLUMNS), Cells(text))))))
 }

@@ -3,12 +3,12 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use machine::i8042;
 use machine::lock::Lock;
+use pc::i8042;
+use pc::keyboard::Keyboard;
 use port::dev::arch::Arch;
 use port::dev::cons::input::Input;
 use port::dev::mouse::Mouse;
-use port::keyboard::Keyboard;
 use port::kmesg::Kmesg;
 
 /// Lets the keyboard type on the console; gives the mouse. Both stay for good.

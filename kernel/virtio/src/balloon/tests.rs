@@ -1,7 +1,7 @@
 //! The balloon with a host that asks, and hears what it is told.
 
 use super::*;
-use crate::console::fake::FakeConsole;
+use crate::fake::FakeConsole;
 use crate::transport::VERSION_1;
 use machine::host;
 use std::collections::BTreeSet;

@@ -30,7 +30,7 @@ mod shape;
 mod tests;
 
 use crate::Failure;
-use crate::table::{Driver, Status};
+use crate::inventory::table::{Driver, Status};
 use crate::transport::{self, Handler, Interrupts, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;

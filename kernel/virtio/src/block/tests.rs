@@ -1,8 +1,7 @@
 //! The driver against a disk that the test plays, on a thread, well or badly.
 
 use super::*;
-use crate::console::fake::FakeConsole;
-use crate::fake::{Noise, Taken};
+use crate::fake::{FakeConsole, Noise, Taken};
 use crate::transport::{INDIRECT_DESC, VERSION_1};
 use machine::host::{self, dma::poke};
 use machine::page::Page;

@@ -4,28 +4,28 @@
 //! text. QEMU ends that with a NUL and counts it.
 
 /// Bytes of a message without text.
-pub(super) const HEAD: usize = 8;
+pub(crate) const HEAD: usize = 8;
 /// The port number of a message about no port.
-pub(super) const NO_PORT: u32 = u32::MAX;
+pub(crate) const NO_PORT: u32 = u32::MAX;
 
 /// Driver: the driver can take messages now.
-pub(super) const DEVICE_READY: u16 = 0;
+pub(crate) const DEVICE_READY: u16 = 0;
 /// Device: there is a port.
-pub(super) const PORT_ADD: u16 = 1;
+pub(crate) const PORT_ADD: u16 = 1;
 /// Device: it has gone.
-pub(super) const PORT_REMOVE: u16 = 2;
+pub(crate) const PORT_REMOVE: u16 = 2;
 /// Driver: the port can be used (value 1), or not (0).
-pub(super) const PORT_READY: u16 = 3;
+pub(crate) const PORT_READY: u16 = 3;
 /// Device: the port is a console.
-pub(super) const CONSOLE_PORT: u16 = 4;
+pub(crate) const CONSOLE_PORT: u16 = 4;
 /// Both: this side has opened (1) or closed (0) the port.
-pub(super) const PORT_OPEN: u16 = 6;
+pub(crate) const PORT_OPEN: u16 = 6;
 /// Device: the name of a port.
-pub(super) const PORT_NAME: u16 = 7;
+pub(crate) const PORT_NAME: u16 = 7;
 
 /// What a device says about a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// It is there.
     Add,
     /// It has gone.
@@ -40,7 +40,7 @@ pub(super) enum Event<'a> {
 
 /// Port and event of a received message. `None` when it is none, or says nothing that matters here: how large
 /// a console's screen is.
-pub(super) fn parse(bytes: &[u8]) -> Option<(u32, Event<'_>)> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<(u32, Event<'_>)> {
     let (head, text) = bytes.split_first_chunk::<HEAD>()?;
     let [a, b, c, d, e, f, g, h] = *head;
     let event = match u16::from_le_bytes([e, f]) {
@@ -55,7 +55,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<(u32, Event<'_>)> {
 }
 
 /// A message as the driver sends it.
-pub(super) fn message(port: u32, event: u16, value: u16) -> [u8; HEAD] {
+pub(crate) fn message(port: u32, event: u16, value: u16) -> [u8; HEAD] {
     let ([a, b, c, d], [e, f], [g, h]) = (port.to_le_bytes(), event.to_le_bytes(), value.to_le_bytes());
     [a, b, c, d, e, f, g, h]
 }

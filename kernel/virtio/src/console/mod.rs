@@ -15,17 +15,15 @@
 //! The control queues have one, which the handler holds while it looks, and each port has its own, see [`port`]:
 //! control before port. Under both the alarm's may be taken.
 
-mod control;
+pub(crate) mod control;
 mod device;
-#[cfg(test)]
-pub(crate) mod fake;
 mod inbox;
 pub mod port;
 #[cfg(test)]
 mod tests;
 
 use crate::Failure;
-use crate::table::{Driver, Status};
+use crate::inventory::table::{Driver, Status};
 use crate::transport::{self, Cause, Handler, Interrupts, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;

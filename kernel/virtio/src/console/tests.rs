@@ -3,10 +3,9 @@
 use super::control::{
     DEVICE_READY, NO_PORT, PORT_ADD, PORT_NAME, PORT_OPEN, PORT_READY, PORT_REMOVE, message,
 };
-use super::fake::FakeConsole;
 use super::port::{PIECE, RECEIVE};
 use super::*;
-use crate::fake::Noise;
+use crate::fake::{FakeConsole, Noise};
 use alloc::vec;
 use std::time::{Duration, Instant};
 

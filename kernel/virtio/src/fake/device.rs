@@ -10,6 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use machine::host::dma::{peek, poke};
 use machine::host::irq::{host_raise_gsi, host_raise_msi};
+use pci::fake::FakeRegisters;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -164,8 +165,10 @@ impl Fake {
         let direct = self.quirks.lock().unwrap().direct;
         [if direct { 0x2000_0001 } else { 0x3000_0001 }, 0x101]
     }
+}
 
-    pub fn read(&self, bar: u8, at: usize, width: usize) -> u64 {
+impl FakeRegisters for Fake {
+    fn read(&self, bar: u8, at: usize, width: usize) -> u64 {
         let quirks = *self.quirks.lock().unwrap();
         let mut r = self.registers.lock().unwrap();
         if bar == 1 {
@@ -193,7 +196,7 @@ impl Fake {
         }
     }
 
-    pub fn write(&self, bar: u8, at: usize, width: usize, value: u64) {
+    fn write(&self, bar: u8, at: usize, width: usize, value: u64) {
         let quirks = *self.quirks.lock().unwrap();
         if bar == 4 && at == 0x14 && value == 0 {
             return self.reset();
@@ -248,8 +251,8 @@ impl Fake {
         }
     }
 
-    /// Reads the ports of the legacy interface, which depend on whether MSI-X is enabled.
-    pub fn port_read(&self, at: u16, width: usize, msix: bool) -> u32 {
+    /// The legacy interface, which depends on whether MSI-X is enabled.
+    fn port_read(&self, at: u16, width: usize, msix: bool) -> u32 {
         let quirks = *self.quirks.lock().unwrap();
         let mut r = self.registers.lock().unwrap();
         let config = if msix { 0x18 } else { 0x14 };
@@ -273,8 +276,7 @@ impl Fake {
         }
     }
 
-    /// Writes the ports of the legacy interface.
-    pub fn port_write(&self, at: u16, width: usize, value: u32, msix: bool) {
+    fn port_write(&self, at: u16, width: usize, value: u32, msix: bool) {
         let quirks = *self.quirks.lock().unwrap();
         if (at, value) == (0x12, 0) {
             return self.reset();
@@ -310,7 +312,9 @@ impl Fake {
             _ => panic!("write of {width} bytes at port {at:#x}"),
         }
     }
+}
 
+impl Fake {
     pub(super) fn reset(&self) {
         if let Some(f) = &*self.on_reset.lock().unwrap() {
             f();

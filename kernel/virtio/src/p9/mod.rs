@@ -29,12 +29,10 @@ mod chain;
 mod device;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod wires;
 
 use crate::Failure;
+use crate::inventory::table::{Driver, Status};
 use crate::ring::{Lie, Queue};
-use crate::table::{Driver, Status};
 use crate::transport::{self, Cause, Handler, INDIRECT_DESC, Interrupts, NEEDS_RESET, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

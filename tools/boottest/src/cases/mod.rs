@@ -10,6 +10,7 @@ mod files;
 mod guide;
 mod load;
 mod mmio;
+mod module;
 mod mount;
 mod odd;
 mod place;
@@ -58,6 +59,7 @@ fn usual() -> Vec<Case> {
         .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(balloon::cases())
         .chain(boot::cases())
+        .chain(module::cases())
         .chain(smp::cases().into_iter().map(Case::pinned))
         .chain(usertests::cases())
         .collect()

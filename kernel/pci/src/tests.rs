@@ -1,0 +1,284 @@
+//! Scans of captured machines, and of machines that never were.
+
+use super::config::{Address, ConfigSpace};
+use super::*;
+use crate::fake::captured::{
+    ALL, MICROVM, NO_LEGACY, NO_MODERN, PC, PC_QBOOT, PORTS, PORTS_QBOOT, ROOT_PORT, ROOT_PORT_QBOOT,
+};
+use crate::fake::{FakeSpace, Noise};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+fn scan(space: &FakeSpace) -> Pci {
+    let taken = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
+    Pci::scan(space.boxed(), &Windows::below_4g(&taken, space.ports))
+}
+
+fn addresses(pci: &Pci) -> Vec<String> {
+    pci.functions().iter().map(|f| alloc::format!("{}", f.address)).collect()
+}
+
+#[test]
+fn pc_with_seabios() {
+    let space = FakeSpace::new(PC);
+    let before = space.snapshot();
+    let pci = scan(&space);
+    assert_eq!(
+        addresses(&pci),
+        ["0.0.0", "0.1.0", "0.1.1", "0.1.3", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"]
+    );
+    assert_eq!(space.snapshot(), before, "what the firmware set up stays");
+    let device = pci.find(Address::new(0, 2, 0)).unwrap();
+    let bars: Vec<_> = device.bars.iter().map(|b| b.map(|b| (b.register(), b.size))).collect();
+    let want = [Some((0xC041, 32)), Some((0xFEBF_B000, 4096)), None, None, Some((0xFEBE_800C, 16384)), None];
+    assert_eq!((bars.as_slice(), device.line, device.class), (want.as_slice(), 10, [0, 2, 0]));
+}
+
+#[test]
+fn forms_of_the_interface() {
+    // Device, revision, and how many of virtio's structures: one of each kind and a window, or none.
+    let forms = |fixture| -> Vec<(String, u16, u8, usize)> {
+        let pci = scan(&FakeSpace::new(fixture));
+        let virtio = pci.functions().iter().filter(|f| f.vendor == 0x1AF4);
+        let form = |f: &Function| {
+            let structures = f.capabilities.iter().filter(|c| c.id == cap::VENDOR).count();
+            (alloc::format!("{}", f.address), f.device, f.revision, structures)
+        };
+        virtio.map(form).collect()
+    };
+    for fixture in [ROOT_PORT, ROOT_PORT_QBOOT] {
+        assert_eq!(forms(fixture), [("1.0.0".into(), 0x1049, 1, 5)], "behind a root port it is modern only");
+    }
+    assert_eq!(forms(NO_LEGACY), [("0.1.0".into(), 0x1049, 1, 5), ("0.2.0".into(), 0x1044, 1, 5)]);
+    assert_eq!(forms(NO_MODERN), [("0.1.0".into(), 0x1009, 0, 0), ("0.2.0".into(), 0x1005, 0, 0)]);
+}
+
+#[test]
+fn raw_reads_what_is_there_and_ends() {
+    let space = FakeSpace::new(PC);
+    let pci = scan(&space);
+    let at = Address::new(0, 2, 0);
+    let mut raw = [0; 300];
+    assert_eq!(pci.raw(at, 0, &mut raw), 256);
+    assert_eq!(raw[..256], space.functions()[4].bytes);
+    assert_eq!(pci.raw(at, 254, &mut raw), 2);
+    assert_eq!((pci.raw(at, 256, &mut raw), pci.raw(at, u64::MAX, &mut raw)), (0, 0));
+}
+
+#[test]
+fn capabilities_in_list_order() {
+    let pci = scan(&FakeSpace::new(PC));
+    let caps = |dev| -> Vec<(u8, u16)> {
+        let f = pci.find(Address::new(0, dev, 0)).unwrap();
+        f.capabilities.iter().map(|c| (c.id, c.at)).collect()
+    };
+    assert_eq!(caps(2), [(0x11, 0x98), (9, 0x84), (9, 0x70), (9, 0x60), (9, 0x50), (9, 0x40)]);
+    assert!(!caps(4).iter().any(|c| c.0 == 9), "disable-modern=on");
+}
+
+/// Nothing overlaps anything, everything is aligned, and every bridge passes on what is behind it.
+fn assert_sound(space: &FakeSpace, pci: &Pci, taken: &[Range<u64>]) {
+    let mut used: Vec<(bool, Range<u64>, Address)> = Vec::new();
+    for f in pci.functions() {
+        for (n, bar) in f.bars.iter().enumerate().filter_map(|(n, b)| Some((n, (*b)?))) {
+            if bar.address == 0 {
+                assert!(!bar.is_memory() && !space.ports, "{} register {n} has no address", f.address);
+                continue;
+            }
+            assert_eq!(bar.address % bar.size, 0);
+            let range = bar.address..bar.address + bar.size;
+            for (memory, other, whose) in &used {
+                let apart =
+                    *memory != bar.is_memory() || range.end <= other.start || other.end <= range.start;
+                assert!(apart, "{} register {n} and {whose}", f.address);
+            }
+            for taken in taken.iter().filter(|_| bar.is_memory()) {
+                assert!(range.end <= taken.start || taken.end <= range.start, "{} at {range:x?}", f.address);
+            }
+            let at = f.address;
+            let register = space.read32(at, bar::FIRST + 4 * n as u16);
+            assert_eq!(u64::from(register), bar.register());
+            let mut above = f.bridge;
+            while let Some(b) = above.map(|i| &pci.functions()[i]) {
+                let bytes = |off| u64::from(space.read16(b.address, off));
+                let window = if bar.is_memory() {
+                    let plain = (bytes(0x20) & 0xFFF0) << 16..((bytes(0x22) | 0xF) << 16 | 0xFFFF) + 1;
+                    let fetch = (bytes(0x24) & 0xFFF0) << 16..((bytes(0x26) | 0xF) << 16 | 0xFFFF) + 1;
+                    if fetch.contains(&range.start) { fetch } else { plain }
+                } else {
+                    let both = bytes(0x1C);
+                    (both & 0xF0) << 8..((both >> 12 << 12) | 0xFFF) + 1
+                };
+                assert!(
+                    window.start <= range.start && range.end <= window.end,
+                    "{at}: {range:x?} {window:x?}"
+                );
+                above = b.bridge;
+            }
+            used.push((bar.is_memory(), range, at));
+        }
+    }
+}
+
+#[test]
+fn what_the_firmware_left_out_is_assigned() {
+    for fixture in ALL {
+        let mut space = FakeSpace::new(fixture);
+        space.ports = fixture != MICROVM;
+        let pci = scan(&space);
+        assert_sound(&space, &pci, &[0..0x2000_0000, 0xB000_0000..0xC000_0000]);
+    }
+}
+
+#[test]
+fn taken_addresses_are_left_alone() {
+    let space = FakeSpace::new(PC_QBOOT);
+    let taken = [0..0xE000_0000, 0xE800_0000..0xE900_0800];
+    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&taken, true));
+    assert_sound(&space, &pci, &taken);
+    let lowest = pci.functions().iter().flat_map(|f| f.bars.iter().flatten()).filter(|b| b.is_memory());
+    assert_eq!(lowest.map(|b| b.address).min(), Some(0xE900_1000));
+}
+
+#[test]
+fn without_room_registers_stay_without_address() {
+    let space = FakeSpace::new(PORTS_QBOOT);
+    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&[0..0xD000_0000, 0xD000_0000..0xFF00_0000], true));
+    for f in pci.functions() {
+        assert!(f.bars.iter().flatten().filter(|b| b.is_memory()).all(|b| b.address == 0));
+        let why = pci.map(f, 4, 0, 16).err().map(|e| alloc::format!("{e}"));
+        assert!(why.is_some(), "{}", f.address);
+    }
+}
+
+#[test]
+fn bus_numbers_do_not_depend_on_the_firmware() {
+    let (bios, qboot) = (FakeSpace::new(PORTS), FakeSpace::new(PORTS_QBOOT));
+    let before = bios.snapshot();
+    let (bios_pci, qboot_pci) = (scan(&bios), scan(&qboot));
+    assert_eq!(bios.snapshot(), before);
+    assert_eq!(addresses(&qboot_pci), addresses(&bios_pci));
+}
+
+#[test]
+fn bridges_without_numbers_are_numbered() {
+    let space = FakeSpace::new(PORTS);
+    for f in space.functions().iter_mut().filter(|f| f.bytes[0x0E] == 1) {
+        f.bytes[0x18..0x1B].fill(0);
+    }
+    let pci = scan(&space);
+    let last = [Address::new(1, 0, 0), Address::new(3, 3, 0)].map(|at| pci.find(at).map(|f| f.vendor));
+    assert_eq!(last, [Some(0x1AF4); 2]);
+    let numbers: Vec<[u8; 3]> = space
+        .functions()
+        .iter()
+        .filter(|f| f.bytes[0x0E] == 1)
+        .map(|f| f.bytes[0x18..0x1B].try_into().unwrap())
+        .collect();
+    assert_eq!(numbers, [[0, 1, 1], [0, 2, 3], [2, 3, 3]]);
+}
+
+#[test]
+fn bridges_that_point_at_themselves_end() {
+    for numbers in [[0, 0, 255], [0, 1, 255], [1, 1, 1], [0, 255, 255], [0, 255, 0]] {
+        let space = FakeSpace::new(PORTS);
+        for f in space.functions().iter_mut().filter(|f| f.bytes[0x0E] == 1) {
+            f.bytes[0x18..0x1B].copy_from_slice(&numbers);
+        }
+        assert_eq!(scan(&space).functions().len(), 9, "{numbers:?}");
+    }
+}
+
+#[test]
+fn functions_ascend_and_know_their_bridge() {
+    let pci = scan(&FakeSpace::new(PORTS));
+    assert_eq!(
+        addresses(&pci),
+        ["0.0.0", "0.1.0", "0.2.0", "0.31.0", "0.31.2", "0.31.3", "1.0.0", "2.0.0", "3.3.0"]
+    );
+    let above = |dev: &Function| dev.bridge.map(|i| pci.functions()[i].address);
+    let expected = [(1, Address::new(0, 1, 0)), (2, Address::new(0, 2, 0)), (3, Address::new(2, 0, 0))];
+    for (f, (bus, bridge)) in pci.functions()[6..].iter().zip(expected) {
+        assert_eq!((f.address.bus, above(f)), (bus, Some(bridge)));
+    }
+}
+
+#[test]
+fn enabling_enables_the_bridges_above() {
+    let space = FakeSpace::new(PORTS_QBOOT);
+    let pci = scan(&space);
+    let far = pci.find(Address::new(3, 3, 0)).unwrap();
+    pci.enable(far, bar::MEMORY);
+    assert_eq!(space.read16(far.address, bar::COMMAND), bar::MEMORY);
+    for at in [Address::new(0, 2, 0), Address::new(2, 0, 0)] {
+        assert_eq!(space.read16(at, bar::COMMAND) & 7, 7);
+    }
+    assert_eq!(space.read16(Address::new(0, 1, 0), bar::COMMAND) & 7, 0, "not its bridge");
+}
+
+#[test]
+fn capability_lists_that_loop_or_leave_end() {
+    let space = FakeSpace::new(PC);
+    let at = Address::new(0, 2, 0);
+    // Entries that lead to every place, entries without a next one, and a loop through all.
+    for next in 0..=255u8 {
+        for f in space.functions().iter_mut().filter(|f| f.captured == at) {
+            f.bytes[0x34] = next;
+            for place in (0x40..256).step_by(4) {
+                f.bytes[place] = 9;
+                f.bytes[place + 1] = (place as u8).wrapping_add(next);
+            }
+        }
+        let caps = cap::list(&space, at);
+        assert!(caps.len() <= 48);
+        assert!(caps.iter().all(|c| (0x40..=0xFC).contains(&c.at)));
+    }
+}
+
+#[test]
+fn registers_that_lie_about_their_size_do_not_matter() {
+    let mut noise = Noise::new(7);
+    for _ in 0..200 {
+        let space = FakeSpace::new(PC_QBOOT);
+        for f in space.functions().iter_mut() {
+            for (_, ones) in &mut f.ones {
+                *ones = noise.below(1 << 32) as u32;
+            }
+        }
+        let pci = scan(&space);
+        for f in pci.functions() {
+            for bar in f.bars.iter().flatten() {
+                assert!(bar.size.is_power_of_two());
+                assert!(!bar.holds(bar.size, 1) && !bar.holds(u64::MAX, 2));
+            }
+        }
+    }
+}
+
+#[test]
+fn mechanism_one_through_its_ports() {
+    struct Bridge(std::sync::Mutex<u32>);
+    impl machine::io::PortBackend for Bridge {
+        fn read(&self, off: u16, width: usize) -> u32 {
+            let address = *self.0.lock().unwrap();
+            match off {
+                0 => address,
+                _ => (address & 0xFFFF | 0x1234_0000) >> (8 * (off & 3)) & (u32::MAX >> (32 - 8 * width)),
+            }
+        }
+        fn write(&self, off: u16, _width: usize, value: u32) {
+            if off == 0 {
+                *self.0.lock().unwrap() = value;
+            }
+        }
+    }
+    let ports = machine::io::Ports::fake(alloc::sync::Arc::new(Bridge(std::sync::Mutex::new(0))));
+    let space = config::Cf8::on(ports).unwrap();
+    let at = Address::new(1, 2, 3);
+    // Bus, device and function: 1, 2 << 3 | 3. The fake answers with the low half of the address it was given.
+    assert_eq!(space.read32(at, 0x54), 0x1234_1354);
+    assert_eq!((space.read16(at, 0x56), space.read8(at, 0x55)), (0x1234, 0x13));
+    assert_eq!(space.read32(at, 0x100), u32::MAX, "beyond what this mechanism reaches");
+    // Where nobody holds the address register there is no such mechanism.
+    assert!(config::Cf8::on(machine::io::Ports::new(0xCF8, 8)).is_none());
+}

@@ -1,0 +1,237 @@
+//! What `/dev/virtio` and `/dev/virtiostat` show: every virtio device of the machine, with or without a driver.
+//!
+//! The table is made once, by [`crate::init`], and does not change; what does change is asked of the driver
+//! whenever the text is read, so there is no lock.
+
+use crate::inventory::identity;
+use crate::inventory::names::Found;
+use crate::transport::VirtioTransport;
+use crate::transport::recorder::Seen;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+/// What a driver says about its device at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Interrupts, as `msix:65,66` or `intx:11`.
+    pub interrupts: String,
+    /// What tells it from others of its class, where the driver knows better than [`identity`] does.
+    pub identity: String,
+    /// Why it does not work, if it does not.
+    pub failure: Option<String>,
+    /// Counters, with their names.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// A driver that has a device.
+pub trait Driver: Send + Sync {
+    /// The driver's name, one word.
+    fn driver(&self) -> &'static str;
+
+    /// How the device is.
+    fn status(&self) -> Status;
+}
+
+/// One device.
+pub struct Row {
+    /// Name, number, class, location.
+    pub found: Found,
+    /// `modern` or `legacy`, `-` when that was not seen.
+    pub transport: &'static str,
+    /// Its driver.
+    pub driver: Option<Arc<dyn Driver>>,
+    /// Why it has none.
+    pub reason: Option<String>,
+    /// The way to it, once that is open.
+    pub seen: Option<Arc<Seen>>,
+}
+
+/// All devices, in the order of their numbers.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Row>,
+}
+
+/// Fields of a line that are padded to a common width.
+const COLUMNS: usize = 8;
+
+impl Table {
+    /// Adds the next device.
+    pub fn push(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// The devices.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes),
+    /// features offered, features taken (both hexadecimal), driver, then the reason why it does not work, or
+    /// the driver's counters other than 0 as `name value`. `-` stands for what there is not.
+    pub fn text(&self) -> String {
+        let lines: Vec<([String; COLUMNS], String)> = self.rows.iter().map(Row::fields).collect();
+        let mut widths = [0; COLUMNS];
+        for (fields, _) in &lines {
+            for (width, field) in widths.iter_mut().zip(fields) {
+                *width = (*width).max(field.chars().count());
+            }
+        }
+        let mut text = String::new();
+        for (fields, rest) in &lines {
+            for (field, width) in fields.iter().zip(widths) {
+                // Writing into a String cannot fail.
+                let _ = write!(text, "{field:width$} ");
+            }
+            text.push_str(rest);
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Some lines a device: its name, and indented below that what the driver and its transport have done.
+    pub fn details(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            row.details(&mut text);
+        }
+        text
+    }
+}
+
+impl Row {
+    fn status(&self) -> Status {
+        let mut status = self.driver.as_ref().map(|d| d.status()).unwrap_or_default();
+        if let Some(seen) = self.seen.as_ref().filter(|_| status.identity.is_empty()) {
+            status.identity = identity::of(self.found.id, &**seen);
+        }
+        if self.driver.is_none() {
+            status.failure.clone_from(&self.reason);
+        }
+        status
+    }
+
+    fn details(&self, text: &mut String) {
+        let status = self.status();
+        let mut line = |name: &str, value: &dyn core::fmt::Display| {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{name} {value}");
+        };
+        line(&self.found.name, &"");
+        line("\tid", &self.found.id);
+        line("\tplace", &self.found.location);
+        line("\ttransport", &self.transport);
+        if !status.identity.is_empty() {
+            line("\tidentity", &abi::quote::quote(&status.identity));
+        }
+        if !status.interrupts.is_empty() {
+            line("\tinterrupts", &status.interrupts);
+        }
+        line("\tdriver", &self.driver.as_ref().map_or("-", |d| d.driver()));
+        if let Some(why) = &status.failure {
+            line("\tfailure", why);
+        }
+        if let Some(seen) = &self.seen {
+            let record = seen.record();
+            line("\toffered", &format_args!("{:#x}", record.offered));
+            line("\ttaken", &format_args!("{:#x}", record.taken));
+            line("\tstatus", &format_args!("{:#x}", seen.status()));
+            line("\tresets", &record.resets);
+            line("\tnotified", &seen.notifications());
+            for (number, ring) in &record.queues {
+                line(
+                    "\tqueue",
+                    &format_args!(
+                        "{number} size {} descriptors {:#x} available {:#x} used {:#x}",
+                        ring.size, ring.descriptors, ring.available, ring.used
+                    ),
+                );
+            }
+        }
+        for (name, count) in &status.counters {
+            line("\tcount", &format_args!("{name} {count}"));
+        }
+    }
+
+    fn fields(&self) -> ([String; COLUMNS], String) {
+        let status = self.status();
+        let record = self.seen.as_ref().map(|seen| seen.record()).unwrap_or_default();
+        let dash = |s: String| if s.is_empty() { "-".to_string() } else { s };
+        let fields = [
+            self.found.name.clone(),
+            self.found.location.to_string(),
+            self.transport.to_string(),
+            dash(status.interrupts),
+            if status.identity.is_empty() { "-".to_string() } else { abi::quote::quote(&status.identity) },
+            dash(hex(record.offered)),
+            dash(hex(record.taken)),
+            self.driver.as_ref().map_or("-", |d| d.driver()).to_string(),
+        ];
+        let rest = status.failure.unwrap_or_else(|| {
+            let counted = status.counters.iter().filter(|(_, n)| *n != 0);
+            let words = counted.map(|(name, n)| alloc::format!("{name} {n}"));
+            words.collect::<Vec<_>>().join(" ")
+        });
+        (fields, rest)
+    }
+}
+
+/// Hexadecimal, or nothing for zero.
+fn hex(n: u64) -> String {
+    if n == 0 { String::new() } else { alloc::format!("{n:#x}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeConsole;
+    use crate::inventory::names::Location;
+    use pci::Address;
+
+    struct Fine;
+
+    impl Driver for Fine {
+        fn driver(&self) -> &'static str {
+            "9p"
+        }
+
+        fn status(&self) -> Status {
+            Status {
+                interrupts: "msix:65,66".into(),
+                identity: "my tag".into(),
+                failure: None,
+                counters: [("requests", 3), ("resets", 0), ("in", 99)].into(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_for_every_device() {
+        let row = |n, id, dev| Found::new(n, id, Location::Pci(Address::new(0, dev, 0)));
+        let seen = Seen::new(FakeConsole::with(0x1_1000_0001, [0; 8].into(), 3));
+        seen.accept(0x1_1000_0001);
+        let mut table = Table::default();
+        table.push(Row {
+            found: row(0, 9, 2),
+            transport: "modern",
+            driver: Some(Arc::new(Fine)),
+            reason: None,
+            seen: Some(seen),
+        });
+        table.push(Row {
+            found: row(1, 4, 10),
+            transport: "-",
+            driver: None,
+            reason: Some("no driver for rng".into()),
+            seen: None,
+        });
+        assert_eq!(
+            table.text(),
+            "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x110000001 0x110000001 9p requests 3 in 99\n\
+             virtio-rng-1 pci 0.10.0 -      -          -        -           -           -  no driver for rng\n"
+        );
+    }
+}

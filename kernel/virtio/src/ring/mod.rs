@@ -1,0 +1,339 @@
+//! The split ring: how a driver and its device pass chains of buffers to each other.
+//!
+//! Virtio 1.3 section 2.7. Works with every transport. The three parts lie in one piece of [`Dma`] memory as
+//! the legacy layout wants them (section 2.7.2): descriptors, available ring, and on the next page boundary the
+//! used ring.
+//!
+//! # Who owns what
+//!
+//! A [`Queue`] belongs to its driver, which keeps it under one Lock together with whatever else a request
+//! needs; nothing here locks. The memory is shared with the device, so **nothing is ever read back from it that
+//! the device could have changed**, except the used ring, which is the device's to write. Which descriptors
+//! make up a chain, which are free, how many bytes the device may write and what the chain stands for is kept
+//! in `slots`, in memory of our own.
+//!
+//! A chain of one segment takes a descriptor. A longer one takes one descriptor and an indirect table, if the
+//! device has those, and else one descriptor a segment.
+//!
+//! # Trust
+//!
+//! A used entry that names no chain in flight, claims more bytes than the chain has room for, or a used index
+//! that runs ahead of what is in flight: [`Queue::pop`] says so, and from then on the queue gives nothing any
+//! more until it is [cleared](Queue::clear). A device can be wrong about what it wrote, and no more.
+
+mod merge;
+
+use crate::transport::RingAddress;
+use alloc::vec::Vec;
+use machine::OutOfMemory;
+use machine::dma::{Dma, fence};
+pub use merge::join;
+
+/// Descriptor flag: another one follows.
+const NEXT: u16 = 1;
+/// Descriptor flag: the device writes here.
+const WRITE: u16 = 2;
+/// Descriptor flag: this is a table of descriptors.
+const INDIRECT: u16 = 4;
+/// Bytes of a descriptor.
+const DESCRIPTOR: usize = 16;
+/// Bytes of an entry of the used ring.
+const USED: usize = 8;
+/// Alignment of the used ring.
+const PAGE: usize = 4096;
+/// Used flag: the device does not want to be notified.
+const NO_NOTIFY: u16 = 1;
+
+/// A stretch of physical memory that a device reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Physical address.
+    pub phys: u64,
+    /// Bytes, not 0.
+    pub len: u32,
+    /// Whether the device writes it.
+    pub write: bool,
+}
+
+/// Not enough descriptors are free just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The device broke the rules; says how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lie(pub &'static str);
+
+/// A chain that is filled in but not yet shown to the device.
+#[must_use]
+pub struct Prepared(u16);
+
+/// A chain that the device has.
+struct Chain<T> {
+    token: T,
+    /// Bytes the device may write.
+    writable: u64,
+}
+
+/// One descriptor of ours.
+struct Slot<T> {
+    /// The next free descriptor, or the next one of the same chain.
+    next: u16,
+    /// Descriptors of the chain that starts here.
+    count: u16,
+    /// The chain that starts here.
+    chain: Option<Chain<T>>,
+}
+
+/// A split ring, and what each chain in it stands for.
+pub struct Queue<T> {
+    ring: Dma,
+    size: u16,
+    available: usize,
+    used: usize,
+    /// Indirect tables, one for each descriptor, `segments` long.
+    tables: Option<Dma>,
+    segments: usize,
+    slots: Vec<Slot<T>>,
+    /// First free descriptor, and how many there are.
+    free: u16,
+    free_count: u16,
+    in_flight: u16,
+    /// Free-running indices: chains shown to the device, chains taken back.
+    shown: u16,
+    taken: u16,
+    broken: Option<Lie>,
+}
+
+impl<T> Queue<T> {
+    /// A ring of `size` entries, a power of two up to 32768, for chains of up to `segments` segments. With
+    /// `indirect`, long chains go into tables of their own.
+    ///
+    /// # Errors
+    /// When there is not that much contiguous memory.
+    pub fn new(size: u16, segments: u16, indirect: bool) -> Result<Queue<T>, OutOfMemory> {
+        let n = usize::from(size);
+        let segments = usize::from(segments.min(size));
+        let available = n * DESCRIPTOR;
+        let used = (available + 6 + 2 * n).next_multiple_of(PAGE);
+        let tables = if indirect { Some(Dma::new(n * segments * DESCRIPTOR)?) } else { None };
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(n).map_err(|_| OutOfMemory)?;
+        slots.resize_with(n, || Slot { next: 0, count: 0, chain: None });
+        let mut queue = Queue {
+            ring: Dma::new(used + 6 + USED * n)?,
+            size,
+            available,
+            used,
+            tables,
+            segments,
+            slots,
+            free: 0,
+            free_count: 0,
+            in_flight: 0,
+            shown: 0,
+            taken: 0,
+            broken: None,
+        };
+        queue.clear();
+        Ok(queue)
+    }
+
+    /// Where the device finds the ring.
+    pub fn address(&self) -> RingAddress {
+        let start = self.ring.phys();
+        RingAddress {
+            size: self.size,
+            descriptors: start,
+            available: start + self.available as u64,
+            used: start + self.used as u64,
+        }
+    }
+
+    /// Makes the ring as new. The device must have been reset. Chains still in flight are dropped, see
+    /// [`Queue::abandon`].
+    pub fn clear(&mut self) {
+        self.ring.zero();
+        for (n, slot) in (1u16..).zip(&mut self.slots) {
+            *slot = Slot { next: n, count: 0, chain: None };
+        }
+        self.free = 0;
+        self.free_count = self.size;
+        self.in_flight = 0;
+        self.shown = 0;
+        self.taken = 0;
+        self.broken = None;
+    }
+
+    /// Takes one chain out of flight after a reset of the device, in no order. `None` when there are no more.
+    pub fn abandon(&mut self) -> Option<T> {
+        let chain = self.slots.iter_mut().find_map(|slot| slot.chain.take())?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        Some(chain.token)
+    }
+
+    /// Number of entries.
+    pub fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// Chains that the device has.
+    pub fn in_flight(&self) -> u16 {
+        self.in_flight
+    }
+
+    /// Chains that the device says it has finished and [`Queue::pop`] has not taken back. None of a broken queue.
+    pub fn waiting(&self) -> u16 {
+        match self.broken {
+            Some(_) => 0,
+            // Acquire, as in `pop`.
+            None => self.ring.load_acquire_u16(self.used + 2).wrapping_sub(self.taken),
+        }
+    }
+
+    /// What the chains that the device has stand for.
+    pub fn tokens(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.chain.as_ref().map(|c| &c.token))
+    }
+
+    /// Fills in a chain: what the device reads first, then what it writes. `segments` is gone through twice and
+    /// must not be empty, nor longer than the queue was made for.
+    ///
+    /// # Errors
+    /// When there are not enough free descriptors.
+    pub fn prepare<I>(&mut self, segments: I) -> Result<Prepared, Full>
+    where
+        I: Iterator<Item = Segment> + Clone,
+    {
+        let count = segments.clone().count();
+        let indirect = count > 1 && self.tables.is_some();
+        let needed = if indirect { 1 } else { u16::try_from(count).map_err(|_| Full)? };
+        if needed == 0 || needed > self.free_count || count > self.segments {
+            return Err(Full);
+        }
+        let head = self.free;
+        if indirect {
+            self.fill_table(head, segments, count);
+        } else {
+            self.fill_direct(head, segments, count);
+        }
+        let last = (1..needed).fold(head, |at, _| self.next(at));
+        self.free = self.next(last);
+        self.free_count -= needed;
+        if let Some(slot) = self.slots.get_mut(usize::from(head)) {
+            slot.count = needed;
+        }
+        Ok(Prepared(head))
+    }
+
+    /// Shows a prepared chain to the device. `writable` is the number of bytes that it may write there.
+    pub fn publish(&mut self, chain: Prepared, token: T, writable: u64) {
+        let Prepared(head) = chain;
+        if let Some(slot) = self.slots.get_mut(usize::from(head)) {
+            slot.chain = Some(Chain { token, writable });
+        }
+        self.in_flight += 1;
+        let place = usize::from(self.shown & (self.size - 1));
+        self.ring.set_u16(self.available + 4 + 2 * place, head);
+        self.shown = self.shown.wrapping_add(1);
+        // Release: the device sees the index only with everything before it.
+        self.ring.store_release_u16(self.available + 2, self.shown);
+    }
+
+    /// Whether the device wants to be told of what has been published.
+    pub fn wants_notify(&self) -> bool {
+        // The index must be out before the flag is read, or both sides could wait for each other.
+        fence();
+        self.ring.get_u16(self.used) & NO_NOTIFY == 0
+    }
+
+    /// Takes back one chain that the device has finished, with the number of bytes it says it wrote.
+    ///
+    /// # Errors
+    /// When the device breaks the rules. The queue stays unusable until it is cleared.
+    pub fn pop(&mut self) -> Result<Option<(T, u32)>, Lie> {
+        if let Some(lie) = self.broken {
+            return Err(lie);
+        }
+        // Acquire: what the device wrote before it moved the index is seen from here on.
+        let index = self.ring.load_acquire_u16(self.used + 2);
+        let waiting = index.wrapping_sub(self.taken);
+        if waiting == 0 {
+            return Ok(None);
+        }
+        if waiting > self.in_flight {
+            return Err(self.caught("device returned more requests than it was given"));
+        }
+        let entry = self.used + 4 + USED * usize::from(self.taken & (self.size - 1));
+        let (id, len) = (self.ring.get_u32(entry), self.ring.get_u32(entry + 4));
+        let Some((id, slot)) =
+            u16::try_from(id).ok().and_then(|id| Some((id, self.slots.get_mut(usize::from(id))?)))
+        else {
+            return Err(self.caught("device returned a request that cannot exist"));
+        };
+        if slot.chain.as_ref().is_some_and(|c| u64::from(len) > c.writable) {
+            return Err(self.caught("device wrote more than it was given room for"));
+        }
+        let Some(chain) = slot.chain.take() else {
+            return Err(self.caught("device returned a request that it did not have"));
+        };
+        let count = slot.count;
+        self.taken = self.taken.wrapping_add(1);
+        self.in_flight -= 1;
+        self.release(id, count);
+        Ok(Some((chain.token, len)))
+    }
+
+    fn caught(&mut self, how: &'static str) -> Lie {
+        *self.broken.insert(Lie(how))
+    }
+
+    /// Puts the descriptors of a chain back in front of the free ones.
+    fn release(&mut self, head: u16, count: u16) {
+        let last = (1..count).fold(head, |at, _| self.next(at));
+        if let Some(slot) = self.slots.get_mut(usize::from(last)) {
+            slot.next = self.free;
+        }
+        self.free = head;
+        self.free_count += count;
+    }
+
+    fn next(&self, at: u16) -> u16 {
+        self.slots.get(usize::from(at)).map_or(0, |slot| slot.next)
+    }
+
+    /// Writes the chain into the descriptors that are free, in the order in which they are.
+    fn fill_direct(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
+        let mut at = head;
+        for (n, segment) in segments.take(count).enumerate() {
+            let next = self.next(at);
+            let link = if n + 1 < count { Some(next) } else { None };
+            write(&self.ring, usize::from(at) * DESCRIPTOR, &segment, link);
+            at = next;
+        }
+    }
+
+    /// Writes the chain into the table of descriptor `head`, and the table into the descriptor.
+    fn fill_table(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
+        let Some(tables) = &self.tables else { return };
+        let start = usize::from(head) * self.segments * DESCRIPTOR;
+        for (n, segment) in (0u16..).zip(segments.take(count)) {
+            let link = if usize::from(n) + 1 < count { Some(n + 1) } else { None };
+            write(tables, start + usize::from(n) * DESCRIPTOR, &segment, link);
+        }
+        let at = usize::from(head) * DESCRIPTOR;
+        self.ring.set_u64(at, tables.phys() + start as u64);
+        self.ring.set_u32(at + 8, (count * DESCRIPTOR) as u32);
+        self.ring.set_u32(at + 12, u32::from(INDIRECT));
+    }
+}
+
+/// Writes one descriptor.
+fn write(memory: &Dma, at: usize, segment: &Segment, link: Option<u16>) {
+    let flags = if segment.write { WRITE } else { 0 } | if link.is_some() { NEXT } else { 0 };
+    memory.set_u64(at, segment.phys);
+    memory.set_u32(at + 8, segment.len);
+    memory.set_u32(at + 12, u32::from(flags) | u32::from(link.unwrap_or(0)) << 16);
+}
+
+#[cfg(test)]
+mod tests;

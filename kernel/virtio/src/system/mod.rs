@@ -1,0 +1,244 @@
+//! What happens at boot: from the bare machine to running devices.
+
+use crate::Failure;
+use crate::balloon::Balloon;
+use crate::block::Block;
+use crate::console::Console;
+use crate::inventory::names::{Found, Location, enumerate};
+use crate::inventory::table::{Driver, Row, Table};
+use crate::p9::P9;
+use crate::rng::Rng;
+use crate::transport::VirtioTransport;
+use crate::transport::legacy::Legacy;
+use crate::transport::mmio::{self, Astray, Slot};
+use crate::transport::modern::{Modern, is_modern};
+use crate::transport::pci_interrupts::Choice;
+use crate::transport::recorder::Seen;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use machine::firmware::fdt::{self, Fdt};
+use machine::firmware::{acpi, fwcfg};
+use machine::io::Mmio;
+use machine::message::Transport;
+use pci::config::{self, ConfigSpace};
+use pci::{Pci, Windows, line};
+
+/// Virtio id of a disk.
+const BLOCK: u16 = 2;
+/// Virtio id of a 9P device.
+const NINEP: u16 = 9;
+/// Virtio id of a console.
+const CONSOLE: u16 = 3;
+/// Virtio id of a memory balloon.
+const BALLOON: u16 = 5;
+/// Virtio id of an entropy device.
+const ENTROPY: u16 = 4;
+
+/// What has to be known of the machine beforehand.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Memory-mapped configuration windows, as ACPI's MCFG table has them; may be empty.
+    pub ecam: Vec<acpi::Ecam>,
+    /// Physical addresses that are taken, whatever by: the whole memory map.
+    pub taken: Vec<Range<u64>>,
+    /// How devices may interrupt.
+    pub interrupts: Choice,
+    /// Slots in memory that may have devices.
+    pub slots: Vec<mmio::Place>,
+    /// What was wrong with what told of them, a line each.
+    pub wrong: Vec<String>,
+}
+
+impl Config {
+    /// What ACPI, the memory map and the words of the command line say of this machine. With `nomsi` no device
+    /// interrupts by messages.
+    pub fn of_machine(nomsi: bool, words: &[(String, String)]) -> Config {
+        let map = &machine::boot::info().ram;
+        let madt = acpi::madt();
+        let ioapics = madt.as_ref().map_or(&[][..], |m| &m.ioapics);
+        let apic = |n: usize| ioapics.get(n).map(|a| (u64::from(a.addr), a.gsi_base));
+        let board = mmio::Board { acpi: madt.is_some(), ioapics: [apic(0), apic(1)] };
+        let (slots, wrong) = mmio::from_words(words);
+        Config {
+            ecam: acpi::mcfg(),
+            taken: map.iter().map(|r| r.start..r.start.saturating_add(r.len)).collect(),
+            interrupts: Choice { nomsi, ioapics: ioapics.len() },
+            slots: if slots.is_empty() { told_slots(&board) } else { slots },
+            wrong,
+        }
+    }
+}
+
+/// The slots that a device tree tells of, or else those of QEMU's board without one. A machine with PCI ports is
+/// another board, where something else may be at those addresses.
+fn told_slots(board: &mmio::Board) -> Vec<mmio::Place> {
+    if config::has_ports() {
+        return Vec::new();
+    }
+    let tree = fwcfg::open("etc/fdt").and_then(|mut file| {
+        let mut blob = file.read(fdt::HEADER);
+        blob.extend(file.read(fdt::extent(&blob)?.saturating_sub(blob.len())));
+        Fdt::parse(&blob)
+    });
+    match tree {
+        Some(tree) => mmio::from_tree(&tree, board),
+        None => mmio::from_board(board, |base| Mmio::map(base, 4).map_or(0, |m| m.read32(0))),
+    }
+}
+
+/// A 9P device that works.
+pub struct NinepDevice {
+    /// Its name, `virtio-9p-0`.
+    pub name: String,
+    /// Its mount tag.
+    pub tag: String,
+    /// What a mount driver sends messages through.
+    pub transport: Arc<dyn Transport>,
+    /// The driver, for what is not in the trait.
+    pub driver: Arc<P9>,
+}
+
+/// What was found.
+#[derive(Default)]
+pub struct System {
+    /// The PCI functions; `None` on a machine without PCI.
+    pub pci: Option<Arc<Pci>>,
+    /// All virtio devices, as `/dev/virtio` shows them.
+    pub table: Table,
+    /// The 9P devices that work, in the order of their numbers.
+    pub nine_p: Vec<NinepDevice>,
+    /// The disks that work, in the order of their numbers.
+    pub disks: Vec<Arc<Block>>,
+    /// The consoles that work, in the order of their numbers.
+    pub consoles: Vec<(Location, Arc<Console>)>,
+    /// What was told of, and is no device: a line each.
+    pub wrong: Vec<String>,
+    /// Devices in slots that share a pin.
+    astray: Astray,
+}
+
+/// Finds and starts everything. Threads are spawned, but need not run before this returns.
+pub fn init(config: &Config) -> System {
+    let mut taken = config.taken.clone();
+    taken.extend(config.slots.iter().map(|s| s.base..s.base.saturating_add(s.size)));
+    let pci = config::find(&config.ecam, &config.taken).map(|(space, window)| {
+        taken.extend(window.as_ref().map(config::range));
+        scan(space, &taken)
+    });
+    start_all(pci, &config.slots, config.interrupts, config.wrong.clone())
+}
+
+/// The functions in a configuration space, when some addresses are taken. None of them interrupts.
+fn scan(space: Box<dyn ConfigSpace>, taken: &[Range<u64>]) -> Pci {
+    let windows = Windows::below_4g(taken, space.has_ports());
+    let pci = Pci::scan(space, &windows);
+    line::silence_all(&pci);
+    pci
+}
+
+/// A machine with this configuration space and nothing else.
+#[cfg(test)]
+pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice: Choice) -> System {
+    start_all(Some(scan(space, taken)), &[], choice, Vec::new())
+}
+
+/// Names and starts every virtio device among the functions and in the slots.
+fn start_all(pci: Option<Pci>, slots: &[mmio::Place], choice: Choice, wrong: Vec<String>) -> System {
+    let mut system = System { wrong, ..System::default() };
+    let mut full = Vec::new();
+    for place in slots {
+        match mmio::look(place) {
+            Ok(Slot::Device(id)) => full.push((*place, id)),
+            Ok(Slot::Empty) => {}
+            Err(why) => system.wrong.push(why.to_string()),
+        }
+    }
+    for found in enumerate(pci.as_ref(), &full) {
+        system.start(pci.as_ref(), found, choice);
+    }
+    system.pci = pci.map(Arc::new);
+    system
+}
+
+impl System {
+    /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
+    fn start(&mut self, pci: Option<&Pci>, found: Found, choice: Choice) {
+        let mut row = Row { found, transport: "-", driver: None, reason: None, seen: None };
+        match open(pci, choice, &self.astray, &mut row)
+            .and_then(|transport| self.drive(&row.found, transport))
+        {
+            Ok(driver) => row.driver = Some(driver),
+            Err(why) => row.reason = Some(why.to_string()),
+        }
+        self.table.push(row);
+    }
+
+    /// Starts the driver of a device, if there is one.
+    fn drive(
+        &mut self,
+        found: &Found,
+        transport: Arc<dyn VirtioTransport>,
+    ) -> Result<Arc<dyn Driver>, Failure> {
+        match found.id {
+            NINEP => {
+                let driver = P9::start(&found.name, transport)?;
+                self.nine_p.push(NinepDevice {
+                    name: found.name.clone(),
+                    tag: driver.tag().to_string(),
+                    transport: driver.clone(),
+                    driver: driver.clone(),
+                });
+                Ok(driver)
+            }
+            CONSOLE => {
+                let driver = Console::start(&found.name, transport)?;
+                self.consoles.push((found.location, driver.clone()));
+                Ok(driver)
+            }
+            BALLOON => Ok(Balloon::start(&found.name, transport)?),
+            ENTROPY => Ok(Rng::start(&found.name, transport)?),
+            BLOCK => {
+                let driver = Block::start(&found.name, transport)?;
+                self.disks.push(driver.clone());
+                Ok(driver)
+            }
+            _ => Err(Failure::text(alloc::format!("no driver for {}", found.class))),
+        }
+    }
+}
+
+/// Opens the way to a device, and notes in its row what is seen of it.
+fn open(
+    pci: Option<&Pci>,
+    choice: Choice,
+    astray: &Astray,
+    row: &mut Row,
+) -> Result<Arc<dyn VirtioTransport>, Failure> {
+    let transport: Arc<dyn VirtioTransport> = match row.found.location {
+        Location::Pci(at) => {
+            let pci = pci.ok_or(Failure::new("no such function"))?;
+            let function = pci.find(at).ok_or(Failure::new("no such function"))?;
+            if is_modern(pci, function) {
+                row.transport = "modern";
+                Arc::new(Modern::open(pci, function, choice)?)
+            } else {
+                row.transport = "legacy";
+                Arc::new(Legacy::open(pci, function, choice)?)
+            }
+        }
+        Location::Mmio(place) => {
+            let device = Arc::new(mmio::Device::open_beside(&place, astray)?);
+            row.transport = device.kind();
+            device
+        }
+    };
+    let seen = Seen::new(transport);
+    row.seen = Some(seen.clone());
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests;

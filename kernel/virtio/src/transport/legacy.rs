@@ -1,0 +1,211 @@
+//! Virtio over PCI, the way before virtio 1.0: registers in ports, and rings that are found by a page number.
+//!
+//! Created by `-device virtio-9p-pci,disable-modern=on,...` on `-M pc` and `-M q35`. Follows virtio 1.3 section
+//! 4.1.4.10 ("Legacy Interfaces: A Note on PCI Device Layout"). A device that has the modern interface too is
+//! driven through that.
+//!
+//! What is different for a driver: 32 feature bits, no [`VERSION_1`](crate::transport::VERSION_1) and so no
+//! FEATURES_OK; a queue's size is the device's choice; a device that has met an error says nothing
+//! at all, neither in its status nor by an interrupt, so that only time tells
+//! ([`crate::p9::P9::oldest_outstanding_ns`]). A reset heals it.
+//!
+//! `select` guards the two-step accesses to queues; notifying needs no lock.
+
+use crate::Failure;
+use crate::transport::pci_interrupts::{Choice, Wiring};
+use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use machine::io::Ports;
+use machine::lock::Lock;
+use pci::bar::{IO, Kind, MASTER};
+use pci::{Address, ConfigSpace, Function, Pci, set_command};
+
+/// Registers.
+const DEVICE_FEATURES: u16 = 0x00;
+const DRIVER_FEATURES: u16 = 0x04;
+const QUEUE_PFN: u16 = 0x08;
+const QUEUE_SIZE: u16 = 0x0C;
+const QUEUE_SELECT: u16 = 0x0E;
+const QUEUE_NOTIFY: u16 = 0x10;
+const STATUS: u16 = 0x12;
+const ISR: u16 = 0x13;
+/// Only while MSI-X is enabled; otherwise the device's configuration begins here.
+const CONFIG_VECTOR: u16 = 0x14;
+const QUEUE_VECTOR: u16 = 0x16;
+const CONFIG: u16 = 0x14;
+const CONFIG_WITH_VECTORS: u16 = 0x18;
+
+/// Ports that a device has at least.
+const LEAST: u64 = 0x18;
+/// A feature that QEMU offers to see whether a driver takes what it does not know.
+const TRAP: u32 = 1 << 30;
+/// Unit of a ring's address, and alignment of its used part.
+const PAGE: u64 = 4096;
+/// How often a configuration may change while it is read.
+const TRIES: usize = 32;
+
+/// A legacy PCI device.
+pub struct Legacy {
+    space: Arc<dyn ConfigSpace>,
+    at: Address,
+    ports: Ports,
+    wiring: Wiring,
+    select: Lock<()>,
+}
+
+impl Legacy {
+    /// Opens a function through its legacy interface: lets it answer, and finds its ports. The device goes on
+    /// doing what it did.
+    ///
+    /// # Errors
+    /// When it has no ports, or they have no number: on a machine without port I/O.
+    pub fn open(pci: &Pci, function: &Function, choice: Choice) -> Result<Legacy, Failure> {
+        let [Some(bar), ..] = function.bars else { return Err(Failure::new("no virtio registers")) };
+        if bar.kind != Kind::Io || bar.size < LEAST {
+            return Err(Failure::new("no virtio registers"));
+        }
+        let place = (u16::try_from(bar.address), u16::try_from(bar.size));
+        let (Ok(base @ 1..), Ok(len)) = place else {
+            return Err(Failure::new("legacy device without ports"));
+        };
+        if base.checked_add(len - 1).is_none() {
+            return Err(Failure::new("legacy device without ports"));
+        }
+        pci.enable(function, IO);
+        let ports = Ports::new(base, len);
+        if ports.in8(STATUS) == GONE {
+            return Err(Failure::new("device does not answer"));
+        }
+        Ok(Legacy {
+            space: pci.space().clone(),
+            at: function.address,
+            wiring: Wiring::open(pci, function, choice)?,
+            select: Lock::new(()),
+            ports,
+        })
+    }
+
+    /// Writes a vector register, if there are such, and sees whether the device took it.
+    fn route(&self, register: u16, vector: u16) -> Result<(), Failure> {
+        if !self.wiring.messages() {
+            return Ok(());
+        }
+        self.ports.out16(register, vector);
+        let now = self.ports.in16(register);
+        if now == vector { Ok(()) } else { Err(Failure::new("device refuses its interrupt vector")) }
+    }
+
+    /// The port at which `len` bytes of the configuration begin.
+    fn config_port(&self, offset: usize, len: usize) -> Result<u16, Failure> {
+        let first = if self.wiring.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
+        let start = offset.checked_add(usize::from(first)).and_then(|n| u16::try_from(n).ok());
+        let room = |start: &u16| len <= usize::from(self.ports.len().saturating_sub(*start));
+        start.filter(room).ok_or(Failure::new("device configuration is too short"))
+    }
+
+    /// Reads configuration once.
+    fn read_once(&self, start: u16, buf: &mut [u8]) {
+        for (place, byte) in (start..).zip(buf) {
+            *byte = self.ports.in8(place);
+        }
+    }
+}
+
+impl VirtioTransport for Legacy {
+    fn kind(&self) -> &'static str {
+        "legacy"
+    }
+
+    fn offered(&self) -> u64 {
+        u64::from(self.ports.in32(DEVICE_FEATURES))
+    }
+
+    fn accept(&self, features: u64) {
+        self.ports.out32(DRIVER_FEATURES, features as u32 & !TRAP);
+    }
+
+    fn status(&self) -> u8 {
+        self.ports.in8(STATUS)
+    }
+
+    fn set_status(&self, status: u8) {
+        self.ports.out8(STATUS, status);
+    }
+
+    fn reset(&self) -> Result<(), Failure> {
+        self.ports.out8(STATUS, 0);
+        if let Err(why) = await_reset(|| self.ports.in8(STATUS)) {
+            // Without bus mastering it cannot reach memory any more.
+            set_command(&*self.space, self.at, 0, MASTER);
+            return Err(why);
+        }
+        set_command(&*self.space, self.at, IO | MASTER, 0);
+        Ok(())
+    }
+
+    fn queue_limit(&self, queue: u16) -> u16 {
+        let _select = self.select.lock();
+        self.ports.out16(QUEUE_SELECT, queue);
+        self.ports.in16(QUEUE_SIZE)
+    }
+
+    /// The device's own size, whatever is wanted.
+    fn queue_size(&self, queue: u16, _most: u16) -> u16 {
+        let size = self.queue_limit(queue);
+        if size.is_power_of_two() { size } else { 0 }
+    }
+
+    fn queue_start(&self, queue: u16, ring: &RingAddress) -> Result<(), Failure> {
+        let available = ring.descriptors + 16 * u64::from(ring.size);
+        let used = (available + 6 + 2 * u64::from(ring.size)).next_multiple_of(PAGE);
+        if (ring.available, ring.used) != (available, used) || !ring.descriptors.is_multiple_of(PAGE) {
+            return Err(Failure::new("ring is not laid out for a legacy device"));
+        }
+        let page = u32::try_from(ring.descriptors / PAGE)
+            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))?;
+        let _select = self.select.lock();
+        self.ports.out16(QUEUE_SELECT, queue);
+        if self.ports.in16(QUEUE_SIZE) != ring.size {
+            return Err(Failure::new("device refuses the size of its queue"));
+        }
+        self.route(QUEUE_VECTOR, self.wiring.queue_vector())?;
+        self.ports.out32(QUEUE_PFN, page);
+        if self.ports.in32(QUEUE_PFN) != page {
+            return Err(Failure::new("device refuses its ring"));
+        }
+        Ok(())
+    }
+
+    fn notify(&self, queue: u16) {
+        self.ports.out16(QUEUE_NOTIFY, queue);
+    }
+
+    fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
+        let ports = self.ports.clone();
+        self.wiring.connect(name, handler, Some(Box::new(move || ports.in8(ISR))))
+    }
+
+    fn arm(&self) -> Result<(), Failure> {
+        self.route(CONFIG_VECTOR, self.wiring.config_vector())
+    }
+
+    /// There is no generation to compare: it is read until it reads the same twice.
+    fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
+        let start = self.config_port(offset, buf.len())?;
+        let mut again = alloc::vec![0; buf.len()];
+        for _ in 0..TRIES {
+            self.read_once(start, buf);
+            self.read_once(start, &mut again);
+            if *buf == *again {
+                return Ok(());
+            }
+        }
+        Err(Failure::new("device configuration does not stand still"))
+    }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        self.ports.out32(self.config_port(offset, 4)?, value);
+        Ok(())
+    }
+}

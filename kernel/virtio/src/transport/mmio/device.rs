@@ -1,0 +1,265 @@
+//! Virtio in memory, both versions of its registers.
+//!
+//! Created by `-M microvm -device virtio-9p-device,...`: version 1, unless
+//! `-global virtio-mmio.force-legacy=false` asks for version 2. Follows virtio 1.3 sections 4.2.2 and 4.2.3, and
+//! 4.2.4 for version 1, which is to version 2 what legacy PCI is to modern: rings are found by a page number and there is
+//! no FEATURES_OK.
+//!
+//! Registers are 32 bits wide; the device's configuration takes other widths too. The interrupt is the slot's own line,
+//! level-triggered, and stays up until what it was about is acknowledged.
+//!
+//! `select` guards the two-step accesses to features and queues; notifying and acknowledging need no lock.
+
+use super::shared_pin::{self, Astray, Source};
+use super::{MAGIC, Place};
+use crate::Failure;
+use crate::transport::{Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec;
+use machine::io::Mmio;
+use machine::irq::{self, Trigger};
+use machine::lock::Lock;
+
+const VERSION: usize = 0x004;
+const DEVICE_FEATURES: usize = 0x010;
+const DEVICE_FEATURES_SELECT: usize = 0x014;
+const DRIVER_FEATURES: usize = 0x020;
+const DRIVER_FEATURES_SELECT: usize = 0x024;
+/// Version 1 alone: unit of ring addresses.
+const PAGE_SIZE: usize = 0x028;
+const QUEUE_SELECT: usize = 0x030;
+const QUEUE_LIMIT: usize = 0x034;
+const QUEUE_SIZE: usize = 0x038;
+/// Version 1 alone: alignment of the used ring, and the ring's page.
+const QUEUE_ALIGN: usize = 0x03C;
+const QUEUE_PFN: usize = 0x040;
+/// Version 2 alone.
+const QUEUE_READY: usize = 0x044;
+const QUEUE_NOTIFY: usize = 0x050;
+const STATUS: usize = 0x070;
+/// Version 2 alone: low and high words of the three addresses.
+const DESCRIPTORS: usize = 0x080;
+const AVAILABLE: usize = 0x090;
+const USED: usize = 0x0A0;
+/// Version 2 alone.
+const GENERATION: usize = 0x0FC;
+const CONFIG: usize = 0x100;
+
+/// A feature that QEMU offers to see whether a driver takes what it does not know.
+const TRAP: u64 = 1 << 30;
+const PAGE: u64 = 4096;
+/// Queues that are stopped one by one when a device does not confirm its reset.
+const QUEUES: u16 = 64;
+/// How often a configuration may change while it is read.
+const TRIES: usize = 32;
+
+/// A device in a slot.
+pub struct Device {
+    registers: Mmio,
+    gsi: u32,
+    modern: bool,
+    /// What a stray interrupt may be about.
+    astray: Astray,
+    select: Lock<()>,
+}
+
+impl Device {
+    /// Opens the device in a slot. It goes on doing what it did.
+    ///
+    /// # Errors
+    /// When no virtio device of version 1 or 2 is there; no memory to map it.
+    pub fn open(place: &Place) -> Result<Device, Failure> {
+        Device::open_beside(place, &Astray::default())
+    }
+
+    /// The same for one of several, which all get the same `astray`.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_beside(place: &Place, astray: &Astray) -> Result<Device, Failure> {
+        let registers = Mmio::map(place.base, place.size as usize)?;
+        let modern = match (registers.read32(0), registers.read32(VERSION)) {
+            (MAGIC, 1) => false,
+            (MAGIC, 2) => true,
+            _ => return Err(Failure::new("no virtio device")),
+        };
+        Ok(Device { registers, gsi: place.gsi, modern, astray: astray.clone(), select: Lock::new(()) })
+    }
+
+    fn read(&self, register: usize) -> u32 {
+        self.registers.read32(register)
+    }
+
+    fn write(&self, register: usize, value: u32) {
+        self.registers.write32(register, value);
+    }
+
+    /// The status; what does not fit into its eight bits is no status.
+    fn state(&self) -> u8 {
+        u8::try_from(self.read(STATUS)).unwrap_or(u8::MAX)
+    }
+
+    /// Version 1: the ring is one stretch of memory, found by its page.
+    fn start_legacy(&self, ring: &RingAddress) -> Result<(), Failure> {
+        let available = ring.descriptors + 16 * u64::from(ring.size);
+        let used = (available + 6 + 2 * u64::from(ring.size)).next_multiple_of(PAGE);
+        if (ring.available, ring.used) != (available, used) || !ring.descriptors.is_multiple_of(PAGE) {
+            return Err(Failure::new("ring is not laid out for a legacy device"));
+        }
+        let page = u32::try_from(ring.descriptors / PAGE)
+            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))?;
+        // A reset forgets the page size.
+        self.write(PAGE_SIZE, PAGE as u32);
+        self.write(QUEUE_SIZE, u32::from(ring.size));
+        self.write(QUEUE_ALIGN, PAGE as u32);
+        self.write(QUEUE_PFN, page);
+        if self.read(QUEUE_PFN) == page { Ok(()) } else { Err(Failure::new("device refuses its ring")) }
+    }
+
+    /// Version 2.
+    fn start_modern(&self, ring: &RingAddress) -> Result<(), Failure> {
+        if self.read(QUEUE_READY) != 0 {
+            return Err(Failure::new("queue is in use already"));
+        }
+        self.write(QUEUE_SIZE, u32::from(ring.size));
+        for (register, address) in
+            [(DESCRIPTORS, ring.descriptors), (AVAILABLE, ring.available), (USED, ring.used)]
+        {
+            self.write(register, address as u32);
+            self.write(register + 4, (address >> 32) as u32);
+        }
+        self.write(QUEUE_READY, 1);
+        if self.read(QUEUE_READY) == 1 { Ok(()) } else { Err(Failure::new("device refuses its ring")) }
+    }
+
+    /// Stops all queues, of a device that does not listen to its reset: there is nothing else that would keep it from
+    /// memory.
+    fn stop_queues(&self) {
+        let _select = self.select.lock();
+        for queue in 0..QUEUES {
+            self.write(QUEUE_SELECT, u32::from(queue));
+            self.write(if self.modern { QUEUE_READY } else { QUEUE_PFN }, 0);
+        }
+    }
+
+    fn read_once(&self, start: usize, buf: &mut [u8]) {
+        for (place, byte) in (start..).zip(buf) {
+            *byte = self.registers.read8(place);
+        }
+    }
+}
+
+impl VirtioTransport for Device {
+    fn kind(&self) -> &'static str {
+        if self.modern { "modern" } else { "legacy" }
+    }
+
+    fn offered(&self) -> u64 {
+        let _select = self.select.lock();
+        let word = |n: u32| {
+            self.write(DEVICE_FEATURES_SELECT, n);
+            u64::from(self.read(DEVICE_FEATURES))
+        };
+        // Version 1 has no second word.
+        if self.modern { word(0) | word(1) << 32 } else { word(0) }
+    }
+
+    fn accept(&self, features: u64) {
+        let features = if self.modern { features } else { features & !TRAP };
+        let _select = self.select.lock();
+        let words = if self.modern { 2 } else { 1 };
+        for n in 0..words {
+            self.write(DRIVER_FEATURES_SELECT, n);
+            self.write(DRIVER_FEATURES, (features >> (32 * n)) as u32);
+        }
+    }
+
+    fn status(&self) -> u8 {
+        self.state()
+    }
+
+    fn set_status(&self, status: u8) {
+        self.write(STATUS, u32::from(status));
+    }
+
+    fn reset(&self) -> Result<(), Failure> {
+        self.write(STATUS, 0);
+        await_reset(|| self.state()).inspect_err(|_| self.stop_queues())
+    }
+
+    fn queue_limit(&self, queue: u16) -> u16 {
+        let _select = self.select.lock();
+        self.write(QUEUE_SELECT, u32::from(queue));
+        // A ring of more than 32768 cannot be.
+        self.read(QUEUE_LIMIT).min(1 << 15) as u16
+    }
+
+    fn queue_start(&self, queue: u16, ring: &RingAddress) -> Result<(), Failure> {
+        let _select = self.select.lock();
+        self.write(QUEUE_SELECT, u32::from(queue));
+        if self.read(QUEUE_LIMIT) < u32::from(ring.size) {
+            return Err(Failure::new("device refuses the size of its queue"));
+        }
+        if self.modern { self.start_modern(ring) } else { self.start_legacy(ring) }
+    }
+
+    fn notify(&self, queue: u16) {
+        self.write(QUEUE_NOTIFY, u32::from(queue));
+    }
+
+    fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
+        let source = Source { registers: self.registers.clone(), handler };
+        let (mut handles, shared) = (vec![], shared_pin::is_shared(self.gsi));
+        if shared {
+            self.astray.add(source.clone());
+            let astray = self.astray.clone();
+            let serve = Box::new(move || astray.serve());
+            handles.push(irq::gsi(shared_pin::ARRIVES, Trigger::Level, name, serve)?);
+        }
+        if !shared || self.gsi != shared_pin::ARRIVES {
+            let serve = Box::new(move || drop(source.serve()));
+            handles.push(irq::gsi(self.gsi, Trigger::Level, name, serve)?);
+        }
+        Ok(Interrupts { text: format!("mmio:{}", self.gsi), handles, line: None })
+    }
+
+    fn arm(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Version 2 has a generation to compare; version 1 is read until it reads the same twice.
+    fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
+        let room = self.registers.len().saturating_sub(CONFIG);
+        if offset > room || buf.len() > room - offset {
+            return Err(Failure::new("device configuration is too short"));
+        }
+        let start = CONFIG + offset;
+        let mut again = vec![0; buf.len()];
+        for _ in 0..TRIES {
+            if self.modern {
+                let before = self.read(GENERATION);
+                self.read_once(start, buf);
+                if self.read(GENERATION) == before {
+                    return Ok(());
+                }
+            } else {
+                self.read_once(start, buf);
+                self.read_once(start, &mut again);
+                if *buf == *again {
+                    return Ok(());
+                }
+            }
+        }
+        Err(Failure::new("device configuration does not stand still"))
+    }
+
+    fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
+        let room = self.registers.len().saturating_sub(CONFIG);
+        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > room) {
+            return Err(Failure::new("device configuration is too short"));
+        }
+        self.registers.write32(CONFIG + offset, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! Virtio devices in memory: which slots a machine has, and what is in them.
+//!
+//! `-M microvm` has 24 slots (8 without a second I/O APIC) that `-device virtio-9p-device,...` fills, the highest
+//! first unless `bus=virtio-mmio-bus.N` says which. Follows virtio 1.3 section 4.2.2 (registers), and Linux's
+//! convention for the command line, which Firecracker and others keep too:
+//! `virtio_mmio.device=512@0xfeb02e00:12`, size, address, interrupt.
+//!
+//! Three sources say where slots are, and the first that says anything is believed: the command line, the device
+//! tree that QEMU has for the guest ([`machine::firmware::fdt`]), and trying the addresses of QEMU's board. An empty slot
+//! is no error; a slot in which something else sits is told.
+
+mod device;
+mod shared_pin;
+
+pub use device::Device;
+pub use shared_pin::Astray;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use machine::firmware::fdt::{Fdt, Node};
+use machine::io::Mmio;
+
+/// `virt`, which every slot says of itself.
+pub const MAGIC: u32 = 0x7472_6976;
+/// Registers of a slot before its device's configuration, in bytes.
+const REGISTERS: u64 = 0x100;
+/// A slot larger than that is not believed.
+const MOST: u64 = 1 << 20;
+/// Where QEMU's board has its slots, how far apart they are, and how many there are at most.
+const BOARD: u64 = 0xFEB0_0000;
+const STRIDE: u64 = 0x200;
+const SLOTS: u64 = 24;
+/// Slots of the board when they are all on its first I/O APIC.
+const FEW: u64 = 8;
+/// The word of the command line that tells of a slot.
+const WORD: &str = "virtio_mmio.device";
+/// What the device tree calls a slot.
+const COMPATIBLE: &str = "virtio,mmio";
+
+/// A slot: where it is, and the interrupt it has for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Physical address of the registers.
+    pub base: u64,
+    /// Bytes of them, the device's configuration included.
+    pub size: u64,
+    /// Global system interrupt, level-triggered.
+    pub gsi: u32,
+}
+
+impl fmt::Display for Place {
+    /// `mmio 0xfeb02e00 slot 23`; the number only for slots of QEMU's board.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mmio {:#x}", self.base)?;
+        match self.base.checked_sub(BOARD) {
+            Some(off) if off.is_multiple_of(STRIDE) && off / STRIDE < SLOTS => {
+                write!(f, " slot {}", off / STRIDE)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    fn new(base: u64, size: u64, gsi: u32) -> Option<Place> {
+        let fits = (REGISTERS..=MOST).contains(&size) && base.checked_add(size).is_some();
+        (fits && base != 0 && base.is_multiple_of(4)).then_some(Place { base, size, gsi })
+    }
+}
+
+/// What can be known of a machine's slots before they are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Board {
+    /// The firmware has ACPI tables.
+    pub acpi: bool,
+    /// Address and first GSI of each I/O APIC that those tell of: at most two matter.
+    pub ioapics: [Option<(u64, u32)>; 2],
+}
+
+impl Board {
+    /// First GSI of the I/O APIC with registers at `base`.
+    fn first_gsi(&self, base: u64) -> Option<u32> {
+        let told = self.ioapics.iter().flatten().find(|(at, _)| *at == base).map(|(_, gsi)| *gsi);
+        // Without tables there is one, at the usual place.
+        told.or_else(|| (!self.acpi && base == 0xFEC0_0000).then_some(0))
+    }
+}
+
+/// The slots that the words of a command line tell of, and a line for each that makes no sense.
+pub fn from_words(words: &[(String, String)]) -> (Vec<Place>, Vec<String>) {
+    let (mut places, mut wrong) = (Vec::new(), Vec::new());
+    for (_, value) in words.iter().filter(|(name, _)| name == WORD) {
+        match parse(value) {
+            Some(place) => places.push(place),
+            None => wrong.push(format!("{WORD}={value} ignored: it is size@address:interrupt")),
+        }
+    }
+    (places, wrong)
+}
+
+/// `512@0xfeb00e00:12`, perhaps with `:id` behind; sizes may end in K or M.
+fn parse(value: &str) -> Option<Place> {
+    let (size, rest) = value.split_once('@')?;
+    let mut rest = rest.split(':');
+    let (base, gsi) = (number(rest.next()?)?, number(rest.next()?)?);
+    if rest.next().is_some_and(|id| number(id).is_none()) || rest.next().is_some() {
+        return None;
+    }
+    let size = match size.char_indices().last()? {
+        (at, 'K' | 'k') => number(size.get(..at)?)?.checked_mul(1 << 10)?,
+        (at, 'M' | 'm') => number(size.get(..at)?)?.checked_mul(1 << 20)?,
+        _ => number(size)?,
+    };
+    Place::new(base, size, u32::try_from(gsi).ok()?)
+}
+
+/// A number as C writes it.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// The slots of a device tree: those with devices in them, as QEMU lists no others.
+pub fn from_tree(tree: &Fdt, board: &Board) -> Vec<Place> {
+    let nodes = tree.nodes().iter().filter(|n| n.is_compatible(COMPATIBLE));
+    let place = |node: &Node| {
+        let (base, size) = node.reg()?;
+        let apic = tree.nodes().iter().find(|n| n.phandle() == node.interrupt_parent())?;
+        let gsi = board.first_gsi(apic.reg()?.0)?.checked_add(node.interrupt()?)?;
+        Place::new(base, size, gsi)
+    };
+    nodes.filter_map(place).collect()
+}
+
+/// The slots of QEMU's board, found by trying: `magic` reads a slot's first register. They end where nothing
+/// answers, and how many there are says which interrupts they have.
+pub fn from_board(board: &Board, magic: impl Fn(u64) -> u32) -> Vec<Place> {
+    let there = |slot: &u64| magic(BOARD + slot * STRIDE) == MAGIC;
+    let count = (0..SLOTS).take_while(there).count() as u64;
+    let first = match (count > FEW, board.acpi) {
+        (true, _) => 24,
+        (false, true) => 16,
+        (false, false) => 5,
+    };
+    let place = |slot: u64| Place::new(BOARD + slot * STRIDE, STRIDE, first + slot as u32);
+    (0..count).filter_map(place).collect()
+}
+
+/// What is in a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Nothing.
+    Empty,
+    /// A device with this virtio id.
+    Device(u16),
+}
+
+/// Looks into a slot.
+///
+/// # Errors
+/// Something that is no virtio slot, or one of a version that is not known; no memory to map it.
+pub fn look(place: &Place) -> Result<Slot, crate::Failure> {
+    let registers = Mmio::map(place.base, place.size as usize)
+        .map_err(|_| crate::Failure::text(format!("{place}: cannot be mapped")))?;
+    let wrong = |what, is| Err(crate::Failure::text(format!("{place}: {what} {is:#x}: not a virtio slot")));
+    match (registers.read32(0), registers.read32(4)) {
+        (MAGIC, 1 | 2) => match registers.read32(8) {
+            0 => Ok(Slot::Empty),
+            id => Ok(Slot::Device(u16::try_from(id).unwrap_or(u16::MAX))),
+        },
+        (MAGIC, version) => wrong("version", version),
+        (magic, _) => wrong("magic", magic),
+    }
+}
+
+#[cfg(test)]
+mod tests;
