@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use machine::mem;
 use port::dev::cons::cmdline;
 use port::dev::root::{Archive, Root};
-use port::dev::{arch, cons, dup, env, pipe, pnp, proc, ram, sd, srv, uart, virtcon};
+use port::dev::{cons, dup, env, hardware, pci, pipe, proc, ram, sd, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
 use port::{Dev, Kernel};
@@ -29,14 +29,14 @@ pub fn kernel(
     let console = cons::Cons::new(glue::power());
     let mnt = MntDev::channels();
     let phantom = mnt.phantom(glue::transports(&system));
-    let arch = arch::Arch::new();
+    let hardware = hardware::Hardware::new();
     let tags = phantom.clone();
-    arch.add("mtags", 0o444, Box::new(move || tags.mtags()));
+    hardware.add("mtags", 0o444, Box::new(move || tags.mtags()));
     let (table, consoles) = (Arc::new(system.table), system.consoles);
     let details = table.clone();
-    arch.add("virtio", 0o444, Box::new(move || table.text()));
-    arch.add("virtiostat", 0o444, Box::new(move || details.details()));
-    arch.add_ports(0x3f8, 0x3ff, "eia0");
+    hardware.add("virtio", 0o444, Box::new(move || table.text()));
+    hardware.add("virtiostat", 0o444, Box::new(move || details.details()));
+    hardware.add_ports(0x3f8, 0x3ff, "eia0");
 
     let (root, wrong) = Root::new(archives(), cmdline::places(&words));
     for line in wrong {
@@ -44,7 +44,7 @@ pub fn kernel(
     }
     let ports = glue::ports(consoles);
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
-    let mouse = glue::desk(&kmesg, &console.input, &arch); // and the keyboard, which types on the console
+    let mouse = glue::desk(&kmesg, &console.input, &hardware); // and the keyboard, which types on the console
     let input = places.uart.then(|| console.input.clone());
     let devices: Vec<Arc<dyn Dev>> = vec![
         root,                                         // #/ the root and its archives
@@ -56,8 +56,8 @@ pub fn kernel(
         pipe::Pipe::new(),                            // #| pipes
         mnt,                                          // #M 9P servers behind channels
         phantom,                                      // #9 QEMU's 9P devices, and channels in its dialects
-        arch,                                         // #P irqalloc, mtags, virtio
-        pnp::Pnp::new(glue::pci_bus(system.pci)),     // #$ PCI functions
+        hardware,                                     // #P irqalloc, mtags, virtio
+        pci::PciDev::new(glue::pci_bus(system.pci)),  // #$ PCI functions
         uart::Uart::new(vec![(glue::com1(), input)]), // #t serial lines
         mouse,                                        // #m the mouse
         virtcon::VirtCon::new(ports, places.port),    // #C virtio consoles

@@ -14,7 +14,7 @@ use machine::{boot, clock, mem, power};
 use pci::Pci;
 use port::call::life;
 use port::dev::cons::{Power, cmdline};
-use port::dev::pnp::{Address, Function, PciBus};
+use port::dev::pci::{Address, Function, PciBus};
 use port::dev::sd;
 use port::dev::uart::Serial;
 use port::dev::virtcon;

@@ -43,8 +43,8 @@ struct Ring {
 impl Ring {
     fn add(&mut self, bytes: &[u8]) {
         for &b in bytes {
-            if let Some(slot) = self.bytes.get_mut(self.next) {
-                *slot = b;
+            if let Some(place) = self.bytes.get_mut(self.next) {
+                *place = b;
             }
             self.next += 1;
             if self.next >= self.bytes.len() {

@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use machine::uart::Uart;
 use pc::console::ScreenConsole;
 use port::dev::cons::input::Input;
-use port::dev::portcons::PortConsole;
 use port::dev::uart::SerialConsole;
 use port::dev::virtcon::Finder;
+use port::dev::virtcon::console::PortConsole;
 use port::kmesg::{ConsoleOut, Kmesg};
 
 /// Where the console is.

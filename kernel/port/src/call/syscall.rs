@@ -32,26 +32,26 @@ const ARG_MAX: usize = 1 << 20;
 /// Longest wait record: four numbers, and a message of which every byte is a quote.
 const RECORD_MAX: usize = 4 * 21 + 2 * ERRMAX;
 
-/// The argument slots of a call.
+/// The words on the user stack that are the arguments of a call.
 struct Args<'a> {
     up: &'a Arc<Proc>,
-    slots: [u64; 6],
+    words: [u64; 6],
 }
 
 impl<'a> Args<'a> {
     fn fetch(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
         let mut bytes = [0u8; 48];
         up.mem.copy_in(sp.wrapping_add(8), &mut bytes)?;
-        let mut slots = [0u64; 6];
-        for (slot, b) in slots.iter_mut().zip(bytes.chunks_exact(8)) {
-            *slot = u64::from_le_bytes(b.try_into().unwrap_or_default());
+        let mut words = [0u64; 6];
+        for (word, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(b.try_into().unwrap_or_default());
         }
-        Ok(Args { up, slots })
+        Ok(Args { up, words })
     }
 
     /// A pointer or a vlong.
     fn long(&self, i: usize) -> u64 {
-        self.slots.get(i).copied().unwrap_or(0)
+        self.words.get(i).copied().unwrap_or(0)
     }
 
     /// An int.

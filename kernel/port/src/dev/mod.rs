@@ -14,15 +14,15 @@ use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
-pub mod arch;
 pub mod cons;
 pub mod dirtab;
 pub mod dup;
 pub mod env;
+pub mod hardware;
 pub mod mouse;
+pub mod pci;
 pub mod pipe;
-pub mod pnp;
-pub mod portcons;
+
 pub mod proc;
 pub mod ram;
 pub mod root;

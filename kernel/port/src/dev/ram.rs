@@ -101,9 +101,9 @@ impl RamDev {
             }
             let at = out.len();
             out.extend_from_slice(record);
-            if let Some(slot) = out.get_mut(at + 2..at + 8) {
-                slot[..2].copy_from_slice(&TYPE.to_le_bytes());
-                slot[2..].copy_from_slice(&INSTANCE.to_le_bytes());
+            if let Some(place) = out.get_mut(at + 2..at + 8) {
+                place[..2].copy_from_slice(&TYPE.to_le_bytes());
+                place[2..].copy_from_slice(&INSTANCE.to_le_bytes());
             }
             true
         })?;

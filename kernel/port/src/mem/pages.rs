@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Pages of one chunk of the table: half a megabyte.
 const CHUNK: u64 = 128;
 
-/// A page in its slot.
+/// A page of the table.
 #[derive(Clone)]
 pub struct Entry {
     /// The page.
@@ -36,13 +36,13 @@ impl PageMap {
 
     /// The number of the first page from `number` on that is there.
     pub fn first_from(&self, number: u64) -> Option<u64> {
-        self.chunks.range(number / CHUNK..).find_map(|(&chunk, slots)| {
-            let numbers = (chunk * CHUNK..).zip(slots.iter());
-            numbers.filter(|(_, slot)| slot.is_some()).map(|(n, _)| n).find(|&n| n >= number)
+        self.chunks.range(number / CHUNK..).find_map(|(&chunk, places)| {
+            let numbers = (chunk * CHUNK..).zip(places.iter());
+            numbers.filter(|(_, place)| place.is_some()).map(|(n, _)| n).find(|&n| n >= number)
         })
     }
 
-    /// Puts a page into its slot, in place of whatever was there.
+    /// Puts a page into its place, in place of whatever was there.
     ///
     /// # Errors
     /// `virtual memory allocation failed` when the table would have to grow and the kernel is short of memory: a
@@ -53,19 +53,19 @@ impl PageMap {
             Vacant(_) if super::is_scarce() => return Err(abi::error::ENOVMEM.into()),
             Vacant(place) => place.insert(Box::new([const { None }; CHUNK as usize])),
         };
-        if let Some(slot) = chunk.get_mut((number % CHUNK) as usize) {
-            *slot = Some(entry);
+        if let Some(place) = chunk.get_mut((number % CHUNK) as usize) {
+            *place = Some(entry);
         }
         Ok(())
     }
 
     /// All pages that are there, in order, to look at or change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
-        self.chunks.iter_mut().flat_map(|(&chunk, slots)| {
-            slots
+        self.chunks.iter_mut().flat_map(|(&chunk, places)| {
+            places
                 .iter_mut()
                 .enumerate()
-                .filter_map(move |(i, slot)| slot.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry)))
+                .filter_map(move |(i, place)| place.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry)))
         })
     }
 
@@ -80,16 +80,16 @@ impl PageMap {
             return;
         }
         let last = (to - 1) / CHUNK;
-        for (&chunk, slots) in self.chunks.range_mut(from / CHUNK..=last) {
-            for (i, slot) in slots.iter_mut().enumerate() {
+        for (&chunk, places) in self.chunks.range_mut(from / CHUNK..=last) {
+            for (i, place) in places.iter_mut().enumerate() {
                 let number = chunk * CHUNK + i as u64;
                 if (from..to).contains(&number) {
-                    *slot = None;
+                    *place = None;
                 }
             }
         }
-        self.chunks.retain(|&chunk, slots| {
-            !(from / CHUNK..=last).contains(&chunk) || slots.iter().any(Option::is_some)
+        self.chunks.retain(|&chunk, places| {
+            !(from / CHUNK..=last).contains(&chunk) || places.iter().any(Option::is_some)
         });
     }
 }

@@ -101,7 +101,7 @@ impl Channels {
         let mut out = String::new();
         for entry in list {
             // A session that is just being begun is none yet.
-            let Some(state) = entry.state.try_lock().filter(|state| state.shared.is_phantom()) else {
+            let Some(state) = entry.state.try_lock().filter(|state| state.shared.is_translated()) else {
                 continue;
             };
             let live = state.shared.session().filter(|s| s.alive().is_ok());

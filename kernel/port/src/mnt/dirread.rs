@@ -29,7 +29,7 @@ pub struct Cursor {
     /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
     theirs: u64,
     /// Read and not yet given out.
-    left: VecDeque<Vec<u8>>,
+    unread: VecDeque<Vec<u8>>,
 }
 
 impl MntFile {
@@ -47,10 +47,10 @@ impl MntFile {
         }
         let mut done = 0;
         loop {
-            if cursor.left.is_empty() && !self.fill(cursor, dev)? {
+            if cursor.unread.is_empty() && !self.fill(cursor, dev)? {
                 break;
             }
-            let Some(record) = cursor.left.front() else { break };
+            let Some(record) = cursor.unread.front() else { break };
             if done + record.len() > dst.len() {
                 if done == 0 {
                     return Err(error::ESHORT.into());
@@ -59,7 +59,7 @@ impl MntFile {
             }
             dst.put(done, record)?;
             done += record.len();
-            cursor.left.pop_front();
+            cursor.unread.pop_front();
         }
         cursor.ours += done as u64;
         Ok(done)
@@ -72,7 +72,7 @@ impl MntFile {
             return self.fill_by_name(cursor, dev);
         }
         let most = (session.msize as usize).saturating_sub(ninep::IOHDRSZ as usize);
-        while cursor.left.is_empty() {
+        while cursor.unread.is_empty() {
             let mut bytes = vec![0; ASK.min(most)];
             let n = self.read_piece(&mut Dst::Kernel(&mut bytes), cursor.theirs)?;
             if n == 0 {
@@ -86,7 +86,7 @@ impl MntFile {
                     Ok(file) => {
                         shown += 1;
                         let dir = self.entry(file, dev);
-                        cursor.left.push_back(dir.to_bytes());
+                        cursor.unread.push_back(dir.to_bytes());
                     }
                     Err(e) => bad = Some(e),
                 }
@@ -100,10 +100,10 @@ impl MntFile {
 
     /// The same where the server gives only names.
     fn fill_by_name(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
-        while cursor.left.is_empty() {
+        while cursor.unread.is_empty() {
             let Some((files, next)) = self.list(cursor.theirs)? else { return Ok(false) };
             cursor.theirs = next;
-            cursor.left.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
+            cursor.unread.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
         }
         Ok(true)
     }

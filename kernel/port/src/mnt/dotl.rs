@@ -2,7 +2,7 @@
 //! else, and some of 9P2000's messages are several.
 //!
 //! The name of a file is that by which it was walked to, so a fid knows its [`Trail`] (in both dialects: see
-//! [`walk::above`]). A directory is listed by
+//! [`links::above`]). A directory is listed by
 //! walking to each of its names and asking what is there; a slot has several requests, so as many names are
 //! asked for together as it has. The messages for one name go out one after the other all the same, because
 //! QEMU keeps no order between them.
@@ -21,9 +21,9 @@ use ninep::translate::wstat::Change;
 use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
 
 use super::file::MntFile;
+use super::links::{self, Place};
 use super::session::{Fid, Session};
 use super::slots::PIECES;
-use super::walk::{self, Place};
 use crate::error::Result;
 
 /// Bytes of a directory that one message brings: its reply has to fit into a slot's request.
@@ -120,7 +120,7 @@ pub(super) fn change(root: &Place, fid: &Fid, change: &Change) -> Result<()> {
         return Ok(());
     }
     // An open fid cannot be renamed, nor can the directory be one that somebody may have open.
-    let (file, dir) = (fid.copy()?, walk::above(root, fid)?);
+    let (file, dir) = (fid.copy()?, links::above(root, fid)?);
     match change.rename(file.number, dir.fid.number) {
         Some(message) => fid.session.call(&message, |_| Ok(())),
         None => Ok(()),
@@ -191,7 +191,7 @@ impl MntFile {
             .collect();
         let walked = session.call_all(&walks, true, |_, reply| match reply {
             Rmsg::Walk { qids } if qids.len() == 1 => Ok(()),
-            _ => Err(session.broken()),
+            _ => Err(session.protocol_error()),
         });
         drop(walks);
         drop(elements);

@@ -1,7 +1,7 @@
 //! A file of a mount: opening, making, removing, and what it is like.
 //!
 //! A symbolic link at the end of a path is two files: the target, which is opened and whose stat is shown, and the
-//! link, which is what is removed or renamed. Walking to either is in `walk`.
+//! link, which is what is removed or renamed. Walking to either is in [`links`].
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -15,8 +15,8 @@ use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
 use super::dirread::Cursor;
 use super::dotl::{self, Trail};
+use super::links::{self, Place, Via};
 use super::session::{Fid, Session};
-use super::walk::{self, Place, Via};
 use crate::error::{Error, Result};
 
 /// A file of a mount.
@@ -256,7 +256,7 @@ impl MntFile {
     /// Is there a file of this name in the directory that `fid` is in?
     fn exists_beside(&self, fid: &Arc<Fid>, name: &[u8]) -> Result<bool> {
         match exists(fid, &[Str(b".."), Str(name)]) {
-            Err(e) if e.is(error::ENOTDIR) => exists(&walk::above(&self.root, fid)?.fid, &[Str(name)]),
+            Err(e) if e.is(error::ENOTDIR) => exists(&links::above(&self.root, fid)?.fid, &[Str(name)]),
             found => found,
         }
     }

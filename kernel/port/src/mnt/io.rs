@@ -241,13 +241,13 @@ fn moved(session: &Arc<Session>, request: &Request, tag: u16, asked: u32, way: W
     match way {
         Way::Read => match Rio::parse(&head) {
             Ok(rio) if rio.kind == kind::RREAD && rio.tag == tag && rio.size() as usize == len => {
-                io::read(asked, rio).map_err(|_| session.broken())
+                io::read(asked, rio).map_err(|_| session.protocol_error())
             }
             _ => Err(session.transfer_error(kind::TREAD, tag, request)),
         },
         Way::Write => match Rmsg::decode(session.dialect, &head) {
             Ok((t, Rmsg::Write { count })) if t == tag && len == RIOSZ => {
-                io::written(asked, count).map_err(|_| session.broken())
+                io::written(asked, count).map_err(|_| session.protocol_error())
             }
             _ => Err(session.transfer_error(kind::TWRITE, tag, request)),
         },

@@ -2,13 +2,13 @@
 //!
 //! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
 //! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are found by their mount
-//!   tags ([`phantom`]), and to servers behind channels as well. Programs see plain 9P2000 semantics all the same:
+//!   tags ([`tags`]), and to servers behind channels as well. Programs see plain 9P2000 semantics all the same:
 //!   `ninep::translate` is the table of how.
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
-//! buffers its reply goes to, [`wait`] how it waits, and [`left`] what becomes of requests that nobody can wait for any
+//! buffers its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
 //! more. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
-//! a file of a mount, [`walk`] the way to it, [`io`] and [`dirread`] its contents.
+//! a file of a mount, [`links`] the way to it, [`io`] and [`dirread`] its contents.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
 //! knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -30,26 +30,26 @@ use crate::name::chan::Chan;
 use crate::name::path::Path;
 use crate::proc::process::Proc;
 
+mod abandoned;
 pub mod chan_transport;
 pub mod channels;
 pub mod dirread;
 pub mod dotl;
 pub mod file;
 pub mod io;
-mod left;
-pub mod phantom;
+pub mod links;
 pub mod rpc;
 pub mod session;
 pub mod shared;
 pub mod slots;
+pub mod tags;
 mod wait;
-pub mod walk;
 
 use channels::Channels;
 use file::MntFile;
-use phantom::Tags;
 use session::{Fid, Session};
 use shared::Wanted;
+use tags::Tags;
 
 pub use session::Patience;
 

@@ -131,7 +131,7 @@ impl Session {
                 Err(self.server_error(&reply))
             }
             Ok((t, reply)) if t == tag && reply.kind() == asked + 1 => Ok(reply),
-            _ => Err(self.broken()),
+            _ => Err(self.protocol_error()),
         }
     }
 
@@ -161,7 +161,7 @@ impl Session {
         match self.whole_reply(request, &mut bytes).and_then(|_| self.decode(asked, tag, &bytes).map(|_| ()))
         {
             Err(e) => e,
-            Ok(()) => self.broken(),
+            Ok(()) => self.protocol_error(),
         }
     }
 }

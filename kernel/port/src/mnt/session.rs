@@ -23,8 +23,8 @@ use ninep::translate::kept::Kept;
 use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
 
+use super::abandoned::Abandoned;
 use super::dotl::Trail;
-use super::left::Estate;
 use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -69,7 +69,7 @@ pub struct Session {
     fids: Lock<Fids>,
     /// To ask who is to die.
     pub(super) kernel: Weak<Kernel>,
-    pub(super) estate: Estate,
+    pub(super) abandoned: Abandoned,
     dead: AtomicBool,
     ending: QLock<()>,
 }
@@ -77,7 +77,7 @@ pub struct Session {
 struct Fids {
     next: u32,
     free: Vec<u32>,
-    /// Numbers in requests that were [left](super::left).
+    /// Numbers in requests that were [abandoned](super::abandoned).
     parked: BTreeMap<u32, Parked>,
 }
 
@@ -121,13 +121,13 @@ impl Session {
             kept: Lock::new(Kept::new()),
             fids: Lock::new(Fids { next: 1, free: Vec::new(), parked: BTreeMap::new() }),
             kernel: Arc::downgrade(kernel),
-            estate: Estate::new(),
+            abandoned: Abandoned::new(),
             dead: AtomicBool::new(false),
             ending: QLock::new(()),
         });
         let ask = Tmsg::Version { msize, version: dialect.version().into() };
         let (dialect, msize) = session.call(&ask, |reply| Ok(version::accept(dialect, msize, &reply)?))?;
-        // A Tversion is never left to anybody, so nobody else has it yet.
+        // A Tversion is never abandoned, so nobody else has it yet.
         let new = Arc::get_mut(&mut session).ok_or(error::EMOUNTRPC)?;
         (new.dialect, new.msize) = (dialect, msize);
         Ok(session)
@@ -157,7 +157,7 @@ impl Session {
     }
 
     /// The server has said what no server says: nothing can be believed any more. Ends the session.
-    pub(super) fn broken(&self) -> Error {
+    pub(super) fn protocol_error(&self) -> Error {
         self.hang_up();
         error::EMOUNTRPC.into()
     }
@@ -190,7 +190,7 @@ impl Session {
         self.fids.lock().free.push(number);
     }
 
-    /// Requests that name these fids were left.
+    /// Requests that name these fids were abandoned.
     pub(super) fn park(&self, numbers: &[u32]) {
         let mut fids = self.fids.lock();
         for &number in numbers {
@@ -323,17 +323,17 @@ impl Drop for Fid {
         };
         if known {
             if session.must_hurry() {
-                return session.bury(number);
+                return session.clunk_later(number);
             }
             // The fid is gone even when the server says that closing failed.
             match session.call_surely(&Tmsg::Clunk { fid: number }, |_| Ok(())) {
                 // The server still has it: the number is lost, which is better than used twice.
                 Err(e) if e.is(error::ENOMEM) => return,
-                // Left, or never sent: the process is to die.
+                // AbandonedSlot, or never sent: the process is to die.
                 Err(e) if e.is(error::EINTR) => {
                     return match session.drops(number) {
                         Drops::Later => {}
-                        _ => session.bury(number),
+                        _ => session.clunk_later(number),
                     };
                 }
                 _ => {}

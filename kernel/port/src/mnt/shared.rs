@@ -1,6 +1,6 @@
 //! One session for all mounts of a server: what a mount wants of it, and what the first one asked for.
 //!
-//! Devices ([`phantom`](super::phantom)) and channels ([`channels`](super::channels)) keep one [`Shared`] each, under
+//! Devices ([`tags`](super::tags)) and channels ([`channels`](super::channels)) keep one [`Shared`] each, under
 //! the lock that they hold while a session is begun.
 
 use alloc::sync::{Arc, Weak};
@@ -57,8 +57,8 @@ impl Shared {
         self.session.upgrade()
     }
 
-    /// Was it begun in one of `#9`'s dialects?
-    pub fn is_phantom(&self) -> bool {
+    /// Was it begun in one of `#9`'s dialects, which are translated?
+    pub fn is_translated(&self) -> bool {
         self.asked.is_some_and(|(dialect, _)| dialect != Dialect::P9)
     }
 

@@ -5,7 +5,7 @@
 //! it by that: no allocation, and a process's messages stay in its own order, which QEMU does not keep by
 //! itself. When all slots are bound, or for a kernel thread, a message takes a spare one; when there is none,
 //! it waits. A process that exits gives its slot back, so no number of processes uses them up. A slot whose process was
-//! killed while a request was out belongs to a keeper ([`left`](super::left)) until all of it is back.
+//! killed while a request was out belongs to a keeper ([`abandoned`](super::abandoned)) until all of it is back.
 //!
 //! `use` counts the requests that went through the cache, `hits` those that their process's own slot carried.
 //!
@@ -173,14 +173,14 @@ struct Inner {
     spare: Vec<Slot>,
     spares_made: usize,
     /// Slots of processes that have keepers now.
-    left: usize,
+    abandoned: usize,
     next_index: u16,
 }
 
 /// A slot in use. Its drop puts it back.
 pub struct SlotGuard<'a> {
     slots: &'a Slots,
-    /// `None` when it was [left](SlotGuard::leave).
+    /// `None` when it was [abandoned](SlotGuard::abandon).
     slot: Option<Slot>,
     owner: Owner,
 }
@@ -196,7 +196,7 @@ enum Owner {
 }
 
 /// A slot with requests that are not back, and nobody who waits for them.
-pub struct Left {
+pub struct AbandonedSlot {
     slot: Slot,
     owner: Owner,
 }
@@ -216,7 +216,7 @@ impl Slots {
             idle: Vec::new(),
             spare: Vec::new(),
             spares_made: 0,
-            left: 0,
+            abandoned: 0,
             next_index: 0,
         };
         Slots {
@@ -275,7 +275,7 @@ impl Slots {
             if let Some(slot) = inner.bound.get_mut(&pid).and_then(Option::take) {
                 return Found::Here(slot, Owner::Process(pid));
             }
-            if !inner.bound.contains_key(&pid) && inner.bound.len() + inner.left < BOUND {
+            if !inner.bound.contains_key(&pid) && inner.bound.len() + inner.abandoned < BOUND {
                 inner.bound.insert(pid, None);
                 return inner.idle_or_new(Owner::Process(pid));
             }
@@ -296,7 +296,7 @@ impl Slots {
         match owner {
             Owner::Process(pid) => drop(inner.bound.remove(&pid)),
             Owner::Nobody => inner.spares_made -= 1,
-            Owner::Keeper => inner.left -= 1,
+            Owner::Keeper => inner.abandoned -= 1,
         }
     }
 
@@ -309,7 +309,7 @@ impl Slots {
             },
             Owner::Nobody => inner.spare.push(slot),
             Owner::Keeper => {
-                inner.left -= 1;
+                inner.abandoned -= 1;
                 inner.idle.push(slot);
             }
         }
@@ -318,9 +318,9 @@ impl Slots {
         self.freed.wakeup();
     }
 
-    /// A slot that was left is a keeper's.
-    pub fn keep(&self, left: Left) -> SlotGuard<'_> {
-        SlotGuard { slots: self, slot: Some(left.slot), owner: left.owner }
+    /// A slot that was abandoned is a keeper's.
+    pub fn keep(&self, slot: AbandonedSlot) -> SlotGuard<'_> {
+        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner }
     }
 
     /// The process with this pid is gone: its slot is free for another.
@@ -362,21 +362,21 @@ impl SlotGuard<'_> {
     /// The slot.
     ///
     /// # Errors
-    /// `interrupted` when it was left.
+    /// `interrupted` when it was abandoned.
     pub fn slot(&mut self) -> Result<&mut Slot> {
         self.slot.as_mut().ok_or(error::EINTR.into())
     }
 
-    /// Leaves the slot and the requests that are out to a keeper. `None` when that has happened before.
-    pub fn leave(&mut self) -> Option<Left> {
+    /// Abandons the slot, with the requests that are out, to a keeper. `None` when that has happened before.
+    pub fn abandon(&mut self) -> Option<AbandonedSlot> {
         let slot = self.slot.take()?;
         if let Owner::Process(pid) = self.owner {
             let mut inner = self.slots.inner.lock();
             inner.bound.remove(&pid);
-            inner.left += 1;
+            inner.abandoned += 1;
             self.owner = Owner::Keeper;
         }
-        Some(Left { slot, owner: self.owner })
+        Some(AbandonedSlot { slot, owner: self.owner })
     }
 }
 

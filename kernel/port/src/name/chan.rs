@@ -56,7 +56,7 @@ pub struct DirPos {
     /// The offset that the element's server is to be asked for next.
     pub offset: u64,
     /// Whole records that were read and did not fit into the last buffer.
-    pub left: alloc::vec::Vec<u8>,
+    pub unread: alloc::vec::Vec<u8>,
 }
 
 impl Chan {

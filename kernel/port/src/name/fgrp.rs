@@ -1,9 +1,9 @@
 //! `Fgrp`: a table of file descriptors, shared by the processes of a group or copied by `RFFDG`.
 //!
-//! The lowest free number is always the next one. The table is short at first and grows by [`DELTAFD`] slots up
+//! The lowest free number is always the next one. The table is short at first and grows by [`DELTAFD`] entries up
 //! to [`MAXFD`]; a number beyond the next growth is out of range.
 //!
-//! Locks: `table` guards the slots and is a leaf. Channels that leave the table are dropped after it is
+//! Locks: `table` guards the entries and is a leaf. Channels that leave the table are dropped after it is
 //! released.
 
 use alloc::format;
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
-/// Slots that the table has at first and by which it grows.
+/// Entries that the table has at first and by which it grows.
 pub const DELTAFD: usize = 20;
 /// Most descriptors of a group.
 pub const MAXFD: usize = 5000;
@@ -69,8 +69,8 @@ impl Fgrp {
         let put = {
             let mut table = self.table.lock();
             let n = lowest(&mut table);
-            if let Some(slot) = n.and_then(|n| table.get_mut(n)) {
-                *slot = Some(fd.clone());
+            if let Some(entry) = n.and_then(|n| table.get_mut(n)) {
+                *entry = Some(fd.clone());
             }
             n
         };
@@ -92,7 +92,7 @@ impl Fgrp {
                 let len = (table.len() + DELTAFD).min(MAXFD);
                 table.resize(len, None);
             }
-            table.get_mut(n).and_then(|slot| slot.replace(Fd { chan, close_on_exec: false }))
+            table.get_mut(n).and_then(|entry| entry.replace(Fd { chan, close_on_exec: false }))
         };
         drop(old);
         Ok(fd)
@@ -174,7 +174,7 @@ pub(crate) fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<A
     Ok(c)
 }
 
-/// The lowest free slot, after growing the table if need be.
+/// The lowest free entry, after growing the table if need be.
 fn lowest(table: &mut Vec<Option<Fd>>) -> Option<usize> {
     if let Some(n) = table.iter().position(Option::is_none) {
         return Some(n);

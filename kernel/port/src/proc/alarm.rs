@@ -94,11 +94,11 @@ impl Alarms {
         let (changed, version) = (self.changed.clone(), self.version.clone());
         let body = move || {
             loop {
-                let seen = version.load(Ordering::Acquire);
+                let before = version.load(Ordering::Acquire);
                 let Some(kernel) = weak.upgrade() else { return };
                 let next = kernel.ring_alarms();
                 drop(kernel);
-                let _ = changed.sleep_until(next, || version.load(Ordering::Acquire) != seen);
+                let _ = changed.sleep_until(next, || version.load(Ordering::Acquire) != before);
             }
         };
         if thread::spawn("alarm", 0, Box::new(body)).is_err() {

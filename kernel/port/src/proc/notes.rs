@@ -67,10 +67,10 @@ pub struct Notes {
     frame: u64,
     /// Floating point state to return to.
     fpu: Option<Box<FpuState>>,
-    /// The last note to the group that came here.
-    seen: u64,
-    /// The last of them when the program was last told one: it has been told, or it waits for the handler's end.
-    looked: u64,
+    /// The number of the last note to the group that came here.
+    last_group: u64,
+    /// What `last_group` was when a note was last delivered: those up to it were told, or wait for the handler's end.
+    told_up_to: u64,
 }
 
 impl Notes {
@@ -113,10 +113,10 @@ pub fn post(proc: &Proc, text: &str, class: NoteClass) -> bool {
 fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool {
     let note = Note { text: String::from(clip(text, ERRMAX - 1)), class, serial };
     let mut notes = proc.notes.lock();
-    if serial != 0 && serial <= notes.seen {
+    if serial != 0 && serial <= notes.last_group {
         return true;
     }
-    notes.seen = notes.seen.max(serial);
+    notes.last_group = notes.last_group.max(serial);
     // A fault must be seen now and whatever else waits: it goes to the front.
     if class == NoteClass::Debug {
         notes.queue.push_front(note);
@@ -205,7 +205,7 @@ pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClas
 pub fn pass_on(up: &Proc, child: &Proc) {
     let new: alloc::vec::Vec<Note> = {
         let notes = up.notes.lock();
-        notes.queue.iter().filter(|n| n.serial > notes.looked).cloned().collect()
+        notes.queue.iter().filter(|n| n.serial > notes.told_up_to).cloned().collect()
     };
     for note in new {
         post_numbered(child, &note.text, note.class, note.serial);
@@ -216,7 +216,7 @@ pub fn pass_on(up: &Proc, child: &Proc) {
 pub fn exec_clears(up: &Proc) {
     let mut notes = up.notes.lock();
     let old = core::mem::take(&mut *notes);
-    notes.seen = old.seen;
+    notes.last_group = old.last_group;
     notes.queue = old.queue;
     notes.queue.retain(|n| n.class != NoteClass::Debug);
     if let Some(thread) = up.thread.get() {
@@ -236,7 +236,7 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
             thread.clear_interrupt();
         }
         let handler = notes.asked();
-        notes.looked = notes.seen;
+        notes.told_up_to = notes.last_group;
         match notes.due().and_then(|at| notes.queue.remove(at)) {
             Some(note) => (note, handler),
             None => return After::Continue,
@@ -292,8 +292,8 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: Note, handler: u64) -
     let base = ureg.wrapping_sub(160);
     let mut bytes = [0u8; 160 + UREG_SIZE];
     let mut put = |at: usize, data: &[u8]| {
-        if let Some(slot) = bytes.get_mut(at..at + data.len()) {
-            slot.copy_from_slice(data);
+        if let Some(place) = bytes.get_mut(at..at + data.len()) {
+            place.copy_from_slice(data);
         }
     };
     put(8, &ureg.to_le_bytes());

@@ -29,7 +29,7 @@ use crate::call::sysfile;
 use crate::dev::Dev;
 use crate::dev::cons::cmdline;
 use crate::dev::cons::{Cons, Power};
-use crate::dev::{arch, dup, env, pipe, proc, root, srv};
+use crate::dev::{dup, env, hardware, pipe, proc, root, srv};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::kmesg::{ConsoleOut, Kmesg};
@@ -90,7 +90,7 @@ pub struct Hosted {
     /// `#c`, to type on.
     pub cons: Arc<Cons>,
     /// `#P`, to add files to.
-    pub arch: Arc<arch::Arch>,
+    pub hardware: Arc<hardware::Hardware>,
     /// What `#c/reboot` did.
     pub power: Arc<Switch>,
 }
@@ -113,7 +113,7 @@ impl Hosted {
         let kmesg = Kmesg::new(Some(screen.clone()));
         let power = Arc::new(Switch::default());
         let cons = Cons::new(power.clone());
-        let arch = arch::Arch::new();
+        let hardware = hardware::Hardware::new();
         let archives = archives.into_iter().map(|a| root::Archive::Shared(a.into())).collect();
         let config: Vec<_> = config.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
         let (root, wrong) = root::Root::new(archives, cmdline::places(&config));
@@ -128,13 +128,13 @@ impl Hosted {
             pipe::Pipe::new(),
             proc::ProcDev::new(),
             srv::Srv::new(),
-            arch.clone(),
+            hardware.clone(),
         ];
         devs.extend(more);
         let kernel = Kernel::new(devs, config, kmesg);
         let up = create::first_process(&kernel).unwrap_or_else(|e| panic!("no first process: {e}"));
         up.thread.call_once(thread::current);
-        Hosted { kernel, up, screen, cons, arch, power }
+        Hosted { kernel, up, screen, cons, hardware, power }
     }
 
     /// Another process, of the same user, name space, descriptors, environment and note group.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use machine::lock::Lock;
 use port::call::sysfile::open;
 use port::dev::cons::input::Input;
-use port::dev::portcons::{PortConsole, RING};
+use port::dev::virtcon::console::{PortConsole, RING};
 use port::dev::virtcon::{Finder, VirtCon};
 use port::kmesg::{ConsoleOut, Kmesg};
 use port::testkit::Hosted;

@@ -50,8 +50,8 @@ impl Ring {
         for &b in bytes {
             if self.len == size {
                 self.lost += 1;
-            } else if let Some(slot) = self.bytes.get_mut((self.start + self.len) % size) {
-                *slot = b;
+            } else if let Some(place) = self.bytes.get_mut((self.start + self.len) % size) {
+                *place = b;
                 self.len += 1;
             }
         }

@@ -51,8 +51,8 @@ pub fn time() -> String {
 pub fn bintime() -> [u8; 32] {
     let mut out = [0; 32];
     let numbers = [clock::wall_ns() as u64, clock::cycles(), clock::cycle_hz(), clock::now_ns()];
-    for (slot, n) in out.chunks_exact_mut(8).zip(numbers) {
-        slot.copy_from_slice(&n.to_be_bytes());
+    for (place, n) in out.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&n.to_be_bytes());
     }
     out
 }

@@ -40,8 +40,8 @@ impl Packets {
         if self.have == 0 && byte & FIRST == 0 {
             return None;
         }
-        if let Some(slot) = self.bytes.get_mut(self.have) {
-            *slot = byte;
+        if let Some(place) = self.bytes.get_mut(self.have) {
+            *place = byte;
         }
         self.have += 1;
         if self.have < self.size {

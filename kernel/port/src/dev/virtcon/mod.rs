@@ -8,6 +8,7 @@
 //! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open channel
 //! keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
 
+pub mod console;
 mod readers;
 
 use alloc::boxed::Box;
@@ -18,13 +19,13 @@ use alloc::vec::Vec;
 use abi::{Qid, error};
 use machine::sync::{Interrupted, QLock};
 
-use super::portcons::PortConsole;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
+use console::PortConsole;
 use readers::{Readers, Reading};
 
 /// A port as the machine has it.

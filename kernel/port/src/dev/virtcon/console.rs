@@ -25,8 +25,8 @@ use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 use machine::{clock, thread};
 
-use super::cons::input::Input;
-use super::virtcon::{Finder, Port};
+use super::{Finder, Port};
+use crate::dev::cons::input::Input;
 use crate::error::Result;
 use crate::kmesg::{ConsoleOut, Kmesg};
 
@@ -77,8 +77,8 @@ impl Ring {
         let size = self.bytes.len();
         let n = bytes.len().min(size - self.len);
         for (at, &b) in (self.start + self.len..).zip(bytes.iter().take(n)) {
-            if let Some(slot) = self.bytes.get_mut(at % size) {
-                *slot = b;
+            if let Some(place) = self.bytes.get_mut(at % size) {
+                *place = b;
             }
         }
         self.len += n;

@@ -1,4 +1,4 @@
-//! `#$`: the PCI bus. `pci/B.D.Fctl` tells what a function is, `pci/B.D.Fraw` is its configuration space.
+//! `#$`, Plan 9's `pnp`: the PCI bus. `pci/B.D.Fctl` tells what a function is, `pci/B.D.Fraw` is its configuration space.
 //!
 //! A `ctl` file reads: class, subclass and interface in hex, vendor/device, interrupt line, then for each base
 //! address register that is there `N:ADDRESS SIZE`. No state, no locks of its own.
@@ -58,7 +58,7 @@ pub trait PciBus: Send + Sync {
 }
 
 /// The device.
-pub struct Pnp {
+pub struct PciDev {
     bus: Arc<dyn PciBus>,
 }
 
@@ -90,14 +90,14 @@ pub fn ctl_text(f: &Function) -> String {
     out
 }
 
-impl Pnp {
+impl PciDev {
     /// The device for this bus.
     pub fn new(bus: Arc<dyn PciBus>) -> Arc<Self> {
-        Arc::new(Pnp { bus })
+        Arc::new(PciDev { bus })
     }
 }
 
-impl Tree for Pnp {
+impl Tree for PciDev {
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
         if dir.path == 0 {
             return Ok(alloc::vec![Entry::dir("pci", PCI, 0o555)]);
@@ -118,7 +118,7 @@ impl Tree for Pnp {
     }
 }
 
-impl Dev for Pnp {
+impl Dev for PciDev {
     fn letter(&self) -> char {
         '$'
     }

@@ -206,7 +206,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
             Ok(outcome) => Ok((outcome, qids.iter().collect::<Vec<Qid>>())),
-            Err(_) => Err(session.broken()),
+            Err(_) => Err(session.protocol_error()),
         },
         _ => Err(error::EMOUNTRPC.into()),
     })?;
