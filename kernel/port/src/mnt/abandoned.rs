@@ -84,7 +84,7 @@ impl Session {
     /// Abandons a slot to a keeper. Gives what the call says then.
     fn abandon(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Error {
         if let Ok(slot) = guard.slot() {
-            self.park(&slot.fids_out());
+            self.fids.park(&slot.fids_out());
         }
         if let Some(slot) = guard.abandon() {
             self.abandoned.slots.lock().push(slot);
@@ -116,7 +116,7 @@ impl Session {
         // Nothing kills a kernel thread.
         let _ = self.settle(&mut guard);
         drop(guard);
-        for fid in self.unpark(&fids) {
+        for fid in self.fids.unpark(&fids) {
             self.abandoned.orphans.lock().numbers.push(fid);
         }
         self.clunk_orphans();
@@ -178,7 +178,7 @@ impl Session {
             let clunked = self.call_all(&clunks, false, |_, _| Ok(()));
             for (&fid, clunked) in some.iter().zip(clunked) {
                 if !clunked.is_err_and(|e| e.is(error::ENOMEM)) {
-                    self.free_fid(fid);
+                    self.fids.free(fid);
                 }
             }
         }

@@ -14,6 +14,7 @@ use ninep::translate::FileType;
 use ninep::translate::list::Listing;
 use ninep::translate::stat::File;
 
+use super::dotl;
 use super::file::MntFile;
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
@@ -101,7 +102,7 @@ impl MntFile {
     /// The same where the server gives only names.
     fn fill_by_name(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
         while cursor.unread.is_empty() {
-            let Some((files, next)) = self.list(cursor.theirs)? else { return Ok(false) };
+            let Some((files, next)) = dotl::list(&self.fid, cursor.theirs)? else { return Ok(false) };
             cursor.theirs = next;
             cursor.unread.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
         }

@@ -1,7 +1,10 @@
 //! A file of a mount: opening, making, removing, and what it is like.
 //!
+//! The rest of a [`MntFile`] is where it is wanted: walking in [`links`], reading and writing in [`io`](super::io),
+//! directories in [`dirread`](super::dirread).
+//!
 //! A symbolic link at the end of a path is two files: the target, which is opened and whose stat is shown, and the
-//! link, which is what is removed or renamed. Walking to either is in [`links`].
+//! link, which is what is removed or renamed.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -14,9 +17,11 @@ use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
 use super::dirread::Cursor;
-use super::dotl::{self, Trail};
+use super::dotl;
+use super::fid::Fid;
 use super::links::{self, Place, Via};
-use super::session::{Fid, Session};
+use super::session::Session;
+use super::trail::Trail;
 use crate::error::{Error, Result};
 
 /// A file of a mount.

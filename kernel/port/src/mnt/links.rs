@@ -14,9 +14,10 @@ use ninep::translate::names;
 use ninep::translate::walk::{Links, Walked, outcome};
 use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
 
-use super::dotl::{self, Trail};
+use super::dotl;
+use super::fid::Fid;
 use super::file::{MntFile, stat_of};
-use super::session::Fid;
+use super::trail::Trail;
 use crate::error::{Error, Result};
 
 /// A file at the server, and what it is.

@@ -7,8 +7,8 @@
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
 //! buffers its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
-//! more. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
-//! a file of a mount, [`links`] the way to it, [`io`] and [`dirread`] its contents.
+//! more. [`slots`] is the PID cache, [`session`] what was agreed on, [`fid`] a file at the
+//! server, [`file`] a file of a mount, [`links`] the way to it, [`io`] and [`dirread`] its contents.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
 //! knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -35,6 +35,7 @@ pub mod chan_transport;
 pub mod channels;
 pub mod dirread;
 pub mod dotl;
+pub mod fid;
 pub mod file;
 pub mod io;
 pub mod links;
@@ -43,11 +44,13 @@ pub mod session;
 pub mod shared;
 pub mod slots;
 pub mod tags;
+mod trail;
 mod wait;
 
 use channels::Channels;
+use fid::Fid;
 use file::MntFile;
-use session::{Fid, Session};
+use session::Session;
 use shared::Wanted;
 use tags::Tags;
 
@@ -165,7 +168,7 @@ impl MountDriver for Driver {
             Some(c) => c.aux::<MntFile>()?.fid.number,
             None => NOFID,
         };
-        let attached = session::attach(&session, &up.user(), aname, afid)?;
+        let attached = Fid::attach(&session, &up.user(), aname, afid)?;
         dev.channels.used(&server);
         Ok(dev.clone().root(&session, devno, attached))
     }
