@@ -15,7 +15,7 @@ use core::fmt::{self, Write};
 use machine::lock::Lock;
 
 /// Bytes of the log that are kept: the last ones.
-pub const SIZE: usize = 64 * 1024;
+pub(crate) const SIZE: usize = 64 * 1024;
 
 /// Where console output goes: a serial line, a screen.
 pub trait ConsoleOut: Send + Sync {
@@ -72,7 +72,7 @@ impl Kmesg {
     }
 
     /// Everything that is kept, oldest first; it begins at a line's beginning.
-    pub fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SIZE);
         let full = {
             let ring = self.ring.lock();
@@ -90,7 +90,7 @@ impl Kmesg {
     }
 
     /// Puts bytes into the log and out to the console.
-    pub fn log(&self, bytes: &[u8]) {
+    pub(crate) fn log(&self, bytes: &[u8]) {
         self.ring.lock().add(bytes);
         self.console(bytes);
     }
@@ -112,7 +112,7 @@ impl Kmesg {
     }
 
     /// Puts all that was kept out there, too.
-    pub fn replay(&self, out: &dyn ConsoleOut) {
+    pub(crate) fn replay(&self, out: &dyn ConsoleOut) {
         put_lines(&self.text(), out);
     }
 

@@ -5,4 +5,4 @@
 pub mod life;
 pub mod syscall;
 pub mod sysfile;
-pub mod sysproc;
+pub(crate) mod sysproc;

@@ -82,7 +82,7 @@ impl<'a> Args<'a> {
 
 /// Carries out the call that `ctx` asks for. The result is in its RAX afterwards, unless the process dies or its
 /// registers were replaced (exec, noted).
-pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
+pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     machine::cpu::count_syscall();
     ctx.regs.kind = 64;
     let number = ctx.regs.bp;

@@ -26,7 +26,7 @@ const PROC_MAX: usize = 4000;
 ///
 /// # Errors
 /// `bad arg in system call` for contradicting flags, `no procs`, no memory.
-pub fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result<u32> {
+pub(crate) fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result<u32> {
     let flags = Rfork::from_bits(flags).ok_or(error::EBADARG)?;
     for pair in [Rfork::FDG | Rfork::CFDG, Rfork::NAMEG | Rfork::CNAMEG, Rfork::ENVG | Rfork::CENVG] {
         if flags.contains(pair) {
@@ -104,7 +104,7 @@ fn regroup(up: &Arc<Proc>, to: &Arc<Proc>, flags: Rfork) -> Result<()> {
 }
 
 /// Puts the pid where programs look for it, at the top of their stack.
-pub fn write_tos_pid(proc: &Arc<Proc>) {
+pub(crate) fn write_tos_pid(proc: &Arc<Proc>) {
     let at = abi::layout::TOS + abi::layout::TOS_PID;
     // A program that unmapped its stack's top has no pid there; that is its affair.
     let _ = proc.mem.copy_out(at, &proc.pid.to_le_bytes());

@@ -24,7 +24,7 @@ use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
 /// Makes a file's text.
-pub type Maker = dyn Fn() -> String + Send + Sync;
+pub(crate) type Maker = dyn Fn() -> String + Send + Sync;
 
 #[derive(Clone)]
 struct File {
@@ -82,7 +82,7 @@ impl Hardware {
 
 /// `irqalloc`: vector, irq, count, cycles, right-aligned in 11, 11, 20 and 20 columns, the controller
 /// left-aligned in 8, the name; ascending by vector.
-pub fn irq_text(lines: &[Line]) -> String {
+pub(crate) fn irq_text(lines: &[Line]) -> String {
     let line = |l: &Line| {
         let controller = l.controller.as_str();
         format!(

@@ -79,7 +79,7 @@ fn address_of(path: u64) -> (Address, bool) {
 }
 
 /// A `ctl` file's text.
-pub fn ctl_text(f: &Function) -> String {
+pub(crate) fn ctl_text(f: &Function) -> String {
     let [class, subclass, interface] = f.class;
     let mut out =
         format!("{class:02x}.{subclass:02x}.{interface:02x} {:04x}/{:04x} {:3}", f.vendor, f.device, f.irq);

@@ -28,15 +28,15 @@ use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
 /// Bytes that may wait on a line.
-pub const DEEP: usize = 64 * 1024;
+pub(crate) const DEEP: usize = 64 * 1024;
 /// Bytes written at a time.
 const PIECE: usize = 4096;
 
 /// What is called, in interrupt context, with the bytes that arrive.
-pub type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
+pub(crate) type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// A serial line and the console that gets its input while nobody reads it.
-pub type LineOf = (Arc<dyn Serial>, Option<Arc<Input>>);
+pub(crate) type LineOf = (Arc<dyn Serial>, Option<Arc<Input>>);
 
 /// A serial line as the machine has it.
 pub trait Serial: Send + Sync {

@@ -8,7 +8,7 @@ use abi::layout::{TOS, TOS_CYCLEFREQ, TOS_PID, TOS_SIZE, USTKSIZE, USTKTOP};
 ///
 /// # Errors
 /// `bad arg in system call` when the arguments do not fit into half of the stack.
-pub fn build(args: &[Vec<u8>], pid: u32, cycle_hz: u64) -> Result<(u64, Vec<u8>), &'static str> {
+pub(crate) fn build(args: &[Vec<u8>], pid: u32, cycle_hz: u64) -> Result<(u64, Vec<u8>), &'static str> {
     let strings: usize = args.iter().map(|a| a.len() + 1).sum();
     let pointers = 8 * (args.len() + 2);
     if (strings + pointers) as u64 > USTKSIZE / 2 {

@@ -23,24 +23,24 @@ use crate::proc::process::Proc;
 /// What must be equal for two executables to be the same one: device, instance and qid, and because servers'
 /// versions are weak, time and length as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ImageKey {
+pub(crate) struct ImageKey {
     /// Device letter, instance, qid path.
-    pub file: (char, u32, u64),
+    pub(crate) file: (char, u32, u64),
     /// Qid version.
-    pub vers: u32,
+    pub(crate) vers: u32,
     /// Time of last change.
-    pub mtime: u32,
+    pub(crate) mtime: u32,
     /// Bytes.
-    pub length: u64,
+    pub(crate) length: u64,
 }
 
 /// A stretch of the file that fills pages, one after the other: a segment's. It need not begin at a page of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stretch {
+pub(crate) struct Stretch {
     /// Offset in the file of the first byte.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Bytes; zeros behind.
-    pub len: u64,
+    pub(crate) len: u64,
 }
 
 /// Offset in the file and valid length of a page.
@@ -55,14 +55,14 @@ impl Stretch {
 }
 
 /// The pages that are read, and mapped, along with page `number` of a segment: 64 KiB.
-pub fn neighbours(number: u64) -> Range<u64> {
+pub(crate) fn neighbours(number: u64) -> Range<u64> {
     const GROUP: u64 = 16;
     let start = number - number % GROUP;
     start..start.saturating_add(GROUP)
 }
 
 /// The pages of an executable that were read so far.
-pub struct Image {
+pub(crate) struct Image {
     key: ImageKey,
     state: Lock<State>,
 }
@@ -74,7 +74,7 @@ struct State {
 }
 
 /// A running program's hold on its image.
-pub struct ImageRef {
+pub(crate) struct ImageRef {
     image: Arc<Image>,
 }
 
@@ -88,12 +88,12 @@ const KEEP: usize = 64;
 
 impl ImageCache {
     /// An empty cache.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         ImageCache { list: Lock::new(Vec::new()) }
     }
 
     /// The image of the file behind `chan` (open for OEXEC), from the cache or new.
-    pub fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> ImageRef {
+    pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> ImageRef {
         let mut dropped = Vec::new();
         let mut list = self.list.lock();
         let found = list.iter().position(|i| i.key == key);
@@ -164,7 +164,7 @@ impl Drop for ImageRef {
 
 impl ImageRef {
     /// The page that holds the file's bytes from `run.offset(number)` on, if it was read before.
-    pub fn cached(&self, from: Stretch, number: u64) -> Option<Page> {
+    pub(crate) fn cached(&self, from: Stretch, number: u64) -> Option<Page> {
         self.image.state.lock().pages.get(&from.key(number)?).cloned()
     }
 
@@ -173,7 +173,7 @@ impl ImageRef {
     ///
     /// # Errors
     /// What the file's server says, a file that ends early, or no memory.
-    pub fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
+    pub(crate) fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
         let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
         let (chan, wanted) = {
             let state = self.image.state.lock();
@@ -218,7 +218,7 @@ impl ImageRef {
     }
 
     /// Name of the file, for messages.
-    pub fn path(&self) -> alloc::string::String {
+    pub(crate) fn path(&self) -> alloc::string::String {
         let chan = self.image.state.lock().chan.clone();
         chan.map(|c| alloc::string::String::from(c.path.as_str())).unwrap_or_default()
     }

@@ -13,29 +13,29 @@ const CHUNK: u64 = 128;
 
 /// A page of the table.
 #[derive(Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The page.
-    pub page: Page,
+    pub(crate) page: Page,
     /// Somebody else may hold it as well: copy before writing.
-    pub cow: bool,
+    pub(crate) cow: bool,
 }
 
 type Chunk = Box<[Option<Entry>; CHUNK as usize]>;
 
 /// Pages by their number, counted from the segment's base.
 #[derive(Default)]
-pub struct PageMap {
+pub(crate) struct PageMap {
     chunks: BTreeMap<u64, Chunk>,
 }
 
 impl PageMap {
     /// The page with this number, if it is there.
-    pub fn get(&self, number: u64) -> Option<&Entry> {
+    pub(crate) fn get(&self, number: u64) -> Option<&Entry> {
         self.chunks.get(&(number / CHUNK))?.get((number % CHUNK) as usize)?.as_ref()
     }
 
     /// The number of the first page from `number` on that is there.
-    pub fn first_from(&self, number: u64) -> Option<u64> {
+    pub(crate) fn first_from(&self, number: u64) -> Option<u64> {
         self.chunks.range(number / CHUNK..).find_map(|(&chunk, places)| {
             let numbers = (chunk * CHUNK..).zip(places.iter());
             numbers.filter(|(_, place)| place.is_some()).map(|(n, _)| n).find(|&n| n >= number)
@@ -47,7 +47,7 @@ impl PageMap {
     /// # Errors
     /// `virtual memory allocation failed` when the table would have to grow and the kernel is short of memory: a
     /// program that reads gigabytes of zeros makes it grow, though it takes no pages.
-    pub fn insert(&mut self, number: u64, entry: Entry) -> Result<()> {
+    pub(crate) fn insert(&mut self, number: u64, entry: Entry) -> Result<()> {
         let chunk = match self.chunks.entry(number / CHUNK) {
             Occupied(chunk) => chunk.into_mut(),
             Vacant(_) if super::is_scarce() => return Err(abi::error::ENOVMEM.into()),
@@ -60,7 +60,7 @@ impl PageMap {
     }
 
     /// All pages that are there, in order, to look at or change.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
         self.chunks.iter_mut().flat_map(|(&chunk, places)| {
             places
                 .iter_mut()
@@ -70,12 +70,12 @@ impl PageMap {
     }
 
     /// How many there are.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.chunks.values().map(|c| c.iter().flatten().count() as u64).sum()
     }
 
     /// Takes out the pages `from..to`.
-    pub fn remove_range(&mut self, from: u64, to: u64) {
+    pub(crate) fn remove_range(&mut self, from: u64, to: u64) {
         if from >= to {
             return;
         }

@@ -43,7 +43,7 @@ struct Orphans {
 
 impl Abandoned {
     /// Nothing.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Abandoned {
             slots: Lock::new(Vec::new()),
             orphans: Lock::new(Orphans { numbers: Vec::new(), being_clunked: false }),

@@ -25,7 +25,7 @@ use crate::proc::create;
 use crate::proc::process::Proc;
 
 /// All channels on which there is, or may have been, a session.
-pub struct Channels {
+pub(crate) struct Channels {
     list: Lock<Vec<Arc<Served>>>,
 }
 
@@ -45,7 +45,7 @@ struct State {
 
 impl Channels {
     /// None.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Channels { list: Lock::new(Vec::new()) }
     }
 
@@ -68,7 +68,7 @@ impl Channels {
     /// # Errors
     /// `i/o on hungup channel`, `device or object already in use` when there is one that is not as `wanted`, what the
     /// server says to the version.
-    pub fn session(
+    pub(crate) fn session(
         &self,
         up: &Arc<Proc>,
         server: &Arc<Chan>,
@@ -96,7 +96,7 @@ impl Channels {
 
     /// The lines of `/dev/mtags` for the channels on which `#9`'s dialects are spoken, in the order in which they
     /// were mounted first. They have the channels' names in place of a tag.
-    pub fn mtags(&self) -> String {
+    pub(crate) fn mtags(&self) -> String {
         let list: Vec<_> = self.list.lock().clone();
         let mut out = String::new();
         for entry in list {
@@ -113,18 +113,18 @@ impl Channels {
     }
 
     /// Keeps the session on a channel until it is [used](Channels::used).
-    pub fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
+    pub(crate) fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
         *self.entry(server).kept.lock() = Some(session.clone());
     }
 
     /// The session on a channel has files now, which hold it.
-    pub fn used(&self, server: &Arc<Chan>) {
+    pub(crate) fn used(&self, server: &Arc<Chan>) {
         let kept = self.entry(server).kept.lock().take();
         drop(kept);
     }
 
     /// Forgets channels that nobody has any more but ourselves, and ends their sessions.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let mut gone = Vec::new();
         {
             let mut list = self.list.lock();

@@ -14,8 +14,8 @@ use ninep::translate::FileType;
 use ninep::translate::list::Listing;
 use ninep::translate::stat::File;
 
-use super::dotl;
 use super::file::MntFile;
+use super::{NO_NAMES, dotl};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 
@@ -24,7 +24,7 @@ const ASK: usize = 64 << 10;
 
 /// Position of a directory read.
 #[derive(Default)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// What the program has read so far, in our bytes.
     ours: u64,
     /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
@@ -38,7 +38,7 @@ impl MntFile {
     ///
     /// # Errors
     /// `seek in directory`, `i/o count too small`, the server's.
-    pub fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
+    pub(crate) fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
         let mut cursor = self.cursor.lock_intr()?;
         let cursor = &mut *cursor;
         if offset == 0 {
@@ -82,7 +82,7 @@ impl MntFile {
             cursor.theirs += n as u64;
             let bytes = bytes.get(..n).unwrap_or(&[]);
             let (mut shown, mut bad) = (0, None);
-            for file in Listing::new(session.dialect, bytes, &session.ids) {
+            for file in Listing::new(session.dialect, bytes, &NO_NAMES) {
                 match file {
                     Ok(file) => {
                         shown += 1;

@@ -16,9 +16,9 @@ use ninep::translate::stat::File;
 use ninep::translate::wstat::Change;
 use ninep::{Names, Rmsg, Str, Tmsg};
 
+use super::NO_NAMES;
 use super::fid::Fid;
 use super::links::{self, Place};
-use super::session::Session;
 use super::slots::PIECES;
 use crate::error::Result;
 
@@ -31,12 +31,12 @@ const READDIRHDR: u32 = 11;
 pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     let name = fid.trail.lock().as_ref().map(|t| t.name()).unwrap_or_default();
     let ask = Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC };
-    fid.session.call(&ask, |reply| attributes(&fid.session, &name, &reply))
+    fid.session.call(&ask, |reply| attributes(&name, &reply))
 }
 
-fn attributes(session: &Session, name: &str, reply: &Rmsg<'_>) -> Result<File> {
+fn attributes(name: &str, reply: &Rmsg<'_>) -> Result<File> {
     match reply {
-        Rmsg::Getattr { attr } => Ok(File::from_attr(attr, name, &session.ids)),
+        Rmsg::Getattr { attr } => Ok(File::from_attr(attr, name, &NO_NAMES)),
         _ => Err(error::EMOUNTRPC.into()),
     }
 }
@@ -142,7 +142,7 @@ fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<()> {
     let asks: Vec<Tmsg<'_>> =
         found.iter().map(|(_, fid)| Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC }).collect();
     let name = |i: usize| found.get(i).map_or("", |(entry, _)| entry.name.as_str());
-    for file in session.call_all(&asks, true, |i, reply| attributes(session, name(i), &reply)) {
+    for file in session.call_all(&asks, true, |i, reply| attributes(name(i), &reply)) {
         match file {
             Ok(file) => files.push(file),
             Err(e) => failed(e),

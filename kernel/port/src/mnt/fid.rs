@@ -51,7 +51,7 @@ enum Drops {
 
 impl Fids {
     /// All numbers are free.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Fids { inner: Lock::new(Inner { next: 1, free: Vec::new(), parked: BTreeMap::new() }) }
     }
 
@@ -119,11 +119,11 @@ const BORN: u8 = 1;
 const GONE: u8 = 2;
 
 /// A file at the server, by its number. Its drop tells the server, and only then is the number free.
-pub struct Fid {
+pub(crate) struct Fid {
     /// The session.
-    pub session: Arc<Session>,
+    pub(crate) session: Arc<Session>,
     /// The number.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The names on the way to it, for dialects whose server does not tell; `None` for the root.
     pub(super) trail: Lock<Option<Arc<Trail>>>,
     state: AtomicU8,
@@ -131,7 +131,7 @@ pub struct Fid {
 
 impl Fid {
     /// A number for a request that will make the file.
-    pub fn reserve(session: &Arc<Session>) -> Fid {
+    pub(crate) fn reserve(session: &Arc<Session>) -> Fid {
         Fid {
             number: session.fids.take(),
             session: session.clone(),
@@ -144,7 +144,7 @@ impl Fid {
     ///
     /// # Errors
     /// The server's.
-    pub fn attach(session: &Arc<Session>, uname: &str, aname: &str, afid: u32) -> Result<(Fid, Qid)> {
+    pub(crate) fn attach(session: &Arc<Session>, uname: &str, aname: &str, afid: u32) -> Result<(Fid, Qid)> {
         let fid = Fid::reserve(session);
         let message = match ninep::translate::attach(fid.number, uname, aname) {
             Tmsg::Attach { fid, uname, aname, n_uname, .. } => {
@@ -160,7 +160,7 @@ impl Fid {
     }
 
     /// The request succeeded.
-    pub fn born(self) -> Fid {
+    pub(crate) fn born(self) -> Fid {
         self.state.store(BORN, Ordering::Relaxed);
         self
     }
@@ -169,7 +169,7 @@ impl Fid {
     ///
     /// # Errors
     /// The server's.
-    pub fn copy(&self) -> Result<Fid> {
+    pub(crate) fn copy(&self) -> Result<Fid> {
         let new = Fid::reserve(&self.session);
         let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
         self.session.call(&walk, |_| Ok(()))?;
@@ -181,7 +181,7 @@ impl Fid {
     ///
     /// # Errors
     /// The server's.
-    pub fn remove(&self) -> Result<()> {
+    pub(crate) fn remove(&self) -> Result<()> {
         let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
         // QEMU refuses it on a read-only share before it looks at the fid, which stays. So after a failure a Tclunk
         // follows, and does no harm when there is nothing left to clunk.
@@ -193,7 +193,7 @@ impl Fid {
     }
 
     /// Has the server forget some together, at most as many as a slot has requests.
-    pub fn clunk_all(fids: Vec<Fid>) {
+    pub(crate) fn clunk_all(fids: Vec<Fid>) {
         let Some(session) = fids.first().map(|fid| fid.session.clone()) else { return };
         let clunks: Vec<Tmsg<'_>> = fids.iter().map(|fid| Tmsg::Clunk { fid: fid.number }).collect();
         let clunked = session.call_all(&clunks, false, |_, _| Ok(()));

@@ -44,7 +44,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's, `interrupted`, a bad address.
-    pub fn read(&self, dst: &mut Dst<'_>, offset: u64, iounit: u32) -> Result<usize> {
+    pub(crate) fn read(&self, dst: &mut Dst<'_>, offset: u64, iounit: u32) -> Result<usize> {
         let len = dst.len();
         if let Dst::Kernel(_) = dst {
             let pages = kernel_pages(len.min(iounit as usize))?;
@@ -77,7 +77,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's, `interrupted`, a bad address.
-    pub fn write(&self, src: &Src<'_>, offset: u64, iounit: u32) -> Result<usize> {
+    pub(crate) fn write(&self, src: &Src<'_>, offset: u64, iounit: u32) -> Result<usize> {
         let len = src.len();
         if let Src::Kernel(bytes) = src {
             let bytes = bytes.get(..len.min(iounit as usize)).unwrap_or(&[]);

@@ -22,19 +22,19 @@ use crate::error::{Error, Result};
 
 /// A file at the server, and what it is.
 #[derive(Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// Its fid.
-    pub fid: Arc<Fid>,
+    pub(crate) fid: Arc<Fid>,
     /// Its qid.
-    pub qid: Qid,
+    pub(crate) qid: Qid,
 }
 
 /// A symbolic link on the way to a file.
-pub struct Via {
+pub(crate) struct Via {
     /// The link itself.
-    pub link: Arc<Fid>,
+    pub(crate) link: Arc<Fid>,
     /// How many names behind its target the file is.
-    pub below: usize,
+    pub(crate) below: usize,
     /// The link on the way to the directory that this one is in.
     outer: Option<Arc<Via>>,
 }
@@ -51,7 +51,7 @@ impl MntFile {
     ///
     /// # Errors
     /// When the first element is not there.
-    pub fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
+    pub(crate) fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
         if elements.is_empty() {
             return Ok((Vec::new(), Some(self.copy()?)));
         }

@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 use machine::message::Transport;
+use ninep::translate::ids::Ids;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
@@ -31,19 +32,19 @@ use crate::name::path::Path;
 use crate::proc::process::Proc;
 
 mod abandoned;
-pub mod chan_transport;
-pub mod channels;
-pub mod dirread;
-pub mod dotl;
-pub mod fid;
-pub mod file;
-pub mod io;
-pub mod links;
-pub mod rpc;
-pub mod session;
-pub mod shared;
-pub mod slots;
-pub mod tags;
+pub(crate) mod chan_transport;
+pub(crate) mod channels;
+pub(crate) mod dirread;
+pub(crate) mod dotl;
+pub(crate) mod fid;
+pub(crate) mod file;
+pub(crate) mod io;
+pub(crate) mod links;
+pub(crate) mod rpc;
+pub(crate) mod session;
+pub(crate) mod shared;
+pub(crate) mod slots;
+pub(crate) mod tags;
 mod trail;
 mod wait;
 
@@ -141,6 +142,9 @@ impl MntDev {
         Chan::attach(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
     }
 }
+
+/// The kernel knows no names for the numbers of the host's users and groups, so their files show the numbers.
+const NO_NAMES: Ids = Ids::new();
 
 /// What `#M` wants of a session.
 const PLAN9: Wanted = Wanted { dialect: Some(Dialect::P9), msize: None };

@@ -18,7 +18,6 @@ use abi::error;
 use machine::lock::Lock;
 use machine::message::Transport;
 use machine::sync::QLock;
-use ninep::translate::ids::Ids;
 use ninep::translate::kept::Kept;
 use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
@@ -47,25 +46,24 @@ impl Patience {
         Patience { ask_ns: 30_000_000_000, sign_ns: 10_000_000_000, flush_ns: u64::MAX };
     /// For a program behind a channel, which may think as long as it likes. When it dies the channel tells, but not
     /// every channel: who gives up a request is not to wait for ever for a server that is not there.
-    pub const ENDLESS: Patience = Patience { ask_ns: u64::MAX, sign_ns: u64::MAX, flush_ns: 20_000_000_000 };
+    pub(crate) const ENDLESS: Patience =
+        Patience { ask_ns: u64::MAX, sign_ns: u64::MAX, flush_ns: 20_000_000_000 };
 }
 
 /// A session. See the module comment.
-pub struct Session {
+pub(crate) struct Session {
     /// What is spoken.
-    pub dialect: Dialect,
+    pub(crate) dialect: Dialect,
     /// Largest message in bytes.
-    pub msize: u32,
+    pub(crate) msize: u32,
     /// The way to the server.
-    pub transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     /// How long it waits.
     pub(super) patience: Patience,
     /// The PID cache.
-    pub slots: Slots,
-    /// Names for the host's numbers.
-    pub ids: Ids,
+    pub(crate) slots: Slots,
     /// Mode bits the server does not know.
-    pub kept: Lock<Kept>,
+    pub(crate) kept: Lock<Kept>,
     /// Which numbers are files.
     pub(super) fids: Fids,
     /// To ask who is to die.
@@ -80,7 +78,7 @@ impl Session {
     ///
     /// # Errors
     /// The server does not speak the dialect, or does not answer.
-    pub fn begin(
+    pub(crate) fn begin(
         kernel: &Arc<Kernel>,
         transport: Arc<dyn Transport>,
         (dialect, msize): (Dialect, u32),
@@ -92,7 +90,6 @@ impl Session {
             transport,
             patience,
             slots: Slots::new(),
-            ids: Ids::new(),
             kept: Lock::new(Kept::new()),
             fids: Fids::new(),
             kernel: Arc::downgrade(kernel),
@@ -112,7 +109,7 @@ impl Session {
     ///
     /// # Errors
     /// `i/o on hungup channel`.
-    pub fn alive(&self) -> Result<()> {
+    pub(crate) fn alive(&self) -> Result<()> {
         if self.dead.load(Ordering::Acquire) { Err(error::EHUNGUP.into()) } else { Ok(()) }
     }
 
@@ -123,7 +120,7 @@ impl Session {
     }
 
     /// Ends it: whatever is under way comes back as hung up.
-    pub fn hang_up(&self) {
+    pub(crate) fn hang_up(&self) {
         let _ending = self.ending.lock();
         if !self.dead.swap(true, Ordering::AcqRel) {
             // A device that cannot be reset stays silent; there is nobody to tell.
@@ -138,7 +135,7 @@ impl Session {
     }
 
     /// Waits until a session that is being ended has ended.
-    pub fn wait_ended(&self) {
+    pub(crate) fn wait_ended(&self) {
         drop(self.ending.lock());
     }
 

@@ -15,7 +15,7 @@ use ninep::{Dialect, Str};
 use super::fid::Fid;
 
 /// The names on the way from the root to a file.
-pub struct Trail {
+pub(crate) struct Trail {
     name: Lock<String>,
     up: Option<Arc<Trail>>,
 }

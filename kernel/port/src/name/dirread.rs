@@ -30,7 +30,7 @@ const ASK: (usize, usize) = (8192, 65536);
 ///
 /// # Errors
 /// `seek in directory`; `i/o count too small` when not even one record fits; what the device says.
-pub fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
     let room = dst.len();
     let bytes = {
         let mut pos = c.dir.lock_intr()?;

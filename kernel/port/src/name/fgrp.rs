@@ -19,7 +19,7 @@ use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
 /// Entries that the table has at first and by which it grows.
-pub const DELTAFD: usize = 20;
+pub(crate) const DELTAFD: usize = 20;
 /// Most descriptors of a group.
 pub const MAXFD: usize = 5000;
 
@@ -27,7 +27,7 @@ pub const MAXFD: usize = 5000;
 #[derive(Clone)]
 pub struct Fd {
     /// What it stands for.
-    pub chan: Arc<Chan>,
+    pub(crate) chan: Arc<Chan>,
     /// Exec closes it.
     pub close_on_exec: bool,
 }
@@ -52,7 +52,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `fd out of range or not open`.
-    pub fn get(&self, fd: i32) -> Result<Arc<Chan>> {
+    pub(crate) fn get(&self, fd: i32) -> Result<Arc<Chan>> {
         let fd = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         match self.table.lock().get(fd) {
             Some(Some(f)) => Ok(f.chan.clone()),
@@ -64,7 +64,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `no free file descriptors`.
-    pub fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
+    pub(crate) fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
         let fd = Fd { chan, close_on_exec };
         let put = {
             let mut table = self.table.lock();
@@ -81,7 +81,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `fd out of range or not open` when `fd` is beyond what the table may grow to now.
-    pub fn install_at(&self, fd: i32, chan: Arc<Chan>) -> Result<i32> {
+    pub(crate) fn install_at(&self, fd: i32, chan: Arc<Chan>) -> Result<i32> {
         let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         let old = {
             let mut table = self.table.lock();
@@ -102,7 +102,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `fd out of range or not open`.
-    pub fn close(&self, fd: i32) -> Result<()> {
+    pub(crate) fn close(&self, fd: i32) -> Result<()> {
         let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         let old = self.table.lock().get_mut(n).and_then(Option::take);
         old.map(drop).ok_or(error::EBADFD.into())
@@ -122,7 +122,7 @@ impl Fgrp {
     }
 
     /// Closes everything: `closefiles` in `/proc/n/ctl`.
-    pub fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         let table = core::mem::take(&mut *self.table.lock());
         drop(table);
     }
@@ -189,7 +189,7 @@ fn lowest(table: &mut Vec<Option<Fd>>) -> Option<usize> {
 
 /// One descriptor as `/proc/n/fd` and `#d/Nctl` show it: number, direction, device letter and instance, qid
 /// (path, version, kind), most bytes in one piece, offset, path.
-pub fn line(fd: i32, c: &Chan) -> String {
+pub(crate) fn line(fd: i32, c: &Chan) -> String {
     let rw = match c.mode.map(|m| m & 3) {
         Some(abi::OWRITE) => "w ",
         Some(abi::ORDWR) => "rw",

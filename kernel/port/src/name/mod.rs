@@ -3,10 +3,10 @@
 //! ([`transfer`], [`dirread`]).
 
 pub mod chan;
-pub mod dirread;
+pub(crate) mod dirread;
 pub mod fgrp;
 pub mod namec;
-pub mod namespace;
-pub mod path;
-pub mod transfer;
+pub(crate) mod namespace;
+pub(crate) mod path;
+pub(crate) mod transfer;
 mod walk;

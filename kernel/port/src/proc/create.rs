@@ -64,7 +64,7 @@ pub fn first_process(kernel: &Arc<Kernel>) -> Result<Arc<Proc>> {
 ///
 /// # Errors
 /// As [`first_process`].
-pub fn kernel_process(kernel: &Arc<Kernel>, name: &str) -> Result<Arc<Proc>> {
+pub(crate) fn kernel_process(kernel: &Arc<Kernel>, name: &str) -> Result<Arc<Proc>> {
     bare(kernel, 0, name)
 }
 

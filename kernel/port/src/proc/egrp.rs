@@ -23,16 +23,16 @@ const MAXTOTAL: usize = 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Var {
     /// What it is called.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     path: u64,
     vers: u32,
     /// What is in it. It is replaced as a whole.
-    pub value: Arc<Vec<u8>>,
+    pub(crate) value: Arc<Vec<u8>>,
 }
 
 impl Var {
     /// The qid of its file.
-    pub fn qid(&self) -> Qid {
+    pub(crate) fn qid(&self) -> Qid {
         Qid { kind: 0, vers: self.vers, path: self.path }
     }
 }
@@ -77,7 +77,7 @@ impl Vars {
 
 impl Egrp {
     /// An empty group.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Egrp { vars: Lock::new(Vars::default()) })
     }
 
@@ -87,7 +87,7 @@ impl Egrp {
     }
 
     /// The words of the command line: one variable for each name, its value a list when the name repeats.
-    pub fn from_config(config: &[(String, String)]) -> Arc<Self> {
+    pub(crate) fn from_config(config: &[(String, String)]) -> Arc<Self> {
         let mut vars = Vars::default();
         for (name, value) in config {
             let path = match vars.list.iter().find(|v| *v.name == **name) {

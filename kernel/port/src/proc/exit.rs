@@ -41,7 +41,7 @@ pub struct WaitMsg {
 
 impl WaitMsg {
     /// The record as `await` returns it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let [user, sys, real] = self.times_ms;
         format!("{} {user} {sys} {real} {}", self.pid, abi::quote::quote(&self.msg))
     }
@@ -53,7 +53,7 @@ pub fn exit(up: &Arc<Proc>, status: &str) {
 }
 
 /// Ends the calling process and [keeps](broken) what a debugger may want to see.
-pub fn exit_broken(up: &Arc<Proc>, status: &str, ctx: &mut UserContext) {
+pub(crate) fn exit_broken(up: &Arc<Proc>, status: &str, ctx: &mut UserContext) {
     broken::prepare(up, ctx);
     leave(up, status, true);
 }
@@ -118,7 +118,7 @@ pub(crate) fn replace<T>(group: &Lock<Arc<T>>, new: Arc<T>) {
 }
 
 /// User, system and real time of a process in ms.
-pub fn times_ms(proc: &Proc) -> [u64; 3] {
+pub(crate) fn times_ms(proc: &Proc) -> [u64; 3] {
     let t = proc.thread.get().map(|t| t.times()).unwrap_or_default();
     let real = clock::now_ns().saturating_sub(proc.start_ns);
     [t.user_ns / 1_000_000, t.sys_ns / 1_000_000, real / 1_000_000]

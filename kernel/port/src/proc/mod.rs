@@ -4,13 +4,13 @@
 //!
 //! How a process runs, from user mode into the kernel and back, is in [`call::life`](crate::call::life).
 
-pub mod alarm;
+pub(crate) mod alarm;
 pub mod broken;
 pub mod create;
-pub(crate) mod egrp;
+pub mod egrp;
 pub mod exit;
-pub(crate) mod fault;
+pub mod fault;
 pub mod notes;
 pub mod procctl;
-pub mod process;
-pub mod rendezvous;
+pub(crate) mod process;
+pub(crate) mod rendezvous;

@@ -75,7 +75,7 @@ pub struct Notes {
 
 impl Notes {
     /// What a child inherits: the handler and nothing else.
-    pub fn with_handler(handler: u64) -> Self {
+    pub(crate) fn with_handler(handler: u64) -> Self {
         Notes { handler, ..Notes::default() }
     }
 
@@ -132,7 +132,7 @@ fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool
 }
 
 /// Is the process to die as soon as it is on its way to user mode? It may be dying already.
-pub fn must_die(proc: &Proc) -> bool {
+pub(crate) fn must_die(proc: &Proc) -> bool {
     if proc.exiting.load(Ordering::Relaxed) || proc.ctl.lock().kill {
         return true;
     }
@@ -142,7 +142,7 @@ pub fn must_die(proc: &Proc) -> bool {
 }
 
 /// Interrupts a process that has notes.
-pub fn interrupt_if_posted(proc: &Proc) {
+pub(crate) fn interrupt_if_posted(proc: &Proc) {
     let notes = proc.notes.lock();
     if !notes.queue.is_empty() {
         interrupt(proc);
@@ -213,7 +213,7 @@ pub fn pass_on(up: &Proc, child: &Proc) {
 }
 
 /// What exec does to notes: no handler, not in a handler, no faults of the program that was. What others sent stays.
-pub fn exec_clears(up: &Proc) {
+pub(crate) fn exec_clears(up: &Proc) {
     let mut notes = up.notes.lock();
     let old = core::mem::take(&mut *notes);
     notes.last_group = old.last_group;
@@ -319,7 +319,7 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: Note, handler: u64) -
 ///
 /// # Errors
 /// A bad address.
-pub fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
+pub(crate) fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
     if handler != 0 {
         up.mem.copy_in(handler, &mut [0; 1])?;
     }
@@ -329,7 +329,7 @@ pub fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
 
 /// `noted`: ends the handler. The registers are those in the frame, which the handler may have changed; all of
 /// them come back exactly.
-pub fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
+pub(crate) fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
     let (notified, frame) = {
         let notes = up.notes.lock();
         (notes.notified, notes.frame)

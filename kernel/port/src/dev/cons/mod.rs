@@ -7,7 +7,7 @@
 
 pub mod cmdline;
 pub mod input;
-pub mod line;
+pub(crate) mod line;
 mod text;
 
 use alloc::format;

@@ -11,7 +11,7 @@
 
 pub mod io;
 pub mod partitions;
-pub mod unit;
+pub(crate) mod unit;
 
 use alloc::format;
 use alloc::string::String;

@@ -33,7 +33,7 @@ use crate::kmesg::{ConsoleOut, Kmesg};
 /// Bytes that may wait for the port.
 pub const RING: usize = 64 * 1024;
 /// How long a host may take for anything at all before nobody waits for it, in nanoseconds.
-pub const PATIENCE_NS: u64 = 1_000_000_000;
+pub(crate) const PATIENCE_NS: u64 = 1_000_000_000;
 /// Bytes brought to the port at a time, so that a slow host holds up little. No longer than a port's piece.
 const PIECE: usize = 4096;
 /// Bytes taken from it at a time.

@@ -22,34 +22,34 @@ const CHAIN_MOST: usize = 64;
 
 /// One entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What the partition is for; 0 when there is none.
-    pub kind: u8,
+    pub(crate) kind: u8,
     /// First sector.
-    pub start: u64,
+    pub(crate) start: u64,
     /// Number of sectors.
-    pub len: u64,
+    pub(crate) len: u64,
 }
 
 /// A table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Table(pub [Entry; 4]);
+pub(crate) struct Table(pub [Entry; 4]);
 
 impl Table {
     /// Are there no partitions?
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|e| e.kind == 0)
     }
 
     /// Does it only say that the disk has a GPT?
-    pub fn is_protective(&self) -> bool {
+    pub(crate) fn is_protective(&self) -> bool {
         self.0.iter().any(|e| e.kind == PROTECTIVE)
     }
 }
 
 /// The table in a first sector. `None` when there is none, as in the first sector of a file system, which may have the
 /// same signature.
-pub fn parse(sector: &[u8]) -> Option<Table> {
+pub(crate) fn parse(sector: &[u8]) -> Option<Table> {
     let mut table = Table::default();
     if sector.get(510..512)? != SIGNATURE {
         return None;
