@@ -10,7 +10,7 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`firmware`] (tables as bytes), [`message`] (what a 9P transport carries), [`types`] (plain values).
+//! [`firmware`] (tables as bytes), [`types`] (plain values).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -60,7 +60,6 @@ use host as arch;
 
 pub mod firmware;
 mod interface;
-pub mod message;
 mod pinned;
 pub mod sync;
 pub mod types;

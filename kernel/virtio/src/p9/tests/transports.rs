@@ -6,8 +6,8 @@ use crate::system::init_on;
 use crate::transport::mmio::{self, Place};
 use crate::transport::pci_interrupts::Choice;
 use alloc::vec::Vec;
+use io::message::TransportError::HungUp;
 use machine::irq;
-use machine::message::TransportError::HungUp;
 use pci::Address;
 
 /// On the captured `pc` these two slots share a line, and this one has another. The one in `OLD` was made with
