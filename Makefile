@@ -11,18 +11,27 @@ ACCEL   ?= auto
 ARGS    ?=
 CASES   ?=
 JOBS    ?= 2
+# Other versions of QEMU that test-qemus tests with: what boot/qemu takes.
+QEMUS   ?= trixie sid
 # Of the kernel: release, or checked, which looks after itself (lock order, arithmetic).
 PROFILE ?= release
 
 # Where cargo puts things; the environment's choice counts, as it does for cargo itself.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# Another QEMU than the one in PATH, for all that starts one. A path counts from here, wherever it is used.
+ifdef QEMU
+ifeq (,$(filter /%,$(QEMU)))
+override QEMU := $(if $(findstring /,$(QEMU)),$(CURDIR)/)$(QEMU)
+endif
+export QEMU
+endif
 EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
 # Of the programs, what can run on the host.
 PROGRAMS = -p lib9 -p cmd
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: build run test test-host test-boot test-exec go-test check lint clean deps help
+.PHONY: build run test test-host test-exec test-boot test-qemus go-test check lint clean deps help
 .DEFAULT_GOAL := build
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
@@ -36,10 +45,10 @@ build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what 
 	@strip -o build/elwood.new "$$($(EXECUTABLE) build/elwood.json)"
 	@cmp -s build/elwood.new build/elwood && rm build/elwood.new || mv build/elwood.new build/elwood
 
-run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=...
+run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=... QEMU=...
 	@build/elwood run --share '$(SHARE):host' --machine $(MACHINE) -m $(MEM) --smp $(SMP) --accel $(ACCEL) $(ARGS)
 
-test: test-host test-boot test-exec ## everything that can be tested
+test: test-host test-exec test-boot ## everything that can be tested; QEMU=/path/to/qemu-system-x86_64 for another one
 
 test-host: deps ## the portable kernel, the programs' library and the tools, on the host
 ifdef NEXTEST
@@ -56,8 +65,15 @@ test-boot: build ## boot real machines; CASES='words of their names' JOBS=2 SMP=
 	@cargo run --quiet -p boottest -- --jobs $(JOBS) $(if $(filter-out file,$(origin SMP)),--smp $(SMP)) $(CASES)
 
 test-exec: build ## 'elwood exec' with real machines, and tests of a few Go packages if Go is here
+	@qemu=$${QEMU:-qemu-system-x86_64}; version=$$("$$qemu" --version) || { echo "QEMU=$$qemu is no QEMU"; exit 1; }; \
+		echo "$$version" | sed 's/^/test-exec: /; q'
 	cargo test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)
 	@cargo run --quiet -p gotest -- --few --options '--accel $(ACCEL)'
+
+test-qemus: build ## test-exec and test-boot with each of QEMUS='trixie sid', which boot/qemu fetches
+	@failed=; for name in $(QEMUS); do \
+		qemu=$$(boot/qemu "$$name") && $(MAKE) -k test-exec test-boot QEMU="$$qemu" || failed="$$failed $$name"; \
+	done; test -z "$$failed" || { echo "test-qemus: failed with QEMU of$$failed" >&2; exit 1; }
 
 go-test: build ## tests of Go's standard library in Elwood; GO=1.24.11 PKGS='os io' JOBS=2; fetches Go at first
 	@cargo run --quiet -p gotest -- $(if $(GO),--go '$(GO)') $(if $(PKGS),--packages '$(PKGS)') --jobs $(JOBS) \
