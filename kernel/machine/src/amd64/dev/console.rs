@@ -46,7 +46,7 @@ pub(crate) static EARLY: Lock<Early> = Lock::new(Early { bytes: [0; 2048], len: 
 
 /// Finds the port and sets it to 115200 8n1 with FIFOs, receive interrupt off.
 pub(crate) fn init() {
-    let p = Ports::new(COM1, 8);
+    let p = Ports::of_kernel(COM1, 8);
     p.out8(SCRATCH, 0x5a);
     if p.in8(SCRATCH) != 0x5a {
         return; // no such chip: the bus answers 0xff
@@ -116,7 +116,7 @@ pub fn set_last_words(also: LastWords) {
 
 /// Gives the transmitter what it takes at once; returns how many bytes that was, 0 while it is busy.
 pub(crate) fn offer(bytes: &[u8]) -> usize {
-    let p = Ports::new(COM1, 8);
+    let p = Ports::of_kernel(COM1, 8);
     if p.in8(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {
         return 0;
     }

@@ -1,6 +1,7 @@
 //! Ways out of the machine: by the registers that ACPI names, or where QEMU usually has them.
 //!
-//! A panic comes here too, so nothing here takes a lock or allocates: what has to be mapped is mapped by [`init`].
+//! The registers that ACPI names are claimed; those that are written in the end anyway are not, since the machine ends with it
+//! (the reset register is a port of PCI, the keyboard's that of its driver). A panic comes here too, so nothing here takes a lock or allocates: what has to be mapped is mapped by [`init`].
 
 use super::io::{Mmio, Ports};
 use crate::firmware::acpi::{self, Register};
@@ -35,7 +36,7 @@ enum Byte {
 impl Byte {
     fn find(register: Register) -> Option<Byte> {
         match register {
-            Register::Port(port) => Some(Byte::Port(Ports::new(port, 1))),
+            Register::Port(port) => Ports::claim(port, 1).ok().map(Byte::Port),
             Register::Memory(at) => Mmio::map(at, 1).ok().map(Byte::Memory),
         }
     }
@@ -64,7 +65,7 @@ pub(crate) fn init(power: Option<acpi::Power>) {
         control: power
             .control
             .or(power.sleep.is_none().then_some(USUAL_CONTROL))
-            .map(|port| Ports::new(port, 2)),
+            .and_then(|port| Ports::claim(port, 2).ok()),
         sleep: power.sleep.and_then(Byte::find),
         reset: power.reset.and_then(|(register, value)| Some((Byte::find(register)?, value))),
     });
@@ -83,7 +84,7 @@ pub fn off() -> ! {
                 sleep.write(SLEEP_OFF);
             }
         }
-        None => Ports::new(USUAL_CONTROL, 2).out16(0, CONTROL_OFF),
+        None => Ports::of_kernel(USUAL_CONTROL, 2).out16(0, CONTROL_OFF),
     }
     pause();
     triple_fault()
@@ -96,16 +97,16 @@ pub fn reset() -> ! {
         register.write(*value);
         pause();
     }
-    Ports::new(USUAL_RESET, 1).out8(0, RESET_ALL);
+    Ports::of_kernel(USUAL_RESET, 1).out8(0, RESET_ALL);
     pause();
-    Ports::new(KEYBOARD, 1).out8(0, PULSE_RESET);
+    Ports::of_kernel(KEYBOARD, 1).out8(0, PULSE_RESET);
     pause();
     triple_fault()
 }
 
 /// Ends QEMU with exit status 2 * `code` + 1, if it has an isa-debug-exit device; returns if not.
 pub fn exit_qemu(code: u8) {
-    Ports::new(DEBUG_EXIT, 4).out32(0, u32::from(code));
+    Ports::of_kernel(DEBUG_EXIT, 4).out32(0, u32::from(code));
     pause();
 }
 

@@ -84,13 +84,13 @@ impl Uart {
         let serve = Box::new(move || receive(&receiver));
         let Ok(handle) = irq::isa(COM1_IRQ, "uart0", serve) else { return };
         *RECEIVING.lock() = Some(handle);
-        Ports::new(COM1, 8).out8(INTERRUPT_ENABLE, RECEIVE_INTERRUPT);
+        Ports::of_kernel(COM1, 8).out8(INTERRUPT_ENABLE, RECEIVE_INTERRUPT);
     }
 }
 
 /// The interrupt: empties the FIFO into the receiver.
 fn receive(receiver: &Receiver) {
-    let p = Ports::new(COM1, 8);
+    let p = Ports::of_kernel(COM1, 8);
     p.in8(INTERRUPT_ID);
     for _ in 0..PIECES {
         let mut piece = [0; PIECE];
