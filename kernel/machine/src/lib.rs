@@ -58,6 +58,7 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as arch;
 
+mod claims;
 pub mod firmware;
 mod interface;
 mod pinned;
@@ -67,7 +68,7 @@ pub mod types;
 pub use arch::{
     boot, clock, console, cpu, dma, io, irq, lock, mem, page, power, random, space, thread, uart, user,
 };
-pub use types::{Interrupted, OutOfMemory, Wake};
+pub use types::{Interrupted, IoError, OutOfMemory, Wake};
 
 #[cfg(target_os = "none")]
 pub use amd64::{BootParams, Processors, init, schedule, start_others};

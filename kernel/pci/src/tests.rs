@@ -287,5 +287,5 @@ fn mechanism_one_through_its_ports() {
     assert_eq!((space.read16(at, 0x56), space.read8(at, 0x55)), (0x1234, 0x13));
     assert_eq!(space.read32(at, 0x100), u32::MAX, "beyond what this mechanism reaches");
     // Where nobody holds the address register there is no such mechanism.
-    assert!(config::Cf8::on(machine::io::Ports::new(0xCF8, 8)).is_none());
+    assert!(config::Cf8::on(machine::io::Ports::claim(0xCF8, 8).unwrap()).is_none());
 }

@@ -88,6 +88,7 @@ pub unsafe fn init(params: BootParams) {
     drop(early);
     clock::init(); // calibrates the time stamp counter and the APIC timer
     irq::init(acpi::madt()); // PIC masked, local APIC and I/O APICs on
+    power::init(acpi::power()); // the ways out
     scheduler::init(cpu::this()); // the boot context becomes the idle thread
     random::init();
 }

@@ -13,11 +13,13 @@
 use super::early::Early;
 use super::flush;
 use super::frames;
+use super::map::Map;
 use super::tables::{self, NO_EXECUTE, PAGE, PRESENT, Table, UNCACHED, WRITE};
 use crate::amd64::lock::Lock;
-use crate::types::OutOfMemory;
+use crate::types::{IoError, OutOfMemory};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Once;
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
@@ -53,6 +55,9 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static NX: AtomicU64 = AtomicU64::new(0);
 /// Where the direct map ends, relative to its start.
 static DIRECT_END: AtomicU64 = AtomicU64::new(0);
+
+/// What the direct map covers.
+static MEMORY: Once<Map> = Once::new();
 
 /// What the tables below the root hold beyond what `init` put there.
 struct Kernel {
@@ -109,6 +114,7 @@ pub(crate) unsafe fn init(early: &mut Early) {
     // SAFETY: a fresh zeroed frame of ours, below 4 GiB.
     let root = unsafe { Table::at(root_phys) };
     let memory = early.memory();
+    MEMORY.call_once(|| memory.clone());
     let mut alloc = || Some(early.carve(PAGE));
     let alloc: &mut dyn FnMut() -> Option<u64> = &mut alloc;
 
@@ -216,11 +222,17 @@ pub fn direct(phys: u64, len: u64) -> Option<u64> {
     Some(DIRECT + phys)
 }
 
+/// Whether there is memory anywhere from the address `first` to `last`, as far as the direct map goes.
+pub fn is_memory(first: u64, last: u64) -> bool {
+    let memory = MEMORY.get().map_or(&[][..], Map::ranges);
+    memory.iter().any(|r| r.start <= last && first < r.start + r.len)
+}
+
 /// Maps device registers; returns the virtual address of the first byte. There may be nothing at the address, but it must
 /// be one that the processor has: firmware, devices and the command line name all kinds.
-pub fn map_device(phys: u64, len: usize) -> Result<usize, OutOfMemory> {
+pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
     let first = phys & !(PAGE - 1);
-    let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(OutOfMemory)?;
+    let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(IoError::NoSuchAddress)?;
     let bytes = end.div_ceil(PAGE) * PAGE - first;
     let mut kernel = KERNEL.lock();
     let inside = |d: &&(u64, u64, u64)| d.0 <= first && first + bytes <= d.0 + d.1;
@@ -229,10 +241,10 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, OutOfMemory> {
     }
     let va = kernel.next;
     if bytes > DEVICES + WINDOW - va {
-        return Err(OutOfMemory);
+        return Err(IoError::OutOfMemory);
     }
     let flags = WRITE | UNCACHED | nx();
-    table().map(va, first, bytes, flags, 1, &mut || frames::kernel_zeroed()).ok_or(OutOfMemory)?;
+    table().map(va, first, bytes, flags, 1, &mut || frames::kernel_zeroed()).ok_or(IoError::OutOfMemory)?;
     kernel.next = va + bytes;
     kernel.devices.push((first, bytes, va));
     Ok((va + (phys - first)) as usize)

@@ -99,8 +99,8 @@ enum Pit {
 /// it comes to 0 it goes on from the top, and its output, bit 5 there, is set for good.
 fn against_pit() -> Pit {
     const OUTPUT: u8 = 0x20;
-    let pit = Ports::new(0x40, 4);
-    let gate = Ports::new(0x61, 1);
+    let pit = Ports::of_kernel(0x40, 4);
+    let gate = Ports::of_kernel(0x61, 1);
     let before = gate.in8(0);
     gate.out8(0, before & !0x03 | 0x01); // gate open, speaker off
     pit.out8(3, 0xb0); // counter 2, low and high byte, mode 0, binary

@@ -57,8 +57,9 @@ fn a_legacy_device_with_messages_and_without() {
 #[test]
 fn configuration_moves_when_messages_are_enabled() {
     let device = Fake::ninep("old");
-    let (space, _p9) = start(OLD, &device, Choice::default());
+    let (space, p9) = start(OLD, &device, Choice::default());
     let pci = pci::Pci::scan(space.boxed(), &pci::Windows::below_4g(&[], true));
+    drop(p9); // and with it its claim on the ports
     let function = pci.find(OLD).unwrap();
     let mut tag = [0; 3];
     // Opening it anew switches the messages off; connecting switches them on.
