@@ -63,6 +63,7 @@ pub mod firmware;
 mod interface;
 mod pinned;
 pub mod sync;
+mod threads;
 pub mod types;
 
 pub use arch::{

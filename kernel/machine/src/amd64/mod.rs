@@ -94,7 +94,11 @@ pub unsafe fn init(params: BootParams) {
 }
 
 /// Ends the boot: the calling context becomes the idle thread and the spawned threads run, on all processors.
+///
+/// # Panics
+/// In a thread: only the boot can end.
 pub fn schedule() -> ! {
+    assert!(cpu::is_idle_here(), "the boot has ended already");
     boot::processors::release();
     balance::idle()
 }

@@ -1,7 +1,8 @@
 //! Ways out of the machine: by the registers that ACPI names, or where QEMU usually has them.
 //!
-//! The registers that ACPI names are claimed; those that are written in the end anyway are not, since the machine ends with it
-//! (the reset register is a port of PCI, the keyboard's that of its driver). A panic comes here too, so nothing here takes a lock or allocates: what has to be mapped is mapped by [`init`].
+//! Most of these ports belong to a driver as well (the reset register is one of PCI's, the keyboard controller's command
+//! port is its driver's), and are written without a claim: the machine ends with it. A panic comes here too, so nothing
+//! here takes a lock or allocates: what has to be mapped is mapped by [`init`].
 
 use super::io::{Mmio, Ports};
 use crate::firmware::acpi::{self, Register};
@@ -36,7 +37,7 @@ enum Byte {
 impl Byte {
     fn find(register: Register) -> Option<Byte> {
         match register {
-            Register::Port(port) => Ports::claim(port, 1).ok().map(Byte::Port),
+            Register::Port(port) => Some(Byte::Port(Ports::of_kernel(port, 1))),
             Register::Memory(at) => Mmio::map(at, 1).ok().map(Byte::Memory),
         }
     }
