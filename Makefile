@@ -13,6 +13,9 @@ CASES   ?=
 JOBS    ?= 2
 # Other versions of QEMU that test-qemus tests with: what boot/qemu takes.
 QEMUS   ?= trixie sid
+# Where 'make install' puts things.
+PREFIX  ?= /usr/local
+DESTDIR ?=
 # Of the kernel: release, or checked, which looks after itself (lock order, arithmetic).
 PROFILE ?= release
 
@@ -33,7 +36,7 @@ JSON = --message-format=json-render-diagnostics
 PROGRAMS = -p lib9 -p cmd
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: build run test test-host test-exec test-boot test-qemus go-test check lint clean deps help
+.PHONY: build run test test-host test-exec test-boot test-qemus go-test check lint install uninstall clean deps help
 .DEFAULT_GOAL := build
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
@@ -88,6 +91,12 @@ lint: ## the source's form: fmt and clippy, without changing anything
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -- -D warnings
+
+install: ## what 'make' has built, below PREFIX=/usr/local: the command elwood, its kernel, its manual page, completions
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' tools/elwood/install build/elwood build/kernel.elf
+
+uninstall: ## remove what 'make install' put below PREFIX
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' tools/elwood/install -u
 
 clean: ## remove all that was built
 	rm -rf build target
