@@ -114,7 +114,7 @@ impl Cf8 {
 
     /// The two ports, if the machine has them (`microvm` has not).
     pub fn probe() -> Option<Cf8> {
-        Cf8::on(Ports::new(0xCF8, 8))
+        Cf8::on(Ports::claim(0xCF8, 8).ok()?)
     }
 
     /// Mechanism 1 on the given eight ports, if the address register holds what is written to it.

@@ -20,6 +20,7 @@ extern crate std;
 
 mod assign;
 pub mod bar;
+mod bus;
 pub mod cap;
 pub mod config;
 mod failure;
@@ -172,18 +173,6 @@ impl Pci {
         let phys = found.address.checked_add(offset).ok_or(Failure::new("address overflow"))?;
         let len = usize::try_from(len).map_err(|_| Failure::new("address overflow"))?;
         Ok(Mmio::map(phys, len)?)
-    }
-
-    /// What `#$/pci/B.D.Fraw` reads: the function's first 256 bytes of configuration space as they are now.
-    /// Gives the number of bytes read, 0 at the end.
-    pub fn raw(&self, at: Address, offset: u64, buf: &mut [u8]) -> usize {
-        let Ok(offset) = u16::try_from(offset) else { return 0 };
-        let mut n = 0;
-        for (place, byte) in (offset..256).zip(buf) {
-            *byte = self.space.read8(at, place);
-            n += 1;
-        }
-        n
     }
 }
 

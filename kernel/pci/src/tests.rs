@@ -8,6 +8,7 @@ use crate::fake::captured::{
 use crate::fake::{FakeSpace, Noise};
 use alloc::string::String;
 use alloc::vec::Vec;
+use io::PciBus;
 
 fn scan(space: &FakeSpace) -> Pci {
     let taken = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
@@ -57,12 +58,18 @@ fn forms_of_the_interface() {
 fn raw_reads_what_is_there_and_ends() {
     let space = FakeSpace::new(PC);
     let pci = scan(&space);
-    let at = Address::new(0, 2, 0);
-    let mut raw = [0; 300];
-    assert_eq!(pci.raw(at, 0, &mut raw), 256);
-    assert_eq!(raw[..256], space.functions()[4].bytes);
-    assert_eq!(pci.raw(at, 254, &mut raw), 2);
-    assert_eq!((pci.raw(at, 256, &mut raw), pci.raw(at, u64::MAX, &mut raw)), (0, 0));
+    let shown = io::pci::Address { bus: 0, device: 2, function: 0 };
+    assert_eq!(pci.config_size(shown), 256);
+    let raw: Vec<u8> = (0..256).map(|offset| pci.read_config(shown, offset)).collect();
+    assert_eq!(raw, space.functions()[4].bytes);
+    assert_eq!((pci.read_config(shown, 256), pci.read_config(shown, usize::MAX)), (0xff, 0xff));
+    // A write of a wrong length, or outside, changes nothing.
+    pci.write_config(shown, 4, &[1, 2, 3]);
+    pci.write_config(shown, usize::MAX, &[1]);
+    assert_eq!(pci.read_config(shown, 4), raw[4]);
+    pci.write_config(shown, 4, &[raw[4] ^ 4, raw[5]]);
+    assert_eq!(pci.read_config(shown, 4), raw[4] ^ 4);
+    assert_eq!(PciBus::functions(&pci).len(), pci.functions().len());
 }
 
 #[test]
@@ -280,5 +287,5 @@ fn mechanism_one_through_its_ports() {
     assert_eq!((space.read16(at, 0x56), space.read8(at, 0x55)), (0x1234, 0x13));
     assert_eq!(space.read32(at, 0x100), u32::MAX, "beyond what this mechanism reaches");
     // Where nobody holds the address register there is no such mechanism.
-    assert!(config::Cf8::on(machine::io::Ports::new(0xCF8, 8)).is_none());
+    assert!(config::Cf8::on(machine::io::Ports::claim(0xCF8, 8).unwrap()).is_none());
 }

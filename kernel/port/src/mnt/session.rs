@@ -15,8 +15,8 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::error;
+use io::message::Transport;
 use machine::lock::Lock;
-use machine::message::Transport;
 use machine::sync::QLock;
 use ninep::translate::kept::Kept;
 use ninep::translate::{errors, version};

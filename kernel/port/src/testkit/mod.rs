@@ -32,10 +32,11 @@ use crate::dev::cons::{Cons, Power};
 use crate::dev::{dup, env, hardware, pipe, proc, root, srv};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::kmesg::{ConsoleOut, Kmesg};
+use crate::kmesg::Kmesg;
 use crate::mem::iobuf::{Dst, Src};
 use crate::proc::create;
 use crate::proc::process::Proc;
+use io::ConsoleOut;
 
 /// A console that keeps what is written to it.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! The running device: what the driver's threads, its interrupt handler and its keeper share.
 
+use super::UNIT;
 use super::piece::{Done, Op, Piece};
 use super::requests::{Finished, Requests};
 use super::shape::{QUEUE, Shape, capacity};
-use super::{Trouble, UNIT};
 use crate::Failure;
 use crate::ring::Lie;
 use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
@@ -13,6 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use io::DiskError;
 use machine::clock;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
@@ -134,20 +135,20 @@ impl Device {
     }
 
     /// One request, and its answer.
-    pub fn call(&self, op: Op, data: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
+    pub fn call(&self, op: Op, data: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
         let done = self.submit(Piece::new(op, 0, data));
         self.wait(&done, leave)
     }
 
     /// Waits for a request, as long as it takes or until the caller has to leave: a device that does not answer is reset.
-    pub fn wait(&self, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
+    pub fn wait(&self, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
         loop {
             let now = clock::now_ns();
             if let Some(piece) = done.wait_surely_until(now.saturating_add(POLL_NS)) {
                 return piece.result;
             }
             if leave() {
-                return Err(Trouble::Left);
+                return Err(DiskError::Interrupted);
             }
             let oldest = self.state.lock().requests.oldest();
             if oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS) {
@@ -162,13 +163,13 @@ impl Device {
         let (notify, refused) = {
             let mut state = self.state.lock();
             match state.condition {
-                Condition::Down(_) => (false, Some((piece, Trouble::Failed))),
+                Condition::Down(_) => (false, Some((piece, DiskError::Failed))),
                 Condition::Running => match state.requests.accept(piece) {
                     Ok(sent) => {
                         count(&self.counters.waited, u64::from(!sent));
                         (sent && state.requests.wants_notify(), None)
                     }
-                    Err(piece) => (false, Some((piece, Trouble::NoMemory))),
+                    Err(piece) => (false, Some((piece, DiskError::NoMemory))),
                 },
             }
         };
@@ -240,12 +241,12 @@ impl Device {
     }
 
     /// How a request has ended.
-    fn outcome(&self, Finished { piece, len, status }: &Finished) -> Result<(), Trouble> {
+    fn outcome(&self, Finished { piece, len, status }: &Finished) -> Result<(), DiskError> {
         // What an old device says of the length means nothing (section 2.7.8.1).
         let strict = self.shape.modern() && piece.op == Op::Read;
         if *status != OK || strict && *len <= piece.len() {
             count(&self.counters.errors, 1);
-            return Err(Trouble::Failed);
+            return Err(DiskError::Failed);
         }
         let counter = match piece.op {
             Op::Read => &self.counters.bytes_in,
@@ -326,7 +327,7 @@ impl Device {
             let next = self.state.lock().requests.abandon();
             let Some(piece) = next else { return };
             count(&self.counters.errors, 1);
-            piece.complete(Err(Trouble::Failed));
+            piece.complete(Err(DiskError::Failed));
         }
     }
 

@@ -36,8 +36,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use device::Device;
+use io::{Disk, DiskError};
 use machine::page::Pinned;
 use machine::thread;
 use piece::{Op, Piece, cut};
@@ -45,35 +45,9 @@ use piece::{Op, Piece, cut};
 /// The unit in which the device counts, in bytes, whatever its sectors are.
 pub(crate) const UNIT: u32 = 512;
 
-/// Why a transfer failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// The disk, or the way to it, failed; or the place is beyond its end.
-    Failed,
-    /// The disk cannot be written.
-    Protected,
-    /// There is no memory to do it with.
-    NoMemory,
-    /// Who waited has left. What becomes of it, nobody knows.
-    Left,
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Trouble::Failed => "i/o error",
-            Trouble::Protected => "disk is write-protected",
-            Trouble::NoMemory => "out of memory",
-            Trouble::Left => "interrupted",
-        })
-    }
-}
-
-impl core::error::Error for Trouble {}
-
 /// Which way data go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+enum Way {
     /// From the disk to memory.
     Read,
     /// From memory to the disk.
@@ -114,59 +88,34 @@ impl Block {
         Ok(Arc::new(Block { name: name.into(), interrupts, device }))
     }
 
-    /// Its name among the virtio devices.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Bytes of a sector, a power of two from 512 to 4096.
-    pub fn sector_size(&self) -> u32 {
-        self.device.shape().sector_size
-    }
-
-    /// Sectors that it has now; the host may change that.
-    pub fn sectors(&self) -> u64 {
-        self.device.sectors()
-    }
-
-    /// Whether it can be written.
-    pub fn writable(&self) -> bool {
-        !self.device.shape().read_only()
-    }
-
-    /// The serial that the host gave it; empty without one, and until it has been asked for.
-    pub fn serial(&self) -> String {
-        self.device.serial()
-    }
-
     /// Moves whole sectors from `sector` on: as many as the memory has room for. Waits until that is done, and when it
     /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need not
     /// `leave`.
     ///
     /// # Errors
-    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`Trouble::Left`] how
+    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`DiskError::Interrupted`] how
     /// much will be.
-    pub fn transfer(
+    fn transfer(
         &self,
         way: Way,
         sector: u64,
         data: Vec<Pinned>,
         leave: &dyn Fn() -> bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), DiskError> {
         let op = match way {
             Way::Read => Op::Read,
-            Way::Write if self.device.shape().read_only() => return Err(Trouble::Protected),
+            Way::Write if self.device.shape().read_only() => return Err(DiskError::Protected),
             Way::Write => Op::Write,
         };
         let size = u64::from(self.device.shape().sector_size);
         let count = piece::total(&data) as u64 / size;
         if sector.checked_add(count).is_none_or(|end| end > self.device.sectors()) {
-            return Err(Trouble::Failed);
+            return Err(DiskError::Failed);
         }
         let lists =
-            cut(data, size as usize, usize::from(self.device.shape().segments)).ok_or(Trouble::Failed)?;
+            cut(data, size as usize, usize::from(self.device.shape().segments)).ok_or(DiskError::Failed)?;
         let mut out = Vec::new();
-        out.try_reserve_exact(lists.len()).map_err(|_| Trouble::NoMemory)?;
+        out.try_reserve_exact(lists.len()).map_err(|_| DiskError::NoMemory)?;
         // Inside the disk, whose size in units fits.
         let mut at = sector * (size / u64::from(UNIT));
         for data in lists {
@@ -177,13 +126,41 @@ impl Block {
         // All of them have to come back, whatever the first one says.
         out.into_iter().map(|done| self.device.wait(&done, leave)).fold(Ok(()), Result::and)
     }
+}
 
-    /// Waits until everything that was written is on the medium, like [`Block::transfer`]. Does nothing where the device says
-    /// that it always is.
-    ///
-    /// # Errors
-    /// When the disk says that it is not, or the caller has left.
-    pub fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
+impl Disk for Block {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Empty, too, until the disk has been asked for it.
+    fn serial(&self) -> String {
+        self.device.serial()
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.device.shape().sector_size
+    }
+
+    /// The host may change that.
+    fn sectors(&self) -> u64 {
+        self.device.sectors()
+    }
+
+    fn writable(&self) -> bool {
+        !self.device.shape().read_only()
+    }
+
+    fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+        self.transfer(Way::Read, sector, to, leave)
+    }
+
+    fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+        self.transfer(Way::Write, sector, from, leave)
+    }
+
+    /// Does nothing where the device says that all is on the medium at any time.
+    fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
         if self.device.shape().keeps_back() { self.device.call(Op::Flush, Vec::new(), leave) } else { Ok(()) }
     }
 }

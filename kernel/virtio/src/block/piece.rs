@@ -1,10 +1,10 @@
 //! A request to a disk, and how a transfer is cut into requests that the device takes.
 
-use super::Trouble;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use io::DiskError;
 use machine::page::Pinned;
 use machine::sync::Completion;
 
@@ -48,7 +48,7 @@ pub(super) struct Piece {
     pub sector: u64,
     pub data: Vec<Pinned>,
     /// How it ended.
-    pub result: Result<(), Trouble>,
+    pub result: Result<(), DiskError>,
     pub done: Done,
 }
 
@@ -64,7 +64,7 @@ impl Piece {
     }
 
     /// Gives the request back to who sent it. May be called from an interrupt handler.
-    pub fn complete(mut self: Box<Self>, result: Result<(), Trouble>) {
+    pub fn complete(mut self: Box<Self>, result: Result<(), DiskError>) {
         self.result = result;
         let done = self.done.clone();
         done.put(self);

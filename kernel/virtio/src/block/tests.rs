@@ -200,7 +200,7 @@ fn never() -> bool {
     false
 }
 
-fn transfer(block: &Block, way: Way, sector: u64, data: Vec<Pinned>) -> Result<(), Trouble> {
+fn transfer(block: &Block, way: Way, sector: u64, data: Vec<Pinned>) -> Result<(), DiskError> {
     block.transfer(way, sector, data, &never)
 }
 
@@ -234,10 +234,10 @@ fn sectors_go_both_ways_from_and_to_any_memory() {
 fn what_is_beyond_the_end_is_not_asked_for() {
     let (block, player) = usual();
     for (at, sectors) in [(SECTORS, 1), (SECTORS - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 3)] {
-        assert_eq!(transfer(&block, Way::Read, at, buffer(0, sectors * 512)), Err(Trouble::Failed));
-        assert_eq!(transfer(&block, Way::Write, at, buffer(0, sectors * 512)), Err(Trouble::Failed));
+        assert_eq!(transfer(&block, Way::Read, at, buffer(0, sectors * 512)), Err(DiskError::Failed));
+        assert_eq!(transfer(&block, Way::Write, at, buffer(0, sectors * 512)), Err(DiskError::Failed));
     }
-    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 100)), Err(Trouble::Failed), "no whole sector");
+    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 100)), Err(DiskError::Failed), "no whole sector");
     assert!(player.seen.lock().unwrap().is_empty());
 }
 
@@ -249,7 +249,7 @@ fn larger_sectors_are_still_counted_in_units() {
     fill(&from, 3);
     transfer(&block, Way::Write, 5, from.clone()).unwrap();
     assert!(player.bytes.lock().unwrap()[5 * 4096..7 * 4096] == contents(&from)[..]);
-    assert_eq!(transfer(&block, Way::Write, 5, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Write, 5, buffer(0, 512)), Err(DiskError::Failed));
 }
 
 #[test]
@@ -258,15 +258,15 @@ fn errors_are_the_requests_and_nothing_else() {
     // Short of the data and of the status byte; statuses that mean failure; one that was never written.
     for act in [Act::Status(1), Act::Status(2), Act::Status(0xFF), Act::Len(512), Act::Len(0)] {
         player.acts.lock().unwrap().push(act);
-        assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Err(Trouble::Failed), "{act:?}");
+        assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Err(DiskError::Failed), "{act:?}");
         assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Ok(()));
     }
     // One piece of many.
     player.acts.lock().unwrap().extend([Act::Good, Act::Good, Act::Status(1)]);
-    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 1 << 20)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 1 << 20)), Err(DiskError::Failed));
     assert_eq!((counter(&block, "errors"), counter(&block, "resets")), (6, 0));
     player.acts.lock().unwrap().push(Act::Status(1));
-    assert_eq!(block.flush(&never), Err(Trouble::Failed));
+    assert_eq!(block.flush(&never), Err(DiskError::Failed));
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn who_has_to_leave_does_not_wait_for_a_silent_disk() {
     player.acts.lock().unwrap().push(Act::Silence);
     let to = buffer(7, 512);
     let begun = machine::clock::now_ns();
-    assert_eq!(block.transfer(Way::Read, 0, to.clone(), &|| true), Err(Trouble::Left));
+    assert_eq!(block.transfer(Way::Read, 0, to.clone(), &|| true), Err(DiskError::Interrupted));
     assert!(machine::clock::now_ns() - begun < 1_500_000_000);
     // The disk has it still, and the memory with it.
     assert_eq!(counter(&block, "outstanding"), 1);
@@ -312,17 +312,17 @@ fn a_device_that_does_not_start_again_fails_for_good() {
     let (block, player) = usual();
     *player.fake.dead.lock().unwrap() = true;
     player.acts.lock().unwrap().push(Act::BreakDown);
-    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(DiskError::Failed));
     eventually(|| block.status().failure.as_deref() == Some("device does not start again"));
-    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(Trouble::Failed));
-    assert_eq!(block.flush(&never), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(DiskError::Failed));
+    assert_eq!(block.flush(&never), Err(DiskError::Failed));
 }
 
 #[test]
 fn a_disk_that_cannot_be_written_or_need_not_be_flushed_is_not_asked_to() {
     let (block, player) = play(USUAL & !FLUSH | RO, config(SECTORS, 0, 126, 512));
     assert!(!block.writable());
-    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 512)), Err(Trouble::Protected));
+    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 512)), Err(DiskError::Protected));
     assert_eq!(block.flush(&never), Ok(()));
     assert!(player.seen.lock().unwrap().is_empty());
     let (block, player) = usual();
@@ -335,7 +335,7 @@ fn the_host_may_change_the_size() {
     let (block, player) = usual();
     player.fake.configure(0, &(SECTORS / 2).to_le_bytes());
     eventually(|| block.sectors() == SECTORS / 2);
-    assert_eq!(transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)), Err(Trouble::Failed));
+    assert_eq!(transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)), Err(DiskError::Failed));
     player.fake.configure(0, &SECTORS.to_le_bytes());
     eventually(|| transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)) == Ok(()));
 }

@@ -5,7 +5,7 @@
 //! bytes than there is room for.
 
 use crate::ring::{Segment, join};
-use machine::message::{Request, TransportError};
+use io::message::{Request, TransportError};
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
 

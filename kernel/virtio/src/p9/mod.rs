@@ -40,8 +40,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use device::Device;
+use io::message::{Request, Transport, TransportError};
 use machine::clock;
-use machine::message::{Request, Transport, TransportError};
 use machine::thread;
 
 /// The only queue.

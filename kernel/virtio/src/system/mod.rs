@@ -19,10 +19,10 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use io::{Disk, Transport};
 use machine::firmware::fdt::{self, Fdt};
 use machine::firmware::{acpi, fwcfg};
 use machine::io::Mmio;
-use machine::message::Transport;
 use pci::config::{self, ConfigSpace};
 use pci::{Pci, Windows, line};
 
@@ -111,7 +111,7 @@ pub struct System {
     /// The 9P devices that work, in the order of their numbers.
     pub nine_p: Vec<NinepDevice>,
     /// The disks that work, in the order of their numbers.
-    pub disks: Vec<Arc<Block>>,
+    pub disks: Vec<Arc<dyn Disk>>,
     /// The consoles that work, in the order of their numbers.
     pub consoles: Vec<(Location, Arc<Console>)>,
     /// What was told of, and is no device: a line each.

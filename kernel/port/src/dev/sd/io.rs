@@ -91,7 +91,7 @@ pub(crate) fn read(
             return dst.put(done, bytes);
         }
         if let Some(pins) = dst.pin(done, step.len)? {
-            return unit.disk.read(step.sector, pins, &leave);
+            return Ok(unit.disk.read(step.sector, pins, &leave)?);
         }
         let pages = kernel_pages(step.len)?;
         unit.disk.read(step.sector, pages.clone(), &leave)?;
@@ -125,7 +125,7 @@ pub(crate) fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, off
             let _alone = unit.writing.write();
             unit.disk.read(step.sector, pins.clone(), &leave)?;
             page.write(step.skip, bytes);
-            return unit.disk.write(step.sector, pins, &leave);
+            return Ok(unit.disk.write(step.sector, pins, &leave)?);
         }
         let pins = match src.pin(done, step.len)? {
             Some(pins) => pins,
@@ -142,6 +142,6 @@ pub(crate) fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, off
             }
         };
         let _shared = unit.writing.read();
-        unit.disk.write(step.sector, pins, &leave)
+        Ok(unit.disk.write(step.sector, pins, &leave)?)
     })
 }

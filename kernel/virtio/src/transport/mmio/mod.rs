@@ -165,7 +165,7 @@ pub enum Slot {
 /// Something that is no virtio slot, or one of a version that is not known; no memory to map it.
 pub fn look(place: &Place) -> Result<Slot, crate::Failure> {
     let registers = Mmio::map(place.base, place.size as usize)
-        .map_err(|_| crate::Failure::text(format!("{place}: cannot be mapped")))?;
+        .map_err(|e| crate::Failure::text(format!("{place}: cannot be mapped: {e}")))?;
     let wrong = |what, is| Err(crate::Failure::text(format!("{place}: {what} {is:#x}: not a virtio slot")));
     match (registers.read32(0), registers.read32(4)) {
         (MAGIC, 1 | 2) => match registers.read32(8) {
