@@ -22,6 +22,7 @@
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
 //! | [`acpi`], [`mptable`], [`fdt`], [`fwcfg`] | what its firmware and its maker say of it |
+//! | [`pci_config`] | PCI configuration space, as `pci_types` takes it |
 //! | [`console`], [`uart`], [`power`], [`random`] | the first line out, the serial line, the way out, chance |
 //!
 //! # Testing on the host half
@@ -66,6 +67,7 @@ mod interface;
 mod lockorder;
 pub mod message;
 pub mod mptable;
+pub mod pci_config;
 mod pinned;
 pub mod sync;
 pub mod types;

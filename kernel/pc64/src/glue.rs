@@ -283,8 +283,8 @@ pub fn power() -> Arc<dyn Power> {
 struct Bus(Option<Arc<Pci>>);
 
 impl Bus {
-    fn at(a: Address) -> pci::Address {
-        pci::Address { bus: a.bus, dev: a.device, fun: a.function }
+    fn at(a: Address) -> pci::PciAddress {
+        pci::address(a.bus, a.device, a.function)
     }
 }
 
@@ -294,7 +294,7 @@ impl PciBus for Bus {
         let bar =
             |(n, bar): (usize, &Option<pci::bar::Bar>)| bar.as_ref().map(|b| (n as u8, b.register(), b.size));
         let function = |f: &pci::Function| Function {
-            at: Address { bus: f.address.bus, device: f.address.dev, function: f.address.fun },
+            at: Address { bus: f.address.bus(), device: f.address.device(), function: f.address.function() },
             class: f.class,
             vendor: f.vendor,
             device: f.device,
@@ -317,13 +317,8 @@ impl PciBus for Bus {
     }
 
     fn write_config(&self, at: Address, offset: usize, bytes: &[u8]) {
-        let (Some(pci), Ok(offset)) = (&self.0, u16::try_from(offset)) else { return };
-        let space = pci.space();
-        match *bytes {
-            [a] => space.write8(Self::at(at), offset, a),
-            [a, b] => space.write16(Self::at(at), offset, u16::from_le_bytes([a, b])),
-            [a, b, c, d] => space.write32(Self::at(at), offset, u32::from_le_bytes([a, b, c, d])),
-            _ => {}
+        if let Some(pci) = &self.0 {
+            pci.write_raw(Self::at(at), offset as u64, bytes);
         }
     }
 }

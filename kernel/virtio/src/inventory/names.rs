@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use pci::{Address, Function, Pci};
+use pci::{Function, HeaderType, Pci, PciAddress, Plan9};
 
 /// Vendor of all virtio devices on PCI.
 const VENDOR: u16 = 0x1AF4;
@@ -21,7 +21,7 @@ const VENDOR: u16 = 0x1AF4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A PCI function.
-    Pci(Address),
+    Pci(PciAddress),
     /// A slot in memory.
     Mmio(mmio::Place),
 }
@@ -30,7 +30,7 @@ impl Location {
     /// As the name of a file: `pci-0.4.0`, `mmio-0xfeb02e00`.
     pub fn file_name(&self) -> String {
         match self {
-            Location::Pci(at) => format!("pci-{at}"),
+            Location::Pci(at) => format!("pci-{}", Plan9(*at)),
             Location::Mmio(place) => format!("mmio-{:#x}", place.base),
         }
     }
@@ -39,7 +39,7 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Location::Pci(at) => write!(f, "pci {at}"),
+            Location::Pci(at) => write!(f, "pci {}", Plan9(*at)),
             Location::Mmio(place) => write!(f, "{place}"),
         }
     }
@@ -119,7 +119,7 @@ pub fn class(id: u16) -> Cow<'static, str> {
 /// Device ids from 0x1040 on say it themselves. Those below belong to devices that also speak the old
 /// interface; the subsystem id says what they are.
 pub fn pci_id(function: &Function) -> Option<u16> {
-    if function.vendor != VENDOR || function.header != 0 {
+    if function.vendor != VENDOR || function.header != HeaderType::Endpoint {
         return None;
     }
     match function.device {
@@ -142,9 +142,9 @@ pub fn enumerate(pci: Option<&Pci>, slots: &[(mmio::Place, u16)]) -> Vec<Found> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pci::Windows;
     use pci::fake::FakeSpace;
     use pci::fake::captured::{NO_MODERN, PC, PORTS, PORTS_QBOOT, ROOT_PORT};
+    use pci::{Windows, address};
 
     #[test]
     fn devices_of_captured_machines() {
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn names_count_over_all_classes() {
-        let at = Location::Pci(Address::new(0, 4, 0));
+        let at = Location::Pci(address(0, 4, 0));
         assert_eq!(Found::new(0, 9, at).name, "virtio-9p-0");
         assert_eq!(Found::new(2, 3, at).name, "virtio-console-2");
         assert_eq!(Found::new(7, 999, at).name, "virtio-999-7");

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::fake::FakeConsole;
     use crate::inventory::names::Location;
-    use pci::Address;
+    use pci::address;
 
     struct Fine;
 
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_line_for_every_device() {
-        let row = |n, id, dev| Found::new(n, id, Location::Pci(Address::new(0, dev, 0)));
+        let row = |n, id, dev| Found::new(n, id, Location::Pci(address(0, dev, 0)));
         let seen = Seen::new(FakeConsole::with(0x1_1000_0001, [0; 8].into(), 3));
         seen.accept(0x1_1000_0001);
         let mut table = Table::default();

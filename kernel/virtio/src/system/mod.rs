@@ -23,8 +23,7 @@ use machine::fdt::{self, Fdt};
 use machine::io::Mmio;
 use machine::message::Transport;
 use machine::{acpi, fwcfg};
-use pci::config::{self, ConfigSpace};
-use pci::{Pci, Windows, line};
+use pci::{Pci, Segment, Windows, intx, mechanism};
 
 /// Virtio id of a disk.
 const BLOCK: u16 = 2;
@@ -75,7 +74,7 @@ impl Config {
 /// The slots that a device tree tells of, or else those of QEMU's board without one. A machine with PCI ports is
 /// another board, where something else may be at those addresses.
 fn told_slots(board: &mmio::Board) -> Vec<mmio::Place> {
-    if config::has_ports() {
+    if mechanism::has_ports() {
         return Vec::new();
     }
     let tree = fwcfg::open("etc/fdt").and_then(|mut file| {
@@ -124,24 +123,24 @@ pub struct System {
 pub fn init(config: &Config) -> System {
     let mut taken = config.taken.clone();
     taken.extend(config.slots.iter().map(|s| s.base..s.base.saturating_add(s.size)));
-    let pci = config::find(&config.ecam, &config.taken).map(|(space, window)| {
-        taken.extend(window.as_ref().map(config::range));
+    let pci = mechanism::find(&config.ecam, &config.taken).map(|(space, window)| {
+        taken.extend(window);
         scan(space, &taken)
     });
     start_all(pci, &config.slots, config.interrupts, config.wrong.clone())
 }
 
 /// The functions in a configuration space, when some addresses are taken. None of them interrupts.
-fn scan(space: Box<dyn ConfigSpace>, taken: &[Range<u64>]) -> Pci {
+fn scan(space: Box<dyn Segment>, taken: &[Range<u64>]) -> Pci {
     let windows = Windows::below_4g(taken, space.has_ports());
     let pci = Pci::scan(space, &windows);
-    line::silence_all(&pci);
+    intx::disable_all(&pci);
     pci
 }
 
 /// A machine with this configuration space and nothing else.
 #[cfg(test)]
-pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice: Choice) -> System {
+pub(crate) fn init_on(space: Box<dyn Segment>, taken: &[Range<u64>], choice: Choice) -> System {
     start_all(Some(scan(space, taken)), &[], choice, Vec::new())
 }
 

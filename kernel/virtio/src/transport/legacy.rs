@@ -15,11 +15,10 @@ use crate::Failure;
 use crate::transport::pci_interrupts::{Choice, Wiring};
 use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use machine::io::Ports;
 use machine::lock::Lock;
-use pci::bar::{IO, Kind, MASTER};
-use pci::{Address, ConfigSpace, Function, Pci, set_command};
+use pci::bar::Kind;
+use pci::{Command, CommandRegister, Function, Pci};
 
 /// Registers.
 const DEVICE_FEATURES: u16 = 0x00;
@@ -47,8 +46,7 @@ const TRIES: usize = 32;
 
 /// A legacy PCI device.
 pub struct Legacy {
-    space: Arc<dyn ConfigSpace>,
-    at: Address,
+    command: Command,
     ports: Ports,
     wiring: Wiring,
     select: Lock<()>,
@@ -72,14 +70,13 @@ impl Legacy {
         if base.checked_add(len - 1).is_none() {
             return Err(Failure::new("legacy device without ports"));
         }
-        pci.enable(function, IO);
+        pci.enable(function, CommandRegister::IO_ENABLE);
         let ports = Ports::new(base, len);
         if ports.in8(STATUS) == GONE {
             return Err(Failure::new("device does not answer"));
         }
         Ok(Legacy {
-            space: pci.space().clone(),
-            at: function.address,
+            command: pci.command(function),
             wiring: Wiring::open(pci, function, choice)?,
             select: Lock::new(()),
             ports,
@@ -137,10 +134,10 @@ impl VirtioTransport for Legacy {
         self.ports.out8(STATUS, 0);
         if let Err(why) = await_reset(|| self.ports.in8(STATUS)) {
             // Without bus mastering it cannot reach memory any more.
-            set_command(&*self.space, self.at, 0, MASTER);
+            self.command.clear(CommandRegister::BUS_MASTER_ENABLE);
             return Err(why);
         }
-        set_command(&*self.space, self.at, IO | MASTER, 0);
+        self.command.set(CommandRegister::IO_ENABLE | CommandRegister::BUS_MASTER_ENABLE);
         Ok(())
     }
 

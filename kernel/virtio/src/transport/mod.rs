@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::clock;
 use machine::irq::IrqHandle;
-use pci::line::Connected;
+use pci::intx::Connected;
 
 /// Status: the driver has noticed the device.
 pub const ACKNOWLEDGE: u8 = 1;

@@ -13,14 +13,12 @@ use crate::Failure;
 use crate::transport::pci_interrupts::{Choice, Isr, Wiring};
 use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use machine::io::Mmio;
 use machine::lock::Lock;
-use pci::bar::{IO, MASTER, MEMORY};
-use pci::cap::{self, Capability};
-use pci::{Address, ConfigSpace, Function, Pci, set_command};
+use pci::capability::is_inside;
+use pci::{Command, CommandRegister, ConfigSpace, Function, Pci, PciAddress};
 
 /// Types of virtio's capabilities that are used here.
 const COMMON: u8 = 1;
@@ -48,6 +46,8 @@ const QUEUE_DEVICE: usize = 0x30;
 /// Bytes of the common configuration that are needed.
 const COMMON_LEN: u32 = 0x38;
 
+/// What lets the device answer at its registers.
+const ANSWER: CommandRegister = CommandRegister::IO_ENABLE.union(CommandRegister::MEMORY_ENABLE);
 /// A queue that cannot be notified.
 const NOWHERE: usize = usize::MAX;
 /// Most queues a device is believed to have.
@@ -69,8 +69,7 @@ struct Structure {
 
 /// A modern PCI device.
 pub struct Modern {
-    space: Arc<dyn ConfigSpace>,
-    at: Address,
+    command: Command,
     common: Mmio,
     notify: Mmio,
     multiplier: usize,
@@ -95,12 +94,11 @@ impl Modern {
     /// # Errors
     /// When the interface is missing, or what its capabilities say is impossible.
     pub fn open(pci: &Pci, function: &Function, choice: Choice) -> Result<Modern, Failure> {
-        let space = pci.space();
-        let all = structures(&**space, function);
+        let all = structures(&**pci.space(), function);
         if all.is_empty() {
             return Err(Failure::new("no virtio structures"));
         }
-        pci.enable(function, IO | MEMORY);
+        pci.enable(function, ANSWER);
         let common = map(pci, function, &all, COMMON, COMMON_LEN)?.0;
         let (notify, structure) = map(pci, function, &all, NOTIFY, 2)?;
         // A device without configuration has no such structure.
@@ -111,8 +109,7 @@ impl Modern {
         }
         let queues = common.read16(NUM_QUEUES).min(QUEUES_MOST);
         Ok(Modern {
-            space: space.clone(),
-            at: function.address,
+            command: pci.command(function),
             multiplier: structure.multiplier as usize,
             wiring: Wiring::open(pci, function, choice)?,
             doorbells: (0..queues).map(|_| AtomicUsize::new(NOWHERE)).collect(),
@@ -172,10 +169,10 @@ impl VirtioTransport for Modern {
         self.common.write8(STATUS, 0);
         if let Err(why) = await_reset(|| self.common.read8(STATUS)) {
             // Without bus mastering it cannot reach memory any more.
-            set_command(&*self.space, self.at, 0, MASTER);
+            self.command.clear(CommandRegister::BUS_MASTER_ENABLE);
             return Err(why);
         }
-        set_command(&*self.space, self.at, IO | MEMORY | MASTER, 0);
+        self.command.set(ANSWER | CommandRegister::BUS_MASTER_ENABLE);
         Ok(())
     }
 
@@ -254,24 +251,23 @@ impl VirtioTransport for Modern {
 
 /// All of virtio's structures of a function that could be used, in the device's order of preference.
 fn structures(space: &dyn ConfigSpace, function: &Function) -> Vec<Structure> {
-    let vendor = function.capabilities.iter().filter(|c| c.id == cap::VENDOR);
-    vendor.filter_map(|c| structure(space, function.address, c)).collect()
+    function.vendor_capabilities().filter_map(|offset| structure(space, function.address, offset)).collect()
 }
 
 /// Reads one capability; `None` when it is too short for its kind, or of a register that does not exist.
-fn structure(space: &dyn ConfigSpace, at: Address, c: &Capability) -> Option<Structure> {
-    let kind = space.read8(at, c.at.checked_add(3)?);
+fn structure(space: &dyn ConfigSpace, at: PciAddress, offset: u16) -> Option<Structure> {
+    let kind = space.read8(at, offset.checked_add(3)?);
     let need = if kind == NOTIFY { 20 } else { 16 };
-    if !c.holds(need) || u16::from(space.read8(at, c.at + 2)) < need {
+    if !is_inside(offset, need) || u16::from(space.read8(at, offset + 2)) < need {
         return None;
     }
-    let bar = space.read8(at, c.at + 4);
+    let bar = space.read8(at, offset + 4);
     (bar < 6).then(|| Structure {
         kind,
         bar,
-        offset: space.read32(at, c.at + 8),
-        len: space.read32(at, c.at + 12),
-        multiplier: if kind == NOTIFY { space.read32(at, c.at + 16) } else { 0 },
+        offset: space.read32(at, offset + 8),
+        len: space.read32(at, offset + 12),
+        multiplier: if kind == NOTIFY { space.read32(at, offset + 16) } else { 0 },
     })
 }
 

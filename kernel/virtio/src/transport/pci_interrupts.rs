@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use machine::irq;
-use pci::line::Line;
+use pci::intx::Line;
 use pci::msix::Msix;
 use pci::{Function, Pci};
 

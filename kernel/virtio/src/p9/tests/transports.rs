@@ -8,16 +8,22 @@ use crate::transport::pci_interrupts::Choice;
 use alloc::vec::Vec;
 use machine::irq;
 use machine::message::TransportError::HungUp;
-use pci::Address;
+use pci::{PciAddress, address};
 
-/// On the captured `pc` these two slots share a line, and this one has another. The one in `OLD` was made with
+/// On the captured `pc` these two slots share a line, and this one has another. That of `old_place` was made with
 /// `disable-modern=on`.
-const NEW: Address = Address::new(0, 3, 0);
-const OLD: Address = Address::new(0, 4, 0);
+fn new_place() -> PciAddress {
+    address(0, 3, 0)
+}
+
+fn old_place() -> PciAddress {
+    address(0, 4, 0)
+}
+
 const SHARED: u32 = 11;
 const LINES: Choice = Choice { nomsi: true, ioapics: 1 };
 
-fn start(at: Address, device: &Arc<Fake>, choice: Choice) -> (FakeSpace, Arc<P9>) {
+fn start(at: PciAddress, device: &Arc<Fake>, choice: Choice) -> (FakeSpace, Arc<P9>) {
     let (space, mut drivers) = start_on(&[(at, device)], choice);
     (space, drivers.remove(0))
 }
@@ -43,7 +49,7 @@ fn a_legacy_device_with_messages_and_without() {
     for (choice, text) in [(Choice::default(), "msix:"), (LINES, "intx:11")] {
         let device = Fake::ninep("old");
         *device.line.lock().unwrap() = choice.nomsi.then_some(SHARED);
-        let (_space, p9) = start(OLD, &device, choice);
+        let (_space, p9) = start(old_place(), &device, choice);
         // The tag is read with and without MSI-X enabled at different ports.
         assert_eq!((p9.tag(), p9.max_in_flight()), ("old", 128));
         assert!(p9.status().interrupts.starts_with(text), "{}", p9.status().interrupts);
@@ -57,9 +63,9 @@ fn a_legacy_device_with_messages_and_without() {
 #[test]
 fn configuration_moves_when_messages_are_enabled() {
     let device = Fake::ninep("old");
-    let (space, _p9) = start(OLD, &device, Choice::default());
+    let (space, _p9) = start(old_place(), &device, Choice::default());
     let pci = pci::Pci::scan(space.boxed(), &pci::Windows::below_4g(&[], true));
-    let function = pci.find(OLD).unwrap();
+    let function = pci.find(old_place()).unwrap();
     let mut tag = [0; 3];
     // Opening it anew switches the messages off; connecting switches them on.
     let legacy = crate::transport::legacy::Legacy::open(&pci, function, Choice::default()).unwrap();
@@ -76,11 +82,11 @@ fn configuration_moves_when_messages_are_enabled() {
 #[test]
 fn a_legacy_device_where_the_firmware_switched_nothing_on() {
     let space = FakeSpace::new(pci::fake::captured::PC_QBOOT);
-    for f in space.functions().iter_mut().filter(|f| f.captured == OLD) {
+    for f in space.functions().iter_mut().filter(|f| f.captured == old_place()) {
         f.bytes[4] = 0;
     }
     let device = Fake::ninep("old");
-    space.plug(OLD, &device);
+    space.plug(old_place(), &device);
     let system = init_on(space.boxed(), &[], Choice::default());
     let p9 = &system.nine_p[0].driver;
     let done = submit(p9, request(1));
@@ -92,7 +98,7 @@ fn a_legacy_device_where_the_firmware_switched_nothing_on() {
 fn the_size_of_a_legacy_queue_is_the_devices() {
     for (limit, works) in [(16, true), (256, true), (96, false), (0, false)] {
         let device = Fake::with(b"\x01\0t".to_vec(), limit, Quirks::default());
-        let (_space, drivers) = start_on(&[(OLD, &device)], Choice::default());
+        let (_space, drivers) = start_on(&[(old_place(), &device)], Choice::default());
         let sizes: Vec<usize> = drivers.iter().map(|d| d.max_in_flight()).collect();
         assert_eq!(sizes, if works { alloc::vec![usize::from(limit)] } else { alloc::vec![] });
     }
@@ -106,7 +112,7 @@ fn a_legacy_device_that_fails_a_step_is_left_alone() {
         Quirks { restless: true, ..Quirks::default() },
     ] {
         let device = Fake::with(b"\x01\0t".to_vec(), 128, quirks);
-        assert!(start_on(&[(OLD, &device)], Choice::default()).1.is_empty(), "{quirks:?}");
+        assert!(start_on(&[(old_place(), &device)], Choice::default()).1.is_empty(), "{quirks:?}");
         assert!(quirks.stuck || device.registers().status & 0x80 != 0, "marked as failed");
     }
 }
@@ -114,7 +120,7 @@ fn a_legacy_device_that_fails_a_step_is_left_alone() {
 #[test]
 fn a_legacy_device_that_falls_silent_shows_by_time_and_a_reset_heals_it() {
     let device = Fake::ninep("old");
-    let (_space, p9) = start(OLD, &device, Choice::default());
+    let (_space, p9) = start(old_place(), &device, Choice::default());
     device.fall_silent();
     let done = submit(&p9, request(1));
     assert_eq!((device.take().is_none(), device.registers().status), (true, 7));
@@ -132,7 +138,7 @@ fn two_devices_on_one_line() {
     for device in [&new, &old] {
         *device.line.lock().unwrap() = Some(SHARED);
     }
-    let (_space, drivers) = start_on(&[(NEW, &new), (OLD, &old)], LINES);
+    let (_space, drivers) = start_on(&[(new_place(), &new), (old_place(), &old)], LINES);
     let lines = || -> Vec<_> {
         let all = irq::snapshot().into_iter().filter(|l| l.name.starts_with("virtio"));
         all.map(|l| (l.vector, l.irq, l.count)).collect()
