@@ -6,7 +6,7 @@
 # first 4 GiB three times (where they are, at the direct map's address, and at -2 GiB, where the kernel is
 # linked), switches to 64-bit mode and calls `kernel_entry(start_info, time stamp)` on the boot stack.
 #
-# The tables here are only stepping stones; kernel/machine builds the final ones (src/amd64/paging.rs).
+# The tables here are only stepping stones; kernel/machine builds the final ones (src/amd64/mem/paging.rs).
 # No multiboot1 header may ever appear here: QEMU would prefer it and then refuse the 64-bit file.
 
 .set IMAGE_BASE,     0xffffffff80000000

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use port::disk::{Disk, PARTS_MOST, find, gpt, is_name};
+use port::dev::sd::partitions::{Disk, PARTS_MOST, find, gpt, is_name};
 
 /// Makes the checksums of a GPT right, or nothing behind them would ever be read.
 fn seal(bytes: &mut [u8], size: usize, at: usize) {

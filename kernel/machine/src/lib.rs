@@ -10,7 +10,7 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`message`] (what a 9P transport carries), [`acpi`] and [`mptable`] (tables as bytes), [`types`] (plain values).
+//! [`firmware`] (tables as bytes), [`message`] (what a 9P transport carries), [`types`] (plain values).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -21,7 +21,7 @@
 //! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
-//! | [`acpi`], [`mptable`], [`fdt`], [`fwcfg`] | what its firmware and its maker say of it |
+//! | [`firmware`] | what its firmware and its maker say of it |
 //! | [`pci_config`] | PCI configuration space, as `pci_types` takes it |
 //! | [`console`], [`uart`], [`power`], [`random`] | the first line out, the serial line, the way out, chance |
 //!
@@ -35,14 +35,14 @@
 //! # What a half has to give beyond the documented interface
 //!
 //! * `page::Page::pin` and `unpin` (`pub(crate)`), on which the shared [`page::Pinned`] stands;
-//! * `mem::read_phys`, through which [`acpi`] reads the firmware's tables.
+//! * `mem::read_phys`, through which [`firmware`] reads the firmware's tables.
 //!
 //! # Rules
 //!
 //! A [`lock::Lock`] is for short sections: its holder never parks, never drops a channel, never does I/O. What
 //! an interrupt handler may do is take Locks and wake sleepers. Lock order inside this crate: a Lock of `sync`
 //! first, then whatever the scheduler uses inside `unpark`. Every order, here and in the crates above, is learned and
-//! checked in builds with debug assertions (`lockorder`): each `cargo test`, and a kernel of `make PROFILE=checked`.
+//! checked in builds with debug assertions (`sync::lockorder`): each `cargo test`, and a kernel of `make PROFILE=checked`.
 #![no_std]
 
 extern crate alloc;
@@ -59,14 +59,9 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as arch;
 
-pub mod acpi;
-pub mod fdt;
-pub mod fwcfg;
+pub mod firmware;
 mod interface;
-#[cfg(debug_assertions)]
-mod lockorder;
 pub mod message;
-pub mod mptable;
 pub mod pci_config;
 mod pinned;
 pub mod sync;

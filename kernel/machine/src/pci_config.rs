@@ -12,7 +12,7 @@
 //! Lock: [`Mechanism1`] guards its two ports with one, because an access is two port operations. [`Ecam`] needs none: its
 //! windows are mapped during the scan and do not change afterwards.
 
-use crate::acpi;
+use crate::firmware::acpi;
 use crate::io::{Mmio, Ports};
 use crate::lock::Lock;
 use alloc::vec::Vec;

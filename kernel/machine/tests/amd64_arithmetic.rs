@@ -9,19 +9,19 @@ mod types {
     pub use machine::types::*;
 }
 
-#[path = "../src/amd64/bitmap.rs"]
+#[path = "../src/amd64/mem/bitmap.rs"]
 mod bitmap;
-#[path = "../src/amd64/chacha.rs"]
+#[path = "../src/amd64/dev/chacha.rs"]
 mod chacha;
-#[path = "../src/amd64/date.rs"]
+#[path = "../src/amd64/time/date.rs"]
 mod date;
-#[path = "../src/amd64/map.rs"]
+#[path = "../src/amd64/mem/map.rs"]
 mod map;
-#[path = "../src/amd64/modules.rs"]
+#[path = "../src/amd64/mem/modules.rs"]
 mod modules;
-#[path = "../src/amd64/recent.rs"]
+#[path = "../src/amd64/sched/recent.rs"]
 mod recent;
-#[path = "../src/amd64/runq.rs"]
+#[path = "../src/amd64/sched/runq.rs"]
 mod runq;
-#[path = "../src/amd64/timers.rs"]
+#[path = "../src/amd64/time/timers.rs"]
 mod timers;

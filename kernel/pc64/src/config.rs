@@ -7,11 +7,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use machine::mem;
-use port::devices::root::{Archive, Root};
-use port::devices::{arch, cons, dup, env, pipe, pnp, proc, ram, sd, srv, uart, virtcon};
+use port::dev::cons::cmdline;
+use port::dev::root::{Archive, Root};
+use port::dev::{arch, cons, dup, env, pipe, pnp, proc, ram, sd, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
-use port::{Dev, Kernel, cmdline};
+use port::{Dev, Kernel};
 
 use crate::glue;
 

@@ -3,7 +3,7 @@
 use crate::address;
 use alloc::boxed::Box;
 use core::ops::Range;
-use machine::acpi;
+use machine::firmware::acpi;
 use machine::pci_config::{ConfigSpace, Ecam, Mechanism1, Segment, access, window_range};
 use pci_types::PciHeader;
 

@@ -19,7 +19,7 @@ use crate::dev::{Dev, MountDriver};
 use crate::error::Result;
 use crate::kmesg::Kmesg;
 use crate::mem::ImageCache;
-use crate::proc::Proc;
+use crate::proc::process::Proc;
 
 /// See [`Kernel::first_ended`].
 pub type FirstEnded = Box<dyn Fn(&str) + Send + Sync>;
@@ -45,11 +45,11 @@ pub struct Kernel {
     /// How many notes to groups there have been; held while one is posted. Nothing else is taken before it.
     pub group_notes: QLock<u64>,
     /// Alarms to go off.
-    pub alarms: crate::alarm::Alarms,
+    pub alarms: crate::proc::alarm::Alarms,
     /// What happens when the first process has ended, for this reason. Nothing, unless the machine says so.
     pub first_ended: Once<FirstEnded>,
     /// Processes kept for a debugger.
-    pub broken: crate::broken::Broken,
+    pub broken: crate::proc::broken::Broken,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
     next_id: AtomicU32,
@@ -76,9 +76,9 @@ impl Kernel {
             sysname: Lock::new(String::from("elwood")),
             big: QLock::new(()),
             group_notes: QLock::new(0),
-            alarms: crate::alarm::Alarms::new(),
+            alarms: crate::proc::alarm::Alarms::new(),
             first_ended: Once::new(),
-            broken: crate::broken::Broken::default(),
+            broken: crate::proc::broken::Broken::default(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
             next_id: AtomicU32::new(2), // 0 and 1 are instances of the root and of #R

@@ -1,9 +1,9 @@
 //! Descriptors: numbers, sharing, offsets, close on exec, `#d`.
 
 use abi::{OCEXEC, ORDWR, OREAD, OWRITE, error};
-use port::fgrp::MAXFD;
-use port::iobuf::{Dst, Src};
-use port::sysfile::{close, dup, fd2path, fstat, open, pread, pwrite, seek};
+use port::call::sysfile::{close, dup, fd2path, fstat, open, pread, pwrite, seek};
+use port::name::fgrp::MAXFD;
+use port::name::iobuf::{Dst, Src};
 use port::testkit::{Hosted, Ram};
 
 fn null(t: &Hosted) -> i32 {
@@ -38,10 +38,10 @@ fn the_table_has_an_end() {
     }
     assert_eq!(open(&t.up, "#c/null", OREAD).unwrap_err().text(), error::ENOFD);
     assert_eq!(dup(&t.up, 0, -1).unwrap_err().text(), error::ENOFD);
-    assert!(port::sysfile::pipe(&t.up).unwrap_err().is(error::ENOFD));
+    assert!(port::call::sysfile::pipe(&t.up).unwrap_err().is(error::ENOFD));
     close(&t.up, 4999).unwrap();
     // One free number is not enough for a pipe, and none is used up by the attempt.
-    assert!(port::sysfile::pipe(&t.up).unwrap_err().is(error::ENOFD));
+    assert!(port::call::sysfile::pipe(&t.up).unwrap_err().is(error::ENOFD));
     assert_eq!(null(&t), 4999);
 }
 
@@ -110,7 +110,7 @@ fn seek_counts_from_three_places() {
     assert_eq!(seek(&t.up, fd, i64::MAX, 1).unwrap_err().text(), error::ENEGOFF);
     assert_eq!(seek(&t.up, fd, 0, 3).unwrap_err().text(), error::EBADARG);
     assert_eq!(seek(&t.up, fd, 0, 1).unwrap(), 9, "failures leave it where it was");
-    let [p, _] = port::sysfile::pipe(&t.up).unwrap();
+    let [p, _] = port::call::sysfile::pipe(&t.up).unwrap();
     assert_eq!(seek(&t.up, p, 0, 0).unwrap_err().text(), error::EISSTREAM);
 }
 

@@ -9,7 +9,7 @@ use abi::layout::{USTKSIZE, USTKTOP};
 use abi::syscall as call;
 use abi::{NCONT, OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
 use machine::host::{self, Cpu, program_at};
-use port::iobuf::Dst;
+use port::name::iobuf::Dst;
 use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, HANDLER, NONE, Sys, World, fork};
 
 fn attach(cpu: &mut Cpu, attr: u32, class: &str, va: u64, len: u64) -> u64 {
@@ -293,8 +293,8 @@ fn a_fork_while_a_page_is_pinned() {
     use machine::lock::Lock;
     use machine::page::Pinned;
     use machine::sync::Completion;
-    use port::chan::Chan;
     use port::dev::{Dev, Walk};
+    use port::name::chan::Chan;
     use port::{Proc, Result};
 
     /// A device that holds on to the pages of a read until it is told to fill them.
@@ -311,7 +311,7 @@ fn a_fork_while_a_page_is_pinned() {
             "slow"
         }
         fn attach(self: Arc<Self>, _: &Arc<Proc>, _: &str) -> Result<Chan> {
-            Ok(Chan::attach(self, 0, Qid::file(1), port::namec::device_path('Z', ""), None))
+            Ok(Chan::attach(self, 0, Qid::file(1), port::name::namec::device_path('Z', ""), None))
         }
         fn walk(&self, _: &Arc<Proc>, c: &Chan, _: &[&str]) -> Result<Walk> {
             Ok(Walk { qids: vec![], chan: Some(c.derive(c.qid, None)) })

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use abi::{ORDWR, OREAD, OWRITE, error};
 use machine::message::Transport;
 use ninep::kind;
-use port::iobuf::{Dst, Src};
+use port::call::{sysfile, sysproc};
 use port::mnt::{MntDev, Patience};
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
-use port::{Proc, Result, sysfile, sysproc};
+use port::{Proc, Result};
 use wire::{Fate, Handle, Share, turned};
 
 /// Runs `f` as a process of its own, which exits afterwards.

@@ -10,11 +10,12 @@ use machine::sync::Completion;
 use machine::thread;
 use ninep::testserver::{Server, Tree};
 use ninep::{Dialect, Rmsg, Tmsg, kind};
-use port::iobuf::{Dst, Src};
+use port::call::{sysfile, sysproc};
 use port::mnt::MntDev;
-use port::note::{self, NoteClass};
+use port::name::iobuf::{Dst, Src};
+use port::proc::notes::{self, NoteClass};
 use port::testkit::Hosted;
-use port::{Proc, Result, sysfile, sysproc};
+use port::{Proc, Result};
 use wire::pattern;
 use wire::served::{Act, Served, start, tag};
 use wire::transfer::{pages, text};
@@ -246,7 +247,7 @@ fn interrupted_calls_are_flushed() {
             read
         });
         served.until_held(round);
-        note::post(&p, "interrupt", NoteClass::User);
+        notes::post(&p, "interrupt", NoteClass::User);
         // The server says Rflush and nothing else.
         assert_eq!(result.wait(), Err(error::EINTR.into()));
         assert_eq!(served.count(kind::TFLUSH), round as usize);
@@ -280,7 +281,7 @@ fn a_refused_flush_ends_the_session() {
         read
     });
     served.until_held(1);
-    note::post(&p, "interrupt", NoteClass::User);
+    notes::post(&p, "interrupt", NoteClass::User);
     assert_eq!(result.wait(), Err(error::EHUNGUP.into()));
     assert!(t.stat("/n/f").unwrap_err().is(error::EHUNGUP));
     sysfile::close(&t.up, fd).unwrap();
@@ -389,7 +390,7 @@ fn a_mount_that_nobody_answers_can_be_given_up() {
     let mut buf = [0; 100];
     assert!(sysfile::pread(&t.up, theirs, &mut Dst::Kernel(&mut buf), -1).unwrap() > 0);
     assert_eq!(buf[4], kind::TVERSION);
-    note::post(&p, "interrupt", NoteClass::User);
+    notes::post(&p, "interrupt", NoteClass::User);
     assert_eq!(mounting.wait(), Err(error::EINTR.into()));
     assert_eq!(sysfile::pread(&t.up, theirs, &mut Dst::Kernel(&mut buf), -1).unwrap(), 0, "the end");
     sysfile::close(&t.up, theirs).unwrap();

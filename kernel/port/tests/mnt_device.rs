@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use abi::{ORDWR, OREAD, error};
 use machine::sync::Completion;
 use ninep::{Dialect, Rmsg, kind};
-use port::iobuf::Src;
+use port::call::sysfile;
 use port::mnt::Patience;
-use port::note::{self, NoteClass};
-use port::sysfile;
+use port::name::iobuf::Src;
+use port::proc::notes::{self, NoteClass};
 use wire::transfer::{open, read, text};
 use wire::{Fate, Share};
 
@@ -206,7 +206,7 @@ fn the_watchdog_knows_a_slow_disk_from_a_dead_device() {
         read(up, fd, 5, 0)
     });
     s.wire.until_held(1);
-    note::post(&p, "alarm", NoteClass::User);
+    notes::post(&p, "alarm", NoteClass::User);
     // The flushed one is answered, the flush is not yet.
     s.wire.until_held(1);
     let end = Instant::now() + Duration::from_secs(20);

@@ -9,11 +9,12 @@ use abi::{MCREATE, MREPL, ORDWR, OREAD, error};
 use machine::thread;
 use ninep::testserver::Server;
 use ninep::{Dialect, Tmsg, kind};
-use port::iobuf::{Dst, Src};
+use port::call::{sysfile, sysproc};
 use port::mnt::MntDev;
-use port::note::{self, NoteClass};
+use port::name::iobuf::{Dst, Src};
+use port::proc::notes::{self, NoteClass};
 use port::testkit::Hosted;
-use port::{Proc, Result, sysfile, sysproc};
+use port::{Proc, Result};
 use wire::pattern;
 use wire::served::{Act, Served, start, tag};
 use wire::transfer::{bytes_of, pages, text};
@@ -253,7 +254,7 @@ fn interrupted_calls_are_flushed_in_either_dialect() {
                 said
             });
             served.until_held(round);
-            note::post(&p, "interrupt", NoteClass::User);
+            notes::post(&p, "interrupt", NoteClass::User);
             assert_eq!(result.wait(), Err(error::EINTR.into()));
             assert_eq!(served.count(kind::TFLUSH), round as usize);
         }

@@ -6,8 +6,8 @@ mod wire;
 use abi::{DMAPPEND, DMDIR, Dir, MAFTER, OEXCL, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use ninep::testserver::Body;
 use ninep::{Dialect, kind};
-use port::iobuf::{Dst, Src};
-use port::sysfile;
+use port::call::sysfile;
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 use wire::{Fate, Share, pattern};
 

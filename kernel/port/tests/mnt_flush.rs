@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use abi::{ORDWR, OREAD, OWRITE, error};
 use machine::thread;
 use ninep::kind;
-use port::note::{self, NoteClass};
-use port::{Proc, sysfile, sysproc};
+use port::Proc;
+use port::call::{sysfile, sysproc};
+use port::proc::notes::{self, NoteClass};
 use wire::transfer::{UNIT, open, read, text};
 use wire::{Fate, Share, pattern};
 
@@ -28,7 +29,7 @@ fn interrupted<T: Send + 'static>(
         (result, seen)
     });
     s.wire.until_held(n);
-    note::post(&p, "alarm", NoteClass::User);
+    notes::post(&p, "alarm", NoteClass::User);
     done.wait()
 }
 

@@ -11,11 +11,13 @@ use abi::{ORCLOSE, ORDWR, OREAD, OWRITE};
 use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use ninep::kind;
-use port::fgrp::Fgrp;
-use port::iobuf::{Dst, Src};
+use port::Proc;
+use port::call::{sysfile, sysproc};
 use port::mnt::Patience;
-use port::note::{self, NoteClass};
-use port::{Proc, procctl, sysfile, sysproc};
+use port::name::fgrp::Fgrp;
+use port::name::iobuf::{Dst, Src};
+use port::proc::notes::{self, NoteClass};
+use port::proc::procctl;
 use wire::{Fate, Share, pattern};
 
 /// A process of its own, with its own descriptors, that does `f` and exits.
@@ -75,7 +77,7 @@ fn kill(p: &Proc) {
 }
 
 fn note(p: &Proc) {
-    note::post(p, "hangup", NoteClass::User);
+    notes::post(p, "hangup", NoteClass::User);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use abi::{OREAD, OWRITE, error};
-use port::devices::mouse::{DEEP, Mouse};
-use port::iobuf::{Dst, Src};
-use port::sysfile::{close, open, pread, pwrite};
+use port::call::sysfile::{close, open, pread, pwrite};
+use port::dev::mouse::{DEEP, Mouse};
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 use port::{Proc, Result};
 

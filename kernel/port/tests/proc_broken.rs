@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use abi::syscall as call;
 use abi::{OREAD, OWRITE, error};
-use port::iobuf::{Dst, Src};
-use port::{Proc, broken, sysfile};
+use port::Proc;
+use port::call::sysfile;
+use port::name::iobuf::{Dst, Src};
+use port::proc::broken;
 use world::{DATA, World};
 
 fn read(w: &World, pid: u32, name: &str) -> port::Result<Vec<u8>> {

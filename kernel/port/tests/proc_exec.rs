@@ -11,9 +11,9 @@ use abi::{MCREATE, MREPL, OCEXEC, ORDWR, OREAD, Rfork, SG_CEXEC, error};
 use machine::host::{Cpu, program_at};
 use machine::message::Transport;
 use ninep::kind;
+use port::call::sysfile;
 use port::mnt::MntDev;
-use port::note::{self, NoteClass};
-use port::sysfile;
+use port::proc::notes::{self, NoteClass};
 use wire::{Fate, Handle};
 use world::{BSS, DATA, ENTRY, FAILED, HANDLER, NONE, Sys, World, aout, cstring, fork, told};
 
@@ -365,7 +365,7 @@ fn notes_do_not_break_paging() {
         let p = w.start_file("/mnt/prog", &["prog"]);
         wire.until_held(1);
         let flushes = wire.count(kind::TFLUSH);
-        note::post(&p, "hello", NoteClass::User);
+        notes::post(&p, "hello", NoteClass::User);
         // It asks again, as often as it takes.
         while wire.count(kind::TFLUSH) == flushes {
             std::thread::sleep(std::time::Duration::from_millis(1));
@@ -431,7 +431,7 @@ fn a_disk_that_fails_is_told_of() {
     );
     sysfile::unmount(&w.t.up, None, "/mnt").unwrap();
     // Those that broke are kept, with their program.
-    assert!(port::broken::release_all(&w.t.kernel));
+    assert!(port::proc::broken::release_all(&w.t.kernel));
     assert_eq!(wire.fids(), 0);
 }
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use abi::{DMDIR, DMEXCL, Dir, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
-use port::Dev;
-use port::devices::ram::RamDev;
-use port::iobuf::{Dst, Src};
-use port::proc::Proc;
-use port::sysfile::{self, close, create, fstat, open, pread, pwrite, remove, stat};
+use port::call::sysfile::{self, close, create, fstat, open, pread, pwrite, remove, stat};
+use port::dev::ram::RamDev;
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
+use port::{Dev, Proc};
 
 fn hosted(limit: u64) -> (Hosted, Arc<RamDev>) {
     machine::host::new_machine();

@@ -1,8 +1,8 @@
 //! `#/` and the archives it is made of.
 
 use abi::{Dir, OEXEC, OREAD, OWRITE, error};
-use port::sysfile;
-use port::tar;
+use port::call::sysfile;
+use port::dev::root::tar;
 use port::testkit::{Hosted, tar as archive, tar_member};
 
 #[test]

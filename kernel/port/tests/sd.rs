@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use abi::{MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use machine::page::Pinned;
 use port::Result;
-use port::devices::sd::{Disk, EPROTECTED, Sd};
-use port::iobuf::{Dst, Src};
-use port::sysfile::{bind, close, open, pread, pwrite};
+use port::call::sysfile::{bind, close, open, pread, pwrite};
+use port::dev::sd::{Disk, EPROTECTED, Sd};
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 struct Ram {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use machine::lock::Lock;
-use port::devices::cons::input::Input;
+use port::dev::cons::input::Input;
 use port::kmesg::ConsoleOut;
 use port::testkit::Hosted;
 

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use abi::{MREPL, OREAD, OWRITE, error};
-use port::sysfile;
+use port::call::sysfile;
 use port::testkit::Hosted;
 
 fn machine(config: &[(&str, &str)]) -> Hosted {

@@ -3,13 +3,13 @@
 //! A guard keeps interrupts off on its processor, so a handler can never find a lock that its own processor
 //! holds. Who waits for one serves other processors' flushes meanwhile (see `flush`). Rule: never park, never drop a
 //! channel, never do I/O while holding one; `park` checks it by the interrupt flag. With debug assertions the order in
-//! which Locks are taken is checked as well (`lockorder`).
+//! which Locks are taken is checked as well (`sync::lockorder`).
 
 #[cfg(debug_assertions)]
 use super::cpu;
-use super::flush;
+use super::mem::flush;
 #[cfg(debug_assertions)]
-use crate::lockorder;
+use crate::sync::lockorder;
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
 use core::marker::PhantomData;
@@ -109,7 +109,7 @@ impl<T: ?Sized> Lock<T> {
     ///
     /// # Safety
     /// The calling processor holds the lock, and nobody else releases it for this taking.
-    pub(super) unsafe fn release(&self) {
+    pub(crate) unsafe fn release(&self) {
         self.note_released();
         self.held.store(false, Ordering::Release);
     }
@@ -137,7 +137,7 @@ pub(crate) fn held_here() -> usize {
 
 impl<T: ?Sized> LockGuard<'_, T> {
     /// Ends the guard without releasing the lock; interrupts stay off. Says whether they were on before.
-    pub(super) fn keep(self) -> bool {
+    pub(crate) fn keep(self) -> bool {
         let interrupts = self.interrupts;
         core::mem::forget(self);
         interrupts

@@ -8,62 +8,56 @@
 //! [`start_others`] starts the other processors, which wait; [`schedule`] turns the boot context into this processor's
 //! idle thread and lets all of them run threads.
 //!
+//! # The rooms, lowest first
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`cpu`], [`lock`] | the ground: a processor's own data, and mutual exclusion |
+//! | [`mem`] | frames, page tables, address spaces, heap, stacks |
+//! | `dev` | registers, the interrupt controllers, COM1, chance, the way out |
+//! | `time` | the clock, and the queue of those who sleep |
+//! | `sched` | threads |
+//! | `trap` | interrupts, faults, and running programs |
+//! | [`boot`] | what the loader said, and the other processors |
+//!
+//! A room imports only rooms above it in this table. Three exceptions are explained where they are: `cpu` names the types that
+//! a processor's data is made of, a `Lock` that is waited for serves [`mem`]'s `flush`, and `dev::uart` takes interrupts. Of the
+//! crate's other rooms `firmware` reads through `mem`, `dev` and `boot::info`, and `trap` and `boot` use what it finds.
+//!
 //! # Who guards what (outermost lock first)
 //!
 //! | lock | guards |
 //! |---|---|
-//! | a vector's slot (`irq`) | the handlers of one interrupt vector, held while they run |
-//! | a `Local` (`sched`), never two | a processor's run queue and timer queue, its threads' states, who stands on which stack |
-//! | `space::AddressSpace` | one user address space's tables |
-//! | `stack::POOL` | kernel stacks not in use |
-//! | `paging::KERNEL` | the kernel's own page tables |
-//! | heap, then `frames::FRAMES` | kernel memory, page frames |
+//! | a vector's slot (`trap::irq`) | the handlers of one interrupt vector, held while they run |
+//! | a `Local` (`sched::scheduler`), never two | a processor's run queue and timer queue, its threads' states, who stands on which stack |
+//! | `mem::space::AddressSpace` | one user address space's tables |
+//! | `mem::stack::POOL` | kernel stacks not in use |
+//! | `mem::paging::KERNEL` | the kernel's own page tables |
+//! | `mem::heap`, then `mem::frames::FRAMES` | kernel memory, page frames |
 //!
 //! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers. Whoever waits
 //! with interrupts off serves other processors' `flush`es.
 
-mod balance;
-mod bitmap;
 pub mod boot;
-mod chacha;
-pub mod clock;
-pub mod console;
-mod copy;
 pub mod cpu;
-mod date;
-mod desc;
-pub mod dma;
-mod early;
-mod flush;
-mod fpu;
-mod frames;
-mod heap;
-pub mod io;
-mod ioapic;
-pub mod irq;
-mod lapic;
+mod dev;
 pub mod lock;
-mod map;
 pub mod mem;
-mod modules;
-mod oops;
-pub mod page;
-mod paging;
-pub mod power;
-mod processors;
-pub mod random;
-mod recent;
-mod rtc;
-mod runq;
 mod sched;
-pub mod space;
-mod stack;
-mod tables;
-pub mod thread;
-mod timers;
+mod time;
 mod trap;
-pub mod uart;
-pub mod user;
+
+pub use boot::processors::{Processors, start_others};
+pub use dev::{console, io, power, random, uart};
+pub use mem::{dma, page, space};
+pub use sched::thread;
+pub use time::clock;
+pub use trap::{irq, user};
+
+use crate::firmware::acpi;
+use boot::registers;
+use mem::{early, frames, paging};
+use sched::{balance, scheduler};
 
 /// What `boot/entry.S` hands over.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +76,7 @@ pub struct BootParams {
 pub unsafe fn init(params: BootParams) {
     console::init(); // the serial line, polled
     // SAFETY: once, on the boot processor, before anything uses per-processor data.
-    unsafe { cpu::init_boot() }; // GDT, TSS, IDT, GS, control registers
+    unsafe { registers::init_boot() }; // GDT, TSS, IDT, GS, control registers
     let mut early = early::EARLY.lock();
     // SAFETY: the bootstrap tables map the loader's information, and nothing has been allocated yet.
     unsafe { early.copy(&params) }; // command line, modules, memory map
@@ -93,15 +87,13 @@ pub unsafe fn init(params: BootParams) {
     boot::publish(&early, &params);
     drop(early);
     clock::init(); // calibrates the time stamp counter and the APIC timer
-    irq::init(); // PIC masked, local APIC and I/O APICs on
-    sched::init(cpu::this()); // the boot context becomes the idle thread
+    irq::init(acpi::madt()); // PIC masked, local APIC and I/O APICs on
+    scheduler::init(cpu::this()); // the boot context becomes the idle thread
     random::init();
 }
 
-pub use processors::{Processors, start_others};
-
 /// Ends the boot: the calling context becomes the idle thread and the spawned threads run, on all processors.
 pub fn schedule() -> ! {
-    processors::release();
+    boot::processors::release();
     balance::idle()
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::chaos;
 #[cfg(debug_assertions)]
-use crate::lockorder;
+use crate::sync::lockorder;
 #[cfg(debug_assertions)]
 use core::panic::Location;
 

@@ -21,7 +21,7 @@ pub struct Thread {
     id: u64,
     /// The QLocks that it holds.
     #[cfg(debug_assertions)]
-    held: crate::lockorder::Held,
+    held: crate::sync::lockorder::Held,
     tag: u64,
     name: String,
     park: Mutex<Parking>,
@@ -173,7 +173,7 @@ impl Thread {
         Arc::new(Thread {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             #[cfg(debug_assertions)]
-            held: crate::lockorder::Held::new(),
+            held: crate::sync::lockorder::Held::new(),
             tag,
             name: name.to_string(),
             park: Mutex::new(Parking { token: false, state }),
@@ -194,7 +194,7 @@ impl Thread {
 
     /// The QLocks that it holds: itself may ask.
     #[cfg(debug_assertions)]
-    pub(crate) fn held(&self) -> &crate::lockorder::Held {
+    pub(crate) fn held(&self) -> &crate::sync::lockorder::Held {
         &self.held
     }
 

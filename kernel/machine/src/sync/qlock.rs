@@ -9,11 +9,13 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
+#[cfg(debug_assertions)]
+use super::lockorder;
+#[cfg(debug_assertions)]
+use crate::lock;
 use crate::lock::Lock;
 use crate::thread::{self, ThreadRef};
 use crate::types::Interrupted;
-#[cfg(debug_assertions)]
-use crate::{lock, lockorder};
 #[cfg(debug_assertions)]
 use core::panic::Location;
 

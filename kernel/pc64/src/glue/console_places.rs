@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 
 use machine::uart::Uart;
 use pc::console::ScreenConsole;
-use port::devices::cons::input::Input;
-use port::devices::portcons::PortConsole;
-use port::devices::uart::SerialConsole;
-use port::devices::virtcon::Finder;
+use port::dev::cons::input::Input;
+use port::dev::portcons::PortConsole;
+use port::dev::uart::SerialConsole;
+use port::dev::virtcon::Finder;
 use port::kmesg::{ConsoleOut, Kmesg};
 
 /// Where the console is.

@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use machine::lock::Lock;
 use pc::i8042;
 use pc::keyboard::Keyboard;
-use port::devices::arch::Arch;
-use port::devices::cons::input::Input;
-use port::devices::mouse::Mouse;
+use port::dev::arch::Arch;
+use port::dev::cons::input::Input;
+use port::dev::mouse::Mouse;
 use port::kmesg::Kmesg;
 
 /// Lets the keyboard type on the console; gives the mouse. Both stay for good.

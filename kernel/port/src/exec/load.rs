@@ -13,12 +13,14 @@ use machine::space::Prot;
 
 use super::header::{self, Layout};
 use super::{script, stack};
-use crate::chan::Chan;
 use crate::error::Result;
-use crate::iobuf::Dst;
 use crate::mem::{Backing, ImageKey, Kind, Segment, Stretch};
-use crate::proc::Proc;
-use crate::{fgrp, namec, note};
+use crate::name::chan::Chan;
+use crate::name::fgrp;
+use crate::name::iobuf::Dst;
+use crate::name::namec;
+use crate::proc::notes;
+use crate::proc::process::Proc;
 
 /// The executable found for a name: its file, its front, its layout, and the arguments as `#!` changes them.
 struct Program {
@@ -57,7 +59,7 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
     up.mem.replace(segments)?;
     fgrp::close_on_exec(up);
     up.private.store(false, core::sync::atomic::Ordering::Relaxed);
-    note::exec_clears(up);
+    notes::exec_clears(up);
     up.errstr.lock().clear();
     *up.name.lock() = program.name;
     *up.args.lock() = args_text(&program.args);
@@ -172,7 +174,7 @@ fn args_text(args: &[Vec<u8>]) -> String {
 /// As [`exec`].
 pub fn first(up: &Arc<Proc>, console: &str, program: &str) -> Result<Ureg> {
     for mode in [OREAD, abi::OWRITE, abi::OWRITE] {
-        crate::sysfile::open(up, console, mode)?;
+        crate::call::sysfile::open(up, console, mode)?;
     }
     exec(up, program, vec![Vec::from(last_element(program))])
 }

@@ -15,11 +15,11 @@ use abi::layout::PAGE;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 
-use crate::chan::Chan;
 use crate::error::Result;
-use crate::iobuf::Dst;
-use crate::note;
-use crate::proc::Proc;
+use crate::name::chan::Chan;
+use crate::name::iobuf::Dst;
+use crate::proc::notes;
+use crate::proc::process::Proc;
 
 /// What must be equal for two executables to be the same one: device, instance and qid, and because servers'
 /// versions are weak, time and length as well.
@@ -200,10 +200,10 @@ impl ImageRef {
         let len = pinned.iter().map(Pinned::len).sum();
         let mut got = 0;
         while got < len {
-            let rest = crate::iobuf::cut(&pinned, got, len - got);
+            let rest = crate::name::iobuf::cut(&pinned, got, len - got);
             // A note must not look like a broken disk.
             let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), first + got as u64);
-            match note::despite_notes(up, read)? {
+            match notes::despite_notes(up, read)? {
                 0 => break,
                 n => got += n,
             }

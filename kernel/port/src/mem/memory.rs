@@ -11,7 +11,7 @@ use machine::space::AddressSpace;
 
 use super::segment::{Kind, Segment};
 use crate::error::{Error, Result};
-use crate::proc::Proc;
+use crate::proc::process::Proc;
 
 /// Largest segment in bytes.
 pub const SEGMAX: u64 = 64 << 30;

@@ -14,7 +14,7 @@ use super::memory::{FaultAccess, new_page};
 use super::pages::{Entry, PageMap};
 use super::sema::Sema;
 use crate::error::Result;
-use crate::proc::Proc;
+use crate::proc::process::Proc;
 
 /// What a segment is for; it decides how `rfork` treats it and what `/proc/n/segment` calls it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -30,10 +30,10 @@ use ninep::head::{HEADSZ, Head};
 use ninep::{Framer, kind};
 use spin::Once;
 
-use crate::chan::Chan;
 use crate::error::Result;
-use crate::iobuf::{Dst, Src};
-use crate::proc::Proc;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::proc::process::Proc;
 
 /// Largest message on a channel, in bytes. No server behind one is asked for more.
 pub const MOST: u32 = 1 << 20;

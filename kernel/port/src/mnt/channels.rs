@@ -19,9 +19,9 @@ use ninep::Dialect;
 use super::chan_transport::{CHAN_REFS, ChanTransport, Line, MOST};
 use super::session::{Patience, Session};
 use super::shared::{Shared, Wanted};
-use crate::chan::Chan;
 use crate::error::Result;
-use crate::proc::Proc;
+use crate::name::chan::Chan;
+use crate::proc::process::Proc;
 
 /// All channels on which there is, or may have been, a session.
 pub struct Channels {
@@ -84,7 +84,7 @@ impl Channels {
             line.wait_ended()?;
         }
         let (dialect, msize) = (fresh.0, fresh.1.min(MOST));
-        let kproc = crate::sysproc::kernel_process(&up.kernel, "9p")?;
+        let kproc = crate::call::sysproc::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
         *state = State { line: Some(transport.line().clone()), shared: Shared::default() };
         let session = Session::begin(&up.kernel, transport, (dialect, msize), Patience::ENDLESS)?;

@@ -16,7 +16,7 @@ use ninep::translate::stat::File;
 
 use super::file::MntFile;
 use crate::error::Result;
-use crate::iobuf::Dst;
+use crate::name::iobuf::Dst;
 
 /// Bytes that the server is asked for at once, at most.
 const ASK: usize = 64 << 10;

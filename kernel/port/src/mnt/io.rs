@@ -23,7 +23,7 @@ use super::file::MntFile;
 use super::session::Session;
 use super::slots::{PIECES, SlotGuard};
 use crate::error::{Error, Result};
-use crate::iobuf::{Dst, Src, kernel_pages};
+use crate::name::iobuf::{Dst, Src, kernel_pages};
 
 /// A piece under way.
 struct Flight {
@@ -260,5 +260,5 @@ fn pages_len(pages: &[Pinned]) -> usize {
 
 /// The part `at..at + len` of whole pages.
 fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
-    crate::iobuf::cut(pages, at, len)
+    crate::name::iobuf::cut(pages, at, len)
 }

@@ -23,7 +23,7 @@ use ninep::Tmsg;
 use super::session::Session;
 use super::slots::{Flush, Left, PIECES, SlotGuard};
 use crate::error::{Error, Result};
-use crate::note;
+use crate::proc::notes;
 
 /// What a session's dead have left.
 pub(super) struct Estate {
@@ -58,7 +58,7 @@ impl Session {
         let pid = thread::current().tag();
         let Some(kernel) = self.kernel.upgrade().filter(|_| pid != 0) else { return false };
         let up = kernel.procs.lock().get(&(pid as u32)).cloned();
-        up.is_none_or(|up| note::must_die(&up))
+        up.is_none_or(|up| notes::must_die(&up))
     }
 
     /// Is the running process to die, and the server known to be silent?

@@ -23,12 +23,12 @@ use machine::message::Transport;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
-use crate::chan::Chan;
 use crate::dev::{Dev, MountDriver, Walk};
 use crate::error::{Error, Result};
-use crate::iobuf::{Dst, Src};
-use crate::path::Path;
-use crate::proc::Proc;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::name::path::Path;
+use crate::proc::process::Proc;
 
 pub mod chan_transport;
 pub mod channels;

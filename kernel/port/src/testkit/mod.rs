@@ -4,7 +4,8 @@
 //! portable kernel by calling what a system call would call, with [`Hosted::up`] as the caller:
 //!
 //! ```
-//! use port::{sysfile, testkit::Hosted};
+//! use port::call::sysfile;
+//! use port::testkit::Hosted;
 //! let t = Hosted::new();
 //! sysfile::bind(&t.up, "#c", "/dev", abi::MREPL).unwrap();
 //! assert_eq!(t.read("/dev/osversion").unwrap(), b"2000");
@@ -24,15 +25,16 @@ use machine::sync::Completion;
 use machine::thread;
 
 pub use self::ram::Ram;
+use crate::call::{sysfile, sysproc};
 use crate::dev::Dev;
-use crate::devices::cons::{Cons, Power};
-use crate::devices::{arch, dup, env, pipe, proc, root, srv};
+use crate::dev::cons::cmdline;
+use crate::dev::cons::{Cons, Power};
+use crate::dev::{arch, dup, env, pipe, proc, root, srv};
 use crate::error::Result;
-use crate::iobuf::{Dst, Src};
 use crate::kernel::Kernel;
 use crate::kmesg::{ConsoleOut, Kmesg};
-use crate::proc::Proc;
-use crate::{cmdline, sysfile, sysproc};
+use crate::name::iobuf::{Dst, Src};
+use crate::proc::process::Proc;
 
 /// A console that keeps what is written to it.
 #[derive(Default)]

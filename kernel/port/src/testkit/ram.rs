@@ -9,13 +9,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 
-use crate::chan::Chan;
+use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
-use crate::dirtab;
 use crate::error::Result;
-use crate::iobuf::{Dst, Src};
-use crate::namec::device_path;
-use crate::proc::Proc;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::name::namec::device_path;
+use crate::proc::process::Proc;
 
 struct File {
     name: String,

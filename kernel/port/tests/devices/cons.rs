@@ -1,9 +1,9 @@
 //! `#c`: the console and the small files beside it.
 
 use abi::{ORDWR, OREAD, OWRITE, error};
-use port::iobuf::Dst;
-use port::note::NoteClass;
-use port::sysfile::{close, open, pread};
+use port::call::sysfile::{close, open, pread};
+use port::name::iobuf::Dst;
+use port::proc::notes::NoteClass;
 use port::testkit::Hosted;
 
 use super::{get, notes, put, settle};
@@ -52,7 +52,7 @@ fn the_console_edits_lines_and_posts_interrupts() {
 fn typing_ahead_loses_nothing() {
     let t = Hosted::new();
     let typed: String = (0..9000).map(|i| format!("{i}\r")).collect();
-    assert!(typed.len() < port::devices::cons::input::RING);
+    assert!(typed.len() < port::dev::cons::input::RING);
     // Nobody has looked yet: this is a busy machine.
     typed.as_bytes().chunks(16).for_each(|c| t.cons.input.put(c));
     t.cons.start(&t.kernel).unwrap();

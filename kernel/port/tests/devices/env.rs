@@ -1,8 +1,8 @@
 //! `#e`: the environment.
 
 use abi::{MREPL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
-use port::iobuf::Src;
-use port::sysfile::{bind, close, create, open, pwrite, remove};
+use port::call::sysfile::{bind, close, create, open, pwrite, remove};
+use port::name::iobuf::Src;
 use port::testkit::{Hosted, read_file};
 
 use super::put;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use abi::{MREPL, ORDWR, OREAD, OWRITE, error};
-use port::devices::pnp::{Address, Function, PciBus, Pnp};
-use port::iobuf::{Dst, Src};
-use port::sysfile::{bind, open, pread, pwrite};
+use port::call::sysfile::{bind, open, pread, pwrite};
+use port::dev::pnp::{Address, Function, PciBus, Pnp};
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::get;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use port::iobuf::{Dst, Src};
-use port::note::NoteClass;
-use port::sysfile::{pread, pwrite};
+use port::call::sysfile::{pread, pwrite};
+use port::name::iobuf::{Dst, Src};
+use port::proc::notes::NoteClass;
 use port::{Proc, Result};
 
 fn get(up: &Arc<Proc>, fd: i32, max: usize) -> Result<Vec<u8>> {

@@ -1,8 +1,8 @@
 //! `#|`: pipes.
 
 use abi::{Dir, MREPL, ORDWR, error};
-use port::note::NoteClass;
-use port::sysfile::{bind, close, dup, fd2path, fstat, open, pipe};
+use port::call::sysfile::{bind, close, dup, fd2path, fstat, open, pipe};
+use port::proc::notes::NoteClass;
 use port::testkit::Hosted;
 
 use super::{get, notes, put, settle};
@@ -87,13 +87,13 @@ fn notes_interrupt_pipes() {
     let [a, b] = pipe(&t.up).unwrap();
     let (p, read) = t.start(move |up| get(up, b, 100));
     settle();
-    port::note::post(&p, "alarm", NoteClass::User);
+    port::proc::notes::post(&p, "alarm", NoteClass::User);
     assert_eq!(read.wait().unwrap_err().text(), error::EINTR);
     let (p, written) = t.start(move |up| put(up, a, &vec![7; 600 * 1024]));
     while Dir::parse(&fstat(&t.up, b).unwrap()).unwrap().0.length < 256 * 1024 {
         settle();
     }
-    port::note::post(&p, "alarm", NoteClass::User);
+    port::proc::notes::post(&p, "alarm", NoteClass::User);
     let n = written.wait().unwrap();
     assert!((256 * 1024..600 * 1024).contains(&n), "what went in counts: {n}");
 }

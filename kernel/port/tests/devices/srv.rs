@@ -1,7 +1,7 @@
 //! `#s`: posted channels.
 
 use abi::{Dir, MREPL, ORCLOSE, ORDWR, OREAD, OWRITE, error};
-use port::sysfile::{bind, close, create, fd2path, open, pipe, remove, unmount, wstat};
+use port::call::sysfile::{bind, close, create, fd2path, open, pipe, remove, unmount, wstat};
 use port::testkit::{Hosted, Ram};
 
 use super::{get, put};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use abi::{ORDWR, OREAD, error};
-use port::devices::uart::{Serial, Uart};
-use port::sysfile::{close, open};
+use port::call::sysfile::{close, open};
+use port::dev::uart::{Serial, Uart};
 use port::testkit::Hosted;
 
 use super::{get, put};

@@ -1,7 +1,7 @@
 //! Mount points: what can be bound where, and undone.
 
 use abi::{Dir, MAFTER, MBEFORE, MCREATE, MREPL, OREAD, error};
-use port::sysfile;
+use port::call::sysfile;
 
 use super::{mkdir, with_ram};
 

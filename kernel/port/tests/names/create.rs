@@ -1,8 +1,8 @@
 //! `create` in unions and by many.
 
 use abi::{DMDIR, MAFTER, MBEFORE, MCREATE, ORDWR, OREAD, OWRITE, error};
-use port::iobuf::Src;
-use port::sysfile;
+use port::call::sysfile;
+use port::name::iobuf::Src;
 
 use super::{mkdir, open_err, path_of, with_ram};
 

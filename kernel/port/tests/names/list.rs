@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use abi::{Dir, MAFTER, MREPL, OREAD, error};
-use port::iobuf::{Dst, Src};
-use port::sysfile;
+use port::call::sysfile;
+use port::name::iobuf::{Dst, Src};
 
 use super::{mkdir, with_ram};
 

@@ -9,7 +9,7 @@ mod walk;
 use std::sync::Arc;
 
 use abi::{DMDIR, MCREATE, MREPL, OREAD};
-use port::sysfile;
+use port::call::sysfile;
 use port::testkit::{Hosted, Ram};
 
 /// A kernel whose `/n` has the memory file system `#R`.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abi::{Dir, MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
-use port::iobuf::{Dst, Src};
-use port::sysfile;
+use port::call::sysfile;
+use port::name::iobuf::{Dst, Src};
 use port::testkit::{Hosted, Ram};
 
 use super::{mkdir, open_err, with_ram};

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use abi::{MREPL, OEXEC, OREAD, error};
-use port::sysfile;
+use port::call::sysfile;
 
 use super::{mkdir, open_err, path_of, with_ram};
 

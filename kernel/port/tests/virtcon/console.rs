@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use machine::lock::Lock;
-use port::devices::cons::input::Input;
-use port::devices::portcons::{PortConsole, RING};
-use port::devices::virtcon::{Finder, VirtCon};
+use port::call::sysfile::open;
+use port::dev::cons::input::Input;
+use port::dev::portcons::{PortConsole, RING};
+use port::dev::virtcon::{Finder, VirtCon};
 use port::kmesg::{ConsoleOut, Kmesg};
-use port::sysfile::open;
 use port::testkit::Hosted;
 
 use super::port::{Fake, finder, wait_for};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
-use port::devices::virtcon::{PIECE, VirtCon};
-use port::iobuf::{Dst, Src};
-use port::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
+use port::call::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
+use port::dev::virtcon::{PIECE, VirtCon};
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::port::{Fake, finder, wait_for};
@@ -89,7 +89,7 @@ fn reads_have_their_true_length_and_writes_go_out_whole() {
 }
 
 /// Gives the text of a first read through a descriptor.
-fn first(up: &Arc<port::proc::Proc>, fd: i32) -> String {
+fn first(up: &Arc<port::Proc>, fd: i32) -> String {
     let mut buf = [0; 32];
     let n = pread(up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap();
     String::from_utf8_lossy(&buf[..n]).into_owned()
@@ -110,7 +110,7 @@ fn a_second_reader_begins_when_the_first_has_gone() {
     // Who only writes waits for nobody.
     let writer = open(&t.up, "/dev/virtcon/virtio-console-0", OWRITE).unwrap();
     // Whoever has been given the descriptor is no second reader, and the place is free with the last of them.
-    let copy = port::sysfile::dup(&t.up, one, -1).unwrap();
+    let copy = port::call::sysfile::dup(&t.up, one, -1).unwrap();
     close(&t.up, one).unwrap();
     ports[0].says("to a copy");
     assert_eq!(first(&t.up, copy), "to a copy");

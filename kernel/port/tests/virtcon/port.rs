@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use machine::lock::Lock;
 use machine::sync::{Interrupted, QLock, Rendez};
-use port::devices::virtcon::{Finder, PIECE, Port};
+use port::dev::virtcon::{Finder, PIECE, Port};
 
 #[derive(Default)]
 pub struct Fake {

@@ -16,9 +16,10 @@ use abi::{MCREATE, MREPL, ORDWR};
 use machine::message::{Request, Transport, TransportError};
 use ninep::testserver::{Server, Tree};
 use ninep::{Dialect, Rmsg, kind};
+use port::Result;
+use port::call::sysfile;
 use port::mnt::{MntDev, Patience};
 use port::testkit::Hosted;
-use port::{Result, sysfile};
 
 /// The dialect of this test program's mounts.
 pub fn dialect() -> Dialect {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use machine::message::{Request, Transport};
 use ninep::Framer;
-use port::iobuf::{Dst, Src};
-use port::sysfile;
+use port::call::sysfile;
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::Handle;

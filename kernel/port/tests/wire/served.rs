@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use machine::sync::Completion;
 use ninep::testserver::{Server, Tree};
 use ninep::{Framer, kind};
-use port::iobuf::{Dst, Src};
+use port::Proc;
+use port::call::sysfile;
+use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
-use port::{Proc, sysfile};
 
 /// What a server does with a message.
 pub enum Act {

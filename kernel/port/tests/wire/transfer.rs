@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use machine::page::{Page, Pinned};
-use port::iobuf::Dst;
+use port::Proc;
+use port::call::sysfile;
+use port::name::iobuf::Dst;
 use port::testkit::Hosted;
-use port::{Proc, sysfile};
 
 /// Pages for a large read, as a program's are: the device writes into them.
 pub fn pages(bytes: usize) -> Vec<Pinned> {

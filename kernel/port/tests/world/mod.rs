@@ -14,10 +14,12 @@ use std::sync::{Arc, Mutex};
 use abi::syscall as call;
 use abi::{MCREATE, MREPL, OREAD, OWRITE, Rfork};
 use machine::host::{Cpu, program_at};
+use port::Proc;
+use port::call::sysfile;
+use port::call::sysproc::{self, WaitMsg};
 use port::dev::Dev;
-use port::sysproc::{self, WaitMsg};
+use port::exec;
 use port::testkit::{Hosted, Ram};
-use port::{Proc, exec, sysfile};
 
 /// Where `/n/prog` begins.
 pub const ENTRY: u64 = 0x20_0100;
@@ -80,7 +82,7 @@ impl World {
     pub fn install(&self, name: &str, bytes: &[u8]) {
         let fd = sysfile::create(&self.t.up, name, OWRITE, 0o777).unwrap();
         assert_eq!(
-            sysfile::pwrite(&self.t.up, fd, &port::iobuf::Src::Kernel(bytes), 0).unwrap(),
+            sysfile::pwrite(&self.t.up, fd, &port::name::iobuf::Src::Kernel(bytes), 0).unwrap(),
             bytes.len()
         );
         sysfile::close(&self.t.up, fd).unwrap();
@@ -102,7 +104,7 @@ impl World {
         self.t.up.children.lock().live += 1;
         let args = args.iter().map(|a| a.as_bytes().to_vec()).collect();
         let file = file.to_string();
-        port::life::start(&p, move |up, ctx| {
+        port::proc::life::start(&p, move |up, ctx| {
             ctx.regs = exec::load::exec(up, &file, args)?;
             Ok(())
         })

@@ -19,10 +19,10 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use machine::fdt::{self, Fdt};
+use machine::firmware::fdt::{self, Fdt};
+use machine::firmware::{acpi, fwcfg};
 use machine::io::Mmio;
 use machine::message::Transport;
-use machine::{acpi, fwcfg};
 use pci::{Pci, Segment, Windows, intx, mechanism};
 
 /// Virtio id of a disk.

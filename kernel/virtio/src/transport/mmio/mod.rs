@@ -6,7 +6,7 @@
 //! `virtio_mmio.device=512@0xfeb02e00:12`, size, address, interrupt.
 //!
 //! Three sources say where slots are, and the first that says anything is believed: the command line, the device
-//! tree that QEMU has for the guest ([`machine::fdt`]), and trying the addresses of QEMU's board. An empty slot
+//! tree that QEMU has for the guest ([`machine::firmware::fdt`]), and trying the addresses of QEMU's board. An empty slot
 //! is no error; a slot in which something else sits is told.
 
 mod device;
@@ -19,7 +19,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use machine::fdt::{Fdt, Node};
+use machine::firmware::fdt::{Fdt, Node};
 use machine::io::Mmio;
 
 /// `virt`, which every slot says of itself.

@@ -1,0 +1,59 @@
+//! Memory: frames, page tables, address spaces, the heap, and how much there is of it all.
+//!
+//! From the bottom: [`map`], [`modules`] and [`early`] (what the loader says there is), [`tables`] (page tables as data), [`copy`],
+//! [`frames`] on a [`bitmap`], [`paging`] (the kernel's own half) and [`flush`] (stale translations on all processors), and on
+//! these [`heap`], [`stack`], [`page`], [`space`] and [`dma`]. `frames`, `paging` and `flush` know one another: a table is made
+//! of frames, and what is unmapped is flushed. The room imports none of those above it.
+
+mod bitmap;
+mod copy;
+pub mod dma;
+pub(crate) mod early;
+pub(crate) mod flush;
+pub(crate) mod frames;
+mod heap;
+mod map;
+mod modules;
+pub mod page;
+pub(crate) mod paging;
+pub mod space;
+pub(crate) mod stack;
+pub(crate) mod tables;
+
+use tables::PAGE;
+
+/// Bytes of memory that the kernel manages: what the loader called RAM, without the kernel image, the
+/// modules and the first megabyte.
+pub fn total_bytes() -> u64 {
+    frames::counts().0 as u64 * PAGE
+}
+
+/// Bytes that nobody uses.
+pub fn free_bytes() -> u64 {
+    frames::counts().1 as u64 * PAGE
+}
+
+/// Bytes the kernel uses for itself: heap, tables, stacks, buffers shared with devices.
+pub fn kernel_bytes() -> u64 {
+    frames::counts().2 as u64 * PAGE
+}
+
+/// Whether programs may have that many bytes more, with the kernel's reserve left.
+pub fn programs_may_have(bytes: u64) -> bool {
+    usize::try_from(bytes.div_ceil(PAGE)).is_ok_and(frames::user_may_have)
+}
+
+/// Reads physical memory wherever it is, for firmware tables. False when it cannot be mapped.
+pub fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
+    if let Some(va) = paging::direct(phys, buf.len() as u64) {
+        // SAFETY: the direct map covers all of it, and firmware tables are not written any more.
+        unsafe { core::ptr::copy_nonoverlapping(va as *const u8, buf.as_mut_ptr(), buf.len()) };
+        return true;
+    }
+    let Ok(window) = paging::map_device(phys, buf.len()) else { return false };
+    for (i, b) in buf.iter_mut().enumerate() {
+        // SAFETY: inside of what was just mapped, for good; whatever answers there gives a byte.
+        *b = unsafe { core::ptr::read_volatile((window + i) as *const u8) };
+    }
+    true
+}

@@ -1,0 +1,216 @@
+//! Physical pages as counted values.
+//!
+//! A `Page` is a reference to a page frame that programs or devices may be using at the same time, so its bytes are
+//! only ever copied in and out, never borrowed; the copies go byte by byte or word by word, and what races with a
+//! program is the program's problem. The last reference gives the frame back.
+
+pub use crate::pinned::Pinned;
+pub use crate::types::OutOfMemory;
+
+use super::copy;
+use super::frames;
+use super::paging::DIRECT;
+use super::tables::PAGE;
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::num::NonZeroU32;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+const SIZE: usize = PAGE as usize;
+
+/// A counted reference to a page of 4096 bytes.
+pub struct Page(NonZeroU32);
+
+impl Page {
+    /// A page of zeros; refused when only the kernel's reserve is left.
+    pub fn new_zeroed() -> Result<Page, OutOfMemory> {
+        let page = Page::take()?;
+        frames::zero(page.phys());
+        Ok(page)
+    }
+
+    /// A page with the same bytes as `other`.
+    pub fn new_uninit_for_copy_of(other: &Page) -> Result<Page, OutOfMemory> {
+        let page = Page::take()?;
+        // SAFETY: the new frame is ours alone; the old one is kept by `other`, and a program that writes to it
+        // meanwhile gets a mixture, as it would from any copy.
+        unsafe { copy::copy_page(other.bytes(), page.bytes()) };
+        Ok(page)
+    }
+
+    fn take() -> Result<Page, OutOfMemory> {
+        let phys = frames::user().ok_or(OutOfMemory)?;
+        let frame = u32::try_from(phys / PAGE).ok().and_then(NonZeroU32::new).ok_or(OutOfMemory)?;
+        let page = Page(frame);
+        page.meta().refs.store(1, Ordering::Relaxed);
+        page.meta().pins.store(0, Ordering::Relaxed);
+        Ok(page)
+    }
+
+    /// Zeroes all bytes.
+    pub fn fill_zero(&self) {
+        frames::zero(self.phys());
+    }
+
+    /// Copies bytes out.
+    ///
+    /// # Panics
+    /// When the stretch leaves the page, as all accessors do.
+    pub fn read(&self, off: usize, buf: &mut [u8]) {
+        check(off, buf.len(), 1);
+        // SAFETY: inside the frame, which this reference keeps; `buf` is not in a program's page.
+        unsafe { ptr::copy_nonoverlapping(self.bytes().add(off), buf.as_mut_ptr(), buf.len()) };
+    }
+
+    /// Copies bytes in.
+    pub fn write(&self, off: usize, data: &[u8]) {
+        check(off, data.len(), 1);
+        // SAFETY: as in `read`.
+        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), self.bytes().add(off), data.len()) };
+    }
+
+    /// Reads an aligned word.
+    pub fn read_u32(&self, off: usize) -> u32 {
+        self.word32(off).load(Ordering::Relaxed)
+    }
+
+    /// Writes an aligned word.
+    pub fn write_u32(&self, off: usize, value: u32) {
+        self.word32(off).store(value, Ordering::Relaxed);
+    }
+
+    /// Reads an aligned double word.
+    pub fn read_u64(&self, off: usize) -> u64 {
+        self.word64(off).load(Ordering::Relaxed)
+    }
+
+    /// Writes an aligned double word.
+    pub fn write_u64(&self, off: usize, value: u64) {
+        self.word64(off).store(value, Ordering::Relaxed);
+    }
+
+    /// Replaces an aligned word if it is `old`; returns what was there, as `Err` when that was something else.
+    pub fn compare_exchange_u32(&self, off: usize, old: u32, new: u32) -> Result<u32, u32> {
+        self.word32(off).compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// Adds to an aligned word, wrapping; returns what was there.
+    pub fn fetch_add_u32(&self, off: usize, n: u32) -> u32 {
+        self.word32(off).fetch_add(n, Ordering::AcqRel)
+    }
+
+    /// Physical address.
+    pub fn phys(&self) -> u64 {
+        u64::from(self.0.get()) * PAGE
+    }
+
+    /// References to the page, this one among them.
+    pub fn refs(&self) -> usize {
+        self.meta().refs.load(Ordering::Acquire) as usize
+    }
+
+    /// How many of them are pins of [`Pinned`].
+    pub fn pins(&self) -> usize {
+        self.meta().pins.load(Ordering::Acquire) as usize
+    }
+
+    /// Whether both are the same page.
+    pub fn same(&self, other: &Page) -> bool {
+        self.0 == other.0
+    }
+
+    pub(crate) fn pin(&self) {
+        self.meta().pins.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn unpin(&self) {
+        self.meta().pins.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Hands the reference over to a page table entry.
+    pub(crate) fn into_phys(self) -> u64 {
+        ManuallyDrop::new(self).phys()
+    }
+
+    /// Takes back the reference that a page table entry held.
+    ///
+    /// # Safety
+    /// `phys` is from `into_phys`, and the entry is gone.
+    pub(crate) unsafe fn from_phys(phys: u64) -> Page {
+        let frame = u32::try_from(phys / PAGE).ok().and_then(NonZeroU32::new);
+        match frame {
+            Some(frame) => Page(frame),
+            None => panic!("a page table entry names frame {phys:#x}"),
+        }
+    }
+
+    /// One more reference to the page that a page table entry holds.
+    ///
+    /// # Safety
+    /// `phys` is from `into_phys`, and the entry stays during the call.
+    pub(crate) unsafe fn share_phys(phys: u64) -> Page {
+        // SAFETY: the caller's promise.
+        unsafe { Page::with_phys(phys, Page::clone) }
+    }
+
+    /// Uses the page that a page table entry holds.
+    ///
+    /// # Safety
+    /// `phys` is from `into_phys`, and the entry stays during the call.
+    pub(crate) unsafe fn with_phys<T>(phys: u64, use_it: impl FnOnce(&Page) -> T) -> T {
+        // SAFETY: the caller's promise; the reference made here is not dropped.
+        let held = ManuallyDrop::new(unsafe { Page::from_phys(phys) });
+        use_it(&held)
+    }
+
+    fn meta(&self) -> &'static frames::Meta {
+        // SAFETY: the frame came from the allocator.
+        unsafe { frames::meta(self.0.get()) }
+    }
+
+    fn bytes(&self) -> *mut u8 {
+        (DIRECT + self.phys()) as *mut u8
+    }
+
+    fn word32(&self, off: usize) -> &AtomicU32 {
+        check(off, 4, 4);
+        // SAFETY: aligned, inside the frame, which `self` keeps.
+        unsafe { &*self.bytes().add(off).cast() }
+    }
+
+    fn word64(&self, off: usize) -> &AtomicU64 {
+        check(off, 8, 8);
+        // SAFETY: as above.
+        unsafe { &*self.bytes().add(off).cast() }
+    }
+}
+
+fn check(off: usize, len: usize, align: usize) {
+    assert!(off <= SIZE && len <= SIZE - off, "{len} bytes at {off} leave the page");
+    assert!(off.is_multiple_of(align), "word at {off} is not aligned");
+}
+
+impl Clone for Page {
+    fn clone(&self) -> Page {
+        let before = self.meta().refs.fetch_add(1, Ordering::Relaxed);
+        assert!(before > 0 && before < u32::MAX / 2, "page {:#x} has {before} references", self.phys());
+        Page(self.0)
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let before = self.meta().refs.fetch_sub(1, Ordering::AcqRel);
+        assert!(before > 0, "page {:#x} given back twice", self.phys());
+        if before == 1 {
+            frames::put(self.phys(), 1);
+        }
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "page {:#x} ({} references, {} pins)", self.phys(), self.refs(), self.pins())
+    }
+}

@@ -1,0 +1,102 @@
+//! Kernel stacks: 32 KiB, with as much unmapped space below, so that running over the end faults at once.
+//!
+//! Each stack has a slot of 64 KiB in the stack window. Stacks of dead threads are kept, mapped, for the next one,
+//! up to a limit; `POOL` guards them and the free slots.
+
+use super::frames;
+use super::paging::{self, STACKS};
+use super::tables::PAGE;
+use crate::amd64::lock::Lock;
+use crate::types::OutOfMemory;
+use alloc::vec::Vec;
+
+/// Bytes of a stack.
+pub const SIZE: u64 = 32 << 10;
+/// A slot: the guard below, the stack above.
+const SLOT: u64 = 2 * SIZE;
+/// The window has 512 GiB.
+const SLOTS: u64 = (512 << 30) / SLOT;
+/// Stacks kept for reuse.
+const KEEP: usize = 32;
+
+struct Pool {
+    ready: Vec<u64>,
+    unmapped: Vec<u64>,
+    next: u64,
+}
+
+static POOL: Lock<Pool> = Lock::new(Pool { ready: Vec::new(), unmapped: Vec::new(), next: 0 });
+
+/// A mapped stack; dropping it (never while standing on it) gives it back.
+pub struct Stack(u64);
+
+impl Stack {
+    /// A stack, refused while memory is short: threads are made on behalf of programs.
+    pub fn new() -> Result<Stack, OutOfMemory> {
+        let mut pool = POOL.lock();
+        if let Some(slot) = pool.ready.pop() {
+            return Ok(Stack(slot));
+        }
+        let slot = match pool.unmapped.pop() {
+            Some(slot) => slot,
+            None if pool.next < SLOTS => {
+                pool.next += 1;
+                pool.next - 1
+            }
+            None => return Err(OutOfMemory),
+        };
+        drop(pool);
+        if !frames::user_may_have((SIZE / PAGE) as usize) || map(slot).is_err() {
+            unmap(slot);
+            POOL.lock().unmapped.push(slot);
+            return Err(OutOfMemory);
+        }
+        Ok(Stack(slot))
+    }
+
+    /// The address above the highest byte.
+    pub fn top(&self) -> u64 {
+        bottom(self.0) + SIZE
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let mut pool = POOL.lock();
+        if pool.ready.len() < KEEP {
+            pool.ready.push(self.0);
+            return;
+        }
+        drop(pool);
+        unmap(self.0);
+        POOL.lock().unmapped.push(self.0);
+    }
+}
+
+fn bottom(slot: u64) -> u64 {
+    STACKS + slot * SLOT + SIZE
+}
+
+fn map(slot: u64) -> Result<(), OutOfMemory> {
+    for off in (0..SIZE).step_by(PAGE as usize) {
+        let phys = frames::kernel_run(1).ok_or(OutOfMemory)?;
+        if paging::map_data(bottom(slot) + off, phys).is_err() {
+            frames::put_kernel(phys, 1);
+            return Err(OutOfMemory);
+        }
+    }
+    Ok(())
+}
+
+/// Frees whatever of a slot is mapped.
+fn unmap(slot: u64) {
+    const _: () = assert!(SIZE / PAGE <= paging::MOST_UNMAPPED as u64);
+    paging::unmap_data(bottom(slot), SIZE / PAGE, &mut |phys| frames::put_kernel(phys, 1));
+}
+
+/// Whether an address lies in the unmapped part below some stack.
+pub fn is_guard(va: u64) -> bool {
+    let (_, _, boot_guard) = paging::boot_stack();
+    let in_window = (STACKS..STACKS + SLOTS * SLOT).contains(&va) && (va - STACKS) % SLOT < SIZE;
+    in_window || (boot_guard..boot_guard + PAGE).contains(&va)
+}

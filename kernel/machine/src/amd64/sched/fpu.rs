@@ -1,0 +1,85 @@
+//! The floating-point unit, which only programs use: the kernel is built without it.
+//!
+//! A program's registers live in its `Area`, or in the processor while its thread runs and has used them. They go
+//! back to memory when the thread is switched away, and come back at its next entry to user mode: at once when
+//! the program has ever used them, by a trap (#NM) when it has not.
+
+use crate::amd64::cpu::Cpu;
+use crate::types::FpuState;
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
+use x86_64::registers::control::{Cr0, Cr0Flags};
+
+/// Where a program's FPU registers are kept.
+pub struct Area {
+    state: UnsafeCell<FpuState>,
+    /// The id of the thread in whose registers the state is; 0 when it is here.
+    live: AtomicU64,
+}
+
+// SAFETY: `state` is touched only by who has the `UserContext` (exclusively), or, while it is live, by the processor
+// that runs the thread named in `live`.
+unsafe impl Sync for Area {}
+// SAFETY: plain bytes.
+unsafe impl Send for Area {}
+
+impl Area {
+    /// The start values.
+    pub const fn new() -> Area {
+        Area { state: UnsafeCell::new(FpuState::new()), live: AtomicU64::new(0) }
+    }
+
+    /// The id of the thread whose registers hold the state, or 0.
+    pub fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what is in the registers: the state here is what counts.
+    pub fn discard(&self) {
+        self.live.store(0, Ordering::Relaxed);
+    }
+
+    /// Stores the registers here.
+    ///
+    /// # Safety
+    /// They are this program's: the calling processor runs the thread named in `live`, interrupts off.
+    pub unsafe fn save(&self) {
+        if self.live() == 0 {
+            return;
+        }
+        // SAFETY: the caller's promise; the area is 512 bytes, aligned to 64; CR0.TS is clear while a state is live.
+        unsafe { asm!("fxsave64 [{}]", in(reg) self.state.get(), options(nostack, preserves_flags)) };
+        self.discard();
+    }
+
+    /// Loads the registers from here, for the thread `id`, which the calling processor runs with interrupts off.
+    pub fn load(&self, cpu: &Cpu, id: u64) {
+        trap_on_use(cpu, false);
+        self.live.store(id, Ordering::Relaxed);
+        // SAFETY: the area holds what FXSAVE stored, or `FpuState`'s constructors, which clear what could fault.
+        unsafe { asm!("fxrstor64 [{}]", in(reg) self.state.get(), options(nostack, preserves_flags)) };
+    }
+
+    /// The state, which is here.
+    ///
+    /// # Safety
+    /// The caller has the program's `UserContext` to itself, and the state is not live.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn state(&self) -> &mut FpuState {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.state.get() }
+    }
+}
+
+/// Makes the next FPU instruction trap, or not.
+pub fn trap_on_use(cpu: &Cpu, on: bool) {
+    if cpu.fpu_traps.get() == on {
+        return;
+    }
+    cpu.fpu_traps.set(on);
+    let mut cr0 = Cr0::read();
+    cr0.set(Cr0Flags::TASK_SWITCHED, on);
+    // SAFETY: only TS changes.
+    unsafe { Cr0::write(cr0) };
+}

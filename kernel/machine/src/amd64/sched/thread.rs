@@ -1,0 +1,267 @@
+//! Kernel threads: what the rest of the kernel sees of the scheduler (`sched`).
+//!
+//! A thread has a stack of its own and runs until it parks, yields or ends; kernel code is never preempted. A
+//! parked thread waits for a token; `unpark` gives one, from any context, and one given early is not lost.
+
+pub use crate::types::{OutOfMemory, State, Times};
+
+use super::fpu::Area;
+use super::recent::Recent;
+use super::scheduler;
+use crate::amd64::cpu;
+use crate::amd64::mem::stack::Stack;
+use crate::amd64::time::clock;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// What a thread runs.
+pub(crate) type Body = Box<dyn FnOnce() + Send>;
+
+/// Normal priority.
+const NORMAL: u8 = 10;
+
+/// A kernel thread.
+pub struct Thread {
+    id: u64,
+    /// The QLocks that it holds.
+    #[cfg(debug_assertions)]
+    held: crate::sync::lockorder::Held,
+    tag: u64,
+    name: String,
+    priority: AtomicU8,
+    interrupted: AtomicBool,
+    kicked: AtomicBool,
+    /// The number of the processor whose queue it belongs to: where it runs, waits to run, or ran last. The lock of
+    /// that queue guards `state` and `token`; it changes only while the thread is ready and in no queue.
+    pub(crate) home: AtomicU32,
+    /// A `State`.
+    state: AtomicU8,
+    /// The unpark token. Its own thread takes it without a lock too, when it wakes.
+    pub(crate) token: AtomicBool,
+    /// It runs in user mode: time since `stamp` is the program's.
+    pub(crate) in_user: AtomicBool,
+    pub(crate) user_cycles: AtomicU64,
+    pub(crate) sys_cycles: AtomicU64,
+    /// The time stamp when its time was last accounted, while it runs.
+    pub(crate) stamp: AtomicU64,
+    pub(crate) own: UnsafeCell<Own>,
+}
+
+/// What belongs to the thread while it runs and to the scheduler (under its home's lock) while it does not.
+pub(crate) struct Own {
+    /// Saved stack pointer.
+    pub sp: u64,
+    /// The stack; taken away when the thread is dead.
+    pub stack: Option<Stack>,
+    /// What to run, until it starts.
+    pub body: Option<Body>,
+    /// The program's FPU state that is in the registers.
+    pub fpu: Option<Arc<Area>>,
+    /// How much of the processor it has used lately.
+    pub recent: Recent,
+    /// The level it was last queued at.
+    pub level: u8,
+}
+
+// SAFETY: `own` is touched by its owner only, as described there; all else is atomic or never changes.
+unsafe impl Sync for Thread {}
+// SAFETY: nothing in a thread depends on the processor it was made on.
+unsafe impl Send for Thread {}
+
+/// A counted reference to a thread.
+pub type ThreadRef = Arc<Thread>;
+
+/// Makes a thread that runs `f` and ends when it returns. `tag` is the process id it works for, or 0.
+pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<ThreadRef, OutOfMemory> {
+    scheduler::reap();
+    let stack = Stack::new()?;
+    let thread = Arc::new(Thread::new(name, tag, Some(stack), Some(f)));
+    scheduler::start(&thread);
+    Ok(thread)
+}
+
+/// The calling thread.
+pub fn current() -> ThreadRef {
+    current_ref().counted()
+}
+
+/// The calling thread, borrowed: good until the caller ends.
+pub(crate) fn current_ref() -> &'static Thread {
+    // SAFETY: `scheduler::init` set it before threads exist; the scheduler keeps the running thread alive, and whoever
+    // called is that thread. Kernel code is not preempted, so the processor does not change in between.
+    unsafe { &*cpu::this().current.get() }
+}
+
+/// Waits for a token; takes it. May return without one.
+pub fn park() {
+    scheduler::park(None);
+}
+
+/// Waits for a token until `clock::now_ns()` is `deadline_ns`.
+pub fn park_until(deadline_ns: u64) {
+    scheduler::park(Some(deadline_ns));
+}
+
+/// Whether the calling context can park: it is a thread, no Lock is held, and it is not an interrupt's.
+pub fn may_park() -> bool {
+    x86_64::instructions::interrupts::are_enabled() && !cpu::is_idle_here()
+}
+
+/// Lets other threads of the same or a higher priority run first.
+pub fn yield_now() {
+    scheduler::yield_now();
+}
+
+/// Whether the calling thread's turn is over, or a more important one is ready.
+pub fn need_resched() -> bool {
+    cpu::this().need_resched.load(Ordering::Relaxed)
+}
+
+impl Thread {
+    pub(crate) fn new(name: &str, tag: u64, stack: Option<Stack>, body: Option<Body>) -> Thread {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Thread {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            #[cfg(debug_assertions)]
+            held: crate::sync::lockorder::Held::new(),
+            tag,
+            name: String::from(name),
+            priority: AtomicU8::new(NORMAL),
+            interrupted: AtomicBool::new(false),
+            kicked: AtomicBool::new(false),
+            home: AtomicU32::new(0),
+            state: AtomicU8::new(State::Ready as u8),
+            token: AtomicBool::new(false),
+            in_user: AtomicBool::new(false),
+            user_cycles: AtomicU64::new(0),
+            sys_cycles: AtomicU64::new(0),
+            stamp: AtomicU64::new(0),
+            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None, recent: Recent::default(), level: 0 }),
+        }
+    }
+
+    /// A counted reference to it.
+    pub(crate) fn counted(&self) -> ThreadRef {
+        let me: *const Thread = self;
+        // SAFETY: every thread lives in an `Arc` (`spawn` and the idle threads see to that), which whoever lent
+        // `self` keeps alive.
+        unsafe {
+            Arc::increment_strong_count(me);
+            Arc::from_raw(me)
+        }
+    }
+
+    /// The QLocks that it holds: itself may ask.
+    #[cfg(debug_assertions)]
+    pub(crate) fn held(&self) -> &crate::sync::lockorder::Held {
+        &self.held
+    }
+
+    /// A number that no other thread has or had.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The process id given to `spawn`.
+    pub fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// The name given to `spawn`.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Gives the thread its token: it wakes, or does not fall asleep next time. From any context.
+    pub fn unpark(&self) {
+        scheduler::unpark(self);
+    }
+
+    /// Sets the interrupted flag, wakes the thread, and makes it leave user mode soon.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.kick();
+        self.unpark();
+    }
+
+    /// Whether `interrupt` was called since the flag was cleared.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Acquire)
+    }
+
+    /// Clears the interrupted flag.
+    pub fn clear_interrupt(&self) {
+        self.interrupted.store(false, Ordering::Release);
+    }
+
+    /// Makes the thread's `user::run` return `Event::Interrupt` soon, now or when it is next called.
+    pub fn kick(&self) {
+        self.kicked.store(true, Ordering::SeqCst);
+        // It looks before it goes to user mode; where it is there already, on another processor, an interrupt
+        // brings it back.
+        scheduler::prod(self);
+    }
+
+    /// Takes a pending kick.
+    pub(crate) fn take_kick(&self) -> bool {
+        self.kicked.load(Ordering::Relaxed) && self.kicked.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether a kick waits.
+    pub(crate) fn kick_pending(&self) -> bool {
+        self.kicked.load(Ordering::Acquire)
+    }
+
+    /// What the thread is doing.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Running,
+            1 => State::Ready,
+            2 => State::Parked,
+            _ => State::Dead,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Processor time so far. What a running thread has used since it was last accounted counts as well.
+    pub fn times(&self) -> Times {
+        let stamp = self.stamp.load(Ordering::Relaxed);
+        let mut user = self.user_cycles.load(Ordering::Relaxed);
+        let mut sys = self.sys_cycles.load(Ordering::Relaxed);
+        if self.state() == State::Running {
+            let since = clock::cycles().saturating_sub(stamp);
+            *(if self.in_user.load(Ordering::Relaxed) { &mut user } else { &mut sys }) += since;
+        }
+        Times { user_ns: clock::cycles_to_ns(user), sys_ns: clock::cycles_to_ns(sys) }
+    }
+
+    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready.
+    pub fn set_priority(&self, priority: u8) {
+        self.priority.store(priority.min(20), Ordering::Relaxed);
+    }
+
+    /// The priority.
+    pub fn priority(&self) -> u8 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Adds the time since the last stamp to `account` and stamps anew.
+    pub(crate) fn charge(&self, account: &AtomicU64) {
+        let now = clock::cycles();
+        let before = self.stamp.swap(now, Ordering::Relaxed);
+        account.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {} {:?} ({:?})", self.id, self.name, self.state())
+    }
+}

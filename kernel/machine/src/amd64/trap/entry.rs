@@ -1,0 +1,50 @@
+//! Traps: the assembly entries, and what happens when the kernel itself is interrupted or at fault.
+//!
+//! Traps from user mode are not handled here: they return from `enter_user` to `user::run`.
+
+use super::desc;
+use super::irq;
+use super::oops;
+use crate::amd64::cpu::Cpu;
+use abi::ureg::Ureg;
+use core::mem::offset_of;
+
+core::arch::global_asm!(
+    include_str!("entry.S"),
+    kernel_trap = sym kernel_trap,
+    kernel_sp = const offset_of!(Cpu, kernel_sp),
+    frame_end = const offset_of!(Cpu, frame_end),
+    scratch = const offset_of!(Cpu, scratch),
+    user_data = const desc::USER_DATA,
+    user_code = const desc::USER_CODE,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    static trap_stubs: u8;
+    pub(crate) fn syscall_entry();
+    pub(crate) fn enter_user(frame: *mut Ureg, by_sysret: u32);
+}
+
+/// Bytes between two stubs.
+const STUB: u64 = 16;
+
+/// Address of a vector's stub.
+pub(crate) fn stub(vector: u8) -> u64 {
+    &raw const trap_stubs as u64 + u64::from(vector) * STUB
+}
+
+/// Names of the processor's exceptions, as `/dev/irqalloc` shows them.
+pub(crate) const NAMES: [&str; 32] = [
+    "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS", "#GP", "#PF",
+    "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "#22", "#23", "#24", "#25", "#26", "#27", "#HV", "#VC",
+    "#SX", "#31",
+];
+
+/// An interrupt or exception while the kernel runs, with interrupts off.
+extern "C" fn kernel_trap(frame: &mut Ureg) {
+    match frame.kind {
+        v @ 32..=255 => irq::dispatch(v as u8),
+        _ => oops::kernel_fault(frame),
+    }
+}

@@ -1,0 +1,417 @@
+//! The file system calls, behind the fetching of arguments.
+//!
+//! Each function is one call of section 2 of the manual, with its checks in Plan 9's order: the mode before
+//! the name, the descriptor before the buffer. The caller (`syscall`) has copied names in.
+//!
+//! Locks: a channel's `offset` for a moment at a time. Directory reads are in `dirread`.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, error};
+
+use crate::error::{Error, Result};
+use crate::name::chan::Chan;
+use crate::name::dirread;
+use crate::name::iobuf::{Dst, Src};
+use crate::name::namec::{self, Access, namec};
+use crate::name::namespace::Origin;
+use crate::proc::process::Proc;
+
+/// Checks the mode bits of `open`, and of `create` without `OEXCL`.
+fn check_mode(mode: u32) -> Result<()> {
+    if mode & !(3 | abi::OTRUNC | abi::OCEXEC | abi::ORCLOSE) != 0 {
+        return Err(error::EBADARG.into());
+    }
+    Ok(())
+}
+
+/// Is a channel that is open like `have` good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
+fn mode_allows(have: Option<u32>, want: u32) -> bool {
+    match have.map(|m| m & 3) {
+        None => false,
+        Some(abi::ORDWR) => true,
+        Some(abi::OWRITE) => want == abi::OWRITE,
+        // OREAD and OEXEC.
+        Some(_) => want == abi::OREAD || want == abi::OEXEC,
+    }
+}
+
+/// The channel behind `fd`, which must allow `want` when that is given.
+///
+/// # Errors
+/// `fd out of range or not open`; `inappropriate use of fd`.
+pub fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<Arc<Chan>> {
+    let c = up.fgrp().get(fd)?;
+    match want {
+        Some(want) if !mode_allows(c.mode, want) => Err(error::EBADUSEFD.into()),
+        _ => Ok(c),
+    }
+}
+
+/// Is `fd` open?
+///
+/// # Errors
+/// `fd out of range or not open`.
+pub fn check_fd(up: &Arc<Proc>, fd: i32) -> Result<()> {
+    up.fgrp().get(fd).map(drop)
+}
+
+/// `open`.
+///
+/// # Errors
+/// As [`namec`]; `bad arg in system call` for unknown mode bits; `no free file descriptors`.
+pub fn open(up: &Arc<Proc>, name: &str, mode: u32) -> Result<i32> {
+    check_mode(mode)?;
+    let c = namec(up, name, Access::Open(mode))?;
+    up.fgrp().install(c, mode & abi::OCEXEC != 0)
+}
+
+/// `create`.
+///
+/// # Errors
+/// As [`open`]; with `OEXCL` also `file already exists`.
+pub fn create(up: &Arc<Proc>, name: &str, mode: u32, perm: u32) -> Result<i32> {
+    check_mode(mode & !abi::OEXCL)?;
+    let c = namec(up, name, Access::Create { mode, perm })?;
+    up.fgrp().install(c, mode & abi::OCEXEC != 0)
+}
+
+/// `close`.
+///
+/// # Errors
+/// `fd out of range or not open`.
+pub fn close(up: &Arc<Proc>, fd: i32) -> Result<()> {
+    up.fgrp().close(fd)
+}
+
+/// Closes a descriptor of another process, for `/proc/n/ctl`.
+///
+/// # Errors
+/// `fd out of range or not open`.
+pub fn close_of(p: &Proc, fd: i32) -> Result<()> {
+    p.fgrp().close(fd)
+}
+
+/// Closes all descriptors of another process, for `/proc/n/ctl`.
+pub fn close_all(p: &Proc) {
+    p.fgrp().close_all();
+}
+
+/// `dup`: `new` (or, if it is -1, the lowest free descriptor) becomes what `old` is.
+///
+/// # Errors
+/// `fd out of range or not open`; `no free file descriptors`.
+pub fn dup(up: &Arc<Proc>, old: i32, new: i32) -> Result<i32> {
+    let fgrp = up.fgrp();
+    let c = fgrp.get(old)?;
+    if new == -1 { fgrp.install(c, false) } else { fgrp.install_at(new, c) }
+}
+
+/// `pipe`: both ends, each open for reading and writing.
+///
+/// # Errors
+/// `no free file descriptors`.
+pub fn pipe(up: &Arc<Proc>) -> Result<[i32; 2]> {
+    let root = up.kernel.dev('|')?.attach(up, "")?;
+    let fgrp = up.fgrp();
+    let first = fgrp.install(open_below(up, &root, "data")?, false)?;
+    match open_below(up, &root, "data1").and_then(|c| fgrp.install(c, false)) {
+        Ok(second) => Ok([first, second]),
+        Err(e) => {
+            fgrp.close(first)?;
+            Err(e)
+        }
+    }
+}
+
+fn open_below(up: &Arc<Proc>, root: &Chan, name: &str) -> Result<Arc<Chan>> {
+    let mut c = root.dev.walk(up, root, &[name])?.chan.ok_or(error::ENONEXIST)?;
+    let mut path = root.path.to_buf();
+    path.push(name);
+    c.path = path.finish();
+    root.dev.open(up, c, abi::ORDWR)
+}
+
+/// `pread`. An `offset` of -1 uses and advances the descriptor's.
+///
+/// # Errors
+/// `inappropriate use of fd` when it is not open for reading; `negative i/o offset`; what the device says.
+pub fn pread(up: &Arc<Proc>, fd: i32, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
+    let c = fd_to_chan(up, fd, Some(abi::OREAD))?;
+    read_chan(up, &c, dst, offset)
+}
+
+/// [`pread`] of a channel that allows it.
+///
+/// # Errors
+/// As [`pread`].
+pub fn read_chan(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
+    let own = offset == -1;
+    let at = if own { *c.offset.lock() } else { u64::try_from(offset).map_err(|_| error::ENEGOFF)? };
+    if c.qid.is_dir() {
+        return dirread::read(up, c, dst, at);
+    }
+    if c.dev.is_stream(c) {
+        return c.dev.read(up, c, dst, 0);
+    }
+    let n = c.dev.read(up, c, dst, at)?;
+    if own {
+        let mut offset = c.offset.lock();
+        *offset = offset.saturating_add(n as u64);
+    }
+    Ok(n)
+}
+
+/// `pwrite`. An `offset` of -1 uses and advances the descriptor's.
+///
+/// # Errors
+/// `inappropriate use of fd` when it is not open for writing; `file is a directory`; what the device says.
+pub fn pwrite(up: &Arc<Proc>, fd: i32, src: &Src<'_>, offset: i64) -> Result<usize> {
+    let c = fd_to_chan(up, fd, Some(abi::OWRITE))?;
+    write_chan(up, &c, src, offset)
+}
+
+/// [`pwrite`] to a channel that allows it.
+///
+/// # Errors
+/// As [`pwrite`].
+pub fn write_chan(up: &Arc<Proc>, c: &Arc<Chan>, src: &Src<'_>, offset: i64) -> Result<usize> {
+    if c.qid.is_dir() {
+        return Err(error::EISDIR.into());
+    }
+    if c.dev.is_stream(c) {
+        if offset < -1 {
+            return Err(error::ENEGOFF.into());
+        }
+        return c.dev.write(up, c, src, 0);
+    }
+    if offset != -1 {
+        let at = u64::try_from(offset).map_err(|_| error::ENEGOFF)?;
+        return c.dev.write(up, c, src, at);
+    }
+    // The offset moves first, so that two who write through one descriptor do not overwrite each other.
+    let want = src.len() as u64;
+    let at = {
+        let mut offset = c.offset.lock();
+        let at = *offset;
+        *offset = at.saturating_add(want);
+        at
+    };
+    let result = c.dev.write(up, c, src, at);
+    let missing = want.saturating_sub(*result.as_ref().unwrap_or(&0) as u64);
+    if missing != 0 {
+        let mut offset = c.offset.lock();
+        *offset = offset.saturating_sub(missing);
+    }
+    result
+}
+
+/// `seek`; gives the new offset.
+///
+/// # Errors
+/// `seek on a stream`; `file is a directory` for anything but a rewind; `negative i/o offset`.
+pub fn seek(up: &Arc<Proc>, fd: i32, offset: i64, whence: i32) -> Result<i64> {
+    let c = fd_to_chan(up, fd, None)?;
+    if c.dev.is_stream(&c) {
+        return Err(error::EISSTREAM.into());
+    }
+    if c.qid.is_dir() && (whence != 0 || offset != 0) {
+        return Err(error::EISDIR.into());
+    }
+    let length = match whence {
+        2 => i64::try_from(c.dev.stat(up, &c)?.length).unwrap_or(i64::MAX),
+        _ => 0,
+    };
+    let mut at = c.offset.lock();
+    let base = match whence {
+        0 => 0,
+        1 => i64::try_from(*at).unwrap_or(i64::MAX),
+        2 => length,
+        _ => return Err(error::EBADARG.into()),
+    };
+    let new = base.checked_add(offset).ok_or(error::ENEGOFF)?;
+    *at = u64::try_from(new).map_err(|_| error::ENEGOFF)?;
+    Ok(new)
+}
+
+/// `stat`: the encoded record.
+///
+/// # Errors
+/// As [`namec`].
+pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
+    let found = namec::find(up, name, Access::Stat)?;
+    let mut dir = found.chan().dev.stat(up, found.chan())?;
+    dir.name = found.last_name().into();
+    Ok(dir.to_bytes())
+}
+
+/// `fstat`: the encoded record.
+///
+/// # Errors
+/// `fd out of range or not open`; what the device says.
+pub fn fstat(up: &Arc<Proc>, fd: i32) -> Result<Vec<u8>> {
+    let c = fd_to_chan(up, fd, None)?;
+    let mut dir = c.dev.stat(up, &c)?;
+    dir.name = c.path.last().into();
+    Ok(dir.to_bytes())
+}
+
+fn parse_stat(bytes: &[u8]) -> Result<Dir> {
+    let (dir, n) = Dir::parse(bytes)?;
+    if n != bytes.len() { Err(error::EBADSTAT.into()) } else { Ok(dir) }
+}
+
+fn wstat_chan(up: &Arc<Proc>, c: &Chan, mounted: bool, dir: &Dir) -> Result<()> {
+    if !dir.name.is_empty() {
+        if mounted {
+            return Err(Error::new(error::EISMTPT).with_name(c.path.as_str()));
+        }
+        check_element(&dir.name)?;
+    }
+    c.dev.wstat(up, c, dir)
+}
+
+/// A new name for a file must be one element.
+fn check_element(name: &str) -> Result<()> {
+    if name == "." || name == ".." || name.bytes().any(|b| b < b' ' || b == 0x7f || b == b'/') {
+        return Err(error::EBADCHAR.into());
+    }
+    Ok(())
+}
+
+/// `wstat`.
+///
+/// # Errors
+/// `malformed stat buffer`; `is a mount point` when one is to be renamed; what the device says.
+pub fn wstat(up: &Arc<Proc>, name: &str, bytes: &[u8]) -> Result<()> {
+    let dir = parse_stat(bytes)?;
+    let found = namec::find(up, name, Access::Stat)?;
+    let mounted = found.union.is_some();
+    wstat_chan(up, &found.into_chan(up)?, mounted, &dir)
+}
+
+/// `fwstat`.
+///
+/// # Errors
+/// As [`wstat`]; `fd out of range or not open`.
+pub fn fwstat(up: &Arc<Proc>, fd: i32, bytes: &[u8]) -> Result<()> {
+    let dir = parse_stat(bytes)?;
+    let c = fd_to_chan(up, fd, None)?;
+    wstat_chan(up, &c, c.umh.is_some(), &dir)
+}
+
+/// `remove`.
+///
+/// # Errors
+/// As [`namec`]; `is a mount point`; what the device says.
+pub fn remove(up: &Arc<Proc>, name: &str) -> Result<()> {
+    let c = namec::find(up, name, Access::Remove)?.into_chan(up)?;
+    let dev = c.dev.clone();
+    dev.remove(up, c)
+}
+
+/// `chdir`.
+///
+/// # Errors
+/// As [`namec`]; `not a directory`.
+pub fn chdir(up: &Arc<Proc>, name: &str) -> Result<()> {
+    let c = namec(up, name, Access::Chdir)?;
+    let old = core::mem::replace(&mut *up.dot.lock(), c);
+    drop(old);
+    Ok(())
+}
+
+fn check_mount_flags(flag: u32) -> Result<()> {
+    if flag & !abi::MMASK != 0 || flag & abi::MORDER == abi::MORDER {
+        return Err(error::EBADARG.into());
+    }
+    Ok(())
+}
+
+/// `bind`; gives the id of the mount.
+///
+/// # Errors
+/// `bad arg in system call` for wrong flags; `inconsistent mount`; as [`namec`] for both names.
+pub fn bind(up: &Arc<Proc>, new: &str, old: &str, flag: u32) -> Result<i32> {
+    check_mount_flags(flag)?;
+    let new = namec::find(up, new, Access::Bind)?.into_chan(up)?;
+    let old = namec(up, old, Access::Mount)?;
+    up.pgrp().mount(up.kernel.new_id(), new, old, flag, Origin::default()).map(|id| id as i32)
+}
+
+/// `mount`: the tree `spec` of the server behind `fd`, attached to by mount driver `letter`. On success `fd` is
+/// closed and the id of the mount returned.
+///
+/// # Errors
+/// `mount/attach disallowed` after `RFNOMNT`; `bad arg in system call` for wrong flags or no such driver;
+/// what the server says; otherwise as [`bind`].
+pub fn mount(
+    up: &Arc<Proc>,
+    fd: i32,
+    afd: i32,
+    old: &str,
+    flag: u32,
+    spec: &str,
+    letter: char,
+) -> Result<i32> {
+    check_mount_flags(flag)?;
+    let pgrp = up.pgrp();
+    if pgrp.no_mount() {
+        return Err(error::ENOATTACH.into());
+    }
+    let auth = if afd < 0 { None } else { Some(fd_to_chan(up, afd, Some(abi::ORDWR))?) };
+    let server = fd_to_chan(up, fd, Some(abi::ORDWR))?;
+    let driver = up.kernel.mount_driver(letter)?;
+    let old = namec(up, old, Access::Mount)?;
+    let root = driver.attach_server(up, server.clone(), auth, spec)?;
+    let posted = up.kernel.devs().iter().find_map(|d| d.posted_name(&server));
+    let origin = Origin {
+        server_name: posted.unwrap_or_else(|| server.path.as_str().into()),
+        server: Some(server),
+        spec: spec.into(),
+    };
+    let id = pgrp.mount(up.kernel.new_id(), root, old, flag, origin)?;
+    // Another process of the group may have closed it meanwhile.
+    let _ = up.fgrp().close(fd);
+    Ok(id as i32)
+}
+
+/// `unmount` of `name`, or of everything, from `old`.
+///
+/// # Errors
+/// `not mounted`; `not in union`; as [`namec`].
+pub fn unmount(up: &Arc<Proc>, name: Option<&str>, old: &str) -> Result<()> {
+    let old = namec(up, old, Access::Mount)?;
+    // Opening is the only way to what is behind `/srv/x` or `/fd/0`.
+    let what = name.map(|n| namec(up, n, Access::Open(abi::OREAD))).transpose()?;
+    up.pgrp().unmount(what.as_deref(), &old)
+}
+
+/// `fd2path`.
+///
+/// # Errors
+/// `fd out of range or not open`.
+pub fn fd2path(up: &Arc<Proc>, fd: i32) -> Result<String> {
+    Ok(fd_to_chan(up, fd, None)?.path.as_str().into())
+}
+
+/// `fversion`: agrees on a 9P version with the server behind `fd`; gives the version.
+///
+/// # Errors
+/// What the server says.
+pub fn fversion(up: &Arc<Proc>, fd: i32, msize: u32, version: &str) -> Result<String> {
+    let c = fd_to_chan(up, fd, Some(abi::ORDWR))?;
+    up.kernel.mount_driver('M')?.version(up, &c, msize, version)
+}
+
+/// `fauth`: a descriptor for the authentication conversation with the server behind `fd`.
+///
+/// # Errors
+/// What the server says.
+pub fn fauth(up: &Arc<Proc>, fd: i32, aname: &str) -> Result<i32> {
+    let c = fd_to_chan(up, fd, Some(abi::ORDWR))?;
+    let auth = up.kernel.mount_driver('M')?.auth(up, c, aname)?;
+    up.fgrp().install(auth, true)
+}

@@ -1,0 +1,168 @@
+//! The texts of `#c`'s informative files. Functions of what they are told and of the machine's counters.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use abi::error;
+use abi::quote::quote;
+use machine::cpu::CpuStat;
+use machine::{clock, mem};
+
+use super::driver_line;
+use crate::error::Result;
+use crate::kernel::Kernel;
+use crate::proc::process::Proc;
+
+/// A number as kernel files have it: eleven columns and a blank.
+pub fn number(n: u64) -> String {
+    format!("{n:>11} ")
+}
+
+/// A number in 22 bytes, for what needs 64 bits.
+fn long(n: u64) -> String {
+    format!("{n:>21} ")
+}
+
+fn ms(ns: u64) -> u64 {
+    ns / 1_000_000
+}
+
+/// `cputime`: user, system and real time in ms, and the same for children that were waited for.
+pub fn cputime(up: &Arc<Proc>) -> String {
+    let times = up.thread.get().map(|t| t.times()).unwrap_or_default();
+    let children = up.children.lock().times_ms;
+    let real = clock::now_ns().saturating_sub(up.start_ns);
+    let mut out = String::new();
+    for n in [ms(times.user_ns), ms(times.sys_ns), ms(real)].iter().chain(&children) {
+        out.push_str(&number(*n));
+    }
+    out
+}
+
+/// `time`: seconds and ns since 1970, ticks, ticks a second, ns since the start.
+pub fn time() -> String {
+    let wall = u64::try_from(clock::wall_ns()).unwrap_or(0);
+    let rest = [wall, clock::cycles(), clock::cycle_hz(), clock::now_ns()].map(long).concat();
+    number(wall / 1_000_000_000) + &rest
+}
+
+/// `bintime`: ns since 1970, ticks, ticks a second, ns since the start, 8 bytes each, most significant first.
+pub fn bintime() -> [u8; 32] {
+    let mut out = [0; 32];
+    let numbers = [clock::wall_ns() as u64, clock::cycles(), clock::cycle_hz(), clock::now_ns()];
+    for (slot, n) in out.chunks_exact_mut(8).zip(numbers) {
+        slot.copy_from_slice(&n.to_be_bytes());
+    }
+    out
+}
+
+/// A write to `bintime`: `n` and 8 bytes set the time, `d`, 8 bytes and 4 move it by so many ns. (It moves at
+/// once, whatever number of seconds the 4 bytes allow.) The clock's rate, `f`, is measured and not to be set.
+///
+/// # Errors
+/// `bad arg in system call`.
+pub fn set_bintime(bytes: &[u8]) -> Result<()> {
+    let ns = |at: usize| {
+        let b = bytes.get(at..at + 8).and_then(|b| b.first_chunk::<8>());
+        b.map(|b| i64::from_be_bytes(*b)).ok_or(error::EBADARG)
+    };
+    match (bytes.first(), bytes.len()) {
+        (Some(b'n'), 9) => clock::set_wall_ns(ns(1)?),
+        (Some(b'd'), 13) => clock::set_wall_ns(clock::wall_ns().saturating_add(ns(1)?)),
+        _ => return Err(error::EBADARG.into()),
+    }
+    Ok(())
+}
+
+/// `swap`: bytes of memory, of a page, pages of the kernel, pages of programs in use and in all. No swap.
+pub fn swap() -> String {
+    let page = abi::layout::PAGE;
+    let (total, kernel, free) = (mem::total_bytes(), mem::kernel_bytes(), mem::free_bytes());
+    let user = total.saturating_sub(kernel) / page;
+    let used = user.saturating_sub(free / page);
+    format!("{total} memory\n{page} pagesize\n{} kernel\n{used}/{user} user\n0/0 swap\n", kernel / page)
+}
+
+/// `sysstat`: a line for each processor: number, context switches, interrupts, system calls, faults, TLB faults,
+/// TLB purges, load (in thousandths), idle and interrupt time in percent; all since the counters were `since`.
+pub fn sysstat(now: &[CpuStat], since: &[CpuStat]) -> String {
+    let mut out = String::new();
+    for cpu in now {
+        let was = since.iter().find(|s| s.id == cpu.id).copied().unwrap_or_default();
+        let total = cpu.total_ns.saturating_sub(was.total_ns).max(1);
+        let share = |now: u64, was: u64, of: u64| {
+            u64::try_from(u128::from(now.saturating_sub(was)) * u128::from(of) / u128::from(total))
+                .unwrap_or(of)
+        };
+        let idle = share(cpu.idle_ns, was.idle_ns, 1000).min(1000);
+        let numbers = [
+            u64::from(cpu.id),
+            cpu.switches.saturating_sub(was.switches),
+            cpu.interrupts.saturating_sub(was.interrupts),
+            cpu.syscalls.saturating_sub(was.syscalls),
+            cpu.faults.saturating_sub(was.faults),
+            cpu.tlb_faults.saturating_sub(was.tlb_faults),
+            cpu.tlb_purges.saturating_sub(was.tlb_purges),
+            1000 - idle,
+            idle / 10,
+            share(cpu.intr_ns, was.intr_ns, 100).min(100),
+        ];
+        for n in numbers {
+            out.push_str(&number(n));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// `config`: the words of the command line.
+pub fn config(kernel: &Kernel) -> String {
+    kernel.config.iter().map(|(name, value)| format!("{name}={}\n", quote(value))).collect()
+}
+
+/// `drivers`: the devices.
+pub fn drivers(kernel: &Kernel) -> String {
+    kernel.devs().iter().map(|d| driver_line(&**d)).collect()
+}
+
+/// `kmesg`: what the kernel has printed.
+pub fn kmesg(kernel: &Kernel) -> String {
+    String::from_utf8_lossy(&kernel.kmesg.text()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sysstat_has_ten_columns_of_twelve() {
+        let was = CpuStat { id: 1, switches: 5, total_ns: 1000, idle_ns: 500, ..CpuStat::default() };
+        let now = CpuStat {
+            id: 1,
+            switches: 12,
+            interrupts: 3,
+            idle_ns: 1250,
+            intr_ns: 100,
+            total_ns: 2000,
+            ..CpuStat::default()
+        };
+        let line = sysstat(&[now], &[was]);
+        assert_eq!(
+            line,
+            "          1           7           3           0           0           0           0         250          75          10 \n"
+        );
+        assert_eq!(line.len(), 10 * 12 + 1);
+    }
+
+    #[test]
+    fn time_has_seconds_and_four_long_numbers() {
+        let t = time();
+        assert_eq!(t.len(), 12 + 4 * 22);
+        assert!(t.split_whitespace().all(|n| n.parse::<u64>().is_ok()));
+        assert_eq!(bintime().len(), 32);
+        assert!(set_bintime(b"n1234567").is_err());
+        assert!(set_bintime(b"").is_err());
+        assert!(set_bintime(b"x12345678").is_err());
+    }
+}

@@ -1,0 +1,280 @@
+//! Devices whose files are a table: walking, stat, permission and directory reads, written once.
+//!
+//! Such a device says which [`Entry`]s a directory has ([`Tree::list`]), from a constant or made up on the
+//! spot, and gives itself as [`Dev::tree`]; the defaults of `Dev` come here. What is left to write is read and write.
+//! A channel's `aux` is passed on from a directory to what is below it.
+//!
+//! No state, no locks.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, Qid, error};
+use machine::clock;
+use machine::lock::Lock;
+
+use crate::dev::{Dev, Walk};
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::name::iobuf::Dst;
+use crate::name::namec::device_path;
+use crate::proc::process::Proc;
+
+/// A file of a device.
+#[derive(Clone)]
+pub struct Entry {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// Its identity.
+    pub qid: Qid,
+    /// Bytes, when they are known.
+    pub length: u64,
+    /// Permission and `DM` bits.
+    pub perm: u32,
+    /// Whose it is; the machine owner's when `None`.
+    pub owner: Option<Arc<str>>,
+}
+
+impl Entry {
+    /// A plain file of the machine's owner.
+    pub const fn file(name: &'static str, path: u64, perm: u32) -> Self {
+        Entry { name: Cow::Borrowed(name), qid: Qid::file(path), length: 0, perm, owner: None }
+    }
+
+    /// A directory of the machine's owner.
+    pub const fn dir(name: &'static str, path: u64, perm: u32) -> Self {
+        let perm = perm | abi::DMDIR;
+        Entry { name: Cow::Borrowed(name), qid: Qid::dir(path), length: 0, perm, owner: None }
+    }
+
+    /// A plain file with a name that was made up.
+    pub fn named(name: String, path: u64, perm: u32) -> Self {
+        Entry { name: Cow::Owned(name), qid: Qid::file(path), length: 0, perm, owner: None }
+    }
+}
+
+/// A device that knows its files as lists of entries. The root has qid path 0.
+pub trait Tree: Dev {
+    /// The files in the directory `dir`. `c` is any channel of the tree, for its `aux`.
+    ///
+    /// # Errors
+    /// When the directory has gone.
+    fn list(&self, up: &Arc<Proc>, c: &Chan, dir: Qid) -> Result<Vec<Entry>>;
+
+    /// The file `name` in the directory `dir`.
+    ///
+    /// # Errors
+    /// As [`Tree::list`].
+    fn lookup(&self, up: &Arc<Proc>, c: &Chan, dir: Qid, name: &str) -> Result<Option<Qid>> {
+        Ok(self.list(up, c, dir)?.into_iter().find(|e| e.name == name).map(|e| e.qid))
+    }
+
+    /// The directory in which `file` (a file or a directory) is.
+    fn parent(&self, _c: &Chan, _file: Qid) -> Qid {
+        Qid::dir(0)
+    }
+
+    /// The root itself.
+    fn root(&self) -> Entry {
+        Entry::dir("", 0, 0o555)
+    }
+
+    /// What `c` is.
+    ///
+    /// # Errors
+    /// `file does not exist` when it has gone.
+    fn entry(&self, up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        if c.qid.path == 0 {
+            return Ok(self.root());
+        }
+        let siblings = self.list(up, c, self.parent(c, c.qid))?;
+        siblings.into_iter().find(|e| e.qid.path == c.qid.path).ok_or(error::ENONEXIST.into())
+    }
+}
+
+/// `Dev::attach` of a device that knows no specifiers.
+///
+/// # Errors
+/// `bad attach specifier`.
+pub fn attach(dev: Arc<dyn Dev>, spec: &str) -> Result<Chan> {
+    if !spec.is_empty() {
+        return Err(error::EBADSPEC.into());
+    }
+    let path = device_path(dev.letter(), "");
+    Ok(Chan::attach(dev, 0, Qid::dir(0), path, None))
+}
+
+/// `Dev::walk`.
+///
+/// # Errors
+/// `file does not exist`, `not a directory`, for the first element.
+pub fn walk<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+    let mut at = c.qid;
+    let mut qids = Vec::with_capacity(names.len());
+    for name in names {
+        let next = if !at.is_dir() {
+            Err(error::ENOTDIR.into())
+        } else if *name == ".." {
+            Ok(if at.path == 0 { at } else { tree.parent(c, at) })
+        } else {
+            tree.lookup(up, c, at, name).and_then(|q| q.ok_or(error::ENONEXIST.into()))
+        };
+        match next {
+            Ok(qid) => at = qid,
+            Err(e) if qids.is_empty() => return Err(e),
+            Err(_) => return Ok(Walk { qids, chan: None }),
+        }
+        qids.push(at);
+    }
+    Ok(Walk { qids, chan: Some(c.derive(at, c.aux.clone())) })
+}
+
+/// `Dev::stat`.
+///
+/// # Errors
+/// `file does not exist` when it has gone.
+pub fn stat<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+    Ok(to_dir(up, tree.letter(), c.devno, tree.entry(up, c)?))
+}
+
+/// Checks permission and opens `c`; the device may then give it an `aux`.
+///
+/// # Errors
+/// `permission denied`, also for a directory that is not only to be read.
+pub fn open<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
+    if c.qid.is_dir() && mode != abi::OREAD {
+        return Err(error::EPERM.into());
+    }
+    let entry = tree.entry(up, &c)?;
+    match &entry.owner {
+        Some(owner) => up.check_perm(owner, entry.perm, access(mode))?,
+        None => {
+            let owner = up.kernel.hostowner.lock().clone();
+            up.check_perm(&owner, entry.perm, access(mode))?;
+        }
+    }
+    if !c.qid.is_dir() {
+        c.qid = entry.qid;
+    }
+    c.mode = Some(mode);
+    *c.offset.lock() = 0;
+    Ok(c)
+}
+
+/// The access bits that opening with `mode` needs.
+pub fn access(mode: u32) -> u32 {
+    let bits = match mode & 3 {
+        abi::OREAD => abi::AREAD,
+        abi::OWRITE => abi::AWRITE,
+        abi::ORDWR => abi::AREAD | abi::AWRITE,
+        _ => abi::AEXEC,
+    };
+    if mode & abi::OTRUNC != 0 { bits | abi::AWRITE } else { bits }
+}
+
+/// `Dev::read` of a directory: as many whole records from `offset` on as fit.
+///
+/// # Errors
+/// `i/o count too small` when not one fits.
+pub fn read_tree<T: Tree + ?Sized>(
+    tree: &T,
+    up: &Arc<Proc>,
+    c: &Chan,
+    dst: &mut Dst<'_>,
+    offset: u64,
+) -> Result<usize> {
+    let entries = tree.list(up, c, c.qid)?;
+    put_dirs(entries.into_iter().map(|e| to_dir(up, tree.letter(), c.devno, e)), dst, offset)
+}
+
+/// `Dev::read` of a directory with these entries.
+///
+/// # Errors
+/// As [`put_dirs`].
+pub fn read_dir(_c: &Chan, dirs: &[Dir], dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    put_dirs(dirs.iter().cloned(), dst, offset)
+}
+
+/// The records of `dirs` as a directory read at `offset` gives them. Files may have come or gone since the
+/// last read: what begins before `offset` counts as read.
+///
+/// # Errors
+/// `i/o count too small` when not one fits; a bad user address.
+pub fn put_dirs(dirs: impl Iterator<Item = Dir>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    let room = dst.len();
+    let mut at = 0u64;
+    let mut out = Vec::new();
+    for dir in dirs {
+        let size = dir.size();
+        if at >= offset {
+            if out.len() + size > room {
+                if out.is_empty() {
+                    return Err(error::ESHORT.into());
+                }
+                break;
+            }
+            dir.append_to(&mut out);
+        }
+        at += size as u64;
+    }
+    dst.put(0, &out)?;
+    Ok(out.len())
+}
+
+/// An entry as `stat` tells it.
+pub fn to_dir(up: &Arc<Proc>, letter: char, devno: u32, e: Entry) -> Dir {
+    let host = up.kernel.hostowner.lock().clone();
+    let now = clock::wall_ns();
+    let started = now.saturating_sub(i64::try_from(clock::now_ns()).unwrap_or(0));
+    Dir {
+        // A rune above 0xffff does not fit; none of ours is.
+        kind: u32::from(letter) as u16,
+        dev: devno,
+        qid: e.qid,
+        mode: e.perm,
+        atime: seconds(now),
+        mtime: seconds(started),
+        length: e.length,
+        name: e.name.into_owned(),
+        uid: e.owner.map_or_else(|| host.clone(), |o| String::from(&*o)),
+        gid: host.clone(),
+        muid: host,
+    }
+}
+
+/// Nanoseconds since 1970 as a stat record has them.
+pub fn seconds(wall_ns: i64) -> u32 {
+    u32::try_from(wall_ns / 1_000_000_000).unwrap_or(0)
+}
+
+/// The text of a file that is made anew at every reading from the beginning, and stays the same while it is read
+/// on. It goes into the `aux` of the open channel.
+#[derive(Default)]
+pub struct Text(Lock<Option<Arc<str>>>);
+
+impl Text {
+    /// Nothing made yet.
+    pub fn new() -> Self {
+        Text::default()
+    }
+
+    /// `Dev::read` at `offset`; `make` is called when that is 0, and the first time.
+    ///
+    /// # Errors
+    /// A bad user address.
+    pub fn read(&self, dst: &mut Dst<'_>, offset: u64, make: impl FnOnce() -> String) -> Result<usize> {
+        let kept = if offset == 0 { None } else { self.0.lock().clone() };
+        let text = match kept {
+            Some(text) => text,
+            None => {
+                let fresh: Arc<str> = make().into();
+                let old = self.0.lock().replace(fresh.clone());
+                drop(old);
+                fresh
+            }
+        };
+        dst.put_from(text.as_bytes(), offset)
+    }
+}

@@ -1,0 +1,102 @@
+//! `#d`: the caller's descriptors as files. `#d/N` is what descriptor N is; `#d/Nctl` tells about it.
+//!
+//! Opening `N` gives the same channel, so name and offset are shared with it. No state, no locks.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::Qid;
+
+use crate::call::sysfile::fd_to_chan;
+use crate::dev::Dev;
+use crate::dev::dirtab::{self, Entry, Tree};
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::name::fgrp;
+use crate::name::iobuf::Dst;
+use crate::proc::process::Proc;
+
+/// The device.
+pub struct Dup;
+
+impl Dup {
+    /// The device.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Dup)
+    }
+}
+
+/// Qid paths: twice the descriptor plus 1, for its `ctl` plus 2.
+fn fd_of(qid: Qid) -> (i32, bool) {
+    let n = qid.path.saturating_sub(1);
+    (i32::try_from(n / 2).unwrap_or(-1), n % 2 == 1)
+}
+
+impl Tree for Dup {
+    fn list(&self, up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        let mut out = Vec::new();
+        for (n, fd) in up.fgrp().list() {
+            let perm = match fd.chan.mode.map(|m| m & 3) {
+                Some(abi::OWRITE) => 0o200,
+                Some(abi::ORDWR) => 0o600,
+                _ => 0o400,
+            };
+            let path = n as u64 * 2 + 1;
+            for (name, path, perm) in [(format!("{n}"), path, perm), (format!("{n}ctl"), path + 1, 0o400)] {
+                out.push(Entry { owner: Some(up.user()), ..Entry::named(name, path, perm) });
+            }
+        }
+        Ok(out)
+    }
+
+    fn lookup(&self, up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
+        let (digits, extra) = match name.strip_suffix("ctl") {
+            Some(digits) => (digits, 2),
+            None => (name, 1),
+        };
+        // Only the one way to write a number is a name.
+        let fd = digits.parse::<i32>().ok().filter(|n| *n >= 0 && format!("{n}") == digits);
+        let open = fd.filter(|&fd| up.fgrp().get(fd).is_ok());
+        Ok(open.map(|fd| Qid::file(fd as u64 * 2 + extra)))
+    }
+}
+
+impl Dev for Dup {
+    fn letter(&self) -> char {
+        'd'
+    }
+
+    fn name(&self) -> &'static str {
+        "dup"
+    }
+
+    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        dirtab::attach(self, spec)
+    }
+
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
+    }
+
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        let (fd, is_ctl) = fd_of(c.qid);
+        if c.qid.is_dir() || is_ctl {
+            return dirtab::open(self, up, c, mode).map(Arc::new);
+        }
+        if mode & abi::ORCLOSE != 0 {
+            return Err(abi::error::EPERM.into());
+        }
+        fd_to_chan(up, fd, Some(mode & 3))
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        if c.qid.is_dir() {
+            return dirtab::read_tree(self, up, c, dst, offset);
+        }
+        let (fd, _) = fd_of(c.qid);
+        let text: String = fgrp::line(fd, &*up.fgrp().get(fd)?);
+        dst.put_from(text.as_bytes(), offset)
+    }
+}

@@ -1,0 +1,155 @@
+//! `Dev`: what every device is to the kernel, with defaults for whatever a simple one does not do.
+//!
+//! A simple device is a directory table plus `read` and `write` (see [`dirtab`]). Devices are found through the
+//! table in `pc64/config.rs`, held in `Kernel::devs`; they own their state, and a channel carries a typed
+//! `aux` of theirs. Methods may sleep unless said otherwise.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, Qid, error};
+
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::proc::process::Proc;
+
+pub mod arch;
+pub mod cons;
+pub mod dirtab;
+pub mod dup;
+pub mod env;
+pub mod mouse;
+pub mod pipe;
+pub mod pnp;
+pub mod portcons;
+pub mod proc;
+pub mod ram;
+pub mod root;
+pub mod sd;
+pub mod srv;
+pub mod uart;
+pub mod virtcon;
+
+use dirtab::Tree;
+
+/// What a walk achieved: one qid per element that exists, and the new channel when all do.
+pub struct Walk {
+    /// Qids of the elements walked, in order.
+    pub qids: Vec<Qid>,
+    /// The file at the end; `None` when an element after the first was missing.
+    pub chan: Option<Chan>,
+}
+
+/// A device. `up` is the process on whose behalf it works.
+pub trait Dev: Send + Sync {
+    /// The letter behind `#`.
+    fn letter(&self) -> char;
+
+    /// The name in `/dev/drivers`.
+    fn name(&self) -> &'static str;
+
+    /// The device's files, when they are a table: what [`walk`](Dev::walk) and [`stat`](Dev::stat) need. A device
+    /// without has those two itself.
+    fn tree(&self) -> Option<&dyn Tree> {
+        None
+    }
+
+    /// The root of the tree that `spec` chooses (`#eNAME` gives `NAME`).
+    ///
+    /// # Errors
+    /// `bad attach specifier`.
+    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan>;
+
+    /// Walks from `c`, which is not open (or is a directory), over `names` (at most 16; none clones `c`).
+    /// `..` at the root stays there; `.` never comes.
+    ///
+    /// # Errors
+    /// When the first element does not exist (`file does not exist`) or `c` is no directory.
+    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        dirtab::walk(self.tree().ok_or(error::EPERM)?, up, c, names)
+    }
+
+    /// What the file is. The kernel itself replaces the name by the last element used to get here.
+    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        dirtab::stat(self.tree().ok_or(error::EPERM)?, up, c)
+    }
+
+    /// Opens `c` (mode bits OREAD..OEXEC, OTRUNC, OCEXEC, ORCLOSE) after checking permission.
+    /// May give another channel in its place (`#d`, `#s`).
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>>;
+
+    /// Creates `name` in the directory `c` and opens it. Fails when it exists.
+    fn create(&self, _up: &Arc<Proc>, _c: Chan, _name: &str, _mode: u32, _perm: u32) -> Result<Arc<Chan>> {
+        Err(error::EPERM.into())
+    }
+
+    /// The last use of `c` is over. Called from `Drop`, open or not, on whatever thread; must not fail.
+    fn close(&self, _c: &mut Chan) {}
+
+    /// Reads at `offset` (for a directory: whole stat records).
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize>;
+
+    /// Writes at `offset`.
+    fn write(&self, _up: &Arc<Proc>, _c: &Chan, _src: &Src<'_>, _offset: u64) -> Result<usize> {
+        Err(error::EPERM.into())
+    }
+
+    /// Removes the file.
+    fn remove(&self, _up: &Arc<Proc>, _c: Chan) -> Result<()> {
+        Err(error::EPERM.into())
+    }
+
+    /// Changes what `dir` does not leave [untouched](Dir::untouched).
+    fn wstat(&self, _up: &Arc<Proc>, _c: &Chan, _dir: &Dir) -> Result<()> {
+        Err(error::EPERM.into())
+    }
+
+    /// `seek` makes no sense on it (pipes and other streams).
+    fn is_stream(&self, _c: &Chan) -> bool {
+        false
+    }
+
+    /// The name under which `c` is posted, as `/srv/x`. Only `#s` knows any.
+    fn posted_name(&self, _c: &Chan) -> Option<alloc::string::String> {
+        None
+    }
+
+    /// The process with this pid has exited: whatever the device keeps for it can go.
+    fn process_exited(&self, _pid: u32) {}
+
+    /// A mount driver: `Some` of the trait by which `mount` reaches it.
+    fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {
+        None
+    }
+}
+
+/// A device that can attach to a 9P server behind a channel: `#M`, `#9`.
+pub trait MountDriver: Send + Sync {
+    /// Attaches to the tree `spec` of the server behind `server` (for `#9`: of the virtio device whose tag
+    /// `spec` names, whatever `server` is) and gives its root, ready to be mounted.
+    ///
+    /// # Errors
+    /// What the server says; `bad attach specifier` for an unknown tag.
+    fn attach_server(
+        &self,
+        up: &Arc<Proc>,
+        server: Arc<Chan>,
+        auth: Option<Arc<Chan>>,
+        spec: &str,
+    ) -> Result<Chan>;
+
+    /// `fversion`: agrees on version and message size with the server behind `server`.
+    fn version(
+        &self,
+        up: &Arc<Proc>,
+        server: &Arc<Chan>,
+        msize: u32,
+        version: &str,
+    ) -> Result<alloc::string::String>;
+
+    /// `fauth`: a channel for the authentication conversation.
+    fn auth(&self, _up: &Arc<Proc>, _server: Arc<Chan>, _aname: &str) -> Result<Arc<Chan>> {
+        Err(error::EPERM.into())
+    }
+}

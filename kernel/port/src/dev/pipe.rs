@@ -1,0 +1,293 @@
+//! `#|`: pipes. Each attach makes a new one with two ends, `data` and `data1`, both for reading and writing.
+//!
+//! What is written stays in pieces: a read gives bytes of one write only, the rest waits for the next. A write
+//! of up to [`ATOMIC`] bytes goes in whole; larger ones are cut. A writer waits while the other side has
+//! [`CAPACITY`] bytes unread. When an end is closed for the last time the other reads what is left, then 0 a
+//! few times, then an error, and cannot write any more. When both are closed the pipe is as new.
+//!
+//! Locks: one `Lock` for each direction, a leaf; nobody sleeps or copies user memory under it.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Qid, error};
+use machine::lock::Lock;
+use machine::sync::Rendez;
+
+use crate::dev::Dev;
+use crate::dev::dirtab::{self, Entry, Tree};
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::proc::notes::{self, NoteClass};
+use crate::proc::process::Proc;
+
+/// Bytes that may wait unread in one direction before a writer has to wait.
+pub const CAPACITY: usize = 256 * 1024;
+/// Longest write that is not cut.
+pub const ATOMIC: usize = 32 * 1024;
+/// How often a read from a closed pipe gives 0 before it fails.
+const EOFS: u32 = 3;
+
+/// The device.
+pub struct Pipe;
+
+impl Pipe {
+    /// The device.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Pipe)
+    }
+}
+
+/// A pipe: `queues[i]` is what end `i` reads.
+#[derive(Default)]
+struct Ends {
+    queues: [Queue; 2],
+    /// Channels open on each end.
+    open: Lock<[u32; 2]>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Lock<State>,
+    filled: Rendez,
+    emptied: Rendez,
+}
+
+#[derive(Default)]
+struct State {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    /// The writing end is closed.
+    no_writer: bool,
+    /// The reading end is closed.
+    no_reader: bool,
+    /// Reads that found the end.
+    eofs: u32,
+}
+
+/// What is left of one write.
+struct Piece {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+/// What a read finds.
+enum Taken {
+    Bytes(Vec<u8>),
+    End,
+    HungUp,
+}
+
+impl State {
+    /// Takes up to `max` bytes; `None` when the reader has to wait.
+    fn take(&mut self, max: usize) -> Option<Taken> {
+        let Some(mut piece) = self.pieces.pop_front() else {
+            if !self.no_writer {
+                return None;
+            }
+            self.eofs += 1;
+            return Some(if self.eofs > EOFS { Taken::HungUp } else { Taken::End });
+        };
+        let left = piece.bytes.len() - piece.at;
+        let n = left.min(max);
+        self.bytes -= n;
+        if n == left && piece.at == 0 {
+            return Some(Taken::Bytes(piece.bytes));
+        }
+        let bytes = piece.bytes.get(piece.at..piece.at + n).unwrap_or(&[]).to_vec();
+        if n < left {
+            piece.at += n;
+            self.pieces.push_front(piece);
+        }
+        Some(Taken::Bytes(bytes))
+    }
+}
+
+impl Queue {
+    fn read(&self, dst: &mut Dst<'_>) -> Result<usize> {
+        let max = dst.len();
+        let mut taken = None;
+        self.filled.sleep_intr(|| {
+            taken = self.state.lock().take(max);
+            taken.is_some()
+        })?;
+        match taken {
+            Some(Taken::Bytes(bytes)) => {
+                self.emptied.wakeup();
+                dst.put(0, &bytes)?;
+                Ok(bytes.len())
+            }
+            Some(Taken::HungUp) => Err(error::EHUNGUP.into()),
+            Some(Taken::End) | None => Ok(0),
+        }
+    }
+
+    /// Adds one piece, when there is room. `Ok(false)`: nobody will read it.
+    fn write(&self, bytes: Vec<u8>) -> Result<bool> {
+        let mut alive = true;
+        let mut piece = Some(bytes);
+        let slept = self.emptied.sleep_intr(|| {
+            let mut state = self.state.lock();
+            if state.no_reader {
+                alive = false;
+                return true;
+            }
+            if state.bytes >= CAPACITY {
+                return false;
+            }
+            if let Some(bytes) = piece.take() {
+                state.bytes += bytes.len();
+                state.pieces.push_back(Piece { bytes, at: 0 });
+            }
+            true
+        });
+        slept?;
+        self.filled.wakeup();
+        Ok(alive)
+    }
+
+    fn wake_all(&self) {
+        self.filled.wakeup();
+        self.emptied.wakeup();
+    }
+}
+
+impl Ends {
+    /// End `i` is closed for the last time.
+    fn hang_up(&self, i: usize) {
+        let [a, b] = &self.queues;
+        let (mine, theirs) = if i == 0 { (a, b) } else { (b, a) };
+        {
+            let mut state = mine.state.lock();
+            state.no_reader = true;
+        }
+        {
+            let mut state = theirs.state.lock();
+            state.no_writer = true;
+        }
+        mine.wake_all();
+        theirs.wake_all();
+    }
+
+    /// Both ends are closed: whoever opens it next finds it as new.
+    fn renew(&self) {
+        for q in &self.queues {
+            let old = core::mem::take(&mut *q.state.lock());
+            drop(old);
+        }
+    }
+}
+
+/// Which end a file is.
+fn end_of(c: &Chan) -> usize {
+    usize::from(c.qid.path == 2)
+}
+
+impl Tree for Pipe {
+    fn list(&self, _up: &Arc<Proc>, c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        let ends = c.aux::<Ends>()?;
+        let mut files = [Entry::file("data", 1, 0o666), Entry::file("data1", 2, 0o666)];
+        for (file, q) in files.iter_mut().zip(&ends.queues) {
+            file.length = q.state.lock().bytes as u64;
+        }
+        Ok(files.to_vec())
+    }
+
+    fn root(&self) -> Entry {
+        Entry::dir("", 0, 0o500)
+    }
+}
+
+impl Dev for Pipe {
+    fn letter(&self) -> char {
+        '|'
+    }
+
+    fn name(&self) -> &'static str {
+        "pipe"
+    }
+
+    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        let mut c = dirtab::attach(self, spec)?;
+        c.devno = up.kernel.new_id();
+        c.aux = Some(Arc::new(Ends::default()));
+        Ok(c)
+    }
+
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
+    }
+
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        // Truncating a pipe is harmless: `>` to one must work.
+        let c = dirtab::open(self, up, c, mode)?;
+        if !c.qid.is_dir() {
+            let ends = c.aux::<Ends>()?;
+            if let Some(n) = ends.open.lock().get_mut(end_of(&c)) {
+                *n += 1;
+            }
+        }
+        Ok(Arc::new(c))
+    }
+
+    fn close(&self, c: &mut Chan) {
+        let Ok(ends) = c.aux::<Ends>() else { return };
+        if c.mode.is_none() || c.qid.is_dir() {
+            return;
+        }
+        let i = end_of(c);
+        let (last, none) = {
+            let mut open = ends.open.lock();
+            let mut last = false;
+            if let Some(n) = open.get_mut(i) {
+                *n = n.saturating_sub(1);
+                last = *n == 0;
+            }
+            (last, *open == [0, 0])
+        };
+        if none {
+            ends.renew();
+        } else if last {
+            ends.hang_up(i);
+        }
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        if c.qid.is_dir() {
+            return dirtab::read_tree(self, up, c, dst, offset);
+        }
+        let [a, b] = &c.aux::<Ends>()?.queues;
+        if end_of(c) == 0 { a.read(dst) } else { b.read(dst) }
+    }
+
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+        let [a, b] = &c.aux::<Ends>()?.queues;
+        let to = if end_of(c) == 0 { b } else { a };
+        let mut done = 0;
+        loop {
+            let mut piece = alloc::vec![0; (src.len() - done).min(ATOMIC)];
+            src.get(done, &mut piece)?;
+            let n = piece.len();
+            match to.write(piece) {
+                Ok(true) => done += n,
+                Ok(false) => {
+                    notes::post(up, "sys: write on closed pipe", NoteClass::User);
+                    return Err(error::EHUNGUP.into());
+                }
+                // What went in before the note came counts.
+                Err(_) if done != 0 => return Ok(done),
+                Err(e) => return Err(e),
+            }
+            // An empty write is a piece of its own, too.
+            if done == src.len() {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn is_stream(&self, c: &Chan) -> bool {
+        !c.qid.is_dir()
+    }
+}

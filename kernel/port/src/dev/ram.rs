@@ -1,0 +1,257 @@
+//! `#R`: files in memory; what `/tmp` is.
+//!
+//! The files, and the rules about them, are those of [`ninep::ram`], which ramfs(4) serves as well; here they are asked without
+//! messages. Whoever asks for permission is the user of the calling process at that moment, not of the one who attached;
+//! an open file belongs to who opened it.
+//!
+//! The memory is the kernel's. It is taken only as long as programs could have it, so the kernel keeps its reserve, and
+//! what is taken comes back when the last user of a removed file is gone.
+//!
+//! Locks: the tree's own, which may sleep; nothing else is taken under it. A channel's `aux` is its file.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, ORCLOSE, OTRUNC, error};
+use machine::sync::RawQLock;
+use machine::{clock, mem};
+use ninep::ram::{File, Ram};
+use ninep::server::{Files, Refused};
+use ninep::{Stat, Str};
+
+use crate::dev::dirtab;
+use crate::dev::{Dev, Walk};
+use crate::error::{Error, Result};
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::name::namec::device_path;
+use crate::proc::process::Proc;
+
+/// Bytes that go through the kernel at a time.
+const PIECE: usize = 64 * 1024;
+/// Who owns the root: the owner of every machine at its start.
+const OWNER: &[u8] = b"glenda";
+/// Everybody may make files.
+const ROOT: u32 = 0o777;
+/// What its files report as type: programs take all but M, a server's, for devices.
+const TYPE: u16 = b'M' as u16;
+/// And as instance: that of the root is 0, mounts are numbered from 2.
+const INSTANCE: u32 = 1;
+
+/// A file of the tree.
+type Node = File<RawQLock>;
+
+/// The device.
+pub struct RamDev {
+    tree: Ram<RawQLock>,
+}
+
+impl From<Refused> for Error {
+    fn from(Refused(text): Refused) -> Error {
+        match text {
+            alloc::borrow::Cow::Borrowed(text) => Error::new(text),
+            alloc::borrow::Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+/// The time as files have it.
+fn now() -> u32 {
+    dirtab::seconds(clock::wall_ns())
+}
+
+/// Room for a piece, if the machine has it.
+fn buffer(len: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| Error::new(error::ENOMEM))?;
+    bytes.resize(len, 0);
+    Ok(bytes)
+}
+
+impl RamDev {
+    /// An empty tree that takes at most `limit` bytes.
+    pub fn new(limit: u64) -> Arc<Self> {
+        let tree = Ram::new(OWNER, limit, now).with_root(ROOT).with_room(mem::programs_may_have);
+        Arc::new(RamDev { tree })
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.tree.used()
+    }
+
+    /// The channel's file as the calling process may use it.
+    fn file(&self, up: &Arc<Proc>, c: &Chan) -> Result<Arc<Node>> {
+        let file = c.aux_arc::<Node>()?;
+        let user = up.user();
+        Ok(if file.user() == user.as_bytes() {
+            file
+        } else {
+            Arc::new(self.tree.again(&file, user.as_bytes()))
+        })
+    }
+
+    /// The records of a directory that fit, from the beginning at offset 0, else from where the last read ended.
+    fn read_dir(&self, file: &Node, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        let (room, mut out, mut short) = (dst.len(), Vec::new(), false);
+        self.tree.list(file, offset == 0, &mut |record| {
+            if out.len() + record.len() > room {
+                short = out.is_empty();
+                return false;
+            }
+            let at = out.len();
+            out.extend_from_slice(record);
+            if let Some(slot) = out.get_mut(at + 2..at + 8) {
+                slot[..2].copy_from_slice(&TYPE.to_le_bytes());
+                slot[2..].copy_from_slice(&INSTANCE.to_le_bytes());
+            }
+            true
+        })?;
+        if short {
+            return Err(error::ESHORT.into());
+        }
+        dst.put(0, &out)?;
+        Ok(out.len())
+    }
+}
+
+impl Dev for RamDev {
+    fn letter(&self) -> char {
+        'R'
+    }
+
+    fn name(&self) -> &'static str {
+        "ram"
+    }
+
+    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        if !spec.is_empty() {
+            return Err(error::EBADSPEC.into());
+        }
+        let (file, qid) = self.tree.attach(up.user().as_bytes(), b"")?;
+        Ok(Chan::attach(self, 0, qid, device_path('R', ""), Some(Arc::new(file))))
+    }
+
+    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        let (mut file, mut qid) = (self.file(up, c)?, c.qid);
+        let mut qids = Vec::with_capacity(names.len());
+        for name in names {
+            let step = if qid.is_dir() {
+                self.tree.walk(&file, name.as_bytes()).map_err(Error::from)
+            } else {
+                Err(error::ENOTDIR.into())
+            };
+            match step {
+                Ok((next, its)) => (file, qid) = (Arc::new(next), its),
+                Err(e) if qids.is_empty() => return Err(e),
+                Err(_) => return Ok(Walk { qids, chan: None }),
+            }
+            qids.push(qid);
+        }
+        Ok(Walk { qids, chan: Some(c.derive(qid, Some(file))) })
+    }
+
+    fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        let record = self.tree.stat(c.aux::<Node>()?)?;
+        let (dir, _) = Dir::parse(&record)?;
+        Ok(Dir { kind: TYPE, dev: INSTANCE, ..dir })
+    }
+
+    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        let writes = matches!(mode & 3, abi::OWRITE | abi::ORDWR) || mode & OTRUNC != 0;
+        if c.qid.is_dir() && writes {
+            return Err(error::EISDIR.into());
+        }
+        let found = self.file(up, &c)?;
+        let (file, qid) = self.tree.open(&found, mode)?;
+        c.aux = Some(Arc::new(file));
+        (c.qid, c.mode) = (qid, Some(mode));
+        Ok(Arc::new(c))
+    }
+
+    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+        if !c.qid.is_dir() {
+            return Err(error::ENOTDIR.into());
+        }
+        if perm & abi::DMDIR != 0 && (mode & 3 != abi::OREAD || mode & OTRUNC != 0) {
+            return Err(error::EISDIR.into());
+        }
+        ninep::server::valid_name(name.as_bytes())?;
+        let dir = self.file(up, &c)?;
+        let (file, qid) = self.tree.create(&dir, name.as_bytes(), perm, mode)?;
+        c.aux = Some(Arc::new(file));
+        (c.qid, c.mode) = (qid, Some(mode));
+        Ok(Arc::new(c))
+    }
+
+    fn close(&self, c: &mut Chan) {
+        if c.mode.is_some_and(|mode| mode & ORCLOSE != 0)
+            && let Ok(file) = c.aux::<Node>()
+        {
+            // It may have been removed already, or stand where it must not go any more.
+            let _ = self.tree.remove(file);
+        }
+    }
+
+    fn read(&self, _up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        let file = c.aux::<Node>()?;
+        if c.qid.is_dir() {
+            return self.read_dir(file, dst, offset);
+        }
+        let mut bytes = buffer(dst.len().min(PIECE))?;
+        let mut done = 0;
+        while done < dst.len() {
+            let want = (dst.len() - done).min(PIECE);
+            let place = bytes.get_mut(..want).unwrap_or_default();
+            let n = self.tree.read(file, offset.saturating_add(done as u64), place)?;
+            dst.put(done, place.get(..n).unwrap_or(&[]))?;
+            done += n;
+            if n < want {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+        let file = c.aux::<Node>()?;
+        let mut bytes = buffer(src.len().min(PIECE))?;
+        let mut done = 0;
+        loop {
+            let want = (src.len() - done).min(PIECE);
+            let piece = bytes.get_mut(..want).unwrap_or_default();
+            src.get(done, piece)?;
+            match self.tree.write(file, offset.saturating_add(done as u64), piece) {
+                Ok(n) => done += n,
+                // What went in counts.
+                Err(_) if done != 0 => return Ok(done),
+                Err(e) => return Err(e.into()),
+            }
+            if done == src.len() {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
+        let file = self.file(up, &c)?;
+        Ok(self.tree.remove(&file)?)
+    }
+
+    fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        let change = Stat {
+            qid: dir.qid,
+            mode: dir.mode,
+            atime: dir.atime,
+            mtime: dir.mtime,
+            length: dir.length,
+            name: Str(dir.name.as_bytes()),
+            uid: Str(dir.uid.as_bytes()),
+            gid: Str(dir.gid.as_bytes()),
+            muid: Str(dir.muid.as_bytes()),
+            ..Stat::default()
+        };
+        let file = self.file(up, c)?;
+        Ok(self.tree.wstat(&file, &change)?)
+    }
+}

@@ -1,0 +1,210 @@
+//! `#s`: channels posted under names, for processes that have no other way to share them.
+//!
+//! Creating a file reserves a name; writing the decimal number of a descriptor posts that descriptor's channel;
+//! opening the file gives that very channel. A name lives until it is removed, or, with `ORCLOSE`, until who
+//! created it closes it.
+//!
+//! Locks: `posts` guards the table and is a leaf. Channels that leave it are dropped after it is released.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, Qid, error};
+use machine::lock::Lock;
+
+use crate::call::sysfile::fd_to_chan;
+use crate::dev::Dev;
+use crate::dev::dirtab::{self, Entry, Tree};
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::proc::process::Proc;
+
+/// A posted channel.
+#[derive(Clone)]
+struct Post {
+    name: Arc<str>,
+    path: u64,
+    owner: Arc<str>,
+    perm: u32,
+    chan: Option<Arc<Chan>>,
+}
+
+#[derive(Default)]
+struct Posts {
+    list: Vec<Post>,
+    last_path: u64,
+}
+
+impl Posts {
+    fn get(&mut self, c: &Chan) -> Result<&mut Post> {
+        self.list.iter_mut().find(|p| p.path == c.qid.path).ok_or(error::ENONEXIST.into())
+    }
+}
+
+/// The device.
+#[derive(Default)]
+pub struct Srv {
+    posts: Lock<Posts>,
+}
+
+impl Srv {
+    /// The device.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Srv::default())
+    }
+
+    fn post(&self, c: &Chan) -> Result<Post> {
+        self.posts.lock().get(c).cloned()
+    }
+
+    fn unpost(&self, path: u64) -> Option<Post> {
+        let mut posts = self.posts.lock();
+        let at = posts.list.iter().position(|p| p.path == path)?;
+        Some(posts.list.remove(at))
+    }
+}
+
+impl Tree for Srv {
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        let posts = self.posts.lock().list.clone();
+        let entry =
+            |p: Post| Entry { owner: Some(p.owner), ..Entry::named(String::from(&*p.name), p.path, p.perm) };
+        Ok(posts.into_iter().map(entry).collect())
+    }
+
+    fn lookup(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
+        let posts = self.posts.lock();
+        Ok(posts.list.iter().find(|p| *p.name == *name).map(|p| Qid::file(p.path)))
+    }
+}
+
+impl Dev for Srv {
+    fn letter(&self) -> char {
+        's'
+    }
+
+    fn name(&self) -> &'static str {
+        "srv"
+    }
+
+    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        dirtab::attach(self, spec)
+    }
+
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
+    }
+
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        if c.qid.is_dir() {
+            return dirtab::open(self, up, c, mode).map(Arc::new);
+        }
+        let post = self.post(&c)?;
+        let chan = post.chan.ok_or(error::ESHUTDOWN)?;
+        // `create` of a name that is taken ends here.
+        if mode & abi::OTRUNC != 0 {
+            return Err(error::EEXIST.into());
+        }
+        let have = chan.mode.map(|m| m & 3);
+        if mode & abi::ORCLOSE != 0 || (have != Some(abi::ORDWR) && have != Some(mode & 3)) {
+            return Err(error::EPERM.into());
+        }
+        up.check_perm(&post.owner, post.perm, dirtab::access(mode))?;
+        Ok(chan)
+    }
+
+    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+        if mode & 3 != abi::OWRITE || perm & abi::DMDIR != 0 || !c.qid.is_dir() {
+            return Err(error::EPERM.into());
+        }
+        let owner = up.user();
+        {
+            let mut posts = self.posts.lock();
+            if posts.list.iter().any(|p| *p.name == *name) {
+                return Err(error::EEXIST.into());
+            }
+            posts.last_path += 1;
+            let path = posts.last_path;
+            posts.list.push(Post { name: name.into(), path, owner, perm: perm & 0o777, chan: None });
+            c.qid = Qid::file(path);
+        }
+        c.mode = Some(mode);
+        Ok(Arc::new(c))
+    }
+
+    fn close(&self, c: &mut Chan) {
+        if c.mode.is_some_and(|m| m & abi::ORCLOSE != 0) && !c.qid.is_dir() {
+            drop(self.unpost(c.qid.path));
+        }
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        // A file that was opened is the posted channel; one that was created is open for writing.
+        dirtab::read_tree(self, up, c, dst, offset)
+    }
+
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+        let text = src.to_vec(32)?;
+        let number = core::str::from_utf8(&text).ok().map(|t| t.trim_matches(['\0', ' ', '\n', '\t']));
+        let fd = number.and_then(|t| t.parse::<i32>().ok()).ok_or(error::EBADARG)?;
+        let chan = fd_to_chan(up, fd, None)?;
+        // A post of itself would never go away; an authentication file is good for one conversation.
+        if chan.same_file(c) || chan.qid.kind & abi::QTAUTH != 0 {
+            return Err(error::EBADARG.into());
+        }
+        let mut posts = self.posts.lock();
+        let post = posts.get(c)?;
+        if post.chan.is_some() {
+            return Err(error::EINUSE.into());
+        }
+        post.chan = Some(chan);
+        Ok(text.len())
+    }
+
+    fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
+        if c.qid.is_dir() {
+            return Err(error::EPERM.into());
+        }
+        let post = self.post(&c)?;
+        if *post.owner != *up.user() && !up.is_hostowner() {
+            return Err(error::EPERM.into());
+        }
+        drop(self.unpost(c.qid.path));
+        Ok(())
+    }
+
+    fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        if c.qid.is_dir() {
+            return Err(error::EPERM.into());
+        }
+        let (user, host) = (up.user(), up.is_hostowner());
+        let mut posts = self.posts.lock();
+        let taken = posts.list.iter().any(|p| *p.name == *dir.name && p.path != c.qid.path);
+        let post = posts.get(c)?;
+        if *post.owner != *user && !host {
+            return Err(error::EPERM.into());
+        }
+        if !dir.name.is_empty() && taken {
+            return Err(error::EEXIST.into());
+        }
+        if !dir.uid.is_empty() {
+            post.owner = dir.uid.as_str().into();
+        }
+        if !dir.name.is_empty() {
+            post.name = dir.name.as_str().into();
+        }
+        if dir.mode != !0 {
+            post.perm = dir.mode & 0o777;
+        }
+        Ok(())
+    }
+
+    fn posted_name(&self, c: &Chan) -> Option<String> {
+        let posts = self.posts.lock();
+        let same = |p: &&Post| p.chan.as_ref().is_some_and(|x| core::ptr::eq(Arc::as_ptr(x), c));
+        posts.list.iter().find(same).map(|p| format!("/srv/{}", p.name))
+    }
+}

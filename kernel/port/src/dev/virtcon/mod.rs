@@ -1,0 +1,217 @@
+//! `#C`: the ports of virtio consoles, byte pipes to the host.
+//!
+//! `virtcon/NAME` is a port, `virtcon/by-name/LABEL` the same one by the name that the host gave it, and
+//! `virtcon/by-place/PLACE` by where its device sits: two names that stay when devices come and go. A file
+//! belongs, from its open to its close, to one connection of the host: when that is over it reads what is left, then
+//! 0, and cannot be written any more. A connection has one reader at a time ([`readers`]). Offsets mean nothing.
+//!
+//! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open channel
+//! keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
+
+mod readers;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Qid, error};
+use machine::sync::{Interrupted, QLock};
+
+use super::portcons::PortConsole;
+use crate::dev::Dev;
+use crate::dev::dirtab::{self, Entry, Tree};
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::name::iobuf::{Dst, Src};
+use crate::proc::process::Proc;
+use readers::{Readers, Reading};
+
+/// A port as the machine has it.
+pub trait Port: Send + Sync {
+    /// What tells it from all other ports: fits 32 bits, and stays.
+    fn id(&self) -> u32;
+    /// Its name, as `virtio-console-2.1`.
+    fn name(&self) -> String;
+    /// Where it sits, as `pci-0.4.0.1` (port 1 of the device there): fit to be a file's name.
+    fn place(&self) -> String;
+    /// The name that the host gave it.
+    fn label(&self) -> Option<String>;
+    /// Whether it was made for a person, to be the machine's console.
+    fn is_console(&self) -> bool;
+    /// Whether it is there.
+    fn present(&self) -> bool;
+    /// Whether the host is there.
+    fn connected(&self) -> bool;
+    /// Calls `watcher`, in any context, whenever the port or its host may have come or gone.
+    fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>);
+    /// One more user; gives the connection that he belongs to.
+    fn open(&self) -> u64;
+    /// Waits for bytes and gives up to `max`, not 0, of them. None are given when the connection is over.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before something has come.
+    fn read(&self, connection: u64, max: usize) -> core::result::Result<Vec<u8>, Interrupted>;
+    /// Sends up to [`PIECE`] bytes, and waits until they are handed over. False: the connection is over.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before anything is sent.
+    fn write(&self, connection: u64, bytes: &[u8]) -> core::result::Result<bool, Interrupted>;
+    /// Held over a write of several pieces.
+    fn writing(&self) -> &QLock<()>;
+}
+
+/// Most bytes of a piece.
+pub const PIECE: usize = 32 * 1024;
+
+/// Gives the ports that are there now.
+pub type Finder = Arc<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
+
+/// The device. Qid paths: `virtcon` is 1, `by-name` 2, `by-place` 3; a port's files are four times its id and the
+/// path of the folder, above 256.
+pub struct VirtCon {
+    find: Finder,
+    console: Option<Arc<PortConsole>>,
+    readers: Arc<Readers>,
+}
+
+const VIRTCON: u64 = 1;
+const BY_NAME: u64 = 2;
+const BY_PLACE: u64 = 3;
+const PORT: u64 = 0x100;
+
+/// An open file: what a channel's `aux` is.
+struct Open {
+    port: Arc<dyn Port>,
+    connection: u64,
+    /// Kept for its end: the reader's place.
+    _reading: Option<Reading>,
+}
+
+impl VirtCon {
+    /// The device with the ports that `find` finds. Nobody else can open the one that `console` is on.
+    pub fn new(find: Finder, console: Option<Arc<PortConsole>>) -> Arc<Self> {
+        Arc::new(VirtCon { find, console, readers: Arc::default() })
+    }
+
+    fn port(&self, qid: Qid) -> Result<Arc<dyn Port>> {
+        let id = qid.path.wrapping_sub(PORT) >> 2;
+        (self.find)().into_iter().find(|p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
+    }
+}
+
+/// Can a file be called so?
+fn is_name(label: &str) -> bool {
+    !matches!(label, "" | "." | "..") && !label.contains('/') && !label.contains(char::is_control)
+}
+
+impl Tree for VirtCon {
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
+        if dir.path == 0 {
+            return Ok(alloc::vec![Entry::dir("virtcon", VIRTCON, 0o555)]);
+        }
+        let (mut out, mut labelled) = (Vec::new(), false);
+        for port in (self.find)() {
+            let path = (u64::from(port.id()) << 2 | dir.path) + PORT;
+            let label = port.label().filter(|l| is_name(l));
+            labelled |= label.is_some();
+            let name = match dir.path {
+                BY_NAME => label,
+                BY_PLACE => Some(port.place()),
+                _ => Some(port.name()),
+            };
+            // Of two ports with the same label the first has it.
+            if let Some(name) = name
+                && !out.iter().any(|e: &Entry| e.name == name)
+            {
+                out.push(Entry::named(name, path, 0o666));
+            }
+        }
+        if dir.path == VIRTCON && !out.is_empty() {
+            if labelled {
+                out.push(Entry::dir("by-name", BY_NAME, 0o555));
+            }
+            out.push(Entry::dir("by-place", BY_PLACE, 0o555));
+        }
+        Ok(out)
+    }
+
+    fn parent(&self, _c: &Chan, file: Qid) -> Qid {
+        match file.path {
+            VIRTCON => Qid::dir(0),
+            BY_NAME | BY_PLACE => Qid::dir(VIRTCON),
+            path => Qid::dir(path & 3),
+        }
+    }
+}
+
+impl Dev for VirtCon {
+    fn letter(&self) -> char {
+        'C'
+    }
+
+    fn name(&self) -> &'static str {
+        "virtcon"
+    }
+
+    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        dirtab::attach(self, spec)
+    }
+
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
+    }
+
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        // Truncating a pipe is harmless: `>` to one must work.
+        let mut c = dirtab::open(self, up, c, mode)?;
+        if !c.qid.is_dir() {
+            let port = self.port(c.qid)?;
+            if self.console.as_ref().is_some_and(|console| console.is_on(&*port)) {
+                return Err(error::EINUSE.into());
+            }
+            let reads = c.mode.is_some_and(|mode| dirtab::access(mode) & abi::AREAD != 0);
+            let reading = if reads { Some(self.readers.enter(&*port)?) } else { None };
+            let connection = reading.as_ref().map_or_else(|| port.open(), Reading::connection);
+            c.aux = Some(Arc::new(Open { port, connection, _reading: reading }));
+        }
+        Ok(Arc::new(c))
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        if c.qid.is_dir() {
+            return dirtab::read_tree(self, up, c, dst, offset);
+        }
+        let open = c.aux::<Open>()?;
+        if dst.is_empty() {
+            return Ok(0);
+        }
+        let bytes = open.port.read(open.connection, dst.len())?;
+        dst.put(0, &bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+        let open = c.aux::<Open>()?;
+        let _alone = open.port.writing().lock_intr()?;
+        let mut done = 0;
+        loop {
+            let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
+            src.get(done, &mut piece)?;
+            match open.port.write(open.connection, &piece) {
+                Ok(true) => done += piece.len(),
+                Ok(false) => return Err(error::EHUNGUP.into()),
+                // What went out before the note came counts.
+                Err(_) if done != 0 => return Ok(done),
+                Err(e) => return Err(e.into()),
+            }
+            if done == src.len() {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn is_stream(&self, c: &Chan) -> bool {
+        !c.qid.is_dir()
+    }
+}

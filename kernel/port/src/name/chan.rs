@@ -1,0 +1,119 @@
+//! `Chan`: a handle on a file of a device, open or not.
+//!
+//! Ownership: whoever walks owns a plain `Chan`; opening it gives an `Arc<Chan>`, which descriptors, mounts
+//! and segments share. The last owner's drop calls the device's [`Dev::close`], which may talk to a server
+//! and therefore sleep: **never drop a `Chan` while holding a `Lock`**. A `Chan` does not change but for its
+//! offset and directory position, each under its own lock.
+//!
+//! Lock order: `dir` before `offset`; neither is held while another `Chan`'s is taken.
+
+use alloc::sync::Arc;
+use core::any::Any;
+
+use abi::Qid;
+use machine::lock::Lock;
+use machine::sync::QLock;
+
+use crate::dev::Dev;
+use crate::error::Result;
+use crate::name::namespace::Mhead;
+use crate::name::path::Path;
+
+/// A device's own state of a `Chan`, typed inside the device.
+pub type Aux = Option<Arc<dyn Any + Send + Sync>>;
+
+/// A handle on a file. See the module comment for who owns it.
+pub struct Chan {
+    /// The device that serves it.
+    pub dev: Arc<dyn Dev>,
+    /// Instance of the device: which mount, which pipe.
+    pub devno: u32,
+    /// The file.
+    pub qid: Qid,
+    /// How it is open (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC` and flags); `None` before `open`.
+    pub mode: Option<u32>,
+    /// The name by which it was reached, with the mounts crossed on the way.
+    pub path: Path,
+    /// The device's own.
+    pub aux: Aux,
+    /// Most bytes the server moves in one piece without cutting; 0 when it does not matter.
+    pub iounit: u32,
+    /// Set when this directory was reached through a mount point: its union.
+    pub umh: Option<Arc<Mhead>>,
+    /// Offset of the next read or write through a descriptor.
+    pub offset: Lock<u64>,
+    /// Position of a directory read.
+    pub dir: QLock<DirPos>,
+}
+
+/// Where a directory read stands.
+#[derive(Default)]
+pub struct DirPos {
+    /// Which element of the union is being read.
+    pub element: usize,
+    /// The element's open channel while it is being read.
+    pub open: Option<Arc<Chan>>,
+    /// The offset that the element's server is to be asked for next.
+    pub offset: u64,
+    /// Whole records that were read and did not fit into the last buffer.
+    pub left: alloc::vec::Vec<u8>,
+}
+
+impl Chan {
+    /// A new, unopened channel at the root of a device.
+    pub fn attach(dev: Arc<dyn Dev>, devno: u32, qid: Qid, path: Path, aux: Aux) -> Self {
+        Chan {
+            dev,
+            devno,
+            qid,
+            mode: None,
+            path,
+            aux,
+            iounit: 0,
+            umh: None,
+            offset: Lock::new(0),
+            dir: QLock::new(DirPos::default()),
+        }
+    }
+
+    /// A new, unopened channel of the same device, for another file of it. The path is the caller's to advance.
+    pub fn derive(&self, qid: Qid, aux: Aux) -> Self {
+        Chan::attach(self.dev.clone(), self.devno, qid, self.path.clone(), aux)
+    }
+
+    /// The device's own state, when it is of type `T`.
+    ///
+    /// # Errors
+    /// `i/o on hungup channel` when it is not: the channel belongs to another kind of device.
+    pub fn aux<T: Any + Send + Sync>(&self) -> Result<&T> {
+        match self.aux.as_ref().and_then(|a| a.downcast_ref::<T>()) {
+            Some(t) => Ok(t),
+            None => Err(abi::error::EHUNGUP.into()),
+        }
+    }
+
+    /// Shared access to the device's own state.
+    pub fn aux_arc<T: Any + Send + Sync>(&self) -> Result<Arc<T>> {
+        match self.aux.clone().and_then(|a| a.downcast::<T>().ok()) {
+            Some(t) => Ok(t),
+            None => Err(abi::error::EHUNGUP.into()),
+        }
+    }
+
+    /// Do both name the same file? (Version and position do not matter.)
+    pub fn same_file(&self, other: &Chan) -> bool {
+        self.key() == other.key()
+    }
+
+    /// What identifies the file: device letter, instance, qid path.
+    pub fn key(&self) -> (char, u32, u64) {
+        (self.dev.letter(), self.devno, self.qid.path)
+    }
+}
+
+impl Drop for Chan {
+    fn drop(&mut self) {
+        let dev = self.dev.clone();
+        dev.close(self);
+    }
+}

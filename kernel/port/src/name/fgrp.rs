@@ -1,0 +1,183 @@
+//! `Fgrp`: a table of file descriptors, shared by the processes of a group or copied by `RFFDG`.
+//!
+//! The lowest free number is always the next one. The table is short at first and grows by [`DELTAFD`] slots up
+//! to [`MAXFD`]; a number beyond the next growth is out of range.
+//!
+//! Locks: `table` guards the slots and is a leaf. Channels that leave the table are dropped after it is
+//! released.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::error;
+use machine::lock::Lock;
+
+use crate::error::Result;
+use crate::name::chan::Chan;
+use crate::proc::process::Proc;
+
+/// Slots that the table has at first and by which it grows.
+pub const DELTAFD: usize = 20;
+/// Most descriptors of a group.
+pub const MAXFD: usize = 5000;
+
+/// An open descriptor.
+#[derive(Clone)]
+pub struct Fd {
+    /// What it stands for.
+    pub chan: Arc<Chan>,
+    /// Exec closes it.
+    pub close_on_exec: bool,
+}
+
+/// A table of descriptors. See the module comment.
+pub struct Fgrp {
+    table: Lock<Vec<Option<Fd>>>,
+}
+
+impl Fgrp {
+    /// An empty table.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Fgrp { table: Lock::new(alloc::vec![None; DELTAFD]) })
+    }
+
+    /// Another table with the same descriptors; they share channels and so offsets.
+    pub fn copy(&self) -> Arc<Self> {
+        Arc::new(Fgrp { table: Lock::new(self.table.lock().clone()) })
+    }
+
+    /// The channel behind `fd`.
+    ///
+    /// # Errors
+    /// `fd out of range or not open`.
+    pub fn get(&self, fd: i32) -> Result<Arc<Chan>> {
+        let fd = usize::try_from(fd).map_err(|_| error::EBADFD)?;
+        match self.table.lock().get(fd) {
+            Some(Some(f)) => Ok(f.chan.clone()),
+            _ => Err(error::EBADFD.into()),
+        }
+    }
+
+    /// The lowest free descriptor becomes `chan`.
+    ///
+    /// # Errors
+    /// `no free file descriptors`.
+    pub fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
+        let fd = Fd { chan, close_on_exec };
+        let put = {
+            let mut table = self.table.lock();
+            let n = lowest(&mut table);
+            if let Some(slot) = n.and_then(|n| table.get_mut(n)) {
+                *slot = Some(fd.clone());
+            }
+            n
+        };
+        put.map(|n| n as i32).ok_or(error::ENOFD.into())
+    }
+
+    /// The descriptor `fd` becomes `chan`; what it was before is closed.
+    ///
+    /// # Errors
+    /// `fd out of range or not open` when `fd` is beyond what the table may grow to now.
+    pub fn install_at(&self, fd: i32, chan: Arc<Chan>) -> Result<i32> {
+        let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
+        let old = {
+            let mut table = self.table.lock();
+            if n >= (table.len() + DELTAFD).min(MAXFD) {
+                return Err(error::EBADFD.into());
+            }
+            if n >= table.len() {
+                let len = (table.len() + DELTAFD).min(MAXFD);
+                table.resize(len, None);
+            }
+            table.get_mut(n).and_then(|slot| slot.replace(Fd { chan, close_on_exec: false }))
+        };
+        drop(old);
+        Ok(fd)
+    }
+
+    /// Closes `fd`.
+    ///
+    /// # Errors
+    /// `fd out of range or not open`.
+    pub fn close(&self, fd: i32) -> Result<()> {
+        let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
+        let old = self.table.lock().get_mut(n).and_then(Option::take);
+        old.map(drop).ok_or(error::EBADFD.into())
+    }
+
+    /// Closes every descriptor that is to be closed on exec.
+    pub fn close_on_exec(&self) {
+        let closing: Vec<Option<Fd>> = {
+            let mut table = self.table.lock();
+            table
+                .iter_mut()
+                .filter(|s| s.as_ref().is_some_and(|f| f.close_on_exec))
+                .map(Option::take)
+                .collect()
+        };
+        drop(closing);
+    }
+
+    /// Closes everything: `closefiles` in `/proc/n/ctl`.
+    pub fn close_all(&self) {
+        let table = core::mem::take(&mut *self.table.lock());
+        drop(table);
+    }
+
+    /// All open descriptors, ascending.
+    pub fn list(&self) -> Vec<(i32, Fd)> {
+        let table = self.table.lock();
+        table.iter().enumerate().filter_map(|(n, s)| Some((n as i32, s.clone()?))).collect()
+    }
+
+    /// `/proc/n/fd`: the current directory, then a line for each descriptor.
+    pub fn text(&self, dot: &str) -> String {
+        let mut out = format!("{dot}\n");
+        for (n, fd) in self.list() {
+            out.push_str(&line(n, &fd.chan));
+        }
+        out
+    }
+}
+
+/// What exec does to the caller's descriptors.
+pub fn close_on_exec(up: &Arc<Proc>) {
+    up.fgrp().close_on_exec();
+}
+
+/// The lowest free slot, after growing the table if need be.
+fn lowest(table: &mut Vec<Option<Fd>>) -> Option<usize> {
+    if let Some(n) = table.iter().position(Option::is_none) {
+        return Some(n);
+    }
+    let n = table.len();
+    if n >= MAXFD {
+        return None;
+    }
+    table.resize((n + DELTAFD).min(MAXFD), None);
+    Some(n)
+}
+
+/// One descriptor as `/proc/n/fd` and `#d/Nctl` show it: number, direction, device letter and instance, qid
+/// (path, version, kind), most bytes in one piece, offset, path.
+pub fn line(fd: i32, c: &Chan) -> String {
+    let rw = match c.mode.map(|m| m & 3) {
+        Some(abi::OWRITE) => "w ",
+        Some(abi::ORDWR) => "rw",
+        _ => "r ",
+    };
+    let offset = *c.offset.lock();
+    format!(
+        "{fd:3} {rw} {} {:4} ({:016x} {} {:02x}) {:5} {offset:8} {}\n",
+        c.dev.letter(),
+        c.devno,
+        c.qid.path,
+        c.qid.vers,
+        c.qid.kind,
+        c.iounit,
+        c.path.as_str(),
+    )
+}

@@ -1,0 +1,263 @@
+//! `namec`: from a name to a channel.
+//!
+//! What a name is wanted for ([`Access`]) decides whether the last element is crossed when something is mounted
+//! there, and what is done with it; the way to it is in `walk`. In a union a file is created in the first
+//! element that allows it.
+//!
+//! No lock is held here; lists of unions are immutable (see `namespace`).
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use abi::{Qid, error};
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::name::chan::Chan;
+use crate::name::namespace::Mhead;
+use crate::name::path::{Path, PathBuf};
+use crate::name::walk::{At, Name, Walker};
+use crate::proc::process::Proc;
+
+/// What the name is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Open with these mode bits.
+    Open(u32),
+    /// `stat` and `wstat`.
+    Stat,
+    /// `remove`.
+    Remove,
+    /// The new current directory: mounts on it are crossed later, each time it is used.
+    Chdir,
+    /// What is mounted upon: not crossed.
+    Mount,
+    /// What is to be bound: crossed, and a union comes as a whole.
+    Bind,
+    /// Create with this mode and permission.
+    Create {
+        /// Mode bits, `OEXCL` among them.
+        mode: u32,
+        /// Permission and `DM` bits.
+        perm: u32,
+    },
+}
+
+/// Where a name led.
+pub struct Found {
+    at: At,
+    path: PathBuf,
+    /// The union that was crossed to get here, if the last step was a crossing.
+    pub union: Option<Arc<Mhead>>,
+}
+
+impl From<Walker<'_>> for Found {
+    fn from(w: Walker<'_>) -> Self {
+        Found { at: w.at, path: w.path, union: w.union }
+    }
+}
+
+impl Found {
+    /// The channel, which may not carry the right path: see [`Found::path`].
+    pub fn chan(&self) -> &Chan {
+        self.at.chan()
+    }
+
+    /// The name by which it was reached.
+    pub fn path(&self) -> &str {
+        self.path.as_str()
+    }
+
+    /// The last element of that name.
+    pub fn last_name(&self) -> &str {
+        self.path.last()
+    }
+
+    /// Finishes with a channel of one's own.
+    ///
+    /// # Errors
+    /// What the server says to a walk of no elements.
+    pub fn into_chan(self, up: &Arc<Proc>) -> Result<Chan> {
+        let mut c = match self.at {
+            At::Own(c) => c,
+            At::Shared(shared) => clone_chan(up, &shared)?,
+        };
+        c.path = self.path.finish();
+        c.umh = self.union;
+        Ok(c)
+    }
+
+    /// Finishes with a channel that is only looked at: shared when its name fits.
+    ///
+    /// # Errors
+    /// As [`Found::into_chan`].
+    pub fn into_shared(self, up: &Arc<Proc>) -> Result<Arc<Chan>> {
+        match &self.at {
+            At::Shared(c) if self.union.is_none() && c.path.as_str() == self.path.as_str() => Ok(c.clone()),
+            _ => Ok(Arc::new(self.into_chan(up)?)),
+        }
+    }
+}
+
+/// Another channel for the same file.
+///
+/// # Errors
+/// What the server says.
+pub fn clone_chan(up: &Arc<Proc>, c: &Chan) -> Result<Chan> {
+    c.dev.walk(up, c, &[])?.chan.ok_or(Error::new(error::ENONEXIST))
+}
+
+/// From a name to a channel: open for `Open` and `Create`, else not.
+///
+/// # Errors
+/// Plan 9's texts; those of the walk have the part of the name that failed in front.
+pub fn namec(up: &Arc<Proc>, name: &str, access: Access) -> Result<Arc<Chan>> {
+    match access {
+        Access::Open(mode) => open(up, &Name::parse(name)?, mode),
+        Access::Create { mode, perm } => create(up, &Name::parse(name)?, mode, perm),
+        Access::Chdir | Access::Mount => find(up, name, access)?.into_shared(up),
+        Access::Stat | Access::Remove | Access::Bind => Ok(Arc::new(find(up, name, access)?.into_chan(up)?)),
+    }
+}
+
+/// Opens a program for execution.
+///
+/// # Errors
+/// As [`namec`]; `cannot exec directory`.
+pub fn open_exec(up: &Arc<Proc>, name: &str) -> Result<Arc<Chan>> {
+    namec(up, name, Access::Open(abi::OEXEC))
+}
+
+/// From a name to the file, not opened.
+///
+/// # Errors
+/// As [`namec`]. `is a mount point` for `Remove` of one.
+pub fn find(up: &Arc<Proc>, name: &str, access: Access) -> Result<Found> {
+    let name = Name::parse(name)?;
+    let mut w = Walker::start(up, &name)?;
+    w.forward(&name, name.elements.len())?;
+    match access {
+        Access::Chdir | Access::Mount => {}
+        Access::Remove => {
+            if w.find_mount(w.at.chan().key()).is_some() {
+                return Err(name.error(name.elements.len(), error::EISMTPT.into()));
+            }
+        }
+        _ => w.cross(),
+    }
+    let must_be_dir = name.must_be_dir || access == Access::Chdir;
+    if must_be_dir && !w.at.chan().qid.is_dir() {
+        return Err(name.error(name.elements.len(), error::ENOTDIR.into()));
+    }
+    Ok(Found::from(w))
+}
+
+fn open(up: &Arc<Proc>, name: &Name<'_>, mode: u32) -> Result<Arc<Chan>> {
+    let all = name.elements.len();
+    let mut w = Walker::start(up, name)?;
+    w.forward(name, all)?;
+    w.cross();
+    let qid = w.at.chan().qid;
+    if name.must_be_dir && !qid.is_dir() {
+        return Err(name.error(all, error::ENOTDIR.into()));
+    }
+    if mode & 3 == abi::OEXEC && qid.is_dir() {
+        return Err(name.error(all, error::EEXECDIR.into()));
+    }
+    open_found(up, Found::from(w), mode).map_err(|e| name.error(all, e))
+}
+
+fn open_found(up: &Arc<Proc>, found: Found, mode: u32) -> Result<Arc<Chan>> {
+    let c = found.into_chan(up)?;
+    let dev = c.dev.clone();
+    dev.open(up, c, mode & !abi::OCEXEC)
+}
+
+fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    let all = name.elements.len();
+    if name.must_be_dir && perm & abi::DMDIR == 0 {
+        return Err(name.error(all, error::ENOTDMDIR.into()));
+    }
+    let Some((last, _)) = name.elements.split_last() else {
+        return Err(name.error(all, error::EEXIST.into()));
+    };
+    let excl = mode & abi::OEXCL != 0;
+    let mode = mode & !abi::OEXCL;
+    let mut lost: Option<Error> = None;
+    loop {
+        // It may be there: then it is truncated.
+        let mut w = Walker::start(up, name)?;
+        match w.forward(name, all) {
+            Ok(()) => {
+                w.cross();
+                return open_existing(up, Found::from(w), mode, perm, excl).map_err(|e| name.error(all, e));
+            }
+            // A directory on the way is missing. (Servers word the absence of the last element differently.)
+            Err(e) if w.walked + 1 < all || *last == ".." => return Err(lost.unwrap_or(e)),
+            Err(_) => {}
+        }
+        if let Some(e) = lost {
+            return Err(e);
+        }
+        let mut w = Walker::start(up, name)?;
+        w.forward(name, all - 1)?;
+        w.cross();
+        if !w.at.chan().qid.is_dir() {
+            return Err(name.error(all - 1, error::ENOTDIR.into()));
+        }
+        match create_in(up, Found::from(w), last, mode, perm) {
+            Ok(c) => return Ok(c),
+            // Somebody may have created it meanwhile: then opening it is what was asked for. Once.
+            Err(e) if excl || e.is(error::ENOCREATE) => return Err(name.error(all, e)),
+            Err(e) => lost = Some(name.error(all, e)),
+        }
+    }
+}
+
+fn open_existing(up: &Arc<Proc>, found: Found, mode: u32, perm: u32, excl: bool) -> Result<Arc<Chan>> {
+    if excl {
+        return Err(error::EEXIST.into());
+    }
+    if found.chan().qid.is_dir() {
+        let text = if perm & abi::DMDIR != 0 { error::EEXIST } else { error::EISDIR };
+        return Err(text.into());
+    }
+    open_found(up, found, mode | abi::OTRUNC)
+}
+
+/// Creates `last` in the directory, in a union in its first element that allows it.
+fn create_in(up: &Arc<Proc>, found: Found, last: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    let mut path = found.path.clone();
+    path.push(last);
+    let mut c = match &found.union {
+        Some(u) => {
+            let list = u.list();
+            let Some(m) = list.iter().find(|m| m.flags & abi::MCREATE != 0) else {
+                return Err(error::ENOCREATE.into());
+            };
+            clone_chan(up, &m.to)?
+        }
+        None => found.into_chan(up)?,
+    };
+    c.path = path.finish();
+    c.umh = None;
+    let dev = c.dev.clone();
+    dev.create(up, c, last, mode & !abi::OCEXEC, perm)
+}
+
+/// The text that a channel at the root of device `letter` gets as its path.
+pub fn device_path(letter: char, spec: &str) -> Path {
+    let mut text = String::from("#");
+    text.push(letter);
+    text.push_str(spec);
+    Path::root(&text)
+}
+
+/// The root of `#/` under the name `/`, where the first process starts.
+///
+/// # Errors
+/// `unknown device in # filename` when the kernel has no `#/`.
+pub fn root(kernel: &Kernel) -> Result<Arc<Chan>> {
+    let dev = kernel.dev('/')?;
+    Ok(Arc::new(Chan::attach(dev, 0, Qid::dir(0), Path::root("/"), None)))
+}

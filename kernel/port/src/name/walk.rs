@@ -1,0 +1,274 @@
+//! Walking a name, element by element in principle and sixteen at a time in fact.
+//!
+//! A name starts at the process's root (`/x`), at a device (`#c/pid`) or at the current directory (`x`). The
+//! walk goes forward up to sixteen elements in one [`Dev::walk`](crate::Dev::walk) and checks afterwards
+//! whether one of the directories passed is mounted upon; if so it goes on from what is mounted there. `..`
+//! is walked alone and undoes mounts by means of the [path](crate::name::path). In a union the elements are tried in
+//! order, once per step.
+//!
+//! The last element is not crossed: whether it is to be is `namec`'s to say. Names that begin with `#` never
+//! look at the mount table.
+//!
+//! No lock is held here; lists of unions are immutable (see `namespace`).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Qid, error};
+
+use crate::error::{Error, Result};
+use crate::name::chan::Chan;
+use crate::name::namespace::{Key, Mhead, Pgrp};
+use crate::name::path::PathBuf;
+use crate::proc::process::Proc;
+
+/// Longest name, in bytes.
+pub const MAXNAME: usize = 65535;
+/// Most elements in one walk message (9P2000, `walk`).
+const MAXWELEM: usize = 16;
+
+/// A channel that the walk may use but does not own, or one that it made.
+// It lives on the stack for one walk; a box would cost every name an allocation.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum At {
+    /// Somebody's: the root, the current directory, an element of a union.
+    Shared(Arc<Chan>),
+    /// The walk's own.
+    Own(Chan),
+}
+
+impl At {
+    pub(crate) fn chan(&self) -> &Chan {
+        match self {
+            At::Shared(c) => c,
+            At::Own(c) => c,
+        }
+    }
+}
+
+/// Where a name starts.
+pub(crate) enum Start<'a> {
+    Root,
+    Dot,
+    Device(char, &'a str),
+}
+
+/// A name, cut into elements.
+pub(crate) struct Name<'a> {
+    text: &'a str,
+    start: Start<'a>,
+    pub(crate) elements: Vec<&'a str>,
+    /// A slash or `/.` at the end, or nothing but dots: it has to be a directory.
+    pub(crate) must_be_dir: bool,
+}
+
+impl<'a> Name<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(error::ENONAME.into());
+        }
+        if text.len() > MAXNAME {
+            return Err(error::ETOOLONG.into());
+        }
+        if text.bytes().any(|b| b < b' ' || b == 0x7f) {
+            return Err(error::EBADCHAR.into());
+        }
+        let (start, rest) = match text.strip_prefix('#') {
+            Some(device) => {
+                let letter = device.chars().next().ok_or(error::EBADSHARP)?;
+                // The letter may be a slash itself.
+                let after = device.get(letter.len_utf8()..).unwrap_or("");
+                let end = after.find('/').unwrap_or(after.len());
+                let (spec, rest) = after.split_at(end);
+                (Start::Device(letter, spec), rest)
+            }
+            None if text.starts_with('/') => (Start::Root, text),
+            None => (Start::Dot, text),
+        };
+        let last = rest.rsplit('/').next().unwrap_or("");
+        let must_be_dir = !rest.is_empty() && (last.is_empty() || last == ".");
+        let elements = rest.split('/').filter(|e| !e.is_empty() && *e != ".").collect();
+        Ok(Name { text, start, elements, must_be_dir })
+    }
+
+    /// The failure with the name up to element `n` (exclusive) in front; without when nothing was walked.
+    pub(crate) fn error(&self, n: usize, e: Error) -> Error {
+        if n >= self.elements.len() {
+            return e.with_name(self.text);
+        }
+        let Some(last) = n.checked_sub(1).and_then(|i| self.elements.get(i)) else {
+            return e;
+        };
+        // Elements are parts of the text: the end of one is an offset in it.
+        let end = last.as_ptr() as usize - self.text.as_ptr() as usize + last.len();
+        e.with_name(self.text.get(..end).unwrap_or(self.text))
+    }
+}
+
+/// A walk under way.
+pub(crate) struct Walker<'u> {
+    up: &'u Arc<Proc>,
+    pgrp: Arc<Pgrp>,
+    pub(crate) at: At,
+    pub(crate) path: PathBuf,
+    /// The union crossed to get to `at`; further steps may try its other elements.
+    pub(crate) union: Option<Arc<Mhead>>,
+    /// `at` has been crossed, or must not be.
+    crossed: bool,
+    /// Names beginning with `#` ignore mounts.
+    no_mounts: bool,
+    /// Elements that were walked.
+    pub(crate) walked: usize,
+}
+
+impl<'u> Walker<'u> {
+    pub(crate) fn start(up: &'u Arc<Proc>, name: &Name<'_>) -> Result<Self> {
+        let pgrp = up.pgrp();
+        let (at, path) = match name.start {
+            Start::Root => {
+                let slash = up.slash();
+                let path = slash.path.to_buf();
+                (At::Shared(slash), path)
+            }
+            Start::Dot => {
+                let dot = up.dot();
+                let path = dot.path.to_buf();
+                (At::Shared(dot), path)
+            }
+            Start::Device(letter, spec) => {
+                if pgrp.no_mount() && !"|decp".contains(letter) {
+                    return Err(error::ENOATTACH.into());
+                }
+                let c = up.kernel.dev(letter)?.attach(up, spec)?;
+                let path = c.path.to_buf();
+                (At::Own(c), path)
+            }
+        };
+        let no_mounts = matches!(name.start, Start::Device(..));
+        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0 })
+    }
+
+    /// What is mounted on this file: the union and its first element.
+    pub(crate) fn find_mount(&self, key: Key) -> Option<(Arc<Mhead>, Arc<Chan>)> {
+        if self.no_mounts {
+            return None;
+        }
+        let head = self.pgrp.find(key)?;
+        // It may have been unmounted this moment.
+        let first = head.list().first()?.to.clone();
+        Some((head, first))
+    }
+
+    /// Goes over to what is mounted here, if anything is.
+    pub(crate) fn cross(&mut self) {
+        if !self.crossed
+            && let Some(mounted) = self.find_mount(self.at.chan().key())
+        {
+            self.enter(mounted);
+        }
+        self.crossed = true;
+    }
+
+    fn enter(&mut self, (head, first): (Arc<Mhead>, Arc<Chan>)) {
+        self.path.cross(head.from.clone());
+        self.at = At::Shared(first);
+        self.union = Some(head);
+        self.crossed = true;
+    }
+
+    fn stand(&mut self, at: At) {
+        self.at = at;
+        self.union = None;
+        self.crossed = false;
+    }
+
+    /// Walks the first `upto` elements of `name`. Afterwards `at` is not crossed; on failure `walked` says
+    /// how many elements there are.
+    pub(crate) fn forward(&mut self, name: &Name<'_>, upto: usize) -> Result<()> {
+        while self.walked < upto {
+            if !self.at.chan().qid.is_dir() {
+                return Err(name.error(self.walked, error::ENOTDIR.into()));
+            }
+            let rest = name.elements.get(self.walked..upto).unwrap_or(&[]);
+            if rest.first() == Some(&"..") {
+                self.dotdot().map_err(|e| name.error(self.walked + 1, e))?;
+                self.walked += 1;
+                continue;
+            }
+            let n = rest.iter().take(MAXWELEM).take_while(|e| **e != "..").count();
+            self.step(name, rest.get(..n).unwrap_or(&[]))?;
+        }
+        Ok(())
+    }
+
+    fn dotdot(&mut self) -> Result<()> {
+        let c = self.at.chan();
+        let up_one = c.dev.walk(self.up, c, &[".."])?.chan.ok_or(error::ENONEXIST)?;
+        let at = match self.path.pop() {
+            Some(mounted_upon) => At::Shared(mounted_upon),
+            None => At::Own(up_one),
+        };
+        self.stand(at);
+        Ok(())
+    }
+
+    /// Walks some elements, none of them `..`, as far as the first that is mounted upon.
+    fn step(&mut self, name: &Name<'_>, names: &[&str]) -> Result<()> {
+        self.cross();
+        let c = self.at.chan();
+        let mut result = c.dev.walk(self.up, c, names);
+        let (mut letter, mut devno) = (c.dev.letter(), c.devno);
+        if let (Err(first), Some(union)) = (&result, &self.union) {
+            // Not in the first element of the union: try the others. The most telling failure is reported.
+            let mut telling = first.clone();
+            for m in union.list().iter().skip(1) {
+                let to = &m.to;
+                match to.dev.walk(self.up, to, names) {
+                    Ok(w) => {
+                        (letter, devno) = (to.dev.letter(), to.devno);
+                        result = Ok(w);
+                        break;
+                    }
+                    Err(e) if telling.is(error::ENONEXIST) => telling = e,
+                    Err(_) => {}
+                }
+            }
+            if result.is_err() {
+                result = Err(telling);
+            }
+        }
+        let walk = result.map_err(|e| name.error(self.walked + 1, e))?;
+
+        // Is something mounted on one of the directories passed?
+        let passed = walk.qids.len().min(names.len().saturating_sub(1));
+        for (i, qid) in walk.qids.iter().take(passed).enumerate() {
+            if let Some(mounted) = self.find_mount((letter, devno, qid.path)) {
+                for e in names.iter().take(i + 1) {
+                    self.path.push(e);
+                }
+                self.walked += i + 1;
+                drop(walk.chan);
+                self.enter(mounted);
+                return Ok(());
+            }
+        }
+        let Some(chan) = walk.chan else {
+            return Err(self.missing(name, &walk.qids));
+        };
+        for e in names {
+            self.path.push(e);
+        }
+        self.walked += names.len();
+        self.stand(At::Own(chan));
+        Ok(())
+    }
+
+    /// The walk ended after these: the next element is missing, or the last one is a file.
+    fn missing(&mut self, name: &Name<'_>, qids: &[Qid]) -> Error {
+        self.walked += qids.len();
+        match qids.last() {
+            Some(q) if !q.is_dir() => name.error(self.walked, error::ENOTDIR.into()),
+            _ => name.error(self.walked + 1, error::ENONEXIST.into()),
+        }
+    }
+}

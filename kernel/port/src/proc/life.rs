@@ -1,0 +1,226 @@
+//! A process's life: its thread goes to user mode, and sees to whatever made it leave user mode, until it exits.
+//!
+//! Ownership: the [`UserContext`] belongs to the thread alone. No locks are held on the way to user mode or back.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use machine::thread;
+use machine::user::{self, UserContext};
+
+use crate::call::sysproc::{exit, exit_broken};
+use crate::error::Result;
+use crate::mem::{FaultAccess, FaultError};
+use crate::proc::broken;
+use crate::proc::notes::{self, After, NoteClass};
+use crate::proc::procctl;
+use crate::proc::process::Proc;
+
+/// Starts the thread of `up`, which calls `begin` and then lives in user mode.
+///
+/// # Errors
+/// No memory for a kernel stack.
+pub fn start(
+    up: &Arc<Proc>,
+    begin: impl FnOnce(&Arc<Proc>, &mut UserContext) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let proc = up.clone();
+    // The thread may run before `spawn` returns, and asks for itself.
+    let body = move || {
+        proc.thread.call_once(thread::current);
+        // What was posted before could interrupt nobody.
+        notes::interrupt_if_posted(&proc);
+        let mut ctx = UserContext::new();
+        match begin(&proc, &mut ctx) {
+            Ok(()) => live(&proc, &mut ctx),
+            Err(e) => exit(&proc, e.text()),
+        }
+    };
+    let thread = thread::spawn(&up.name.lock(), u64::from(up.pid), Box::new(body))?;
+    up.thread.call_once(|| thread);
+    Ok(())
+}
+
+/// A process's life: user mode, and whatever made it leave user mode, until it exits.
+fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
+    loop {
+        match before_user(up, ctx) {
+            After::Continue => {}
+            end => return end_of(up, ctx, end),
+        }
+        let after = match user::run(ctx, &up.mem.space) {
+            user::Event::Syscall => {
+                procctl::at_call(up, ctx);
+                crate::call::syscall::dispatch(up, ctx)
+            }
+            user::Event::PageFault { addr, write, exec } => {
+                machine::cpu::count_fault();
+                let access = match (write, exec) {
+                    (true, _) => FaultAccess::Write,
+                    (_, true) => FaultAccess::Exec,
+                    _ => FaultAccess::Read,
+                };
+                if access != FaultAccess::Write || !pass_over_zeros(up, ctx, addr) {
+                    page_fault(up, addr, access);
+                }
+                After::Continue
+            }
+            user::Event::Trap { vector, error } => {
+                trap(up, ctx, vector, error);
+                After::Continue
+            }
+            user::Event::Interrupt => After::Continue,
+        };
+        match after {
+            After::Continue => {}
+            end => return end_of(up, ctx, end),
+        }
+    }
+}
+
+fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
+    match how {
+        After::Continue => {}
+        After::Die(text) => exit(up, &text),
+        // What it had is what everybody else needs.
+        After::Break(text) if up.ctl.lock().starved => exit(up, &text),
+        After::Break(text) => exit_broken(up, &text, ctx),
+    }
+}
+
+/// What happens before every return to user mode: giving way to others, being stopped or killed, notes.
+fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
+    if thread::need_resched() {
+        thread::yield_now();
+    }
+    loop {
+        let ctl = *up.ctl.lock();
+        if ctl.kill {
+            return After::Die(String::from("sys: killed"));
+        }
+        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
+        if !procctl::stops(up, ctx, interrupted) {
+            return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
+        }
+    }
+}
+
+/// `rep stosq`: how programs clear memory, Go's runtime its whole heap before the first use.
+const REP_STOSQ: [u8; 3] = [0xf3, 0x48, 0xab];
+/// The direction flag: string instructions go down.
+const DOWNWARDS: u64 = 1 << 10;
+
+/// Zeros stored over memory that nobody has touched leave it as it is. So the instruction that faulted goes on
+/// behind all of it, as it may after any interrupt, and no page is spent on zeros. False when it is not that.
+fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
+    let regs = &mut ctx.regs;
+    let mut code = [0; REP_STOSQ.len()];
+    if regs.di != addr || regs.ax != 0 || regs.flags & DOWNWARDS != 0 || regs.cx < 2 {
+        return false;
+    }
+    if up.mem.copy_in(regs.pc, &mut code).is_err() || code != REP_STOSQ {
+        return false;
+    }
+    let words = regs.cx.min(up.mem.untouched(addr) / 8);
+    regs.di += words * 8;
+    regs.cx -= words;
+    words > 0
+}
+
+fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
+    let Err(e) = up.mem.fault(up, addr, access) else { return };
+    let text = match e {
+        FaultError::NoAccess => {
+            let kind = if access == FaultAccess::Write { "write" } else { "read" };
+            format!("sys: trap: fault {kind} addr={addr:#x}")
+        }
+        // The note that it dies of is there already.
+        FaultError::Load(_, e) if e.is(abi::error::EINTR) && notes::must_die(up) => return,
+        FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
+        // What is kept for a debugger is not worth a life.
+        FaultError::NoMemory if broken::release_all(&up.kernel) => return page_fault(up, addr, access),
+        FaultError::NoMemory => return starve(up, addr),
+    };
+    notes::post(up, &text, NoteClass::Debug);
+}
+
+/// Memory is out: the process gets a note, which Go's runtime for one turns into a trace and an exit. One that comes
+/// here again has no use for notes, and dies with all that share its memory: else it would not become free.
+fn starve(up: &Arc<Proc>, addr: u64) {
+    let again = core::mem::replace(&mut up.ctl.lock().starved, true);
+    let what = if again { "killed: out of memory" } else { "out of memory" };
+    up.kernel.kmesg.print(format_args!("{} {}: {what}\n", *up.name.lock(), up.pid));
+    if !again {
+        notes::post(up, &format!("sys: trap: out of memory addr={addr:#x}"), NoteClass::Debug);
+        return;
+    }
+    let all = up.kernel.procs.lock().values().cloned().collect::<Vec<_>>();
+    all.iter().filter(|p| p.mem.shares_with(&up.mem)).for_each(|p| procctl::kill(p));
+}
+
+/// A processor exception in user mode becomes a note.
+fn trap(up: &Arc<Proc>, ctx: &mut UserContext, vector: u8, error: u64) {
+    let name = match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        2 => "nonmaskable interrupt",
+        4 => "overflow",
+        5 => "bounds check",
+        6 => "invalid opcode",
+        7 => "coprocessor not available",
+        8 => "double fault",
+        9 => "coprocessor segment overrun",
+        10 => "invalid TSS",
+        11 => "segment not present",
+        12 => "stack exception",
+        13 => "general protection violation",
+        14 => "page fault",
+        17 => "alignment check",
+        18 => "machine check",
+        _ => "",
+    };
+    ctx.regs.kind = u64::from(vector);
+    ctx.regs.error = error;
+    let text = match vector {
+        3 => {
+            ctx.regs.pc = ctx.regs.pc.wrapping_sub(1);
+            String::from("sys: breakpoint")
+        }
+        16 | 19 => {
+            let (what, pc, status) = fp_error(ctx, vector);
+            format!("sys: fp: {what} fppc={pc:#x} status={status:#x}")
+        }
+        _ if name.is_empty() => format!("sys: trap: unknown trap {vector}"),
+        _ => format!("sys: trap: {name}"),
+    };
+    notes::post(up, &text, NoteClass::Debug);
+}
+
+/// What a floating point exception was about: the x87 unit's (vector 16) or SSE's (19).
+fn fp_error(ctx: &mut UserContext, vector: u8) -> (&'static str, u64, u32) {
+    let state = ctx.fpu_save();
+    let bytes = state.as_bytes();
+    let half = |at: usize| bytes.get(at..at + 2).map_or(0, |b| u32::from(b[0]) | u32::from(b[1]) << 8);
+    // FXSAVE: x87 control and status words at 0 and 2, instruction pointer at 8; MXCSR at 24.
+    let (status, pending, pc) = if vector == 16 {
+        let fip = bytes.get(8..16).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+        (half(2), half(2) & !half(0), fip)
+    } else {
+        (half(24), half(24) & !(half(24) >> 7), ctx.regs.pc)
+    };
+    let what = match pending & 0x3f {
+        b if b & 1 != 0 && vector == 16 && status & 0x240 == 0x240 => "stack overflow",
+        b if b & 1 != 0 && vector == 16 && status & 0x40 != 0 => "stack underflow",
+        b if b & 1 != 0 => "invalid operation",
+        b if b & 2 != 0 => "denormalized operand",
+        b if b & 4 != 0 => "division by zero",
+        b if b & 8 != 0 => "numeric overflow",
+        b if b & 16 != 0 => "numeric underflow",
+        b if b & 32 != 0 => "precision loss",
+        _ => "unknown",
+    };
+    (what, pc, status)
+}

@@ -1,0 +1,207 @@
+//! `Proc`: a process. It is a `machine` thread with Plan 9's life around it.
+//!
+//! Ownership: `Kernel::procs` holds one reference until the process has exited and nobody needs its `/proc`
+//! directory; its thread holds another while it runs. Groups (`Pgrp` name space, `Fgrp` descriptors, `Egrp`
+//! environment, `Rgrp` rendezvous) are shared by counted references; each field's `Lock` guards only the
+//! reference. A parent owns its children's wait records; a child knows its parent weakly.
+//!
+//! Lock order: `notes` may be taken under nothing else of this structure; every other field is a leaf.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use machine::lock::Lock;
+use machine::sync::Rendez;
+use machine::thread::ThreadRef;
+use machine::types::FpuState;
+use spin::Once;
+
+use crate::call::sysproc::WaitMsg;
+use crate::dev::env::Egrp;
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::mem::Memory;
+use crate::name::chan::Chan;
+use crate::name::fgrp::Fgrp;
+use crate::name::namespace::Pgrp;
+use crate::proc::broken::Remains;
+use crate::proc::notes::Notes;
+use crate::proc::rendezvous::Rgrp;
+
+/// A process.
+pub struct Proc {
+    /// Its number.
+    pub pid: u32,
+    /// The kernel that it runs in.
+    pub kernel: Arc<Kernel>,
+    /// The pid of who forked it; 0 for the first.
+    pub ppid: u32,
+    /// Who gets its wait record: who forked it, unless that was with RFNOWAIT.
+    pub parent: Lock<Weak<Proc>>,
+    /// Its thread, once started.
+    pub thread: Once<ThreadRef>,
+    /// Root of absolute names.
+    pub slash: Lock<Arc<Chan>>,
+    /// Start of relative names.
+    pub dot: Lock<Arc<Chan>>,
+    /// Name space.
+    pub pgrp: Lock<Arc<Pgrp>>,
+    /// Descriptors.
+    pub fgrp: Lock<Arc<Fgrp>>,
+    /// Environment.
+    pub egrp: Lock<Arc<Egrp>>,
+    /// Rendezvous tags.
+    pub rgrp: Lock<Arc<Rgrp>>,
+    /// Note group.
+    pub noteid: AtomicU32,
+    /// Owner.
+    pub user: Lock<Arc<str>>,
+    /// Last element of the program's name.
+    pub name: Lock<String>,
+    /// What `/proc/n/args` shows: the arguments, or what was written there.
+    pub args: Lock<String>,
+    /// The program's file, which `/proc/n/text` is.
+    pub text: Lock<Option<Arc<Chan>>>,
+    /// Text of the last failed call.
+    pub errstr: Lock<String>,
+    /// Segments and page tables.
+    pub mem: Arc<Memory>,
+    /// Notes: queue, handler, the note being handled.
+    pub notes: Lock<Notes>,
+    /// Permissions of the files in `/proc/n` that have any.
+    pub procmode: AtomicU32,
+    /// The system call it is in, plus one; 0 in user mode.
+    pub syscall: AtomicU64,
+    /// When it started, `clock::now_ns`.
+    pub start_ns: u64,
+    /// Children: wait records and how many live.
+    pub children: Lock<Children>,
+    /// Signalled when a wait record arrives.
+    pub child_exited: Rendez,
+    /// When its alarm goes off, `clock::now_ns`; 0 when none is set.
+    pub alarm_ns: AtomicU64,
+    /// Stopped, broken, told to die: what `/proc/n/ctl` did to it.
+    pub ctl: Lock<Ctl>,
+    /// Signalled when `ctl` changes.
+    pub ctl_changed: Rendez,
+    /// Its last registers while it is not in user mode, for `/proc/n/regs`.
+    pub regs: Lock<Option<abi::ureg::Ureg>>,
+    /// Floating point registers while it is stopped or Broken, for `/proc/n/fpregs`.
+    pub fpregs: Lock<Option<Box<FpuState>>>,
+    /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.
+    pub private: AtomicBool,
+    /// What a Broken process had.
+    pub remains: Lock<Option<Remains>>,
+    /// Has left user mode for good.
+    pub exiting: AtomicBool,
+}
+
+/// What a parent knows of its children.
+#[derive(Default)]
+pub struct Children {
+    /// Records not yet awaited, oldest first.
+    pub waiting: Vec<WaitMsg>,
+    /// Children that run and will leave a record.
+    pub live: u32,
+    /// Times of all children that have exited, in ms: user, system, real.
+    pub times_ms: [u64; 3],
+}
+
+/// What `/proc/n/ctl` and a debugger's interest have made of a process.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ctl {
+    /// Is not to return to user mode until it is started.
+    pub stop: bool,
+    /// Stands where it waits to be started.
+    pub held: bool,
+    /// `stop` sets itself when a note comes (`startstop`).
+    pub stop_at_note: bool,
+    /// `stop` sets itself before the next system call (`startsyscall`).
+    pub stop_at_call: bool,
+    /// Died of a fault and is kept for a debugger.
+    pub broken: bool,
+    /// Was told that memory is out.
+    pub starved: bool,
+    /// Dies at the next chance, without a word.
+    pub kill: bool,
+    /// Stops after exec (`hang`) or does not (`nohang`).
+    pub hang: bool,
+}
+
+impl Ctl {
+    /// Stopped, so that its registers can be looked at and changed.
+    pub fn is_stopped(&self) -> bool {
+        self.held && self.stop
+    }
+}
+
+impl Proc {
+    /// The name space.
+    pub fn pgrp(&self) -> Arc<Pgrp> {
+        self.pgrp.lock().clone()
+    }
+
+    /// The descriptors.
+    pub fn fgrp(&self) -> Arc<Fgrp> {
+        self.fgrp.lock().clone()
+    }
+
+    /// The environment.
+    pub fn egrp(&self) -> Arc<Egrp> {
+        self.egrp.lock().clone()
+    }
+
+    /// Where relative names start.
+    pub fn dot(&self) -> Arc<Chan> {
+        self.dot.lock().clone()
+    }
+
+    /// Where absolute names start.
+    pub fn slash(&self) -> Arc<Chan> {
+        self.slash.lock().clone()
+    }
+
+    /// The owner's name.
+    pub fn user(&self) -> Arc<str> {
+        self.user.lock().clone()
+    }
+
+    /// Is it the machine's owner?
+    pub fn is_hostowner(&self) -> bool {
+        let user = self.user();
+        *user == **self.kernel.hostowner.lock()
+    }
+
+    /// Checks permission as simple devices do: `mode` has rwx bits for owner, group and others; `access` is a
+    /// combination of `AREAD`, `AWRITE`, `AEXEC`. The group is taken to be the machine owner's.
+    ///
+    /// # Errors
+    /// `permission denied`.
+    pub fn check_perm(&self, owner: &str, mode: u32, access: u32) -> Result<()> {
+        let user = self.user();
+        let bits = if *user == *owner {
+            mode >> 6
+        } else if self.is_hostowner() {
+            mode >> 3
+        } else {
+            mode
+        };
+        if bits & access == access { Ok(()) } else { Err(Error::new(abi::error::EPERM)) }
+    }
+
+    /// The call in progress may go on: no note waits.
+    pub fn check_interrupt(&self) -> Result<()> {
+        match self.thread.get() {
+            Some(t) if t.interrupted() => Err(Error::new(abi::error::EINTR)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Note group.
+    pub fn noteid(&self) -> u32 {
+        self.noteid.load(Ordering::Relaxed)
+    }
+}
