@@ -213,7 +213,7 @@ fn told(trouble: Trouble) -> port::Error {
         Trouble::Failed => abi::error::EIO,
         Trouble::Protected => sd::EPROTECTED,
         Trouble::NoMemory => abi::error::ENOMEM,
-        Trouble::Left => abi::error::EINTR,
+        Trouble::Abandoned => abi::error::EINTR,
     })
 }
 

@@ -6,7 +6,7 @@
 //! reason, and the boot goes on.
 //!
 //! Layers, each knowing only those before it: [`transport`] (how a device is attached), [`ring`] (how buffers are
-//! passed), [`p9`], [`block`], [`console`], [`rng`] and [`balloon`] (what they mean), [`inventory`] (what there is).
+//! passed), `requests` (what devices have in common that are given requests), [`p9`], [`block`], [`console`], [`rng`] and [`balloon`] (what they mean), [`inventory`] (what there is).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod console;
 mod fake;
 pub mod inventory;
 pub mod p9;
+mod requests;
 pub mod ring;
 pub mod rng;
 mod system;

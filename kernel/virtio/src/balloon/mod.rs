@@ -15,8 +15,8 @@
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::ring::{Lie, Queue, Segment};
-use crate::transport::{self, Cause, Handler, Interrupts, NEEDS_RESET, VirtioTransport};
+use crate::ring::{Queue, RuleBroken, Segment};
+use crate::transport::{self, Cause, Interrupts, NEEDS_RESET, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -88,11 +88,7 @@ impl Balloon {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Balloon>, Failure> {
-        let started = Balloon::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
+        transport::start(&*transport, || Balloon::try_start(name, &transport))
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Balloon>, Failure> {
@@ -124,10 +120,7 @@ impl Balloon {
             interrupts: AtomicU64::new(0),
             reports: AtomicU64::new(0),
         });
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
+        let interrupts = transport::connect(&**transport, name, &device, Device::interrupt)?;
         for (n, ring) in rings {
             transport.queue_start(n, &ring)?;
         }
@@ -156,7 +149,7 @@ impl Device {
             let mut state = self.state.lock();
             match state.statistics.as_mut().map(Queue::pop) {
                 Some(Ok(Some(_))) => state.asked = true,
-                Some(Err(Lie(how))) => state.failure = Some(how),
+                Some(Err(RuleBroken(how))) => state.failure = Some(how),
                 _ => {}
             }
         }
@@ -250,7 +243,7 @@ impl Device {
             match ring.pop() {
                 Ok(None) => {}
                 Ok(Some(_)) => heard = true,
-                Err(Lie(how)) => state.failure = Some(how),
+                Err(RuleBroken(how)) => state.failure = Some(how),
             }
             heard || state.failure.is_some() || self.stopped.load(SeqCst)
         });

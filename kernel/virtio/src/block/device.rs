@@ -5,7 +5,7 @@ use super::requests::{Finished, Requests};
 use super::shape::{QUEUE, Shape, capacity};
 use super::{Trouble, UNIT};
 use crate::Failure;
-use crate::ring::Lie;
+use crate::ring::RuleBroken;
 use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -218,13 +218,13 @@ impl Device {
             match taken {
                 Ok(BATCH) => {}
                 Ok(_) => return,
-                Err(Lie(how)) => return self.go_down(how),
+                Err(RuleBroken(how)) => return self.go_down(how),
             }
         }
     }
 
     /// One batch of finished requests: how many, and whether the device is to be notified of others sent meanwhile.
-    fn collect(&self, batch: &mut [Option<Finished>; BATCH]) -> (Result<usize, Lie>, bool) {
+    fn collect(&self, batch: &mut [Option<Finished>; BATCH]) -> (Result<usize, RuleBroken>, bool) {
         let mut state = self.state.lock();
         let mut taken = 0;
         for slot in batch.iter_mut() {

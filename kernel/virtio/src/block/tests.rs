@@ -299,7 +299,7 @@ fn who_has_to_leave_does_not_wait_for_a_silent_disk() {
     player.acts.lock().unwrap().push(Act::Silence);
     let to = buffer(7, 512);
     let begun = machine::clock::now_ns();
-    assert_eq!(block.transfer(Way::Read, 0, to.clone(), &|| true), Err(Trouble::Left));
+    assert_eq!(block.transfer(Way::Read, 0, to.clone(), &|| true), Err(Trouble::Abandoned));
     assert!(machine::clock::now_ns() - begun < 1_500_000_000);
     // The disk has it still, and the memory with it.
     assert_eq!(counter(&block, "outstanding"), 1);

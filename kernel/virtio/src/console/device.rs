@@ -4,7 +4,7 @@ use super::control::{DEVICE_READY, Event, HEAD, NO_PORT, PORT_OPEN, PORT_READY, 
 use super::port::{Port, ring};
 use super::{Alarm, MULTIPORT, WANTED};
 use crate::Failure;
-use crate::ring::{Lie, Queue, Segment};
+use crate::ring::{Queue, RuleBroken, Segment};
 use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -225,7 +225,7 @@ impl Device {
         let (buffer, len) = match control.receive.pop() {
             Ok(Some((buffer, len))) => (buffer, len as usize),
             Ok(None) => return false,
-            Err(Lie(how)) => {
+            Err(RuleBroken(how)) => {
                 self.alarm.raise(how);
                 return false;
             }
@@ -352,7 +352,7 @@ impl Device {
             outcome.is_err() || control.transmit.in_flight() == 0 || self.alarm.stopped()
         });
         match outcome {
-            Err(Lie(how)) => self.alarm.raise(how),
+            Err(RuleBroken(how)) => self.alarm.raise(how),
             Ok(()) if !sent || !answered => self.alarm.raise("device takes no control message"),
             // What it says in answer was there before it gave the message back; the interrupt that tells of both, which
             // another processor may have to serve, perhaps comes later.

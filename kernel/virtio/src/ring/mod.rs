@@ -61,7 +61,7 @@ pub struct Full;
 
 /// The device broke the rules; says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lie(pub &'static str);
+pub struct RuleBroken(pub &'static str);
 
 /// A chain that is filled in but not yet shown to the device.
 #[must_use]
@@ -101,7 +101,7 @@ pub struct Queue<T> {
     /// Free-running indices: chains shown to the device, chains taken back.
     shown: u16,
     taken: u16,
-    broken: Option<Lie>,
+    broken: Option<RuleBroken>,
 }
 
 impl<T> Queue<T> {
@@ -250,7 +250,7 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// When the device breaks the rules. The queue stays unusable until it is cleared.
-    pub fn pop(&mut self) -> Result<Option<(T, u32)>, Lie> {
+    pub fn pop(&mut self) -> Result<Option<(T, u32)>, RuleBroken> {
         if let Some(lie) = self.broken {
             return Err(lie);
         }
@@ -283,8 +283,8 @@ impl<T> Queue<T> {
         Ok(Some((chain.token, len)))
     }
 
-    fn caught(&mut self, how: &'static str) -> Lie {
-        *self.broken.insert(Lie(how))
+    fn caught(&mut self, how: &'static str) -> RuleBroken {
+        *self.broken.insert(RuleBroken(how))
     }
 
     /// Puts the descriptors of a chain back in front of the free ones.

@@ -11,8 +11,8 @@
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::ring::{Lie, Queue, Segment};
-use crate::transport::{self, Cause, Handler, Interrupts, NEEDS_RESET, VirtioTransport};
+use crate::ring::{Queue, RuleBroken, Segment};
+use crate::transport::{self, Cause, Interrupts, NEEDS_RESET, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -55,11 +55,7 @@ impl Rng {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Rng>, Failure> {
-        let started = Rng::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
+        transport::start(&*transport, || Rng::try_start(name, &transport))
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Rng>, Failure> {
@@ -76,10 +72,7 @@ impl Rng {
             bytes: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
         });
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
+        let interrupts = transport::connect(&**transport, name, &device, Device::interrupt)?;
         transport.queue_start(QUEUE, &ring)?;
         transport::ready(&**transport)?;
         device.ask();
@@ -132,7 +125,7 @@ impl Device {
                 random::stir(got);
                 self.bytes.fetch_add(got.len() as u64, Relaxed);
             }
-            Err(Lie(how)) => state.failure = Some(how),
+            Err(RuleBroken(how)) => state.failure = Some(how),
         }
     }
 }

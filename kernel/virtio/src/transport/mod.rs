@@ -215,11 +215,38 @@ pub(crate) fn await_reset(status: impl Fn() -> u8) -> Result<(), Failure> {
     }
 }
 
+/// Starts a driver; a device of which the driver cannot make anything is left alone for good.
+///
+/// # Errors
+/// What `start` says.
+pub(crate) fn start<T>(
+    transport: &dyn VirtioTransport,
+    start: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    start().inspect_err(|_| give_up(transport))
+}
+
+/// Connects a driver's handler, and lets the device interrupt.
+///
+/// # Errors
+/// When the device has no interrupt that this kernel can use, or refuses it.
+pub(crate) fn connect<D: Send + Sync + 'static>(
+    transport: &dyn VirtioTransport,
+    name: &str,
+    driver: &Arc<D>,
+    interrupt: impl Fn(&D, Cause) + Send + Sync + 'static,
+) -> Result<Interrupts, Failure> {
+    let driver = driver.clone();
+    let interrupts = transport.connect(name, Arc::new(move |cause| interrupt(&driver, cause)))?;
+    transport.arm()?;
+    Ok(interrupts)
+}
+
 /// Leaves a device alone for good, and tells it so.
-pub fn give_up(device: &dyn VirtioTransport) {
+pub(crate) fn give_up(transport: &dyn VirtioTransport) {
     // Whatever it was doing it must not do any longer; if it cannot even be reset it is cut off.
-    let _ = device.reset();
-    device.set_status(FAILED);
+    let _ = transport.reset();
+    transport.set_status(FAILED);
 }
 
 /// Wraps a handler of causes as one of an interrupt line.

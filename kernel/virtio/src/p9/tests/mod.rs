@@ -12,6 +12,7 @@ use machine::message::TransportError::{Broken, HungUp};
 use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use pci::{PciAddress, address};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
