@@ -5,6 +5,7 @@
 //! is laid out so that a legacy transport can take it too, a legacy device is one that does not offer
 //! [`VERSION_1`], and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
 
+mod device_config;
 pub mod legacy;
 pub mod mmio;
 pub mod modern;
@@ -19,6 +20,7 @@ use alloc::vec::Vec;
 use machine::clock;
 use machine::irq::IrqHandle;
 use pci::intx::Connected;
+use pci::{Command, CommandRegister};
 
 /// Status: the driver has noticed the device.
 pub const ACKNOWLEDGE: u8 = 1;
@@ -83,6 +85,27 @@ pub struct RingAddress {
     pub available: u64,
     /// Physical address of the ring of used chains: at the page boundary behind that.
     pub used: u64,
+}
+
+/// Unit of a legacy ring's address, and alignment of its used part.
+pub(crate) const LEGACY_PAGE: u64 = 4096;
+/// A feature that QEMU's legacy devices offer to see whether a driver takes what it does not know.
+const TRAP: u64 = 1 << 30;
+
+impl RingAddress {
+    /// The number of the page at which a legacy device finds this ring.
+    ///
+    /// # Errors
+    /// When it is not laid out as such a device expects it, or out of its reach.
+    pub(crate) fn legacy_page(&self) -> Result<u32, Failure> {
+        let available = self.descriptors + 16 * u64::from(self.size);
+        let used = (available + 6 + 2 * u64::from(self.size)).next_multiple_of(LEGACY_PAGE);
+        if (self.available, self.used) != (available, used) || !self.descriptors.is_multiple_of(LEGACY_PAGE) {
+            return Err(Failure::new("ring is not laid out for a legacy device"));
+        }
+        u32::try_from(self.descriptors / LEGACY_PAGE)
+            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))
+    }
 }
 
 /// The way a device is attached. All operations may be called from any thread.
@@ -213,6 +236,14 @@ pub(crate) fn await_reset(status: impl Fn() -> u8) -> Result<(), Failure> {
         }
         core::hint::spin_loop();
     }
+}
+
+/// Waits until a PCI function that has been told to reset is done, and lets it start transfers again, with `bits` of its
+/// command register. One that does not confirm cannot reach memory any more: it may start none.
+fn await_pci_reset(command: &Command, bits: CommandRegister, status: impl Fn() -> u8) -> Result<(), Failure> {
+    await_reset(status).inspect_err(|_| command.clear(CommandRegister::BUS_MASTER_ENABLE))?;
+    command.set(bits | CommandRegister::BUS_MASTER_ENABLE);
+    Ok(())
 }
 
 /// Starts a driver; a device of which the driver cannot make anything is left alone for good.

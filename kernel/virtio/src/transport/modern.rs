@@ -11,7 +11,9 @@
 
 use crate::Failure;
 use crate::transport::pci_interrupts::{Choice, Isr, Wiring};
-use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::transport::{
+    GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_pci_reset, device_config,
+};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -52,8 +54,6 @@ const ANSWER: CommandRegister = CommandRegister::IO_ENABLE.union(CommandRegister
 const NOWHERE: usize = usize::MAX;
 /// Most queues a device is believed to have.
 const QUEUES_MOST: u16 = 1024;
-/// How often a configuration may change while it is read.
-const TRIES: usize = 32;
 /// Most of a device configuration or notification area that is mapped, in bytes.
 const MAP_MOST: u32 = 4 << 20;
 
@@ -167,13 +167,7 @@ impl VirtioTransport for Modern {
 
     fn reset(&self) -> Result<(), Failure> {
         self.common.write8(STATUS, 0);
-        if let Err(why) = await_reset(|| self.common.read8(STATUS)) {
-            // Without bus mastering it cannot reach memory any more.
-            self.command.clear(CommandRegister::BUS_MASTER_ENABLE);
-            return Err(why);
-        }
-        self.command.set(ANSWER | CommandRegister::BUS_MASTER_ENABLE);
-        Ok(())
+        await_pci_reset(&self.command, ANSWER, || self.common.read8(STATUS))
     }
 
     fn queue_limit(&self, queue: u16) -> u16 {
@@ -224,26 +218,21 @@ impl VirtioTransport for Modern {
 
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
         let device = self.device.as_ref().ok_or(Failure::new("device has no configuration"))?;
-        if offset.checked_add(buf.len()).is_none_or(|end| end > device.len()) {
-            return Err(Failure::new("device configuration is too short"));
-        }
-        for _ in 0..TRIES {
-            let generation = self.common.read8(GENERATION);
-            for (place, byte) in (offset..).zip(buf.iter_mut()) {
-                *byte = device.read8(place);
-            }
-            if self.common.read8(GENERATION) == generation {
-                return Ok(());
-            }
-        }
-        Err(Failure::new("device configuration does not stand still"))
+        device_config::check(offset, buf.len(), device.len())?;
+        device_config::read_of_one_generation(
+            buf,
+            || u32::from(self.common.read8(GENERATION)),
+            |buf| {
+                for (place, byte) in (offset..).zip(buf) {
+                    *byte = device.read8(place);
+                }
+            },
+        )
     }
 
     fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
         let device = self.device.as_ref().ok_or(Failure::new("device has no configuration"))?;
-        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > device.len()) {
-            return Err(Failure::new("device configuration is too short"));
-        }
+        device_config::check_write(offset, device.len())?;
         device.write32(offset, value);
         Ok(())
     }

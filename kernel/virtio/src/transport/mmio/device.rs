@@ -13,7 +13,9 @@
 use super::shared_pin::{self, Astray, Source};
 use super::{MAGIC, Place};
 use crate::Failure;
-use crate::transport::{Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::transport::{
+    Handler, Interrupts, LEGACY_PAGE, RingAddress, TRAP, VirtioTransport, await_reset, device_config,
+};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec;
@@ -46,13 +48,8 @@ const USED: usize = 0x0A0;
 const GENERATION: usize = 0x0FC;
 const CONFIG: usize = 0x100;
 
-/// A feature that QEMU offers to see whether a driver takes what it does not know.
-const TRAP: u64 = 1 << 30;
-const PAGE: u64 = 4096;
 /// Queues that are stopped one by one when a device does not confirm its reset.
 const QUEUES: u16 = 64;
-/// How often a configuration may change while it is read.
-const TRIES: usize = 32;
 
 /// A device in a slot.
 pub struct Device {
@@ -102,17 +99,11 @@ impl Device {
 
     /// Version 1: the ring is one stretch of memory, found by its page.
     fn start_legacy(&self, ring: &RingAddress) -> Result<(), Failure> {
-        let available = ring.descriptors + 16 * u64::from(ring.size);
-        let used = (available + 6 + 2 * u64::from(ring.size)).next_multiple_of(PAGE);
-        if (ring.available, ring.used) != (available, used) || !ring.descriptors.is_multiple_of(PAGE) {
-            return Err(Failure::new("ring is not laid out for a legacy device"));
-        }
-        let page = u32::try_from(ring.descriptors / PAGE)
-            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))?;
+        let page = ring.legacy_page()?;
         // A reset forgets the page size.
-        self.write(PAGE_SIZE, PAGE as u32);
+        self.write(PAGE_SIZE, LEGACY_PAGE as u32);
         self.write(QUEUE_SIZE, u32::from(ring.size));
-        self.write(QUEUE_ALIGN, PAGE as u32);
+        self.write(QUEUE_ALIGN, LEGACY_PAGE as u32);
         self.write(QUEUE_PFN, page);
         if self.read(QUEUE_PFN) == page { Ok(()) } else { Err(Failure::new("device refuses its ring")) }
     }
@@ -143,10 +134,9 @@ impl Device {
         }
     }
 
-    fn read_once(&self, start: usize, buf: &mut [u8]) {
-        for (place, byte) in (start..).zip(buf) {
-            *byte = self.registers.read8(place);
-        }
+    /// Bytes of the device's configuration.
+    fn config_room(&self) -> usize {
+        self.registers.len().saturating_sub(CONFIG)
     }
 }
 
@@ -228,37 +218,23 @@ impl VirtioTransport for Device {
         Ok(())
     }
 
-    /// Version 2 has a generation to compare; version 1 is read until it reads the same twice.
+    /// Only version 2 has a generation.
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
-        let room = self.registers.len().saturating_sub(CONFIG);
-        if offset > room || buf.len() > room - offset {
-            return Err(Failure::new("device configuration is too short"));
-        }
-        let start = CONFIG + offset;
-        let mut again = vec![0; buf.len()];
-        for _ in 0..TRIES {
-            if self.modern {
-                let before = self.read(GENERATION);
-                self.read_once(start, buf);
-                if self.read(GENERATION) == before {
-                    return Ok(());
-                }
-            } else {
-                self.read_once(start, buf);
-                self.read_once(start, &mut again);
-                if *buf == *again {
-                    return Ok(());
-                }
+        device_config::check(offset, buf.len(), self.config_room())?;
+        let read = |buf: &mut [u8]| {
+            for (place, byte) in (CONFIG + offset..).zip(buf) {
+                *byte = self.registers.read8(place);
             }
+        };
+        if self.modern {
+            device_config::read_of_one_generation(buf, || self.read(GENERATION), read)
+        } else {
+            device_config::read_the_same_twice(buf, read)
         }
-        Err(Failure::new("device configuration does not stand still"))
     }
 
     fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
-        let room = self.registers.len().saturating_sub(CONFIG);
-        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > room) {
-            return Err(Failure::new("device configuration is too short"));
-        }
+        device_config::check_write(offset, self.config_room())?;
         self.registers.write32(CONFIG + offset, value);
         Ok(())
     }
