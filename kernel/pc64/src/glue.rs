@@ -21,9 +21,7 @@ use port::dev::virtcon;
 use port::kmesg::Kmesg;
 use port::proc::life;
 use port::{Kernel, exec};
-use virtio::block::{Block, Trouble, Way};
-use virtio::console::{self, Console};
-use virtio::inventory::names::Location;
+use virtio::{Block, Console, Direction, DiskError, Location};
 
 mod console_places;
 mod desk;
@@ -125,7 +123,7 @@ pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
         Some(pci) => kmesg.print(format_args!("pci: {} functions\n", pci.functions().len())),
         None => kmesg.print(format_args!("pci: none\n")),
     }
-    for line in &system.wrong {
+    for line in &system.complaints {
         kmesg.print(format_args!("virtio: {line}\n"));
     }
     for line in system.table.text().lines() {
@@ -139,7 +137,7 @@ pub fn transports(system: &virtio::System) -> Vec<(String, Arc<dyn Transport>)> 
 }
 
 /// A port of a virtio console, the number of its device among the consoles, and where that sits.
-struct Port(u32, Location, Arc<console::Port>);
+struct Port(u32, Location, Arc<virtio::Port>);
 
 impl virtcon::Port for Port {
     fn id(&self) -> u32 {
@@ -208,12 +206,12 @@ pub fn ports(consoles: Vec<(Location, Arc<Console>)>) -> virtcon::Finder {
 struct Disk(Arc<Block>);
 
 /// What a program is told.
-fn told(trouble: Trouble) -> port::Error {
-    port::Error::new(match trouble {
-        Trouble::Failed => abi::error::EIO,
-        Trouble::Protected => sd::EPROTECTED,
-        Trouble::NoMemory => abi::error::ENOMEM,
-        Trouble::Abandoned => abi::error::EINTR,
+fn told(error: DiskError) -> port::Error {
+    port::Error::new(match error {
+        DiskError::Failed => abi::error::EIO,
+        DiskError::Protected => sd::EPROTECTED,
+        DiskError::NoMemory => abi::error::ENOMEM,
+        DiskError::Abandoned => abi::error::EINTR,
     })
 }
 
@@ -239,11 +237,11 @@ impl sd::Disk for Disk {
     }
 
     fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> port::Result<()> {
-        self.0.transfer(Way::Read, sector, to, leave).map_err(told)
+        self.0.transfer(Direction::Read, sector, to, leave).map_err(told)
     }
 
     fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> port::Result<()> {
-        self.0.transfer(Way::Write, sector, from, leave).map_err(told)
+        self.0.transfer(Direction::Write, sector, from, leave).map_err(told)
     }
 
     fn flush(&self, leave: &dyn Fn() -> bool) -> port::Result<()> {

@@ -14,18 +14,22 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod balloon;
-pub mod block;
-pub mod console;
+mod balloon;
+mod block;
+mod console;
 #[cfg(test)]
 mod fake;
-pub mod inventory;
-pub mod p9;
+mod inventory;
+mod p9;
 mod requests;
-pub mod ring;
-pub mod rng;
+mod ring;
+mod rng;
 mod system;
-pub mod transport;
+mod transport;
 
+pub use block::{Block, Direction, DiskError};
+pub use console::{Console, Port};
+pub use inventory::names::Location;
+pub use inventory::table::Table;
 pub use pci::Failure;
 pub use system::{Config, NinepDevice, System, init};

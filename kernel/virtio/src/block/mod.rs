@@ -50,7 +50,7 @@ pub(crate) const UNIT: u32 = 512;
 
 /// Why a transfer failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DiskError {
     /// The disk, or the way to it, failed; or the place is beyond its end.
     Failed,
     /// The disk cannot be written.
@@ -61,22 +61,22 @@ pub enum Trouble {
     Abandoned,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Trouble::Failed => "i/o error",
-            Trouble::Protected => "disk is write-protected",
-            Trouble::NoMemory => "out of memory",
-            Trouble::Abandoned => "interrupted",
+            DiskError::Failed => "i/o error",
+            DiskError::Protected => "disk is write-protected",
+            DiskError::NoMemory => "out of memory",
+            DiskError::Abandoned => "interrupted",
         })
     }
 }
 
-impl core::error::Error for Trouble {}
+impl core::error::Error for DiskError {}
 
 /// Which way data go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the disk to memory.
     Read,
     /// From memory to the disk.
@@ -151,28 +151,28 @@ impl Block {
     /// `leave`.
     ///
     /// # Errors
-    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`Trouble::Abandoned`] how
+    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`DiskError::Abandoned`] how
     /// much will be.
     pub fn transfer(
         &self,
-        way: Way,
+        way: Direction,
         sector: u64,
         data: Vec<Pinned>,
         leave: &dyn Fn() -> bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), DiskError> {
         let op = match way {
-            Way::Read => Op::Read,
-            Way::Write if self.shape().read_only() => return Err(Trouble::Protected),
-            Way::Write => Op::Write,
+            Direction::Read => Op::Read,
+            Direction::Write if self.shape().read_only() => return Err(DiskError::Protected),
+            Direction::Write => Op::Write,
         };
         let size = u64::from(self.shape().sector_size);
         let count = piece::total(&data) as u64 / size;
         if sector.checked_add(count).is_none_or(|end| end > self.device.protocol.sectors()) {
-            return Err(Trouble::Failed);
+            return Err(DiskError::Failed);
         }
-        let lists = cut(data, size as usize, usize::from(self.shape().segments)).ok_or(Trouble::Failed)?;
+        let lists = cut(data, size as usize, usize::from(self.shape().segments)).ok_or(DiskError::Failed)?;
         let mut out = Vec::new();
-        out.try_reserve_exact(lists.len()).map_err(|_| Trouble::NoMemory)?;
+        out.try_reserve_exact(lists.len()).map_err(|_| DiskError::NoMemory)?;
         // Inside the disk, whose size in units fits.
         let mut at = sector * (size / u64::from(UNIT));
         for data in lists {
@@ -189,8 +189,8 @@ impl Block {
     ///
     /// # Errors
     /// When the disk says that it is not, or the caller has left.
-    pub fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
-        if self.shape().keeps_back() { call(&self.device, Op::Flush, Vec::new(), leave) } else { Ok(()) }
+    pub fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+        if self.shape().has_cache() { call(&self.device, Op::Flush, Vec::new(), leave) } else { Ok(()) }
     }
 }
 
@@ -202,14 +202,14 @@ fn submit(device: &RequestDevice<Disk>, piece: Box<Piece>) -> Done {
 }
 
 /// Waits for a request, as long as it takes or until the caller has to leave: a device that does not answer is reset.
-fn wait(device: &RequestDevice<Disk>, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), Trouble> {
+fn wait(device: &RequestDevice<Disk>, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
     loop {
         let now = clock::now_ns();
         if let Some(piece) = done.wait_surely_until(now.saturating_add(POLL_NS)) {
             return piece.result;
         }
         if leave() {
-            return Err(Trouble::Abandoned);
+            return Err(DiskError::Abandoned);
         }
         let oldest = device.oldest_sent();
         if oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS) {
@@ -224,7 +224,7 @@ fn call(
     op: Op,
     data: Vec<Pinned>,
     leave: &dyn Fn() -> bool,
-) -> Result<(), Trouble> {
+) -> Result<(), DiskError> {
     wait(device, &submit(device, Piece::new(op, 0, data)), leave)
 }
 

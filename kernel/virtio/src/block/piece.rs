@@ -1,6 +1,6 @@
 //! A request to a disk, and how a transfer is cut into requests that the device takes.
 
-use super::Trouble;
+use super::DiskError;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -33,7 +33,7 @@ impl Op {
     }
 
     /// Whether the data are the device's to write.
-    pub fn fills(self) -> bool {
+    pub fn device_writes(self) -> bool {
         matches!(self, Op::Read | Op::Id)
     }
 }
@@ -41,14 +41,14 @@ impl Op {
 /// Where a request comes back.
 pub(super) type Done = Arc<Completion<Box<Piece>>>;
 
-/// One request, with the memory it reads or fills. It belongs to the driver until it comes back.
+/// One request, with the memory it reads or device_writes. It belongs to the driver until it comes back.
 pub(super) struct Piece {
     pub op: Op,
     /// Place on the disk, in units of 512 bytes; 0 where there is none.
     pub sector: u64,
     pub data: Vec<Pinned>,
     /// How it ended.
-    pub result: Result<(), Trouble>,
+    pub result: Result<(), DiskError>,
     pub done: Done,
 }
 
@@ -64,7 +64,7 @@ impl Piece {
     }
 
     /// Gives the request back to who sent it. May be called from an interrupt handler.
-    pub fn complete(mut self: Box<Self>, result: Result<(), Trouble>) {
+    pub fn complete(mut self: Box<Self>, result: Result<(), DiskError>) {
         self.result = result;
         let done = self.done.clone();
         done.put(self);

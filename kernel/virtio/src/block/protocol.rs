@@ -5,10 +5,10 @@
 
 use super::piece::{Op, Piece};
 use super::shape::{SIZE_MOST, Shape, capacity};
-use super::{Trouble, UNIT};
+use super::{DiskError, UNIT};
 use crate::Failure;
 use crate::requests::{Bytes, Ending, InFlight, Layout, Protocol, count};
-use crate::ring::{Prepared, Queue, Segment, join};
+use crate::ring::{Prepared, Queue, Segment, merge};
 use crate::transport::VirtioTransport;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -67,12 +67,12 @@ impl Layout for Heads {
         self.memory.set_u64(at + 8, piece.sector);
         self.memory.set_u8(at + STATUS, UNTOUCHED);
         let place = self.memory.phys() + at as u64;
-        let write = piece.op.fills();
+        let write = piece.op.device_writes();
         let first = Segment { phys: place, len: HEAD_LEN, write: false };
         let data = piece.data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write });
         let last = Segment { phys: place + STATUS as u64, len: 1, write: true };
         let all = core::iter::once(first).chain(data).chain(core::iter::once(last));
-        match queue.prepare(join(all, self.longest)) {
+        match queue.prepare(merge(all, self.longest)) {
             Ok(chain) => Some((chain, head, 1 + if write { u64::from(piece.len()) } else { 0 })),
             Err(_full) => {
                 self.free.push(head);
@@ -119,11 +119,11 @@ impl Disk {
     }
 
     /// How a request has ended that the device has returned.
-    fn outcome(&self, piece: &Piece, len: u32, status: u8) -> Result<(), Trouble> {
+    fn outcome(&self, piece: &Piece, len: u32, status: u8) -> Result<(), DiskError> {
         // What an old device says of the length means nothing (section 2.7.8.1).
         let strict = self.shape.modern() && piece.op == Op::Read;
         if status != OK || strict && len <= piece.len() {
-            return Err(Trouble::Failed);
+            return Err(DiskError::Failed);
         }
         let counter = match piece.op {
             Op::Read => &self.bytes.from_device,
@@ -151,8 +151,8 @@ impl Protocol for Disk {
     fn complete(&self, piece: Box<Piece>, ending: Ending<u8>) {
         let result = match ending {
             Ending::Returned { len, answer } => self.outcome(&piece, len, answer),
-            Ending::HungUp => Err(Trouble::Failed),
-            Ending::NoMemory => Err(Trouble::NoMemory),
+            Ending::HungUp => Err(DiskError::Failed),
+            Ending::NoMemory => Err(DiskError::NoMemory),
         };
         count(&self.errors, u64::from(result.is_err()));
         piece.complete(result);

@@ -84,7 +84,7 @@ impl Shape {
     }
 
     /// Whether what was written may not be on the medium yet.
-    pub fn keeps_back(&self) -> bool {
+    pub fn has_cache(&self) -> bool {
         self.taken & FLUSH != 0
     }
 

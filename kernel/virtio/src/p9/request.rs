@@ -4,7 +4,7 @@
 //! T-message whose size is not its length, a reply area without room for the smallest reply, or a read of more
 //! bytes than there is room for.
 
-use crate::ring::{Segment, join};
+use crate::ring::{Segment, merge};
 use alloc::boxed::Box;
 use machine::message::{Request, TransportError};
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
@@ -79,7 +79,7 @@ pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clo
         .chain(read)
         .chain(core::iter::once(head(&request.r, request.r_len, true)))
         .chain(write);
-    join(pieces, u32::MAX)
+    merge(pieces, u32::MAX)
 }
 
 /// What a finished request's result is, of a device that says it wrote `len` bytes.

@@ -159,16 +159,16 @@ impl Drop for Rng {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, InSlot, Quirks};
-    use crate::transport::mmio::{self, Place};
+    use crate::fake::{Fake, MmioRegisters, Quirks};
+    use crate::transport::mmio::{self, Slot};
     use machine::host;
 
     fn start(fake: &Arc<Fake>) -> Result<Arc<Rng>, Failure> {
         host::new_machine();
-        let place = Place { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
-        *fake.line.lock().unwrap() = Some(place.gsi);
-        host::io::host_register_mmio(place.base, 0x200, Arc::new(InSlot(fake.clone(), 2)));
-        Rng::start("virtio-rng-0", Arc::new(mmio::Device::open(&place).unwrap()))
+        let slot = Slot { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
+        *fake.line.lock().unwrap() = Some(slot.gsi);
+        host::io::host_register_mmio(slot.base, 0x200, Arc::new(MmioRegisters(fake.clone(), 2)));
+        Rng::start("virtio-rng-0", Arc::new(mmio::MmioTransport::open(&slot, &Default::default()).unwrap()))
     }
 
     fn counters(rng: &Rng) -> Vec<u64> {

@@ -12,7 +12,7 @@
 //! `select` guards the two-step accesses to queues; notifying needs no lock.
 
 use crate::Failure;
-use crate::transport::pci_interrupts::{Choice, Wiring};
+use crate::transport::pci_interrupts::{Choice, PciInterrupts};
 use crate::transport::{
     GONE, Handler, Interrupts, RingAddress, TRAP, VirtioTransport, await_pci_reset, device_config,
 };
@@ -43,7 +43,7 @@ const LEAST: u64 = 0x18;
 pub struct Legacy {
     command: Command,
     ports: Ports,
-    wiring: Wiring,
+    interrupts: PciInterrupts,
     select: Lock<()>,
 }
 
@@ -72,7 +72,7 @@ impl Legacy {
         }
         Ok(Legacy {
             command: pci.command(function),
-            wiring: Wiring::open(pci, function, choice)?,
+            interrupts: PciInterrupts::open(pci, function, choice)?,
             select: Lock::new(()),
             ports,
         })
@@ -80,7 +80,7 @@ impl Legacy {
 
     /// Writes a vector register, if there are such, and sees whether the device took it.
     fn route(&self, register: u16, vector: u16) -> Result<(), Failure> {
-        if !self.wiring.messages() {
+        if !self.interrupts.messages() {
             return Ok(());
         }
         self.ports.out16(register, vector);
@@ -90,7 +90,7 @@ impl Legacy {
 
     /// The port at which the configuration begins, and how many ports it has.
     fn config(&self) -> (u16, usize) {
-        let first = if self.wiring.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
+        let first = if self.interrupts.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
         (first, usize::from(self.ports.len().saturating_sub(first)))
     }
 }
@@ -140,7 +140,7 @@ impl VirtioTransport for Legacy {
         if self.ports.in16(QUEUE_SIZE) != ring.size {
             return Err(Failure::new("device refuses the size of its queue"));
         }
-        self.route(QUEUE_VECTOR, self.wiring.queue_vector())?;
+        self.route(QUEUE_VECTOR, self.interrupts.queue_vector())?;
         self.ports.out32(QUEUE_PFN, page);
         if self.ports.in32(QUEUE_PFN) != page {
             return Err(Failure::new("device refuses its ring"));
@@ -154,11 +154,11 @@ impl VirtioTransport for Legacy {
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
         let ports = self.ports.clone();
-        self.wiring.connect(name, handler, Some(Box::new(move || ports.in8(ISR))))
+        self.interrupts.connect(name, handler, Some(Box::new(move || ports.in8(ISR))))
     }
 
     fn arm(&self) -> Result<(), Failure> {
-        self.route(CONFIG_VECTOR, self.wiring.config_vector())
+        self.route(CONFIG_VECTOR, self.interrupts.config_vector())
     }
 
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {

@@ -10,7 +10,7 @@
 //! no lock.
 
 use crate::Failure;
-use crate::transport::pci_interrupts::{Choice, Isr, Wiring};
+use crate::transport::pci_interrupts::{Choice, Isr, PciInterrupts};
 use crate::transport::{
     GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_pci_reset, device_config,
 };
@@ -76,7 +76,7 @@ pub struct Modern {
     device: Option<Mmio>,
     /// Where what interrupts is told, when there are no messages.
     isr: Option<Mmio>,
-    wiring: Wiring,
+    interrupts: PciInterrupts,
     /// Where each queue is notified, in `notify`.
     doorbells: Vec<AtomicUsize>,
     select: Lock<()>,
@@ -111,7 +111,7 @@ impl Modern {
         Ok(Modern {
             command: pci.command(function),
             multiplier: structure.multiplier as usize,
-            wiring: Wiring::open(pci, function, choice)?,
+            interrupts: PciInterrupts::open(pci, function, choice)?,
             doorbells: (0..queues).map(|_| AtomicUsize::new(NOWHERE)).collect(),
             select: Lock::new(()),
             common,
@@ -190,7 +190,7 @@ impl VirtioTransport for Modern {
         self.write_address(QUEUE_DESC, ring.descriptors);
         self.write_address(QUEUE_DRIVER, ring.available);
         self.write_address(QUEUE_DEVICE, ring.used);
-        self.route(QUEUE_VECTOR, self.wiring.queue_vector())?;
+        self.route(QUEUE_VECTOR, self.interrupts.queue_vector())?;
         let place = usize::from(self.common.read16(QUEUE_NOTIFY_OFF)).checked_mul(self.multiplier);
         match place {
             Some(place) if place % 2 == 0 && place <= self.notify.len() - 2 => doorbell.store(place, Relaxed),
@@ -209,11 +209,11 @@ impl VirtioTransport for Modern {
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
         let isr = self.isr.clone().map(|isr| Box::new(move || isr.read8(0)) as Isr);
-        self.wiring.connect(name, handler, isr)
+        self.interrupts.connect(name, handler, isr)
     }
 
     fn arm(&self) -> Result<(), Failure> {
-        self.route(CONFIG_VECTOR, self.wiring.config_vector())
+        self.route(CONFIG_VECTOR, self.interrupts.config_vector())
     }
 
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {

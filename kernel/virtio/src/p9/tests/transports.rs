@@ -1,9 +1,9 @@
 //! The same driver on devices of other kinds: the legacy interface, interrupts by shared lines.
 
 use super::*;
-use crate::fake::{Fake, FakeSpace, InSlot, Quirks};
+use crate::fake::{Fake, FakeSpace, MmioRegisters, Quirks};
 use crate::system::init_on;
-use crate::transport::mmio::{self, Place};
+use crate::transport::mmio::{self, Slot};
 use crate::transport::pci_interrupts::Choice;
 use alloc::vec::Vec;
 use machine::irq;
@@ -175,11 +175,15 @@ fn two_devices_on_one_line() {
 fn devices_in_slots_of_either_version() {
     for (version, kind, accepted) in [(1, "legacy", [0x1000_0001, 0]), (2, "modern", [0x1000_0001, 1])] {
         machine::host::new_machine();
-        let place = Place { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
+        let place = Slot { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
         let device = Fake::ninep("host");
         *device.line.lock().unwrap() = Some(place.gsi);
-        machine::host::io::host_register_mmio(place.base, 0x200, Arc::new(InSlot(device.clone(), version)));
-        let transport = Arc::new(mmio::Device::open(&place).unwrap());
+        machine::host::io::host_register_mmio(
+            place.base,
+            0x200,
+            Arc::new(MmioRegisters(device.clone(), version)),
+        );
+        let transport = Arc::new(mmio::MmioTransport::open(&place, &Default::default()).unwrap());
         assert_eq!(transport.kind(), kind);
         let p9 = P9::start("virtio-9p-0", transport).unwrap();
         assert_eq!((p9.tag(), p9.status().interrupts.as_str()), ("host", "mmio:12"));

@@ -11,7 +11,7 @@ use pci::{PciAddress, address};
 use pci::fake::captured::NO_LEGACY;
 const TAKEN: [Range<u64>; 2] = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
 /// The 9P device of that machine, whose configuration space is changed, and the one that must go on working.
-fn spoilt_one() -> PciAddress {
+fn spoilt_address() -> PciAddress {
     address(0, 1, 0)
 }
 
@@ -54,11 +54,11 @@ impl Space<'_> {
 fn spoilt(change: impl Fn(&mut Space<'_>)) -> String {
     let space = FakeSpace::new(NO_LEGACY);
     space.plug(
-        spoilt_one(),
+        spoilt_address(),
         &Fake::with(b"\x01\0t".to_vec(), 128, Quirks { lenient: true, ..Quirks::default() }),
     );
     space.plug(beside(), &Fake::with(vec![], 8, Quirks::default()));
-    for f in space.functions().iter_mut().filter(|f| f.captured == spoilt_one()) {
+    for f in space.functions().iter_mut().filter(|f| f.captured == spoilt_address()) {
         change(&mut Space { bytes: &mut f.bytes, ones: &mut f.ones });
     }
     let text = init_on(space.boxed(), &TAKEN, Choice::default()).table.text();
@@ -198,7 +198,7 @@ fn garbage(noise: &mut Noise) -> u32 {
 }
 
 /// A list of capabilities that never was: entries anywhere, also over one another, of which most lead to the next.
-fn hot(noise: &mut Noise, bytes: &mut [u8; 256]) {
+fn plausible_garbage(noise: &mut Noise, bytes: &mut [u8; 256]) {
     let places: [usize; 9] = from_fn(|_| 0x40 + 4 * noise.below(48) as usize);
     bytes[0x34] = places[0] as u8;
     for (n, &at) in places.iter().enumerate() {
@@ -221,7 +221,7 @@ fn hot(noise: &mut Noise, bytes: &mut [u8; 256]) {
 }
 
 #[test]
-fn hot_garbage_touches_nothing_outside_a_register() {
+fn plausible_garbage_touches_nothing_outside_a_register() {
     let (mut works, mut named) = (0, 0);
     for seed in 0..300 {
         let mut noise = Noise::new(seed);
@@ -236,7 +236,7 @@ fn hot_garbage_touches_nothing_outside_a_register() {
         }
         for f in space.functions().iter_mut().filter(|f| f.bytes[0] == 0xF4) {
             if noise.below(4) != 0 {
-                hot(&mut noise, &mut f.bytes);
+                plausible_garbage(&mut noise, &mut f.bytes);
             }
             if noise.below(3) == 0 {
                 f.ones.iter_mut().for_each(|(_, ones)| *ones = (*ones ^ garbage(&mut noise)) | *ones & 0xF);

@@ -10,8 +10,8 @@
 //!
 //! `select` guards the two-step accesses to features and queues; notifying and acknowledging need no lock.
 
-use super::shared_pin::{self, Astray, Source};
-use super::{MAGIC, Place};
+use super::shared_pin::{self, SharedPin, Source};
+use super::{MAGIC, Slot};
 use crate::Failure;
 use crate::transport::{
     Handler, Interrupts, LEGACY_PAGE, RingAddress, TRAP, VirtioTransport, await_reset, device_config,
@@ -52,36 +52,34 @@ const CONFIG: usize = 0x100;
 const QUEUES: u16 = 64;
 
 /// A device in a slot.
-pub struct Device {
+pub struct MmioTransport {
     registers: Mmio,
     gsi: u32,
     modern: bool,
     /// What a stray interrupt may be about.
-    astray: Astray,
+    shared_pin: SharedPin,
     select: Lock<()>,
 }
 
-impl Device {
-    /// Opens the device in a slot. It goes on doing what it did.
+impl MmioTransport {
+    /// Opens the device in a slot. It goes on doing what it did. All devices of a machine get the same `shared_pin`.
     ///
     /// # Errors
     /// When no virtio device of version 1 or 2 is there; no memory to map it.
-    pub fn open(place: &Place) -> Result<Device, Failure> {
-        Device::open_beside(place, &Astray::default())
-    }
-
-    /// The same for one of several, which all get the same `astray`.
-    ///
-    /// # Errors
-    /// As [`Device::open`].
-    pub fn open_beside(place: &Place, astray: &Astray) -> Result<Device, Failure> {
-        let registers = Mmio::map(place.base, place.size as usize)?;
+    pub fn open(slot: &Slot, shared_pin: &SharedPin) -> Result<MmioTransport, Failure> {
+        let registers = Mmio::map(slot.base, slot.size as usize)?;
         let modern = match (registers.read32(0), registers.read32(VERSION)) {
             (MAGIC, 1) => false,
             (MAGIC, 2) => true,
             _ => return Err(Failure::new("no virtio device")),
         };
-        Ok(Device { registers, gsi: place.gsi, modern, astray: astray.clone(), select: Lock::new(()) })
+        Ok(MmioTransport {
+            registers,
+            gsi: slot.gsi,
+            modern,
+            shared_pin: shared_pin.clone(),
+            select: Lock::new(()),
+        })
     }
 
     fn read(&self, register: usize) -> u32 {
@@ -140,7 +138,7 @@ impl Device {
     }
 }
 
-impl VirtioTransport for Device {
+impl VirtioTransport for MmioTransport {
     fn kind(&self) -> &'static str {
         if self.modern { "modern" } else { "legacy" }
     }
@@ -202,12 +200,12 @@ impl VirtioTransport for Device {
         let source = Source { registers: self.registers.clone(), handler };
         let (mut handles, shared) = (vec![], shared_pin::is_shared(self.gsi));
         if shared {
-            self.astray.add(source.clone());
-            let astray = self.astray.clone();
-            let serve = Box::new(move || astray.serve());
-            handles.push(irq::gsi(shared_pin::ARRIVES, Trigger::Level, name, serve)?);
+            self.shared_pin.add(source.clone());
+            let shared_pin = self.shared_pin.clone();
+            let serve = Box::new(move || shared_pin.serve());
+            handles.push(irq::gsi(shared_pin::ARRIVES_AS, Trigger::Level, name, serve)?);
         }
-        if !shared || self.gsi != shared_pin::ARRIVES {
+        if !shared || self.gsi != shared_pin::ARRIVES_AS {
             let serve = Box::new(move || drop(source.serve()));
             handles.push(irq::gsi(self.gsi, Trigger::Level, name, serve)?);
         }
