@@ -1,16 +1,16 @@
 //! PCI configuration space: the two ways to it, and the face that `pci_types` wants.
 //!
-//! PCI Local Bus Specification 3.0 section 3.2.2.3.2 (mechanism 1: ports 0xCF8 and 0xCFC), PCI Express Base Specification
-//! section 7.2.2 (the enhanced mechanism, ECAM: a window in memory). QEMU's `pc` has only the ports, `q35` has both,
-//! `microvm,pcie=on` only the window.
+//! PCI Local Bus Specification 3.0 section 3.2.2.3.2 (mechanism 1: ports 0xCF8 and 0xCFC), PCI Express Base
+//! Specification section 7.2.2 (the enhanced mechanism, ECAM: a window in memory). QEMU's `pc` has only the ports,
+//! `q35` has both, `microvm,pcie=on` only the window.
 //!
-//! `pci_types` reads and writes through its [`ConfigRegionAccess`], whose methods are unsafe: who calls them vouches for the
-//! address. [`ConfigSpace`] is the safe side of it. What implements that takes every address and offset, and answers with
-//! ones where nothing is, so that [`access`] can vouch for all of them. The machine's bus is one, and so are a test's bus and
-//! a copy of a few registers.
+//! `pci_types` reads and writes through its [`ConfigRegionAccess`], whose methods are unsafe: who calls them vouches
+//! for the address. [`ConfigSpace`] is the safe side of it. What implements that takes every address and offset, and
+//! answers with ones where nothing is, so that [`access`] can vouch for all of them. The machine's bus is one, and so
+//! are a test's bus and a copy of a few registers.
 //!
-//! Lock: [`Mechanism1`] guards its two ports with one, because an access is two port operations. [`Ecam`] needs none: its
-//! windows are mapped during the scan and do not change afterwards.
+//! Lock: [`Mechanism1`] guards its two ports with one, because an access is two port operations. [`Ecam`] needs none:
+//! its windows are mapped during the scan and do not change afterwards.
 
 use crate::firmware::acpi;
 use crate::io::{Mmio, Ports};

@@ -4,9 +4,9 @@
 //! the function does not answer at a nonsense address for a moment (host bridges excepted: they carry the
 //! processor's own traffic and QEMU's have no registers to size).
 //!
-//! `pci_types` decodes what was read. It does not survive every register (none of the bits stuck, a type that is reserved)
-//! and knows those of endpoints only, so it is given a copy in which each register is an endpoint's and sound. What it does not
-//! tell, the number of ports, is counted here.
+//! `pci_types` decodes what was read. It does not survive every register (none of the bits stuck, a type that is
+//! reserved) and knows those of endpoints only, so it is given a copy in which each register is an endpoint's and
+//! sound. What it does not tell, the number of ports, is counted here.
 
 use crate::function::change_command;
 use core::cell::Cell;
@@ -124,8 +124,8 @@ impl Registers {
         }
     }
 
-    /// Makes register `n` one that `pci_types` can decode. The answers: whether there is such a register, and whether it
-    /// takes two.
+    /// Makes register `n` one that `pci_types` can decode. The answers: whether there is such a register, and whether
+    /// it takes two.
     fn make_sound(&mut self, n: usize) -> (bool, bool) {
         let (value, ones) = self.both(n);
         if ones == 0 || ones == u32::MAX && value == u32::MAX {

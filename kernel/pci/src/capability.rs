@@ -23,8 +23,8 @@ pub fn is_inside(offset: u16, len: u16) -> bool {
     offset.checked_add(len).is_some_and(|end| end <= END)
 }
 
-/// The words of a configuration space that make up the list. Everything else in it reads as zeros, so it is an endpoint's;
-/// the lists of bridges are the same.
+/// The words of a configuration space that make up the list. Everything else in it reads as zeros, so it is an
+/// endpoint's; the lists of bridges are the same.
 struct List([Cell<u32>; END as usize / 4]);
 
 impl ConfigSpace for List {
@@ -42,8 +42,8 @@ impl List {
         }
     }
 
-    /// Copies the list of a function: each entry once, in its order, up to the first that leads to one seen before, to a
-    /// place where no capability can be, or to nothing.
+    /// Copies the list of a function: each entry once, in its order, up to the first that leads to one seen before, to
+    /// a place where no capability can be, or to nothing.
     fn copy(space: &dyn ConfigSpace, at: PciAddress) -> List {
         let list = List([const { Cell::new(0) }; END as usize / 4]);
         let status = space.read32(at, COMMAND_AND_STATUS);

@@ -13,8 +13,8 @@ use pci_types::{CommandRegister, EndpointHeader, HeaderType, PciAddress, PciHead
 /// Offset of the interrupt line and pin, one byte each.
 const INTERRUPT: u16 = 0x3C;
 
-/// The function of a bus (0 to 255), device (0 to 31) and function number (0 to 7) of the only segment. Bits that do not
-/// fit are dropped.
+/// The function of a bus (0 to 255), device (0 to 31) and function number (0 to 7) of the only segment. Bits that do
+/// not fit are dropped.
 pub fn address(bus: u8, device: u8, function: u8) -> PciAddress {
     PciAddress::new(0, bus, device & 31, function & 7)
 }
@@ -58,8 +58,8 @@ pub struct Function {
 }
 
 impl Function {
-    /// Reads a function's header, if there is a function, without its registers and capabilities. The second answer says
-    /// that the device may have more functions.
+    /// Reads a function's header, if there is a function, without its registers and capabilities. The second answer
+    /// says that the device may have more functions.
     pub(crate) fn identify(
         space: &dyn ConfigSpace,
         at: PciAddress,

@@ -9,12 +9,13 @@
 //! itself is written, by the driver that owns the function. Nothing here has a lock; the way to configuration space has
 //! one where it needs it ([`machine::pci_config`]).
 //!
-//! Headers, bridges, base address registers, capabilities and MSI-X are decoded by the crate `pci_types`. It trusts what it
-//! reads, so what a device could have made up is copied and made sound before it sees it ([`bar`], [`capability`]). What it
-//! does not have is here: the numbers of buses, addresses for registers, and windows on them that nothing can leave.
+//! Headers, bridges, base address registers, capabilities and MSI-X are decoded by the crate `pci_types`. It trusts
+//! what it reads, so what a device could have made up is copied and made sound before it sees it ([`bar`],
+//! [`capability`]). What it does not have is here: the numbers of buses, addresses for registers, and windows on them
+//! that nothing can leave.
 //!
-//! The bus by itself: what sits on it is others' business (`kernel/virtio`). Tests on the host have captured machines in
-//! [`fake`].
+//! The bus by itself: what sits on it is others' business (`kernel/virtio`). Tests on the host have captured machines
+//! in [`fake`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -155,7 +156,8 @@ impl Pci {
         n
     }
 
-    /// What writing `#$/pci/B.D.Fraw` does: 1, 2 or 4 bytes at an offset that they are aligned to. Anything else does nothing.
+    /// What writing `#$/pci/B.D.Fraw` does: 1, 2 or 4 bytes at an offset that they are aligned to. Anything else does
+    /// nothing.
     pub fn write_raw(&self, at: PciAddress, offset: u64, bytes: &[u8]) {
         let Ok(offset) = u16::try_from(offset) else { return };
         if !usize::from(offset).is_multiple_of(bytes.len().max(1)) {

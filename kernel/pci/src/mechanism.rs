@@ -40,27 +40,36 @@ pub fn has_ports() -> bool {
     Mechanism1::probe().is_some()
 }
 
-/// The best way to reach the machine's configuration space, and the physical addresses of its window if it is one.
+/// A way to the machine's configuration space.
+pub struct Mechanism {
+    /// The space.
+    pub segment: Box<dyn Segment>,
+    /// Physical addresses of the window through which it is reached, if it is one.
+    pub window: Option<Range<u64>>,
+}
+
+/// The best way to reach the machine's configuration space.
 ///
 /// `windows` are those of ACPI's MCFG table, possibly none; `taken` is the memory map. A window is used only when a
 /// host bridge answers in it. `None`: a machine without PCI.
-pub fn find(windows: &[acpi::Ecam], taken: &[Range<u64>]) -> Option<(Box<dyn Segment>, Option<Range<u64>>)> {
+pub fn find(windows: &[acpi::Ecam], taken: &[Range<u64>]) -> Option<Mechanism> {
     let ports = Mechanism1::probe();
     let told = windows.iter().copied().find(|w| w.segment == 0 && w.bus_start == 0);
     let window = told.or_else(|| ports.as_ref().and_then(q35_window));
     if let Some(window) = window
-        && let Some(space) = open(window, ports.is_some(), |(vendor, _)| !matches!(vendor, 0 | 0xFFFF))
+        && let Some(segment) = open(window, ports.is_some(), |(vendor, _)| !matches!(vendor, 0 | 0xFFFF))
     {
-        return Some((space, Some(window_range(&window))));
+        return Some(Mechanism { segment, window: Some(window_range(&window)) });
     }
     if let Some(ports) = ports {
-        return Some((Box::new(ports), None));
+        return Some(Mechanism { segment: Box::new(ports), window: None });
     }
     let used = window_range(&MICROVM);
     if taken.iter().any(|t| t.start < used.end && used.start < t.end) {
         return None;
     }
-    Some((open(MICROVM, false, |host| host == GENERIC_HOST)?, Some(used)))
+    let segment = open(MICROVM, false, |host| host == GENERIC_HOST)?;
+    Some(Mechanism { segment, window: Some(used) })
 }
 
 /// A window, if the ids of its host bridge are some that will do.

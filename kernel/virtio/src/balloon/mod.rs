@@ -1,15 +1,17 @@
 //! The memory balloon: memory that the host asks back, and what it may know of the rest.
 //!
-//! Created by `-device virtio-balloon-pci` (`virtio-balloon-device` on microvm); `balloon MIB` in QEMU's monitor says how much
-//! memory the guest may have, `info balloon` how much it has. Follows virtio 1.3 section 5.5.
+//! Created by `-device virtio-balloon-pci` (`virtio-balloon-device` on microvm); `balloon MIB` in QEMU's monitor says
+//! how much memory the guest may have, `info balloon` how much it has. Follows virtio 1.3 section 5.5.
 //!
-//! The host says in the configuration how many pages it wants. A thread of the driver takes so many free ones, tells the
-//! device which, and keeps them; when the host wants fewer it tells the device which come back, and frees them when the
-//! device has heard it. Programs come first: enough is [left](keep) for them to work, and while the host wants more than that
-//! leaves, the balloon looks again every second. With the statistics queue the host is told of memory whenever it asks.
+//! The host says in the configuration how many pages it wants. A thread of the driver takes so many free ones, tells
+//! the device which, and keeps them; when the host wants fewer it tells the device which come back, and frees them when
+//! the device has heard it. Programs come first: enough is [left](keep) for them to work, and while the host wants more
+//! than that leaves, the balloon looks again every second. With the statistics queue the host is told of memory
+//! whenever it asks.
 //!
-//! Ownership: the pages are the keeper's alone. The device never touches their contents as far as we know, but the host may have
-//! taken them away, so nothing but zeroing is done with them before they are used again, as with all free pages.
+//! Ownership: the pages are the keeper's alone. The device never touches their contents as far as we know, but the host
+//! may have taken them away, so nothing but zeroing is done with them before they are used again, as with all free
+//! pages.
 //!
 //! `state` is a leaf.
 
@@ -131,7 +133,8 @@ impl Balloon {
     }
 }
 
-/// Bytes that stay free for programs: a sixteenth of all, which is twice the kernel's own reserve, and some to work with.
+/// Bytes that stay free for programs: a sixteenth of all, which is twice the kernel's own reserve, and some to work
+/// with.
 fn keep() -> u64 {
     mem::total_bytes() / 16 + (8 << 20)
 }

@@ -6,12 +6,13 @@
 //! byte of status.
 //!
 //! [`Block::transfer`] moves whole sectors straight between the disk and pinned pages. It is cut into requests that the
-//! device takes, which are all in flight together, as are those of other threads. How they wait for room, what happens when
-//! the device breaks down and which locks there are is said in [`crate::requests`]; a broken disk is started afresh.
+//! device takes, which are all in flight together, as are those of other threads. How they wait for room, what happens
+//! when the device breaks down and which locks there are is said in [`crate::requests`]; a broken disk is started
+//! afresh.
 //!
-//! All waits are without notes: a disk answers, or is reset when it has not for half a minute. Only whoever has to leave, being
-//! killed, abandons requests that are out, when the disk has been silent for a second: they are the driver's then, and the
-//! memory stays pinned until the disk has let go of it.
+//! All waits are without notes: a disk answers, or is reset when it has not for half a minute. Only whoever has to
+//! leave, being killed, abandons requests that are out, when the disk has been silent for a second: they are the
+//! driver's then, and the memory stays pinned until the disk has let go of it.
 
 mod piece;
 mod protocol;
@@ -147,12 +148,12 @@ impl Block {
     }
 
     /// Moves whole sectors from `sector` on: as many as the memory has room for. Waits until that is done, and when it
-    /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need not
-    /// `leave`.
+    /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need
+    /// not `leave`.
     ///
     /// # Errors
-    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`DiskError::Abandoned`] how
-    /// much will be.
+    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after
+    /// [`DiskError::Abandoned`] how much will be.
     pub fn transfer(
         &self,
         way: Direction,
@@ -184,8 +185,8 @@ impl Block {
         out.into_iter().map(|done| wait(&self.device, &done, leave)).fold(Ok(()), Result::and)
     }
 
-    /// Waits until everything that was written is on the medium, like [`Block::transfer`]. Does nothing where the device says
-    /// that it always is.
+    /// Waits until everything that was written is on the medium, like [`Block::transfer`]. Does nothing where the
+    /// device says that it always is.
     ///
     /// # Errors
     /// When the disk says that it is not, or the caller has left.

@@ -187,11 +187,12 @@ impl Device {
     /// Takes what the device has filled and said, and brings it into order.
     ///
     /// QEMU does one thing after the other, and its memory is seen to change in that order: it says that the host is
-    /// there, fills buffers with what the host sends, and says that it has gone. If the count of finished messages is read
-    /// and no buffer was filled between the last look at the ports before and the first behind, then of what is taken here
-    /// nothing is missing, and all that comes later is later. So data belongs to the connection that was there, or to the
-    /// one that has begun; only if one has ended and another begun since the last look, both are possible (see
-    /// [`Inbox::begin`](super::inbox::Inbox::begin)). The interrupt handler looks at once, to make that seldom.
+    /// there, fills buffers with what the host sends, and says that it has gone. If the count of finished messages is
+    /// read and no buffer was filled between the last look at the ports before and the first behind, then of what is
+    /// taken here nothing is missing, and all that comes later is later. So data belongs to the connection that was
+    /// there, or to the one that has begun; only if one has ended and another begun since the last look, both are
+    /// possible (see [`Inbox::begin`](super::inbox::Inbox::begin)). The interrupt handler looks at once, to make that
+    /// seldom.
     fn look(&self) {
         let mut heard = false;
         {

@@ -6,8 +6,8 @@
 //! connects and leaves (feature MULTIPORT).
 //!
 //! [`Port`] is what a user sees: it reads what has arrived, and writes and waits by itself, straight on its ring. The
-//! interrupt handler takes what the device has filled, together with what it says of the host's comings and
-//! goings, because the order of the two matters; and wakes whoever waits at a port, and the keeper. That is a thread that
+//! interrupt handler takes what the device has filled, together with what it says of the host's comings and goings,
+//! because the order of the two matters; and wakes whoever waits at a port, and the keeper. That is a thread that
 //! answers the other control messages and resets a device that is broken.
 //!
 //! # Locks

@@ -1,5 +1,6 @@
 //! What the tests have instead of devices: virtio devices whose registers and rings behave as QEMU's, or do not
-//! ([`device`]), the same in memory ([`mmio`]), and one with many queues at the other side of a transport ([`transport`]).
+//! ([`device`]), the same in memory ([`mmio`]), and one with many queues at the other side of a transport
+//! ([`transport`]).
 
 pub mod device;
 pub mod mmio;

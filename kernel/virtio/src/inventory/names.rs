@@ -1,10 +1,11 @@
 //! Which virtio devices there are, and what they are called.
 //!
-//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it
-//! lists what every transport found, in one order, and counts over all classes, so `virtio-console-2` is the
-//! third virtio device of the machine. On PCI the order is ascending by bus, device and function; slots in memory
-//! come behind, in descending order, because QEMU fills them from the highest down: so both have the order of
-//! QEMU's command line, as long as no `addr=` or `bus=` puts a device elsewhere. A device without a driver has its name and number like any other.
+//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it lists
+//! what every transport found, in one order, and counts over all classes, so `virtio-console-2` is the third virtio
+//! device of the machine. On PCI the order is ascending by bus, device and function; slots in memory come behind, in
+//! descending order, because QEMU fills them from the highest down: so both have the order of QEMU's command line, as
+//! long as no `addr=` or `bus=` puts a device elsewhere. A device without a driver has its name and number like any
+//! other.
 
 use crate::transport::mmio;
 use alloc::borrow::Cow;

@@ -5,10 +5,10 @@
 //! its configuration is a length of two bytes and the mount tag, its only queue takes chains of a T-message and
 //! room for the reply.
 //!
-//! [`P9`] is a [`Transport`]: a request goes out as one indirect chain straight from the buffers it names (user
-//! pages included) and comes back in the interrupt. How requests wait, what happens when the device breaks down and which
-//! locks there are is said in [`crate::requests`]. A device that is hung up stays so until [`Transport::reset`], since the
-//! server has forgotten every file.
+//! [`P9`] is a [`Transport`]: a request goes out as one indirect chain straight from the buffers it names (user pages
+//! included) and comes back in the interrupt. How requests wait, what happens when the device breaks down and which
+//! locks there are is said in [`crate::requests`]. A device that is hung up stays so until [`Transport::reset`], since
+//! the server has forgotten every file.
 
 mod protocol;
 mod request;

@@ -1,24 +1,24 @@
 //! A device that is given requests through one queue: what the drivers of disks ([`crate::block`]) and of file servers
 //! ([`crate::p9`]) have in common.
 //!
-//! A driver says in a [`Protocol`] what its requests are, how they lie in the ring, and what becomes of them. This room sends
-//! them, takes back what the device has finished, lets those wait for which there is no room (first come, first served), and
-//! resets a device that breaks down.
+//! A driver says in a [`Protocol`] what its requests are, how they lie in the ring, and what becomes of them. This room
+//! sends them, takes back what the device has finished, lets those wait for which there is no room (first come, first
+//! served), and resets a device that breaks down.
 //!
 //! # States
 //!
-//! *Running*: requests are sent. *Hung up*: the device asked for a reset, broke the rules or did not answer, or a reset is
-//! going on; what was in flight comes back as hung up as soon as the device has let go of it, everything new at once.
-//! From there it goes on as the protocol says: either the keeper starts the device afresh, or whoever uses it does. *Dead*: the
-//! device could not be started again, and stays hung up.
+//! *Running*: requests are sent. *Hung up*: the device asked for a reset, broke the rules or did not answer, or a reset
+//! is going on; what was in flight comes back as hung up as soon as the device has let go of it, everything new at
+//! once. From there it goes on as the protocol says: either the keeper starts the device afresh, or whoever uses it
+//! does. *Dead*: the device could not be started again, and stays hung up.
 //!
 //! A request and its memory are given back only when the device has returned them or has been reset, never earlier.
 //!
 //! # Locks
 //!
-//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the requests that wait and the condition. It is
-//! never held while a request is completed or the device is touched. `resetting` (a QLock) is held over a whole reset and is
-//! taken first. The keeper, a thread, does what an interrupt handler cannot (`keeper.rs`).
+//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the requests that wait and the condition. It
+//! is never held while a request is completed or the device is touched. `resetting` (a QLock) is held over a whole
+//! reset and is taken first. The keeper, a thread, does what an interrupt handler cannot (`keeper.rs`).
 
 mod keeper;
 mod pending;
@@ -35,7 +35,7 @@ use machine::OutOfMemory;
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 use machine::thread;
-use pending::Pending;
+use pending::{Finished, Pending};
 
 pub(crate) use keeper::Dead;
 pub(crate) use pending::{InFlight, Layout};
@@ -221,7 +221,7 @@ impl<P: Protocol> RequestDevice<P> {
     /// Takes back what the device has finished and sends what was waiting for room.
     fn service(&self) {
         loop {
-            let mut batch: [Option<(RequestOf<P>, Ending<AnswerOf<P>>)>; BATCH] = [const { None }; BATCH];
+            let mut batch: [Option<Finished<P::Layout>>; BATCH] = [const { None }; BATCH];
             let (taken, notify) = self.collect(&mut batch);
             if notify {
                 self.notify();
@@ -238,10 +238,7 @@ impl<P: Protocol> RequestDevice<P> {
     }
 
     /// One batch of finished requests: how many, and whether the device is to be notified of others sent meanwhile.
-    fn collect(
-        &self,
-        batch: &mut [Option<(RequestOf<P>, Ending<AnswerOf<P>>)>; BATCH],
-    ) -> (Result<usize, RuleBroken>, bool) {
+    fn collect(&self, batch: &mut [Option<Finished<P::Layout>>; BATCH]) -> (Result<usize, RuleBroken>, bool) {
         let mut state = self.state.lock();
         let mut taken = 0;
         for place in batch.iter_mut() {

@@ -1,4 +1,5 @@
-//! The requests that a device has and those that wait for it: what the Lock of a [`RequestDevice`](super::RequestDevice) guards.
+//! The requests that a device has and those that wait for it: what the Lock of a
+//! [`RequestDevice`](super::RequestDevice) guards.
 
 use super::Ending;
 use crate::ring::{Prepared, Queue, RuleBroken};
@@ -16,8 +17,8 @@ pub(crate) trait Layout: Send + 'static {
     /// What the device leaves there.
     type Answer;
 
-    /// Fills in the chain of a request. The answer is that chain, what was lent to it, and how many bytes the device may
-    /// write; `None` when there is no room just now.
+    /// Fills in the chain of a request. The answer is that chain, what was lent to it, and how many bytes the device
+    /// may write; `None` when there is no room just now.
     fn prepare(
         &mut self,
         queue: &mut Queue<InFlight<Self>>,
@@ -44,6 +45,9 @@ struct Waiting<R> {
     request: R,
     submitted: u64,
 }
+
+/// A request that the device has returned, and how.
+pub(super) type Finished<L> = (<L as Layout>::Request, Ending<<L as Layout>::Answer>);
 
 /// The ring, and the requests that wait.
 pub(super) struct Pending<L: Layout> {
@@ -132,7 +136,7 @@ impl<L: Layout> Pending<L> {
     ///
     /// # Errors
     /// When the device breaks the rules.
-    pub fn finished(&mut self) -> Result<Option<(L::Request, Ending<L::Answer>)>, RuleBroken> {
+    pub fn finished(&mut self) -> Result<Option<Finished<L>>, RuleBroken> {
         let Some((InFlight { request, lent, .. }, len)) = self.queue.pop()? else { return Ok(None) };
         let answer = self.layout.reclaim(lent);
         Ok(Some((request, Ending::Returned { len, answer })))

@@ -1,7 +1,7 @@
 //! The entropy device: random bytes of the host for the kernel's own generator.
 //!
-//! Created by `-device virtio-rng-pci` (`virtio-rng-device` on microvm). Follows virtio 1.3 section 5.4: one queue, into which
-//! the driver puts room that the device fills when it has something.
+//! Created by `-device virtio-rng-pci` (`virtio-rng-device` on microvm). Follows virtio 1.3 section 5.4: one queue,
+//! into which the driver puts room that the device fills when it has something.
 //!
 //! The device is asked once at its start, and again whenever programs have read a good deal of random bytes
 //! ([`machine::random::on_use`]). What it gives is stirred into the generator and never used as it is, so a device that

@@ -123,9 +123,9 @@ pub struct System {
 pub fn init(config: &Config) -> System {
     let mut taken = config.taken.clone();
     taken.extend(config.slots.iter().map(|s| s.base..s.base.saturating_add(s.size)));
-    let pci = mechanism::find(&config.ecam, &config.taken).map(|(space, window)| {
-        taken.extend(window);
-        scan(space, &taken)
+    let pci = mechanism::find(&config.ecam, &config.taken).map(|found| {
+        taken.extend(found.window);
+        scan(found.segment, &taken)
     });
     start_all(pci, &config.slots, config.interrupts, config.complaints.clone())
 }

@@ -1,7 +1,7 @@
 //! Reading a device's configuration, which may change at any time, so that all bytes are of one moment.
 //!
-//! Virtio 1.3 section 2.5: a device counts the changes in its generation. A legacy device has none (section 2.5.4): it is
-//! read until it reads the same twice.
+//! Virtio 1.3 section 2.5: a device counts the changes in its generation. A legacy device has none (section 2.5.4): it
+//! is read until it reads the same twice.
 
 use crate::Failure;
 use alloc::vec;

@@ -1,9 +1,9 @@
 //! What a virtio driver needs of the way its device is attached.
 //!
-//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is PCI modern
-//! ([`modern`]), PCI legacy ([`legacy`]) or registers in memory ([`mmio`]); the drivers and the ring see only this trait. Every ring
-//! is laid out so that a legacy transport can take it too, a legacy device is one that does not offer
-//! [`VERSION_1`], and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
+//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is PCI modern ([`modern`]),
+//! PCI legacy ([`legacy`]) or registers in memory ([`mmio`]); the drivers and the ring see only this trait. Every ring
+//! is laid out so that a legacy transport can take it too, a legacy device is one that does not offer [`VERSION_1`],
+//! and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
 
 mod device_config;
 pub mod legacy;
@@ -238,8 +238,8 @@ pub(crate) fn await_reset(status: impl Fn() -> u8) -> Result<(), Failure> {
     }
 }
 
-/// Waits until a PCI function that has been told to reset is done, and lets it start transfers again, with `bits` of its
-/// command register. One that does not confirm cannot reach memory any more: it may start none.
+/// Waits until a PCI function that has been told to reset is done, and lets it start transfers again, with `bits` of
+/// its command register. One that does not confirm cannot reach memory any more: it may start none.
 fn await_pci_reset(command: &Command, bits: CommandRegister, status: impl Fn() -> u8) -> Result<(), Failure> {
     await_reset(status).inspect_err(|_| command.clear(CommandRegister::BUS_MASTER_ENABLE))?;
     command.set(bits | CommandRegister::BUS_MASTER_ENABLE);

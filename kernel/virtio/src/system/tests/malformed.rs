@@ -1,5 +1,5 @@
-//! Captured buses with one thing wrong, and with much wrong: whatever a capability or a register says, nothing outside a
-//! function's memory is touched, nothing loops, and the devices beside it work.
+//! Captured buses with one thing wrong, and with much wrong: whatever a capability or a register says, nothing outside
+//! a function's memory is touched, nothing loops, and the devices beside it work.
 
 use super::*;
 use crate::fake::{Fake, FakeSpace, Noise, Quirks};

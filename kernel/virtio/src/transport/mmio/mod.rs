@@ -5,9 +5,9 @@
 //! convention for the command line, which Firecracker and others keep too:
 //! `virtio_mmio.device=512@0xfeb02e00:12`, size, address, interrupt.
 //!
-//! Three sources say where slots are, and the first that says anything is believed: the command line, the device
-//! tree that QEMU has for the guest ([`machine::firmware::fdt`]), and trying the addresses of QEMU's board. An empty slot
-//! is no error; a slot in which something else sits is told.
+//! Three sources say where slots are, and the first that says anything is believed: the command line, the device tree
+//! that QEMU has for the guest ([`machine::firmware::fdt`]), and trying the addresses of QEMU's board. An empty slot is
+//! no error; a slot in which something else sits is told.
 
 mod registers;
 mod shared_pin;

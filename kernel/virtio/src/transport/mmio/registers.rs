@@ -2,8 +2,8 @@
 //!
 //! Created by `-M microvm -device virtio-9p-device,...`: version 1, unless
 //! `-global virtio-mmio.force-legacy=false` asks for version 2. Follows virtio 1.3 sections 4.2.2 and 4.2.3, and
-//! 4.2.4 for version 1, which is to version 2 what legacy PCI is to modern: rings are found by a page number and there is
-//! no FEATURES_OK.
+//! 4.2.4 for version 1, which is to version 2 what legacy PCI is to modern: rings are found by a page number and there
+//! is no FEATURES_OK.
 //!
 //! Registers are 32 bits wide; the device's configuration takes other widths too. The interrupt is the slot's own line,
 //! level-triggered, and stays up until what it was about is acknowledged.

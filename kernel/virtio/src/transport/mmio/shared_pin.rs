@@ -1,10 +1,10 @@
 //! Interrupts of slots: the usual ones, and those that QEMU sends shared_pin.
 //!
-//! QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third. So of the 24 slots of
-//! `-M microvm` the first one's interrupt (24) arrives where the third has its own (26). The pin remembers one level for
-//! both: when either device withdraws its own, the other's is gone as well, though it still wants to be served. Nobody
-//! would hear of it before one of the two interrupts again. So whoever is interrupted there looks at both until neither
-//! wants anything: what is raised after that look, nobody withdraws.
+//! QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third. So of the 24
+//! slots of `-M microvm` the first one's interrupt (24) arrives where the third has its own (26). The pin remembers one
+//! level for both: when either device withdraws its own, the other's is gone as well, though it still wants to be
+//! served. Nobody would hear of it before one of the two interrupts again. So whoever is interrupted there looks at
+//! both until neither wants anything: what is raised after that look, nobody withdraws.
 //!
 //! Lock: the list, held while the handlers run, as the interrupt's own is. Nothing else takes it but `add`, at start.
 
@@ -75,8 +75,8 @@ mod tests {
     use machine::host;
     use machine::host::io::{MmioBackend, host_register_mmio};
 
-    /// Two devices' interrupt registers. Each time the first is acknowledged, the second had raised its own just before,
-    /// behind the back of who looked at it already; `left` times.
+    /// Two devices' interrupt registers. Each time the first is acknowledged, the second had raised its own just
+    /// before, behind the back of who looked at it already; `left` times.
     #[derive(Default)]
     struct Pair {
         pending: [AtomicUsize; 2],
