@@ -11,18 +11,32 @@ ACCEL   ?= auto
 ARGS    ?=
 CASES   ?=
 JOBS    ?= 2
+# Other versions of QEMU that test-qemus tests with: what boot/qemu takes.
+QEMUS   ?= trixie sid
+# Where 'make install' puts things.
+PREFIX  ?= /usr/local
+DESTDIR ?=
 # Of the kernel: release, or checked, which looks after itself (lock order, arithmetic).
 PROFILE ?= release
 
 # Where cargo puts things; the environment's choice counts, as it does for cargo itself.
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# Another QEMU than the one in PATH, for all that starts one. A path counts from here, wherever it is used.
+ifdef QEMU
+ifeq (,$(filter /%,$(QEMU)))
+override QEMU := $(if $(findstring /,$(QEMU)),$(CURDIR)/)$(QEMU)
+endif
+export QEMU
+endif
+# The Rust that is used, whichever of those on this machine is new enough.
+CARGO = boot/cargo
 EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
 # Of the programs, what can run on the host.
 PROGRAMS = -p lib9 -p cmd
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: build run test test-host test-boot test-exec go-test check lint clean deps help
+.PHONY: build run test test-host test-exec test-boot test-qemus go-test check lint install uninstall clean deps help
 .DEFAULT_GOAL := build
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
@@ -32,44 +46,57 @@ build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what 
 	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
 	@strip --strip-debug -o build/kernel.elf.new "$$($(EXECUTABLE) build/kernel.json)"
 	@cmp -s build/kernel.elf.new build/kernel.elf && rm build/kernel.elf.new || mv build/kernel.elf.new build/kernel.elf
-	cargo build --release -p elwood $(JSON) >build/elwood.json
+	$(CARGO) build --release -p elwood $(JSON) >build/elwood.json
 	@strip -o build/elwood.new "$$($(EXECUTABLE) build/elwood.json)"
 	@cmp -s build/elwood.new build/elwood && rm build/elwood.new || mv build/elwood.new build/elwood
 
-run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=...
+run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=... QEMU=...
 	@build/elwood run --share '$(SHARE):host' --machine $(MACHINE) -m $(MEM) --smp $(SMP) --accel $(ACCEL) $(ARGS)
 
-test: test-host test-boot test-exec ## everything that can be tested
+test: test-host test-exec test-boot ## everything that can be tested; QEMU=/path/to/qemu-system-x86_64 for another one
 
 test-host: deps ## the portable kernel, the programs' library and the tools, on the host
 ifdef NEXTEST
-	cargo nextest run --no-fail-fast
-	cargo nextest run --no-fail-fast --lib $(PROGRAMS)
-	cargo test --quiet --doc
+	$(CARGO) nextest run --no-fail-fast
+	$(CARGO) nextest run --no-fail-fast --lib $(PROGRAMS)
+	$(CARGO) test --quiet --doc
 else
-	cargo test --no-fail-fast
-	cargo test --no-fail-fast --lib $(PROGRAMS)
+	$(CARGO) test --no-fail-fast
+	$(CARGO) test --no-fail-fast --lib $(PROGRAMS)
 endif
 
 test-boot: build ## boot real machines; CASES='words of their names' JOBS=2 SMP=4 for all (else 1, and 2 on microvm)
-	@cargo build --quiet -p boottest
-	@cargo run --quiet -p boottest -- --jobs $(JOBS) $(if $(filter-out file,$(origin SMP)),--smp $(SMP)) $(CASES)
+	@$(CARGO) build --quiet -p boottest
+	@$(CARGO) run --quiet -p boottest -- --jobs $(JOBS) $(if $(filter-out file,$(origin SMP)),--smp $(SMP)) $(CASES)
 
 test-exec: build ## 'elwood exec' with real machines, and tests of a few Go packages if Go is here
-	cargo test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)
-	@cargo run --quiet -p gotest -- --few --options '--accel $(ACCEL)'
+	@qemu=$${QEMU:-qemu-system-x86_64}; version=$$("$$qemu" --version) || { echo "QEMU=$$qemu is no QEMU"; exit 1; }; \
+		echo "$$version" | sed 's/^/test-exec: /; q'
+	$(CARGO) test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)
+	@$(CARGO) run --quiet -p gotest -- --few --options '--accel $(ACCEL)'
+
+test-qemus: build ## test-exec and test-boot with each of QEMUS='trixie sid', which boot/qemu fetches
+	@failed=; for name in $(QEMUS); do \
+		qemu=$$(boot/qemu "$$name") && $(MAKE) -k test-exec test-boot QEMU="$$qemu" || failed="$$failed $$name"; \
+	done; test -z "$$failed" || { echo "test-qemus: failed with QEMU of$$failed" >&2; exit 1; }
 
 go-test: build ## tests of Go's standard library in Elwood; GO=1.24.11 PKGS='os io' JOBS=2; fetches Go at first
-	@cargo run --quiet -p gotest -- $(if $(GO),--go '$(GO)') $(if $(PKGS),--packages '$(PKGS)') --jobs $(JOBS) \
+	@$(CARGO) run --quiet -p gotest -- $(if $(GO),--go '$(GO)') $(if $(PKGS),--packages '$(PKGS)') --jobs $(JOBS) \
 		--options '--accel $(ACCEL)'
 
 check: lint test ## fmt, clippy and test: what CI does
 
 lint: ## the source's form: fmt and clippy, without changing anything
 	@boot/deps lint
-	cargo fmt --all --check
-	cargo clippy --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets -- -D warnings
 	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -- -D warnings
+
+install: ## what 'make' has built, below PREFIX=/usr/local: the command elwood, its kernel, its manual page, completions
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' tools/elwood/install build/elwood build/kernel.elf
+
+uninstall: ## remove what 'make install' put below PREFIX
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' tools/elwood/install -u
 
 clean: ## remove all that was built
 	rm -rf build target

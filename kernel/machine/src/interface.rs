@@ -14,7 +14,7 @@ use crate::lock::{Lock, LockGuard};
 use crate::page::{Page, Pinned};
 use crate::space::{AddressSpace, Prot};
 use crate::thread::{State, Thread, ThreadRef, Times};
-use crate::types::{BootInfo, CpuStat, OutOfMemory};
+use crate::types::{BootInfo, CpuStat, IoError, OutOfMemory};
 use crate::uart::Uart;
 use crate::user::{Event, FpuState, UserContext};
 
@@ -34,7 +34,7 @@ const _: [fn() -> u64; 3] = [crate::clock::now_ns, crate::clock::cycles, crate::
 const _: fn() -> i64 = crate::clock::wall_ns;
 const _: fn(i64) = crate::clock::set_wall_ns;
 const _: [fn() -> u64; 3] = [crate::mem::total_bytes, crate::mem::free_bytes, crate::mem::kernel_bytes];
-const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
+const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys; // crate only
 const _: fn(u64) -> bool = crate::mem::programs_may_have;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];
 const _: fn(u8) = crate::power::exit_qemu;
@@ -117,7 +117,7 @@ const _: fn(&Dma, usize, u64) = Dma::set_u64;
 const _: fn() = crate::dma::fence;
 
 // io
-const _: fn(u64, usize) -> Memory<Mmio> = Mmio::map;
+const _: fn(u64, usize) -> Result<Mmio, IoError> = Mmio::map;
 const _: fn(&Mmio) -> usize = Mmio::len;
 const _: fn(&Mmio, usize, usize) -> Mmio = Mmio::slice;
 const _: fn(&Mmio, usize) -> u8 = Mmio::read8;
@@ -128,7 +128,7 @@ const _: fn(&Mmio, usize, u8) = Mmio::write8;
 const _: fn(&Mmio, usize, u16) = Mmio::write16;
 const _: fn(&Mmio, usize, u32) = Mmio::write32;
 const _: fn(&Mmio, usize, u64) = Mmio::write64;
-const _: fn(u16, u16) -> Ports = Ports::new;
+const _: fn(u16, u16) -> Result<Ports, IoError> = Ports::claim;
 const _: [fn(&Ports) -> u16; 2] = [Ports::base, Ports::len];
 const _: fn(&Ports, u16) -> u8 = Ports::in8;
 const _: fn(&Ports, u16) -> u16 = Ports::in16;

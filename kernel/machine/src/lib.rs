@@ -10,7 +10,7 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`firmware`] (tables as bytes), [`message`] (what a 9P transport carries), [`types`] (plain values).
+//! [`firmware`] (tables as bytes), [`types`] (plain values).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -59,18 +59,19 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as arch;
 
+mod claims;
 pub mod firmware;
 mod interface;
-pub mod message;
 pub mod pci_config;
 mod pinned;
 pub mod sync;
+mod threads;
 pub mod types;
 
 pub use arch::{
     boot, clock, console, cpu, dma, io, irq, lock, mem, page, power, random, space, thread, uart, user,
 };
-pub use types::{Interrupted, OutOfMemory, Wake};
+pub use types::{Interrupted, IoError, OutOfMemory, Wake};
 
 #[cfg(target_os = "none")]
 pub use amd64::{BootParams, Processors, init, schedule, start_others};

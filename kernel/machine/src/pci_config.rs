@@ -124,7 +124,7 @@ impl Mechanism1 {
 
     /// The two ports, if the machine has them (`microvm` has not).
     pub fn probe() -> Option<Mechanism1> {
-        Mechanism1::on(Ports::new(0xCF8, 8))
+        Mechanism1::on(Ports::claim(0xCF8, 8).ok()?)
     }
 
     /// Mechanism 1 on these eight ports, if the address register holds what is written to it.
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(space.read32(at, 0x100), u32::MAX, "beyond what this mechanism reaches");
         assert_eq!(space.read32(PciAddress::new(1, 1, 2, 3), 0x54), u32::MAX, "another segment");
         // Where nobody holds the address register there is no such mechanism.
-        assert!(Mechanism1::on(Ports::new(0xCF8, 8)).is_none());
+        assert!(Mechanism1::on(Ports::claim(0xCF8, 8).unwrap()).is_none());
     }
 
     #[test]

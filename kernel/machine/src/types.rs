@@ -185,6 +185,32 @@ impl fmt::Display for IrqError {
 
 impl core::error::Error for IrqError {}
 
+/// Why device registers could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoError {
+    /// Somebody has some of them, or the kernel uses them itself.
+    InUse,
+    /// There is memory at the address, and not a device.
+    Memory,
+    /// There is no such address, or the stretch is empty.
+    NoSuchAddress,
+    /// No memory is left to map them.
+    OutOfMemory,
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IoError::InUse => "device registers in use",
+            IoError::Memory => "memory where device registers should be",
+            IoError::NoSuchAddress => "no such device address",
+            IoError::OutOfMemory => "no physical memory",
+        })
+    }
+}
+
+impl core::error::Error for IoError {}
+
 /// What one processor has done since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuStat {

@@ -19,9 +19,9 @@ mod date;
 mod map;
 #[path = "../src/amd64/mem/modules.rs"]
 mod modules;
-#[path = "../src/amd64/sched/recent.rs"]
-mod recent;
 #[path = "../src/amd64/sched/runq.rs"]
 mod runq;
 #[path = "../src/amd64/time/timers.rs"]
 mod timers;
+#[path = "../src/amd64/sched/usage.rs"]
+mod usage;

@@ -3,6 +3,7 @@
 //! Lock: the one around the screen and its state, a leaf, held for [`PIECE`] bytes at a time with interrupts off; printing
 //! is allowed in interrupt handlers.
 
+use io::ConsoleOut;
 use machine::lock::Lock;
 
 use crate::screen::{Screen, font};
@@ -20,9 +21,11 @@ impl ScreenConsole {
         let text = Text::new(&font::glyphs()).ok()??;
         Some(ScreenConsole(Lock::new((Screen::new(vga::ROWS, vga::COLUMNS), text))))
     }
+}
 
+impl ConsoleOut for ScreenConsole {
     /// Shows `bytes`, as [`Screen::write`] does.
-    pub fn write(&self, bytes: &[u8]) {
+    fn write(&self, bytes: &[u8]) {
         for piece in bytes.chunks(PIECE) {
             let mut held = self.0.lock();
             let (screen, text) = &mut *held;

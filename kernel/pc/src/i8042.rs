@@ -18,9 +18,9 @@ use machine::io::Ports;
 use machine::irq::{self, IrqError, IrqHandle};
 use machine::lock::Lock;
 
-const BASE: u16 = 0x60;
-const DATA: u16 = 0;
-const COMMAND: u16 = 4;
+/// The port of data, and the one of commands and status.
+const DATA: u16 = 0x60;
+const COMMAND: u16 = 0x64;
 
 /// Status: a byte is there to be read.
 const FULL: u8 = 0x01;
@@ -81,9 +81,22 @@ pub struct Mouse {
     pub wheel: bool,
 }
 
+/// The controller's two ports. Between them are some that belong to others.
+#[derive(Clone)]
+struct Registers {
+    data: Ports,
+    command: Ports,
+}
+
+impl Registers {
+    fn claim() -> Option<Registers> {
+        Some(Registers { data: Ports::claim(DATA, 1).ok()?, command: Ports::claim(COMMAND, 1).ok()? })
+    }
+}
+
 /// A controller that was found and tested; it is quiet until [`start`](I8042::start).
 pub struct I8042 {
-    ports: Ports,
+    ports: Registers,
     /// What was typed before.
     typed: Vec<u8>,
     keyboard: bool,
@@ -92,7 +105,7 @@ pub struct I8042 {
 
 /// Looks for the controller and its devices. Nothing: there is none, or it does not work.
 pub fn probe() -> Option<I8042> {
-    let mut it = I8042 { ports: Ports::new(BASE, 5), typed: Vec::new(), keyboard: false, mouse: None };
+    let mut it = I8042 { ports: Registers::claim()?, typed: Vec::new(), keyboard: false, mouse: None };
     if it.status() == NOBODY {
         return None;
     }
@@ -158,7 +171,7 @@ impl I8042 {
     }
 
     fn status(&self) -> u8 {
-        self.ports.in8(COMMAND)
+        self.ports.command.in8(0)
     }
 
     /// Waits until the controller can be written to.
@@ -168,20 +181,20 @@ impl I8042 {
 
     fn command(&self, command: u8) -> Option<()> {
         self.ready()?;
-        self.ports.out8(COMMAND, command);
+        self.ports.command.out8(0, command);
         Some(())
     }
 
     fn configure(&self, config: u8) -> Option<()> {
         self.command(WRITE_CONFIG)?;
         self.ready()?;
-        self.ports.out8(DATA, config);
+        self.ports.data.out8(0, config);
         Some(())
     }
 
     /// The next byte, whoever says it.
     fn answer(&self) -> Option<u8> {
-        (0..LOOKS).any(|_| self.status() & FULL != 0).then(|| self.ports.in8(DATA))
+        (0..LOOKS).any(|_| self.status() & FULL != 0).then(|| self.ports.data.in8(0))
     }
 
     /// A command to the controller that has an answer.
@@ -197,7 +210,7 @@ impl I8042 {
             if status & FULL == 0 {
                 break;
             }
-            let byte = self.ports.in8(DATA);
+            let byte = self.ports.data.in8(0);
             if status & FROM_MOUSE == 0 {
                 self.typed.push(byte);
             }
@@ -210,7 +223,7 @@ impl I8042 {
             self.command(TO_MOUSE)?;
         }
         self.ready()?;
-        self.ports.out8(DATA, byte);
+        self.ports.data.out8(0, byte);
         for _ in 0..AT_ONCE {
             match (self.device_says(device)?, device) {
                 (ACKNOWLEDGE, _) => return Some(()),
@@ -228,7 +241,7 @@ impl I8042 {
             if status & FULL == 0 {
                 continue;
             }
-            let byte = self.ports.in8(DATA);
+            let byte = self.ports.data.in8(0);
             match (status & FROM_MOUSE != 0, device) {
                 (true, Device::Mouse) | (false, Device::Keyboard) => return Some(byte),
                 (false, Device::Mouse) => self.typed.push(byte),
@@ -257,7 +270,7 @@ impl I8042 {
 
 /// What the interrupts do: both devices share the one data port.
 struct Drain {
-    ports: Ports,
+    ports: Registers,
     draining: Lock<()>,
     keys: Receiver,
     moves: Receiver,
@@ -267,11 +280,11 @@ impl Drain {
     fn run(&self) {
         let _one = self.draining.lock();
         for _ in 0..AT_ONCE {
-            let status = self.ports.in8(COMMAND);
+            let status = self.ports.command.in8(0);
             if status & FULL == 0 {
                 return;
             }
-            let byte = self.ports.in8(DATA);
+            let byte = self.ports.data.in8(0);
             if status & FROM_MOUSE == 0 { (self.keys)(byte) } else { (self.moves)(byte) }
         }
     }

@@ -12,7 +12,7 @@
 //!
 //! Owner: whoever has the [`Text`]; it has no lock of its own. Works on both halves.
 
-use machine::OutOfMemory;
+use machine::IoError;
 use machine::io::{Mmio, Ports};
 
 use crate::screen::Display;
@@ -73,9 +73,9 @@ impl Text {
     /// Finds the VGA, sets the mode, loads `font` and clears the screen. Nothing: there is no VGA.
     ///
     /// # Errors
-    /// No memory for the mapping.
-    pub fn new(font: &[Glyph; 256]) -> Result<Option<Text>, OutOfMemory> {
-        let ports = Ports::new(PORTS, 0x20);
+    /// No memory for the mapping, or somebody has its registers.
+    pub fn new(font: &[Glyph; 256]) -> Result<Option<Text>, IoError> {
+        let ports = Ports::claim(PORTS, 0x20)?;
         bochs_off();
         ports.out8(MISC, MISC_TEXT);
         // A register that holds what is written; an empty bus does not.
@@ -208,11 +208,11 @@ impl Display for Text {
 /// Leaves a mode of the Bochs display interface, if there is one.
 fn bochs_off() {
     // Two words at neighbouring ports, of which the second is at an odd address.
-    let (index, data) = (Ports::new(BOCHS, 2), Ports::new(BOCHS + 1, 2));
-    index.out16(0, BOCHS_ID);
-    if data.in16(0) & 0xfff0 == 0xb0c0 {
-        index.out16(0, BOCHS_ENABLE);
-        data.out16(0, 0);
+    let Ok(ports) = Ports::claim(BOCHS, 3) else { return };
+    ports.out16(0, BOCHS_ID);
+    if ports.in16(1) & 0xfff0 == 0xb0c0 {
+        ports.out16(0, BOCHS_ENABLE);
+        ports.out16(1, 0);
     }
 }
 

@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use io::pci::or_none;
 use machine::mem;
+use machine::uart::Uart;
 use port::dev::cons::cmdline;
 use port::dev::root::{Archive, Root};
 use port::dev::{arch, cons, dup, env, pipe, pnp, proc, ram, sd, srv, uart, virtcon};
@@ -42,27 +44,27 @@ pub fn kernel(
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }
-    let ports = glue::ports(consoles);
+    let ports = virtio::finder(consoles);
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
     let mouse = glue::desk(&kmesg, &console.input, &arch); // and the keyboard, which types on the console
     let input = places.uart.then(|| console.input.clone());
     let devices: Vec<Arc<dyn Dev>> = vec![
-        root,                                         // #/ the root and its archives
-        console.clone(),                              // #c console, time, the kernel's numbers
-        dup::Dup::new(),                              // #d descriptors as files
-        env::Env::new(),                              // #e environment
-        proc::ProcDev::new(),                         // #p processes
-        srv::Srv::new(),                              // #s posted channels
-        pipe::Pipe::new(),                            // #| pipes
-        mnt,                                          // #M 9P servers behind channels
-        phantom,                                      // #9 QEMU's 9P devices, and channels in its dialects
-        arch,                                         // #P irqalloc, mtags, virtio
-        pnp::Pnp::new(glue::pci_bus(system.pci)),     // #$ PCI functions
-        uart::Uart::new(vec![(glue::com1(), input)]), // #t serial lines
-        mouse,                                        // #m the mouse
-        virtcon::VirtCon::new(ports, places.port),    // #C virtio consoles
-        sd::Sd::new(glue::disks(system.disks)),       // #S disks and their partitions
-        ram::RamDev::new(mem::total_bytes() / 2),     // #R files in memory, /tmp
+        root,                                                   // #/ the root and its archives
+        console.clone(),                                        // #c console, time, the kernel's numbers
+        dup::Dup::new(),                                        // #d descriptors as files
+        env::Env::new(),                                        // #e environment
+        proc::ProcDev::new(),                                   // #p processes
+        srv::Srv::new(),                                        // #s posted channels
+        pipe::Pipe::new(),                                      // #| pipes
+        mnt,                                                    // #M 9P servers behind channels
+        phantom,                            // #9 QEMU's 9P devices, and channels in its dialects
+        arch,                               // #P irqalloc, mtags, virtio
+        pnp::Pnp::new(or_none(system.pci)), // #$ PCI functions
+        uart::Uart::new(vec![(Arc::new(Uart::com1()), input)]), // #t serial lines
+        mouse,                              // #m the mouse
+        virtcon::VirtCon::new(ports, places.port), // #C virtio consoles
+        sd::Sd::new(system.disks),          // #S disks and their partitions
+        ram::RamDev::new(mem::total_bytes() / 2), // #R files in memory, /tmp
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

@@ -3,8 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt;
-use machine::OutOfMemory;
 use machine::irq::IrqError;
+use machine::{IoError, OutOfMemory};
 
 /// Why a device, or part of one, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,12 @@ impl core::error::Error for Failure {}
 impl From<OutOfMemory> for Failure {
     fn from(_: OutOfMemory) -> Failure {
         Failure::new("out of memory")
+    }
+}
+
+impl From<IoError> for Failure {
+    fn from(e: IoError) -> Failure {
+        Failure::text(alloc::format!("{e}"))
     }
 }
 

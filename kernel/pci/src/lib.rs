@@ -25,6 +25,7 @@ extern crate std;
 
 mod assign;
 pub mod bar;
+mod bus;
 pub mod capability;
 mod failure;
 #[cfg(not(target_os = "none"))]
@@ -142,32 +143,5 @@ impl Pci {
         let phys = found.address.checked_add(offset).ok_or(Failure::new("address overflow"))?;
         let len = usize::try_from(len).map_err(|_| Failure::new("address overflow"))?;
         Ok(Mmio::map(phys, len)?)
-    }
-
-    /// What `#$/pci/B.D.Fraw` reads: the function's first 256 bytes of configuration space as they are now.
-    /// Gives the number of bytes read, 0 at the end.
-    pub fn raw(&self, at: PciAddress, offset: u64, buf: &mut [u8]) -> usize {
-        let Ok(offset) = u16::try_from(offset) else { return 0 };
-        let mut n = 0;
-        for (place, byte) in (offset..256).zip(buf) {
-            *byte = self.space.read8(at, place);
-            n += 1;
-        }
-        n
-    }
-
-    /// What writing `#$/pci/B.D.Fraw` does: 1, 2 or 4 bytes at an offset that they are aligned to. Anything else does
-    /// nothing.
-    pub fn write_raw(&self, at: PciAddress, offset: u64, bytes: &[u8]) {
-        let Ok(offset) = u16::try_from(offset) else { return };
-        if !usize::from(offset).is_multiple_of(bytes.len().max(1)) {
-            return;
-        }
-        match *bytes {
-            [a] => self.space.write8(at, offset, a),
-            [a, b] => self.space.write16(at, offset, u16::from_le_bytes([a, b])),
-            [a, b, c, d] => self.space.write32(at, offset, u32::from_le_bytes([a, b, c, d])),
-            _ => {}
-        }
     }
 }

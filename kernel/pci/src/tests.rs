@@ -8,6 +8,7 @@ use crate::fake::captured::{
 use crate::fake::{FakeSpace, Noise};
 use alloc::string::String;
 use alloc::vec::Vec;
+use io::PciBus;
 use pci_types::capability::PciCapability;
 
 fn scan(space: &FakeSpace) -> Pci {
@@ -58,12 +59,19 @@ fn forms_of_the_interface() {
 fn raw_reads_what_is_there_and_ends() {
     let space = FakeSpace::new(PC);
     let pci = scan(&space);
-    let at = address(0, 2, 0);
-    let mut raw = [0; 300];
-    assert_eq!(pci.raw(at, 0, &mut raw), 256);
-    assert_eq!(raw[..256], space.functions()[4].bytes);
-    assert_eq!(pci.raw(at, 254, &mut raw), 2);
-    assert_eq!((pci.raw(at, 256, &mut raw), pci.raw(at, u64::MAX, &mut raw)), (0, 0));
+    let shown = io::pci::Address { bus: 0, device: 2, function: 0 };
+    assert_eq!(pci.config_size(shown), 256);
+    let raw: Vec<u8> = (0..256).map(|offset| pci.read_config(shown, offset)).collect();
+    assert_eq!(raw, space.functions()[4].bytes);
+    assert_eq!((pci.read_config(shown, 256), pci.read_config(shown, usize::MAX)), (0xff, 0xff));
+    // A write of a wrong length, or outside, changes nothing.
+    pci.write_config(shown, 4, &[1, 2, 3]);
+    pci.write_config(shown, usize::MAX, &[1]);
+    pci.write_config(shown, 5, &[1, 2]);
+    assert_eq!(pci.read_config(shown, 4), raw[4]);
+    pci.write_config(shown, 4, &[raw[4] ^ 4, raw[5]]);
+    assert_eq!(pci.read_config(shown, 4), raw[4] ^ 4);
+    assert_eq!(PciBus::functions(&pci).len(), pci.functions().len());
 }
 
 #[test]

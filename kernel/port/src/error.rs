@@ -92,6 +92,16 @@ impl From<machine::sync::Interrupted> for Error {
     }
 }
 
+/// What a program is told of a disk that failed.
+impl From<io::DiskError> for Error {
+    fn from(e: io::DiskError) -> Self {
+        Error::new(match e {
+            io::DiskError::NoMemory => abi::error::ENOMEM,
+            other => other.text(),
+        })
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())

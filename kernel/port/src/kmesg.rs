@@ -12,19 +12,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
+use io::ConsoleOut;
 use machine::lock::Lock;
 
 /// Bytes of the log that are kept: the last ones.
 pub const SIZE: usize = 64 * 1024;
-
-/// Where console output goes: a serial line, a screen.
-pub trait ConsoleOut: Send + Sync {
-    /// Puts all of `bytes` out, as they are. Called in any context, by several at once.
-    fn write(&self, bytes: &[u8]);
-
-    /// Waits until what was put out is out, but not for ever. Only threads call it.
-    fn flush(&self) {}
-}
 
 /// The log and the console. One for each kernel.
 pub struct Kmesg {

@@ -5,7 +5,7 @@ mod wire;
 use std::sync::Arc;
 
 use abi::{ORDWR, OREAD, OWRITE, error};
-use machine::message::Transport;
+use io::message::Transport;
 use ninep::kind;
 use port::call::{sysfile, sysproc};
 use port::mnt::{MntDev, Patience};

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::syscall as call;
 use abi::{MCREATE, MREPL, OCEXEC, ORDWR, OREAD, Rfork, SG_CEXEC, error};
+use io::message::Transport;
 use machine::host::{Cpu, program_at};
-use machine::message::Transport;
 use ninep::kind;
 use port::call::sysfile;
 use port::mnt::MntDev;

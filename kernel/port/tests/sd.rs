@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use abi::{MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use io::{Disk, DiskError};
 use machine::page::Pinned;
-use port::Result;
 use port::call::sysfile::{bind, close, open, pread, pwrite};
-use port::dev::sd::{Disk, EPROTECTED, Sd};
+use port::dev::sd::Sd;
 use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
@@ -35,11 +35,11 @@ impl Ram {
         }
     }
 
-    fn start(&self, sector: u64, pins: &[Pinned]) -> Result<usize> {
+    fn start(&self, sector: u64, pins: &[Pinned]) -> core::result::Result<usize, DiskError> {
         let len: usize = pins.iter().map(Pinned::len).sum();
         assert!(len > 0 && len.is_multiple_of(self.size), "{len} bytes");
         if self.broken.load(SeqCst) || sector + (len / self.size) as u64 > self.sectors() {
-            return Err(error::EIO.into());
+            return Err(DiskError::Failed);
         }
         Ok(sector as usize * self.size)
     }
@@ -66,7 +66,12 @@ impl Disk for Ram {
         self.writable
     }
 
-    fn read(&self, sector: u64, to: Vec<Pinned>, _leave: &dyn Fn() -> bool) -> Result<()> {
+    fn read(
+        &self,
+        sector: u64,
+        to: Vec<Pinned>,
+        _leave: &dyn Fn() -> bool,
+    ) -> core::result::Result<(), DiskError> {
         self.reads.fetch_add(1, SeqCst);
         let mut at = self.start(sector, &to)?;
         for pin in &to {
@@ -76,7 +81,12 @@ impl Disk for Ram {
         Ok(())
     }
 
-    fn write(&self, sector: u64, from: Vec<Pinned>, _leave: &dyn Fn() -> bool) -> Result<()> {
+    fn write(
+        &self,
+        sector: u64,
+        from: Vec<Pinned>,
+        _leave: &dyn Fn() -> bool,
+    ) -> core::result::Result<(), DiskError> {
         let mut at = self.start(sector, &from)?;
         for pin in &from {
             let mut bytes = vec![0; pin.len()];
@@ -87,7 +97,7 @@ impl Disk for Ram {
         Ok(())
     }
 
-    fn flush(&self, _leave: &dyn Fn() -> bool) -> Result<()> {
+    fn flush(&self, _leave: &dyn Fn() -> bool) -> core::result::Result<(), DiskError> {
         self.flushes.fetch_add(1, SeqCst);
         Ok(())
     }
@@ -139,7 +149,7 @@ fn disks_are_directories_and_nothing_is_read_before_one_is_looked_into() {
     assert_eq!((data.length, data.mode, fixed.mode), (51200, 0o640, 0o440));
     assert!(open(&t.up, "/dev/sdF2/data", OREAD).is_err());
     for mode in [OWRITE, ORDWR, OREAD | OTRUNC] {
-        assert!(open(&t.up, "/dev/sdF1/data", mode).unwrap_err().is(EPROTECTED));
+        assert!(open(&t.up, "/dev/sdF1/data", mode).unwrap_err().is(DiskError::Protected.text()));
     }
     assert!(open(&t.up, "/dev/sdF0/data", OWRITE | OTRUNC).is_ok());
 }

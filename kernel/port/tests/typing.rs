@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use io::ConsoleOut;
 use machine::lock::Lock;
 use port::dev::cons::input::Input;
-use port::kmesg::ConsoleOut;
 use port::testkit::Hosted;
 
 /// A screen that is slow.

@@ -29,8 +29,7 @@ mod rng;
 mod system;
 mod transport;
 
-pub use block::{Block, Direction, DiskError};
-pub use console::{Console, Port};
+pub use console::{Console, finder};
 pub use inventory::names::Location;
 pub use inventory::table::Table;
 pub use pci::Failure;

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod dir;
+pub mod env;
 pub mod error;
 pub mod flags;
 pub mod job;

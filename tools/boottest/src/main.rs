@@ -11,6 +11,7 @@ mod play;
 mod screen;
 mod socket;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -47,6 +48,9 @@ struct Options {
     /// Processors of machines that are described with one; unless said, those on microvm for a second time have two
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8))]
     smp: Option<u32>,
+    /// Beside the cases that are named, or instead of all, the first case of each group
+    #[arg(long)]
+    one_of_each: bool,
     /// Name the cases and end
     #[arg(short, long)]
     list: bool,
@@ -61,8 +65,8 @@ fn main() -> ExitCode {
         }
         None => cases::all(options.smp),
     };
-    let all = options.names.is_empty();
-    cases.retain(|case| all || options.names.iter().any(|word| case.name().contains(word.as_str())));
+    let mut choice = Choice::new(&options.names, options.one_of_each);
+    cases.retain(|case| choice.takes(case.name()));
     if options.list {
         cases.iter().for_each(|case| println!("{}", case.name()));
         return ExitCode::SUCCESS;
@@ -77,6 +81,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
+    let qemu = match vm::qemu_version() {
+        Ok(version) => version,
+        Err(error) => {
+            eprintln!("boottest: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("QEMU {qemu} ({}), {} cases", vm::qemu().display(), cases.len());
     match Signals::new([SIGHUP, SIGINT, SIGTERM]) {
         Ok(mut signals) => drop(std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
@@ -86,10 +98,40 @@ fn main() -> ExitCode {
         })),
         Err(error) => eprintln!("boottest: an interrupt will leave machines behind: {error}"),
     }
-    let (failed, skipped) = run(&cases, &options);
+    let (failed, skipped) = run(&cases, qemu, &options);
     let left_out = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
     println!("{} passed, {failed} failed{left_out}", cases.len() - failed - skipped);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Which cases are played.
+struct Choice<'a> {
+    /// Those whose names contain one of these, or all if there are none.
+    words: &'a [String],
+    /// The first of each group, too, or instead of all.
+    one_of_each: bool,
+    /// The groups that have had their first.
+    groups: BTreeSet<String>,
+}
+
+impl<'a> Choice<'a> {
+    fn new(words: &'a [String], one_of_each: bool) -> Choice<'a> {
+        Choice { words, one_of_each, groups: BTreeSet::new() }
+    }
+
+    /// Whether the next case, which has this name, is one.
+    fn takes(&mut self, name: &str) -> bool {
+        let first = self.one_of_each && self.groups.insert(group(name).to_owned());
+        let named = self.words.iter().any(|word| name.contains(word.as_str()));
+        first || named || (self.words.is_empty() && !self.one_of_each)
+    }
+}
+
+/// The group of a case: its name without the last word, and without the dialect. `microvm/mount/union/L` is of
+/// `microvm/mount`.
+fn group(name: &str) -> &str {
+    let name = name.strip_suffix("/L").unwrap_or(name);
+    name.rsplit_once('/').map_or(name, |(group, _)| group)
 }
 
 /// `q35`, `microvm-modern`, `pc-legacy`...
@@ -106,10 +148,10 @@ fn parse_board(text: &str) -> Result<(Board, Flavour), String> {
 }
 
 /// Plays all cases, several at a time, and returns how many failed and how many this host cannot play.
-fn run(cases: &[Case], options: &Options) -> (usize, usize) {
+fn run(cases: &[Case], qemu: vm::Version, options: &Options) -> (usize, usize) {
     let (next, skipped) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures = Mutex::new(Vec::new());
-    let built = play::Built { kernel: &options.kernel, elwood: &options.elwood };
+    let built = play::Built { kernel: &options.kernel, elwood: &options.elwood, qemu };
     std::thread::scope(|scope| {
         for _ in 0..usize::from(options.jobs).min(cases.len()) {
             scope.spawn(|| {
@@ -146,4 +188,36 @@ fn run(cases: &[Case], options: &Options) -> (usize, usize) {
         println!("FAILED  {name}");
     }
     (failures.len(), skipped.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_or_those_with_a_word_or_one_of_each_group() {
+        let cases = cases::all(None);
+        let names: Vec<&str> = cases.iter().map(Case::name).collect();
+        let chosen = |words: &[&str], one_of_each| -> Vec<&str> {
+            let words: Vec<String> = words.iter().map(|&word| word.into()).collect();
+            let mut choice = Choice::new(&words, one_of_each);
+            names.iter().copied().filter(|name| choice.takes(name)).collect()
+        };
+        assert_eq!(chosen(&[], false), names);
+        let guide = chosen(&["guide/"], false);
+        assert!(guide.len() > 2 && guide.iter().all(|name| name.contains("guide/")), "{guide:?}");
+        let one = chosen(&[], true);
+        assert_eq!(one.iter().map(|name| group(name)).collect::<BTreeSet<_>>().len(), one.len());
+        assert!(names.iter().all(|name| one.iter().any(|first| group(first) == group(name))), "{one:?}");
+        let both: BTreeSet<&str> = chosen(&["guide/"], true).into_iter().collect();
+        assert_eq!(both, one.into_iter().chain(guide).collect());
+    }
+
+    #[test]
+    fn a_group_has_neither_the_last_word_nor_the_dialect() {
+        assert_eq!(
+            ["mount/union", "mount/union/L", "microvm/mount/union/L", "smp/q35-4"].map(group),
+            ["mount", "mount", "microvm/mount", "smp"]
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use vm::{Guest, Pattern, exit_code};
+use vm::{Guest, Pattern, Version, exit_code};
 
 use crate::case::{Case, End, Fill, PROMPT, Step, World};
 use crate::host::Programs;
@@ -19,6 +19,8 @@ pub struct Built<'a> {
     pub kernel: &'a Path,
     /// The host's command `elwood`.
     pub elwood: &'a Path,
+    /// The version of QEMU, some of whose options have other names in other versions.
+    pub qemu: Version,
 }
 
 /// What became of a case.
@@ -42,7 +44,7 @@ pub fn play(case: &Case, built: &Built<'_>, verbose: bool) -> Outcome {
 fn try_play(case: &Case, built: &Built<'_>, verbose: bool, transcript: &mut String) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("boottest").tempdir()?;
     let mut world = World {
-        sockets: Sockets::new(dir.path()),
+        sockets: Sockets::new(dir.path(), built.qemu.calls_again()),
         programs: Programs::new(dir.path(), built.elwood),
         ..World::default()
     };
@@ -221,7 +223,12 @@ mod tests {
 
     fn outcome(build: impl FnOnce(Case) -> Case) -> Result<(), String> {
         let case = build(Case::new("test", Vm::new(Board::Pc).qemu(STAND_IN)).budget(10));
-        let outcome = play(&case, &Built { kernel: Path::new("kernel"), elwood: Path::new("elwood") }, false);
+        let built = Built {
+            kernel: Path::new("kernel"),
+            elwood: Path::new("elwood"),
+            qemu: Version { major: 7, minor: 2, micro: 0 },
+        };
+        let outcome = play(&case, &built, false);
         assert!(outcome.transcript.starts_with("starting\n"), "{:?}", outcome.error);
         outcome.error.map_or(Ok(()), |e| Err(format!("{e:#}")))
     }

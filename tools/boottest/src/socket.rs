@@ -27,6 +27,7 @@ pub enum Listener {
 #[derive(Default)]
 pub struct Sockets {
     folder: PathBuf,
+    calls_again: &'static str,
     connected: Mutex<BTreeMap<String, UnixStream>>,
     servers: Mutex<BTreeMap<String, Server>>,
 }
@@ -43,16 +44,16 @@ impl Drop for Server {
 }
 
 impl Sockets {
-    /// Those in `folder`; none is connected.
-    pub fn new(folder: &Path) -> Sockets {
-        Sockets { folder: folder.to_owned(), ..Sockets::default() }
+    /// Those in `folder`; none is connected. `calls_again` is QEMU's option for [`Listener::Host`].
+    pub fn new(folder: &Path, calls_again: &'static str) -> Sockets {
+        Sockets { folder: folder.to_owned(), calls_again, ..Sockets::default() }
     }
 
     /// QEMU's argument for the character device `name`.
     pub fn chardev(&self, name: &str, listener: Listener) -> String {
         let role = match listener {
             Listener::Qemu => "server=on,wait=off",
-            Listener::Host => "reconnect=1",
+            Listener::Host => self.calls_again,
         };
         format!("socket,id={name},path={},{role}", self.path(name).display())
     }

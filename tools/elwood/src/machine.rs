@@ -19,7 +19,7 @@ pub struct Common {
     /// What executes the guest; auto is KVM if it is seen to work
     #[arg(long, value_enum, default_value_t = Acceleration::Auto)]
     accel: Acceleration,
-    /// The kernel; unless said, the kernel.elf beside this command, else build/kernel.elf
+    /// The kernel; unless said, the one beside this command, or installed with it, or build/kernel.elf
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// More words for the kernel's command line, as name=value, quoted as rc quotes
@@ -102,7 +102,34 @@ fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
         ensure!(kernel.is_file(), "--kernel {}: no such file", kernel.display());
         return Ok(kernel.into());
     }
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("kernel.elf")));
-    let places = beside.into_iter().chain([PathBuf::from("build/kernel.elf")]);
-    places.into_iter().find(|p| p.is_file()).context("no kernel.elf beside this command and no build/kernel.elf; say --kernel FILE, or make it with 'make'")
+    let exe = std::env::current_exe().unwrap_or_default();
+    kernel_places(&exe).into_iter().find(|p| p.is_file()).with_context(|| {
+        format!(
+            "no kernel.elf beside {} or in ../share/elwood from there, and no build/kernel.elf; \
+             say --kernel FILE, or make it with 'make'",
+            exe.display()
+        )
+    })
+}
+
+/// Where the kernel may be for a command that is the file `exe`: beside it, as `make` leaves them; where `make install` puts
+/// it; and in the source that this is called in.
+fn kernel_places(exe: &Path) -> Vec<PathBuf> {
+    let folder = exe.parent();
+    let beside = folder.map(|bin| bin.join("kernel.elf"));
+    let installed = folder.and_then(Path::parent).map(|prefix| prefix.join("share/elwood/kernel.elf"));
+    beside.into_iter().chain(installed).chain([PathBuf::from("build/kernel.elf")]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_beside_the_command_or_installed_with_it() {
+        let places = kernel_places(Path::new("/usr/local/bin/elwood"));
+        let wanted = ["/usr/local/bin/kernel.elf", "/usr/local/share/elwood/kernel.elf", "build/kernel.elf"];
+        assert_eq!(places, wanted.map(PathBuf::from));
+        assert_eq!(kernel_places(Path::new("")), [PathBuf::from("build/kernel.elf")]);
+    }
 }

@@ -1,7 +1,9 @@
 #![forbid(unsafe_code)]
 //! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood exec` runs one program in a
-//! machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of any 9P2000 server.
+//! machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of any 9P2000 server;
+//! `elwood completions` is for the user's shell.
 
+mod completions;
 mod exec;
 mod machine;
 mod mount_test;
@@ -11,7 +13,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(version, about = "A Plan 9 kernel for QEMU, and the folders of this machine in it")]
@@ -30,6 +32,8 @@ enum Command {
     MountTest(mount_test::Options),
     /// Serve a folder of this machine over 9P2000
     Serve(serve::Options),
+    /// Print what makes a shell complete this command's options, as the shell wants it
+    Completions(completions::Options),
     /// Become a program that dies with the process PARENT
     #[command(hide = true)]
     Bound(exec::bound::Options),
@@ -41,6 +45,10 @@ fn main() -> ExitCode {
         Command::Exec(options) => exec::exec(&options),
         Command::MountTest(options) => mount_test::mount_test(&options).map(|()| 0),
         Command::Bound(options) => exec::bound::become_it(&options),
+        Command::Completions(options) => {
+            completions::completions(&options, &Cli::command());
+            Ok(0)
+        }
         Command::Serve(options) => serve::serve(&options).map(|()| 0),
     };
     match result {

@@ -62,6 +62,7 @@ pub fn run(options: &Options) -> Result<u8> {
         machine::print(&words)?;
         return Ok(0);
     }
+    vm::check_named_qemu()?;
     let (program, arguments) = words.split_first().context("an empty command line")?;
     let accel = if arguments.iter().any(|a| a == "kvm") { "KVM" } else { "TCG" };
     let folders: String =

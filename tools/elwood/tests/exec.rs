@@ -195,3 +195,37 @@ fn several_at_once() {
         assert_eq!(text(&out.stdout), format!("{n}\n"), "{}", text(&out.stderr));
     }
 }
+
+/// The clock's rate as the kernel measured it at boot, in MHz. With `stalls` the host stops the machine again and again
+/// meanwhile, each time for longer than the PIT's counter takes to go round.
+fn measured_mhz(machine: &str, stalls: bool) -> u64 {
+    let printed = Command::new(built())
+        .args(["run", "--accel", "tcg", "--machine", machine, "--init", "echo up", "--print"])
+        .output()
+        .unwrap();
+    let words = shlex::split(&text(&printed.stdout)).unwrap();
+    let mut command = Command::new(&words[0]);
+    let mut child = command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(1);
+    while stalls && Instant::now() < end && child.try_wait().unwrap().is_none() {
+        signal(&child, Signal::STOP);
+        std::thread::sleep(Duration::from_millis(64));
+        signal(&child, Signal::CONT);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let said = text(&child.wait_with_output().unwrap().stdout);
+    let line = said.lines().find(|l| l.starts_with("boot: pvh")).unwrap_or_else(|| panic!("{said}"));
+    line.split(", ").find_map(|w| w.strip_suffix(" MHz")).unwrap().parse().unwrap()
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn a_host_that_stops_the_machine_does_not_spoil_its_clock() {
+    for machine in ["microvm", "q35"] {
+        let right = measured_mhz(machine, false);
+        for _ in 0..4 {
+            let stalled = measured_mhz(machine, true);
+            assert!(stalled.abs_diff(right) < right / 10, "{machine}: {stalled} MHz, not {right}");
+        }
+    }
+}

@@ -121,7 +121,7 @@ fn run(options: &Options) -> Result<bool> {
         (true, false) => PACKAGES,
     };
     let version = toolchain::version_of(&root)?;
-    println!("go-test: Go {version}, {} packages", packages.len());
+    println!("go-test: Go {version}, QEMU {}, {} packages", vm::qemu_version()?, packages.len());
     let known = expectations::ours(&version)?;
     let begun = Instant::now();
     let results = go_test(options, &root, &elwood, packages, &known)?;
@@ -161,6 +161,8 @@ fn go_test(
         .env("GOARCH", "amd64")
         .env("GOCACHE", vm::cache()?.join("go-build"))
         .env("GOTOOLCHAIN", "local")
+        // The tests run in folders of their own.
+        .env("QEMU", vm::qemu())
         .env("GOPROXY", "off")
         .env("GOFLAGS", "")
         .stdin(Stdio::null())

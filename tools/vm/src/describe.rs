@@ -40,7 +40,7 @@ impl Vm {
     /// `qemu-system-x86_64`, or what the environment variable `QEMU` names.
     pub fn new(board: Board) -> Vm {
         Vm {
-            qemu: std::env::var_os("QEMU").unwrap_or_else(|| "qemu-system-x86_64".into()).into(),
+            qemu: crate::qemu(),
             board,
             board_options: Vec::new(),
             firmware: None,

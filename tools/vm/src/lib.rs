@@ -33,6 +33,7 @@ mod guest;
 mod kvm;
 mod parts;
 mod process;
+mod qemu;
 mod qmp;
 mod transcript;
 
@@ -41,5 +42,6 @@ pub use guest::{Guest, exit_code};
 pub use kvm::{cache, kvm_works};
 pub use parts::{Accel, Board, Flavour, Serial, Share};
 pub use process::kill_all;
+pub use qemu::{Version, check_named_qemu, qemu, qemu_version};
 pub use qmp::Qmp;
 pub use transcript::{Found, Pattern, Transcript};

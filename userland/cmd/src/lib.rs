@@ -17,6 +17,7 @@ pub mod mode;
 pub mod namespace;
 pub mod number;
 pub mod order;
+pub mod paging;
 pub mod pci;
 pub mod processes;
 pub mod regexp;

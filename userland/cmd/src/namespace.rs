@@ -1,9 +1,38 @@
-//! The lines of `/proc/n/ns` as commands that can be typed, and the `bind` lines of `/lib/namespace` as calls.
+//! What the programs that change or show the name space share: the flags of bind(1), mounting with a message, the lines
+//! of `/proc/n/ns` as commands that can be typed, and the `bind` lines of `/lib/namespace` as calls.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use lib9::{quote, tokenize};
+use lib9::{Result, error, ns, quote, tokenize};
+
+/// What a letter of bind's options means as a flag of bind(2): `a`, `b` or `c`.
+pub fn bind_flag(letter: char) -> Option<u32> {
+    match letter {
+        'a' => Some(abi::MAFTER),
+        'b' => Some(abi::MBEFORE),
+        'c' => Some(abi::MCREATE),
+        _ => None,
+    }
+}
+
+/// What a letter of mount's options means as a flag of mount(2): one of bind's, or `C`.
+pub fn mount_flag(letter: char) -> Option<u32> {
+    if letter == 'C' { Some(abi::MCACHE) } else { bind_flag(letter) }
+}
+
+/// Whether flags ask for both ends of a union, which no call takes.
+pub fn contradicts_itself(flag: u32) -> bool {
+    flag & abi::MORDER == abi::MORDER
+}
+
+/// Mounts a server's only tree, without authentication.
+///
+/// # Errors
+/// The kernel's, with `mount` and the directory before it.
+pub fn mount(server: i32, dir: &str, flag: u32) -> Result<()> {
+    ns::mount(server, -1, dir, flag, "").map(drop).map_err(|e| error!("mount {dir}: {e}"))
+}
 
 /// One line, each word quoted where the shell needs it.
 pub fn line(text: &str) -> String {
@@ -32,12 +61,7 @@ pub fn bind(text: &str) -> Option<(String, String, u32)> {
     let mut flag = abi::MREPL;
     if let Some(letters) = words.next_if(|w| w.starts_with('-')) {
         for letter in letters.chars().skip(1) {
-            flag |= match letter {
-                'a' => abi::MAFTER,
-                'b' => abi::MBEFORE,
-                'c' => abi::MCREATE,
-                _ => return None,
-            };
+            flag |= bind_flag(letter)?;
         }
     }
     let (new, old) = (words.next()?, words.next()?);

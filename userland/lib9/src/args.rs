@@ -34,6 +34,20 @@ impl Args {
         &self.words
     }
 
+    /// For a program that has one flag: whether it is there, and the words behind it. Any other flag ends the program
+    /// with the usage message.
+    pub fn one_flag(&self, flag: char, synopsis: &str) -> (bool, &[String]) {
+        let mut flags = self.flags();
+        let mut given = false;
+        for letter in flags.by_ref() {
+            if letter != flag {
+                usage(self, synopsis);
+            }
+            given = true;
+        }
+        (given, flags.rest())
+    }
+
     /// Starts to read flags.
     pub fn flags(&self) -> Flags<'_> {
         Flags { words: &self.words, cluster: "" }
@@ -115,6 +129,16 @@ mod tests {
         assert_eq!(f.value().unwrap(), "6");
         assert_eq!(f.next(), None);
         assert_eq!(f.rest(), ["-c"]);
+    }
+
+    #[test]
+    fn one_flag_and_words() {
+        let a = args("pci -v 8086/1237");
+        assert_eq!(a.one_flag('v', ""), (true, &["8086/1237".into()][..]));
+        let a = args("pci");
+        assert_eq!(a.one_flag('v', ""), (false, &[][..]));
+        let a = args("pci -- -v");
+        assert_eq!(a.one_flag('v', ""), (false, &["-v".into()][..]));
     }
 
     #[test]

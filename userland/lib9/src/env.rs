@@ -1,8 +1,9 @@
-//! The environment: one file a variable in `/env`. A list is stored as rc does it, each word ended by a NUL.
+//! The environment: one file a variable in `/env`, which holds a list of words.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use abi::env::{contents, words};
 use abi::{OREAD, OWRITE};
 
 use crate::{File, Result};
@@ -24,12 +25,7 @@ pub fn get(name: &str) -> Option<String> {
 /// The kernel's; `bad character in file name` for a name that cannot be one.
 pub fn putenv(name: &str, value: &[&str]) -> Result<()> {
     let path = path(name).ok_or(abi::error::EBADCHAR)?;
-    let mut bytes = Vec::new();
-    for word in value {
-        bytes.extend_from_slice(word.as_bytes());
-        bytes.push(0);
-    }
-    File::create(&path, OWRITE, 0o666)?.write_all(&bytes)
+    File::create(&path, OWRITE, 0o666)?.write_all(&contents(value))
 }
 
 /// Removes a variable.
@@ -45,28 +41,9 @@ fn path(name: &str) -> Option<String> {
     (!bad).then(|| alloc::format!("/env/{name}"))
 }
 
-/// What lies between NULs; the last word need not be ended.
-fn words(bytes: &[u8]) -> Vec<String> {
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    bytes.split(|&b| b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_are_nul_separated() {
-        assert!(words(b"").is_empty());
-        assert_eq!(words(b"a"), ["a"]);
-        assert_eq!(words(b"a\0"), ["a"]);
-        assert_eq!(words(b"a\0b\0"), ["a", "b"]);
-        assert_eq!(words(b"\0"), [""]);
-        assert_eq!(words(b"\0\0"), ["", ""]);
-    }
 
     #[test]
     fn names_stay_in_env() {

@@ -159,6 +159,11 @@ pub fn fd2path(fd: i32) -> Result<String> {
     sys::fd2path(fd)
 }
 
+/// Whether a descriptor is of a console, this machine's or another's.
+pub fn is_console(fd: i32) -> bool {
+    fd2path(fd).is_ok_and(|name| name == "#c/cons" || name.ends_with("/dev/cons"))
+}
+
 /// The name of the current directory.
 pub fn getwd() -> Result<String> {
     let fd = open(".", OREAD)?;

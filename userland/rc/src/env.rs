@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use abi::env::{contents, words};
 use abi::{OREAD, OWRITE};
 
 use crate::os::Os;
@@ -45,11 +46,7 @@ impl<O: Os> Shell<O> {
             let _ = self.os.remove(&path);
             return;
         }
-        let mut bytes = Vec::new();
-        for word in self.vars.get(name) {
-            bytes.extend_from_slice(word.as_bytes());
-            bytes.push(0);
-        }
+        let bytes = contents(self.vars.get(name));
         self.env_write(&path, &bytes);
     }
 
@@ -98,27 +95,5 @@ impl<O: Os> Shell<O> {
             }
             self.os.close(fd);
         }
-    }
-}
-
-/// The words of a variable's file. The last one need not be ended.
-fn words(bytes: &[u8]) -> Vec<String> {
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    bytes.split(|&b| b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words;
-
-    #[test]
-    fn words_end_with_nul() {
-        assert!(words(b"").is_empty());
-        assert_eq!(words(b"a"), ["a"]);
-        assert_eq!(words(b"a\0b c\0"), ["a", "b c"]);
-        assert_eq!(words(b"\0"), [""]);
     }
 }

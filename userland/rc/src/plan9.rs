@@ -173,7 +173,7 @@ impl Os for Plan9 {
     }
 
     fn is_console(&mut self, fd: i32) -> bool {
-        fd::fd2path(fd).is_ok_and(|name| name == "#c/cons" || name.ends_with("/dev/cons"))
+        fd::is_console(fd)
     }
 }
 

@@ -99,7 +99,8 @@ pub(crate) struct Cpu {
     pub apic: AtomicU32,
 }
 
-// SAFETY: by the module's rule, fields that are not atomic are touched by the owning processor only.
+// SAFETY: by the module's rule, fields that are neither atomic nor a Lock are touched by the owning processor only. Who
+// starts a processor sets `id`, `stacks`, `idle` and `current` before it runs; `id`, which others read, stays as it is.
 unsafe impl Sync for Cpu {}
 
 impl Cpu {
@@ -172,8 +173,8 @@ pub(crate) fn is_idle_here() -> bool {
 /// This processor. Ask again after anything that may switch threads.
 pub(crate) fn this() -> &'static Cpu {
     let cpu: *const Cpu;
-    // SAFETY: `install` made GS point to this processor's `Cpu`, whose first field is its own address; it
-    // lives for good.
+    // SAFETY: `install`, before which nothing asks, made GS point to this processor's `Cpu`, whose first field is its own
+    // address; it lives for good.
     unsafe {
         asm!("mov {}, gs:[0]", out(reg) cpu, options(nostack, readonly, preserves_flags));
         &*cpu
@@ -189,7 +190,7 @@ pub(crate) fn if_ready() -> Option<&'static Cpu> {
 /// Processor number `id`, which has been installed: threads and sets of processors name no other.
 pub(crate) fn by_id(id: u32) -> &'static Cpu {
     let cpu = CPUS.get(id as usize).map_or(ptr::null_mut(), |slot| slot.load(Ordering::Acquire));
-    // SAFETY: a `Cpu` in the table is never freed; the module's rule says what others may touch.
+    // SAFETY: a `Cpu` in the table is never freed, and only shared references to it are made.
     match unsafe { cpu.as_ref() } {
         Some(cpu) => cpu,
         None => panic!("there is no processor {id}"),

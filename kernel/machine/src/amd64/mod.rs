@@ -88,12 +88,17 @@ pub unsafe fn init(params: BootParams) {
     drop(early);
     clock::init(); // calibrates the time stamp counter and the APIC timer
     irq::init(acpi::madt()); // PIC masked, local APIC and I/O APICs on
+    power::init(acpi::power()); // the ways out
     scheduler::init(cpu::this()); // the boot context becomes the idle thread
     random::init();
 }
 
 /// Ends the boot: the calling context becomes the idle thread and the spawned threads run, on all processors.
+///
+/// # Panics
+/// In a thread: only the boot can end.
 pub fn schedule() -> ! {
+    assert!(cpu::is_idle_here(), "the boot has ended already");
     boot::processors::release();
     balance::idle()
 }

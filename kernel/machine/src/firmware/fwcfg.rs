@@ -1,7 +1,8 @@
 //! QEMU's fw_cfg: files and numbers that the machine's maker left for the guest.
 //!
 //! Follows QEMU's `docs/specs/fw_cfg`: a 16-bit selector at port 0x510, bytes at 0x511. Selecting begins an item anew, and
-//! its bytes come one after the other. One reader at a time: only the boot processor asks, at boot.
+//! its bytes come one after the other. One reader at a time: whoever reads has claimed the ports, and
+//! a second one is told that there is no such item.
 
 use crate::io::Ports;
 use alloc::vec;
@@ -47,7 +48,7 @@ pub fn processors() -> Option<u16> {
 
 /// The ports, if it is there.
 fn qemu() -> Option<Ports> {
-    let ports = Ports::new(PORT, 2);
+    let ports = Ports::claim(PORT, 2).ok()?;
     (Item::select(ports.clone(), SIGNATURE, 4).read(4) == b"QEMU").then_some(ports)
 }
 
@@ -136,6 +137,8 @@ mod tests {
         host_register_ports(PORT, 2, Arc::new(Fake(Mutex::default(), items)));
         let mut file = open("etc/fdt").unwrap();
         assert_eq!((file.read(2), file.read(99), file.read(1)), (b"he".to_vec(), b"llo".to_vec(), vec![]));
+        assert!(processors().is_none(), "somebody is reading");
+        drop(file);
         assert!(open("etc/fd").is_none());
         assert_eq!(processors(), Some(259));
     }

@@ -2,7 +2,7 @@
 //!
 //! A driver under test is given a [`Mmio::fake`] or finds one by address: [`host_register_mmio`] and
 //! [`host_register_ports`] put a fake device into the I/O space of the calling thread's machine, where [`Mmio::map`] and
-//! [`Ports::new`] find it. Where no device is, reads give all ones and writes go nowhere, as on a PC.
+//! [`Ports::claim`] find it, once each as on the real machine. Where no device is, reads give all ones and writes go nowhere, as on a PC.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,7 +10,9 @@ use core::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::machine::{Machine, machine};
-pub use crate::types::OutOfMemory;
+use crate::claims::{self, Claims};
+pub use crate::types::IoError;
+use crate::types::RangeKind;
 
 /// A fake device's registers in memory space. Called without any lock held, from any thread.
 pub trait MmioBackend: Send + Sync {
@@ -36,6 +38,40 @@ pub trait PortBackend: Send + Sync {
 pub(super) struct Space {
     mmio: Mutex<Vec<MmioRegion>>,
     ports: Mutex<Vec<PortRegion>>,
+    claimed_windows: Mutex<Claims>,
+    claimed_ports: Mutex<Claims>,
+}
+
+/// A stretch that somebody has; dropping it gives it back.
+struct Claim {
+    machine: Arc<Machine>,
+    of: fn(&Space) -> &Mutex<Claims>,
+    first: u64,
+    last: u64,
+}
+
+impl Claim {
+    fn new(of: fn(&Space) -> &Mutex<Claims>, first: u64, last: u64) -> Result<Arc<Claim>, IoError> {
+        let machine = machine();
+        of(&machine.io).lock().unwrap_or_else(PoisonError::into_inner).claim(first, last)?;
+        Ok(Arc::new(Claim { machine, of, first, last }))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let claims = (self.of)(&self.machine.io);
+        claims.lock().unwrap_or_else(PoisonError::into_inner).give_back(self.first, self.last);
+    }
+}
+
+/// Whether there is memory anywhere from the address `first` to `last`: the boot information says so, or a test has
+/// made a page there.
+fn is_memory(first: u64, last: u64) -> bool {
+    let ram =
+        super::boot::info().ram.iter().filter(|r| matches!(r.kind, RangeKind::Ram | RangeKind::AcpiReclaim));
+    let told = ram.into_iter().any(|r| r.start <= last && first < r.start.saturating_add(r.len));
+    told || super::words::Words::overlaps(first, last)
 }
 
 /// First byte, length, device.
@@ -56,7 +92,7 @@ pub fn host_register_ports(base: u16, len: u16, device: Arc<dyn PortBackend>) {
 enum Target {
     Device(Arc<dyn MmioBackend>),
     /// Looked up at every access, since devices may be moved.
-    Space(Arc<Machine>, u64),
+    Space(Arc<Claim>, u64),
 }
 
 /// A stretch of device registers in memory space; clones are the same registers. Accesses must be aligned to their width and inside, else they panic.
@@ -69,12 +105,17 @@ pub struct Mmio {
 }
 
 impl Mmio {
-    /// Registers at a physical address.
+    /// Claims the registers at a physical address.
     ///
     /// # Errors
-    /// When there is no memory for page tables.
-    pub fn map(phys: u64, len: usize) -> Result<Mmio, OutOfMemory> {
-        Ok(Mmio { target: Arc::new(Target::Space(machine(), phys)), base: 0, len })
+    /// Somebody has some of them; they are memory; there is no such address.
+    pub fn map(phys: u64, len: usize) -> Result<Mmio, IoError> {
+        let (first, last) = claims::window(phys, len)?;
+        if is_memory(first, last) {
+            return Err(IoError::Memory);
+        }
+        let claim = Claim::new(|space| &space.claimed_windows, first, last)?;
+        Ok(Mmio { target: Arc::new(Target::Space(claim, phys)), base: 0, len })
     }
 
     /// The registers of a fake device.
@@ -110,10 +151,10 @@ impl Mmio {
                 assert!(at.is_multiple_of(width), "{width}-byte register at {at}");
                 Some((device.clone(), at))
             }
-            Target::Space(m, phys) => {
+            Target::Space(claim, phys) => {
                 let phys = phys + at as u64;
                 assert!(phys.is_multiple_of(width as u64), "{width}-byte register at {phys:#x}");
-                let all = m.io.mmio.lock().unwrap_or_else(PoisonError::into_inner);
+                let all = claim.machine.io.mmio.lock().unwrap_or_else(PoisonError::into_inner);
                 all.iter().find_map(|(start, len, device)| {
                     let at = usize::try_from(phys.checked_sub(*start)?).ok()?;
                     (at < *len).then(|| (device.clone(), at))
@@ -176,7 +217,7 @@ impl Mmio {
 #[derive(Clone)]
 enum PortTarget {
     Device(Arc<dyn PortBackend>),
-    Space(Arc<Machine>),
+    Space(Arc<Claim>),
 }
 
 /// A range of I/O ports.
@@ -188,9 +229,14 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// `len` ports from `base` on.
-    pub fn new(base: u16, len: u16) -> Ports {
-        Ports { target: PortTarget::Space(machine()), base, len }
+    /// Claims `len` ports from `base` on.
+    ///
+    /// # Errors
+    /// Somebody has some of them, or the kernel keeps them; there are no such ports.
+    pub fn claim(base: u16, len: u16) -> Result<Ports, IoError> {
+        let (first, last) = claims::ports(base, len)?;
+        let claim = Claim::new(|space| &space.claimed_ports, u64::from(first), u64::from(last))?;
+        Ok(Ports { target: PortTarget::Space(claim), base, len })
     }
 
     /// The ports of a fake device.
@@ -217,9 +263,9 @@ impl Ports {
         assert!(off <= self.len && width <= self.len - off, "{width} bytes at {off} of {} ports", self.len);
         match &self.target {
             PortTarget::Device(device) => Some((device.clone(), off)),
-            PortTarget::Space(m) => {
+            PortTarget::Space(claim) => {
                 let port = self.base.checked_add(off)?;
-                let all = m.io.ports.lock().unwrap_or_else(PoisonError::into_inner);
+                let all = claim.machine.io.ports.lock().unwrap_or_else(PoisonError::into_inner);
                 all.iter().find_map(|(base, len, device)| {
                     let at = port.checked_sub(*base)?;
                     (at < *len).then(|| (device.clone(), at))
@@ -333,10 +379,11 @@ mod tests {
         assert_eq!(regs.read32(0x10), u32::MAX, "nothing is there");
         regs.write32(0x10, 1);
         host_register_ports(0xcf8, 8, Arc::new(Log::default()));
-        let ports = Ports::new(0xcfc, 8);
+        let ports = Ports::claim(0xcfc, 8).unwrap();
         assert_eq!((ports.in8(0), ports.in16(2), ports.in32(0)), (0x41, 0x62, 0x5566_0044));
         assert_eq!(ports.in16(4), 0xffff);
         ports.out8(4, 1);
+        drop(regs);
         host::new_machine();
         assert_eq!(Mmio::map(0xfeb0_0000, 4).unwrap().read32(0), u32::MAX);
         // A device's thread may join.
@@ -346,6 +393,43 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn registers_have_one_owner() {
+        host::new_machine();
+        let regs = Mmio::map(0xfeb0_0000, 0x1000).unwrap();
+        let part = regs.slice(0x800, 4);
+        drop(regs);
+        for (phys, len) in [(0xfeb0_0000, 1), (0xfeb0_0ffc, 8), (0xfea0_0000, 0x20_0000)] {
+            assert_eq!(Mmio::map(phys, len).err(), Some(IoError::InUse), "a part of it is still in use");
+        }
+        drop(part);
+        assert!(Mmio::map(0xfeb0_0000, 0x1000).is_ok());
+        let ports = Ports::claim(0xcf8, 8).unwrap();
+        let again = ports.clone();
+        drop(ports);
+        assert_eq!(Ports::claim(0xcfc, 1).err(), Some(IoError::InUse));
+        drop(again);
+        assert!(Ports::claim(0xcfc, 1).is_ok());
+        assert_eq!(Ports::claim(0x3f8, 8).err(), Some(IoError::InUse), "the kernel writes there");
+        assert_eq!(Ports::claim(0xffff, 2).err(), Some(IoError::NoSuchAddress));
+    }
+
+    #[test]
+    fn memory_is_no_device() {
+        host::new_machine();
+        let range = |start, len, kind| crate::types::Range { start, len, kind };
+        let ram = vec![range(0, 0xa_0000, RangeKind::Ram), range(0xf_0000, 0x1_0000, RangeKind::Reserved)];
+        host::set_boot_info(crate::types::BootInfo { ram, ..Default::default() });
+        for (phys, len) in [(0, 1), (0x9_ffff, 0x10), (0, usize::MAX)] {
+            assert_eq!(Mmio::map(phys, len).err(), Some(IoError::Memory), "{phys:#x} {len:#x}");
+        }
+        assert!(Mmio::map(0xa_0000, 0x2_0000).is_ok());
+        let page = crate::page::Page::new_zeroed().unwrap();
+        assert_eq!(Mmio::map(page.phys() + 0xfff, 4).err(), Some(IoError::Memory));
+        let dma = crate::dma::Dma::new(8192).unwrap();
+        assert_eq!(Mmio::map(dma.phys() + 4096, 4).err(), Some(IoError::Memory));
     }
 
     #[test]
@@ -363,6 +447,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "2 bytes at 3 of 4 ports")]
     fn beyond_the_ports_is_a_bug() {
-        Ports::new(0x60, 4).in16(3);
+        Ports::claim(0x62, 4).unwrap().in16(3);
     }
 }

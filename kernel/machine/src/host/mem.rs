@@ -27,7 +27,7 @@ pub fn programs_may_have(bytes: u64) -> bool {
 }
 
 /// Copies physical memory out: what a test put there as firmware, or any Page or Dma. False when not all of it exists.
-pub fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
+pub(crate) fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
     read_firmware(&machine(), phys, buf) || dma::peek(phys, buf)
 }
 

@@ -4,32 +4,23 @@
 //! made by [`spawn`] (a test's own) becomes a kernel thread when it first asks for [`current`].
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::cell::RefCell;
-use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::machine::{Charge, machine};
 use super::{chaos, clock, irq, lock};
+use crate::threads::Common;
 pub use crate::types::{OutOfMemory, State, Times};
 
 /// A kernel thread.
 pub struct Thread {
-    id: u64,
-    /// The QLocks that it holds.
-    #[cfg(debug_assertions)]
-    held: crate::sync::lockorder::Held,
-    tag: u64,
-    name: String,
+    pub(crate) common: Common,
     park: Mutex<Parking>,
     wake: Condvar,
-    interrupted: AtomicBool,
-    /// User mode is to be left; `user::run` takes it.
-    kicked: AtomicBool,
-    priority: AtomicU8,
     /// Nanoseconds in user mode.
     user_ns: AtomicU64,
     /// Nanoseconds parked.
@@ -50,8 +41,6 @@ pub type ThreadRef = Arc<Thread>;
 
 /// Pages charged for a thread: its stack on the real machine.
 const STACK_PAGES: usize = 4;
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 std::thread_local! {
     static CURRENT: RefCell<Option<ThreadRef>> = const { RefCell::new(None) };
@@ -171,16 +160,9 @@ pub fn need_resched() -> bool {
 impl Thread {
     fn new(name: &str, tag: u64, state: State) -> ThreadRef {
         Arc::new(Thread {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            #[cfg(debug_assertions)]
-            held: crate::sync::lockorder::Held::new(),
-            tag,
-            name: name.to_string(),
+            common: Common::new(name, tag),
             park: Mutex::new(Parking { token: false, state }),
             wake: Condvar::new(),
-            interrupted: AtomicBool::new(false),
-            kicked: AtomicBool::new(false),
-            priority: AtomicU8::new(10),
             user_ns: AtomicU64::new(0),
             parked_ns: AtomicU64::new(0),
             born_ns: clock::now_ns(),
@@ -190,27 +172,6 @@ impl Thread {
 
     fn parking(&self) -> MutexGuard<'_, Parking> {
         self.park.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The QLocks that it holds: itself may ask.
-    #[cfg(debug_assertions)]
-    pub(crate) fn held(&self) -> &crate::sync::lockorder::Held {
-        &self.held
-    }
-
-    /// A number no other thread ever has.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// What the spawner gave: a process id, or 0.
-    pub fn tag(&self) -> u64 {
-        self.tag
-    }
-
-    /// The name given at the start.
-    pub fn name(&self) -> String {
-        self.name.clone()
     }
 
     /// Gives the thread its token: its `park` returns, now or when it is next called. Tokens do not add up.
@@ -225,27 +186,8 @@ impl Thread {
         }
     }
 
-    /// Sets the interrupted flag, wakes the thread if it is parked and gets it out of user mode if it is there.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::Release);
-        self.kick();
-        self.unpark();
-    }
-
-    /// Whether the interrupted flag is set.
-    pub fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Acquire)
-    }
-
-    /// Clears the interrupted flag.
-    pub fn clear_interrupt(&self) {
-        self.interrupted.store(false, Ordering::Release);
-    }
-
-    /// Makes the thread's user mode return with `Event::Interrupt` soon.
-    pub fn kick(&self) {
-        self.kicked.store(true, Ordering::Release);
-    }
+    /// A kick is seen when the program asks: nothing has to be done.
+    pub(crate) fn prod(&self) {}
 
     /// Waits until the thread is dead.
     pub fn host_join(&self) {
@@ -257,11 +199,7 @@ impl Thread {
 
     /// Whether a kick is waiting. A user program that computes for long asks this and returns `Event::Interrupt`.
     pub fn host_kicked(&self) -> bool {
-        self.kicked.load(Ordering::Acquire)
-    }
-
-    pub(super) fn take_kick(&self) -> bool {
-        self.kicked.swap(false, Ordering::AcqRel)
+        self.kick_pending()
     }
 
     pub(super) fn add_user_ns(&self, ns: u64) {
@@ -282,22 +220,6 @@ impl Thread {
         let user_ns = self.user_ns.load(Ordering::Relaxed);
         let other = user_ns + self.parked_ns.load(Ordering::Relaxed);
         Times { user_ns, sys_ns: (end - self.born_ns).saturating_sub(other) }
-    }
-
-    /// Sets the priority, 0 to 20; 10 is usual, higher runs first. The host only remembers it.
-    pub fn set_priority(&self, priority: u8) {
-        self.priority.store(priority.min(20), Ordering::Relaxed);
-    }
-
-    /// The priority, 0 to 20.
-    pub fn priority(&self) -> u8 {
-        self.priority.load(Ordering::Relaxed)
-    }
-}
-
-impl fmt::Debug for Thread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "thread {} {:?} ({:?})", self.id, self.name, self.state())
     }
 }
 

@@ -48,6 +48,12 @@ impl Words {
         (off <= words.len() && len <= words.len() - off).then(|| (words.clone(), off))
     }
 
+    /// Whether any stretch has an address from `first` to `last`.
+    pub(super) fn overlaps(first: u64, last: u64) -> bool {
+        let all = ALL.read().unwrap_or_else(PoisonError::into_inner);
+        all.range(..=last).next_back().is_some_and(|(start, words)| first < start + words.len() as u64)
+    }
+
     pub(super) fn phys(&self) -> u64 {
         self.phys
     }

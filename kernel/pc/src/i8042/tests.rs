@@ -35,7 +35,7 @@ impl PortBackend for Fake {
     fn read(&self, off: u16, _width: usize) -> u32 {
         let mut s = self.1.lock().unwrap();
         s.looks += 1;
-        if off == COMMAND {
+        if DATA + off == COMMAND {
             let full = s.out.front().map_or(0, |(_, m)| FULL | if *m { FROM_MOUSE } else { 0 });
             return u32::from(full | if self.0 == Kind::Stuck { BUSY } else { 0 });
         }
@@ -45,7 +45,7 @@ impl PortBackend for Fake {
     fn write(&self, off: u16, _width: usize, value: u32) {
         let mut s = self.1.lock().unwrap();
         let value = value as u8;
-        if off == COMMAND {
+        if DATA + off == COMMAND {
             s.pending = value;
             match value {
                 SELF_TEST => s.out.push_back((if self.0 == Kind::Broken { 0xfc } else { 0x55 }, false)),
@@ -84,7 +84,7 @@ fn controller(kind: Kind, before: &[(u8, bool)]) -> Arc<Fake> {
     let state =
         State { out, pending: 0, config: 0, rates: Vec::new(), rate_next: false, streaming: false, looks: 0 };
     let fake = Arc::new(Fake(kind, Mutex::new(state)));
-    host_register_ports(BASE, 5, fake.clone());
+    host_register_ports(DATA, 5, fake.clone());
     fake
 }
 

@@ -6,13 +6,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use io::ConsoleOut;
+use io::port::Finder;
 use machine::uart::Uart;
 use pc::console::ScreenConsole;
 use port::dev::cons::input::Input;
 use port::dev::portcons::PortConsole;
 use port::dev::uart::SerialConsole;
-use port::dev::virtcon::Finder;
-use port::kmesg::{ConsoleOut, Kmesg};
+use port::kmesg::Kmesg;
 
 /// Where the console is.
 pub struct Places {
@@ -20,15 +21,6 @@ pub struct Places {
     pub uart: bool,
     /// A virtio port.
     pub port: Option<Arc<PortConsole>>,
-}
-
-/// The console on the screen.
-struct OnScreen(ScreenConsole);
-
-impl ConsoleOut for OnScreen {
-    fn write(&self, bytes: &[u8]) {
-        self.0.write(bytes);
-    }
 }
 
 /// The console in several places.
@@ -56,12 +48,12 @@ pub fn console(kmesg: &Kmesg, words: &[(String, String)]) -> Places {
         "virtio" => Some(""),
         other => str::strip_prefix(other, "virtio:"),
     };
-    let serial = || Arc::new(SerialConsole(super::com1())) as Arc<dyn ConsoleOut>;
+    let serial = || Arc::new(SerialConsole(Arc::new(Uart::com1()))) as Arc<dyn ConsoleOut>;
     let mut places: Vec<Arc<dyn ConsoleOut>> = Vec::new();
     if uart {
         places.push(serial());
     }
-    places.extend(screen.map(|s| Arc::new(OnScreen(s)) as Arc<dyn ConsoleOut>));
+    places.extend(screen.map(|s| Arc::new(s) as Arc<dyn ConsoleOut>));
     let alone = places.is_empty();
     let port = wanted
         .split(',')

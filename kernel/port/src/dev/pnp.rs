@@ -9,6 +9,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
+use io::PciBus;
+use io::pci::{Address, Function};
 
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
@@ -16,46 +18,6 @@ use crate::error::Result;
 use crate::name::chan::Chan;
 use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
-
-/// Where a function is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
-    /// Bus, 0 to 255.
-    pub bus: u8,
-    /// Device, 0 to 31.
-    pub device: u8,
-    /// Function, 0 to 7.
-    pub function: u8,
-}
-
-/// What a function is.
-#[derive(Clone, Debug)]
-pub struct Function {
-    /// Where it is.
-    pub at: Address,
-    /// Class, subclass, programming interface.
-    pub class: [u8; 3],
-    /// Vendor.
-    pub vendor: u16,
-    /// Device.
-    pub device: u16,
-    /// Interrupt line as the firmware left it.
-    pub irq: u8,
-    /// Base address registers that are there: number, what is in it, size in bytes.
-    pub bars: Vec<(u8, u64, u64)>,
-}
-
-/// The PCI bus as the machine has it.
-pub trait PciBus: Send + Sync {
-    /// All functions, ascending by address.
-    fn functions(&self) -> Vec<Function>;
-    /// Bytes of configuration space that a function has: 256 or 4096.
-    fn config_size(&self, at: Address) -> usize;
-    /// Reads the byte at `offset`.
-    fn read_config(&self, at: Address, offset: usize) -> u8;
-    /// Writes 1, 2 or 4 bytes at a multiple of their number.
-    fn write_config(&self, at: Address, offset: usize, bytes: &[u8]);
-}
 
 /// The device.
 pub struct Pnp {

@@ -21,14 +21,15 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use io::port::Finder;
+use io::{ConsoleOut, Port};
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 use machine::{clock, thread};
 
 use super::cons::input::Input;
-use super::virtcon::{Finder, Port};
 use crate::error::Result;
-use crate::kmesg::{ConsoleOut, Kmesg};
+use crate::kmesg::Kmesg;
 
 /// Bytes that may wait for the port.
 pub const RING: usize = 64 * 1024;

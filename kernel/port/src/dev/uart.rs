@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::{Qid, error};
+use io::{ConsoleOut, Serial};
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 
@@ -22,7 +23,6 @@ use super::cons::input::Input;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
-use crate::kmesg::ConsoleOut;
 use crate::name::chan::Chan;
 use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
@@ -32,21 +32,8 @@ pub const DEEP: usize = 64 * 1024;
 /// Bytes written at a time.
 const PIECE: usize = 4096;
 
-/// What is called, in interrupt context, with the bytes that arrive.
-pub type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
-
 /// A serial line and the console that gets its input while nobody reads it.
 pub type LineOf = (Arc<dyn Serial>, Option<Arc<Input>>);
-
-/// A serial line as the machine has it.
-pub trait Serial: Send + Sync {
-    /// Puts all of `bytes` out. Any context.
-    fn write(&self, bytes: &[u8]);
-    /// What is to be called with what arrives.
-    fn set_receiver(&self, receiver: Receiver);
-    /// Speed in bits a second; 8 bits, no parity, one stop bit.
-    fn baud(&self) -> u32;
-}
 
 struct Port {
     serial: Arc<dyn Serial>,

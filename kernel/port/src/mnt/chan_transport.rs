@@ -22,8 +22,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use io::message::{Request, Transport, TransportError};
 use machine::lock::Lock;
-use machine::message::{Request, Transport, TransportError};
 use machine::sync::Rendez;
 use machine::thread::{self, ThreadRef};
 use ninep::head::{HEADSZ, Head};

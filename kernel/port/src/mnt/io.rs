@@ -11,9 +11,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use ::io::message::Request;
 use abi::error;
 use abi::layout::PAGE;
-use machine::message::Request;
 use machine::page::Pinned;
 use ninep::head::{RIOSZ, Rio, Tio};
 use ninep::translate::io;

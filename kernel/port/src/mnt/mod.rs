@@ -17,9 +17,9 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
+use ::io::message::Transport;
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
-use machine::message::Transport;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 

@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use machine::message::Transport;
+use io::message::Transport;
 use machine::sync::QLock;
 use ninep::Dialect;
 use ninep::translate::version::DEFAULT_MSIZE;
@@ -92,7 +92,7 @@ impl Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use machine::message::{Request, TransportError};
+    use io::message::{Request, TransportError};
 
     struct Nobody;
 

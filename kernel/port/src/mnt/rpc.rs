@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::error;
-use machine::message::Request;
+use io::message::Request;
 use ninep::head::{HEADSZ, Head};
 use ninep::{NOFID, Rmsg, Tmsg, kind};
 

@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use abi::{Qid, error};
+use io::message::Transport;
 use machine::lock::Lock;
-use machine::message::Transport;
 use machine::sync::QLock;
 use ninep::translate::ids::Ids;
 use ninep::translate::kept::Kept;

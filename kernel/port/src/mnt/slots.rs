@@ -20,9 +20,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::error;
 use abi::layout::PAGE;
+use io::message::Request;
 use machine::clock;
 use machine::lock::Lock;
-use machine::message::Request;
 use machine::page::{Page, Pinned};
 use machine::sync::{Completion, Rendez};
 use ninep::NOFID;

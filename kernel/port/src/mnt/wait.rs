@@ -14,9 +14,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use io::message::Request;
 use machine::Wake;
 use machine::clock;
-use machine::message::Request;
 use machine::sync::Completion;
 use ninep::head::{HEADSZ, Head};
 use ninep::{Tmsg, kind};

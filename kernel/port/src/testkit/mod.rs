@@ -32,9 +32,10 @@ use crate::dev::cons::{Cons, Power};
 use crate::dev::{arch, dup, env, pipe, proc, root, srv};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::kmesg::{ConsoleOut, Kmesg};
+use crate::kmesg::Kmesg;
 use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
+use io::ConsoleOut;
 
 /// A console that keeps what is written to it.
 #[derive(Default)]

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use abi::{MREPL, ORDWR, OREAD, OWRITE, error};
+use io::PciBus;
+use io::pci::{Address, Function};
 use port::call::sysfile::{bind, open, pread, pwrite};
-use port::dev::pnp::{Address, Function, PciBus, Pnp};
+use port::dev::pnp::Pnp;
 use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use abi::{ORDWR, OREAD, error};
+use io::Serial;
 use port::call::sysfile::{close, open};
-use port::dev::uart::{Serial, Uart};
+use port::dev::uart::Uart;
 use port::testkit::Hosted;
 
 use super::{get, put};

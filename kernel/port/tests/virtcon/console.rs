@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use io::ConsoleOut;
+use io::port::Finder;
 use machine::lock::Lock;
 use port::call::sysfile::open;
 use port::dev::cons::input::Input;
 use port::dev::portcons::{PortConsole, RING};
-use port::dev::virtcon::{Finder, VirtCon};
-use port::kmesg::{ConsoleOut, Kmesg};
+use port::dev::virtcon::VirtCon;
+use port::kmesg::Kmesg;
 use port::testkit::Hosted;
 
 use super::port::{Fake, finder, wait_for};

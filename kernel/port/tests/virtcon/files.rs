@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use io::port::PIECE;
 use port::call::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
-use port::dev::virtcon::{PIECE, VirtCon};
+use port::dev::virtcon::VirtCon;
 use port::name::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use io::port::{Finder, PIECE, Port};
 use machine::lock::Lock;
 use machine::sync::{Interrupted, QLock, Rendez};
-use port::dev::virtcon::{Finder, PIECE, Port};
 
 #[derive(Default)]
 pub struct Fake {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use abi::{MCREATE, MREPL, ORDWR};
-use machine::message::{Request, Transport, TransportError};
+use io::message::{Request, Transport, TransportError};
 use ninep::testserver::{Server, Tree};
 use ninep::{Dialect, Rmsg, kind};
 use port::Result;

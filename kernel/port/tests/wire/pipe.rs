@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use machine::message::{Request, Transport};
+use io::message::{Request, Transport};
 use ninep::Framer;
 use port::call::sysfile;
 use port::name::iobuf::{Dst, Src};

@@ -30,8 +30,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 use core::sync::atomic::Ordering::Relaxed;
+use io::DiskError;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::{clock, thread};
@@ -49,35 +49,9 @@ const POLL_NS: u64 = SILENCE_NS.div_ceil(30);
 /// The unit in which the device counts, in bytes, whatever its sectors are.
 pub(crate) const UNIT: u32 = 512;
 
-/// Why a transfer failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskError {
-    /// The disk, or the way to it, failed; or the place is beyond its end.
-    Failed,
-    /// The disk cannot be written.
-    Protected,
-    /// There is no memory to do it with.
-    NoMemory,
-    /// Whoever waited has abandoned it. What becomes of it, nobody knows.
-    Abandoned,
-}
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DiskError::Failed => "i/o error",
-            DiskError::Protected => "disk is write-protected",
-            DiskError::NoMemory => "out of memory",
-            DiskError::Abandoned => "interrupted",
-        })
-    }
-}
-
-impl core::error::Error for DiskError {}
-
 /// Which way data go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+enum Direction {
     /// From the disk to memory.
     Read,
     /// From memory to the disk.
@@ -122,39 +96,14 @@ impl Block {
         &self.device.protocol.shape
     }
 
-    /// Its name among the virtio devices.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Bytes of a sector, a power of two from 512 to 4096.
-    pub fn sector_size(&self) -> u32 {
-        self.shape().sector_size
-    }
-
-    /// Sectors that it has now; the host may change that.
-    pub fn sectors(&self) -> u64 {
-        self.device.protocol.sectors()
-    }
-
-    /// Whether it can be written.
-    pub fn writable(&self) -> bool {
-        !self.shape().read_only()
-    }
-
-    /// The serial that the host gave it; empty without one, and until it has been asked for.
-    pub fn serial(&self) -> String {
-        self.serial.lock().clone()
-    }
-
     /// Moves whole sectors from `sector` on: as many as the memory has room for. Waits until that is done, and when it
     /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need
     /// not `leave`.
     ///
     /// # Errors
     /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after
-    /// [`DiskError::Abandoned`] how much will be.
-    pub fn transfer(
+    /// [`DiskError::Interrupted`] how much will be.
+    fn transfer(
         &self,
         way: Direction,
         sector: u64,
@@ -184,13 +133,41 @@ impl Block {
         // All of them have to come back, whatever the first one says.
         out.into_iter().map(|done| wait(&self.device, &done, leave)).fold(Ok(()), Result::and)
     }
+}
 
-    /// Waits until everything that was written is on the medium, like [`Block::transfer`]. Does nothing where the
-    /// device says that it always is.
-    ///
-    /// # Errors
-    /// When the disk says that it is not, or the caller has left.
-    pub fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+impl io::Disk for Block {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Empty, too, until the disk has been asked for it.
+    fn serial(&self) -> String {
+        self.serial.lock().clone()
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.shape().sector_size
+    }
+
+    /// The host may change that.
+    fn sectors(&self) -> u64 {
+        self.device.protocol.sectors()
+    }
+
+    fn writable(&self) -> bool {
+        !self.shape().read_only()
+    }
+
+    fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+        self.transfer(Direction::Read, sector, to, leave)
+    }
+
+    fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+        self.transfer(Direction::Write, sector, from, leave)
+    }
+
+    /// Does nothing where the device says that all is on the medium at any time.
+    fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
         if self.shape().has_cache() { call(&self.device, Op::Flush, Vec::new(), leave) } else { Ok(()) }
     }
 }
@@ -210,7 +187,7 @@ fn wait(device: &RequestDevice<Disk>, done: &Done, leave: &dyn Fn() -> bool) -> 
             return piece.result;
         }
         if leave() {
-            return Err(DiskError::Abandoned);
+            return Err(DiskError::Interrupted);
         }
         let oldest = device.oldest_sent();
         if oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS) {
@@ -247,7 +224,7 @@ impl Driver for Block {
     /// Without a serial the identity is what every disk has.
     fn status(&self) -> Status {
         let disk = &self.device.protocol;
-        let serial = self.serial();
+        let serial = self.serial.lock().clone();
         let identity = match serial.as_str() {
             "" => serial,
             _ => alloc::format!("{} sectors {serial}", self.device.protocol.units()),

@@ -1,10 +1,10 @@
 //! A request to a disk, and how a transfer is cut into requests that the device takes.
 
-use super::DiskError;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use io::DiskError;
 use machine::page::Pinned;
 use machine::sync::Completion;
 

@@ -3,9 +3,9 @@
 //! Each request in the ring has a head, of a stock of them: what the device reads first, and the byte of status that
 //! it writes last. A head is given back with its request.
 
+use super::UNIT;
 use super::piece::{Op, Piece};
 use super::shape::{SIZE_MOST, Shape, capacity};
-use super::{DiskError, UNIT};
 use crate::Failure;
 use crate::requests::{Bytes, Ending, InFlight, Layout, Protocol, count};
 use crate::ring::{Prepared, Queue, Segment, merge};
@@ -13,6 +13,7 @@ use crate::transport::VirtioTransport;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use io::DiskError;
 use machine::OutOfMemory;
 use machine::dma::Dma;
 

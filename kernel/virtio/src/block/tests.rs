@@ -3,6 +3,7 @@
 use super::*;
 use crate::fake::{FakeTransport, Noise, Taken};
 use crate::transport::{INDIRECT_DESC, VERSION_1};
+use io::Disk as _;
 use machine::host::{self, dma::poke};
 use machine::page::Page;
 use std::sync::Mutex;
@@ -303,7 +304,7 @@ fn who_has_to_leave_does_not_wait_for_a_silent_disk() {
     player.acts.lock().unwrap().push(Act::Silence);
     let to = buffer(7, 512);
     let begun = machine::clock::now_ns();
-    assert_eq!(block.transfer(Direction::Read, 0, to.clone(), &|| true), Err(DiskError::Abandoned));
+    assert_eq!(block.transfer(Direction::Read, 0, to.clone(), &|| true), Err(DiskError::Interrupted));
     assert!(machine::clock::now_ns() - begun < 1_500_000_000);
     // The disk has it still, and the memory with it.
     assert_eq!(counter(&block, "outstanding"), 1);

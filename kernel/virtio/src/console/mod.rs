@@ -18,6 +18,7 @@
 pub(crate) mod control;
 mod device;
 mod inbox;
+mod placed;
 pub mod port;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use device::Device;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread;
+pub use placed::finder;
 pub use port::Port;
 
 /// Feature: several ports, and control messages about them.

@@ -24,8 +24,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
+use io::message::{Request, Transport, TransportError};
 use machine::clock;
-use machine::message::{Request, Transport, TransportError};
 use protocol::{Messages, NineP, negotiate};
 use request::{Checked, check};
 

@@ -7,7 +7,7 @@ use crate::requests::{Bytes, Ending, InFlight, Layout, Protocol, count};
 use crate::ring::{Prepared, Queue};
 use crate::transport::{self, INDIRECT_DESC, VirtioTransport};
 use core::sync::atomic::AtomicU64;
-use machine::message::TransportError;
+use io::message::TransportError;
 
 /// Messages lie in the buffers that the request names: nothing is added to them.
 pub(super) struct Messages;

@@ -6,7 +6,7 @@
 
 use crate::ring::{Segment, merge};
 use alloc::boxed::Box;
-use machine::message::{Request, TransportError};
+use io::message::{Request, TransportError};
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
 

@@ -19,10 +19,10 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use io::{Disk, Transport};
 use machine::firmware::fdt::{self, Fdt};
 use machine::firmware::{acpi, fwcfg};
 use machine::io::Mmio;
-use machine::message::Transport;
 use pci::{Pci, Segment, Windows, intx, mechanism};
 
 /// Virtio id of a disk.
@@ -110,7 +110,7 @@ pub struct System {
     /// The 9P devices that work, in the order of their numbers.
     pub nine_p: Vec<NinepDevice>,
     /// The disks that work, in the order of their numbers.
-    pub disks: Vec<Arc<Block>>,
+    pub disks: Vec<Arc<dyn Disk>>,
     /// The consoles that work, in the order of their numbers.
     pub consoles: Vec<(Location, Arc<Console>)>,
     /// What told of slots and made no sense, and what is in slots and is no virtio device: a line each.

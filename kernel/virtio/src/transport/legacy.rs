@@ -66,7 +66,7 @@ impl Legacy {
             return Err(Failure::new("legacy device without ports"));
         }
         pci.enable(function, CommandRegister::IO_ENABLE);
-        let ports = Ports::new(base, len);
+        let ports = Ports::claim(base, len)?;
         if ports.in8(STATUS) == GONE {
             return Err(Failure::new("device does not answer"));
         }

@@ -9,6 +9,7 @@ mod disk;
 mod files;
 mod guide;
 mod load;
+mod manual;
 mod mmio;
 mod module;
 mod mount;
@@ -56,6 +57,7 @@ fn usual() -> Vec<Case> {
         .chain(short)
         .chain(mount::other_cases())
         .chain(console::cases())
+        .chain(manual::cases())
         .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(balloon::cases())
         .chain(boot::cases())

@@ -189,9 +189,12 @@ fn killed_console(case: Case) -> Case {
 /// Somebody still reads the port when the proxy begins: it waits, and gets all answers. Who comes while one stays is told.
 fn held(case: Case, port: &str) -> Case {
     let srv = format!("srv -e '9pvpxy {port}' vc2");
-    case.line(format!("cat {port} >/dev/null &"))
+    case.line(format!("cat {port} >/dev/null & first=$apid"))
         .is("")
-        .line(format!("{{ sleep 1; kill cat | rc }} & {srv}; {MOUNT}; cat /mnt/xxx/motd"))
+        // It has the port: otherwise the proxy comes first, and the one to be killed is the one that is told below.
+        .line("while(! grep virtcon /proc/$first/fd >/dev/null) sleep 1")
+        .is("")
+        .line(format!("{{ sleep 1; echo kill >/proc/$first/note }} & {srv}; {MOUNT}; cat /mnt/xxx/motd"))
         .is(format!("post...\n{MOTD}"))
         .line(format!("cat {port}"))
         .gives(format!("'{port}' device or object already in use"))

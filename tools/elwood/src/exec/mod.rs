@@ -80,6 +80,7 @@ pub fn exec(options: &Options) -> Result<u8> {
         machine::print(&plan.command)?;
         return Ok(0);
     }
+    vm::check_named_qemu()?;
     session::run(plan, options.timeout, options.verbose)
 }
 

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]
 
+use cmd::namespace::{bind_flag, contradicts_itself};
 use lib9::{Args, Result, eprintln, exits, fd, ns, usage};
 
 lib9::program!(main);
@@ -13,15 +14,12 @@ fn main(args: &Args) -> Result<()> {
     let mut flags = args.flags();
     for letter in flags.by_ref() {
         match letter {
-            'a' => flag |= abi::MAFTER,
-            'b' => flag |= abi::MBEFORE,
-            'c' => flag |= abi::MCREATE,
             'q' => quiet = true,
-            _ => synopsis(args),
+            _ => flag |= bind_flag(letter).unwrap_or_else(|| synopsis(args)),
         }
     }
     let [new, old] = flags.rest() else { synopsis(args) };
-    if flag & abi::MORDER == abi::MORDER {
+    if contradicts_itself(flag) {
         synopsis(args);
     }
     let Err(error) = ns::bind(new, old, flag) else { return Ok(()) };

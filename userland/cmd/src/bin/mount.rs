@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]
 
+use cmd::namespace::{contradicts_itself, mount_flag};
 use lib9::{Args, Result, eprintln, error, exits, fd, ns, sys, usage};
 
 lib9::program!(main);
@@ -16,16 +17,12 @@ fn main(args: &Args) -> Result<()> {
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         match letter {
-            'a' => flag |= abi::MAFTER,
-            'b' => flag |= abi::MBEFORE,
-            'c' => flag |= abi::MCREATE,
-            'C' => flag |= abi::MCACHE,
             'n' => authenticate = false,
             'q' => quiet = true,
             'd' => device = Some(flags.value().ok().and_then(letter_of).unwrap_or_else(|| synopsis(args))),
             // There is no factotum to hand the pattern to.
             'k' => drop(flags.value().unwrap_or_else(|_| synopsis(args))),
-            _ => synopsis(args),
+            _ => flag |= mount_flag(letter).unwrap_or_else(|| synopsis(args)),
         }
     }
     let (service, dir, spec) = match flags.rest() {
@@ -33,7 +30,7 @@ fn main(args: &Args) -> Result<()> {
         [service, dir, spec] => (service, dir, spec.as_str()),
         _ => synopsis(args),
     };
-    if flag & abi::MORDER == abi::MORDER {
+    if contradicts_itself(flag) {
         synopsis(args);
     }
     let result = attach(service, dir, spec, flag, device, authenticate);

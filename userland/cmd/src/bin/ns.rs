@@ -9,19 +9,14 @@ use lib9::{Args, Result, error, file, print, println, proc, usage};
 
 lib9::program!(main);
 
+const SYNOPSIS: &str = "[-r] [pid]";
+
 fn main(args: &Args) -> Result<()> {
-    let mut raw = false;
-    let mut flags = args.flags();
-    for letter in flags.by_ref() {
-        match letter {
-            'r' => raw = true,
-            _ => usage(args, "[-r] [pid]"),
-        }
-    }
-    let pid = match flags.rest() {
+    let (raw, words) = args.one_flag('r', SYNOPSIS);
+    let pid = match words {
         [] => proc::getpid(),
         [pid] => pid.parse().map_err(|_| "bad process id")?,
-        _ => usage(args, "[-r] [pid]"),
+        _ => usage(args, SYNOPSIS),
     };
     let name = alloc::format!("/proc/{pid}/ns");
     let text = file::read_string(&name).map_err(|e| error!("can't open {name}: {e}"))?;

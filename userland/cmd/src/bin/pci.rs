@@ -10,21 +10,16 @@ use lib9::{Args, Result, error, fd, file, println, usage};
 
 lib9::program!(main);
 
+const SYNOPSIS: &str = "[-v] [vendor/device]";
+
 const DIR: &str = "#$/pci";
 
 fn main(args: &Args) -> Result<()> {
-    let mut verbose = false;
-    let mut flags = args.flags();
-    for letter in flags.by_ref() {
-        match letter {
-            'v' => verbose = true,
-            _ => usage(args, "[-v] [vendor/device]"),
-        }
-    }
-    let wanted = match flags.rest() {
+    let (verbose, words) = args.one_flag('v', SYNOPSIS);
+    let wanted = match words {
         [] => None,
         [id] => Some(id.as_str()),
-        _ => usage(args, "[-v] [vendor/device]"),
+        _ => usage(args, SYNOPSIS),
     };
     let dirs = fd::readdir(DIR).map_err(|e| error!("can't read {DIR}: {e}"))?;
     let read = |name: &str| file::read_string(&cmd::copy::join(DIR, name));

@@ -9,8 +9,9 @@ extern crate alloc;
 
 use alloc::string::String;
 
+use cmd::namespace;
 use lib9::sys::Raw;
-use lib9::{Args, Fork, Result, Rfork, eprintln, error, fd, file, ns, proc, serve, usage};
+use lib9::{Args, Result, eprintln, fd, file, proc, serve, usage};
 use ninep::ram::Ram;
 
 lib9::program!(main);
@@ -25,9 +26,6 @@ fn main(args: &Args) -> Result<()> {
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         match letter {
-            'a' => flag |= abi::MAFTER,
-            'b' => flag |= abi::MBEFORE,
-            'c' => flag |= abi::MCREATE,
             'i' => stdio = true,
             'l' => {
                 let value = flags.value().ok().and_then(cmd::number::size);
@@ -38,10 +36,10 @@ fn main(args: &Args) -> Result<()> {
             's' => name = Some("ramfs"),
             'S' => name = Some(flags.value().unwrap_or_else(|_| synopsis(args))),
             'u' => limit = Some(u64::MAX),
-            _ => synopsis(args),
+            _ => flag |= namespace::bind_flag(letter).unwrap_or_else(|| synopsis(args)),
         }
     }
-    if !flags.rest().is_empty() || flag & abi::MORDER == abi::MORDER {
+    if !flags.rest().is_empty() || namespace::contradicts_itself(flag) {
         synopsis(args);
     }
     // On /tmp files are made; who says where the tree goes also says whether.
@@ -55,34 +53,22 @@ fn main(args: &Args) -> Result<()> {
     if stdio {
         return server(0, 1, limit, private);
     }
-    let [ours, theirs] = fd::pipe()?;
-    // It lives on after us, and an interrupt at the terminal is none of its business.
-    match proc::rfork(Rfork::PROC | Rfork::FDG | Rfork::NOTEG | Rfork::NAMEG | Rfork::NOWAIT)? {
-        Fork::Parent(_) => {
-            fd::close(theirs)?;
-            if let Some(name) = name {
-                serve::post(name, ours, 0o600)?;
-            }
-            match mountpoint {
-                Some(dir) => {
-                    ns::mount(ours, -1, dir, flag, "").map(drop).map_err(|e| error!("mount {dir}: {e}"))
-                }
-                None => Ok(()),
-            }
+    let ours = serve::start(|end| {
+        // Nobody shall wait for us to close what we do not use.
+        for unused in [0, 1] {
+            let _ = fd::close(unused);
         }
-        Fork::Child => {
-            // Nobody shall wait for us to close what we do not use.
-            for unused in [ours, 0, 1] {
-                let _ = fd::close(unused);
-            }
-            match server(theirs, theirs, limit, private) {
-                Ok(()) => proc::exits(""),
-                Err(e) => {
-                    eprintln!("ramfs: {e}");
-                    proc::exits(e.text())
-                }
-            }
+        if let Err(e) = server(end, end, limit, private) {
+            eprintln!("ramfs: {e}");
+            proc::exits(e.text());
         }
+    })?;
+    if let Some(name) = name {
+        serve::post(name, ours, 0o600)?;
+    }
+    match mountpoint {
+        Some(dir) => namespace::mount(ours, dir, flag),
+        None => Ok(()),
     }
 }
 

@@ -10,7 +10,8 @@ extern crate alloc;
 
 use alloc::format;
 
-use lib9::{Args, Fork, Result, Rfork, eprintln, error, fd, ns, proc, serve, usage};
+use cmd::namespace;
+use lib9::{Args, Result, eprintln, error, fd, proc, serve, usage};
 
 lib9::program!(main);
 
@@ -20,10 +21,6 @@ fn main(args: &Args) -> Result<()> {
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         match letter {
-            'a' => flag |= abi::MAFTER,
-            'b' => flag |= abi::MBEFORE,
-            'c' => flag |= abi::MCREATE,
-            'C' => flag |= abi::MCACHE,
             'e' => command = true,
             'm' => mount = true,
             'n' => {}
@@ -32,7 +29,7 @@ fn main(args: &Args) -> Result<()> {
                 let ms = flags.value().ok().and_then(cmd::number::milliseconds);
                 wait = ms.and_then(|ms| u32::try_from(ms).ok()).unwrap_or_else(|| synopsis(args));
             }
-            _ => synopsis(args),
+            _ => flag |= namespace::mount_flag(letter).unwrap_or_else(|| synopsis(args)),
         }
     }
     let (what, name, mtpt) = match flags.rest() {
@@ -56,43 +53,30 @@ fn main(args: &Args) -> Result<()> {
         }
         mtpt => mtpt,
     };
-    let server = start(what)?;
+    let server = serve::start(|end| run(what, end))?;
     proc::sleep(wait)?;
     if !quiet {
         eprintln!("post...");
     }
     serve::post(&post, server, 0o666)?;
     let Some(mtpt) = mtpt else { return Ok(()) };
-    ns::mount(server, -1, mtpt, flag, "").map_err(|e| {
+    namespace::mount(server, mtpt, flag).inspect_err(|_| {
         // A server that cannot be mounted is of no use to others either.
         let _ = fd::remove(&post);
-        error!("mount {mtpt}: {e}")
-    })?;
-    Ok(())
+    })
 }
 
-/// Runs the command in a process of its own; returns this side of its standard input and output.
-fn start(command: &str) -> Result<i32> {
-    let [ours, theirs] = fd::pipe()?;
-    // It lives on after us, and an interrupt at the terminal is none of its business.
-    match proc::rfork(Rfork::PROC | Rfork::FDG | Rfork::NOTEG | Rfork::NAMEG | Rfork::NOWAIT)? {
-        Fork::Parent(_) => {
-            fd::close(theirs)?;
-            Ok(ours)
-        }
-        Fork::Child => {
-            let become_server = || {
-                fd::close(ours)?;
-                fd::dup(theirs, 0)?;
-                fd::dup(theirs, 1)?;
-                fd::close(theirs)?;
-                proc::exec("/bin/rc", &["rc", "-c", command])
-            };
-            let Err(e) = become_server();
-            eprintln!("srv: can't exec rc: {e}");
-            proc::exits_now("exec")
-        }
-    }
+/// Becomes the command, with this end of a pipe as its standard input and output.
+fn run(command: &str, end: i32) -> ! {
+    let exec = || {
+        fd::dup(end, 0)?;
+        fd::dup(end, 1)?;
+        fd::close(end)?;
+        proc::exec("/bin/rc", &["rc", "-c", command])
+    };
+    let Err(e) = exec();
+    eprintln!("srv: can't exec rc: {e}");
+    proc::exits_now("exec")
 }
 
 fn synopsis(args: &Args) -> ! {

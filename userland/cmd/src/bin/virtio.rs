@@ -7,23 +7,17 @@
 
 use cmd::virtio::{Device, record, table};
 use lib9::alloc::vec::Vec;
-use lib9::{Args, Result, error, file, print, usage};
+use lib9::{Args, Result, error, file, print};
 
 lib9::program!(main);
+
+const SYNOPSIS: &str = "[-v] [name ...]";
 
 const TABLE: &str = "/dev/virtio";
 const RECORDS: &str = "/dev/virtiostat";
 
 fn main(args: &Args) -> Result<()> {
-    let mut verbose = false;
-    let mut flags = args.flags();
-    for letter in flags.by_ref() {
-        match letter {
-            'v' => verbose = true,
-            _ => usage(args, "[-v] [name ...]"),
-        }
-    }
-    let names = flags.rest();
+    let (verbose, names) = args.one_flag('v', SYNOPSIS);
     let text = file::read_string(TABLE)?;
     let name = |line: &&str| line.split_whitespace().next().map(lib9::alloc::string::String::from);
     for wanted in names {

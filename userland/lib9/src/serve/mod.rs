@@ -2,7 +2,8 @@
 //!
 //! A server is a type that implements [`Files`]. [`serve`] answers one request after the other, in this process: right for
 //! a tree that never waits. [`workers::serve`] runs each request in a process of its own that shares this one's memory, so
-//! that one which waits holds up none. [`post`] puts a descriptor into `/srv` for others to mount.
+//! that one which waits holds up none. [`start`] makes the process for a server, and [`post`] puts a descriptor into `/srv` for
+//! others to mount.
 
 pub mod workers;
 
@@ -13,7 +14,7 @@ use abi::OWRITE;
 use ninep::Framer;
 pub use ninep::server::{Files, MSIZE_MAX, Refused, Session};
 
-use crate::{Error, Result, error, fd};
+use crate::{Error, Fork, Result, Rfork, error, fd, proc};
 
 /// Bytes asked for in one read: what most requests fit in many times over.
 const CHUNK: usize = 64 << 10;
@@ -76,6 +77,28 @@ pub fn serve<F: Files>(tree: &F, input: i32, output: i32) -> Result<()> {
     };
     session.end().run(tree, &[]);
     result
+}
+
+/// Runs `server` in a process of its own, with one end of a pipe; returns the other end, which can be mounted or posted.
+/// The process ends with `server`; it lives on after
+/// this one, and an interrupt at the terminal is none of its business.
+///
+/// # Errors
+/// When there is no pipe or no process to be had.
+pub fn start(server: impl FnOnce(i32)) -> Result<i32> {
+    let [ours, theirs] = fd::pipe()?;
+    match proc::rfork(Rfork::PROC | Rfork::FDG | Rfork::NOTEG | Rfork::NAMEG | Rfork::NOWAIT)? {
+        Fork::Parent(_) => {
+            fd::close(theirs)?;
+            Ok(ours)
+        }
+        Fork::Child => {
+            // The server would not see the last client leave if it held that end open itself.
+            let _ = fd::close(ours);
+            server(theirs);
+            proc::exits("")
+        }
+    }
 }
 
 /// Posts the descriptor `fd` as `/srv/name`, or as `name` if that is a path, with the permissions `perm`.

@@ -83,7 +83,12 @@ pub struct Processors {
 }
 
 /// Starts processors until `limit` are used, the calling one among them. To be called once, at boot.
+///
+/// # Panics
+/// The second time: a start resets.
 pub fn start_others(limit: usize) -> Processors {
+    static ONCE: AtomicBool = AtomicBool::new(false);
+    assert!(!ONCE.swap(true, Ordering::SeqCst), "the other processors have been started");
     let (told_by, mut ids) = find();
     let me = lapic::id();
     ids.sort_unstable();
@@ -147,8 +152,9 @@ fn at(page: u8) -> *mut u8 {
 fn copy_code(page: u8) -> Vec<u8> {
     let (start, end) = (&raw const ap_start, &raw const ap_end);
     let len = end as usize - start as usize;
-    // SAFETY: the code is shorter than a page; the page is memory below 1 MiB, which the direct map has and nobody is
-    // given; all of it is bytes.
+    assert!(len <= PAGE as usize, "the start-up code does not fit in its page");
+    // SAFETY: the page is memory below 1 MiB, which the direct map has and nobody is given, and no processor runs there
+    // yet; the code fits, and all of it is bytes.
     unsafe {
         let saved = core::slice::from_raw_parts(at(page), len).to_vec();
         ptr::copy_nonoverlapping(start, at(page), len);
@@ -157,7 +163,7 @@ fn copy_code(page: u8) -> Vec<u8> {
 }
 
 fn restore(page: u8, saved: &[u8]) {
-    // SAFETY: as above; no processor begins there any more.
+    // SAFETY: as above; no processor begins there any more: each has said that it is there, or was reset.
     unsafe { ptr::copy_nonoverlapping(saved.as_ptr(), at(page), saved.len()) };
 }
 

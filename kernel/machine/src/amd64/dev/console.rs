@@ -1,26 +1,19 @@
 //! The first output there is: COM1, polled, before and beneath everything else.
 //!
-//! `uart` builds the interrupt-driven line on the same port; a panic comes back here, because nothing here
-//! waits for anybody. What was typed before the kernel ran is kept for `uart` in [`EARLY`], whose lock is a leaf.
+//! The `uart_16550` crate drives the chip, here and in `uart`, which builds the interrupt-driven line on the same port. A
+//! panic comes back here, because nothing here waits for anybody: whoever writes makes a driver of their own, which is
+//! nothing but the port's number. What was typed before the kernel ran is kept for `uart` in [`EARLY`], whose lock is a leaf.
 
-use super::io::Ports;
 use crate::amd64::lock::Lock;
 use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use uart_16550::backend::{Backend, PioBackend};
+use uart_16550::spec::FIFO_SIZE;
+use uart_16550::spec::registers::{LCR, LSR, offsets};
+use uart_16550::{BaudRate, Config, Uart16550};
 
 const COM1: u16 = 0x3f8;
-const DATA: u16 = 0;
-const INTERRUPT_ENABLE: u16 = 1;
-const FIFO_CONTROL: u16 = 2;
-const LINE_CONTROL: u16 = 3;
-const MODEM_CONTROL: u16 = 4;
-const LINE_STATUS: u16 = 5;
-const SCRATCH: u16 = 7;
-const DATA_READY: u8 = 1;
-const TRANSMITTER_EMPTY: u8 = 0x20;
-/// What the transmitter's FIFO takes once it is empty.
-const FIFO: usize = 16;
 /// The line is quiet when so many looks at it have found nothing: about a millisecond.
 const QUIET: usize = 2000;
 
@@ -35,6 +28,18 @@ pub(crate) struct Early {
 }
 
 impl Early {
+    /// Keeps a byte, if there is room.
+    fn put(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+            self.len += 1;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == self.bytes.len()
+    }
+
     /// They are taken out once; none are left.
     pub(crate) fn take(&mut self) -> &[u8] {
         let len = core::mem::take(&mut self.len);
@@ -44,45 +49,89 @@ impl Early {
 
 pub(crate) static EARLY: Lock<Early> = Lock::new(Early { bytes: [0; 2048], len: 0 });
 
-/// Finds the port and sets it to 115200 8n1 with FIFOs, receive interrupt off.
-pub(crate) fn init() {
-    let p = Ports::new(COM1, 8);
-    p.out8(SCRATCH, 0x5a);
-    if p.in8(SCRATCH) != 0x5a {
-        return; // no such chip: the bus answers 0xff
+/// A driver of COM1 as it is set.
+pub(super) fn com1() -> Uart16550<PioBackend> {
+    // SAFETY: the ports are COM1's, and `claims` gives them to nobody else. Two drivers at one time mix up their bytes and
+    // nothing else: they hold no state of the chip that matters.
+    match unsafe { Uart16550::new_port(COM1) } {
+        Ok(uart) => uart,
+        Err(_) => unreachable!("the number of COM1 is a constant"),
     }
-    p.out8(INTERRUPT_ENABLE, 0);
-    p.out8(LINE_CONTROL, 0x80); // divisor latch
-    p.out8(DATA, 1);
-    p.out8(INTERRUPT_ENABLE, 0);
-    p.out8(LINE_CONTROL, 0x03); // 8 bits, no parity, 1 stop bit
-    if catch_up(&p) {
-        p.out8(FIFO_CONTROL, 0xc7); // FIFOs on and empty, receive interrupt at 14 bytes
-        DEPTH.store(FIFO, Ordering::Relaxed);
-    }
-    p.out8(MODEM_CONTROL, 0x0b); // DTR, RTS, and OUT2, which lets the interrupt out
-    PRESENT.store(true, Ordering::Relaxed);
 }
 
-/// Takes in what waits on the line; true when nothing did.
+/// COM1 while it is being set, when the driver throws away what it finds: here that is kept.
+struct Setting<'a> {
+    line: PioBackend,
+    early: &'a mut Early,
+    /// The registers of data and interrupts are the divisor now.
+    divisor: bool,
+}
+
+impl Backend for Setting<'_> {
+    unsafe fn read(&mut self, register: u8) -> u8 {
+        // SAFETY: the caller's promise is the one asked for.
+        let value = unsafe { self.line.read(register) };
+        match usize::from(register) {
+            offsets::DATA if !self.divisor => self.early.put(value),
+            // What there is no room for stays where it is.
+            offsets::LSR if self.early.is_full() => return value & !LSR::DATA_READY.bits(),
+            _ => {}
+        }
+        value
+    }
+
+    unsafe fn write(&mut self, register: u8, value: u8) {
+        match usize::from(register) {
+            offsets::LCR => self.divisor = value & LCR::DLAB.bits() != 0,
+            // Setting the FIFOs empties the receiver.
+            offsets::FCR => {
+                // SAFETY: a register of the line, as every one that the driver asks for; looking at it changes nothing.
+                let status = unsafe { self.line.read(offsets::LSR as u8) };
+                if self.early.len > 0 || status & LSR::DATA_READY.bits() != 0 {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { self.line.write(register, value) };
+    }
+}
+
+/// Finds the port and sets it to 115200 8n1 with FIFOs, receive interrupt off.
 ///
 /// Switching the FIFOs on throws away the byte in the receiver, and QEMU holds back the others until that one has been
 /// read. On a busy host that takes QEMU longer than anybody would wait. So when somebody has typed before the kernel
 /// ran, the line does without FIFOs: slower, and nothing is lost. A line with nothing on it costs one look.
-fn catch_up(p: &Ports) -> bool {
-    let mut early = EARLY.lock();
-    let mut silence = if p.in8(LINE_STATUS) & DATA_READY == 0 { QUIET } else { 0 };
-    while silence < QUIET && early.len < early.bytes.len() {
-        if p.in8(LINE_STATUS) & DATA_READY == 0 {
-            silence += 1;
-            continue;
-        }
-        silence = 0;
-        let at = early.len;
-        early.bytes[at] = p.in8(DATA);
-        early.len += 1;
+pub(crate) fn init() {
+    let mut uart = com1();
+    if !uart.check_present() {
+        return; // the bus answers 0xff
     }
-    early.len == 0
+    let mut early = EARLY.lock();
+    catch_up(&mut uart, &mut early);
+    let setting = Setting { line: *uart.backend(), early: &mut early, divisor: false };
+    // SAFETY: the registers are COM1's, as those of `com1`.
+    let mut uart = unsafe { Uart16550::new_with_backend(setting) };
+    let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
+    if uart.init(config).is_ok() {
+        DEPTH.store(if uart.fifo_enabled() { FIFO_SIZE } else { 1 }, Ordering::Relaxed);
+        PRESENT.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Takes in what waits on the line.
+fn catch_up(uart: &mut Uart16550<PioBackend>, early: &mut Early) {
+    let mut silence = 0;
+    while silence < if early.len == 0 { 1 } else { QUIET } && !early.is_full() {
+        match uart.try_receive_byte() {
+            Ok(byte) => {
+                early.put(byte);
+                silence = 0;
+            }
+            Err(_) => silence += 1,
+        }
+    }
 }
 
 /// Whether there is a COM1.
@@ -115,16 +164,9 @@ pub fn set_last_words(also: LastWords) {
 }
 
 /// Gives the transmitter what it takes at once; returns how many bytes that was, 0 while it is busy.
-pub(crate) fn offer(bytes: &[u8]) -> usize {
-    let p = Ports::new(COM1, 8);
-    if p.in8(LINE_STATUS) & TRANSMITTER_EMPTY == 0 {
-        return 0;
-    }
+pub(super) fn offer(bytes: &[u8]) -> usize {
     let n = bytes.len().min(DEPTH.load(Ordering::Relaxed));
-    for &b in &bytes[..n] {
-        p.out8(DATA, b);
-    }
-    n
+    com1().send_bytes(&bytes[..n])
 }
 
 /// A writer for `write!` of what nobody must miss: text to COM1 and to who hears last words, newlines as CR LF.

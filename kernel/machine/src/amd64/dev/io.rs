@@ -1,15 +1,55 @@
-//! Device registers: memory-mapped (`Mmio`) and port (`Ports`), checked at every access.
+//! Device registers: memory-mapped (`Mmio`) and port (`Ports`), claimed once, checked at every access.
+//!
+//! A stretch of registers has one owner (`claims`), whose clones share it; when the last is dropped it can be claimed
+//! again. What the direct map covers is memory, and never a device. `WINDOWS` and `PORTS` guard who has what; each is a leaf
+//! but for the heap. What a driver tells its device to do with memory is not checked here or anywhere: an address that it
+//! gives away for DMA is its own responsibility.
 
+pub use crate::types::IoError;
+
+use crate::amd64::lock::Lock;
 use crate::amd64::mem::paging;
-use crate::types::OutOfMemory;
+use crate::claims::{self, Claims};
+use alloc::sync::Arc;
+use core::fmt;
 use core::ptr;
 use x86_64::instructions::port::Port;
 
-/// A stretch of device registers in memory, uncached. Clones share the mapping, which stays for good.
+static WINDOWS: Lock<Claims> = Lock::new(Claims::new());
+static PORTS: Lock<Claims> = Lock::new(Claims::new());
+
+/// A stretch that somebody has; dropping it gives it back.
+struct Claim {
+    of: &'static Lock<Claims>,
+    first: u64,
+    last: u64,
+}
+
+impl Claim {
+    fn new(of: &'static Lock<Claims>, first: u64, last: u64) -> Result<Arc<Claim>, IoError> {
+        of.lock().claim(first, last)?;
+        Ok(Arc::new(Claim { of, first, last }))
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x} to {:#x}", self.first, self.last)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.of.lock().give_back(self.first, self.last);
+    }
+}
+
+/// A stretch of device registers in memory, uncached. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Mmio {
     base: usize,
     len: usize,
+    _claim: Arc<Claim>,
 }
 
 macro_rules! mmio_access {
@@ -20,8 +60,8 @@ macro_rules! mmio_access {
         /// When the register is not inside, or not aligned to its size.
         pub fn $read(&self, off: usize) -> $t {
             let p = self.at(off, size_of::<$t>()) as *const $t;
-            // SAFETY: `at` checked that the register is inside our mapping and aligned; device registers have
-            // no references to them, and any value is one.
+            // SAFETY: `at` checked that the register is inside our mapping, which stays for good, and aligned. It is no memory,
+            // so nobody has a reference to it, and any value is one.
             unsafe { ptr::read_volatile(p) }
         }
 
@@ -31,16 +71,25 @@ macro_rules! mmio_access {
         /// When the register is not inside, or not aligned to its size.
         pub fn $write(&self, off: usize, value: $t) {
             let p = self.at(off, size_of::<$t>()) as *mut $t;
-            // SAFETY: as for reading; what the device does then is the driver's business.
+            // SAFETY: as for reading. What the device does with memory then is what its driver told it.
             unsafe { ptr::write_volatile(p, value) }
         }
     };
 }
 
 impl Mmio {
-    /// Maps `len` bytes of physical address space at `phys` for device access (uncached, kernel only).
-    pub fn map(phys: u64, len: usize) -> Result<Mmio, OutOfMemory> {
-        Ok(Mmio { base: paging::map_device(phys, len)?, len })
+    /// Claims `len` bytes of physical address space at `phys` and maps them for device access (uncached, kernel only).
+    /// There may be nothing at the address.
+    ///
+    /// # Errors
+    /// Somebody has some of them; they are memory; the processor has no such address; no memory is left for page tables.
+    pub fn map(phys: u64, len: usize) -> Result<Mmio, IoError> {
+        let (first, last) = claims::window(phys, len)?;
+        if paging::is_memory(first, last) {
+            return Err(IoError::Memory);
+        }
+        let claim = Claim::new(&WINDOWS, first, last)?;
+        Ok(Mmio { base: paging::map_device(phys, len)?, len, _claim: claim })
     }
 
     /// Length in bytes.
@@ -59,7 +108,7 @@ impl Mmio {
     /// When the part is not inside.
     pub fn slice(&self, off: usize, len: usize) -> Mmio {
         assert!(off <= self.len && len <= self.len - off, "registers {off:#x}+{len:#x} of {:#x}", self.len);
-        Mmio { base: self.base + off, len }
+        Mmio { base: self.base + off, len, _claim: self._claim.clone() }
     }
 
     mmio_access!(read8, write8, u8);
@@ -75,11 +124,13 @@ impl Mmio {
     }
 }
 
-/// A range of I/O ports.
+/// A range of I/O ports. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ports {
     base: u16,
     len: u16,
+    /// Nothing for those that the kernel keeps.
+    _claim: Option<Arc<Claim>>,
 }
 
 macro_rules! port_access {
@@ -90,7 +141,7 @@ macro_rules! port_access {
         /// When the port is not in the range.
         pub fn $read(&self, off: u16) -> $t {
             let mut port = Port::<$t>::new(self.at(off, size_of::<$t>() as u16));
-            // SAFETY: ports reach devices, not memory; the range was given to this driver.
+            // SAFETY: ports reach devices, not memory, and this one belongs to whoever has `self`.
             unsafe { port.read() }
         }
 
@@ -100,16 +151,26 @@ macro_rules! port_access {
         /// When the port is not in the range.
         pub fn $write(&self, off: u16, value: $t) {
             let mut port = Port::<$t>::new(self.at(off, size_of::<$t>() as u16));
-            // SAFETY: as for reading.
+            // SAFETY: as for reading. Those by which memory could be written are not given to drivers.
             unsafe { port.write(value) }
         }
     };
 }
 
 impl Ports {
-    /// The ports from `base`, `len` of them.
-    pub const fn new(base: u16, len: u16) -> Ports {
-        Ports { base, len }
+    /// Claims the ports from `base`, `len` of them. There may be nobody behind them.
+    ///
+    /// # Errors
+    /// Somebody has some of them, or the kernel keeps them; there are no such ports.
+    pub fn claim(base: u16, len: u16) -> Result<Ports, IoError> {
+        let (first, last) = claims::ports(base, len)?;
+        let claim = Claim::new(&PORTS, u64::from(first), u64::from(last))?;
+        Ok(Ports { base, len, _claim: Some(claim) })
+    }
+
+    /// Ports that the kernel keeps for itself (`claims`), or that end the machine: no matter then whose they are.
+    pub(crate) const fn of_kernel(base: u16, len: u16) -> Ports {
+        Ports { base, len, _claim: None }
     }
 
     /// The first port's number.

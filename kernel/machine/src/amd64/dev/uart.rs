@@ -1,26 +1,19 @@
 //! COM1 as a line: interrupt-driven input, polled output.
 //!
-//! QEMU: `-serial stdio` and the like. PC16550D data sheet. The receive interrupt empties the whole FIFO each time, so
+//! QEMU: `-serial stdio` and the like. PC16550D data sheet, by the `uart_16550` crate. The receive interrupt empties the whole FIFO each time, so
 //! nothing is lost while the kernel is busy: the device holds back what does not fit. What was typed before the kernel
 //! ran is in `console::EARLY`, and comes first.
 
 use super::console;
-use super::io::Ports;
 use crate::amd64::lock::Lock;
 use crate::amd64::sched::thread;
 use crate::amd64::time::clock;
 use crate::amd64::trap::irq::{self, IrqHandle};
 use crate::sync::QLock;
 use alloc::boxed::Box;
+use uart_16550::spec::registers::IER;
 
-const COM1: u16 = 0x3f8;
 const COM1_IRQ: u8 = 4;
-const DATA: u16 = 0;
-const INTERRUPT_ENABLE: u16 = 1;
-const INTERRUPT_ID: u16 = 2;
-const LINE_STATUS: u16 = 5;
-const DATA_READY: u8 = 1;
-const RECEIVE_INTERRUPT: u8 = 1;
 /// How long a writer sleeps when the transmitter is full.
 const NOT_READY_NS: u64 = 200_000;
 /// Bytes handed over at a time.
@@ -84,25 +77,20 @@ impl Uart {
         let serve = Box::new(move || receive(&receiver));
         let Ok(handle) = irq::isa(COM1_IRQ, "uart0", serve) else { return };
         *RECEIVING.lock() = Some(handle);
-        Ports::new(COM1, 8).out8(INTERRUPT_ENABLE, RECEIVE_INTERRUPT);
+        console::com1().enable_interrupts(IER::DATA_READY);
     }
 }
 
 /// The interrupt: empties the FIFO into the receiver.
 fn receive(receiver: &Receiver) {
-    let p = Ports::new(COM1, 8);
-    p.in8(INTERRUPT_ID);
+    let mut uart = console::com1();
+    uart.isr(); // looking at the cause ends it
     for _ in 0..PIECES {
         let mut piece = [0; PIECE];
-        let mut n = 0;
-        while n < PIECE && p.in8(LINE_STATUS) & DATA_READY != 0 {
-            piece[n] = p.in8(DATA);
-            n += 1;
+        let n = uart.receive_bytes(&mut piece);
+        if n > 0 {
+            receiver(&piece[..n]);
         }
-        if n == 0 {
-            return;
-        }
-        receiver(&piece[..n]);
         if n < PIECE {
             return;
         }

@@ -2,6 +2,7 @@
 
 pub use crate::types::OutOfMemory;
 
+use super::copy;
 use super::frames;
 use super::paging::DIRECT;
 use super::tables::PAGE;
@@ -59,8 +60,9 @@ impl Dma {
     pub fn new(bytes: usize) -> Result<Dma, OutOfMemory> {
         let pages = pages(bytes);
         let phys = frames::kernel_run(pages).ok_or(OutOfMemory)?;
-        (0..pages).for_each(|i| frames::zero(phys + i as u64 * PAGE));
-        Ok(Dma { phys, len: bytes })
+        let dma = Dma { phys, len: bytes };
+        dma.zero();
+        Ok(dma)
     }
 
     /// Physical address.
@@ -85,13 +87,7 @@ impl Dma {
     pub fn read(&self, off: usize, buf: &mut [u8]) {
         self.check(off, buf.len());
         // SAFETY: inside our frames; a device that writes meanwhile gives a mixture of bytes, all of them values.
-        unsafe {
-            ptr::copy_nonoverlapping(
-                ((DIRECT + self.phys) as *const u8).add(off),
-                buf.as_mut_ptr(),
-                buf.len(),
-            )
-        };
+        unsafe { copy::bytes(((DIRECT + self.phys) as *const u8).add(off), buf.as_mut_ptr(), buf.len()) };
     }
 
     /// Copies bytes in.
@@ -101,14 +97,13 @@ impl Dma {
     pub fn write(&self, off: usize, data: &[u8]) {
         self.check(off, data.len());
         // SAFETY: inside our frames, which nobody holds references into.
-        unsafe {
-            ptr::copy_nonoverlapping(data.as_ptr(), ((DIRECT + self.phys) as *mut u8).add(off), data.len())
-        };
+        unsafe { copy::bytes(data.as_ptr(), ((DIRECT + self.phys) as *mut u8).add(off), data.len()) };
     }
 
     /// Zeroes all of it.
     pub fn zero(&self) {
-        (0..pages(self.len)).for_each(|i| frames::zero(self.phys + i as u64 * PAGE));
+        // SAFETY: our frames, which nobody has references into.
+        (0..pages(self.len)).for_each(|i| unsafe { frames::zero(self.phys + i as u64 * PAGE) });
     }
 
     dma_access!(get_u8, set_u8, u8);
@@ -135,7 +130,8 @@ impl Dma {
 
 impl Drop for Dma {
     fn drop(&mut self) {
-        frames::put_kernel(self.phys, pages(self.len));
+        // SAFETY: the frames taken in `new`. That no device uses them any more is its driver's word.
+        unsafe { frames::put_kernel(self.phys, pages(self.len)) };
     }
 }
 

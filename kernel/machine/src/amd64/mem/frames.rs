@@ -108,26 +108,37 @@ pub(crate) fn kernel_run(count: usize) -> Option<u64> {
 /// Takes a zeroed frame for the kernel.
 pub(super) fn kernel_zeroed() -> Option<u64> {
     let phys = kernel_run(1)?;
-    zero(phys);
+    // SAFETY: a fresh frame.
+    unsafe { zero(phys) };
     Some(phys)
 }
 
 /// Gives kernel frames back.
-pub(super) fn put_kernel(phys: u64, count: usize) {
-    put(phys, count);
+///
+/// # Safety
+/// They are from this allocator, the kernel's, and nobody uses them any more.
+pub(super) unsafe fn put_kernel(phys: u64, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { put(phys, count) };
     KERNEL.fetch_sub(count, Ordering::Relaxed);
 }
 
 /// Gives frames back.
-pub(super) fn put(phys: u64, count: usize) {
+///
+/// # Safety
+/// They are from this allocator, and nobody uses them any more.
+pub(super) unsafe fn put(phys: u64, count: usize) {
     if let Some(map) = FRAMES.lock().as_mut() {
         map.put((phys / PAGE) as usize, count);
     }
 }
 
-/// Zeroes a frame that the caller owns.
-pub(super) fn zero(phys: u64) {
-    // SAFETY: the frame is the caller's, in the direct map, and only ever reached by address.
+/// Zeroes a frame.
+///
+/// # Safety
+/// It is from this allocator and the caller's, and nobody has references into it.
+pub(super) unsafe fn zero(phys: u64) {
+    // SAFETY: the caller's promise; all frames are in the direct map.
     unsafe { copy::zero_page((DIRECT + phys) as *mut u8) };
 }
 

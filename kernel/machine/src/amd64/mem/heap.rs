@@ -44,7 +44,8 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_large(&layout) {
-            frames::put_kernel(block as u64 - DIRECT, layout.size().div_ceil(PAGE));
+            // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave, which for this layout was frames of their own.
+            unsafe { frames::put_kernel(block as u64 - DIRECT, layout.size().div_ceil(PAGE)) };
             return;
         }
         // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave for this layout.
@@ -105,7 +106,8 @@ unsafe impl Source for Chunks {
         }
         // An empty heap's free part begins less than a page behind the start of its first frame.
         let start = (first_free as u64 - 1) & !(PAGE as u64 - 1);
-        frames::put_kernel(start - DIRECT, (end as u64 - start) as usize / PAGE);
+        // SAFETY: the frames that `acquire` took for this heap, in which nothing is left.
+        unsafe { frames::put_kernel(start - DIRECT, (end as u64 - start) as usize / PAGE) };
         first_free
     }
 }

@@ -43,12 +43,17 @@ pub fn programs_may_have(bytes: u64) -> bool {
     usize::try_from(bytes.div_ceil(PAGE)).is_ok_and(frames::user_may_have)
 }
 
-/// Reads physical memory wherever it is, for firmware tables. False when it cannot be mapped.
-pub fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
+/// Reads physical memory for the firmware's tables: what the direct map covers, what the memory map calls by another name,
+/// and the firmware's own part of the first megabyte. False elsewhere, where devices are, which do something when they are read.
+pub(crate) fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
+    let Some(end) = phys.checked_add(buf.len() as u64) else { return false };
     if let Some(va) = paging::direct(phys, buf.len() as u64) {
-        // SAFETY: the direct map covers all of it, and firmware tables are not written any more.
-        unsafe { core::ptr::copy_nonoverlapping(va as *const u8, buf.as_mut_ptr(), buf.len()) };
+        // SAFETY: the direct map covers all of it; whoever writes there meanwhile gives a mixture.
+        unsafe { copy::bytes(va as *const u8, buf.as_mut_ptr(), buf.len()) };
         return true;
+    }
+    if !paging::is_told(phys, end) {
+        return false;
     }
     let Ok(window) = paging::map_device(phys, buf.len()) else { return false };
     for (i, b) in buf.iter_mut().enumerate() {

@@ -14,7 +14,6 @@ use super::tables::PAGE;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::num::NonZeroU32;
-use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const SIZE: usize = PAGE as usize;
@@ -26,7 +25,7 @@ impl Page {
     /// A page of zeros; refused when only the kernel's reserve is left.
     pub fn new_zeroed() -> Result<Page, OutOfMemory> {
         let page = Page::take()?;
-        frames::zero(page.phys());
+        page.fill_zero();
         Ok(page)
     }
 
@@ -50,7 +49,9 @@ impl Page {
 
     /// Zeroes all bytes.
     pub fn fill_zero(&self) {
-        frames::zero(self.phys());
+        // SAFETY: this reference keeps the frame, which nobody has references into; a program that writes meanwhile has its
+        // bytes zeroed or not.
+        unsafe { frames::zero(self.phys()) };
     }
 
     /// Copies bytes out.
@@ -59,15 +60,15 @@ impl Page {
     /// When the stretch leaves the page, as all accessors do.
     pub fn read(&self, off: usize, buf: &mut [u8]) {
         check(off, buf.len(), 1);
-        // SAFETY: inside the frame, which this reference keeps; `buf` is not in a program's page.
-        unsafe { ptr::copy_nonoverlapping(self.bytes().add(off), buf.as_mut_ptr(), buf.len()) };
+        // SAFETY: inside the frame, which this reference keeps; `buf` is a borrow, hence in no page that programs have.
+        unsafe { copy::bytes(self.bytes().add(off), buf.as_mut_ptr(), buf.len()) };
     }
 
     /// Copies bytes in.
     pub fn write(&self, off: usize, data: &[u8]) {
         check(off, data.len(), 1);
-        // SAFETY: as in `read`.
-        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), self.bytes().add(off), data.len()) };
+        // SAFETY: as in `read`; nobody has references into the frame.
+        unsafe { copy::bytes(data.as_ptr(), self.bytes().add(off), data.len()) };
     }
 
     /// Reads an aligned word.
@@ -175,7 +176,8 @@ impl Page {
 
     fn word32(&self, off: usize) -> &AtomicU32 {
         check(off, 4, 4);
-        // SAFETY: aligned, inside the frame, which `self` keeps.
+        // SAFETY: aligned, inside the frame, which `self` keeps; whoever else reaches it does so by atomics, by `copy`, or is
+        // a program or a device.
         unsafe { &*self.bytes().add(off).cast() }
     }
 
@@ -204,7 +206,8 @@ impl Drop for Page {
         let before = self.meta().refs.fetch_sub(1, Ordering::AcqRel);
         assert!(before > 0, "page {:#x} given back twice", self.phys());
         if before == 1 {
-            frames::put(self.phys(), 1);
+            // SAFETY: the frame came from the allocator, and this was the last reference.
+            unsafe { frames::put(self.phys(), 1) };
         }
     }
 }

@@ -13,11 +13,14 @@
 use super::early::Early;
 use super::flush;
 use super::frames;
+use super::map::Map;
 use super::tables::{self, NO_EXECUTE, PAGE, PRESENT, Table, UNCACHED, WRITE};
 use crate::amd64::lock::Lock;
-use crate::types::OutOfMemory;
+use crate::types::{IoError, OutOfMemory};
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Once;
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
@@ -33,6 +36,8 @@ const DEVICES: u64 = 0xffff_c000_0000_0000;
 pub const STACKS: u64 = 0xffff_d000_0000_0000;
 /// Where the kernel is linked.
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
+/// Where a PC's firmware has its own memory, below which are the registers of the screen.
+const FIRMWARE: Range<u64> = 0xc_0000..0x10_0000;
 /// What one root entry covers.
 const WINDOW: u64 = tables::span(4);
 /// Most pages that `unmap_data` takes at a time.
@@ -53,6 +58,11 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 static NX: AtomicU64 = AtomicU64::new(0);
 /// Where the direct map ends, relative to its start.
 static DIRECT_END: AtomicU64 = AtomicU64::new(0);
+
+/// What the direct map covers.
+static MEMORY: Once<Map> = Once::new();
+/// The whole memory map.
+static TOLD: Once<Map> = Once::new();
 
 /// What the tables below the root hold beyond what `init` put there.
 struct Kernel {
@@ -109,6 +119,8 @@ pub(crate) unsafe fn init(early: &mut Early) {
     // SAFETY: a fresh zeroed frame of ours, below 4 GiB.
     let root = unsafe { Table::at(root_phys) };
     let memory = early.memory();
+    MEMORY.call_once(|| memory.clone());
+    TOLD.call_once(|| early.map.clone());
     let mut alloc = || Some(early.carve(PAGE));
     let alloc: &mut dyn FnMut() -> Option<u64> = &mut alloc;
 
@@ -126,7 +138,7 @@ pub(crate) unsafe fn init(early: &mut Early) {
         for (i, w) in cuts.windows(2).enumerate() {
             let flags = if i == 1 { nx() } else { data };
             if w[0] < w[1] {
-                done(root.map(DIRECT + w[0], w[0], w[1] - w[0], flags, max_level, alloc));
+                must(root.map(DIRECT + w[0], w[0], w[1] - w[0], flags, max_level, alloc));
             }
         }
         end = last.max(end);
@@ -134,21 +146,22 @@ pub(crate) unsafe fn init(early: &mut Early) {
     DIRECT_END.store(end, Ordering::Relaxed);
 
     let image_va = IMAGE + image_start;
-    done(root.map(image_va, image_start, text - image_va, nx(), 1, alloc));
-    done(root.map(text, text - IMAGE, data_start - text, 0, 1, alloc));
-    done(root.map(data_start, data_start - IMAGE, guard - data_start, data, 1, alloc));
+    must(root.map(image_va, image_start, text - image_va, nx(), 1, alloc));
+    must(root.map(text, text - IMAGE, data_start - text, 0, 1, alloc));
+    must(root.map(data_start, data_start - IMAGE, guard - data_start, data, 1, alloc));
     let above = guard + PAGE;
-    done(root.map(above, above - IMAGE, IMAGE + image_end - above, data, 1, alloc));
+    must(root.map(above, above - IMAGE, IMAGE + image_end - above, data, 1, alloc));
 
     for window in [DEVICES, STACKS] {
-        done(root.make(window, 3, WRITE, alloc).map(|_| ()));
+        must(root.make(window, 3, WRITE, alloc).map(|_| ()));
     }
     ROOT.store(root_phys, Ordering::Release);
     // SAFETY: the new tables map the running code, its data and stack, and all the memory in use, at the same addresses.
     unsafe { load(root_phys) };
 }
 
-fn done(mapped: Option<()>) {
+/// Ends the boot when the memory for a table was missing.
+fn must(mapped: Option<()>) {
     assert!(mapped.is_some(), "the kernel's page tables could not be built");
 }
 
@@ -216,11 +229,25 @@ pub fn direct(phys: u64, len: u64) -> Option<u64> {
     Some(DIRECT + phys)
 }
 
+/// Whether there is memory anywhere from the address `first` to `last`, as far as the direct map goes.
+pub fn is_memory(first: u64, last: u64) -> bool {
+    let memory = MEMORY.get().map_or(&[][..], Map::ranges);
+    memory.iter().any(|r| r.start <= last && first < r.start + r.len)
+}
+
+/// Whether all of `start` to `end` is the firmware's: in the last part of the first megabyte, or in one stretch of the
+/// memory map, whatever it is called there.
+pub fn is_told(start: u64, end: u64) -> bool {
+    let told = TOLD.get().map_or(&[][..], Map::ranges);
+    (FIRMWARE.start <= start && end <= FIRMWARE.end)
+        || told.iter().any(|r| r.start <= start && end <= r.start + r.len)
+}
+
 /// Maps device registers; returns the virtual address of the first byte. There may be nothing at the address, but it must
 /// be one that the processor has: firmware, devices and the command line name all kinds.
-pub fn map_device(phys: u64, len: usize) -> Result<usize, OutOfMemory> {
+pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
     let first = phys & !(PAGE - 1);
-    let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(OutOfMemory)?;
+    let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(IoError::NoSuchAddress)?;
     let bytes = end.div_ceil(PAGE) * PAGE - first;
     let mut kernel = KERNEL.lock();
     let inside = |d: &&(u64, u64, u64)| d.0 <= first && first + bytes <= d.0 + d.1;
@@ -229,24 +256,30 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, OutOfMemory> {
     }
     let va = kernel.next;
     if bytes > DEVICES + WINDOW - va {
-        return Err(OutOfMemory);
+        return Err(IoError::OutOfMemory);
     }
     let flags = WRITE | UNCACHED | nx();
-    table().map(va, first, bytes, flags, 1, &mut || frames::kernel_zeroed()).ok_or(OutOfMemory)?;
+    table().map(va, first, bytes, flags, 1, &mut || frames::kernel_zeroed()).ok_or(IoError::OutOfMemory)?;
     kernel.next = va + bytes;
     kernel.devices.push((first, bytes, va));
     Ok((va + (phys - first)) as usize)
 }
 
-/// Maps one page of kernel data. The address lies in the stack window and is not mapped.
-pub fn map_data(va: u64, phys: u64) -> Result<(), OutOfMemory> {
+/// Maps one page of kernel data.
+///
+/// # Safety
+/// The address lies in the stack window, is the caller's and not mapped; so is the frame.
+pub unsafe fn map_data(va: u64, phys: u64) -> Result<(), OutOfMemory> {
     let _kernel = KERNEL.lock();
     table().map(va, phys, PAGE, WRITE | nx(), 1, &mut || frames::kernel_zeroed()).ok_or(OutOfMemory)
 }
 
 /// Takes back what `map_data` did for `pages` pages from `va`, as far as they are mapped, on all processors; gives
 /// each frame's physical address to `freed`.
-pub fn unmap_data(va: u64, pages: u64, freed: &mut dyn FnMut(u64)) {
+///
+/// # Safety
+/// The addresses are the caller's, and nobody uses what is there.
+pub unsafe fn unmap_data(va: u64, pages: u64, freed: &mut dyn FnMut(u64)) {
     let kernel = KERNEL.lock();
     let mut frames = [0; MOST_UNMAPPED];
     for (slot, i) in frames.iter_mut().zip(0..pages) {
@@ -261,5 +294,6 @@ pub fn unmap_data(va: u64, pages: u64, freed: &mut dyn FnMut(u64)) {
 
 /// Whether the kernel may read eight bytes at `va`: for backtraces over broken stacks.
 pub fn is_readable(va: u64) -> bool {
-    va >= DIRECT && va.is_multiple_of(8) && root() != 0 && table().translate(va).is_some()
+    let is_device = (DEVICES..DEVICES + WINDOW).contains(&va); // where reading may do something
+    va >= DIRECT && !is_device && va.is_multiple_of(8) && root() != 0 && table().translate(va).is_some()
 }

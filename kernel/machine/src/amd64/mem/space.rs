@@ -244,7 +244,8 @@ impl Drop for AddressSpace {
                 free_table(self.table().slot(i).load(Ordering::Relaxed));
             }
         }
-        frames::put_kernel(self.root, 1);
+        // SAFETY: the root was taken in `new`, and no processor has it loaded: each that has keeps a reference.
+        unsafe { frames::put_kernel(self.root, 1) };
     }
 }
 
@@ -265,8 +266,10 @@ fn free_below(table: Table, level: u32) {
     }
 }
 
+/// Frees the table that an entry of a dead tree leads to.
 fn free_table(entry: u64) {
-    frames::put_kernel(entry & ADDRESS, 1);
+    // SAFETY: `new_table` took the frame for this tree, which nobody walks any more.
+    unsafe { frames::put_kernel(entry & ADDRESS, 1) };
 }
 
 /// The flags of an entry.

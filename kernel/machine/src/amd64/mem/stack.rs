@@ -80,8 +80,10 @@ fn bottom(slot: u64) -> u64 {
 fn map(slot: u64) -> Result<(), OutOfMemory> {
     for off in (0..SIZE).step_by(PAGE as usize) {
         let phys = frames::kernel_run(1).ok_or(OutOfMemory)?;
-        if paging::map_data(bottom(slot) + off, phys).is_err() {
-            frames::put_kernel(phys, 1);
+        // SAFETY: a slot that is not mapped and belongs to the caller, and a fresh frame.
+        if unsafe { paging::map_data(bottom(slot) + off, phys) }.is_err() {
+            // SAFETY: the frame taken above, which is not mapped.
+            unsafe { frames::put_kernel(phys, 1) };
             return Err(OutOfMemory);
         }
     }
@@ -91,7 +93,10 @@ fn map(slot: u64) -> Result<(), OutOfMemory> {
 /// Frees whatever of a slot is mapped.
 fn unmap(slot: u64) {
     const _: () = assert!(SIZE / PAGE <= paging::MOST_UNMAPPED as u64);
-    paging::unmap_data(bottom(slot), SIZE / PAGE, &mut |phys| frames::put_kernel(phys, 1));
+    // SAFETY: what is mapped there was taken by `map`, and no processor knows it any more.
+    let mut free = |phys| unsafe { frames::put_kernel(phys, 1) };
+    // SAFETY: nobody stands on the stack of this slot, by the contract of `Stack`'s owner.
+    unsafe { paging::unmap_data(bottom(slot), SIZE / PAGE, &mut free) };
 }
 
 /// Whether an address lies in the unmapped part below some stack.

@@ -23,11 +23,11 @@ static IDLE: AtomicU64 = AtomicU64::new(0);
 /// Some idle processor, which is the caller's to wake; nothing when all work.
 pub(crate) fn idle_processor() -> Option<&'static Cpu> {
     let cpu = cpu::among(IDLE.load(Ordering::SeqCst)).next()?;
-    is_woken(cpu).then_some(cpu)
+    take_idle(cpu).then_some(cpu)
 }
 
-/// Takes a processor out of the set of the idle ones; whether it was there.
-pub(crate) fn is_woken(cpu: &Cpu) -> bool {
+/// Takes a processor out of the set of the idle ones: it is the caller's to wake. Whether it was there.
+pub(crate) fn take_idle(cpu: &Cpu) -> bool {
     IDLE.fetch_and(!cpu.bit(), Ordering::SeqCst) & cpu.bit() != 0
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn idle() -> ! {
             cpu.idle_since.store(0, Ordering::Relaxed);
             cpu.idle_cycles.fetch_add(clock::cycles().saturating_sub(start), Ordering::Relaxed);
         }
-        is_woken(cpu);
+        take_idle(cpu);
     }
 }
 

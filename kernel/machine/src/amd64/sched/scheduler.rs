@@ -203,7 +203,7 @@ fn tell(cpu: &'static Cpu, mut local: Guard) {
         return;
     }
     drop(local);
-    balance::is_woken(cpu);
+    balance::take_idle(cpu);
     lapic::send(cpu.apic.load(Ordering::Relaxed), lapic::LOOK);
 }
 
@@ -282,7 +282,7 @@ impl Local {
         thread.set_state(State::Ready);
         // SAFETY: a thread that does not run, or is about to stop: its own part is the scheduler's.
         let own = unsafe { &mut *thread.own.get() };
-        let bonus = u8::from(has_slept && own.recent.is_little(clock::now_ns()));
+        let bonus = u8::from(has_slept && own.usage.is_little(clock::now_ns()));
         own.level = 2 * thread.priority() + bonus;
         self.ready.push(own.level, thread);
         cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
@@ -364,7 +364,7 @@ pub(crate) fn switch(mut local: Guard) {
     // then runs on, which may be another: hence `this` again.
     unsafe {
         let old = &mut *old.own.get();
-        old.recent.add(ran, now);
+        old.usage.add(ran, now);
         if let Some(area) = old.fpu.take() {
             area.save();
         }

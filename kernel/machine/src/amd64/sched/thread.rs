@@ -6,35 +6,23 @@
 pub use crate::types::{OutOfMemory, State, Times};
 
 use super::fpu::Area;
-use super::recent::Recent;
 use super::scheduler;
+use super::usage::Usage;
 use crate::amd64::cpu;
 use crate::amd64::mem::stack::Stack;
 use crate::amd64::time::clock;
+use crate::threads::Common;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
-use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// What a thread runs.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
 
-/// Normal priority.
-const NORMAL: u8 = 10;
-
 /// A kernel thread.
 pub struct Thread {
-    id: u64,
-    /// The QLocks that it holds.
-    #[cfg(debug_assertions)]
-    held: crate::sync::lockorder::Held,
-    tag: u64,
-    name: String,
-    priority: AtomicU8,
-    interrupted: AtomicBool,
-    kicked: AtomicBool,
+    pub(crate) common: Common,
     /// The number of the processor whose queue it belongs to: where it runs, waits to run, or ran last. The lock of
     /// that queue guards `state` and `token`; it changes only while the thread is ready and in no queue.
     pub(crate) home: AtomicU32,
@@ -62,7 +50,7 @@ pub(crate) struct Own {
     /// The program's FPU state that is in the registers.
     pub fpu: Option<Arc<Area>>,
     /// How much of the processor it has used lately.
-    pub recent: Recent,
+    pub usage: Usage,
     /// The level it was last queued at.
     pub level: u8,
 }
@@ -123,16 +111,8 @@ pub fn need_resched() -> bool {
 
 impl Thread {
     pub(crate) fn new(name: &str, tag: u64, stack: Option<Stack>, body: Option<Body>) -> Thread {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Thread {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            #[cfg(debug_assertions)]
-            held: crate::sync::lockorder::Held::new(),
-            tag,
-            name: String::from(name),
-            priority: AtomicU8::new(NORMAL),
-            interrupted: AtomicBool::new(false),
-            kicked: AtomicBool::new(false),
+            common: Common::new(name, tag),
             home: AtomicU32::new(0),
             state: AtomicU8::new(State::Ready as u8),
             token: AtomicBool::new(false),
@@ -140,7 +120,7 @@ impl Thread {
             user_cycles: AtomicU64::new(0),
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
-            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None, recent: Recent::default(), level: 0 }),
+            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None, usage: Usage::default(), level: 0 }),
         }
     }
 
@@ -155,65 +135,14 @@ impl Thread {
         }
     }
 
-    /// The QLocks that it holds: itself may ask.
-    #[cfg(debug_assertions)]
-    pub(crate) fn held(&self) -> &crate::sync::lockorder::Held {
-        &self.held
-    }
-
-    /// A number that no other thread has or had.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// The process id given to `spawn`.
-    pub fn tag(&self) -> u64 {
-        self.tag
-    }
-
-    /// The name given to `spawn`.
-    pub fn name(&self) -> String {
-        self.name.clone()
-    }
-
     /// Gives the thread its token: it wakes, or does not fall asleep next time. From any context.
     pub fn unpark(&self) {
         scheduler::unpark(self);
     }
 
-    /// Sets the interrupted flag, wakes the thread, and makes it leave user mode soon.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::Release);
-        self.kick();
-        self.unpark();
-    }
-
-    /// Whether `interrupt` was called since the flag was cleared.
-    pub fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Acquire)
-    }
-
-    /// Clears the interrupted flag.
-    pub fn clear_interrupt(&self) {
-        self.interrupted.store(false, Ordering::Release);
-    }
-
-    /// Makes the thread's `user::run` return `Event::Interrupt` soon, now or when it is next called.
-    pub fn kick(&self) {
-        self.kicked.store(true, Ordering::SeqCst);
-        // It looks before it goes to user mode; where it is there already, on another processor, an interrupt
-        // brings it back.
+    /// Brings it out of user mode, if it is there on another processor.
+    pub(crate) fn prod(&self) {
         scheduler::prod(self);
-    }
-
-    /// Takes a pending kick.
-    pub(crate) fn take_kick(&self) -> bool {
-        self.kicked.load(Ordering::Relaxed) && self.kicked.swap(false, Ordering::Acquire)
-    }
-
-    /// Whether a kick waits.
-    pub(crate) fn kick_pending(&self) -> bool {
-        self.kicked.load(Ordering::Acquire)
     }
 
     /// What the thread is doing.
@@ -242,26 +171,10 @@ impl Thread {
         Times { user_ns: clock::cycles_to_ns(user), sys_ns: clock::cycles_to_ns(sys) }
     }
 
-    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready.
-    pub fn set_priority(&self, priority: u8) {
-        self.priority.store(priority.min(20), Ordering::Relaxed);
-    }
-
-    /// The priority.
-    pub fn priority(&self) -> u8 {
-        self.priority.load(Ordering::Relaxed)
-    }
-
     /// Adds the time since the last stamp to `account` and stamps anew.
     pub(crate) fn charge(&self, account: &AtomicU64) {
         let now = clock::cycles();
         let before = self.stamp.swap(now, Ordering::Relaxed);
         account.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
-    }
-}
-
-impl fmt::Debug for Thread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "thread {} {:?} ({:?})", self.id, self.name, self.state())
     }
 }

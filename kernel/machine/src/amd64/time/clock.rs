@@ -1,8 +1,8 @@
 //! Time: the time stamp counter against a known clock at boot, and from then on alone.
 //!
-//! The known clock is the PIT's third counter. Where there is none (microvm,pit=off) it is the APIC timer, if QEMU or KVM
-//! make it: theirs counts nanoseconds. Or else it is the real-time clock, which takes a second or two, or else an
-//! assumption, said aloud. The APIC timer is measured in the same few milliseconds.
+//! The known clock is the APIC timer, if QEMU or KVM make it: theirs counts nanoseconds, and takes a minute to go round, so a
+//! host that stops the machine for a while spoils nothing. Or else it is the PIT's third counter, which measures the APIC
+//! timer in the same few milliseconds; or the real-time clock, which takes a second or two; or else an assumption, said aloud.
 
 use super::rtc;
 use crate::amd64::cpu;
@@ -60,12 +60,15 @@ pub fn set_wall_ns(ns: i64) {
 pub(crate) fn init() {
     lapic::init();
     // A host that stops us for as long as the PIT's counter takes to go round spoils a measurement, seldom two.
-    let pit = (0..4).find_map(|_| match against_pit() {
-        Pit::Rates(tsc, apic) => Some(Some((tsc, apic))),
-        Pit::Absent => Some(None),
-        Pit::WentRound => None,
-    });
-    let (tsc_hz, apic_hz) = pit.flatten().or_else(against_apic).or_else(against_rtc).unwrap_or_else(|| {
+    let pit = || {
+        let measured = (0..4).find_map(|_| match against_pit() {
+            Pit::Rates(tsc, apic) => Some(Some((tsc, apic))),
+            Pit::Absent => Some(None),
+            Pit::WentRound => None,
+        });
+        measured.flatten()
+    };
+    let (tsc_hz, apic_hz) = against_apic().or_else(pit).or_else(against_rtc).unwrap_or_else(|| {
         let _ = writeln!(Console, "clock: neither PIT nor RTC: taking the time stamp counter for 1 GHz");
         (GUESS_TSC, GUESS_APIC)
     });
@@ -99,8 +102,8 @@ enum Pit {
 /// it comes to 0 it goes on from the top, and its output, bit 5 there, is set for good.
 fn against_pit() -> Pit {
     const OUTPUT: u8 = 0x20;
-    let pit = Ports::new(0x40, 4);
-    let gate = Ports::new(0x61, 1);
+    let pit = Ports::of_kernel(0x40, 4);
+    let gate = Ports::of_kernel(0x61, 1);
     let before = gate.in8(0);
     gate.out8(0, before & !0x03 | 0x01); // gate open, speaker off
     pit.out8(3, 0xb0); // counter 2, low and high byte, mode 0, binary

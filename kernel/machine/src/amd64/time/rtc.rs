@@ -17,7 +17,7 @@ const CENTURY: u8 = 0x32;
 const UPDATING: u8 = 0x80;
 
 fn read(register: u8) -> u8 {
-    let p = Ports::new(PORT, 2);
+    let p = Ports::of_kernel(PORT, 2);
     p.out8(0, register);
     p.in8(1)
 }

@@ -4,7 +4,7 @@
 
 use super::desc;
 use super::irq;
-use super::oops;
+use super::panic;
 use crate::amd64::cpu::Cpu;
 use abi::ureg::Ureg;
 use core::mem::offset_of;
@@ -45,6 +45,6 @@ pub(crate) const NAMES: [&str; 32] = [
 extern "C" fn kernel_trap(frame: &mut Ureg) {
     match frame.kind {
         v @ 32..=255 => irq::dispatch(v as u8),
-        _ => oops::kernel_fault(frame),
+        _ => panic::kernel_fault(frame),
     }
 }

@@ -99,7 +99,7 @@ pub struct Msi {
 
 /// Silences the old interrupt controllers and finds the new ones, which `madt` tells of.
 pub(crate) fn init(madt: Option<Madt>) {
-    let (first, second) = (Ports::new(0x20, 2), Ports::new(0xa0, 2));
+    let (first, second) = (Ports::of_kernel(0x20, 2), Ports::of_kernel(0xa0, 2));
     first.out8(1, 0xff);
     second.out8(1, 0xff);
     cpu::this().apic.store(lapic::id(), Ordering::Relaxed);

@@ -1,7 +1,11 @@
 //! The tables are those of QEMU 7.2 with `-smp 2 -m 64`, taken out of the guest's memory.
 
+use super::checked::parse_rsdp;
 use super::*;
+use acpi::hpet::HpetTable;
+use acpi::madt::Madt as Apic;
 use alloc::collections::BTreeMap;
+use alloc::vec;
 
 const PC_RSDP: &str = "525344205054522003424f4348532000331bfe0300000000";
 const PC_RSDT: &str = "525344543400000001a7424f434853204258504320202020010000004258504301000000\
@@ -46,8 +50,8 @@ impl PhysRead for Memory {
 }
 
 /// A table, if it is there; whether another one is damaged does not count.
-fn found(memory: &Memory, rsdp: u64, signature: &[u8; 4]) -> Option<Vec<u8>> {
-    find_table(memory, rsdp, signature).ok().flatten()
+fn found<T: AcpiTable>(memory: &Memory, rsdp: u64) -> Option<Vec<u8>> {
+    find_table::<T>(memory, rsdp).ok().flatten()
 }
 
 fn q35() -> Memory {
@@ -64,7 +68,7 @@ fn q35_has_what_it_has() {
     let m = q35();
     let rsdp = find_rsdp(&m).unwrap();
     assert_eq!(rsdp, 0xf_59e0);
-    let madt = parse_madt(&found(&m, rsdp, b"APIC").unwrap()).unwrap();
+    let madt = parse_madt(&found::<Apic>(&m, rsdp).unwrap()).unwrap();
     assert_eq!(madt.lapic_addr, 0xfee0_0000);
     assert!(madt.has_8259);
     assert_eq!(madt.lapics, [Lapic { id: 0, enabled: true }, Lapic { id: 1, enabled: true }]);
@@ -75,22 +79,22 @@ fn q35_has_what_it_has() {
     // Flags 0x000d: active high, level.
     assert_eq!(madt.isa(9), Override { irq: 9, gsi: 9, active_low: false, level: true });
     let ecam = Ecam { base: 0xb000_0000, segment: 0, bus_start: 0, bus_end: 255 };
-    assert_eq!(parse_mcfg(&found(&m, rsdp, b"MCFG").unwrap()), [ecam]);
-    assert_eq!(found(&m, rsdp, b"SLIT"), None);
+    assert_eq!(parse_mcfg(&found::<Mcfg>(&m, rsdp).unwrap()), [ecam]);
+    assert_eq!(found::<HpetTable>(&m, rsdp), None);
 }
 
 #[test]
 fn pc_has_no_mcfg() {
     let m = Memory::new(&[(0xf_59d0, PC_RSDP), (0x3fe_1b33, PC_RSDT), (0x3fe_1a53, APIC)]);
-    assert!(found(&m, 0xf_59d0, b"APIC").is_some());
-    assert_eq!(found(&m, 0xf_59d0, b"MCFG"), None);
+    assert!(found::<Apic>(&m, 0xf_59d0).is_some());
+    assert_eq!(found::<Mcfg>(&m, 0xf_59d0), None);
 }
 
 #[test]
 fn microvm_has_an_xsdt_and_two_ioapics() {
     let m = Memory::new(&[(0xf_3490, MICROVM_RSDP), (0xe_ffb6, MICROVM_XSDT), (0xe_ff5c, MICROVM_APIC)]);
     let rsdp = find_rsdp(&m).unwrap();
-    let madt = parse_madt(&found(&m, rsdp, b"APIC").unwrap()).unwrap();
+    let madt = parse_madt(&found::<Apic>(&m, rsdp).unwrap()).unwrap();
     assert_eq!(madt.ioapics[1], Ioapic { id: 1, addr: 0xfec1_0000, gsi_base: 24 });
     assert_eq!(madt.ioapics.len(), 2);
     assert!(madt.overrides.is_empty());
@@ -115,18 +119,18 @@ fn a_damaged_table_does_not_exist() {
     for at in [4, 5, 20, 60] {
         let table = m.0.get_mut(&0x3fe_220f).unwrap();
         table[at] ^= 0x40;
-        assert_eq!(found(&m, 0xf_59e0, b"APIC"), None, "byte {at}");
+        assert_eq!(found::<Apic>(&m, 0xf_59e0), None, "byte {at}");
         m.0.get_mut(&0x3fe_220f).unwrap()[at] ^= 0x40;
     }
     // The others are still found behind it.
     m.0.get_mut(&0x3fe_220f).unwrap()[60] ^= 1;
-    assert!(found(&m, 0xf_59e0, b"MCFG").is_some());
+    assert!(found::<Mcfg>(&m, 0xf_59e0).is_some());
     // What is not there is there for all one knows, as long as one of the others cannot be read.
-    assert_eq!(find_table(&m, 0xf_59e0, b"APIC"), Err(Damaged));
-    assert_eq!(find_table(&m, 0xf_59e0, b"SLIT"), Err(Damaged));
+    assert_eq!(find_table::<Apic>(&m, 0xf_59e0), Err(Damaged));
+    assert_eq!(find_table::<HpetTable>(&m, 0xf_59e0), Err(Damaged));
     m.0.remove(&0x3fe_232b);
-    assert_eq!(find_table(&m, 0xf_59e0, b"MCFG"), Err(Damaged));
-    assert_eq!(find_table(&m, 0x5, b"MCFG"), Err(Damaged));
+    assert_eq!(find_table::<Mcfg>(&m, 0xf_59e0), Err(Damaged));
+    assert_eq!(find_table::<Mcfg>(&m, 0x5), Err(Damaged));
 }
 
 /// QEMU's own copy: the tables one after the other, without checksums, with room between them.
@@ -208,6 +212,99 @@ fn no_bytes_make_the_parsers_panic() {
     assert!(parse_madt(&t).unwrap().lapics.is_empty());
     let short = [&unhex(APIC)[..44], &[0, 3, 0], &[1, 2], &[2, 2], &[5, 2], &[9, 2]].concat();
     assert_eq!(parse_madt(&short), Some(Madt { lapic_addr: 0xfee0_0000, has_8259: true, ..Madt::default() }));
+}
+
+/// A table with the right length and checksum.
+fn sealed(mut table: Vec<u8>) -> Vec<u8> {
+    let len = table.len() as u32;
+    table[4..8].copy_from_slice(&len.to_le_bytes());
+    table[9] = 0;
+    table[9] = table.iter().fold(0u8, |sum, b| sum.wrapping_sub(*b));
+    table
+}
+
+#[test]
+fn tables_that_are_right_by_their_checksum_and_wrong_otherwise_do_no_harm() {
+    // Each byte of each table, the lists of tables too, has had every unpleasant value, under a right checksum.
+    for (phys, text) in [(0x3fe_232b, Q35_RSDT), (0x3fe_220f, APIC), (0x3fe_22c7, MCFG)] {
+        let table = unhex(text);
+        for at in (0..table.len()).filter(|at| !(4..8).contains(at)) {
+            for value in [0, 1, 2, 0x7f, 0x80, 0xff] {
+                let mut t = table.clone();
+                t[at] = value;
+                let mut m = q35();
+                m.0.insert(phys, sealed(t));
+                let _ = found::<Apic>(&m, 0xf_59e0).and_then(|t| parse_madt(&t));
+                let _ = found::<Mcfg>(&m, 0xf_59e0).map(|t| parse_mcfg(&t));
+            }
+        }
+        for n in 36..table.len() {
+            let mut m = q35();
+            m.0.insert(phys, sealed(table[..n].to_vec()));
+            let _ = found::<Apic>(&m, 0xf_59e0).and_then(|t| parse_madt(&t));
+            let _ = found::<Mcfg>(&m, 0xf_59e0).map(|t| parse_mcfg(&t));
+        }
+    }
+    // A list that names itself, a table without a processor, one whose maker's name is no text.
+    let mut m = q35();
+    let mut list = unhex(Q35_RSDT);
+    list[36..40].copy_from_slice(&0x3fe_232bu32.to_le_bytes());
+    m.0.insert(0x3fe_232b, sealed(list));
+    assert!(found::<Mcfg>(&m, 0xf_59e0).is_some());
+    assert_eq!(parse_madt(&sealed(unhex(APIC)[..44].to_vec())).unwrap().lapics, []);
+    let mut odd = unhex(APIC);
+    odd[10] = 0xff;
+    m.0.insert(0x3fe_220f, sealed(odd));
+    assert_eq!(found::<Apic>(&m, 0xf_59e0), None);
+}
+
+/// A table that begins like this, with numbers of some width at some places.
+fn fadt(len: usize, revision: u8, numbers: &[(usize, usize, u64)]) -> Vec<u8> {
+    let mut t = [&b"FACP"[..], &unhex(APIC)[4..36]].concat();
+    t.resize(len, 0);
+    t[8] = revision;
+    for &(at, width, n) in numbers {
+        t[at..at + width].copy_from_slice(&n.to_le_bytes()[..width]);
+    }
+    sealed(t)
+}
+
+#[test]
+fn power_registers_are_told() {
+    // pc: the first version, ports. The length of the register in bytes is at 89.
+    let control = (64, 4, 0x604);
+    let power = parse_fadt(&fadt(116, 1, &[control, (89, 1, 2)])).unwrap();
+    assert_eq!(power, Power { control: Some(0x604), sleep: None, reset: None });
+    // q35: and a reset port: one bit of the flags, space 1, 8 bits.
+    let reset = [(112, 4, 1 << 10), (116, 2, 0x0801), (120, 8, 0xcf9), (128, 1, 0x0f)];
+    let power = parse_fadt(&fadt(244, 3, &[&[control, (89, 1, 2)], &reset[..]].concat())).unwrap();
+    assert_eq!(power.reset, Some((Register::Port(0xcf9), 0x0f)));
+    assert_eq!(power.control, Some(0x604));
+    // microvm: reduced hardware, in memory.
+    let reduced = [
+        (112, 4, 1 << 20 | 1 << 10),
+        (116, 2, 0x0800),
+        (120, 8, 0xfea0_0202),
+        (128, 1, 0x42),
+        (244, 2, 0x0800),
+        (248, 8, 0xfea0_0200),
+    ];
+    let power = parse_fadt(&fadt(276, 5, &reduced)).unwrap();
+    let register = |at| Register::Memory(at);
+    let sleep = Some(register(0xfea0_0200));
+    assert_eq!(power, Power { control: None, sleep, reset: Some((register(0xfea0_0202), 0x42)) });
+    // No bytes do harm; a length that the crate cannot multiply is none.
+    for at in 36..276 {
+        for value in [1, 0x1f, 0x20, 0x7f, 0x80, 0xff] {
+            let mut t = fadt(276, 5, &reduced);
+            t[at] = value;
+            let _ = parse_fadt(&t);
+            t[112] = 0;
+            t[114] = 0;
+            let _ = parse_fadt(&t[..at]);
+        }
+    }
+    assert_eq!(parse_fadt(&unhex(APIC)), None);
 }
 
 #[test]

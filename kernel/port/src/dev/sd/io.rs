@@ -85,7 +85,7 @@ pub fn read(up: &Arc<Proc>, unit: &Unit, part: &Part, dst: &mut Dst<'_>, offset:
             return dst.put(done, bytes);
         }
         if let Some(pins) = dst.pin(done, step.len)? {
-            return unit.disk.read(step.sector, pins, &leave);
+            return Ok(unit.disk.read(step.sector, pins, &leave)?);
         }
         let pages = kernel_pages(step.len)?;
         unit.disk.read(step.sector, pages.clone(), &leave)?;
@@ -119,7 +119,7 @@ pub fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, offset: u6
             let _alone = unit.writing.write();
             unit.disk.read(step.sector, pins.clone(), &leave)?;
             page.write(step.skip, bytes);
-            return unit.disk.write(step.sector, pins, &leave);
+            return Ok(unit.disk.write(step.sector, pins, &leave)?);
         }
         let pins = match src.pin(done, step.len)? {
             Some(pins) => pins,
@@ -136,6 +136,6 @@ pub fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, offset: u6
             }
         };
         let _shared = unit.writing.read();
-        unit.disk.write(step.sector, pins, &leave)
+        Ok(unit.disk.write(step.sector, pins, &leave)?)
     })
 }

@@ -18,8 +18,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use ::io::{Disk, DiskError};
 use abi::{Qid, error};
-use machine::page::Pinned;
 
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text, Tree};
@@ -28,39 +28,6 @@ use crate::name::chan::Chan;
 use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 use unit::{Part, Unit};
-
-/// A disk as the machine has it. All of it may sleep but what only tells; while the disk is silent it asks now and then whether
-/// the caller has to `leave`, being killed, and leaves the rest to the disk.
-pub trait Disk: Send + Sync {
-    /// Its name among the machine's devices, as `virtio-block-1`.
-    fn name(&self) -> String;
-    /// The serial that the host gave it; may be empty.
-    fn serial(&self) -> String;
-    /// Bytes of a sector, a power of two from 512 to 4096.
-    fn sector_size(&self) -> u32;
-    /// Sectors that it has now.
-    fn sectors(&self) -> u64;
-    /// Whether it can be written.
-    fn writable(&self) -> bool;
-    /// Reads whole sectors from `sector` on, as many as there is room for.
-    ///
-    /// # Errors
-    /// `i/o error` when the disk fails; `interrupted` when the caller has left.
-    fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<()>;
-    /// Writes whole sectors.
-    ///
-    /// # Errors
-    /// As [`Disk::read`]; `disk is write-protected`.
-    fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<()>;
-    /// Waits until all that was written is on the medium.
-    ///
-    /// # Errors
-    /// As [`Disk::read`].
-    fn flush(&self, leave: &dyn Fn() -> bool) -> Result<()>;
-}
-
-/// Opening a file of a read-only disk for writing.
-pub const EPROTECTED: &str = "disk is write-protected";
 
 /// The device. Qid paths: `sdctl` is 1; a disk's files have its number and 1 above 32 bits, and below them 0 for the
 /// directory, 1 for `ctl` and from 2 on the partitions' ids.
@@ -158,7 +125,7 @@ impl Dev for Sd {
         let part = c.qid.path != SDCTL && file(c.qid) >= PART;
         // Not a matter of permission: nobody may.
         if part && dirtab::access(mode) & abi::AWRITE != 0 && !self.unit(c.qid)?.disk.writable() {
-            return Err(EPROTECTED.into());
+            return Err(DiskError::Protected.into());
         }
         let mut c = dirtab::open(self, up, c, mode)?;
         c.aux = if part {

@@ -113,7 +113,7 @@ impl Unit {
         match *words.as_slice() {
             ["part", name, start, end] => self.add(up, name, number(start)?, number(end)?),
             ["delpart", name] => self.delete(up, name),
-            ["flush"] => self.disk.flush(&|| notes::must_die(up)),
+            ["flush"] => Ok(self.disk.flush(&|| notes::must_die(up))?),
             ["rescan"] => self.rescan(up),
             ["part" | "delpart" | "flush" | "rescan", ..] => Err(error::ECMDARGS.into()),
             _ => Err(error::EBADCTL.into()),

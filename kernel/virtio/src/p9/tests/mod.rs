@@ -8,7 +8,7 @@ use crate::system::init_on;
 use crate::transport::pci_interrupts::Choice;
 use alloc::vec;
 use alloc::vec::Vec;
-use machine::message::TransportError::{Broken, HungUp};
+use io::message::TransportError::{Broken, HungUp};
 use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use pci::{PciAddress, address};

@@ -6,8 +6,8 @@ use crate::system::init_on;
 use crate::transport::mmio::{self, Slot};
 use crate::transport::pci_interrupts::Choice;
 use alloc::vec::Vec;
+use io::message::TransportError::HungUp;
 use machine::irq;
-use machine::message::TransportError::HungUp;
 use pci::{PciAddress, address};
 
 /// On the captured `pc` these two slots share a line, and this one has another. That of `old_place` was made with
@@ -63,12 +63,19 @@ fn a_legacy_device_with_messages_and_without() {
 #[test]
 fn configuration_moves_when_messages_are_enabled() {
     let device = Fake::ninep("old");
-    let (space, _p9) = start(old_place(), &device, Choice::default());
+    let (space, p9) = start(old_place(), &device, Choice::default());
     let pci = pci::Pci::scan(space.boxed(), &pci::Windows::below_4g(&[], true));
+    drop(p9);
     let function = pci.find(old_place()).unwrap();
     let mut tag = [0; 3];
     // Opening it anew switches the messages off; connecting switches them on.
-    let legacy = crate::transport::legacy::Legacy::open(&pci, function, Choice::default()).unwrap();
+    // The driver's threads let go of its ports when they see that it is gone.
+    let legacy =
+        core::iter::repeat_with(|| crate::transport::legacy::Legacy::open(&pci, function, Choice::default()))
+            .inspect(|_| machine::thread::yield_now())
+            .take(1_000_000)
+            .find_map(Result::ok)
+            .unwrap();
     legacy.config_read(2, &mut tag).unwrap();
     assert_eq!(&tag, b"old");
     let _interrupts = legacy.connect("again", Arc::new(|_| {})).unwrap();

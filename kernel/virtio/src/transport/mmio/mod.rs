@@ -157,7 +157,7 @@ pub fn from_board(board: &Board, magic: impl Fn(u64) -> u32) -> Vec<Slot> {
 /// Something that is no virtio slot, or one of a version that is not known; no memory to map it.
 pub fn look(slot: &Slot) -> Result<Option<u16>, Failure> {
     let registers = Mmio::map(slot.base, slot.size as usize)
-        .map_err(|_| Failure::text(format!("{slot}: cannot be mapped")))?;
+        .map_err(|e| Failure::text(format!("{slot}: cannot be mapped: {e}")))?;
     let wrong = |what, is| Err(Failure::text(format!("{slot}: {what} {is:#x}: not a virtio slot")));
     match (registers.read32(0), registers.read32(4)) {
         (MAGIC, 1 | 2) => match registers.read32(8) {

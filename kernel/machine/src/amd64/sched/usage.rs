@@ -2,7 +2,7 @@
 
 /// A thread's use of the processor, fading: halved every `FADE_NS`.
 #[derive(Clone, Copy, Default)]
-pub struct Recent {
+pub struct Usage {
     used: u64,
     at: u64,
 }
@@ -14,7 +14,7 @@ const MOST_NS: u64 = 2 * FADE_NS;
 /// Who has used less than this lately sleeps more than it runs.
 const LITTLE_NS: u64 = 10_000_000;
 
-impl Recent {
+impl Usage {
     /// Adds a run of `ns` that ended at `now`.
     pub fn add(&mut self, ns: u64, now: u64) {
         let halvings = now.saturating_sub(self.at) / FADE_NS;
@@ -37,14 +37,14 @@ mod tests {
 
     #[test]
     fn use_fades_and_sleepers_are_told_from_spinners() {
-        let mut r = Recent::default();
+        let mut r = Usage::default();
         assert!(r.is_little(0));
         r.add(40 * MS, 40 * MS);
         assert!(!r.is_little(41 * MS));
         assert!(!r.is_little(99 * MS)); // 20 ms left
         assert!(r.is_little(160 * MS)); // 5 ms left
         assert!(r.is_little(u64::MAX));
-        let mut r = Recent::default();
+        let mut r = Usage::default();
         r.add(10_000 * MS, 10_000 * MS);
         assert!(!r.is_little(10_100 * MS));
         assert!(r.is_little(10_200 * MS));
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn one_millisecond_in_twenty_is_little_for_good() {
-        let mut r = Recent::default();
+        let mut r = Usage::default();
         for i in 1..1000 {
             r.add(MS, i * 20 * MS);
             assert!(r.is_little(i * 20 * MS));
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn half_of_the_time_is_not() {
-        let mut r = Recent::default();
+        let mut r = Usage::default();
         (1..100).for_each(|i| r.add(MS, i * 2 * MS));
         assert!(!r.is_little(200 * MS));
     }

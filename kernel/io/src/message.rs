@@ -10,10 +10,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::dma::Dma;
-use crate::page::Pinned;
-use crate::sync::Completion;
-use crate::types::OutOfMemory;
+use machine::OutOfMemory;
+use machine::dma::Dma;
+use machine::page::Pinned;
+use machine::sync::Completion;
 
 /// One T-message and room for its reply.
 pub struct Request {

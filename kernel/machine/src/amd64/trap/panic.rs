@@ -13,6 +13,7 @@ use abi::ureg::Ureg;
 use core::arch::asm;
 use core::fmt::Write;
 use core::panic::PanicInfo;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::{Cr2, Cr3};
@@ -105,8 +106,10 @@ fn backtrace(mut frame: u64) {
         if !paging::is_readable(frame) || !paging::is_readable(frame + 8) {
             break;
         }
-        // SAFETY: mapped kernel memory, aligned; reading it disturbs nobody.
-        let (next, from) = unsafe { (*(frame as *const u64), *((frame + 8) as *const u64)) };
+        // SAFETY: mapped kernel memory and no device, aligned; another processor may be writing there, hence volatile.
+        let (next, from) = unsafe {
+            (ptr::read_volatile(frame as *const u64), ptr::read_volatile((frame + 8) as *const u64))
+        };
         if !paging::is_text(from) {
             break;
         }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::page::Page;
 use alloc::vec;
+use machine::page::Page;
 
 fn pinned(len: usize, off: usize, first: u8) -> Pinned {
     let p = Pinned::new(Page::new_zeroed().unwrap(), off, len);
@@ -82,10 +82,10 @@ fn a_request_comes_back_through_its_completion_and_can_be_used_again() {
 
 #[test]
 fn no_memory_is_an_error() {
-    crate::host::new_machine();
-    crate::host::limit_pages(3);
+    machine::host::new_machine();
+    machine::host::limit_pages(3);
     assert!(Request::new(8192, 8192).is_err());
-    assert_eq!(crate::mem::kernel_bytes(), 0, "the half that was had is given back");
-    crate::host::limit_pages(4);
+    assert_eq!(machine::mem::kernel_bytes(), 0, "the half that was had is given back");
+    machine::host::limit_pages(4);
     assert!(Request::new(8192, 8192).is_ok());
 }

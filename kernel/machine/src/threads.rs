@@ -1,0 +1,124 @@
+//! What a kernel thread is on both halves: who it is, how important, and whether somebody wants its attention.
+//!
+//! Everything here is atomic or never changes. What a half adds (its stack, its home, its condition variable) is beside
+//! `common` in its own `Thread`, with the four things that it does in its own way: `unpark`, `prod`, `state` and `times`.
+
+use crate::thread::Thread;
+use alloc::string::String;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// Normal priority, and the highest.
+const NORMAL: u8 = 10;
+const HIGHEST: u8 = 20;
+
+/// The part of a thread that both halves have.
+pub(crate) struct Common {
+    id: u64,
+    /// The QLocks that it holds.
+    #[cfg(debug_assertions)]
+    held: crate::sync::lockorder::Held,
+    tag: u64,
+    name: String,
+    priority: AtomicU8,
+    interrupted: AtomicBool,
+    /// User mode is to be left; `user::run` takes it.
+    kicked: AtomicBool,
+}
+
+impl Common {
+    /// A new thread's, of normal priority.
+    pub(crate) fn new(name: &str, tag: u64) -> Common {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Common {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            #[cfg(debug_assertions)]
+            held: crate::sync::lockorder::Held::new(),
+            tag,
+            name: String::from(name),
+            priority: AtomicU8::new(NORMAL),
+            interrupted: AtomicBool::new(false),
+            kicked: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Thread {
+    /// The QLocks that it holds: itself may ask.
+    #[cfg(debug_assertions)]
+    pub(crate) fn held(&self) -> &crate::sync::lockorder::Held {
+        &self.common.held
+    }
+
+    /// A number that no other thread has or had.
+    #[inline]
+    pub fn id(&self) -> u64 {
+        self.common.id
+    }
+
+    /// The process id given to `spawn`, or 0.
+    #[inline]
+    pub fn tag(&self) -> u64 {
+        self.common.tag
+    }
+
+    /// The name given to `spawn`.
+    pub fn name(&self) -> String {
+        self.common.name.clone()
+    }
+
+    /// Sets the interrupted flag, wakes the thread if it is parked, and makes it leave user mode soon if it is there.
+    pub fn interrupt(&self) {
+        self.common.interrupted.store(true, Ordering::Release);
+        self.kick();
+        self.unpark();
+    }
+
+    /// Whether `interrupt` was called since the flag was cleared.
+    #[inline]
+    pub fn interrupted(&self) -> bool {
+        self.common.interrupted.load(Ordering::Acquire)
+    }
+
+    /// Clears the interrupted flag.
+    pub fn clear_interrupt(&self) {
+        self.common.interrupted.store(false, Ordering::Release);
+    }
+
+    /// Makes the thread's `user::run` return `Event::Interrupt` soon, now or when it is next called.
+    pub fn kick(&self) {
+        self.common.kicked.store(true, Ordering::SeqCst);
+        // It looks before it goes to user mode; where it is there already the half brings it back.
+        self.prod();
+    }
+
+    /// Takes a pending kick.
+    #[inline]
+    pub(crate) fn take_kick(&self) -> bool {
+        self.common.kicked.load(Ordering::Relaxed) && self.common.kicked.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether a kick waits.
+    #[inline]
+    pub(crate) fn kick_pending(&self) -> bool {
+        self.common.kicked.load(Ordering::Acquire)
+    }
+
+    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready. The host
+    /// only remembers it.
+    pub fn set_priority(&self, priority: u8) {
+        self.common.priority.store(priority.min(HIGHEST), Ordering::Relaxed);
+    }
+
+    /// The priority.
+    #[inline]
+    pub fn priority(&self) -> u8 {
+        self.common.priority.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {} {:?} ({:?})", self.id(), self.common.name, self.state())
+    }
+}

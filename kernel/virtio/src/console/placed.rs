@@ -1,0 +1,87 @@
+//! A port with its place in the machine, as the portable kernel wants it.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use io::port::Finder;
+use machine::sync::{Interrupted, QLock};
+
+use super::{Console, Port};
+use crate::inventory::names::Location;
+
+/// A port of a virtio console.
+struct PlacedPort {
+    /// The number of its device among the consoles.
+    console: u32,
+    /// Where that sits.
+    at: Location,
+    port: Arc<Port>,
+}
+
+impl io::Port for PlacedPort {
+    fn id(&self) -> u32 {
+        self.console << 16 | self.port.number()
+    }
+
+    fn name(&self) -> String {
+        self.port.name().into()
+    }
+
+    fn place(&self) -> String {
+        let device = self.at.file_name();
+        match self.port.number() {
+            0 => device,
+            n => format!("{device}.{n}"),
+        }
+    }
+
+    fn label(&self) -> Option<String> {
+        self.port.label()
+    }
+
+    fn is_console(&self) -> bool {
+        self.port.is_console()
+    }
+
+    fn present(&self) -> bool {
+        self.port.present()
+    }
+
+    fn connected(&self) -> bool {
+        self.port.connected()
+    }
+
+    fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>) {
+        self.port.watch(watcher);
+    }
+
+    fn open(&self) -> u64 {
+        self.port.open()
+    }
+
+    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
+        self.port.read(connection, max)
+    }
+
+    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
+        self.port.write(connection, bytes)
+    }
+
+    fn writing(&self) -> &QLock<()> {
+        self.port.writing()
+    }
+}
+
+/// The ports of all these consoles, as there are at each moment.
+pub fn finder(consoles: Vec<(Location, Arc<Console>)>) -> Finder {
+    Arc::new(move || {
+        let of = |(console, (at, device)): (u32, &(Location, Arc<Console>))| {
+            let at = *at;
+            device.ports().into_iter().map(move |port| PlacedPort { console, at, port })
+        };
+        (0..).zip(&consoles).flat_map(of).map(|p| Arc::new(p) as Arc<dyn io::Port>).collect()
+    })
+}
