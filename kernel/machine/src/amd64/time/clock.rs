@@ -1,7 +1,7 @@
 //! Time: the time stamp counter against a known clock at boot, and from then on alone.
 //!
-//! The known clock is the PIT's third counter. Where there is none (microvm,pit=off) it is the APIC timer, if QEMU or KVM
-//! make it: theirs counts nanoseconds. Or else it is the real-time clock, which takes a second or two, or else an
+//! The known clock is the PIT's third counter. Where there is none (microvm,pit=off) it is the APIC timer, if QEMU or
+//! KVM make it: theirs counts nanoseconds. Or else it is the real-time clock, which takes a second or two, or else an
 //! assumption, said aloud. The APIC timer is measured in the same few milliseconds.
 
 use super::rtc;
@@ -95,8 +95,8 @@ enum Pit {
     WentRound,
 }
 
-/// The PIT's third counter, which makes no interrupt: counts down from 65535, 55 ms, while its gate (port 0x61) is open. When
-/// it comes to 0 it goes on from the top, and its output, bit 5 there, is set for good.
+/// The PIT's third counter, which makes no interrupt: counts down from 65535, 55 ms, while its gate (port 0x61) is
+/// open. When it comes to 0 it goes on from the top, and its output, bit 5 there, is set for good.
 fn against_pit() -> Pit {
     const OUTPUT: u8 = 0x20;
     let pit = Ports::of_kernel(0x40, 4);
