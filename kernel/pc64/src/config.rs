@@ -44,7 +44,7 @@ pub fn kernel(
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }
-    let ports = virtio::console::finder(consoles);
+    let ports = virtio::finder(consoles);
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
     let mouse = glue::desk(&kmesg, &console.input, &hardware); // and the keyboard, which types on the console
     let com1: uart::LineOf = (Arc::new(Uart::com1()), places.uart.then(|| console.input.clone()));
