@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
             .device("virtio-rng-device")
             .sees("virtio: virtio_mmio.device=nonsense ignored: it is size@address:interrupt\n")
             .sees("virtio: mmio 0xfeb10000: magic 0x0: not a virtio slot\n")
-            .sees("virtio: mmio 0x8000000000000: cannot be mapped\n")
+            .sees("virtio: mmio 0x8000000000000: cannot be mapped: no such device address\n")
             // Only the slot that they name counts.
             .line("cat /dev/virtio")
             .gives(re("^virtio-rng-0 mmio 0xfeb02c00 slot 22 [^\n]*rng[^\n]*\n$")),
