@@ -1,8 +1,8 @@
 //! `#R`: files in memory; what `/tmp` is.
 //!
-//! The files, and the rules about them, are those of [`ninep::ram`], which ramfs(4) serves as well; here they are asked without
-//! messages. Whoever asks for permission is the user of the calling process at that moment, not of the one who attached;
-//! an open file belongs to who opened it.
+//! The files, and the rules about them, are those of [`ninep::ram`], which ramfs(4) serves as well; here they are asked
+//! without messages. Whoever asks for permission is the user of the calling process at that moment, not of the one who
+//! attached; an open file belongs to who opened it.
 //!
 //! The memory is the kernel's. It is taken only as long as programs could have it, so the kernel keeps its reserve, and
 //! what is taken comes back when the last user of a removed file is gone.
