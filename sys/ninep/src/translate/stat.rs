@@ -59,8 +59,8 @@ impl File {
                 dev: 0,
                 qid: qid(attr.qid, what),
                 mode: mode(attr.mode, what),
-                atime: seconds(attr.atime_sec),
-                mtime: seconds(attr.mtime_sec),
+                atime: seconds(attr.atime.sec),
+                mtime: seconds(attr.mtime.sec),
                 length: length(attr.size, what),
                 name: if name.is_empty() { String::from("/") } else { String::from(name) },
                 muid: uid.clone(),
@@ -119,6 +119,7 @@ fn seconds(s: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Time;
 
     fn stat<'a>(mode: u32, extension: &'a str) -> Stat<'a> {
         let dir = Dir {
@@ -195,9 +196,8 @@ mod tests {
             uid: 1000,
             gid: 100,
             size: 77,
-            atime_sec: 1,
-            mtime_sec: 2,
-            mtime_nsec: 999,
+            atime: Time::seconds(1),
+            mtime: Time { sec: 2, nsec: 999 },
             ..Attr::default()
         };
         let mut ids = Ids::new();

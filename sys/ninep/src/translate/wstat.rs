@@ -12,7 +12,7 @@ use super::kept::KEPT;
 use super::names;
 use super::stat::File;
 use crate::attr::setattr;
-use crate::{Dialect, NONUM, SetAttr, Stat, Str, Tmsg, WireError, unescape};
+use crate::{Dialect, NONUM, SetAttr, Stat, Str, Time, Tmsg, WireError, unescape};
 use abi::error::{EISDIR, EPERM};
 use abi::{DMDIR, Dir};
 
@@ -127,8 +127,8 @@ impl Change {
             uid: NONUM,
             gid: self.gid.unwrap_or(NONUM),
             size: self.length.unwrap_or(0),
-            atime_sec: u64::from(self.atime.unwrap_or(0)),
-            mtime_sec: u64::from(self.mtime.unwrap_or(0)),
+            atime: Time::seconds(u64::from(self.atime.unwrap_or(0))),
+            mtime: Time::seconds(u64::from(self.mtime.unwrap_or(0))),
             ..SetAttr::default()
         };
         (valid != 0).then_some(Tmsg::Setattr { fid, attr })
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(s.gid, Str(b""), "QEMU ignores the text");
         let Some(Tmsg::Setattr { attr, .. }) = c.setattr(3) else { panic!() };
         assert_eq!(attr.valid, 0x4 | 0x8 | 0x10 | 0x20 | 0x80 | 0x100);
-        assert_eq!((attr.size, attr.gid, attr.atime_sec, attr.mtime_sec), (0, 20, 5, 6));
+        assert_eq!((attr.size, attr.gid, attr.atime.sec, attr.mtime.sec), (0, 20, 5, 6));
         assert_eq!(change(0o644, |d| d.gid = "7".into()).unwrap().gid, Some(7));
         assert_eq!(change(0o644, |d| d.gid = "nobody".into()), Err(EGROUP));
         assert_eq!(change(DMDIR | 0o755, |d| d.length = 5), Err("file is a directory"));
