@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use abi::{DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid};
+use abi::{DMDIR, Dir, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ninep::head::Head;
 use ninep::translate::errors;
@@ -185,7 +185,7 @@ impl Client {
     /// Gives a file another name in its directory.
     pub fn rename(&mut self, path: &[u8], name: &[u8]) -> Result<()> {
         self.walk(path)?;
-        let record = Stat { name: Str(name), ..Stat::default() }.to_vec(Dialect::P9)?;
+        let record = Stat::from(Dir { name: Str(name), ..Dir::untouched() }).to_vec(Dialect::P9)?;
         self.ask(Tmsg::Wstat { fid: FILE, stat: Record(&record) }, |_| ())?;
         self.clunk()
     }
