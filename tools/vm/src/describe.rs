@@ -224,8 +224,12 @@ impl Vm {
         self
     }
 
-    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take.
+    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take, and
+    /// if the archive does not fit into memory beside the kernel.
     pub fn command_line(&self) -> Result<Vec<OsString>> {
+        if let (Some(kernel), Some(archive)) = (&self.kernel, &self.initrd) {
+            crate::fits::check(kernel, archive, self.memory_mib)?;
+        }
         let kvm = match self.accel {
             Accel::Tcg => false,
             Accel::Kvm => true,

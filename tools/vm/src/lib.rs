@@ -29,6 +29,7 @@
 //! is ever held while taking the other.
 
 mod describe;
+mod fits;
 mod guest;
 mod kvm;
 mod parts;
