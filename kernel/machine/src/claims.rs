@@ -1,17 +1,18 @@
 //! Who has which device registers, as arithmetic: ports, and stretches of physical address space.
 //!
-//! Whoever finds a device (PCI, ACPI, a device tree, a word of the command line) claims its registers, and nobody else gets
-//! any of them until they are given back. So two drivers cannot be led to one device, and none to the registers that the
-//! kernel itself uses.
+//! Whoever finds a device (PCI, ACPI, a device tree, a word of the command line) claims its registers, and nobody
+//! else gets any of them until they are given back. So two drivers cannot be led to one device, and none to the
+//! registers that the kernel itself uses.
 
 use crate::types::IoError;
 use alloc::vec::Vec;
 
 /// Ports that are never given to drivers: first, last.
 ///
-/// The kernel's own: the interrupt controllers that it keeps silent, the timer and its gate, the clock, isa-debug-exit, COM1.
-/// And what can write memory or stop the machine behind everybody's back: the ISA DMA controllers with their page
-/// registers, among which is the fast reset, and the port by which the firmware is called.
+/// The kernel's own: the interrupt controllers that it keeps silent, the timer and its gate, the clock,
+/// isa-debug-exit, COM1. And what can write memory or stop the machine behind everybody's back: the ISA DMA
+/// controllers with their page registers, among which is the fast reset, and the port by which the firmware is
+/// called.
 const KEPT_PORTS: [(u16, u16); 11] = [
     (0x00, 0x0f),
     (0x20, 0x21),

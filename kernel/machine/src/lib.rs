@@ -10,7 +10,8 @@
 //! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`firmware`] (tables as bytes), [`types`] (plain values).
+//! [`firmware`] (tables as bytes), [`types`] (plain values), `threads` (what every thread is) and `claims` (who has
+//! which device registers).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -22,6 +23,7 @@
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
 //! | [`firmware`] | what its firmware and its maker say of it |
+//! | [`pci_config`] | PCI configuration space, as `pci_types` takes it |
 //! | [`console`], [`uart`], [`power`], [`random`] | the first line out, the serial line, the way out, chance |
 //!
 //! # Testing on the host half
@@ -34,14 +36,24 @@
 //! # What a half has to give beyond the documented interface
 //!
 //! * `page::Page::pin` and `unpin` (`pub(crate)`), on which the shared [`page::Pinned`] stands;
-//! * `mem::read_phys`, through which [`firmware`] reads the firmware's tables.
+//! * `mem::read_phys`, through which [`firmware`] reads the firmware's tables;
+//! * `thread::Thread::common` and `prod`, on which `threads` stands.
+//!
+//! # What safe code cannot do, and what it is trusted with
+//!
+//! No safe function of this crate reaches memory that is not the caller's: pages and DMA memory are copied and never
+//! borrowed, device registers are given to one owner, RAM is never mapped as a device, the kernel's own ports and
+//! those of the ISA DMA controllers are given to nobody. A driver is trusted with two things that no check can see:
+//! it tells its device only addresses of its own [`dma::Dma`] and [`page::Pinned`], and keeps those until the device
+//! has let go of them.
 //!
 //! # Rules
 //!
-//! A [`lock::Lock`] is for short sections: its holder never parks, never drops a channel, never does I/O. What
-//! an interrupt handler may do is take Locks and wake sleepers. Lock order inside this crate: a Lock of `sync`
-//! first, then whatever the scheduler uses inside `unpark`. Every order, here and in the crates above, is learned and
-//! checked in builds with debug assertions (`sync::lockorder`): each `cargo test`, and a kernel of `make PROFILE=checked`.
+//! A [`lock::Lock`] is for short sections: its holder never parks, never drops a channel, never does I/O. What an
+//! interrupt handler may do is take Locks and wake sleepers. Lock order inside this crate: a Lock of `sync` first,
+//! then whatever the scheduler uses inside `unpark`. Every order, here and in the crates above, is learned and
+//! checked in builds with debug assertions (`sync::lockorder`): each `cargo test`, and a kernel of `make
+//! PROFILE=checked`.
 #![no_std]
 
 extern crate alloc;
@@ -61,6 +73,7 @@ use host as arch;
 mod claims;
 pub mod firmware;
 mod interface;
+pub mod pci_config;
 mod pinned;
 pub mod sync;
 mod threads;

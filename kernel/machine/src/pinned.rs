@@ -1,7 +1,8 @@
 //! `Pinned`: a stretch of a page that a device may be reading or writing.
 //!
 //! A pin is a counted reference that `Page::pins` also counts apart. Whoever would share the page copy-on-write
-//! (fork) looks at that count and copies at once instead, since a device would go on writing into the page it was given.
+//! (fork) looks at that count and copies at once instead, since a device would go on writing into the page it was
+//! given.
 
 use crate::page::Page;
 

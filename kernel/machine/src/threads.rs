@@ -1,7 +1,8 @@
 //! What a kernel thread is on both halves: who it is, how important, and whether somebody wants its attention.
 //!
-//! Everything here is atomic or never changes. What a half adds (its stack, its home, its condition variable) is beside
-//! `common` in its own `Thread`, with the four things that it does in its own way: `unpark`, `prod`, `state` and `times`.
+//! Everything here is atomic or never changes. What a half adds (its stack, its home, its condition variable) is
+//! beside `common` in its own `Thread`, with the four things that it does in its own way: `unpark`, `prod`, `state`
+//! and `times`.
 
 use crate::thread::Thread;
 use alloc::string::String;
@@ -104,8 +105,8 @@ impl Thread {
         self.common.kicked.load(Ordering::Acquire)
     }
 
-    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready. The host
-    /// only remembers it.
+    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready.
+    /// The host only remembers it.
     pub fn set_priority(&self, priority: u8) {
         self.common.priority.store(priority.min(HIGHEST), Ordering::Relaxed);
     }

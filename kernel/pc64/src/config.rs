@@ -44,7 +44,7 @@ pub fn kernel(
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }
-    let ports = virtio::console::finder(consoles);
+    let ports = virtio::finder(consoles);
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
     let mouse = glue::desk(&kmesg, &console.input, &arch); // and the keyboard, which types on the console
     let input = places.uart.then(|| console.input.clone());

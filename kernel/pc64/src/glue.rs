@@ -92,7 +92,7 @@ pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
         Some(pci) => kmesg.print(format_args!("pci: {} functions\n", pci.functions().len())),
         None => kmesg.print(format_args!("pci: none\n")),
     }
-    for line in &system.wrong {
+    for line in &system.complaints {
         kmesg.print(format_args!("virtio: {line}\n"));
     }
     for line in system.table.text().lines() {

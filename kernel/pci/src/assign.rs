@@ -10,12 +10,12 @@
 //! the configuration window and the firmware already use. What does not fit stays without an address, and its
 //! driver says so.
 
-use super::bar::{self, Bar};
-use super::config::ConfigSpace;
-use super::{Function, Windows};
+use crate::bar::{self, Bar};
+use crate::{Function, Windows};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
+use machine::pci_config::Segment;
 
 /// Bridge: I/O base and limit, one byte each, in units of 4 KiB.
 const IO_WINDOW: u16 = 0x1C;
@@ -96,7 +96,7 @@ fn align_up(n: u64, align: u64) -> Option<u64> {
 }
 
 /// Gives every function what the firmware did not, as far as there is room.
-pub(super) fn assign(space: &dyn ConfigSpace, functions: &mut [Function], windows: &Windows) {
+pub(super) fn assign(space: &dyn Segment, functions: &mut [Function], windows: &Windows) {
     let mut plan = Plan {
         space,
         functions,
@@ -117,7 +117,7 @@ pub(super) fn assign(space: &dyn ConfigSpace, functions: &mut [Function], window
 }
 
 struct Plan<'a> {
-    space: &'a dyn ConfigSpace,
+    space: &'a dyn Segment,
     functions: &'a mut [Function],
     memory: Free,
     io: Free,

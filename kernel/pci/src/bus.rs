@@ -5,20 +5,20 @@ use alloc::vec::Vec;
 use io::PciBus;
 use io::pci::{Address, Function};
 
-use crate::Pci;
 use crate::bar::Bar;
+use crate::{Pci, PciAddress, address};
 
 /// Bytes of configuration space that a program sees of a function: those that both ways to it reach.
 const SHOWN: usize = 256;
 
-fn ours(at: Address) -> crate::Address {
-    crate::Address { bus: at.bus, dev: at.device, fun: at.function }
+fn ours(at: Address) -> PciAddress {
+    address(at.bus, at.device, at.function)
 }
 
 fn shown(f: &crate::Function) -> Function {
     let bar = |(n, bar): (u8, &Option<Bar>)| bar.as_ref().map(|b| (n, b.register(), b.size));
     Function {
-        at: Address { bus: f.address.bus, device: f.address.dev, function: f.address.fun },
+        at: Address { bus: f.address.bus(), device: f.address.device(), function: f.address.function() },
         class: f.class,
         vendor: f.vendor,
         device: f.device,
@@ -44,6 +44,9 @@ impl PciBus for Pci {
     }
 
     fn write_config(&self, at: Address, offset: usize, bytes: &[u8]) {
+        if !offset.is_multiple_of(bytes.len().max(1)) {
+            return;
+        }
         let Ok(offset) = u16::try_from(offset) else { return };
         match *bytes {
             [a] => self.space().write8(ours(at), offset, a),

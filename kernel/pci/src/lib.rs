@@ -3,14 +3,19 @@
 //! Created by `qemu-system-x86_64 -M pc` or `-M q35`, or `-M microvm,pcie=on`. Follows the PCI Local Bus
 //! Specification 3.0 and, for the memory-mapped configuration space, PCI Express 3.0 section 7.2.2.
 //!
-//! [`Pci::scan`] does everything once, at boot, before any driver: it finds the functions ([`scan`]), reads and
+//! [`Pci::scan`] does everything once, at boot, before any driver: it finds the functions (`scan.rs`), reads and
 //! sizes their base address registers ([`bar`]), and gives addresses to those that the firmware left at zero
-//! ([`assign`]). After that a [`Pci`] is not changed any more and can be shared; only configuration space
-//! itself is written, by the driver that owns the function. [`config::Cf8`] has a Lock around its pair of
-//! ports, nothing else here has one.
+//! (`assign.rs`). After that a [`Pci`] is not changed any more and can be shared; only configuration space
+//! itself is written, by the driver that owns the function. Nothing here has a lock; the way to configuration space has
+//! one where it needs it ([`machine::pci_config`]).
 //!
-//! The bus by itself: what sits on it is others' business (`kernel/virtio`). Tests on the host have captured machines in
-//! [`fake`].
+//! Headers, bridges, base address registers, capabilities and MSI-X are decoded by the crate `pci_types`. It trusts
+//! what it reads, so what a device could have made up is copied and made sound before it sees it ([`bar`],
+//! [`capability`]). What it does not have is here: the numbers of buses, addresses for registers, and windows on them
+//! that nothing can leave.
+//!
+//! The bus by itself: what sits on it is others' business (`kernel/virtio`). Tests on the host have captured machines
+//! in [`fake`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -21,12 +26,13 @@ extern crate std;
 mod assign;
 pub mod bar;
 mod bus;
-pub mod cap;
-pub mod config;
+pub mod capability;
 mod failure;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
-pub mod line;
+mod function;
+pub mod intx;
+pub mod mechanism;
 pub mod msix;
 mod scan;
 #[cfg(test)]
@@ -35,53 +41,13 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bar::Bar;
-use cap::Capability;
-pub use config::{Address, ConfigSpace};
 use core::ops::Range;
-pub use failure::Failure;
 use machine::io::Mmio;
 
-/// One function of a PCI device.
-#[derive(Clone, Debug)]
-pub struct Function {
-    /// Where it sits.
-    pub address: Address,
-    /// Index in [`Pci::functions`] of the bridge it is behind; `None` on the root bus.
-    pub bridge: Option<usize>,
-    /// Vendor id.
-    pub vendor: u16,
-    /// Device id.
-    pub device: u16,
-    /// Revision.
-    pub revision: u8,
-    /// Base class, subclass, programming interface.
-    pub class: [u8; 3],
-    /// Header type without the multifunction bit: 0 a device, 1 a bridge.
-    pub header: u8,
-    /// Subsystem vendor and id; zeros for bridges.
-    pub subsystem: (u16, u16),
-    /// Interrupt line as the firmware wrote it. Not to be trusted: qboot writes a wrong one.
-    pub line: u8,
-    /// Interrupt pin: 0 none, 1 INTA to 4 INTD.
-    pub pin: u8,
-    /// Base address registers; a 64-bit one takes the place of two.
-    pub bars: [Option<Bar>; 6],
-    /// Capabilities in list order.
-    pub capabilities: Vec<Capability>,
-}
-
-impl Function {
-    /// Whether there is a bus behind it.
-    pub fn is_bridge(&self) -> bool {
-        self.header == 1
-    }
-
-    /// The first capability with this id.
-    pub fn capability(&self, id: u8) -> Option<Capability> {
-        self.capabilities.iter().copied().find(|c| c.id == id)
-    }
-}
+pub use failure::Failure;
+pub use function::{Command, Function, Plan9, address};
+pub use machine::pci_config::{ConfigSpace, Segment};
+pub use pci_types::{CommandRegister, HeaderType, PciAddress};
 
 /// Addresses that may be given to functions.
 #[derive(Clone, Debug)]
@@ -107,15 +73,20 @@ impl Windows {
     }
 }
 
+/// What a bridge does for the functions behind it: it passes on accesses to them, and their transfers.
+const PASS_ON: CommandRegister = CommandRegister::IO_ENABLE
+    .union(CommandRegister::MEMORY_ENABLE)
+    .union(CommandRegister::BUS_MASTER_ENABLE);
+
 /// The functions of the machine and the way to their configuration space.
 pub struct Pci {
-    space: Arc<dyn ConfigSpace>,
+    space: Arc<dyn Segment>,
     functions: Vec<Function>,
 }
 
 impl Pci {
     /// Finds all functions, and gives addresses from `windows` where the firmware gave none.
-    pub fn scan(mut space: Box<dyn ConfigSpace>, windows: &Windows) -> Pci {
+    pub fn scan(mut space: Box<dyn Segment>, windows: &Windows) -> Pci {
         let mut functions = scan::scan(&mut *space);
         assign::assign(&*space, &mut functions, windows);
         Pci { space: Arc::from(space), functions }
@@ -127,30 +98,29 @@ impl Pci {
     }
 
     /// The configuration space.
-    pub fn space(&self) -> &Arc<dyn ConfigSpace> {
+    pub fn space(&self) -> &Arc<dyn Segment> {
         &self.space
     }
 
     /// The function at an address.
-    pub fn find(&self, at: Address) -> Option<&Function> {
+    pub fn find(&self, at: PciAddress) -> Option<&Function> {
         self.functions.iter().find(|f| f.address == at)
     }
 
-    /// Sets bits of a function's command register ([`bar::IO`], [`bar::MEMORY`], [`bar::MASTER`]), and lets
-    /// every bridge above pass on accesses and transfers. Bits that are set stay so.
-    pub fn enable(&self, function: &Function, bits: u16) {
-        self.command(function.address, bits, 0);
+    /// The command register of a function.
+    pub fn command(&self, function: &Function) -> Command {
+        Command::new(&self.space, function.address)
+    }
+
+    /// Sets bits of a function's command register, and lets every bridge above pass on accesses and transfers.
+    pub fn enable(&self, function: &Function, bits: CommandRegister) {
+        self.command(function).set(bits);
         let mut bridge = function.bridge;
         // Bridges come before what is behind them, so this ends.
         while let Some(above) = bridge.and_then(|i| self.functions.get(i)) {
-            self.command(above.address, bar::IO | bar::MEMORY | bar::MASTER, 0);
+            self.command(above).set(PASS_ON);
             bridge = above.bridge;
         }
-    }
-
-    /// Sets and clears bits of a function's command register, which is written only when that changes it.
-    pub fn command(&self, at: Address, set: u16, clear: u16) {
-        set_command(&*self.space, at, set, clear);
     }
 
     /// Maps part of the memory behind a base address register.
@@ -173,14 +143,5 @@ impl Pci {
         let phys = found.address.checked_add(offset).ok_or(Failure::new("address overflow"))?;
         let len = usize::try_from(len).map_err(|_| Failure::new("address overflow"))?;
         Ok(Mmio::map(phys, len)?)
-    }
-}
-
-/// Sets and clears bits of a command register, which is written only when that changes it.
-pub fn set_command(space: &dyn ConfigSpace, at: Address, set: u16, clear: u16) {
-    let command = space.read16(at, bar::COMMAND);
-    let wanted = (command | set) & !clear;
-    if wanted != command {
-        space.write16(at, bar::COMMAND, wanted);
     }
 }

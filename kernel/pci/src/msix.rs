@@ -4,29 +4,25 @@
 //! device reset does not touch it. Owned by the device's transport; entries are written once, at start, so
 //! there is no lock.
 
-use super::bar::MEMORY;
-use super::cap::{self, Capability};
-use super::config::{Address, ConfigSpace};
-use super::{Function, Pci};
-use crate::Failure;
+use crate::capability::is_inside;
+use crate::{CommandRegister, Failure, Function, Pci};
 use alloc::sync::Arc;
 use machine::io::Mmio;
+use machine::pci_config::{Segment, access};
+use pci_types::capability::MsixCapability;
 
-/// Message control: enable.
-const ENABLE: u16 = 1 << 15;
-/// Message control: all entries masked.
-const MASK_ALL: u16 = 1 << 14;
 /// Vector control: this entry is masked.
 const MASKED: u32 = 1;
 /// Bytes of an entry.
 const ENTRY: usize = 16;
 
+/// Bytes of the capability.
+const CAPABILITY: u16 = 12;
+
 /// A function's MSI-X table, mapped.
 pub struct Msix {
-    space: Arc<dyn ConfigSpace>,
-    at: Address,
-    control: u16,
-    entries: u16,
+    space: Arc<dyn Segment>,
+    capability: MsixCapability,
     table: Mmio,
 }
 
@@ -36,35 +32,27 @@ impl Msix {
     /// # Errors
     /// When the capability is nonsense: leaves configuration space, or points outside the device's memory.
     pub fn open(pci: &Pci, function: &Function) -> Result<Option<Msix>, Failure> {
-        let Some(found) = function.capability(cap::MSIX) else { return Ok(None) };
-        let space = pci.space();
+        let Some((offset, capability)) = function.msix() else { return Ok(None) };
+        if !is_inside(offset, CAPABILITY) {
+            return Err(Failure::new("MSI-X capability leaves configuration space"));
+        }
         // Where the firmware did nothing, the table does not answer yet.
-        pci.enable(function, MEMORY);
-        let (entries, bar, offset) = Msix::locate(&**space, function.address, &found)?;
-        let table = pci.map(function, bar, u64::from(offset), u64::from(entries) * ENTRY as u64)?;
-        let msix = Msix { space: space.clone(), at: function.address, control: found.at + 2, entries, table };
+        pci.enable(function, CommandRegister::MEMORY_ENABLE);
+        let len = u64::from(capability.table_size()) * ENTRY as u64;
+        let table = pci.map(function, capability.table_bar(), u64::from(capability.table_offset()), len)?;
+        let msix = Msix { space: pci.space().clone(), capability, table };
         msix.disable();
         Ok(Some(msix))
     }
 
-    /// Number of entries, and the register and offset of the table.
-    fn locate(space: &dyn ConfigSpace, at: Address, found: &Capability) -> Result<(u16, u8, u32), Failure> {
-        if !found.holds(12) {
-            return Err(Failure::new("MSI-X capability leaves configuration space"));
-        }
-        let entries = (space.read16(at, found.at + 2) & 0x7FF) + 1;
-        let table = space.read32(at, found.at + 4);
-        Ok((entries, (table & 7) as u8, table & !7))
-    }
-
     /// Number of entries, 1 to 2048.
     pub fn entries(&self) -> u16 {
-        self.entries
+        self.capability.table_size()
     }
 
     /// Lets `entry` send `data` to `address`. Entries that do not exist are ignored.
     pub fn set(&self, entry: u16, address: u64, data: u32) {
-        if entry >= self.entries {
+        if entry >= self.entries() {
             return;
         }
         let at = usize::from(entry) * ENTRY;
@@ -77,15 +65,16 @@ impl Msix {
 
     /// Turns the whole of it on. INTx of the function is off from then.
     pub fn enable(&self) {
-        let control = self.space.read16(self.at, self.control);
-        self.space.write16(self.at, self.control, (control | ENABLE) & !MASK_ALL);
+        let mut capability = self.capability;
+        capability.set_function_mask(false, access(&*self.space));
+        capability.set_enabled(true, access(&*self.space));
     }
 
     /// Turns the whole of it off.
     fn disable(&self) {
-        let control = self.space.read16(self.at, self.control);
-        if control & ENABLE != 0 {
-            self.space.write16(self.at, self.control, control & !ENABLE);
+        let mut capability = self.capability;
+        if capability.enabled(access(&*self.space)) {
+            capability.set_enabled(false, access(&*self.space));
         }
     }
 }

@@ -5,22 +5,19 @@
 //! the first. So that the order of devices, and with it their names, does not depend on the firmware, any
 //! numbering that does not ascend in the order of this walk is done afresh.
 
-use super::config::{Address, ConfigSpace};
-use super::{Function, bar, cap};
+use crate::{Function, address};
 use alloc::vec::Vec;
+use machine::pci_config::{Segment, access};
+use pci_types::{BusNumber, PciAddress, PciHeader, PciPciBridgeHeader};
 
-/// Offset of a bridge's bus numbers: primary, secondary, subordinate, one byte each.
-const BUSES: u16 = 0x18;
 /// Bridges below bridges that are followed. QEMU's deepest sensible machine has four.
 const DEPTH: usize = 12;
-/// Base class and subclass of a host bridge.
-const HOST_BRIDGE: [u8; 2] = [0x06, 0x00];
 
 /// The firmware's bus numbers are missing, or not in the order of the walk.
 struct Disorder;
 
 /// All functions that answer, ascending by address.
-pub(super) fn scan(space: &mut dyn ConfigSpace) -> Vec<Function> {
+pub(super) fn scan(space: &mut dyn Segment) -> Vec<Function> {
     let mut walk = Walk { space, found: Vec::new(), highest: 0 };
     if walk.bus(0, None, false, 0).is_err() {
         walk.found.clear();
@@ -31,26 +28,24 @@ pub(super) fn scan(space: &mut dyn ConfigSpace) -> Vec<Function> {
     let Walk { space, found, .. } = walk;
     let mut found = ascending(found);
     for function in &mut found {
-        let host_bridge = function.class[..2] == HOST_BRIDGE;
-        function.bars = bar::read(space, function.address, function.header, host_bridge);
-        function.capabilities = cap::list(space, function.address);
+        function.examine(space);
     }
     found
 }
 
 /// Sorts by address. A bridge stays before what is behind it, because numbers ascend in the order of the walk.
 fn ascending(found: Vec<Function>) -> Vec<Function> {
-    let above: Vec<Option<Address>> =
+    let above: Vec<Option<PciAddress>> =
         found.iter().map(|f| f.bridge.and_then(|i| found.get(i)).map(|b| b.address)).collect();
-    let mut pairs: Vec<(Function, Option<Address>)> = found.into_iter().zip(above).collect();
+    let mut pairs: Vec<(Function, Option<PciAddress>)> = found.into_iter().zip(above).collect();
     pairs.sort_by_key(|(f, _)| f.address);
-    let places: Vec<Address> = pairs.iter().map(|(f, _)| f.address).collect();
-    let place = |at: Address| places.binary_search(&at).ok();
+    let places: Vec<PciAddress> = pairs.iter().map(|(f, _)| f.address).collect();
+    let place = |at: PciAddress| places.binary_search(&at).ok();
     pairs.into_iter().map(|(f, above)| Function { bridge: above.and_then(place), ..f }).collect()
 }
 
 struct Walk<'a> {
-    space: &'a mut dyn ConfigSpace,
+    space: &'a mut dyn Segment,
     found: Vec<Function>,
     /// Highest bus number in use so far. It only grows, so no bus is walked twice.
     highest: u8,
@@ -66,8 +61,7 @@ impl Walk<'_> {
         if number {
             // Old numbers below this bus would make two bridges answer for one bus.
             for function in here.iter().filter(|f| f.is_bridge()) {
-                let latency = self.space.read32(function.address, BUSES) & 0xFF00_0000;
-                self.space.write32(function.address, BUSES, latency | u32::from(bus));
+                self.renumber(function.address, |_| BusNumber { primary: bus, secondary: 0, subordinate: 0 });
             }
         }
         for function in here {
@@ -86,9 +80,10 @@ impl Walk<'_> {
     }
 
     /// Walks behind a bridge that the firmware has numbered.
-    fn follow(&mut self, at: Address, index: usize, depth: usize) -> Result<(), Disorder> {
-        let secondary = self.space.read8(at, BUSES + 1);
-        let subordinate = self.space.read8(at, BUSES + 2);
+    fn follow(&mut self, at: PciAddress, index: usize, depth: usize) -> Result<(), Disorder> {
+        let Some(bridge) = self.bridge(at) else { return Ok(()) };
+        let secondary = bridge.secondary_bus_number(access(self.space));
+        let subordinate = bridge.subordinate_bus_number(access(self.space));
         if secondary <= self.highest || subordinate < secondary {
             return Err(Disorder);
         }
@@ -102,15 +97,26 @@ impl Walk<'_> {
     }
 
     /// Numbers the bus behind a bridge, and walks it.
-    fn number(&mut self, at: Address, index: usize, depth: usize) -> Result<(), Disorder> {
+    fn number(&mut self, at: PciAddress, index: usize, depth: usize) -> Result<(), Disorder> {
         let Some(secondary) = self.highest.checked_add(1) else { return Ok(()) };
         self.highest = secondary;
-        self.space.write8(at, BUSES + 1, secondary);
         // Everything above belongs to this bridge until it is known how much there is.
-        self.space.write8(at, BUSES + 2, 255);
+        self.renumber(at, |numbers| BusNumber { secondary, subordinate: 255, ..numbers });
         self.bus(secondary, Some(index), true, depth + 1)?;
-        self.space.write8(at, BUSES + 2, self.highest);
+        let subordinate = self.highest;
+        self.renumber(at, |numbers| BusNumber { subordinate, ..numbers });
         Ok(())
+    }
+
+    /// The header of a bridge; `None` when the function does not say any more that it is one.
+    fn bridge(&self, at: PciAddress) -> Option<PciPciBridgeHeader> {
+        PciPciBridgeHeader::from_header(PciHeader::new(at), access(self.space))
+    }
+
+    fn renumber(&self, at: PciAddress, numbers: impl FnOnce(BusNumber) -> BusNumber) {
+        if let Some(bridge) = self.bridge(at) {
+            bridge.update_bus_number(access(self.space), numbers);
+        }
     }
 
     /// The functions on one bus.
@@ -118,8 +124,8 @@ impl Walk<'_> {
         let mut here = Vec::new();
         for dev in 0..32 {
             for fun in 0..8 {
-                let at = Address::new(bus, dev, fun);
-                let Some((function, multi)) = self.identify(at, bridge) else {
+                let at = address(bus, dev, fun);
+                let Some((function, multi)) = Function::identify(self.space, at, bridge) else {
                     if fun == 0 { break } else { continue }
                 };
                 here.push(function);
@@ -129,36 +135,5 @@ impl Walk<'_> {
             }
         }
         here
-    }
-
-    /// Reads a function's header, if there is a function. The second answer says that the device may have more
-    /// of them.
-    fn identify(&self, at: Address, bridge: Option<usize>) -> Option<(Function, bool)> {
-        let id = self.space.read32(at, 0x00);
-        let vendor = id as u16;
-        if vendor == 0 || vendor == 0xFFFF {
-            return None;
-        }
-        let class = self.space.read32(at, 0x08).to_le_bytes();
-        let header = self.space.read8(at, 0x0E);
-        let function = Function {
-            address: at,
-            bridge,
-            vendor,
-            device: (id >> 16) as u16,
-            revision: class[0],
-            class: [class[3], class[2], class[1]],
-            header: header & 0x7F,
-            subsystem: if header & 0x7F == 0 {
-                (self.space.read16(at, 0x2C), self.space.read16(at, 0x2E))
-            } else {
-                (0, 0)
-            },
-            line: self.space.read8(at, 0x3C),
-            pin: self.space.read8(at, 0x3D),
-            bars: [None; 6],
-            capabilities: Vec::new(),
-        };
-        Some((function, header & 0x80 != 0))
     }
 }

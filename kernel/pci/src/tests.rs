@@ -1,7 +1,7 @@
 //! Scans of captured machines, and of machines that never were.
 
-use super::config::{Address, ConfigSpace};
 use super::*;
+use crate::bar::FIRST;
 use crate::fake::captured::{
     ALL, MICROVM, NO_LEGACY, NO_MODERN, PC, PC_QBOOT, PORTS, PORTS_QBOOT, ROOT_PORT, ROOT_PORT_QBOOT,
 };
@@ -9,6 +9,7 @@ use crate::fake::{FakeSpace, Noise};
 use alloc::string::String;
 use alloc::vec::Vec;
 use io::PciBus;
+use pci_types::capability::PciCapability;
 
 fn scan(space: &FakeSpace) -> Pci {
     let taken = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
@@ -16,7 +17,7 @@ fn scan(space: &FakeSpace) -> Pci {
 }
 
 fn addresses(pci: &Pci) -> Vec<String> {
-    pci.functions().iter().map(|f| alloc::format!("{}", f.address)).collect()
+    pci.functions().iter().map(|f| alloc::format!("{}", Plan9(f.address))).collect()
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn pc_with_seabios() {
         ["0.0.0", "0.1.0", "0.1.1", "0.1.3", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"]
     );
     assert_eq!(space.snapshot(), before, "what the firmware set up stays");
-    let device = pci.find(Address::new(0, 2, 0)).unwrap();
+    let device = pci.find(address(0, 2, 0)).unwrap();
     let bars: Vec<_> = device.bars.iter().map(|b| b.map(|b| (b.register(), b.size))).collect();
     let want = [Some((0xC041, 32)), Some((0xFEBF_B000, 4096)), None, None, Some((0xFEBE_800C, 16384)), None];
     assert_eq!((bars.as_slice(), device.line, device.class), (want.as_slice(), 10, [0, 2, 0]));
@@ -42,8 +43,8 @@ fn forms_of_the_interface() {
         let pci = scan(&FakeSpace::new(fixture));
         let virtio = pci.functions().iter().filter(|f| f.vendor == 0x1AF4);
         let form = |f: &Function| {
-            let structures = f.capabilities.iter().filter(|c| c.id == cap::VENDOR).count();
-            (alloc::format!("{}", f.address), f.device, f.revision, structures)
+            let structures = f.vendor_capabilities().count();
+            (alloc::format!("{}", Plan9(f.address)), f.device, f.revision, structures)
         };
         virtio.map(form).collect()
     };
@@ -66,6 +67,7 @@ fn raw_reads_what_is_there_and_ends() {
     // A write of a wrong length, or outside, changes nothing.
     pci.write_config(shown, 4, &[1, 2, 3]);
     pci.write_config(shown, usize::MAX, &[1]);
+    pci.write_config(shown, 5, &[1, 2]);
     assert_eq!(pci.read_config(shown, 4), raw[4]);
     pci.write_config(shown, 4, &[raw[4] ^ 4, raw[5]]);
     assert_eq!(pci.read_config(shown, 4), raw[4] ^ 4);
@@ -74,10 +76,15 @@ fn raw_reads_what_is_there_and_ends() {
 
 #[test]
 fn capabilities_in_list_order() {
+    let id = |c: &PciCapability| match c {
+        PciCapability::MsiX(_) => 0x11,
+        PciCapability::Vendor(_) => 9,
+        _ => 0,
+    };
     let pci = scan(&FakeSpace::new(PC));
     let caps = |dev| -> Vec<(u8, u16)> {
-        let f = pci.find(Address::new(0, dev, 0)).unwrap();
-        f.capabilities.iter().map(|c| (c.id, c.at)).collect()
+        let f = pci.find(address(0, dev, 0)).unwrap();
+        f.capabilities.iter().map(|c| (id(c), c.address().offset)).collect()
     };
     assert_eq!(caps(2), [(0x11, 0x98), (9, 0x84), (9, 0x70), (9, 0x60), (9, 0x50), (9, 0x40)]);
     assert!(!caps(4).iter().any(|c| c.0 == 9), "disable-modern=on");
@@ -85,7 +92,7 @@ fn capabilities_in_list_order() {
 
 /// Nothing overlaps anything, everything is aligned, and every bridge passes on what is behind it.
 fn assert_sound(space: &FakeSpace, pci: &Pci, taken: &[Range<u64>]) {
-    let mut used: Vec<(bool, Range<u64>, Address)> = Vec::new();
+    let mut used: Vec<(bool, Range<u64>, PciAddress)> = Vec::new();
     for f in pci.functions() {
         for (n, bar) in f.bars.iter().enumerate().filter_map(|(n, b)| Some((n, (*b)?))) {
             if bar.address == 0 {
@@ -103,7 +110,7 @@ fn assert_sound(space: &FakeSpace, pci: &Pci, taken: &[Range<u64>]) {
                 assert!(range.end <= taken.start || taken.end <= range.start, "{} at {range:x?}", f.address);
             }
             let at = f.address;
-            let register = space.read32(at, bar::FIRST + 4 * n as u16);
+            let register = space.read32(at, FIRST + 4 * n as u16);
             assert_eq!(u64::from(register), bar.register());
             let mut above = f.bridge;
             while let Some(b) = above.map(|i| &pci.functions()[i]) {
@@ -154,7 +161,7 @@ fn without_room_registers_stay_without_address() {
     for f in pci.functions() {
         assert!(f.bars.iter().flatten().filter(|b| b.is_memory()).all(|b| b.address == 0));
         let why = pci.map(f, 4, 0, 16).err().map(|e| alloc::format!("{e}"));
-        assert!(why.is_some(), "{}", f.address);
+        assert!(why.is_some(), "{}", Plan9(f.address));
     }
 }
 
@@ -174,7 +181,7 @@ fn bridges_without_numbers_are_numbered() {
         f.bytes[0x18..0x1B].fill(0);
     }
     let pci = scan(&space);
-    let last = [Address::new(1, 0, 0), Address::new(3, 3, 0)].map(|at| pci.find(at).map(|f| f.vendor));
+    let last = [address(1, 0, 0), address(3, 3, 0)].map(|at| pci.find(at).map(|f| f.vendor));
     assert_eq!(last, [Some(0x1AF4); 2]);
     let numbers: Vec<[u8; 3]> = space
         .functions()
@@ -204,9 +211,9 @@ fn functions_ascend_and_know_their_bridge() {
         ["0.0.0", "0.1.0", "0.2.0", "0.31.0", "0.31.2", "0.31.3", "1.0.0", "2.0.0", "3.3.0"]
     );
     let above = |dev: &Function| dev.bridge.map(|i| pci.functions()[i].address);
-    let expected = [(1, Address::new(0, 1, 0)), (2, Address::new(0, 2, 0)), (3, Address::new(2, 0, 0))];
+    let expected = [(1, address(0, 1, 0)), (2, address(0, 2, 0)), (3, address(2, 0, 0))];
     for (f, (bus, bridge)) in pci.functions()[6..].iter().zip(expected) {
-        assert_eq!((f.address.bus, above(f)), (bus, Some(bridge)));
+        assert_eq!((f.address.bus(), above(f)), (bus, Some(bridge)));
     }
 }
 
@@ -214,31 +221,34 @@ fn functions_ascend_and_know_their_bridge() {
 fn enabling_enables_the_bridges_above() {
     let space = FakeSpace::new(PORTS_QBOOT);
     let pci = scan(&space);
-    let far = pci.find(Address::new(3, 3, 0)).unwrap();
-    pci.enable(far, bar::MEMORY);
-    assert_eq!(space.read16(far.address, bar::COMMAND), bar::MEMORY);
-    for at in [Address::new(0, 2, 0), Address::new(2, 0, 0)] {
-        assert_eq!(space.read16(at, bar::COMMAND) & 7, 7);
+    let far = pci.find(address(3, 3, 0)).unwrap();
+    pci.enable(far, CommandRegister::MEMORY_ENABLE);
+    assert_eq!(space.read16(far.address, 4), CommandRegister::MEMORY_ENABLE.bits());
+    for at in [address(0, 2, 0), address(2, 0, 0)] {
+        assert_eq!(space.read16(at, 4) & 7, 7);
     }
-    assert_eq!(space.read16(Address::new(0, 1, 0), bar::COMMAND) & 7, 0, "not its bridge");
+    assert_eq!(space.read16(address(0, 1, 0), 4) & 7, 0, "not its bridge");
 }
 
 #[test]
 fn capability_lists_that_loop_or_leave_end() {
     let space = FakeSpace::new(PC);
-    let at = Address::new(0, 2, 0);
+    let at = address(0, 2, 0);
     // Entries that lead to every place, entries without a next one, and a loop through all.
-    for next in 0..=255u8 {
+    // Of vendor-specific capabilities, of MSI-X (whose other words may be such entries), of none, and of both.
+    for (next, ids) in
+        (0..=255u8).flat_map(|next| [[9, 9], [0x11, 0x11], [0, 0], [9, 0x11]].map(|ids| (next, ids)))
+    {
         for f in space.functions().iter_mut().filter(|f| f.captured == at) {
             f.bytes[0x34] = next;
             for place in (0x40..256).step_by(4) {
-                f.bytes[place] = 9;
+                f.bytes[place] = ids[place / 4 % 2];
                 f.bytes[place + 1] = (place as u8).wrapping_add(next);
             }
         }
-        let caps = cap::list(&space, at);
+        let caps = capability::list(&space, at);
         assert!(caps.len() <= 48);
-        assert!(caps.iter().all(|c| (0x40..=0xFC).contains(&c.at)));
+        assert!(caps.iter().all(|c| (0x40..=0xFC).contains(&c.address().offset)));
     }
 }
 
@@ -260,32 +270,4 @@ fn registers_that_lie_about_their_size_do_not_matter() {
             }
         }
     }
-}
-
-#[test]
-fn mechanism_one_through_its_ports() {
-    struct Bridge(std::sync::Mutex<u32>);
-    impl machine::io::PortBackend for Bridge {
-        fn read(&self, off: u16, width: usize) -> u32 {
-            let address = *self.0.lock().unwrap();
-            match off {
-                0 => address,
-                _ => (address & 0xFFFF | 0x1234_0000) >> (8 * (off & 3)) & (u32::MAX >> (32 - 8 * width)),
-            }
-        }
-        fn write(&self, off: u16, _width: usize, value: u32) {
-            if off == 0 {
-                *self.0.lock().unwrap() = value;
-            }
-        }
-    }
-    let ports = machine::io::Ports::fake(alloc::sync::Arc::new(Bridge(std::sync::Mutex::new(0))));
-    let space = config::Cf8::on(ports).unwrap();
-    let at = Address::new(1, 2, 3);
-    // Bus, device and function: 1, 2 << 3 | 3. The fake answers with the low half of the address it was given.
-    assert_eq!(space.read32(at, 0x54), 0x1234_1354);
-    assert_eq!((space.read16(at, 0x56), space.read8(at, 0x55)), (0x1234, 0x13));
-    assert_eq!(space.read32(at, 0x100), u32::MAX, "beyond what this mechanism reaches");
-    // Where nobody holds the address register there is no such mechanism.
-    assert!(config::Cf8::on(machine::io::Ports::claim(0xCF8, 8).unwrap()).is_none());
 }

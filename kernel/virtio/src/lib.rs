@@ -5,8 +5,10 @@
 //! starts a driver for each that has one. A device that fails at any step is left alone; it is in the table with the
 //! reason, and the boot goes on.
 //!
-//! Layers, each knowing only those before it: [`transport`] (how a device is attached), [`ring`] (how buffers are
-//! passed), [`p9`], [`block`], [`console`], [`rng`] and [`balloon`] (what they mean), [`inventory`] (what there is).
+//! Rooms, lowest first, each knowing only those before it: `transport/` (how a device is attached), `ring/` (how buffers
+//! are passed), `requests/` (what devices have in common that are given requests), `inventory/` (which devices there are,
+//! for `/dev/virtio`), one room a driver, `p9/`, `block/`, `console/`, `rng/` and `balloon/` (what the buffers mean), and
+//! `system/` (what happens at boot).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -14,17 +16,21 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod balloon;
-pub mod block;
-pub mod console;
+mod balloon;
+mod block;
+mod console;
 #[cfg(test)]
 mod fake;
-pub mod inventory;
-pub mod p9;
-pub mod ring;
-pub mod rng;
+mod inventory;
+mod p9;
+mod requests;
+mod ring;
+mod rng;
 mod system;
-pub mod transport;
+mod transport;
 
+pub use console::{Console, finder};
+pub use inventory::names::Location;
+pub use inventory::table::Table;
 pub use pci::Failure;
 pub use system::{Config, NinepDevice, System, init};

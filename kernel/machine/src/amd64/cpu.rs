@@ -1,14 +1,14 @@
 //! One structure per processor, found through GS.
 //!
 //! A `Cpu` belongs to its processor: everything in it that is neither atomic nor a Lock is touched only there, with
-//! interrupts off. (`local`, what the scheduler knows of it, and `order` and `asked`, by which translations are thrown
-//! away, are for all.) Processors are numbered from 0, the boot processor, in the order in which they came up; one that is
-//! in the table stays. Sets of them are words with a bit for each. In the kernel GS holds its address; in user mode the
-//! address waits in the MSR that SWAPGS exchanges.
+//! interrupts off. (`local`, what the scheduler knows of it, and `order` and `asked`, by which translations are
+//! thrown away, are for all.) Processors are numbered from 0, the boot processor, in the order in which they came up;
+//! one that is in the table stays. Sets of them are words with a bit for each. In the kernel GS holds its address; in
+//! user mode the address waits in the MSR that SWAPGS exchanges.
 //!
 //! All rooms stand on this file, and it names types of most of them: a processor's data is in one place, so that one
-//! instruction finds any of it. Except for their types and constructors nothing of theirs is used here, but for the clock's
-//! arithmetic in [`stats`].
+//! instruction finds any of it. Except for their types and constructors nothing of theirs is used here, but for the
+//! clock's arithmetic in [`stats`].
 
 pub use crate::types::CpuStat;
 
@@ -173,8 +173,8 @@ pub(crate) fn is_idle_here() -> bool {
 /// This processor. Ask again after anything that may switch threads.
 pub(crate) fn this() -> &'static Cpu {
     let cpu: *const Cpu;
-    // SAFETY: `install`, before which nothing asks, made GS point to this processor's `Cpu`, whose first field is its own
-    // address; it lives for good.
+    // SAFETY: `install`, before which nothing asks, made GS point to this processor's `Cpu`, whose first field is its
+    // own address; it lives for good.
     unsafe {
         asm!("mov {}, gs:[0]", out(reg) cpu, options(nostack, readonly, preserves_flags));
         &*cpu

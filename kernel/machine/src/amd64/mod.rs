@@ -20,16 +20,18 @@
 //! | `trap` | interrupts, faults, and running programs |
 //! | [`boot`] | what the loader said, and the other processors |
 //!
-//! A room imports only rooms above it in this table. Three exceptions are explained where they are: `cpu` names the types that
-//! a processor's data is made of, a `Lock` that is waited for serves [`mem`]'s `flush`, and `dev::uart` takes interrupts. Of the
-//! crate's other rooms `firmware` reads through `mem`, `dev` and `boot::info`, and `trap` and `boot` use what it finds.
+//! A room imports only rooms above it in this table. Three exceptions are explained where they are: `cpu` names the
+//! types that a processor's data is made of, a `Lock` that is waited for serves [`mem`]'s `flush`, and `dev::uart`
+//! takes interrupts. Of the crate's other rooms `firmware` reads through `mem`, `dev` and `boot::info`, and `trap`
+//! and `boot` use what it finds.
 //!
 //! # Who guards what (outermost lock first)
 //!
 //! | lock | guards |
 //! |---|---|
 //! | a vector's slot (`trap::irq`) | the handlers of one interrupt vector, held while they run |
-//! | a `Local` (`sched::scheduler`), never two | a processor's run queue and timer queue, its threads' states, who stands on which stack |
+//! | a `Local` (`sched::scheduler`), one at a time | its queues, its threads' states, who stands on which stack |
+//! | `dev::io`'s `WINDOWS`, `PORTS` | who has which device registers |
 //! | `mem::space::AddressSpace` | one user address space's tables |
 //! | `mem::stack::POOL` | kernel stacks not in use |
 //! | `mem::paging::KERNEL` | the kernel's own page tables |

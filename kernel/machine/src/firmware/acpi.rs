@@ -1,9 +1,9 @@
 //! ACPI's static tables: where the interrupt controllers, the PCI configuration space and the power registers are.
 //!
-//! The `acpi` crate finds the tables and knows their layout. This is the checked face in front of it: the crate believes
-//! what a table says of itself, and here nothing is believed. So it is given copies only, which [`checked`] has looked through
-//! (lengths, checksums, that each entry lies inside). A table whose length or checksum is wrong does not exist, and an
-//! entry that leaves its table ends it.
+//! The `acpi` crate finds the tables and knows their layout. This is the checked face in front of it: the crate
+//! believes what a table says of itself, and here nothing is believed. So it is given copies only, which [`checked`]
+//! has looked through (lengths, checksums, that each entry lies inside). A table whose length or checksum is wrong
+//! does not exist, and an entry that leaves its table ends it.
 //!
 //! ACPI specification 6.5, sections 5.2.5 (RSDP), 5.2.6 (headers), 5.2.7 and 5.2.8 (RSDT, XSDT), 5.2.9 (FADT), 5.2.12
 //! (MADT), and the PCI Firmware Specification 3.3, section 4.1.2 (MCFG).

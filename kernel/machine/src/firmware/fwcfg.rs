@@ -1,8 +1,8 @@
 //! QEMU's fw_cfg: files and numbers that the machine's maker left for the guest.
 //!
-//! Follows QEMU's `docs/specs/fw_cfg`: a 16-bit selector at port 0x510, bytes at 0x511. Selecting begins an item anew, and
-//! its bytes come one after the other. One reader at a time: whoever reads has claimed the ports, and
-//! a second one is told that there is no such item.
+//! Follows QEMU's `docs/specs/fw_cfg`: a 16-bit selector at port 0x510, bytes at 0x511. Selecting begins an item
+//! anew, and its bytes come one after the other. One reader at a time: whoever reads has claimed the ports, and a
+//! second one is told that there is no such item.
 
 use crate::io::Ports;
 use alloc::vec;

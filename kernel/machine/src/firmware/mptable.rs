@@ -1,8 +1,8 @@
 //! The MP table as a function of bytes: which processors there are, for machines without ACPI.
 //!
 //! QEMU: `-M microvm,acpi=off`, where qboot makes one; SeaBIOS makes one for `pc` and `q35`. Intel's MultiProcessor
-//! Specification 1.4, sections 4.1 (the pointer), 4.2 and 4.3.1 (the table, its processors). Nothing is trusted: a table
-//! whose length or checksum is wrong does not exist.
+//! Specification 1.4, sections 4.1 (the pointer), 4.2 and 4.3.1 (the table, its processors). Nothing is trusted: a
+//! table whose length or checksum is wrong does not exist.
 
 use crate::firmware::acpi::PhysRead;
 use alloc::vec;

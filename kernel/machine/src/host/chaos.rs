@@ -1,7 +1,7 @@
 //! A seeded injector of yields, to shake races out of hosted tests.
 //!
-//! With a seed set, every Lock, park, unpark and yield point of the machine's threads sometimes yields the
-//! processor, sometimes sleeps for some microseconds; park sometimes returns without a token, as its contract allows. The
+//! With a seed set, every Lock, park, unpark and yield point of the machine's threads sometimes yields the processor,
+//! sometimes sleeps for some microseconds; park sometimes returns without a token, as its contract allows. The
 //! operating system's scheduler still has its say, so a seed makes a failure likelier to return, not certain.
 
 use core::cell::Cell;

@@ -1,9 +1,9 @@
 //! User programs written as straight code: a closure that computes, touches memory and makes system calls.
 //!
-//! [`program_at`] says what code is found at an address. When [`super::user::run`] is to go on at that address it starts
-//! the code on a thread of its own and hands it the registers; the code's first fault, system call or trap hands
-//! them back, and `run` returns that event. When `run` is called again with the program counter that was left, the
-//! code goes on behind it. So the code looks as it would on the real machine:
+//! [`program_at`] says what code is found at an address. When [`super::user::run`] is to go on at that address it
+//! starts the code on a thread of its own and hands it the registers; the code's first fault, system call or trap
+//! hands them back, and `run` returns that event. When `run` is called again with the program counter that was left,
+//! the code goes on behind it. So the code looks as it would on the real machine:
 //!
 //! ```
 //! use machine::host::program_at;
@@ -49,8 +49,8 @@ pub(super) struct Programs {
     children: Mutex<BTreeMap<u64, ChildCode>>,
 }
 
-/// Says that `code` is what this machine's programs find at `address`. The address must be mapped for execution when it is
-/// reached, else the program faults there.
+/// Says that `code` is what this machine's programs find at `address`. The address must be mapped for execution when
+/// it is reached, else the program faults there.
 pub fn program_at(address: u64, code: impl Fn(&mut Cpu) + Send + Sync + 'static) {
     machine().programs.at.lock().unwrap_or_else(PoisonError::into_inner).insert(address, Arc::new(code));
 }
@@ -246,14 +246,14 @@ impl Cpu {
         self.push(&bytes)
     }
 
-    /// Makes a system call as Plan 9 does on amd64: number in RBP, arguments on the stack above the return address. Gives
-    /// RAX. A call that does not come back (exits, exec, noted) ends the closure here.
+    /// Makes a system call as Plan 9 does on amd64: number in RBP, arguments on the stack above the return address.
+    /// Gives RAX. A call that does not come back (exits, exec, noted) ends the closure here.
     pub fn syscall(&mut self, number: u64, args: &[u64]) -> u64 {
         self.syscall_at(number, args, NEXT_PC.fetch_add(16, Ordering::Relaxed))
     }
 
-    /// Makes a system call that makes a process; the child's code is `child`. The child finds the parent's registers and
-    /// memory as the kernel gave them to it.
+    /// Makes a system call that makes a process; the child's code is `child`. The child finds the parent's registers
+    /// and memory as the kernel gave them to it.
     pub fn fork(&mut self, number: u64, args: &[u64], child: impl FnOnce(&mut Cpu) + Send + 'static) -> u64 {
         let pc = NEXT_PC.fetch_add(16, Ordering::Relaxed);
         let m = machine();

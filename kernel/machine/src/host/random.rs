@@ -1,5 +1,5 @@
-//! Random bytes on the host: the standard library's per-process hash keys, in counter mode. What is stirred in is only counted,
-//! for each machine by itself.
+//! Random bytes on the host: the standard library's per-process hash keys, in counter mode. What is stirred in is
+//! only counted, for each machine by itself.
 
 use alloc::boxed::Box;
 use core::hash::{BuildHasher, Hasher};

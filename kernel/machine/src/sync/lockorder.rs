@@ -1,15 +1,15 @@
 //! The order in which locks are taken, learned and checked while the kernel runs. Only in builds with debug assertions:
 //! every `cargo test`, and kernels built with `make PROFILE=checked`.
 //!
-//! A lock's *class* is the place in the source where it was made: all locks of one field are one class. Whenever a lock is
-//! waited for while others are held, "that class before this one" is remembered for good. A taking that would close a
-//! circle is a panic which names both classes, whether or not anybody would have come to harm this time: two
-//! processors that took the two ways at once would wait for each other for ever. `try_lock` waits for nobody, so nothing is
-//! checked there; but what it takes is held, and counts for what comes after.
+//! A lock's *class* is the place in the source where it was made: all locks of one field are one class. Whenever a
+//! lock is waited for while others are held, "that class before this one" is remembered for good. A taking that would
+//! close a circle is a panic which names both classes, whether or not anybody would have come to harm this time: two
+//! processors that took the two ways at once would wait for each other for ever. `try_lock` waits for nobody, so
+//! nothing is checked there; but what it takes is held, and counts for what comes after.
 //!
-//! Spinning Locks and sleeping QLocks are learned apart ([`Spinning`], [`Sleeping`]): a Lock is held by a
-//! processor, a QLock by a thread. Between them there is one rule, checked too: no QLock is waited for while a Lock is held.
-//! Of two locks of one class nothing is said: their order is a matter of addresses or of parents and children, which the
+//! Spinning Locks and sleeping QLocks are learned apart ([`Spinning`], [`Sleeping`]): a Lock is held by a processor,
+//! a QLock by a thread. Between them there is one rule, checked too: no QLock is waited for while a Lock is held. Of
+//! two locks of one class nothing is said: their order is a matter of addresses or of parents and children, which the
 //! modules that hold two at once write down.
 
 use core::panic::Location;

@@ -4,16 +4,17 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::Rendez;
 
-/// Mutual exclusion for sections that may sleep, for `lock_api::Mutex`. Unlike [`QLock`](super::QLock) it is not first
-/// come, first served: whoever runs when it is released takes it, which is right for short sections that are often wanted.
+/// Mutual exclusion for sections that may sleep, for `lock_api::Mutex`. Unlike [`QLock`](super::QLock) it is not
+/// first come, first served: whoever runs when it is released takes it, which is right for short sections that are
+/// often wanted.
 #[derive(Default)]
 pub struct RawQLock {
     held: AtomicBool,
     waiting: Rendez,
 }
 
-// SAFETY: `held` goes from false to true for one thread at a time, with acquire ordering, and back only in `unlock`, which the
-// holder alone may call, with release ordering.
+// SAFETY: `held` goes from false to true for one thread at a time, with acquire ordering, and back only in `unlock`,
+// which the holder alone may call, with release ordering.
 unsafe impl lock_api::RawMutex for RawQLock {
     // What `lock_api` needs to make one; it is never used twice.
     #[allow(clippy::declare_interior_mutable_const)]

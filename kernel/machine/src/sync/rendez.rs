@@ -44,8 +44,8 @@ impl Rendez {
         Rendez { list: Lock::new(List { next: 0, waiters: Vec::new() }) }
     }
 
-    /// Sleeps until `cond` is true. It is evaluated by this thread, without any Lock held: before the sleep, and after each
-    /// wakeup. It may be evaluated more often than there were wakeups.
+    /// Sleeps until `cond` is true. It is evaluated by this thread, without any Lock held: before the sleep, and
+    /// after each wakeup. It may be evaluated more often than there were wakeups.
     pub fn sleep(&self, cond: impl FnMut() -> bool) {
         let forever = Until { interruptible: false, deadline_ns: u64::MAX };
         // Neither interruption nor a deadline can end it.
@@ -68,8 +68,8 @@ impl Rendez {
         self.wait(Until { interruptible: true, deadline_ns }, cond)
     }
 
-    /// Sleeps until `cond` is true or `clock::now_ns() >= deadline_ns`, whatever interrupts this thread. Says whether the
-    /// condition came true.
+    /// Sleeps until `cond` is true or `clock::now_ns() >= deadline_ns`, whatever interrupts this thread. Says whether
+    /// the condition came true.
     pub fn sleep_surely_until(&self, deadline_ns: u64, cond: impl FnMut() -> bool) -> bool {
         self.wait(Until { interruptible: false, deadline_ns }, cond).is_ok()
     }

@@ -1,5 +1,5 @@
-//! What the tests have instead of a machine's bus: configuration spaces captured from QEMU ([`captured`]), which behave as
-//! they do there ([`FakeSpace`]), with fake devices behind their base address registers ([`FakeRegisters`]).
+//! What the tests have instead of a machine's bus: configuration spaces captured from QEMU ([`captured`]), which behave
+//! as they do there ([`FakeSpace`]), with fake devices behind their base address registers ([`FakeRegisters`]).
 
 pub mod captured;
 mod space;

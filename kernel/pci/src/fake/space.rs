@@ -6,12 +6,14 @@
 //! fake devices plugged in.
 
 use super::FakeRegisters;
-use crate::config::{Address, ConfigSpace, Width};
+use crate::address;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::host;
 use machine::io::{MmioBackend, PortBackend};
+use machine::pci_config::{ConfigSpace, Segment, Width};
+use pci_types::PciAddress;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -26,7 +28,7 @@ const PORTS_LEN: u16 = 0x4000;
 #[derive(Clone)]
 pub struct FakeFunction {
     /// Where it was when it was captured.
-    pub captured: Address,
+    pub captured: PciAddress,
     /// Index of the bridge it is behind.
     pub bridge: Option<usize>,
     /// Configuration space.
@@ -62,7 +64,7 @@ impl FakeSpace {
     }
 
     /// The bus as a scan wants it.
-    pub fn boxed(&self) -> Box<dyn ConfigSpace> {
+    pub fn boxed(&self) -> Box<dyn Segment> {
         Box::new(self.clone())
     }
 
@@ -91,18 +93,18 @@ impl FakeSpace {
     }
 
     /// Plugs a device into the function captured at an address.
-    pub fn plug<D: FakeRegisters + 'static>(&self, at: Address, device: &Arc<D>) {
+    pub fn plug<D: FakeRegisters + 'static>(&self, at: PciAddress, device: &Arc<D>) {
         let mut functions = self.functions();
         functions.iter_mut().find(|f| f.captured == at).unwrap().device = Some(device.clone());
     }
 
     /// The function that answers at an address now.
-    fn find(&self, at: Address) -> Option<usize> {
+    fn find(&self, at: PciAddress) -> Option<usize> {
         let functions = self.functions();
-        let behind = if at.bus == 0 { None } else { Some(route(&functions, None, at.bus)?) };
-        functions
-            .iter()
-            .position(|f| f.bridge == behind && f.captured.dev == at.dev && f.captured.fun == at.fun)
+        let behind = if at.bus() == 0 { None } else { Some(route(&functions, None, at.bus())?) };
+        functions.iter().position(|f| {
+            f.bridge == behind && f.captured.device() == at.device() && f.captured.function() == at.function()
+        })
     }
 
     /// The device and register that answer at a memory address: every bridge above must pass it on.
@@ -211,7 +213,7 @@ fn long(bytes: &[u8; 256], off: u16) -> u32 {
     u32::from_le_bytes(bytes[off..off + 4].try_into().unwrap())
 }
 
-impl ConfigSpace for FakeSpace {
+impl Segment for FakeSpace {
     fn reach(&mut self, _bus: u8) -> bool {
         true
     }
@@ -219,8 +221,10 @@ impl ConfigSpace for FakeSpace {
     fn has_ports(&self) -> bool {
         self.ports
     }
+}
 
-    fn read(&self, at: Address, offset: u16, width: Width) -> u32 {
+impl ConfigSpace for FakeSpace {
+    fn read(&self, at: PciAddress, offset: u16, width: Width) -> u32 {
         assert!(offset.is_multiple_of(width as u16));
         let Some(i) = self.find(at).filter(|_| offset < 256) else { return u32::MAX };
         let value = long(&self.functions()[i].bytes, offset & !3) >> (8 * (offset & 3));
@@ -231,7 +235,7 @@ impl ConfigSpace for FakeSpace {
         }
     }
 
-    fn write(&self, at: Address, offset: u16, width: Width, value: u32) {
+    fn write(&self, at: PciAddress, offset: u16, width: Width, value: u32) {
         assert!(offset.is_multiple_of(width as u16));
         let Some(i) = self.find(at).filter(|_| offset < 256) else { return };
         let f = &mut self.functions()[i];
@@ -305,10 +309,10 @@ fn parse(fixture: &str) -> Vec<FakeFunction> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             [] | ["#", ..] => {}
-            ["f", address] => {
-                let parts: Vec<u8> = address.split('.').map(|n| n.parse().unwrap()).collect();
+            ["f", place] => {
+                let parts: Vec<u8> = place.split('.').map(|n| n.parse().unwrap()).collect();
                 functions.push(FakeFunction {
-                    captured: Address::new(parts[0], parts[1], parts[2]),
+                    captured: address(parts[0], parts[1], parts[2]),
                     bridge: None,
                     bytes: [0; 256],
                     ones: Vec::new(),
@@ -335,8 +339,8 @@ fn parse(fixture: &str) -> Vec<FakeFunction> {
         .filter(|(_, f)| f.bytes[0x0E] & 0x7F == 1)
         .map(|(i, f)| (i, f.bytes[0x19]))
         .collect();
-    for f in functions.iter_mut().filter(|f| f.captured.bus != 0) {
-        f.bridge = bridges.iter().find(|(_, bus)| *bus == f.captured.bus).map(|(i, _)| *i);
+    for f in functions.iter_mut().filter(|f| f.captured.bus() != 0) {
+        f.bridge = bridges.iter().find(|(_, bus)| *bus == f.captured.bus()).map(|(i, _)| *i);
     }
     functions
 }

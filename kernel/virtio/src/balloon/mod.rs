@@ -1,22 +1,24 @@
 //! The memory balloon: memory that the host asks back, and what it may know of the rest.
 //!
-//! Created by `-device virtio-balloon-pci` (`virtio-balloon-device` on microvm); `balloon MIB` in QEMU's monitor says how much
-//! memory the guest may have, `info balloon` how much it has. Follows virtio 1.3 section 5.5.
+//! Created by `-device virtio-balloon-pci` (`virtio-balloon-device` on microvm); `balloon MIB` in QEMU's monitor says
+//! how much memory the guest may have, `info balloon` how much it has. Follows virtio 1.3 section 5.5.
 //!
-//! The host says in the configuration how many pages it wants. A thread of the driver takes so many free ones, tells the
-//! device which, and keeps them; when the host wants fewer it tells the device which come back, and frees them when the
-//! device has heard it. Programs come first: enough is [left](keep) for them to work, and while the host wants more than that
-//! leaves, the balloon looks again every second. With the statistics queue the host is told of memory whenever it asks.
+//! The host says in the configuration how many pages it wants. A thread of the driver takes so many free ones, tells
+//! the device which, and keeps them; when the host wants fewer it tells the device which come back, and frees them when
+//! the device has heard it. Programs come first: enough is [left](keep) for them to work, and while the host wants more
+//! than that leaves, the balloon looks again every second. With the statistics queue the host is told of memory
+//! whenever it asks.
 //!
-//! Ownership: the pages are the keeper's alone. The device never touches their contents as far as we know, but the host may have
-//! taken them away, so nothing but zeroing is done with them before they are used again, as with all free pages.
+//! Ownership: the pages are the keeper's alone. The device never touches their contents as far as we know, but the host
+//! may have taken them away, so nothing but zeroing is done with them before they are used again, as with all free
+//! pages.
 //!
 //! `state` is a leaf.
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::ring::{Lie, Queue, Segment};
-use crate::transport::{self, Cause, Handler, Interrupts, NEEDS_RESET, VirtioTransport};
+use crate::ring::{Queue, RuleBroken, Segment};
+use crate::transport::{self, Cause, Interrupts, NEEDS_RESET, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -88,11 +90,7 @@ impl Balloon {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Balloon>, Failure> {
-        let started = Balloon::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
+        transport::start(&*transport, || Balloon::try_start(name, &transport))
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Balloon>, Failure> {
@@ -124,10 +122,7 @@ impl Balloon {
             interrupts: AtomicU64::new(0),
             reports: AtomicU64::new(0),
         });
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
+        let interrupts = transport::connect(&**transport, name, &device, Device::interrupt)?;
         for (n, ring) in rings {
             transport.queue_start(n, &ring)?;
         }
@@ -138,7 +133,8 @@ impl Balloon {
     }
 }
 
-/// Bytes that stay free for programs: a sixteenth of all, which is twice the kernel's own reserve, and some to work with.
+/// Bytes that stay free for programs: a sixteenth of all, which is twice the kernel's own reserve, and some to work
+/// with.
 fn keep() -> u64 {
     mem::total_bytes() / 16 + (8 << 20)
 }
@@ -156,7 +152,7 @@ impl Device {
             let mut state = self.state.lock();
             match state.statistics.as_mut().map(Queue::pop) {
                 Some(Ok(Some(_))) => state.asked = true,
-                Some(Err(Lie(how))) => state.failure = Some(how),
+                Some(Err(RuleBroken(how))) => state.failure = Some(how),
                 _ => {}
             }
         }
@@ -250,7 +246,7 @@ impl Device {
             match ring.pop() {
                 Ok(None) => {}
                 Ok(Some(_)) => heard = true,
-                Err(Lie(how)) => state.failure = Some(how),
+                Err(RuleBroken(how)) => state.failure = Some(how),
             }
             heard || state.failure.is_some() || self.stopped.load(SeqCst)
         });

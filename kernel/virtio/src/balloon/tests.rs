@@ -1,23 +1,23 @@
 //! The balloon with a host that asks, and hears what it is told.
 
 use super::*;
-use crate::fake::FakeConsole;
+use crate::fake::FakeTransport;
 use crate::transport::VERSION_1;
 use machine::host;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-fn fake(statistics: bool) -> Arc<FakeConsole> {
+fn fake(statistics: bool) -> Arc<FakeTransport> {
     let features = VERSION_1 | MUST_TELL_HOST | if statistics { STATS } else { 0 };
-    FakeConsole::with(features, vec![0; 8], 3)
+    FakeTransport::with(features, vec![0; 8], 3)
 }
 
-fn start(fake: &Arc<FakeConsole>) -> Arc<Balloon> {
+fn start(fake: &Arc<FakeTransport>) -> Arc<Balloon> {
     Balloon::start("virtio-balloon-0", fake.clone()).unwrap()
 }
 
 /// Hears of pages until `count` were told of.
-fn hear(fake: &FakeConsole, queue: u16, count: usize) -> BTreeSet<u32> {
+fn hear(fake: &FakeTransport, queue: u16, count: usize) -> BTreeSet<u32> {
     let mut heard = BTreeSet::new();
     while heard.len() < count {
         let message = fake.get(queue);
@@ -36,7 +36,7 @@ fn wait(what: &str, until: impl Fn() -> bool) {
     }
 }
 
-fn given(fake: &FakeConsole) -> u32 {
+fn given(fake: &FakeTransport) -> u32 {
     u32::from_le_bytes(fake.config.lock().unwrap()[4..].try_into().unwrap())
 }
 
@@ -122,7 +122,7 @@ fn a_broken_balloon_gives_everything_back() {
     wait("it is reset", || fake.resets() > resets && mem::free_bytes() >= free);
     assert!(balloon.status().failure.is_some());
     assert!(
-        Balloon::start("virtio-balloon-1", FakeConsole::with(VERSION_1, vec![0; 8], 1)).is_err(),
+        Balloon::start("virtio-balloon-1", FakeTransport::with(VERSION_1, vec![0; 8], 1)).is_err(),
         "one queue"
     );
 }

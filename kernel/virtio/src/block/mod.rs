@@ -6,48 +6,52 @@
 //! byte of status.
 //!
 //! [`Block::transfer`] moves whole sectors straight between the disk and pinned pages. It is cut into requests that the
-//! device takes, which are all in flight together, as are those of other threads; what finds no free descriptor waits
-//! in `backlog`, first come, first served. All waits are without notes: a disk answers, or is reset. Only who has to leave, being killed,
-//! leaves what is out to the driver, when the disk has been silent for a second: the memory stays pinned until the disk
-//! has let go of it.
+//! device takes, which are all in flight together, as are those of other threads. How they wait for room, what happens
+//! when the device breaks down and which locks there are is said in [`crate::requests`]; a broken disk is started
+//! afresh.
 //!
-//! # States
-//!
-//! *Running*: requests are sent. *Down*: the device asked for a reset, lied, or did not answer for half a minute; what
-//! was in flight comes back as failed as soon as the device has let go of it, everything new at once. The keeper, a
-//! thread, resets the device and starts it afresh. *Dead*: it could not be started again.
-//!
-//! # Locks
-//!
-//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the backlog and the condition. It is
-//! never held while a request is completed or the device is touched.
+//! All waits are without notes: a disk answers, or is reset when it has not for half a minute. Only whoever has to
+//! leave, being killed, abandons requests that are out, when the disk has been silent for a second: they are the
+//! driver's then, and the memory stays pinned until the disk has let go of it.
 
-mod device;
 mod piece;
-mod requests;
+mod protocol;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::transport::{self, Handler, Interrupts, VirtioTransport};
+use crate::requests::RequestDevice;
+use crate::ring::Queue;
+use crate::transport::{self, Interrupts, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
-use device::Device;
-use io::{Disk, DiskError};
-use machine::page::Pinned;
-use machine::thread;
-use piece::{Op, Piece, cut};
+use core::sync::atomic::Ordering::Relaxed;
+use io::DiskError;
+use machine::lock::Lock;
+use machine::page::{Page, Pinned};
+use machine::{clock, thread};
+use piece::{Done, Op, Piece, cut};
+use protocol::{Disk, Heads};
+use shape::Shape;
+
+/// Bytes of a serial.
+const SERIAL: usize = 20;
+/// How long a device may take for a request, in nanoseconds.
+const SILENCE_NS: u64 = if cfg!(test) { 2_000_000_000 } else { 30_000_000_000 };
+/// How often who waits looks whether to wait on, in nanoseconds.
+const POLL_NS: u64 = SILENCE_NS.div_ceil(30);
 
 /// The unit in which the device counts, in bytes, whatever its sectors are.
 pub(crate) const UNIT: u32 = 512;
 
 /// Which way data go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Direction {
     /// From the disk to memory.
     Read,
     /// From memory to the disk.
@@ -58,7 +62,9 @@ enum Way {
 pub struct Block {
     name: String,
     interrupts: Interrupts,
-    device: Arc<Device>,
+    device: Arc<RequestDevice<Disk>>,
+    /// Its serial: empty until the disk has told it. A leaf.
+    serial: Arc<Lock<String>>,
 }
 
 impl Block {
@@ -67,53 +73,54 @@ impl Block {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Block>, Failure> {
-        let started = Block::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
+        transport::start(&*transport, || {
+            let disk = Disk::open(&*transport)?;
+            let (shape, heads) = (disk.shape, Heads::new(&disk.shape)?);
+            let queue = Queue::new(shape.size, shape.segments + 2, shape.indirect())?;
+            let device = RequestDevice::new(transport.clone(), disk, queue, heads)?;
+            let interrupts = device.start(name)?;
+            let serial = Arc::new(Lock::new(String::new()));
+            let (asking, told) = (device.clone(), serial.clone());
+            // In a thread, as there may be no answer for long.
+            let ask = move || {
+                if let Some(serial) = ask_serial(&asking) {
+                    *told.lock() = serial;
+                }
+            };
+            thread::spawn(&alloc::format!("{name}.id"), 0, Box::new(ask))?;
+            Ok(Arc::new(Block { name: name.into(), interrupts, device, serial }))
+        })
     }
 
-    fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Block>, Failure> {
-        let device = Device::open(transport.clone())?;
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
-        device.run()?;
-        let keeper = device.clone();
-        thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
-        let asking = device.clone();
-        thread::spawn(&alloc::format!("{name}.id"), 0, Box::new(move || asking.identify()))?;
-        Ok(Arc::new(Block { name: name.into(), interrupts, device }))
+    fn shape(&self) -> &Shape {
+        &self.device.protocol.shape
     }
 
     /// Moves whole sectors from `sector` on: as many as the memory has room for. Waits until that is done, and when it
-    /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need not
-    /// `leave`.
+    /// fails, until the memory is not touched any more; but for a disk that is silent only as long as the caller need
+    /// not `leave`.
     ///
     /// # Errors
-    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after [`DiskError::Interrupted`] how
-    /// much will be.
+    /// What is wrong with the disk, or with the place. How much was moved is unknown then, and after
+    /// [`DiskError::Interrupted`] how much will be.
     fn transfer(
         &self,
-        way: Way,
+        way: Direction,
         sector: u64,
         data: Vec<Pinned>,
         leave: &dyn Fn() -> bool,
     ) -> Result<(), DiskError> {
         let op = match way {
-            Way::Read => Op::Read,
-            Way::Write if self.device.shape().read_only() => return Err(DiskError::Protected),
-            Way::Write => Op::Write,
+            Direction::Read => Op::Read,
+            Direction::Write if self.shape().read_only() => return Err(DiskError::Protected),
+            Direction::Write => Op::Write,
         };
-        let size = u64::from(self.device.shape().sector_size);
+        let size = u64::from(self.shape().sector_size);
         let count = piece::total(&data) as u64 / size;
-        if sector.checked_add(count).is_none_or(|end| end > self.device.sectors()) {
+        if sector.checked_add(count).is_none_or(|end| end > self.device.protocol.sectors()) {
             return Err(DiskError::Failed);
         }
-        let lists =
-            cut(data, size as usize, usize::from(self.device.shape().segments)).ok_or(DiskError::Failed)?;
+        let lists = cut(data, size as usize, usize::from(self.shape().segments)).ok_or(DiskError::Failed)?;
         let mut out = Vec::new();
         out.try_reserve_exact(lists.len()).map_err(|_| DiskError::NoMemory)?;
         // Inside the disk, whose size in units fits.
@@ -121,48 +128,92 @@ impl Block {
         for data in lists {
             let piece = Piece::new(op, at, data);
             at += u64::from(piece.len() / UNIT);
-            out.push(self.device.submit(piece));
+            out.push(submit(&self.device, piece));
         }
         // All of them have to come back, whatever the first one says.
-        out.into_iter().map(|done| self.device.wait(&done, leave)).fold(Ok(()), Result::and)
+        out.into_iter().map(|done| wait(&self.device, &done, leave)).fold(Ok(()), Result::and)
     }
 }
 
-impl Disk for Block {
+impl io::Disk for Block {
     fn name(&self) -> String {
         self.name.clone()
     }
 
     /// Empty, too, until the disk has been asked for it.
     fn serial(&self) -> String {
-        self.device.serial()
+        self.serial.lock().clone()
     }
 
     fn sector_size(&self) -> u32 {
-        self.device.shape().sector_size
+        self.shape().sector_size
     }
 
     /// The host may change that.
     fn sectors(&self) -> u64 {
-        self.device.sectors()
+        self.device.protocol.sectors()
     }
 
     fn writable(&self) -> bool {
-        !self.device.shape().read_only()
+        !self.shape().read_only()
     }
 
     fn read(&self, sector: u64, to: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
-        self.transfer(Way::Read, sector, to, leave)
+        self.transfer(Direction::Read, sector, to, leave)
     }
 
     fn write(&self, sector: u64, from: Vec<Pinned>, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
-        self.transfer(Way::Write, sector, from, leave)
+        self.transfer(Direction::Write, sector, from, leave)
     }
 
     /// Does nothing where the device says that all is on the medium at any time.
     fn flush(&self, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
-        if self.device.shape().keeps_back() { self.device.call(Op::Flush, Vec::new(), leave) } else { Ok(()) }
+        if self.shape().has_cache() { call(&self.device, Op::Flush, Vec::new(), leave) } else { Ok(()) }
     }
+}
+
+/// Sends a request.
+fn submit(device: &RequestDevice<Disk>, piece: Box<Piece>) -> Done {
+    let done = piece.done.clone();
+    device.submit(piece);
+    done
+}
+
+/// Waits for a request, as long as it takes or until the caller has to leave: a device that does not answer is reset.
+fn wait(device: &RequestDevice<Disk>, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+    loop {
+        let now = clock::now_ns();
+        if let Some(piece) = done.wait_surely_until(now.saturating_add(POLL_NS)) {
+            return piece.result;
+        }
+        if leave() {
+            return Err(DiskError::Interrupted);
+        }
+        let oldest = device.oldest_sent();
+        if oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS) {
+            device.hang_up("device does not answer");
+        }
+    }
+}
+
+/// One request, and its answer.
+fn call(
+    device: &RequestDevice<Disk>,
+    op: Op,
+    data: Vec<Pinned>,
+    leave: &dyn Fn() -> bool,
+) -> Result<(), DiskError> {
+    wait(device, &submit(device, Piece::new(op, 0, data)), leave)
+}
+
+/// Asks a disk for its serial; `None` when it has none to tell.
+fn ask_serial(device: &RequestDevice<Disk>) -> Option<String> {
+    let page = Page::new_zeroed().ok()?;
+    call(device, Op::Id, vec![Pinned::new(page.clone(), 0, SERIAL)], &|| false).ok()?;
+    let mut bytes = [0; SERIAL];
+    page.read(0, &mut bytes);
+    let text = String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or(&[]));
+    Some(text.trim().replace(char::is_control, "?"))
 }
 
 impl Driver for Block {
@@ -172,22 +223,23 @@ impl Driver for Block {
 
     /// Without a serial the identity is what every disk has.
     fn status(&self) -> Status {
-        let serial = self.serial();
+        let disk = &self.device.protocol;
+        let serial = self.serial.lock().clone();
         let identity = match serial.as_str() {
             "" => serial,
-            _ => alloc::format!("{} sectors {serial}", self.device.units()),
+            _ => alloc::format!("{} sectors {serial}", self.device.protocol.units()),
         };
         Status {
             interrupts: self.interrupts.text.clone(),
             identity,
             failure: self.device.failure().map(String::from),
-            counters: self.device.counters(),
+            counters: self.device.counters(&disk.bytes, ("errors", disk.errors.load(Relaxed))),
         }
     }
 }
 
 impl Drop for Block {
-    /// Tests only end devices: the keeper stops the device and goes.
+    /// Tests only end devices: the keeper goes, and the device stops.
     fn drop(&mut self) {
         self.device.stop();
     }

@@ -33,7 +33,7 @@ impl Op {
     }
 
     /// Whether the data are the device's to write.
-    pub fn fills(self) -> bool {
+    pub fn device_writes(self) -> bool {
         matches!(self, Op::Read | Op::Id)
     }
 }
@@ -41,7 +41,7 @@ impl Op {
 /// Where a request comes back.
 pub(super) type Done = Arc<Completion<Box<Piece>>>;
 
-/// One request, with the memory it reads or fills. It belongs to the driver until it comes back.
+/// One request, with the memory it reads or device_writes. It belongs to the driver until it comes back.
 pub(super) struct Piece {
     pub op: Op,
     /// Place on the disk, in units of 512 bytes; 0 where there is none.

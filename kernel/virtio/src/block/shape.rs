@@ -2,10 +2,9 @@
 
 use super::UNIT;
 use crate::Failure;
+use crate::requests::QUEUE;
 use crate::transport::{self, INDIRECT_DESC, VERSION_1, VirtioTransport};
 
-/// The queue; there may be more, which are not used.
-pub(super) const QUEUE: u16 = 0;
 /// Most entries used of it, where that can be chosen.
 pub(super) const SIZE_MOST: u16 = 128;
 
@@ -85,7 +84,7 @@ impl Shape {
     }
 
     /// Whether what was written may not be on the medium yet.
-    pub fn keeps_back(&self) -> bool {
+    pub fn has_cache(&self) -> bool {
         self.taken & FLUSH != 0
     }
 

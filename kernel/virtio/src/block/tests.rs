@@ -1,8 +1,9 @@
 //! The driver against a disk that the test plays, on a thread, well or badly.
 
 use super::*;
-use crate::fake::{FakeConsole, Noise, Taken};
+use crate::fake::{FakeTransport, Noise, Taken};
 use crate::transport::{INDIRECT_DESC, VERSION_1};
+use io::Disk as _;
 use machine::host::{self, dma::poke};
 use machine::page::Page;
 use std::sync::Mutex;
@@ -35,7 +36,7 @@ enum Act {
 
 /// A disk on a thread.
 struct Player {
-    fake: Arc<FakeConsole>,
+    fake: Arc<FakeTransport>,
     bytes: Arc<Mutex<Vec<u8>>>,
     /// What is done with the next requests; then all goes well.
     acts: Arc<Mutex<Vec<Act>>>,
@@ -94,7 +95,7 @@ fn carry_out(bytes: &mut [u8], taken: &Taken) -> (u32, u8) {
 
 fn play(features: u64, config: Vec<u8>) -> (Arc<Block>, Player) {
     host::new_machine();
-    let fake = FakeConsole::with(features, config, 1);
+    let fake = FakeTransport::with(features, config, 1);
     let bytes = Arc::new(Mutex::new((0..SECTORS * 512).map(|n| (n % 253) as u8).collect::<Vec<u8>>()));
     let (acts, seen) = (Arc::new(Mutex::new(vec![])), Arc::new(Mutex::new(vec![])));
     let stop = Arc::new(AtomicBool::new(false));
@@ -200,7 +201,7 @@ fn never() -> bool {
     false
 }
 
-fn transfer(block: &Block, way: Way, sector: u64, data: Vec<Pinned>) -> Result<(), DiskError> {
+fn transfer(block: &Block, way: Direction, sector: u64, data: Vec<Pinned>) -> Result<(), DiskError> {
     block.transfer(way, sector, data, &never)
 }
 
@@ -212,14 +213,14 @@ fn sectors_go_both_ways_from_and_to_any_memory() {
         assert_eq!(block.status().identity, "16384 sectors a serial");
         for (skip, sectors, at) in [(0, 1, 0), (100, 3, 7), (4095, 700, 11), (1, 1200, 16384 - 1200)] {
             let to = buffer(skip, sectors * 512);
-            let done = transfer(&block, Way::Read, at, to.clone());
+            let done = transfer(&block, Direction::Read, at, to.clone());
             assert_eq!(done, Ok(()), "{features:#x}: {sectors} at {at}: {:?}", block.status());
             let start = at as usize * 512;
             let there = player.bytes.lock().unwrap()[start..start + sectors * 512].to_vec();
             assert!(contents(&to) == there, "read of {sectors} at {at}");
             let from = buffer(skip, sectors * 512);
             fill(&from, at as u8);
-            transfer(&block, Way::Write, at, from.clone()).unwrap();
+            transfer(&block, Direction::Write, at, from.clone()).unwrap();
             let there = player.bytes.lock().unwrap()[start..start + sectors * 512].to_vec();
             assert!(contents(&from) == there, "write of {sectors} at {at}");
             assert!(from.iter().all(|p| p.page().pins() == 1), "the driver lets go of the pages");
@@ -234,10 +235,14 @@ fn sectors_go_both_ways_from_and_to_any_memory() {
 fn what_is_beyond_the_end_is_not_asked_for() {
     let (block, player) = usual();
     for (at, sectors) in [(SECTORS, 1), (SECTORS - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 3)] {
-        assert_eq!(transfer(&block, Way::Read, at, buffer(0, sectors * 512)), Err(DiskError::Failed));
-        assert_eq!(transfer(&block, Way::Write, at, buffer(0, sectors * 512)), Err(DiskError::Failed));
+        assert_eq!(transfer(&block, Direction::Read, at, buffer(0, sectors * 512)), Err(DiskError::Failed));
+        assert_eq!(transfer(&block, Direction::Write, at, buffer(0, sectors * 512)), Err(DiskError::Failed));
     }
-    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 100)), Err(DiskError::Failed), "no whole sector");
+    assert_eq!(
+        transfer(&block, Direction::Read, 0, buffer(0, 100)),
+        Err(DiskError::Failed),
+        "no whole sector"
+    );
     assert!(player.seen.lock().unwrap().is_empty());
 }
 
@@ -247,9 +252,9 @@ fn larger_sectors_are_still_counted_in_units() {
     assert_eq!((block.sectors(), block.sector_size()), (SECTORS / 8, 4096));
     let from = buffer(10, 8192);
     fill(&from, 3);
-    transfer(&block, Way::Write, 5, from.clone()).unwrap();
+    transfer(&block, Direction::Write, 5, from.clone()).unwrap();
     assert!(player.bytes.lock().unwrap()[5 * 4096..7 * 4096] == contents(&from)[..]);
-    assert_eq!(transfer(&block, Way::Write, 5, buffer(0, 512)), Err(DiskError::Failed));
+    assert_eq!(transfer(&block, Direction::Write, 5, buffer(0, 512)), Err(DiskError::Failed));
 }
 
 #[test]
@@ -258,12 +263,12 @@ fn errors_are_the_requests_and_nothing_else() {
     // Short of the data and of the status byte; statuses that mean failure; one that was never written.
     for act in [Act::Status(1), Act::Status(2), Act::Status(0xFF), Act::Len(512), Act::Len(0)] {
         player.acts.lock().unwrap().push(act);
-        assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Err(DiskError::Failed), "{act:?}");
-        assert_eq!(transfer(&block, Way::Read, 3, buffer(0, 512)), Ok(()));
+        assert_eq!(transfer(&block, Direction::Read, 3, buffer(0, 512)), Err(DiskError::Failed), "{act:?}");
+        assert_eq!(transfer(&block, Direction::Read, 3, buffer(0, 512)), Ok(()));
     }
     // One piece of many.
     player.acts.lock().unwrap().extend([Act::Good, Act::Good, Act::Status(1)]);
-    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 1 << 20)), Err(DiskError::Failed));
+    assert_eq!(transfer(&block, Direction::Write, 0, buffer(0, 1 << 20)), Err(DiskError::Failed));
     assert_eq!((counter(&block, "errors"), counter(&block, "resets")), (6, 0));
     player.acts.lock().unwrap().push(Act::Status(1));
     assert_eq!(block.flush(&never), Err(DiskError::Failed));
@@ -274,7 +279,7 @@ fn an_old_device_may_say_any_length() {
     let (block, player) = play(USUAL & !VERSION_1, config(SECTORS, 0, 126, 512));
     player.acts.lock().unwrap().push(Act::Len(0));
     let to = buffer(0, 512);
-    assert_eq!(transfer(&block, Way::Read, 0, to.clone()), Ok(()));
+    assert_eq!(transfer(&block, Direction::Read, 0, to.clone()), Ok(()));
     assert!(contents(&to) == player.bytes.lock().unwrap()[..512]);
 }
 
@@ -284,11 +289,11 @@ fn a_device_that_breaks_down_lies_or_falls_silent_is_started_afresh() {
         let (block, player) = usual();
         player.acts.lock().unwrap().push(act);
         // What came of it is not known; that it comes back is.
-        let _ = transfer(&block, Way::Read, 0, buffer(0, 1 << 19));
+        let _ = transfer(&block, Direction::Read, 0, buffer(0, 1 << 19));
         eventually(|| counter(&block, "resets") == 1 && block.status().failure.is_none());
         assert_eq!(counter(&block, "outstanding"), 0);
         let to = buffer(7, 1 << 19);
-        assert_eq!(transfer(&block, Way::Read, 9, to.clone()), Ok(()), "{act:?}");
+        assert_eq!(transfer(&block, Direction::Read, 9, to.clone()), Ok(()), "{act:?}");
         assert!(contents(&to) == player.bytes.lock().unwrap()[9 * 512..9 * 512 + (1 << 19)]);
     }
 }
@@ -299,12 +304,12 @@ fn who_has_to_leave_does_not_wait_for_a_silent_disk() {
     player.acts.lock().unwrap().push(Act::Silence);
     let to = buffer(7, 512);
     let begun = machine::clock::now_ns();
-    assert_eq!(block.transfer(Way::Read, 0, to.clone(), &|| true), Err(DiskError::Interrupted));
+    assert_eq!(block.transfer(Direction::Read, 0, to.clone(), &|| true), Err(DiskError::Interrupted));
     assert!(machine::clock::now_ns() - begun < 1_500_000_000);
     // The disk has it still, and the memory with it.
     assert_eq!(counter(&block, "outstanding"), 1);
     // A disk that answers is waited for.
-    assert_eq!(block.transfer(Way::Read, 1, to, &|| true), Ok(()));
+    assert_eq!(block.transfer(Direction::Read, 1, to, &|| true), Ok(()));
 }
 
 #[test]
@@ -312,9 +317,9 @@ fn a_device_that_does_not_start_again_fails_for_good() {
     let (block, player) = usual();
     *player.fake.dead.lock().unwrap() = true;
     player.acts.lock().unwrap().push(Act::BreakDown);
-    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(DiskError::Failed));
+    assert_eq!(transfer(&block, Direction::Read, 0, buffer(0, 512)), Err(DiskError::Failed));
     eventually(|| block.status().failure.as_deref() == Some("device does not start again"));
-    assert_eq!(transfer(&block, Way::Read, 0, buffer(0, 512)), Err(DiskError::Failed));
+    assert_eq!(transfer(&block, Direction::Read, 0, buffer(0, 512)), Err(DiskError::Failed));
     assert_eq!(block.flush(&never), Err(DiskError::Failed));
 }
 
@@ -322,7 +327,7 @@ fn a_device_that_does_not_start_again_fails_for_good() {
 fn a_disk_that_cannot_be_written_or_need_not_be_flushed_is_not_asked_to() {
     let (block, player) = play(USUAL & !FLUSH | RO, config(SECTORS, 0, 126, 512));
     assert!(!block.writable());
-    assert_eq!(transfer(&block, Way::Write, 0, buffer(0, 512)), Err(DiskError::Protected));
+    assert_eq!(transfer(&block, Direction::Write, 0, buffer(0, 512)), Err(DiskError::Protected));
     assert_eq!(block.flush(&never), Ok(()));
     assert!(player.seen.lock().unwrap().is_empty());
     let (block, player) = usual();
@@ -335,9 +340,9 @@ fn the_host_may_change_the_size() {
     let (block, player) = usual();
     player.fake.configure(0, &(SECTORS / 2).to_le_bytes());
     eventually(|| block.sectors() == SECTORS / 2);
-    assert_eq!(transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)), Err(DiskError::Failed));
+    assert_eq!(transfer(&block, Direction::Read, SECTORS / 2, buffer(0, 512)), Err(DiskError::Failed));
     player.fake.configure(0, &SECTORS.to_le_bytes());
-    eventually(|| transfer(&block, Way::Read, SECTORS / 2, buffer(0, 512)) == Ok(()));
+    eventually(|| transfer(&block, Direction::Read, SECTORS / 2, buffer(0, 512)) == Ok(()));
 }
 
 #[test]
@@ -351,7 +356,7 @@ fn shapes_that_cannot_be_used_are_refused_with_a_reason() {
         (USUAL | SIZE_MAX, config(8, 100, 9, 512), "takes no more than 9 pieces of 100 bytes in a request"),
     ] {
         host::new_machine();
-        let fake = FakeConsole::with(features, config, 1);
+        let fake = FakeTransport::with(features, config, 1);
         let refused = Block::start("virtio-block-0", fake.clone());
         assert_eq!(refused.err().map(|e| alloc::format!("{e}")).as_deref(), Some(why));
         assert_eq!(crate::transport::VirtioTransport::status(&*fake) & 0x80, 0x80, "marked as failed");
@@ -370,9 +375,9 @@ fn many_at_once_get_what_is_theirs() {
                     let (at, sectors) = (n * 1000 + noise.below(700), 1 + noise.below(80) as usize);
                     let from = buffer(noise.below(4096) as usize, sectors * 512);
                     fill(&from, round);
-                    transfer(block, Way::Write, at, from.clone()).unwrap();
+                    transfer(block, Direction::Write, at, from.clone()).unwrap();
                     let to = buffer(noise.below(4096) as usize, sectors * 512);
-                    transfer(block, Way::Read, at, to.clone()).unwrap();
+                    transfer(block, Direction::Read, at, to.clone()).unwrap();
                     assert!(contents(&to) == contents(&from), "{n}: {sectors} sectors at {at}");
                 }
             });

@@ -4,7 +4,7 @@ use super::control::{DEVICE_READY, Event, HEAD, NO_PORT, PORT_OPEN, PORT_READY, 
 use super::port::{Port, ring};
 use super::{Alarm, MULTIPORT, WANTED};
 use crate::Failure;
-use crate::ring::{Lie, Queue, Segment};
+use crate::ring::{Queue, RuleBroken, Segment};
 use crate::transport::{self, Cause, NEEDS_RESET, VirtioTransport};
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -187,11 +187,12 @@ impl Device {
     /// Takes what the device has filled and said, and brings it into order.
     ///
     /// QEMU does one thing after the other, and its memory is seen to change in that order: it says that the host is
-    /// there, fills buffers with what the host sends, and says that it has gone. If the count of finished messages is read
-    /// and no buffer was filled between the last look at the ports before and the first behind, then of what is taken here
-    /// nothing is missing, and all that comes later is later. So data belongs to the connection that was there, or to the
-    /// one that has begun; only if one has ended and another begun since the last look, both are possible (see
-    /// [`Inbox::begin`](super::inbox::Inbox::begin)). The interrupt handler looks at once, to make that seldom.
+    /// there, fills buffers with what the host sends, and says that it has gone. If the count of finished messages is
+    /// read and no buffer was filled between the last look at the ports before and the first behind, then of what is
+    /// taken here nothing is missing, and all that comes later is later. So data belongs to the connection that was
+    /// there, or to the one that has begun; only if one has ended and another begun since the last look, both are
+    /// possible (see [`Inbox::begin`](super::inbox::Inbox::begin)). The interrupt handler looks at once, to make that
+    /// seldom.
     fn look(&self) {
         let mut heard = false;
         {
@@ -225,7 +226,7 @@ impl Device {
         let (buffer, len) = match control.receive.pop() {
             Ok(Some((buffer, len))) => (buffer, len as usize),
             Ok(None) => return false,
-            Err(Lie(how)) => {
+            Err(RuleBroken(how)) => {
                 self.alarm.raise(how);
                 return false;
             }
@@ -352,7 +353,7 @@ impl Device {
             outcome.is_err() || control.transmit.in_flight() == 0 || self.alarm.stopped()
         });
         match outcome {
-            Err(Lie(how)) => self.alarm.raise(how),
+            Err(RuleBroken(how)) => self.alarm.raise(how),
             Ok(()) if !sent || !answered => self.alarm.raise("device takes no control message"),
             // What it says in answer was there before it gave the message back; the interrupt that tells of both, which
             // another processor may have to serve, perhaps comes later.

@@ -1,8 +1,8 @@
 //! What has arrived at a port and nobody has read yet: which buffers, and of which connection.
 //!
-//! Data and the host's comings and goings arrive in two queues, so a buffer that is taken back is *fresh* first: nobody may
-//! have it before all has been heard that the device said no later than it filled it. Then it is settled, and belongs to
-//! a connection for good. Pure book-keeping: the bytes stay where they are, and a port's `state` guards it.
+//! Data and the host's comings and goings arrive in two queues, so a buffer that is taken back is *fresh* first: nobody
+//! may have it before all has been heard that the device said no later than it filled it. Then it is settled, and
+//! belongs to a connection for good. Pure book-keeping: the bytes stay where they are, and a port's `state` guards it.
 
 use alloc::collections::VecDeque;
 use machine::OutOfMemory;
@@ -41,9 +41,10 @@ impl Inbox {
         self.fresh += 1;
     }
 
-    /// The host has begun `connection`: what is fresh is counted to it. That is certain when nobody was there before. If
-    /// another connection ended in the same moment, the bytes can be that one's last or the new one's first, and nothing
-    /// tells which. A client that waits for answers has none on the way when it leaves, but it speaks as soon as it comes.
+    /// The host has begun `connection`: what is fresh is counted to it. That is certain when nobody was there before.
+    /// If another connection ended in the same moment, the bytes can be that one's last or the new one's first, and
+    /// nothing tells which. A client that waits for answers has none on the way when it leaves, but it speaks as soon
+    /// as it comes.
     pub fn begin(&mut self, connection: u64) {
         for received in self.list.iter_mut().rev().take(self.fresh) {
             received.connection = connection;

@@ -6,8 +6,8 @@
 //! connects and leaves (feature MULTIPORT).
 //!
 //! [`Port`] is what a user sees: it reads what has arrived, and writes and waits by itself, straight on its ring. The
-//! interrupt handler takes what the device has filled, together with what it says of the host's comings and
-//! goings, because the order of the two matters; and wakes whoever waits at a port, and the keeper. That is a thread that
+//! interrupt handler takes what the device has filled, together with what it says of the host's comings and goings,
+//! because the order of the two matters; and wakes whoever waits at a port, and the keeper. That is a thread that
 //! answers the other control messages and resets a device that is broken.
 //!
 //! # Locks
@@ -25,7 +25,7 @@ mod tests;
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::transport::{self, Cause, Handler, Interrupts, VirtioTransport};
+use crate::transport::{self, Interrupts, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -65,11 +65,7 @@ impl Console {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Console>, Failure> {
-        let started = Console::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
+        transport::start(&*transport, || Console::try_start(name, &transport))
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Console>, Failure> {
@@ -83,10 +79,7 @@ impl Console {
             ports.push(Port::new(name, n, transport, &alarm)?);
         }
         let device = Device::new(transport.clone(), taken, alarm, ports)?;
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause: Cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
+        let interrupts = transport::connect(&**transport, name, &device, Device::interrupt)?;
         device.run()?;
         let keeper = device.clone();
         thread::spawn(name, 0, Box::new(move || keeper.keep()))?;

@@ -5,21 +5,21 @@ use super::control::{
 };
 use super::port::{PIECE, RECEIVE};
 use super::*;
-use crate::fake::{FakeConsole, Noise};
+use crate::fake::{FakeTransport, Noise};
 use alloc::vec;
 use std::time::{Duration, Instant};
 
 const CONSOLE_PORT: u16 = 4;
 
-fn start(ports: u32) -> (Arc<Console>, Arc<FakeConsole>) {
+fn start(ports: u32) -> (Arc<Console>, Arc<FakeTransport>) {
     machine::host::new_machine();
-    let device = FakeConsole::new(ports);
+    let device = FakeTransport::new(ports);
     let console = Console::start("virtio-console-2", device.clone()).unwrap();
     (console, device)
 }
 
 /// A device with port 1 called `chat`, connected.
-fn start_chat() -> (Arc<Console>, Arc<FakeConsole>, Arc<Port>) {
+fn start_chat() -> (Arc<Console>, Arc<FakeTransport>, Arc<Port>) {
     let (console, device) = start(4);
     assert_eq!(device.get(3), message(NO_PORT, DEVICE_READY, 1));
     device.say(1, PORT_ADD, 1, b"");
@@ -116,7 +116,7 @@ fn a_host_that_nobody_reads_is_held_up_and_loses_nothing() {
 #[test]
 fn ports_are_known_before_any_interrupt() {
     machine::host::new_machine();
-    let device = FakeConsole::new(4);
+    let device = FakeTransport::new(4);
     let (start, peer) = (device.clone(), Arc::downgrade(&device));
     *device.at_once.lock().unwrap() = Some(Box::new(move |queue| {
         let Some(device) = peer.upgrade().filter(|_| queue == 3) else { return };
@@ -257,7 +257,7 @@ enum Deed {
 }
 use Deed::{Comes, Data, Leaves};
 
-fn at_once(device: &FakeConsole, deeds: &[Deed]) {
+fn at_once(device: &FakeTransport, deeds: &[Deed]) {
     device.hold(|| {
         for deed in deeds {
             match deed {

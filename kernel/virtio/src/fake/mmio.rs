@@ -6,9 +6,9 @@ use machine::host::io::MmioBackend;
 use pci::fake::FakeRegisters;
 
 /// A device, and the version of its registers.
-pub struct InSlot(pub Arc<Fake>, pub u32);
+pub struct MmioRegisters(pub Arc<Fake>, pub u32);
 
-impl MmioBackend for InSlot {
+impl MmioBackend for MmioRegisters {
     fn read(&self, off: usize, width: usize) -> u64 {
         self.0.slot_read(off, width, self.1)
     }

@@ -1,11 +1,12 @@
 //! What the tests have instead of devices: virtio devices whose registers and rings behave as QEMU's, or do not
-//! ([`device`]), the same in memory ([`mmio`]), and one with many queues ([`console`]).
+//! ([`device`]), the same in memory ([`mmio`]), and one with many queues at the other side of a transport
+//! ([`transport`]).
 
-pub mod console;
 pub mod device;
 pub mod mmio;
+pub mod transport;
 
-pub use console::FakeConsole;
 pub use device::{Fake, Quirks, Taken};
-pub use mmio::InSlot;
+pub use mmio::MmioRegisters;
 pub use pci::fake::{FakeSpace, Noise};
+pub use transport::FakeTransport;

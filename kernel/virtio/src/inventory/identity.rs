@@ -74,18 +74,18 @@ fn read(id: u16, device: &dyn VirtioTransport) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, InSlot, Quirks};
-    use crate::transport::mmio::{self, Place};
+    use crate::fake::{Fake, MmioRegisters, Quirks};
+    use crate::transport::mmio::{self, Slot};
     use alloc::sync::Arc;
     use alloc::vec::Vec;
     use machine::host;
 
     fn identity(id: u16, config: &[u8]) -> String {
         host::new_machine();
-        let place = Place { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
+        let slot = Slot { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
         let fake = Fake::with(config.into(), 8, Quirks::default());
-        host::io::host_register_mmio(place.base, 0x200, Arc::new(InSlot(fake, 2)));
-        of(id, &mmio::Device::open(&place).unwrap())
+        host::io::host_register_mmio(slot.base, 0x200, Arc::new(MmioRegisters(fake, 2)));
+        of(id, &mmio::MmioTransport::open(&slot, &Default::default()).unwrap())
     }
 
     #[test]

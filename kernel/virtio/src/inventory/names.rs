@@ -1,10 +1,11 @@
 //! Which virtio devices there are, and what they are called.
 //!
-//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it
-//! lists what every transport found, in one order, and counts over all classes, so `virtio-console-2` is the
-//! third virtio device of the machine. On PCI the order is ascending by bus, device and function; slots in memory
-//! come behind, in descending order, because QEMU fills them from the highest down: so both have the order of
-//! QEMU's command line, as long as no `addr=` or `bus=` puts a device elsewhere. A device without a driver has its name and number like any other.
+//! Virtio 1.3 sections 4.1.2 (PCI device discovery) and 5 (device ids). Enumeration is separate from PCI's: it lists
+//! what every transport found, in one order, and counts over all classes, so `virtio-console-2` is the third virtio
+//! device of the machine. On PCI the order is ascending by bus, device and function; slots in memory come behind, in
+//! descending order, because QEMU fills them from the highest down: so both have the order of QEMU's command line, as
+//! long as no `addr=` or `bus=` puts a device elsewhere. A device without a driver has its name and number like any
+//! other.
 
 use crate::transport::mmio;
 use alloc::borrow::Cow;
@@ -12,7 +13,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use pci::{Address, Function, Pci};
+use pci::{Function, HeaderType, Pci, PciAddress, Plan9};
 
 /// Vendor of all virtio devices on PCI.
 const VENDOR: u16 = 0x1AF4;
@@ -21,17 +22,17 @@ const VENDOR: u16 = 0x1AF4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A PCI function.
-    Pci(Address),
+    Pci(PciAddress),
     /// A slot in memory.
-    Mmio(mmio::Place),
+    Mmio(mmio::Slot),
 }
 
 impl Location {
     /// As the name of a file: `pci-0.4.0`, `mmio-0xfeb02e00`.
     pub fn file_name(&self) -> String {
         match self {
-            Location::Pci(at) => format!("pci-{at}"),
-            Location::Mmio(place) => format!("mmio-{:#x}", place.base),
+            Location::Pci(at) => format!("pci-{}", Plan9(*at)),
+            Location::Mmio(slot) => format!("mmio-{:#x}", slot.base),
         }
     }
 }
@@ -39,15 +40,15 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Location::Pci(at) => write!(f, "pci {at}"),
-            Location::Mmio(place) => write!(f, "{place}"),
+            Location::Pci(at) => write!(f, "pci {}", Plan9(*at)),
+            Location::Mmio(slot) => write!(f, "{slot}"),
         }
     }
 }
 
 /// A virtio device, with or without a driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct NamedDevice {
     /// `virtio-<class>-<n>`.
     pub name: String,
     /// Number among all virtio devices, from 0.
@@ -60,11 +61,11 @@ pub struct Found {
     pub location: Location,
 }
 
-impl Found {
+impl NamedDevice {
     /// The `n`th device: one of virtio id `id`, at `location`.
-    pub fn new(n: usize, id: u16, location: Location) -> Found {
+    pub fn new(n: usize, id: u16, location: Location) -> NamedDevice {
         let class = class(id);
-        Found { name: format!("virtio-{class}-{n}"), n, id, class, location }
+        NamedDevice { name: format!("virtio-{class}-{n}"), n, id, class, location }
     }
 }
 
@@ -119,7 +120,7 @@ pub fn class(id: u16) -> Cow<'static, str> {
 /// Device ids from 0x1040 on say it themselves. Those below belong to devices that also speak the old
 /// interface; the subsystem id says what they are.
 pub fn pci_id(function: &Function) -> Option<u16> {
-    if function.vendor != VENDOR || function.header != 0 {
+    if function.vendor != VENDOR || function.header != HeaderType::Endpoint {
         return None;
     }
     match function.device {
@@ -130,21 +131,21 @@ pub fn pci_id(function: &Function) -> Option<u16> {
 }
 
 /// All virtio devices of the machine, in the order of their numbers: those on PCI, and those in the slots.
-pub fn enumerate(pci: Option<&Pci>, slots: &[(mmio::Place, u16)]) -> Vec<Found> {
+pub fn enumerate(pci: Option<&Pci>, slots: &[(mmio::Slot, u16)]) -> Vec<NamedDevice> {
     let functions = pci.map_or(&[][..], |pci| pci.functions());
     let on_pci = functions.iter().filter_map(|f| Some((pci_id(f)?, Location::Pci(f.address))));
     let mut slots = slots.to_vec();
-    slots.sort_unstable_by_key(|(place, _)| core::cmp::Reverse(place.base));
-    let in_slots = slots.into_iter().map(|(place, id)| (id, Location::Mmio(place)));
-    on_pci.chain(in_slots).enumerate().map(|(n, (id, location))| Found::new(n, id, location)).collect()
+    slots.sort_unstable_by_key(|(slot, _)| core::cmp::Reverse(slot.base));
+    let in_slots = slots.into_iter().map(|(slot, id)| (id, Location::Mmio(slot)));
+    on_pci.chain(in_slots).enumerate().map(|(n, (id, location))| NamedDevice::new(n, id, location)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pci::Windows;
     use pci::fake::FakeSpace;
     use pci::fake::captured::{NO_MODERN, PC, PORTS, PORTS_QBOOT, ROOT_PORT};
+    use pci::{Windows, address};
 
     #[test]
     fn devices_of_captured_machines() {
@@ -172,18 +173,18 @@ mod tests {
 
     #[test]
     fn names_count_over_all_classes() {
-        let at = Location::Pci(Address::new(0, 4, 0));
-        assert_eq!(Found::new(0, 9, at).name, "virtio-9p-0");
-        assert_eq!(Found::new(2, 3, at).name, "virtio-console-2");
-        assert_eq!(Found::new(7, 999, at).name, "virtio-999-7");
-        assert_eq!(Found::new(3, 11, at).name, "virtio-rproc-serial-3");
+        let at = Location::Pci(address(0, 4, 0));
+        assert_eq!(NamedDevice::new(0, 9, at).name, "virtio-9p-0");
+        assert_eq!(NamedDevice::new(2, 3, at).name, "virtio-console-2");
+        assert_eq!(NamedDevice::new(7, 999, at).name, "virtio-999-7");
+        assert_eq!(NamedDevice::new(3, 11, at).name, "virtio-rproc-serial-3");
         assert_eq!((format!("{at}"), at.file_name()), ("pci 0.4.0".into(), "pci-0.4.0".into()));
     }
 
     #[test]
     fn slots_count_down_behind_pci() {
-        let place = |slot: u64| mmio::Place { base: 0xFEB0_0000 + slot * 0x200, size: 0x200, gsi: 24 };
-        let found = enumerate(None, &[(place(1), 9), (place(23), 4), (place(7), 999)]);
+        let slot = |n: u64| mmio::Slot { base: 0xFEB0_0000 + n * 0x200, size: 0x200, gsi: 24 };
+        let found = enumerate(None, &[(slot(1), 9), (slot(23), 4), (slot(7), 999)]);
         let text: Vec<String> = found.iter().map(|f| format!("{} {}", f.name, f.location)).collect();
         assert_eq!(
             text,

@@ -4,9 +4,9 @@
 //! whenever the text is read, so there is no lock.
 
 use crate::inventory::identity;
-use crate::inventory::names::Found;
+use crate::inventory::names::NamedDevice;
 use crate::transport::VirtioTransport;
-use crate::transport::recorder::Seen;
+use crate::transport::recorder::Recorder;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -37,15 +37,15 @@ pub trait Driver: Send + Sync {
 /// One device.
 pub struct Row {
     /// Name, number, class, location.
-    pub found: Found,
-    /// `modern` or `legacy`, `-` when that was not seen.
+    pub found: NamedDevice,
+    /// `modern` or `legacy`, `-` when it could not be opened.
     pub transport: &'static str,
     /// Its driver.
     pub driver: Option<Arc<dyn Driver>>,
     /// Why it has none.
     pub reason: Option<String>,
     /// The way to it, once that is open.
-    pub seen: Option<Arc<Seen>>,
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 /// All devices, in the order of their numbers.
@@ -105,8 +105,8 @@ impl Table {
 impl Row {
     fn status(&self) -> Status {
         let mut status = self.driver.as_ref().map(|d| d.status()).unwrap_or_default();
-        if let Some(seen) = self.seen.as_ref().filter(|_| status.identity.is_empty()) {
-            status.identity = identity::of(self.found.id, &**seen);
+        if let Some(recorder) = self.recorder.as_ref().filter(|_| status.identity.is_empty()) {
+            status.identity = identity::of(self.found.id, &**recorder);
         }
         if self.driver.is_none() {
             status.failure.clone_from(&self.reason);
@@ -134,13 +134,13 @@ impl Row {
         if let Some(why) = &status.failure {
             line("\tfailure", why);
         }
-        if let Some(seen) = &self.seen {
-            let record = seen.record();
+        if let Some(recorder) = &self.recorder {
+            let record = recorder.record();
             line("\toffered", &format_args!("{:#x}", record.offered));
             line("\ttaken", &format_args!("{:#x}", record.taken));
-            line("\tstatus", &format_args!("{:#x}", seen.status()));
+            line("\tstatus", &format_args!("{:#x}", recorder.status()));
             line("\tresets", &record.resets);
-            line("\tnotified", &seen.notifications());
+            line("\tnotified", &recorder.notifications());
             for (number, ring) in &record.queues {
                 line(
                     "\tqueue",
@@ -158,7 +158,7 @@ impl Row {
 
     fn fields(&self) -> ([String; COLUMNS], String) {
         let status = self.status();
-        let record = self.seen.as_ref().map(|seen| seen.record()).unwrap_or_default();
+        let record = self.recorder.as_ref().map(|recorder| recorder.record()).unwrap_or_default();
         let dash = |s: String| if s.is_empty() { "-".to_string() } else { s };
         let fields = [
             self.found.name.clone(),
@@ -187,9 +187,9 @@ fn hex(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::FakeConsole;
+    use crate::fake::FakeTransport;
     use crate::inventory::names::Location;
-    use pci::Address;
+    use pci::address;
 
     struct Fine;
 
@@ -210,23 +210,23 @@ mod tests {
 
     #[test]
     fn a_line_for_every_device() {
-        let row = |n, id, dev| Found::new(n, id, Location::Pci(Address::new(0, dev, 0)));
-        let seen = Seen::new(FakeConsole::with(0x1_1000_0001, [0; 8].into(), 3));
-        seen.accept(0x1_1000_0001);
+        let row = |n, id, dev| NamedDevice::new(n, id, Location::Pci(address(0, dev, 0)));
+        let recorder = Recorder::new(FakeTransport::with(0x1_1000_0001, [0; 8].into(), 3));
+        recorder.accept(0x1_1000_0001);
         let mut table = Table::default();
         table.push(Row {
             found: row(0, 9, 2),
             transport: "modern",
             driver: Some(Arc::new(Fine)),
             reason: None,
-            seen: Some(seen),
+            recorder: Some(recorder),
         });
         table.push(Row {
             found: row(1, 4, 10),
             transport: "-",
             driver: None,
             reason: Some("no driver for rng".into()),
-            seen: None,
+            recorder: None,
         });
         assert_eq!(
             table.text(),

@@ -5,47 +5,30 @@
 //! its configuration is a length of two bytes and the mount tag, its only queue takes chains of a T-message and
 //! room for the reply.
 //!
-//! [`P9`] is a [`Transport`]: a request goes out as one indirect chain straight from the buffers it names (user
-//! pages included) and comes back in the interrupt. Requests that find no free descriptor wait in `backlog`,
-//! first come, first served.
-//!
-//! # States
-//!
-//! *Running*: submit sends. *Hung up*: the device asked for a reset or lied, or a reset is going on; what was
-//! in flight has come back as hung up, or will as soon as the device has let go of it, and everything new comes
-//! back at once. It stays so until [`Transport::reset`] starts afresh, since the server has forgotten every
-//! file. *Dead*: the device could not be started again.
-//!
-//! Buffers are given back only when the device has returned them or has been reset, never earlier.
-//!
-//! # Locks
-//!
-//! `state` (a Lock, also taken by the interrupt handler) guards the ring, the backlog and the condition. It is
-//! never held while a request is completed or the device is touched. `resetting` (a QLock) is held over a whole
-//! reset and is taken first. A thread of its own ("keeper") does what an interrupt handler cannot: reset a
-//! device that asks for it.
+//! [`P9`] is a [`Transport`]: a request goes out as one indirect chain straight from the buffers it names (user pages
+//! included) and comes back in the interrupt. How requests wait, what happens when the device breaks down and which
+//! locks there are is said in [`crate::requests`]. A device that is hung up stays so until [`Transport::reset`], since
+//! the server has forgotten every file.
 
-mod chain;
-mod device;
+mod protocol;
+mod request;
 #[cfg(test)]
 mod tests;
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::ring::{Lie, Queue};
-use crate::transport::{self, Cause, Handler, INDIRECT_DESC, Interrupts, NEEDS_RESET, VirtioTransport};
+use crate::requests::{Dead, QUEUE, RequestDevice, count};
+use crate::ring::Queue;
+use crate::transport::{self, INDIRECT_DESC, Interrupts, VirtioTransport};
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use device::Device;
+use core::sync::atomic::Ordering::Relaxed;
 use io::message::{Request, Transport, TransportError};
 use machine::clock;
-use machine::thread;
+use protocol::{Messages, NineP, negotiate};
+use request::{Checked, check};
 
-/// The only queue.
-const QUEUE: u16 = 0;
 /// Most entries used of it. QEMU's server handles 128 requests at a time, and forgets to look at more.
 const SIZE_MOST: u16 = 128;
 /// Feature: the configuration holds a mount tag.
@@ -58,7 +41,7 @@ pub struct P9 {
     name: String,
     tag: String,
     interrupts: Interrupts,
-    device: Arc<Device>,
+    device: Arc<RequestDevice<NineP>>,
 }
 
 impl P9 {
@@ -67,30 +50,18 @@ impl P9 {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<P9>, Failure> {
-        let started = P9::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
-    }
-
-    fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<P9>, Failure> {
-        let taken = device::negotiate(&**transport)?;
-        let tag = mount_tag(&**transport, taken)?;
-        let size = match transport.queue_size(QUEUE, SIZE_MOST) {
-            0 | 1 => return Err(Failure::new("no request queue")),
-            size => size,
-        };
-        let queue = Queue::new(size, size, taken & INDIRECT_DESC != 0)?;
-        let device = Device::new(transport.clone(), queue)?;
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
-        device.run()?;
-        let keeper = device.clone();
-        thread::spawn(name, 0, Box::new(move || keeper.keep()))?;
-        Ok(Arc::new(P9 { name: name.into(), tag, interrupts, device }))
+        transport::start(&*transport, || {
+            let taken = negotiate(&*transport)?;
+            let tag = mount_tag(&*transport, taken)?;
+            let size = match transport.queue_size(QUEUE, SIZE_MOST) {
+                0 | 1 => return Err(Failure::new("no request queue")),
+                size => size,
+            };
+            let queue = Queue::new(size, size, taken & INDIRECT_DESC != 0)?;
+            let device = RequestDevice::new(transport.clone(), NineP::default(), queue, Messages)?;
+            let interrupts = device.start(name)?;
+            Ok(Arc::new(P9 { name: name.into(), tag, interrupts, device }))
+        })
     }
 
     /// The mount tag, as text: bytes that are not UTF-8 are shown as U+FFFD.
@@ -102,7 +73,7 @@ impl P9 {
     /// nanoseconds; `None` when there is no request. For a watchdog: a legacy device that has given up says
     /// nothing.
     pub fn oldest_outstanding_ns(&self) -> Option<u64> {
-        self.device.oldest().map(|since| clock::now_ns().saturating_sub(since))
+        self.device.oldest_submitted().map(|since| clock::now_ns().saturating_sub(since))
     }
 }
 
@@ -120,11 +91,23 @@ impl Transport for P9 {
     }
 
     fn submit(&self, request: Box<Request>) {
-        self.device.submit(request);
+        let protocol = &self.device.protocol;
+        match check(&request, self.device.size()) {
+            Ok(sizes) => {
+                let readable = sizes.readable;
+                if self.device.submit(Checked { request, sizes }) {
+                    count(&protocol.bytes.to_device, readable);
+                }
+            }
+            Err(e) => {
+                count(&protocol.refused, 1);
+                request.complete(Err(e));
+            }
+        }
     }
 
     fn reset(&self) -> Result<(), TransportError> {
-        self.device.restart(true)
+        self.device.restart().map_err(|Dead| TransportError::Broken("device does not start again"))
     }
 }
 
@@ -134,11 +117,12 @@ impl Driver for P9 {
     }
 
     fn status(&self) -> Status {
+        let protocol = &self.device.protocol;
         Status {
             interrupts: self.interrupts.text.clone(),
             identity: self.tag.clone(),
             failure: self.device.failure().map(String::from),
-            counters: self.device.counters(),
+            counters: self.device.counters(&protocol.bytes, ("refused", protocol.refused.load(Relaxed))),
         }
     }
 }

@@ -5,11 +5,11 @@ use core::iter::Peekable;
 
 /// Leaves out empty segments, and joins those that follow each other in memory and go the same way, up to `most`
 /// bytes.
-pub fn join<I>(segments: I, most: u32) -> impl Iterator<Item = Segment> + Clone
+pub fn merge<I>(segments: I, most: u32) -> impl Iterator<Item = Segment> + Clone
 where
     I: Iterator<Item = Segment> + Clone,
 {
-    Joined { segments: segments.filter(filled as fn(&Segment) -> bool).peekable(), most }
+    Merged { segments: segments.filter(filled as fn(&Segment) -> bool).peekable(), most }
 }
 
 fn filled(segment: &Segment) -> bool {
@@ -17,12 +17,12 @@ fn filled(segment: &Segment) -> bool {
 }
 
 #[derive(Clone)]
-struct Joined<I: Iterator<Item = Segment>> {
+struct Merged<I: Iterator<Item = Segment>> {
     segments: Peekable<I>,
     most: u32,
 }
 
-impl<I: Iterator<Item = Segment>> Iterator for Joined<I> {
+impl<I: Iterator<Item = Segment>> Iterator for Merged<I> {
     type Item = Segment;
 
     fn next(&mut self) -> Option<Segment> {
@@ -56,12 +56,12 @@ mod tests {
             (250, 60, true),
             (400, 10, true),
         ];
-        let joined = |most| -> Vec<(u64, u32, bool)> {
-            join(all.into_iter().map(segment), most).map(|s| (s.phys, s.len, s.write)).collect()
+        let merged = |most| -> Vec<(u64, u32, bool)> {
+            merge(all.into_iter().map(segment), most).map(|s| (s.phys, s.len, s.write)).collect()
         };
-        assert_eq!(joined(u32::MAX), [(100, 100, false), (200, 110, true), (400, 10, true)]);
-        assert_eq!(joined(100), [(100, 100, false), (200, 50, true), (250, 60, true), (400, 10, true)]);
+        assert_eq!(merged(u32::MAX), [(100, 100, false), (200, 110, true), (400, 10, true)]);
+        assert_eq!(merged(100), [(100, 100, false), (200, 50, true), (250, 60, true), (400, 10, true)]);
         let end = [(u64::MAX - 9, 10, true), (0, 10, true)].map(segment);
-        assert_eq!(join(end.into_iter(), u32::MAX).count(), 2, "memory does not go round");
+        assert_eq!(merge(end.into_iter(), u32::MAX).count(), 2, "memory does not go round");
     }
 }

@@ -10,7 +10,7 @@
 //! needs; nothing here locks. The memory is shared with the device, so **nothing is ever read back from it that
 //! the device could have changed**, except the used ring, which is the device's to write. Which descriptors
 //! make up a chain, which are free, how many bytes the device may write and what the chain stands for is kept
-//! in `slots`, in memory of our own.
+//! in `descriptors`, in memory of our own.
 //!
 //! A chain of one segment takes a descriptor. A longer one takes one descriptor and an indirect table, if the
 //! device has those, and else one descriptor a segment.
@@ -27,7 +27,7 @@ use crate::transport::RingAddress;
 use alloc::vec::Vec;
 use machine::OutOfMemory;
 use machine::dma::{Dma, fence};
-pub use merge::join;
+pub use merge::merge;
 
 /// Descriptor flag: another one follows.
 const NEXT: u16 = 1;
@@ -61,7 +61,7 @@ pub struct Full;
 
 /// The device broke the rules; says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lie(pub &'static str);
+pub struct RuleBroken(pub &'static str);
 
 /// A chain that is filled in but not yet shown to the device.
 #[must_use]
@@ -75,7 +75,7 @@ struct Chain<T> {
 }
 
 /// One descriptor of ours.
-struct Slot<T> {
+struct Descriptor<T> {
     /// The next free descriptor, or the next one of the same chain.
     next: u16,
     /// Descriptors of the chain that starts here.
@@ -93,7 +93,7 @@ pub struct Queue<T> {
     /// Indirect tables, one for each descriptor, `segments` long.
     tables: Option<Dma>,
     segments: usize,
-    slots: Vec<Slot<T>>,
+    descriptors: Vec<Descriptor<T>>,
     /// First free descriptor, and how many there are.
     free: u16,
     free_count: u16,
@@ -101,7 +101,7 @@ pub struct Queue<T> {
     /// Free-running indices: chains shown to the device, chains taken back.
     shown: u16,
     taken: u16,
-    broken: Option<Lie>,
+    broken: Option<RuleBroken>,
 }
 
 impl<T> Queue<T> {
@@ -116,9 +116,9 @@ impl<T> Queue<T> {
         let available = n * DESCRIPTOR;
         let used = (available + 6 + 2 * n).next_multiple_of(PAGE);
         let tables = if indirect { Some(Dma::new(n * segments * DESCRIPTOR)?) } else { None };
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(n).map_err(|_| OutOfMemory)?;
-        slots.resize_with(n, || Slot { next: 0, count: 0, chain: None });
+        let mut descriptors = Vec::new();
+        descriptors.try_reserve_exact(n).map_err(|_| OutOfMemory)?;
+        descriptors.resize_with(n, || Descriptor { next: 0, count: 0, chain: None });
         let mut queue = Queue {
             ring: Dma::new(used + 6 + USED * n)?,
             size,
@@ -126,7 +126,7 @@ impl<T> Queue<T> {
             used,
             tables,
             segments,
-            slots,
+            descriptors,
             free: 0,
             free_count: 0,
             in_flight: 0,
@@ -153,8 +153,8 @@ impl<T> Queue<T> {
     /// [`Queue::abandon`].
     pub fn clear(&mut self) {
         self.ring.zero();
-        for (n, slot) in (1u16..).zip(&mut self.slots) {
-            *slot = Slot { next: n, count: 0, chain: None };
+        for (n, descriptor) in (1u16..).zip(&mut self.descriptors) {
+            *descriptor = Descriptor { next: n, count: 0, chain: None };
         }
         self.free = 0;
         self.free_count = self.size;
@@ -166,7 +166,7 @@ impl<T> Queue<T> {
 
     /// Takes one chain out of flight after a reset of the device, in no order. `None` when there are no more.
     pub fn abandon(&mut self) -> Option<T> {
-        let chain = self.slots.iter_mut().find_map(|slot| slot.chain.take())?;
+        let chain = self.descriptors.iter_mut().find_map(|descriptor| descriptor.chain.take())?;
         self.in_flight = self.in_flight.saturating_sub(1);
         Some(chain.token)
     }
@@ -192,7 +192,7 @@ impl<T> Queue<T> {
 
     /// What the chains that the device has stand for.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| slot.chain.as_ref().map(|c| &c.token))
+        self.descriptors.iter().filter_map(|descriptor| descriptor.chain.as_ref().map(|c| &c.token))
     }
 
     /// Fills in a chain: what the device reads first, then what it writes. `segments` is gone through twice and
@@ -219,8 +219,8 @@ impl<T> Queue<T> {
         let last = (1..needed).fold(head, |at, _| self.next(at));
         self.free = self.next(last);
         self.free_count -= needed;
-        if let Some(slot) = self.slots.get_mut(usize::from(head)) {
-            slot.count = needed;
+        if let Some(descriptor) = self.descriptors.get_mut(usize::from(head)) {
+            descriptor.count = needed;
         }
         Ok(Prepared(head))
     }
@@ -228,8 +228,8 @@ impl<T> Queue<T> {
     /// Shows a prepared chain to the device. `writable` is the number of bytes that it may write there.
     pub fn publish(&mut self, chain: Prepared, token: T, writable: u64) {
         let Prepared(head) = chain;
-        if let Some(slot) = self.slots.get_mut(usize::from(head)) {
-            slot.chain = Some(Chain { token, writable });
+        if let Some(descriptor) = self.descriptors.get_mut(usize::from(head)) {
+            descriptor.chain = Some(Chain { token, writable });
         }
         self.in_flight += 1;
         let place = usize::from(self.shown & (self.size - 1));
@@ -250,7 +250,7 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// When the device breaks the rules. The queue stays unusable until it is cleared.
-    pub fn pop(&mut self) -> Result<Option<(T, u32)>, Lie> {
+    pub fn pop(&mut self) -> Result<Option<(T, u32)>, RuleBroken> {
         if let Some(lie) = self.broken {
             return Err(lie);
         }
@@ -265,40 +265,40 @@ impl<T> Queue<T> {
         }
         let entry = self.used + 4 + USED * usize::from(self.taken & (self.size - 1));
         let (id, len) = (self.ring.get_u32(entry), self.ring.get_u32(entry + 4));
-        let Some((id, slot)) =
-            u16::try_from(id).ok().and_then(|id| Some((id, self.slots.get_mut(usize::from(id))?)))
+        let Some((id, descriptor)) =
+            u16::try_from(id).ok().and_then(|id| Some((id, self.descriptors.get_mut(usize::from(id))?)))
         else {
             return Err(self.caught("device returned a request that cannot exist"));
         };
-        if slot.chain.as_ref().is_some_and(|c| u64::from(len) > c.writable) {
+        if descriptor.chain.as_ref().is_some_and(|c| u64::from(len) > c.writable) {
             return Err(self.caught("device wrote more than it was given room for"));
         }
-        let Some(chain) = slot.chain.take() else {
+        let Some(chain) = descriptor.chain.take() else {
             return Err(self.caught("device returned a request that it did not have"));
         };
-        let count = slot.count;
+        let count = descriptor.count;
         self.taken = self.taken.wrapping_add(1);
         self.in_flight -= 1;
         self.release(id, count);
         Ok(Some((chain.token, len)))
     }
 
-    fn caught(&mut self, how: &'static str) -> Lie {
-        *self.broken.insert(Lie(how))
+    fn caught(&mut self, how: &'static str) -> RuleBroken {
+        *self.broken.insert(RuleBroken(how))
     }
 
     /// Puts the descriptors of a chain back in front of the free ones.
     fn release(&mut self, head: u16, count: u16) {
         let last = (1..count).fold(head, |at, _| self.next(at));
-        if let Some(slot) = self.slots.get_mut(usize::from(last)) {
-            slot.next = self.free;
+        if let Some(descriptor) = self.descriptors.get_mut(usize::from(last)) {
+            descriptor.next = self.free;
         }
         self.free = head;
         self.free_count += count;
     }
 
     fn next(&self, at: u16) -> u16 {
-        self.slots.get(usize::from(at)).map_or(0, |slot| slot.next)
+        self.descriptors.get(usize::from(at)).map_or(0, |descriptor| descriptor.next)
     }
 
     /// Writes the chain into the descriptors that are free, in the order in which they are.

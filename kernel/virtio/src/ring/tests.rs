@@ -169,8 +169,8 @@ fn lies_are_caught_and_stay_caught() {
         send(&mut queue, 5, 2).unwrap();
         let id = peer.take().unwrap();
         act(&mut peer, id);
-        assert_eq!(queue.pop(), Err(Lie(how)));
-        assert_eq!(queue.pop(), Err(Lie(how)), "and nothing comes out any more");
+        assert_eq!(queue.pop(), Err(RuleBroken(how)));
+        assert_eq!(queue.pop(), Err(RuleBroken(how)), "and nothing comes out any more");
         assert_eq!((queue.in_flight(), queue.abandon(), queue.abandon()), (1, Some(5), None));
         queue.clear();
         let mut peer = Peer::new(&queue);

@@ -1,7 +1,7 @@
 //! The entropy device: random bytes of the host for the kernel's own generator.
 //!
-//! Created by `-device virtio-rng-pci` (`virtio-rng-device` on microvm). Follows virtio 1.3 section 5.4: one queue, into which
-//! the driver puts room that the device fills when it has something.
+//! Created by `-device virtio-rng-pci` (`virtio-rng-device` on microvm). Follows virtio 1.3 section 5.4: one queue,
+//! into which the driver puts room that the device fills when it has something.
 //!
 //! The device is asked once at its start, and again whenever programs have read a good deal of random bytes
 //! ([`machine::random::on_use`]). What it gives is stirred into the generator and never used as it is, so a device that
@@ -11,8 +11,8 @@
 
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
-use crate::ring::{Lie, Queue, Segment};
-use crate::transport::{self, Cause, Handler, Interrupts, NEEDS_RESET, VirtioTransport};
+use crate::ring::{Queue, RuleBroken, Segment};
+use crate::transport::{self, Cause, Interrupts, NEEDS_RESET, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -55,11 +55,7 @@ impl Rng {
     /// # Errors
     /// When any step fails; the device is left alone then, and marked so.
     pub fn start(name: &str, transport: Arc<dyn VirtioTransport>) -> Result<Arc<Rng>, Failure> {
-        let started = Rng::try_start(name, &transport);
-        if started.is_err() {
-            transport::give_up(&*transport);
-        }
-        started
+        transport::start(&*transport, || Rng::try_start(name, &transport))
     }
 
     fn try_start(name: &str, transport: &Arc<dyn VirtioTransport>) -> Result<Arc<Rng>, Failure> {
@@ -76,10 +72,7 @@ impl Rng {
             bytes: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
         });
-        let shared = device.clone();
-        let handler: Handler = Arc::new(move |cause| shared.interrupt(cause));
-        let interrupts = transport.connect(name, handler)?;
-        transport.arm()?;
+        let interrupts = transport::connect(&**transport, name, &device, Device::interrupt)?;
         transport.queue_start(QUEUE, &ring)?;
         transport::ready(&**transport)?;
         device.ask();
@@ -132,7 +125,7 @@ impl Device {
                 random::stir(got);
                 self.bytes.fetch_add(got.len() as u64, Relaxed);
             }
-            Err(Lie(how)) => state.failure = Some(how),
+            Err(RuleBroken(how)) => state.failure = Some(how),
         }
     }
 }
@@ -166,16 +159,16 @@ impl Drop for Rng {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{Fake, InSlot, Quirks};
-    use crate::transport::mmio::{self, Place};
+    use crate::fake::{Fake, MmioRegisters, Quirks};
+    use crate::transport::mmio::{self, Slot};
     use machine::host;
 
     fn start(fake: &Arc<Fake>) -> Result<Arc<Rng>, Failure> {
         host::new_machine();
-        let place = Place { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
-        *fake.line.lock().unwrap() = Some(place.gsi);
-        host::io::host_register_mmio(place.base, 0x200, Arc::new(InSlot(fake.clone(), 2)));
-        Rng::start("virtio-rng-0", Arc::new(mmio::Device::open(&place).unwrap()))
+        let slot = Slot { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
+        *fake.line.lock().unwrap() = Some(slot.gsi);
+        host::io::host_register_mmio(slot.base, 0x200, Arc::new(MmioRegisters(fake.clone(), 2)));
+        Rng::start("virtio-rng-0", Arc::new(mmio::MmioTransport::open(&slot, &Default::default()).unwrap()))
     }
 
     fn counters(rng: &Rng) -> Vec<u64> {

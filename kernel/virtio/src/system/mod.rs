@@ -4,16 +4,16 @@ use crate::Failure;
 use crate::balloon::Balloon;
 use crate::block::Block;
 use crate::console::Console;
-use crate::inventory::names::{Found, Location, enumerate};
+use crate::inventory::names::{Location, NamedDevice, enumerate};
 use crate::inventory::table::{Driver, Row, Table};
 use crate::p9::P9;
 use crate::rng::Rng;
 use crate::transport::VirtioTransport;
 use crate::transport::legacy::Legacy;
-use crate::transport::mmio::{self, Astray, Slot};
+use crate::transport::mmio::{self, SharedPin};
 use crate::transport::modern::{Modern, is_modern};
 use crate::transport::pci_interrupts::Choice;
-use crate::transport::recorder::Seen;
+use crate::transport::recorder::Recorder;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -23,8 +23,7 @@ use io::{Disk, Transport};
 use machine::firmware::fdt::{self, Fdt};
 use machine::firmware::{acpi, fwcfg};
 use machine::io::Mmio;
-use pci::config::{self, ConfigSpace};
-use pci::{Pci, Windows, line};
+use pci::{Pci, Segment, Windows, intx, mechanism};
 
 /// Virtio id of a disk.
 const BLOCK: u16 = 2;
@@ -47,9 +46,9 @@ pub struct Config {
     /// How devices may interrupt.
     pub interrupts: Choice,
     /// Slots in memory that may have devices.
-    pub slots: Vec<mmio::Place>,
-    /// What was wrong with what told of them, a line each.
-    pub wrong: Vec<String>,
+    pub slots: Vec<mmio::Slot>,
+    /// What told of slots and made no sense, a line each.
+    pub complaints: Vec<String>,
 }
 
 impl Config {
@@ -61,21 +60,21 @@ impl Config {
         let ioapics = madt.as_ref().map_or(&[][..], |m| &m.ioapics);
         let apic = |n: usize| ioapics.get(n).map(|a| (u64::from(a.addr), a.gsi_base));
         let board = mmio::Board { acpi: madt.is_some(), ioapics: [apic(0), apic(1)] };
-        let (slots, wrong) = mmio::from_words(words);
+        let (slots, complaints) = mmio::from_words(words);
         Config {
             ecam: acpi::mcfg(),
             taken: map.iter().map(|r| r.start..r.start.saturating_add(r.len)).collect(),
             interrupts: Choice { nomsi, ioapics: ioapics.len() },
-            slots: if slots.is_empty() { told_slots(&board) } else { slots },
-            wrong,
+            slots: if slots.is_empty() { slots_of_board(&board) } else { slots },
+            complaints,
         }
     }
 }
 
 /// The slots that a device tree tells of, or else those of QEMU's board without one. A machine with PCI ports is
 /// another board, where something else may be at those addresses.
-fn told_slots(board: &mmio::Board) -> Vec<mmio::Place> {
-    if config::has_ports() {
+fn slots_of_board(board: &mmio::Board) -> Vec<mmio::Slot> {
+    if mechanism::has_ports() {
         return Vec::new();
     }
     let tree = fwcfg::open("etc/fdt").and_then(|mut file| {
@@ -114,46 +113,46 @@ pub struct System {
     pub disks: Vec<Arc<dyn Disk>>,
     /// The consoles that work, in the order of their numbers.
     pub consoles: Vec<(Location, Arc<Console>)>,
-    /// What was told of, and is no device: a line each.
-    pub wrong: Vec<String>,
+    /// What told of slots and made no sense, and what is in slots and is no virtio device: a line each.
+    pub complaints: Vec<String>,
     /// Devices in slots that share a pin.
-    astray: Astray,
+    shared_pin: SharedPin,
 }
 
 /// Finds and starts everything. Threads are spawned, but need not run before this returns.
 pub fn init(config: &Config) -> System {
     let mut taken = config.taken.clone();
     taken.extend(config.slots.iter().map(|s| s.base..s.base.saturating_add(s.size)));
-    let pci = config::find(&config.ecam, &config.taken).map(|(space, window)| {
-        taken.extend(window.as_ref().map(config::range));
-        scan(space, &taken)
+    let pci = mechanism::find(&config.ecam, &config.taken).map(|found| {
+        taken.extend(found.window);
+        scan(found.segment, &taken)
     });
-    start_all(pci, &config.slots, config.interrupts, config.wrong.clone())
+    start_all(pci, &config.slots, config.interrupts, config.complaints.clone())
 }
 
 /// The functions in a configuration space, when some addresses are taken. None of them interrupts.
-fn scan(space: Box<dyn ConfigSpace>, taken: &[Range<u64>]) -> Pci {
+fn scan(space: Box<dyn Segment>, taken: &[Range<u64>]) -> Pci {
     let windows = Windows::below_4g(taken, space.has_ports());
     let pci = Pci::scan(space, &windows);
-    line::silence_all(&pci);
+    intx::disable_all(&pci);
     pci
 }
 
 /// A machine with this configuration space and nothing else.
 #[cfg(test)]
-pub(crate) fn init_on(space: Box<dyn ConfigSpace>, taken: &[Range<u64>], choice: Choice) -> System {
+pub(crate) fn init_on(space: Box<dyn Segment>, taken: &[Range<u64>], choice: Choice) -> System {
     start_all(Some(scan(space, taken)), &[], choice, Vec::new())
 }
 
 /// Names and starts every virtio device among the functions and in the slots.
-fn start_all(pci: Option<Pci>, slots: &[mmio::Place], choice: Choice, wrong: Vec<String>) -> System {
-    let mut system = System { wrong, ..System::default() };
+fn start_all(pci: Option<Pci>, slots: &[mmio::Slot], choice: Choice, complaints: Vec<String>) -> System {
+    let mut system = System { complaints, ..System::default() };
     let mut full = Vec::new();
-    for place in slots {
-        match mmio::look(place) {
-            Ok(Slot::Device(id)) => full.push((*place, id)),
-            Ok(Slot::Empty) => {}
-            Err(why) => system.wrong.push(why.to_string()),
+    for slot in slots {
+        match mmio::look(slot) {
+            Ok(Some(id)) => full.push((*slot, id)),
+            Ok(None) => {}
+            Err(why) => system.complaints.push(why.to_string()),
         }
     }
     for found in enumerate(pci.as_ref(), &full) {
@@ -165,9 +164,9 @@ fn start_all(pci: Option<Pci>, slots: &[mmio::Place], choice: Choice, wrong: Vec
 
 impl System {
     /// Opens one device and starts its driver; whatever comes of it, there is a line in the table.
-    fn start(&mut self, pci: Option<&Pci>, found: Found, choice: Choice) {
-        let mut row = Row { found, transport: "-", driver: None, reason: None, seen: None };
-        match open(pci, choice, &self.astray, &mut row)
+    fn start(&mut self, pci: Option<&Pci>, found: NamedDevice, choice: Choice) {
+        let mut row = Row { found, transport: "-", driver: None, reason: None, recorder: None };
+        match open(pci, choice, &self.shared_pin, &mut row)
             .and_then(|transport| self.drive(&row.found, transport))
         {
             Ok(driver) => row.driver = Some(driver),
@@ -179,7 +178,7 @@ impl System {
     /// Starts the driver of a device, if there is one.
     fn drive(
         &mut self,
-        found: &Found,
+        found: &NamedDevice,
         transport: Arc<dyn VirtioTransport>,
     ) -> Result<Arc<dyn Driver>, Failure> {
         match found.id {
@@ -210,11 +209,11 @@ impl System {
     }
 }
 
-/// Opens the way to a device, and notes in its row what is seen of it.
+/// Opens the way to a device, with a recorder before it, which its row has, too.
 fn open(
     pci: Option<&Pci>,
     choice: Choice,
-    astray: &Astray,
+    shared_pin: &SharedPin,
     row: &mut Row,
 ) -> Result<Arc<dyn VirtioTransport>, Failure> {
     let transport: Arc<dyn VirtioTransport> = match row.found.location {
@@ -229,15 +228,15 @@ fn open(
                 Arc::new(Legacy::open(pci, function, choice)?)
             }
         }
-        Location::Mmio(place) => {
-            let device = Arc::new(mmio::Device::open_beside(&place, astray)?);
+        Location::Mmio(slot) => {
+            let device = Arc::new(mmio::MmioTransport::open(&slot, shared_pin)?);
             row.transport = device.kind();
             device
         }
     };
-    let seen = Seen::new(transport);
-    row.seen = Some(seen.clone());
-    Ok(seen)
+    let recorder = Recorder::new(transport);
+    row.recorder = Some(recorder.clone());
+    Ok(recorder)
 }
 
 #[cfg(test)]

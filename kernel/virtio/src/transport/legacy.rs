@@ -12,14 +12,15 @@
 //! `select` guards the two-step accesses to queues; notifying needs no lock.
 
 use crate::Failure;
-use crate::transport::pci_interrupts::{Choice, Wiring};
-use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::transport::pci_interrupts::{Choice, PciInterrupts};
+use crate::transport::{
+    GONE, Handler, Interrupts, RingAddress, TRAP, VirtioTransport, await_pci_reset, device_config,
+};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use machine::io::Ports;
 use machine::lock::Lock;
-use pci::bar::{IO, Kind, MASTER};
-use pci::{Address, ConfigSpace, Function, Pci, set_command};
+use pci::bar::Kind;
+use pci::{Command, CommandRegister, Function, Pci};
 
 /// Registers.
 const DEVICE_FEATURES: u16 = 0x00;
@@ -38,19 +39,11 @@ const CONFIG_WITH_VECTORS: u16 = 0x18;
 
 /// Ports that a device has at least.
 const LEAST: u64 = 0x18;
-/// A feature that QEMU offers to see whether a driver takes what it does not know.
-const TRAP: u32 = 1 << 30;
-/// Unit of a ring's address, and alignment of its used part.
-const PAGE: u64 = 4096;
-/// How often a configuration may change while it is read.
-const TRIES: usize = 32;
-
 /// A legacy PCI device.
 pub struct Legacy {
-    space: Arc<dyn ConfigSpace>,
-    at: Address,
+    command: Command,
     ports: Ports,
-    wiring: Wiring,
+    interrupts: PciInterrupts,
     select: Lock<()>,
 }
 
@@ -72,15 +65,14 @@ impl Legacy {
         if base.checked_add(len - 1).is_none() {
             return Err(Failure::new("legacy device without ports"));
         }
-        pci.enable(function, IO);
+        pci.enable(function, CommandRegister::IO_ENABLE);
         let ports = Ports::claim(base, len)?;
         if ports.in8(STATUS) == GONE {
             return Err(Failure::new("device does not answer"));
         }
         Ok(Legacy {
-            space: pci.space().clone(),
-            at: function.address,
-            wiring: Wiring::open(pci, function, choice)?,
+            command: pci.command(function),
+            interrupts: PciInterrupts::open(pci, function, choice)?,
             select: Lock::new(()),
             ports,
         })
@@ -88,7 +80,7 @@ impl Legacy {
 
     /// Writes a vector register, if there are such, and sees whether the device took it.
     fn route(&self, register: u16, vector: u16) -> Result<(), Failure> {
-        if !self.wiring.messages() {
+        if !self.interrupts.messages() {
             return Ok(());
         }
         self.ports.out16(register, vector);
@@ -96,19 +88,10 @@ impl Legacy {
         if now == vector { Ok(()) } else { Err(Failure::new("device refuses its interrupt vector")) }
     }
 
-    /// The port at which `len` bytes of the configuration begin.
-    fn config_port(&self, offset: usize, len: usize) -> Result<u16, Failure> {
-        let first = if self.wiring.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
-        let start = offset.checked_add(usize::from(first)).and_then(|n| u16::try_from(n).ok());
-        let room = |start: &u16| len <= usize::from(self.ports.len().saturating_sub(*start));
-        start.filter(room).ok_or(Failure::new("device configuration is too short"))
-    }
-
-    /// Reads configuration once.
-    fn read_once(&self, start: u16, buf: &mut [u8]) {
-        for (place, byte) in (start..).zip(buf) {
-            *byte = self.ports.in8(place);
-        }
+    /// The port at which the configuration begins, and how many ports it has.
+    fn config(&self) -> (u16, usize) {
+        let first = if self.interrupts.messages() { CONFIG_WITH_VECTORS } else { CONFIG };
+        (first, usize::from(self.ports.len().saturating_sub(first)))
     }
 }
 
@@ -122,7 +105,7 @@ impl VirtioTransport for Legacy {
     }
 
     fn accept(&self, features: u64) {
-        self.ports.out32(DRIVER_FEATURES, features as u32 & !TRAP);
+        self.ports.out32(DRIVER_FEATURES, (features & !TRAP) as u32);
     }
 
     fn status(&self) -> u8 {
@@ -135,13 +118,7 @@ impl VirtioTransport for Legacy {
 
     fn reset(&self) -> Result<(), Failure> {
         self.ports.out8(STATUS, 0);
-        if let Err(why) = await_reset(|| self.ports.in8(STATUS)) {
-            // Without bus mastering it cannot reach memory any more.
-            set_command(&*self.space, self.at, 0, MASTER);
-            return Err(why);
-        }
-        set_command(&*self.space, self.at, IO | MASTER, 0);
-        Ok(())
+        await_pci_reset(&self.command, CommandRegister::IO_ENABLE, || self.ports.in8(STATUS))
     }
 
     fn queue_limit(&self, queue: u16) -> u16 {
@@ -157,19 +134,13 @@ impl VirtioTransport for Legacy {
     }
 
     fn queue_start(&self, queue: u16, ring: &RingAddress) -> Result<(), Failure> {
-        let available = ring.descriptors + 16 * u64::from(ring.size);
-        let used = (available + 6 + 2 * u64::from(ring.size)).next_multiple_of(PAGE);
-        if (ring.available, ring.used) != (available, used) || !ring.descriptors.is_multiple_of(PAGE) {
-            return Err(Failure::new("ring is not laid out for a legacy device"));
-        }
-        let page = u32::try_from(ring.descriptors / PAGE)
-            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))?;
+        let page = ring.legacy_page()?;
         let _select = self.select.lock();
         self.ports.out16(QUEUE_SELECT, queue);
         if self.ports.in16(QUEUE_SIZE) != ring.size {
             return Err(Failure::new("device refuses the size of its queue"));
         }
-        self.route(QUEUE_VECTOR, self.wiring.queue_vector())?;
+        self.route(QUEUE_VECTOR, self.interrupts.queue_vector())?;
         self.ports.out32(QUEUE_PFN, page);
         if self.ports.in32(QUEUE_PFN) != page {
             return Err(Failure::new("device refuses its ring"));
@@ -183,29 +154,28 @@ impl VirtioTransport for Legacy {
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
         let ports = self.ports.clone();
-        self.wiring.connect(name, handler, Some(Box::new(move || ports.in8(ISR))))
+        self.interrupts.connect(name, handler, Some(Box::new(move || ports.in8(ISR))))
     }
 
     fn arm(&self) -> Result<(), Failure> {
-        self.route(CONFIG_VECTOR, self.wiring.config_vector())
+        self.route(CONFIG_VECTOR, self.interrupts.config_vector())
     }
 
-    /// There is no generation to compare: it is read until it reads the same twice.
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
-        let start = self.config_port(offset, buf.len())?;
-        let mut again = alloc::vec![0; buf.len()];
-        for _ in 0..TRIES {
-            self.read_once(start, buf);
-            self.read_once(start, &mut again);
-            if *buf == *again {
-                return Ok(());
+        let (first, room) = self.config();
+        device_config::check(offset, buf.len(), room)?;
+        let start = first + offset as u16;
+        device_config::read_the_same_twice(buf, |buf| {
+            for (place, byte) in (start..).zip(buf) {
+                *byte = self.ports.in8(place);
             }
-        }
-        Err(Failure::new("device configuration does not stand still"))
+        })
     }
 
     fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
-        self.ports.out32(self.config_port(offset, 4)?, value);
+        let (first, room) = self.config();
+        device_config::check_write(offset, room)?;
+        self.ports.out32(first + offset as u16, value);
         Ok(())
     }
 }

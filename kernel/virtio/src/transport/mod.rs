@@ -1,10 +1,11 @@
 //! What a virtio driver needs of the way its device is attached.
 //!
-//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is PCI modern
-//! ([`modern`]), PCI legacy ([`legacy`]) or registers in memory ([`mmio`]); the drivers and the ring see only this trait. Every ring
-//! is laid out so that a legacy transport can take it too, a legacy device is one that does not offer
-//! [`VERSION_1`], and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
+//! Virtio 1.3 sections 2.1 (status), 2.2 (features) and 3.1 (initialisation). A transport is PCI modern ([`modern`]),
+//! PCI legacy ([`legacy`]) or registers in memory ([`mmio`]); the drivers and the ring see only this trait. Every ring
+//! is laid out so that a legacy transport can take it too, a legacy device is one that does not offer [`VERSION_1`],
+//! and a device interrupt is a [`Cause`], whichever of messages or a shared line carried it.
 
+mod device_config;
 pub mod legacy;
 pub mod mmio;
 pub mod modern;
@@ -18,7 +19,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::clock;
 use machine::irq::IrqHandle;
-use pci::line::Connected;
+use pci::intx::Connected;
+use pci::{Command, CommandRegister};
 
 /// Status: the driver has noticed the device.
 pub const ACKNOWLEDGE: u8 = 1;
@@ -83,6 +85,27 @@ pub struct RingAddress {
     pub available: u64,
     /// Physical address of the ring of used chains: at the page boundary behind that.
     pub used: u64,
+}
+
+/// Unit of a legacy ring's address, and alignment of its used part.
+pub(crate) const LEGACY_PAGE: u64 = 4096;
+/// A feature that QEMU's legacy devices offer to see whether a driver takes what it does not know.
+const TRAP: u64 = 1 << 30;
+
+impl RingAddress {
+    /// The number of the page at which a legacy device finds this ring.
+    ///
+    /// # Errors
+    /// When it is not laid out as such a device expects it, or out of its reach.
+    pub(crate) fn legacy_page(&self) -> Result<u32, Failure> {
+        let available = self.descriptors + 16 * u64::from(self.size);
+        let used = (available + 6 + 2 * u64::from(self.size)).next_multiple_of(LEGACY_PAGE);
+        if (self.available, self.used) != (available, used) || !self.descriptors.is_multiple_of(LEGACY_PAGE) {
+            return Err(Failure::new("ring is not laid out for a legacy device"));
+        }
+        u32::try_from(self.descriptors / LEGACY_PAGE)
+            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))
+    }
 }
 
 /// The way a device is attached. All operations may be called from any thread.
@@ -215,11 +238,46 @@ pub(crate) fn await_reset(status: impl Fn() -> u8) -> Result<(), Failure> {
     }
 }
 
+/// Waits until a PCI function that has been told to reset is done, and lets it start transfers again, with `bits` of
+/// its command register. One that does not confirm cannot reach memory any more: it may start none.
+fn await_pci_reset(command: &Command, bits: CommandRegister, status: impl Fn() -> u8) -> Result<(), Failure> {
+    await_reset(status).inspect_err(|_| command.clear(CommandRegister::BUS_MASTER_ENABLE))?;
+    command.set(bits | CommandRegister::BUS_MASTER_ENABLE);
+    Ok(())
+}
+
+/// Starts a driver; a device of which the driver cannot make anything is left alone for good.
+///
+/// # Errors
+/// What `start` says.
+pub(crate) fn start<T>(
+    transport: &dyn VirtioTransport,
+    start: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    start().inspect_err(|_| give_up(transport))
+}
+
+/// Connects a driver's handler, and lets the device interrupt.
+///
+/// # Errors
+/// When the device has no interrupt that this kernel can use, or refuses it.
+pub(crate) fn connect<D: Send + Sync + 'static>(
+    transport: &dyn VirtioTransport,
+    name: &str,
+    driver: &Arc<D>,
+    interrupt: impl Fn(&D, Cause) + Send + Sync + 'static,
+) -> Result<Interrupts, Failure> {
+    let driver = driver.clone();
+    let interrupts = transport.connect(name, Arc::new(move |cause| interrupt(&driver, cause)))?;
+    transport.arm()?;
+    Ok(interrupts)
+}
+
 /// Leaves a device alone for good, and tells it so.
-pub fn give_up(device: &dyn VirtioTransport) {
+pub(crate) fn give_up(transport: &dyn VirtioTransport) {
     // Whatever it was doing it must not do any longer; if it cannot even be reset it is cut off.
-    let _ = device.reset();
-    device.set_status(FAILED);
+    let _ = transport.reset();
+    transport.set_status(FAILED);
 }
 
 /// Wraps a handler of causes as one of an interrupt line.

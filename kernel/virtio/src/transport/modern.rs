@@ -10,17 +10,17 @@
 //! no lock.
 
 use crate::Failure;
-use crate::transport::pci_interrupts::{Choice, Isr, Wiring};
-use crate::transport::{GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::transport::pci_interrupts::{Choice, Isr, PciInterrupts};
+use crate::transport::{
+    GONE, Handler, Interrupts, RingAddress, VirtioTransport, await_pci_reset, device_config,
+};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use machine::io::Mmio;
 use machine::lock::Lock;
-use pci::bar::{IO, MASTER, MEMORY};
-use pci::cap::{self, Capability};
-use pci::{Address, ConfigSpace, Function, Pci, set_command};
+use pci::capability::is_inside;
+use pci::{Command, CommandRegister, ConfigSpace, Function, Pci, PciAddress};
 
 /// Types of virtio's capabilities that are used here.
 const COMMON: u8 = 1;
@@ -48,12 +48,12 @@ const QUEUE_DEVICE: usize = 0x30;
 /// Bytes of the common configuration that are needed.
 const COMMON_LEN: u32 = 0x38;
 
+/// What lets the device answer at its registers.
+const ANSWER: CommandRegister = CommandRegister::IO_ENABLE.union(CommandRegister::MEMORY_ENABLE);
 /// A queue that cannot be notified.
 const NOWHERE: usize = usize::MAX;
 /// Most queues a device is believed to have.
 const QUEUES_MOST: u16 = 1024;
-/// How often a configuration may change while it is read.
-const TRIES: usize = 32;
 /// Most of a device configuration or notification area that is mapped, in bytes.
 const MAP_MOST: u32 = 4 << 20;
 
@@ -69,15 +69,14 @@ struct Structure {
 
 /// A modern PCI device.
 pub struct Modern {
-    space: Arc<dyn ConfigSpace>,
-    at: Address,
+    command: Command,
     common: Mmio,
     notify: Mmio,
     multiplier: usize,
     device: Option<Mmio>,
     /// Where what interrupts is told, when there are no messages.
     isr: Option<Mmio>,
-    wiring: Wiring,
+    interrupts: PciInterrupts,
     /// Where each queue is notified, in `notify`.
     doorbells: Vec<AtomicUsize>,
     select: Lock<()>,
@@ -95,12 +94,11 @@ impl Modern {
     /// # Errors
     /// When the interface is missing, or what its capabilities say is impossible.
     pub fn open(pci: &Pci, function: &Function, choice: Choice) -> Result<Modern, Failure> {
-        let space = pci.space();
-        let all = structures(&**space, function);
+        let all = structures(&**pci.space(), function);
         if all.is_empty() {
             return Err(Failure::new("no virtio structures"));
         }
-        pci.enable(function, IO | MEMORY);
+        pci.enable(function, ANSWER);
         let common = map(pci, function, &all, COMMON, COMMON_LEN)?.0;
         let (notify, structure) = map(pci, function, &all, NOTIFY, 2)?;
         // A device without configuration has no such structure.
@@ -111,10 +109,9 @@ impl Modern {
         }
         let queues = common.read16(NUM_QUEUES).min(QUEUES_MOST);
         Ok(Modern {
-            space: space.clone(),
-            at: function.address,
+            command: pci.command(function),
             multiplier: structure.multiplier as usize,
-            wiring: Wiring::open(pci, function, choice)?,
+            interrupts: PciInterrupts::open(pci, function, choice)?,
             doorbells: (0..queues).map(|_| AtomicUsize::new(NOWHERE)).collect(),
             select: Lock::new(()),
             common,
@@ -170,13 +167,7 @@ impl VirtioTransport for Modern {
 
     fn reset(&self) -> Result<(), Failure> {
         self.common.write8(STATUS, 0);
-        if let Err(why) = await_reset(|| self.common.read8(STATUS)) {
-            // Without bus mastering it cannot reach memory any more.
-            set_command(&*self.space, self.at, 0, MASTER);
-            return Err(why);
-        }
-        set_command(&*self.space, self.at, IO | MEMORY | MASTER, 0);
-        Ok(())
+        await_pci_reset(&self.command, ANSWER, || self.common.read8(STATUS))
     }
 
     fn queue_limit(&self, queue: u16) -> u16 {
@@ -199,7 +190,7 @@ impl VirtioTransport for Modern {
         self.write_address(QUEUE_DESC, ring.descriptors);
         self.write_address(QUEUE_DRIVER, ring.available);
         self.write_address(QUEUE_DEVICE, ring.used);
-        self.route(QUEUE_VECTOR, self.wiring.queue_vector())?;
+        self.route(QUEUE_VECTOR, self.interrupts.queue_vector())?;
         let place = usize::from(self.common.read16(QUEUE_NOTIFY_OFF)).checked_mul(self.multiplier);
         match place {
             Some(place) if place % 2 == 0 && place <= self.notify.len() - 2 => doorbell.store(place, Relaxed),
@@ -218,35 +209,30 @@ impl VirtioTransport for Modern {
 
     fn connect(&self, name: &str, handler: Handler) -> Result<Interrupts, Failure> {
         let isr = self.isr.clone().map(|isr| Box::new(move || isr.read8(0)) as Isr);
-        self.wiring.connect(name, handler, isr)
+        self.interrupts.connect(name, handler, isr)
     }
 
     fn arm(&self) -> Result<(), Failure> {
-        self.route(CONFIG_VECTOR, self.wiring.config_vector())
+        self.route(CONFIG_VECTOR, self.interrupts.config_vector())
     }
 
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
         let device = self.device.as_ref().ok_or(Failure::new("device has no configuration"))?;
-        if offset.checked_add(buf.len()).is_none_or(|end| end > device.len()) {
-            return Err(Failure::new("device configuration is too short"));
-        }
-        for _ in 0..TRIES {
-            let generation = self.common.read8(GENERATION);
-            for (place, byte) in (offset..).zip(buf.iter_mut()) {
-                *byte = device.read8(place);
-            }
-            if self.common.read8(GENERATION) == generation {
-                return Ok(());
-            }
-        }
-        Err(Failure::new("device configuration does not stand still"))
+        device_config::check(offset, buf.len(), device.len())?;
+        device_config::read_of_one_generation(
+            buf,
+            || u32::from(self.common.read8(GENERATION)),
+            |buf| {
+                for (place, byte) in (offset..).zip(buf) {
+                    *byte = device.read8(place);
+                }
+            },
+        )
     }
 
     fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
         let device = self.device.as_ref().ok_or(Failure::new("device has no configuration"))?;
-        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > device.len()) {
-            return Err(Failure::new("device configuration is too short"));
-        }
+        device_config::check_write(offset, device.len())?;
         device.write32(offset, value);
         Ok(())
     }
@@ -254,24 +240,23 @@ impl VirtioTransport for Modern {
 
 /// All of virtio's structures of a function that could be used, in the device's order of preference.
 fn structures(space: &dyn ConfigSpace, function: &Function) -> Vec<Structure> {
-    let vendor = function.capabilities.iter().filter(|c| c.id == cap::VENDOR);
-    vendor.filter_map(|c| structure(space, function.address, c)).collect()
+    function.vendor_capabilities().filter_map(|offset| structure(space, function.address, offset)).collect()
 }
 
 /// Reads one capability; `None` when it is too short for its kind, or of a register that does not exist.
-fn structure(space: &dyn ConfigSpace, at: Address, c: &Capability) -> Option<Structure> {
-    let kind = space.read8(at, c.at.checked_add(3)?);
+fn structure(space: &dyn ConfigSpace, at: PciAddress, offset: u16) -> Option<Structure> {
+    let kind = space.read8(at, offset.checked_add(3)?);
     let need = if kind == NOTIFY { 20 } else { 16 };
-    if !c.holds(need) || u16::from(space.read8(at, c.at + 2)) < need {
+    if !is_inside(offset, need) || u16::from(space.read8(at, offset + 2)) < need {
         return None;
     }
-    let bar = space.read8(at, c.at + 4);
+    let bar = space.read8(at, offset + 4);
     (bar < 6).then(|| Structure {
         kind,
         bar,
-        offset: space.read32(at, c.at + 8),
-        len: space.read32(at, c.at + 12),
-        multiplier: if kind == NOTIFY { space.read32(at, c.at + 16) } else { 0 },
+        offset: space.read32(at, offset + 8),
+        len: space.read32(at, offset + 12),
+        multiplier: if kind == NOTIFY { space.read32(at, offset + 16) } else { 0 },
     })
 }
 

@@ -4,8 +4,8 @@
 //! differ in where the vectors are written and where the ISR register is, which they do themselves.
 //!
 //! MSI-X is taken where there is one, because it needs no routing and no register access at an interrupt; a line
-//! otherwise, or when the command line says `nomsi`. A [`Wiring`] belongs to its transport; the two vectors are
-//! written once, by [`Wiring::connect`].
+//! otherwise, or when the command line says `nomsi`. A [`PciInterrupts`] belongs to its transport; the two vectors are
+//! written once, by [`PciInterrupts::connect`].
 
 use crate::Failure;
 use crate::transport::{Cause, Handler, Interrupts, on};
@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 use machine::irq;
-use pci::line::Line;
+use pci::intx::Line;
 use pci::msix::Msix;
 use pci::{Function, Pci};
 
@@ -39,7 +39,7 @@ enum Way {
 }
 
 /// The interrupts of one device.
-pub struct Wiring {
+pub struct PciInterrupts {
     way: Way,
     /// MSI-X entries in use for the configuration and for the queues.
     config_vector: AtomicU16,
@@ -47,12 +47,12 @@ pub struct Wiring {
     messages: AtomicBool,
 }
 
-impl Wiring {
+impl PciInterrupts {
     /// How this function will interrupt. Until it is connected it does not: its messages are off.
     ///
     /// # Errors
     /// When its MSI-X capability is nonsense.
-    pub fn open(pci: &Pci, function: &Function, choice: Choice) -> Result<Wiring, Failure> {
+    pub fn open(pci: &Pci, function: &Function, choice: Choice) -> Result<PciInterrupts, Failure> {
         // A table that is not wanted is switched off by being dropped.
         let way = match Msix::open(pci, function)?.filter(|_| !choice.nomsi) {
             Some(msix) => Way::Messages(msix),
@@ -61,7 +61,7 @@ impl Wiring {
                 Err(why) => Way::None(why),
             },
         };
-        Ok(Wiring {
+        Ok(PciInterrupts {
             way,
             config_vector: AtomicU16::new(NO_VECTOR),
             queue_vector: AtomicU16::new(NO_VECTOR),

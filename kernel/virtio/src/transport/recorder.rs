@@ -1,6 +1,6 @@
 //! What passes between a driver and its transport, written down: for `/dev/virtiostat`, whatever the driver.
 //!
-//! A [`Seen`] stands in front of a transport and is one itself. `record` is a leaf; notifying takes no lock.
+//! A [`Recorder`] stands in front of a transport and is one itself. `record` is a leaf; notifying takes no lock.
 
 use crate::Failure;
 use crate::transport::{Handler, Interrupts, RingAddress, VirtioTransport};
@@ -23,17 +23,17 @@ pub struct Record {
 }
 
 /// A transport that is watched.
-pub struct Seen {
+pub struct Recorder {
     inner: Arc<dyn VirtioTransport>,
     record: Lock<Record>,
     notifications: AtomicU64,
 }
 
-impl Seen {
+impl Recorder {
     /// Watches a transport.
-    pub fn new(inner: Arc<dyn VirtioTransport>) -> Arc<Seen> {
+    pub fn new(inner: Arc<dyn VirtioTransport>) -> Arc<Recorder> {
         let record = Record { offered: inner.offered(), ..Record::default() };
-        Arc::new(Seen { inner, record: Lock::new(record), notifications: AtomicU64::new(0) })
+        Arc::new(Recorder { inner, record: Lock::new(record), notifications: AtomicU64::new(0) })
     }
 
     /// What was seen so far.
@@ -47,7 +47,7 @@ impl Seen {
     }
 }
 
-impl VirtioTransport for Seen {
+impl VirtioTransport for Recorder {
     fn kind(&self) -> &'static str {
         self.inner.kind()
     }

@@ -1,13 +1,13 @@
 //! The other processors: finding them, starting them, and what each does first.
 //!
-//! QEMU: `-smp N`. ACPI's MADT lists the processors; where there is none (`-M microvm,acpi=off`) the older MP table, or
-//! QEMU's fw_cfg, which says how many there are. Intel's Software Developer's Manual, volume 3, section 9.4 (INIT, then start-up
-//! interrupts).
+//! QEMU: `-smp N`. ACPI's MADT lists the processors; where there is none (`-M microvm,acpi=off`) the older MP table,
+//! or QEMU's fw_cfg, which says how many there are. Intel's Software Developer's Manual, volume 3, section 9.4 (INIT,
+//! then start-up interrupts).
 //!
-//! They are started one after the other, late in the boot, and then halt, serving nothing but `flush`, until [`release`] lets
-//! them look for threads: until then the boot context is alone and need not wait for anybody's lock. The page in low
-//! memory where they begin gets its old contents back. A processor that does not answer in time is reset, so that it
-//! cannot come later, and left alone.
+//! They are started one after the other, late in the boot, and then halt, serving nothing but `flush`, until
+//! [`release`] lets them look for threads: until then the boot context is alone and need not wait for anybody's lock.
+//! The page in low memory where they begin gets its old contents back. A processor that does not answer in time is
+//! reset, so that it cannot come later, and left alone.
 
 use super::info;
 use super::registers;
@@ -117,8 +117,8 @@ fn find() -> (Option<&'static str>, Vec<u32>) {
         return (Some("ACPI"), madt.lapics.iter().filter(|l| l.enabled).map(|l| l.id).collect());
     }
     let table = mptable::find();
-    // SeaBIOS's table has one processor of each package, qboot's the first alone. QEMU numbers from 0, without gaps as long
-    // as packages and cores have a power of two in them, or there is one.
+    // SeaBIOS's table has one processor of each package, qboot's the first alone. QEMU numbers from 0, without gaps
+    // as long as packages and cores have a power of two in them, or there is one.
     match fwcfg::processors() {
         Some(n) if usize::from(n) > table.as_ref().map_or(0, Vec::len) => {
             (Some("fw_cfg"), (0..u32::from(n)).collect())

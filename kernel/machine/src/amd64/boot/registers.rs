@@ -20,8 +20,8 @@ pub(crate) unsafe fn init_boot() {
     cpu::publish(&cpu::BOOT);
 }
 
-/// Gives the calling processor its data, descriptor tables and control registers. `stacks` is where its emergency stacks
-/// begin. Takes no locks.
+/// Gives the calling processor its data, descriptor tables and control registers. `stacks` is where its emergency
+/// stacks begin. Takes no locks.
 ///
 /// # Safety
 /// Once per processor, interrupts off, with a `Cpu` and `desc::STACKS` bytes that no other processor uses.

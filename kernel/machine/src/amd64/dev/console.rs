@@ -1,8 +1,9 @@
 //! The first output there is: COM1, polled, before and beneath everything else.
 //!
-//! The `uart_16550` crate drives the chip, here and in `uart`, which builds the interrupt-driven line on the same port. A
-//! panic comes back here, because nothing here waits for anybody: whoever writes makes a driver of their own, which is
-//! nothing but the port's number. What was typed before the kernel ran is kept for `uart` in [`EARLY`], whose lock is a leaf.
+//! The `uart_16550` crate drives the chip, here and in `uart`, which builds the interrupt-driven line on the same
+//! port. A panic comes back here, because nothing here waits for anybody: whoever writes makes a driver of their own,
+//! which is nothing but the port's number. What was typed before the kernel ran is kept for `uart` in [`EARLY`],
+//! whose lock is a leaf.
 
 use crate::amd64::lock::Lock;
 use alloc::boxed::Box;
@@ -51,8 +52,8 @@ pub(crate) static EARLY: Lock<Early> = Lock::new(Early { bytes: [0; 2048], len: 
 
 /// A driver of COM1 as it is set.
 pub(super) fn com1() -> Uart16550<PioBackend> {
-    // SAFETY: the ports are COM1's, and `claims` gives them to nobody else. Two drivers at one time mix up their bytes and
-    // nothing else: they hold no state of the chip that matters.
+    // SAFETY: the ports are COM1's, and `claims` gives them to nobody else. Two drivers at one time mix up their
+    // bytes and nothing else: they hold no state of the chip that matters.
     match unsafe { Uart16550::new_port(COM1) } {
         Ok(uart) => uart,
         Err(_) => unreachable!("the number of COM1 is a constant"),
@@ -157,8 +158,8 @@ pub type LastWords = Box<dyn Fn(&[u8]) + Send + Sync>;
 /// Where a panic is told besides, without a lock or an interrupt.
 static LAST_WORDS: spin::Once<LastWords> = spin::Once::new();
 
-/// What the kernel says when it ends by itself goes to `also`, too. `also` takes no lock and waits for nobody. The first
-/// one stays.
+/// What the kernel says when it ends by itself goes to `also`, too. `also` takes no lock and waits for nobody. The
+/// first one stays.
 pub fn set_last_words(also: LastWords) {
     LAST_WORDS.call_once(|| also);
 }

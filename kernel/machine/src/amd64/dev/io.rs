@@ -1,9 +1,9 @@
 //! Device registers: memory-mapped (`Mmio`) and port (`Ports`), claimed once, checked at every access.
 //!
 //! A stretch of registers has one owner (`claims`), whose clones share it; when the last is dropped it can be claimed
-//! again. What the direct map covers is memory, and never a device. `WINDOWS` and `PORTS` guard who has what; each is a leaf
-//! but for the heap. What a driver tells its device to do with memory is not checked here or anywhere: an address that it
-//! gives away for DMA is its own responsibility.
+//! again. What the direct map covers is memory, and never a device. `WINDOWS` and `PORTS` guard who has what; each is
+//! a leaf but for the heap. What a driver tells its device to do with memory is not checked here or anywhere: an
+//! address that it gives away for DMA is its own responsibility.
 
 pub use crate::types::IoError;
 
@@ -60,8 +60,8 @@ macro_rules! mmio_access {
         /// When the register is not inside, or not aligned to its size.
         pub fn $read(&self, off: usize) -> $t {
             let p = self.at(off, size_of::<$t>()) as *const $t;
-            // SAFETY: `at` checked that the register is inside our mapping, which stays for good, and aligned. It is no memory,
-            // so nobody has a reference to it, and any value is one.
+            // SAFETY: `at` checked that the register is inside our mapping, which stays for good, and aligned. It is
+            // no memory, so nobody has a reference to it, and any value is one.
             unsafe { ptr::read_volatile(p) }
         }
 
@@ -82,7 +82,8 @@ impl Mmio {
     /// There may be nothing at the address.
     ///
     /// # Errors
-    /// Somebody has some of them; they are memory; the processor has no such address; no memory is left for page tables.
+    /// Somebody has some of them; they are memory; the processor has no such address; no memory is left for page
+    /// tables.
     pub fn map(phys: u64, len: usize) -> Result<Mmio, IoError> {
         let (first, last) = claims::window(phys, len)?;
         if paging::is_memory(first, last) {

@@ -1,4 +1,5 @@
-//! The local APIC: end of interrupt, the one-shot timer, interrupts to other processors, and who we are. Memory-mapped (xAPIC) as QEMU has it.
+//! The local APIC: end of interrupt, the one-shot timer, interrupts to other processors, and who we are.
+//! Memory-mapped (xAPIC) as QEMU has it.
 
 use super::io::Mmio;
 use core::sync::atomic::{AtomicU64, Ordering};

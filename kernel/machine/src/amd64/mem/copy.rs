@@ -1,11 +1,12 @@
 //! Moving memory that programs, devices or other processors may be writing at the same time: whole pages, and bytes.
 //!
-//! Two sides that write at once give a mixture, and the language knows no such thing of its own copies. So the copying is
-//! done by instructions that the compiler does not look into: to it they are an access from outside, like a device's.
+//! Two sides that write at once give a mixture, and the language knows no such thing of its own copies. So the
+//! copying is done by instructions that the compiler does not look into: to it they are an access from outside, like
+//! a device's.
 //!
-//! Whole pages go eight bytes at a time. Under QEMU's interpreter a `rep` instruction costs a loop of its own per element;
-//! a plain unrolled loop zeroes in half the time and copies in four fifths, and loses nothing worth having on a real
-//! processor. (The compiler would turn such a loop back into a call of `memset`.)
+//! Whole pages go eight bytes at a time. Under QEMU's interpreter a `rep` instruction costs a loop of its own per
+//! element; a plain unrolled loop zeroes in half the time and copies in four fifths, and loses nothing worth having
+//! on a real processor. (The compiler would turn such a loop back into a call of `memset`.)
 
 use super::tables::PAGE;
 use core::arch::asm;
@@ -80,8 +81,8 @@ pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
 /// Copies `len` bytes.
 ///
 /// # Safety
-/// `from` is the address of as many readable bytes, `to` of as many writable ones, and the two stretches have no byte in
-/// common. To whichever of the two others write meanwhile, nobody has a reference.
+/// `from` is the address of as many readable bytes, `to` of as many writable ones, and the two stretches have no byte
+/// in common. To whichever of the two others write meanwhile, nobody has a reference.
 #[inline]
 pub unsafe fn bytes(from: *const u8, to: *mut u8, len: usize) {
     // SAFETY: the caller's promise; eight bytes at a time, then what is left. The direction is always forwards.

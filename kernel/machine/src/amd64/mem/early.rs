@@ -159,8 +159,9 @@ fn read8(phys: u64) -> u8 {
     if phys >= REACH {
         return 0;
     }
-    // SAFETY: the bootstrap tables, which are active as long as this is called (`Early::copy`), map it, whatever it is.
-    // The loader, which has loaded the kernel too, is believed not to point to a device that does something when it is read.
+    // SAFETY: the bootstrap tables, which are active as long as this is called (`Early::copy`), map it, whatever it
+    // is. The loader, which has loaded the kernel too, is believed not to point to a device that does something when
+    // it is read.
     unsafe { ptr::read_volatile((DIRECT + phys) as *const u8) }
 }
 

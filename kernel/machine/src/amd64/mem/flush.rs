@@ -1,20 +1,21 @@
 //! Throwing away translations on other processors: what makes unmapping safe when there are several.
 //!
 //! Whoever takes a mapping away, or makes it read-only, changes the table first, then calls [`everywhere`] or
-//! [`where_active`], and only when that has returned may it give the page to somebody else. The caller's processor writes
-//! what is to go into its own `Order`, marks itself in `asked` of each target, sends the interrupt `FLUSH` and waits until
-//! all have answered.
+//! [`where_active`], and only when that has returned may it give the page to somebody else. The caller's processor
+//! writes what is to go into its own `Order`, marks itself in `asked` of each target, sends the interrupt `FLUSH` and
+//! waits until all have answered.
 //!
 //! # Why nobody waits for ever
 //!
-//! The initiator has interrupts off, mostly because it holds the Lock of the tables. A target may have them off as well:
-//! because it waits for a Lock (perhaps that one), because it is itself an initiator, or because it is in a short section.
-//! So the rule is: **who waits with interrupts off serves**. [`serve`] is called in the waiting loop of `Lock::lock` and in
-//! the one below; nothing else in this crate waits for another processor with interrupts off. It takes no locks.
+//! The initiator has interrupts off, mostly because it holds the Lock of the tables. A target may have them off as
+//! well: because it waits for a Lock (perhaps that one), because it is itself an initiator, or because it is in a
+//! short section. So the rule is: **who waits with interrupts off serves**. [`serve`] is called in the waiting loop
+//! of `Lock::lock` and in the one below; nothing else in this crate waits for another processor with interrupts off.
+//! It takes no locks.
 //!
-//! A processor that loads a space marks itself in the space's `active` before, and takes the mark away after it has loaded
-//! another (`space`). An initiator changes the table before it reads the marks, both with locked instructions: so
-//! either it sees the mark, or the processor sees the new table.
+//! A processor that loads a space marks itself in the space's `active` before, and takes the mark away after it has
+//! loaded another (`space`). An initiator changes the table before it reads the marks, both with locked instructions:
+//! so either it sees the mark, or the processor sees the new table.
 
 use super::paging;
 use crate::amd64::cpu::{self, Cpu};

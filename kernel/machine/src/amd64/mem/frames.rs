@@ -49,8 +49,8 @@ pub(crate) unsafe fn init(early: &Early) {
     let Some(at) = free.carve(bytes as u64, u64::MAX) else { panic!("no memory to keep account of memory") };
     let at = (DIRECT + at) as *mut u8;
     META.store(at.cast(), Ordering::Release);
-    // SAFETY: `carve` gave that many bytes, page aligned, in the direct map, to us alone and for good. `Meta` values are
-    // written before they are read (in `Page`'s constructors).
+    // SAFETY: `carve` gave that many bytes, page aligned, in the direct map, to us alone and for good. `Meta` values
+    // are written before they are read (in `Page`'s constructors).
     let (words, summary) = unsafe {
         let first = at.add(meta_bytes).cast::<u64>();
         ptr::write_bytes(first, 0, words + summary);

@@ -44,7 +44,8 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_large(&layout) {
-            // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave, which for this layout was frames of their own.
+            // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave, which for this layout was frames of their
+            // own.
             unsafe { frames::put_kernel(block as u64 - DIRECT, layout.size().div_ceil(PAGE)) };
             return;
         }

@@ -1,9 +1,10 @@
 //! Memory: frames, page tables, address spaces, the heap, and how much there is of it all.
 //!
-//! From the bottom: [`map`], [`modules`] and [`early`] (what the loader says there is), [`tables`] (page tables as data), [`copy`],
-//! [`frames`] on a [`bitmap`], [`paging`] (the kernel's own half) and [`flush`] (stale translations on all processors), and on
-//! these [`heap`], [`stack`], [`page`], [`space`] and [`dma`]. `frames`, `paging` and `flush` know one another: a table is made
-//! of frames, and what is unmapped is flushed. The room imports none of those above it.
+//! From the bottom: [`map`], [`modules`] and [`early`] (what the loader says there is), [`tables`] (page tables as
+//! data), [`copy`], [`frames`] on a [`bitmap`], [`paging`] (the kernel's own half) and [`flush`] (stale translations
+//! on all processors), and on these [`heap`], [`stack`], [`page`], [`space`] and [`dma`]. `frames`, `paging` and
+//! `flush` know one another: a table is made of frames, and what is unmapped is flushed. The room imports none of
+//! those above it.
 
 mod bitmap;
 mod copy;
@@ -43,8 +44,9 @@ pub fn programs_may_have(bytes: u64) -> bool {
     usize::try_from(bytes.div_ceil(PAGE)).is_ok_and(frames::user_may_have)
 }
 
-/// Reads physical memory for the firmware's tables: what the direct map covers, what the memory map calls by another name,
-/// and the firmware's own part of the first megabyte. False elsewhere, where devices are, which do something when they are read.
+/// Reads physical memory for the firmware's tables: what the direct map covers, what the memory map calls by another
+/// name, and the firmware's own part of the first megabyte. False elsewhere, where devices are, which do something
+/// when they are read.
 pub(crate) fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
     let Some(end) = phys.checked_add(buf.len() as u64) else { return false };
     if let Some(va) = paging::direct(phys, buf.len() as u64) {

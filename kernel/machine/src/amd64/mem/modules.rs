@@ -60,9 +60,9 @@ impl Modules {
     }
 }
 
-/// Whether there is memory at every address from `start` to `end` (which is larger). The map says so of RAM; what it calls
-/// something else (but bad) is memory if it joins on to RAM without a gap, since firmware keeps parts of the memory that it
-/// found. Registers of devices are in no map, or stand apart.
+/// Whether there is memory at every address from `start` to `end` (which is larger). The map says so of RAM; what it
+/// calls something else (but bad) is memory if it joins on to RAM without a gap, since firmware keeps parts of the
+/// memory that it found. Registers of devices are in no map, or stand apart.
 fn is_memory(map: &Map, start: u64, end: u64) -> bool {
     let mut block = (0, 0);
     let mut has_ram = false;

@@ -49,8 +49,8 @@ impl Page {
 
     /// Zeroes all bytes.
     pub fn fill_zero(&self) {
-        // SAFETY: this reference keeps the frame, which nobody has references into; a program that writes meanwhile has its
-        // bytes zeroed or not.
+        // SAFETY: this reference keeps the frame, which nobody has references into; a program that writes meanwhile
+        // has its bytes zeroed or not.
         unsafe { frames::zero(self.phys()) };
     }
 
@@ -176,8 +176,8 @@ impl Page {
 
     fn word32(&self, off: usize) -> &AtomicU32 {
         check(off, 4, 4);
-        // SAFETY: aligned, inside the frame, which `self` keeps; whoever else reaches it does so by atomics, by `copy`, or is
-        // a program or a device.
+        // SAFETY: aligned, inside the frame, which `self` keeps; whoever else reaches it does so by atomics, by
+        // `copy`, or is a program or a device.
         unsafe { &*self.bytes().add(off).cast() }
     }
 

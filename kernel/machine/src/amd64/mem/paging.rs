@@ -2,7 +2,7 @@
 //!
 //! | from | what |
 //! |---|---|
-//! | `DIRECT` | all RAM and the loader's modules, writable, never executable, large pages; the kernel's own text and constants read-only |
+//! | `DIRECT` | RAM and the loader's modules: writable (but not the kernel's text and constants), large pages |
 //! | `DEVICES` | device registers, uncached, mapped when first asked for and then for good |
 //! | `STACKS` | kernel stacks, each with unmapped pages below |
 //! | `IMAGE` | the kernel: text R+X, constants R, data R+W; a hole below the boot stack |
@@ -156,7 +156,8 @@ pub(crate) unsafe fn init(early: &mut Early) {
         must(root.make(window, 3, WRITE, alloc).map(|_| ()));
     }
     ROOT.store(root_phys, Ordering::Release);
-    // SAFETY: the new tables map the running code, its data and stack, and all the memory in use, at the same addresses.
+    // SAFETY: the new tables map the running code, its data and stack, and all the memory in use, at the same
+    // addresses.
     unsafe { load(root_phys) };
 }
 
@@ -243,8 +244,8 @@ pub fn is_told(start: u64, end: u64) -> bool {
         || told.iter().any(|r| r.start <= start && end <= r.start + r.len)
 }
 
-/// Maps device registers; returns the virtual address of the first byte. There may be nothing at the address, but it must
-/// be one that the processor has: firmware, devices and the command line name all kinds.
+/// Maps device registers; returns the virtual address of the first byte. There may be nothing at the address, but it
+/// must be one that the processor has: firmware, devices and the command line name all kinds.
 pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
     let first = phys & !(PAGE - 1);
     let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(IoError::NoSuchAddress)?;

@@ -216,7 +216,8 @@ impl AddressSpace {
     }
 }
 
-/// Takes pages from `va` to `end` out of the page table that is for `va`, as many as a batch has room for. Where to go on.
+/// Takes pages from `va` to `end` out of the page table that is for `va`, as many as a batch has room for. Where to
+/// go on.
 fn take(table: Table, va: u64, end: u64, gone: &mut Vec<Page>) -> u64 {
     let stop = end.min((va / tables::span(2) + 1) * tables::span(2));
     let mut at = va;

@@ -80,8 +80,8 @@ impl Table {
         Ok(table)
     }
 
-    /// The same as `find`, making the tables above with zeroed frames from `alloc`; `flags` go into the entries leading there.
-    /// Nothing when `alloc` has none, or a large page is in the way.
+    /// The same as `find`, making the tables above with zeroed frames from `alloc`; `flags` go into the entries
+    /// leading there. Nothing when `alloc` has none, or a large page is in the way.
     pub fn make(
         self,
         va: u64,

@@ -1,14 +1,15 @@
 //! Many processors, one set of threads: where a thread runs, and what a processor does that has none.
 //!
-//! `IDLE` is the set of processors that halt, or are about to and have yet to look a last time. Who wakes one takes its bit
-//! away, so that two who have work find two processors.
+//! `IDLE` is the set of processors that halt, or are about to and have yet to look a last time. Who wakes one takes
+//! its bit away, so that two who have work find two processors.
 //!
-//! * A woken thread goes to an idle processor if its home is busy with something else than waking it. (When the waker itself
-//!   runs there it may be about to sleep, as at a pipe; so the thread waits at home until the waker returns to user mode or
-//!   somebody else runs, and then an idle processor is told: [`spread`].) A new thread goes to an idle processor at once.
+//! * A woken thread goes to an idle processor if its home is busy with something else than waking it. (When the waker
+//!   itself runs there it may be about to sleep, as at a pipe; so the thread waits at home until the waker returns to
+//!   user mode or somebody else runs, and then an idle processor is told: [`spread`].) A new thread goes to an idle
+//!   processor at once.
 //! * A processor that runs out of work takes the first thread of another's queue ([`steal`]), before it halts.
-//! * At the end of a turn a processor with two more than another gives it one ([`share`]), so that those who compute without
-//!   a pause get the same.
+//! * At the end of a turn a processor with two more than another gives it one ([`share`]), so that those who compute
+//!   without a pause get the same.
 
 use super::scheduler;
 use super::thread::ThreadRef;
@@ -114,8 +115,8 @@ pub(crate) fn idle() -> ! {
     }
 }
 
-/// Lets go of the loaded address space, `always`, or when it is not loaded any more, or when nobody else has it, so that
-/// a dead program's memory is free at once.
+/// Lets go of the loaded address space, `always`, or when it is not loaded any more, or when nobody else has it, so
+/// that a dead program's memory is free at once.
 pub(crate) fn release_space(always: bool) {
     let gone = interrupts::without_interrupts(|| {
         let cpu = cpu::this();

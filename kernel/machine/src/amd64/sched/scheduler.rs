@@ -6,13 +6,13 @@
 //! dead is off its stack. Waking is giving a token under the home's lock; a token given to a thread that is not parked
 //! waits for it.
 //!
-//! No two of these locks are ever held together. A thread moves in three steps: it is made ready, or taken out of a queue,
-//! under the lock of its old home; its home is changed; it is queued under the lock of the new one. Who looks for it in between
-//! finds it ready, and has nothing to do.
+//! No two of these locks are ever held together. A thread moves in three steps: it is made ready, or taken out of a
+//! queue, under the lock of its old home; its home is changed; it is queued under the lock of the new one. Who looks
+//! for it in between finds it ready, and has nothing to do.
 //!
-//! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor is a
-//! single shot for whatever comes first: the end of the running thread's turn, when others wait, or the next sleeper's
-//! deadline. An idle processor without sleepers halts without one.
+//! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor
+//! is a single shot for whatever comes first: the end of the running thread's turn, when others wait, or the next
+//! sleeper's deadline. An idle processor without sleepers halts without one.
 
 use super::balance;
 use super::runq::RunQueue;
@@ -141,8 +141,8 @@ pub(crate) fn park(deadline: Option<u64>) {
     }
     me.set_state(State::Parked);
     switch(local);
-    // A token that comes from here on is for the next time; what its giver did before is seen by the caller, because this
-    // is a locked instruction.
+    // A token that comes from here on is for the next time; what its giver did before is seen by the caller, because
+    // this is a locked instruction.
     me.token.swap(false, Ordering::SeqCst);
     if let Some(deadline) = deadline {
         let mine = cpu.local.lock().sleepers.remove(deadline, me.id());
@@ -276,8 +276,8 @@ impl Local {
         self.ready.highest().is_none()
     }
 
-    /// Queues a thread of this home. One that was parked goes ahead of those that compute, if it has used little lately,
-    /// since it may be one that a person waits for.
+    /// Queues a thread of this home. One that was parked goes ahead of those that compute, if it has used little
+    /// lately, since it may be one that a person waits for.
     fn queue(&mut self, cpu: &Cpu, thread: ThreadRef, has_slept: bool) {
         thread.set_state(State::Ready);
         // SAFETY: a thread that does not run, or is about to stop: its own part is the scheduler's.
@@ -359,9 +359,9 @@ pub(crate) fn switch(mut local: Guard) {
     balance::spread(cpu);
     fence(Ordering::SeqCst); // see `prod`
     let interrupts_on = local.keep();
-    // SAFETY: the lock is held, so both threads' own parts are the scheduler's: `old` has just stopped being the running
-    // one and `new` stands in `switch_stacks` or is new. Whoever comes back here holds the lock of the processor that it
-    // then runs on, which may be another: hence `this` again.
+    // SAFETY: the lock is held, so both threads' own parts are the scheduler's: `old` has just stopped being the
+    // running one and `new` stands in `switch_stacks` or is new. Whoever comes back here holds the lock of the
+    // processor that it then runs on, which may be another: hence `this` again.
     unsafe {
         let old = &mut *old.own.get();
         old.usage.add(ran, now);

@@ -1,8 +1,9 @@
 //! Time: the time stamp counter against a known clock at boot, and from then on alone.
 //!
-//! The known clock is the APIC timer, if QEMU or KVM make it: theirs counts nanoseconds, and takes a minute to go round, so a
-//! host that stops the machine for a while spoils nothing. Or else it is the PIT's third counter, which measures the APIC
-//! timer in the same few milliseconds; or the real-time clock, which takes a second or two; or else an assumption, said aloud.
+//! The known clock is the APIC timer, if QEMU or KVM make it: theirs counts nanoseconds, and takes a minute to go round,
+//! so a host that stops the machine for a while spoils nothing. Or else it is the PIT's third counter, which measures
+//! the APIC timer in the same few milliseconds; or the real-time clock, which takes a second or two; or else an
+//! assumption, said aloud.
 
 use super::rtc;
 use crate::amd64::cpu;
@@ -98,8 +99,8 @@ enum Pit {
     WentRound,
 }
 
-/// The PIT's third counter, which makes no interrupt: counts down from 65535, 55 ms, while its gate (port 0x61) is open. When
-/// it comes to 0 it goes on from the top, and its output, bit 5 there, is set for good.
+/// The PIT's third counter, which makes no interrupt: counts down from 65535, 55 ms, while its gate (port 0x61) is
+/// open. When it comes to 0 it goes on from the top, and its output, bit 5 there, is set for good.
 fn against_pit() -> Pit {
     const OUTPUT: u8 = 0x20;
     let pit = Ports::of_kernel(0x40, 4);

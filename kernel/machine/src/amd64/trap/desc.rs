@@ -145,7 +145,8 @@ pub unsafe fn load(tables: *mut Tables, id: u32, stacks: u64) {
         lgdt(&gdt);
         asm!(
             "push {code}", "lea {tmp}, [rip + 2f]", "push {tmp}", "retfq", "2:",
-            "mov ss, {data:x}", "xor {tmp:e}, {tmp:e}", "mov ds, {tmp:x}", "mov es, {tmp:x}", "mov fs, {tmp:x}", "mov gs, {tmp:x}",
+            "mov ss, {data:x}", "xor {tmp:e}, {tmp:e}",
+            "mov ds, {tmp:x}", "mov es, {tmp:x}", "mov fs, {tmp:x}", "mov gs, {tmp:x}",
             code = in(reg) u64::from(KERNEL_CODE), data = in(reg) u64::from(KERNEL_DATA), tmp = out(reg) _,
         );
         lidt(&idt);

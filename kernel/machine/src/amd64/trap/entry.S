@@ -52,7 +52,8 @@ trap_stubs:
 .rept 256
 	.balign 16
 	# Vectors 8, 10 to 14, 17, 21, 29 and 30 come with an error code.
-	.if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
+	.if (vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17)
+	.elseif (vector == 21) || (vector == 29) || (vector == 30)
 	.else
 	pushq	$0
 	.endif

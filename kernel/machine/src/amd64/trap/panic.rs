@@ -1,8 +1,8 @@
 //! When the kernel itself is wrong: say what is known on COM1 and where last words are heard, and end.
 //!
-//! The first processor with something to say stops the others, by an interrupt that cannot be masked, and has the word
-//! alone. Nothing here takes a lock, allocates, or trusts a stack or processor-local data: a processor is told by its APIC
-//! id.
+//! The first processor with something to say stops the others, by an interrupt that cannot be masked, and has the
+//! word alone. Nothing here takes a lock, allocates, or trusts a stack or processor-local data: a processor is told
+//! by its APIC id.
 
 use crate::amd64::dev::console::Console;
 use crate::amd64::dev::lapic;

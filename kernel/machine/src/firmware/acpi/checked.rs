@@ -1,9 +1,10 @@
 //! Tables as copies that have been looked through, and the handler by which the `acpi` crate reads them.
 //!
-//! The crate reads as far as the length in a table says, steps from entry to entry by the lengths in them, and lays its
-//! structures over whatever is there. A [`Table`] is a copy for which all of that is harmless: its length is that of the copy,
-//! its entries lie inside, its checksum is right, and behind it are zeros, so that a structure that is larger than the
-//! table lies inside the copy as well. [`Reader`] is the crate's handler; it answers every wish for memory with such a copy.
+//! The crate reads as far as the length in a table says, steps from entry to entry by the lengths in them, and lays
+//! its structures over whatever is there. A [`Table`] is a copy for which all of that is harmless: its length is that
+//! of the copy, its entries lie inside, its checksum is right, and behind it are zeros, so that a structure that is
+//! larger than the table lies inside the copy as well. [`Reader`] is the crate's handler; it answers every wish for
+//! memory with such a copy.
 
 use acpi::madt::{
     InterruptSourceOverrideEntry, IoApicEntry, LocalApicAddressOverrideEntry, LocalApicEntry,
@@ -119,11 +120,12 @@ impl Table {
     /// The table as the crate's structure, if it is of that kind.
     pub fn view<T: AcpiTable>(&self) -> Option<Pin<&T>> {
         const { assert!(size_of::<T>() <= SLACK && align_of::<T>() == 1) };
-        // SAFETY: the structure lies inside the copy, whatever the table's length, and needs no alignment. It is made of
-        // numbers, as every `AcpiTable` promises, for which any bytes are values.
+        // SAFETY: the structure lies inside the copy, whatever the table's length, and needs no alignment. It is made
+        // of numbers, as every `AcpiTable` promises, for which any bytes are values.
         let table = unsafe { &*self.bytes.as_ptr().cast::<T>() };
         table.validate().ok()?;
-        // SAFETY: the copy is not moved while it is borrowed, and a table is plain bytes, for which moving means nothing.
+        // SAFETY: the copy is not moved while it is borrowed, and a table is plain bytes, for which moving means
+        // nothing.
         Some(unsafe { Pin::new_unchecked(table) })
     }
 }
@@ -170,8 +172,8 @@ pub fn parse_rsdp(b: &[u8]) -> Option<(u64, bool)> {
             copy[15] = 0;
         }
     }
-    // SAFETY: the structure is as long as the copy, needs no alignment, and is made of numbers. Of those the crate reads
-    // as many bytes as the length says: 20 of revision 0, 36 otherwise.
+    // SAFETY: the structure is as long as the copy, needs no alignment, and is made of numbers. Of those the crate
+    // reads as many bytes as the length says: 20 of revision 0, 36 otherwise.
     let pointer = unsafe { &*copy.as_ptr().cast::<Rsdp>() };
     const { assert!(align_of::<Rsdp>() == 1) };
     pointer.validate().ok()?;
@@ -216,9 +218,9 @@ impl AcpiHandler for Reader<'_> {
         });
         let (start, len) = (NonNull::from(&mut table.bytes[..]).cast::<T>(), table.len());
         self.tables.borrow_mut().push(table);
-        // SAFETY: the bytes are on the heap, where they stay as long as `tables`, which the handler in the mapping borrows;
-        // nobody else touches them. `T` fits in them, and what the crate reads behind it are the `len` bytes that
-        // the header has as its length.
+        // SAFETY: the bytes are on the heap, where they stay as long as `tables`, which the handler in the mapping
+        // borrows; nobody else touches them. `T` fits in them, and what the crate reads behind it are the `len` bytes
+        // that the header has as its length.
         unsafe { PhysicalMapping::new(phys, start, len, len, self.clone()) }
     }
 

@@ -17,7 +17,8 @@
 //! `state` (a Lock) guards both rings and all else that changes; it is never held while the device is touched.
 //! `writing` (a QLock) belongs to the callers of [`Port::write`]. `watcher` is a leaf.
 //!
-//! Here is what a port is to those who read and write; `driver` is what it is to the device's driver, `state` what changes.
+//! Here is what a port is to those who read and write; `driver` is what it is to the device's driver, `state` what
+//! changes.
 
 mod driver;
 mod state;
@@ -166,8 +167,9 @@ impl Port {
 
     /// One more user; gives the connection that he belongs to.
     ///
-    /// The first makes the device hand on what the host sends, and nobody takes that back: QEMU throws away what it is just
-    /// about to hand on when it hears that the port is closed, which may be the first words of the next connection.
+    /// The first makes the device hand on what the host sends, and nobody takes that back: QEMU throws away what it is
+    /// just about to hand on when it hears that the port is closed, which may be the first words of the next
+    /// connection.
     pub fn open(&self) -> u64 {
         let connection = {
             let mut state = self.state.lock();
@@ -225,7 +227,7 @@ impl Port {
         (true, notify)
     }
 
-    /// Sends `bytes`, at most [`PIECE`], and waits until the device has handed them over. False: the connection is
+    /// Sends `bytes`, at most 32 KiB of them, and waits until the device has handed them over. False: the connection is
     /// over, and they are lost.
     ///
     /// # Errors

@@ -11,14 +11,15 @@ use alloc::vec::Vec;
 use io::message::TransportError::{Broken, HungUp};
 use machine::page::{Page, Pinned};
 use machine::sync::Completion;
-use pci::Address;
+use pci::{PciAddress, address};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use pci::fake::captured::PC;
 
 /// A `pc` with these devices plugged in, and those drivers that started.
-fn start_on(devices: &[(Address, &Arc<Fake>)], choice: Choice) -> (FakeSpace, Vec<Arc<P9>>) {
+fn start_on(devices: &[(PciAddress, &Arc<Fake>)], choice: Choice) -> (FakeSpace, Vec<Arc<P9>>) {
     let space = FakeSpace::new(PC);
     for (at, device) in devices {
         space.plug(*at, device);
@@ -28,7 +29,7 @@ fn start_on(devices: &[(Address, &Arc<Fake>)], choice: Choice) -> (FakeSpace, Ve
 }
 
 fn start_with(device: &Arc<Fake>) -> Arc<P9> {
-    let (_, mut drivers) = start_on(&[(Address::new(0, 2, 0), device)], Choice::default());
+    let (_, mut drivers) = start_on(&[(address(0, 2, 0), device)], Choice::default());
     assert_eq!(drivers.len(), 1);
     drivers.remove(0)
 }

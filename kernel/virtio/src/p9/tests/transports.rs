@@ -1,23 +1,29 @@
 //! The same driver on devices of other kinds: the legacy interface, interrupts by shared lines.
 
 use super::*;
-use crate::fake::{Fake, FakeSpace, InSlot, Quirks};
+use crate::fake::{Fake, FakeSpace, MmioRegisters, Quirks};
 use crate::system::init_on;
-use crate::transport::mmio::{self, Place};
+use crate::transport::mmio::{self, Slot};
 use crate::transport::pci_interrupts::Choice;
 use alloc::vec::Vec;
 use io::message::TransportError::HungUp;
 use machine::irq;
-use pci::Address;
+use pci::{PciAddress, address};
 
-/// On the captured `pc` these two slots share a line, and this one has another. The one in `OLD` was made with
+/// On the captured `pc` these two slots share a line, and this one has another. That of `old_place` was made with
 /// `disable-modern=on`.
-const NEW: Address = Address::new(0, 3, 0);
-const OLD: Address = Address::new(0, 4, 0);
+fn new_place() -> PciAddress {
+    address(0, 3, 0)
+}
+
+fn old_place() -> PciAddress {
+    address(0, 4, 0)
+}
+
 const SHARED: u32 = 11;
 const LINES: Choice = Choice { nomsi: true, ioapics: 1 };
 
-fn start(at: Address, device: &Arc<Fake>, choice: Choice) -> (FakeSpace, Arc<P9>) {
+fn start(at: PciAddress, device: &Arc<Fake>, choice: Choice) -> (FakeSpace, Arc<P9>) {
     let (space, mut drivers) = start_on(&[(at, device)], choice);
     (space, drivers.remove(0))
 }
@@ -43,7 +49,7 @@ fn a_legacy_device_with_messages_and_without() {
     for (choice, text) in [(Choice::default(), "msix:"), (LINES, "intx:11")] {
         let device = Fake::ninep("old");
         *device.line.lock().unwrap() = choice.nomsi.then_some(SHARED);
-        let (_space, p9) = start(OLD, &device, choice);
+        let (_space, p9) = start(old_place(), &device, choice);
         // The tag is read with and without MSI-X enabled at different ports.
         assert_eq!((p9.tag(), p9.max_in_flight()), ("old", 128));
         assert!(p9.status().interrupts.starts_with(text), "{}", p9.status().interrupts);
@@ -57,10 +63,10 @@ fn a_legacy_device_with_messages_and_without() {
 #[test]
 fn configuration_moves_when_messages_are_enabled() {
     let device = Fake::ninep("old");
-    let (space, p9) = start(OLD, &device, Choice::default());
+    let (space, p9) = start(old_place(), &device, Choice::default());
     let pci = pci::Pci::scan(space.boxed(), &pci::Windows::below_4g(&[], true));
     drop(p9);
-    let function = pci.find(OLD).unwrap();
+    let function = pci.find(old_place()).unwrap();
     let mut tag = [0; 3];
     // Opening it anew switches the messages off; connecting switches them on.
     // The driver's threads let go of its ports when they see that it is gone.
@@ -83,11 +89,11 @@ fn configuration_moves_when_messages_are_enabled() {
 #[test]
 fn a_legacy_device_where_the_firmware_switched_nothing_on() {
     let space = FakeSpace::new(pci::fake::captured::PC_QBOOT);
-    for f in space.functions().iter_mut().filter(|f| f.captured == OLD) {
+    for f in space.functions().iter_mut().filter(|f| f.captured == old_place()) {
         f.bytes[4] = 0;
     }
     let device = Fake::ninep("old");
-    space.plug(OLD, &device);
+    space.plug(old_place(), &device);
     let system = init_on(space.boxed(), &[], Choice::default());
     let p9 = &system.nine_p[0].driver;
     let done = submit(p9, request(1));
@@ -99,7 +105,7 @@ fn a_legacy_device_where_the_firmware_switched_nothing_on() {
 fn the_size_of_a_legacy_queue_is_the_devices() {
     for (limit, works) in [(16, true), (256, true), (96, false), (0, false)] {
         let device = Fake::with(b"\x01\0t".to_vec(), limit, Quirks::default());
-        let (_space, drivers) = start_on(&[(OLD, &device)], Choice::default());
+        let (_space, drivers) = start_on(&[(old_place(), &device)], Choice::default());
         let sizes: Vec<usize> = drivers.iter().map(|d| d.max_in_flight()).collect();
         assert_eq!(sizes, if works { alloc::vec![usize::from(limit)] } else { alloc::vec![] });
     }
@@ -113,7 +119,7 @@ fn a_legacy_device_that_fails_a_step_is_left_alone() {
         Quirks { restless: true, ..Quirks::default() },
     ] {
         let device = Fake::with(b"\x01\0t".to_vec(), 128, quirks);
-        assert!(start_on(&[(OLD, &device)], Choice::default()).1.is_empty(), "{quirks:?}");
+        assert!(start_on(&[(old_place(), &device)], Choice::default()).1.is_empty(), "{quirks:?}");
         assert!(quirks.stuck || device.registers().status & 0x80 != 0, "marked as failed");
     }
 }
@@ -121,7 +127,7 @@ fn a_legacy_device_that_fails_a_step_is_left_alone() {
 #[test]
 fn a_legacy_device_that_falls_silent_shows_by_time_and_a_reset_heals_it() {
     let device = Fake::ninep("old");
-    let (_space, p9) = start(OLD, &device, Choice::default());
+    let (_space, p9) = start(old_place(), &device, Choice::default());
     device.fall_silent();
     let done = submit(&p9, request(1));
     assert_eq!((device.take().is_none(), device.registers().status), (true, 7));
@@ -139,7 +145,7 @@ fn two_devices_on_one_line() {
     for device in [&new, &old] {
         *device.line.lock().unwrap() = Some(SHARED);
     }
-    let (_space, drivers) = start_on(&[(NEW, &new), (OLD, &old)], LINES);
+    let (_space, drivers) = start_on(&[(new_place(), &new), (old_place(), &old)], LINES);
     let lines = || -> Vec<_> {
         let all = irq::snapshot().into_iter().filter(|l| l.name.starts_with("virtio"));
         all.map(|l| (l.vector, l.irq, l.count)).collect()
@@ -176,11 +182,15 @@ fn two_devices_on_one_line() {
 fn devices_in_slots_of_either_version() {
     for (version, kind, accepted) in [(1, "legacy", [0x1000_0001, 0]), (2, "modern", [0x1000_0001, 1])] {
         machine::host::new_machine();
-        let place = Place { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
+        let place = Slot { base: 0xFEB0_0E00, size: 0x200, gsi: 12 };
         let device = Fake::ninep("host");
         *device.line.lock().unwrap() = Some(place.gsi);
-        machine::host::io::host_register_mmio(place.base, 0x200, Arc::new(InSlot(device.clone(), version)));
-        let transport = Arc::new(mmio::Device::open(&place).unwrap());
+        machine::host::io::host_register_mmio(
+            place.base,
+            0x200,
+            Arc::new(MmioRegisters(device.clone(), version)),
+        );
+        let transport = Arc::new(mmio::MmioTransport::open(&place, &Default::default()).unwrap());
         assert_eq!(transport.kind(), kind);
         let p9 = P9::start("virtio-9p-0", transport).unwrap();
         assert_eq!((p9.tag(), p9.status().interrupts.as_str()), ("host", "mmio:12"));

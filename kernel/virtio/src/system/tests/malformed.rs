@@ -1,18 +1,24 @@
-//! Captured buses with one thing wrong, and with much wrong: whatever a capability or a register says, nothing outside a
-//! function's memory is touched, nothing loops, and the devices beside it work.
+//! Captured buses with one thing wrong, and with much wrong: whatever a capability or a register says, nothing outside
+//! a function's memory is touched, nothing loops, and the devices beside it work.
 
 use super::*;
 use crate::fake::{Fake, FakeSpace, Noise, Quirks};
 use alloc::vec;
 use core::array::from_fn;
-use pci::Address;
 use pci::fake::captured::ALL;
+use pci::{PciAddress, address};
 
 use pci::fake::captured::NO_LEGACY;
 const TAKEN: [Range<u64>; 2] = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
 /// The 9P device of that machine, whose configuration space is changed, and the one that must go on working.
-const AT: Address = Address::new(0, 1, 0);
-const BESIDE: Address = Address::new(0, 2, 0);
+fn spoilt_address() -> PciAddress {
+    address(0, 1, 0)
+}
+
+fn beside() -> PciAddress {
+    address(0, 2, 0)
+}
+
 const COMMON: u8 = 1;
 const NOTIFY: u8 = 2;
 
@@ -47,9 +53,12 @@ impl Space<'_> {
 /// What the table says of the device when its space has been changed so.
 fn spoilt(change: impl Fn(&mut Space<'_>)) -> String {
     let space = FakeSpace::new(NO_LEGACY);
-    space.plug(AT, &Fake::with(b"\x01\0t".to_vec(), 128, Quirks { lenient: true, ..Quirks::default() }));
-    space.plug(BESIDE, &Fake::with(vec![], 8, Quirks::default()));
-    for f in space.functions().iter_mut().filter(|f| f.captured == AT) {
+    space.plug(
+        spoilt_address(),
+        &Fake::with(b"\x01\0t".to_vec(), 128, Quirks { lenient: true, ..Quirks::default() }),
+    );
+    space.plug(beside(), &Fake::with(vec![], 8, Quirks::default()));
+    for f in space.functions().iter_mut().filter(|f| f.captured == spoilt_address()) {
         change(&mut Space { bytes: &mut f.bytes, ones: &mut f.ones });
     }
     let text = init_on(space.boxed(), &TAKEN, Choice::default()).table.text();
@@ -189,7 +198,7 @@ fn garbage(noise: &mut Noise) -> u32 {
 }
 
 /// A list of capabilities that never was: entries anywhere, also over one another, of which most lead to the next.
-fn hot(noise: &mut Noise, bytes: &mut [u8; 256]) {
+fn plausible_garbage(noise: &mut Noise, bytes: &mut [u8; 256]) {
     let places: [usize; 9] = from_fn(|_| 0x40 + 4 * noise.below(48) as usize);
     bytes[0x34] = places[0] as u8;
     for (n, &at) in places.iter().enumerate() {
@@ -212,12 +221,12 @@ fn hot(noise: &mut Noise, bytes: &mut [u8; 256]) {
 }
 
 #[test]
-fn hot_garbage_touches_nothing_outside_a_register() {
+fn plausible_garbage_touches_nothing_outside_a_register() {
     let (mut works, mut named) = (0, 0);
     for seed in 0..300 {
         let mut noise = Noise::new(seed);
         let space = FakeSpace::new(ALL[seed as usize % ALL.len()]);
-        let devices: Vec<Address> =
+        let devices: Vec<PciAddress> =
             space.functions().iter().filter(|f| f.bytes[0] == 0xF4).map(|f| f.captured).collect();
         for at in devices {
             space.plug(
@@ -227,7 +236,7 @@ fn hot_garbage_touches_nothing_outside_a_register() {
         }
         for f in space.functions().iter_mut().filter(|f| f.bytes[0] == 0xF4) {
             if noise.below(4) != 0 {
-                hot(&mut noise, &mut f.bytes);
+                plausible_garbage(&mut noise, &mut f.bytes);
             }
             if noise.below(3) == 0 {
                 f.ones.iter_mut().for_each(|(_, ones)| *ones = (*ones ^ garbage(&mut noise)) | *ones & 0xF);

@@ -6,13 +6,13 @@ use super::*;
 use crate::fake::{Fake, FakeSpace, Noise, Quirks};
 use alloc::vec;
 use machine::irq;
-use pci::Address;
 use pci::fake::captured::ALL;
 use pci::fake::captured::{self, MICROVM, PC};
+use pci::{PciAddress, address};
 
 const TAKEN: [Range<u64>; 2] = [0..0x2000_0000, 0x1_0000_0000..0x1_2000_0000];
 
-fn plugged(fixture: &str, devices: &[(Address, Arc<Fake>)]) -> System {
+fn plugged(fixture: &str, devices: &[(PciAddress, Arc<Fake>)]) -> System {
     let space = FakeSpace::new(fixture);
     for (at, device) in devices {
         space.plug(*at, device);
@@ -29,10 +29,10 @@ fn every_device_of_a_machine_has_its_line() {
     let system = plugged(
         PC,
         &[
-            (Address::new(0, 2, 0), Fake::ninep("host")),
-            (Address::new(0, 3, 0), Fake::ninep("modern tag")),
-            (Address::new(0, 4, 0), Fake::ninep("old")),
-            (Address::new(0, 6, 0), Fake::with(vec![], 8, Quirks::default())),
+            (address(0, 2, 0), Fake::ninep("host")),
+            (address(0, 3, 0), Fake::ninep("modern tag")),
+            (address(0, 4, 0), Fake::ninep("old")),
+            (address(0, 6, 0), Fake::with(vec![], 8, Quirks::default())),
         ],
     );
     assert_eq!(tags(&system), ["virtio-9p-0 host", "virtio-9p-1 modern tag", "virtio-9p-2 old"]);
@@ -70,21 +70,21 @@ fn every_device_of_a_machine_has_its_line() {
 #[test]
 fn devices_are_reached_where_the_firmware_assigned_nothing() {
     let qboot = captured::PC_QBOOT;
-    let system = plugged(qboot, &[(Address::new(0, 2, 0), Fake::ninep("q"))]);
+    let system = plugged(qboot, &[(address(0, 2, 0), Fake::ninep("q"))]);
     assert_eq!(tags(&system), ["virtio-9p-0 q"]);
     // Behind two bridges. The buses were 3, and 1 and 2, when this was captured.
     let ports = captured::PORTS_QBOOT;
-    let far = [(Address::new(3, 0, 0), Fake::ninep("near")), (Address::new(2, 3, 0), Fake::ninep("far"))];
+    let far = [(address(3, 0, 0), Fake::ninep("near")), (address(2, 3, 0), Fake::ninep("far"))];
     assert_eq!(tags(&plugged(ports, &far)), ["virtio-9p-0 near", "virtio-9p-1 far"]);
 }
 
 #[test]
 fn each_form_of_the_interface_is_driven() {
     let forms = [
-        (captured::ROOT_PORT, Address::new(1, 0, 0), "modern"),
-        (captured::ROOT_PORT_QBOOT, Address::new(1, 0, 0), "modern"),
-        (captured::NO_LEGACY, Address::new(0, 1, 0), "modern"),
-        (captured::NO_MODERN, Address::new(0, 1, 0), "legacy"),
+        (captured::ROOT_PORT, address(1, 0, 0), "modern"),
+        (captured::ROOT_PORT_QBOOT, address(1, 0, 0), "modern"),
+        (captured::NO_LEGACY, address(0, 1, 0), "modern"),
+        (captured::NO_MODERN, address(0, 1, 0), "legacy"),
     ];
     for (fixture, at, form) in forms {
         let system = plugged(fixture, &[(at, Fake::ninep("host"))]);
@@ -103,7 +103,7 @@ fn a_machine_without_pci_has_nothing() {
 
 #[test]
 fn a_device_that_fails_a_step_is_left_alone_and_named() {
-    let at = Address::new(0, 2, 0);
+    let at = address(0, 2, 0);
     let tag = |len: u16| [len.to_le_bytes().as_slice(), &[b'x'; 300]].concat();
     let cases = [
         (Quirks { refuse_features: true, ..Quirks::default() }, tag(3), 128, "refuses features 0x110000001"),
@@ -117,7 +117,7 @@ fn a_device_that_fails_a_step_is_left_alone_and_named() {
     ];
     for (quirks, config, limit, why) in cases {
         let bad = Fake::with(config, limit, quirks);
-        let system = plugged(PC, &[(at, bad.clone()), (Address::new(0, 3, 0), Fake::ninep("good"))]);
+        let system = plugged(PC, &[(at, bad.clone()), (address(0, 3, 0), Fake::ninep("good"))]);
         let text = system.table.text();
         assert!(text.lines().next().unwrap().ends_with(why), "{text}");
         assert_eq!(tags(&system), ["virtio-9p-1 good"]);
@@ -128,7 +128,7 @@ fn a_device_that_fails_a_step_is_left_alone_and_named() {
 #[test]
 fn out_of_memory_is_a_reason_like_any_other() {
     let space = FakeSpace::new(PC);
-    space.plug(Address::new(0, 2, 0), &Fake::ninep("host"));
+    space.plug(address(0, 2, 0), &Fake::ninep("host"));
     machine::host::limit_pages(20);
     let system = init_on(space.boxed(), &TAKEN, Choice::default());
     assert!(system.nine_p.is_empty());

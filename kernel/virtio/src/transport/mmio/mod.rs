@@ -5,16 +5,17 @@
 //! convention for the command line, which Firecracker and others keep too:
 //! `virtio_mmio.device=512@0xfeb02e00:12`, size, address, interrupt.
 //!
-//! Three sources say where slots are, and the first that says anything is believed: the command line, the device
-//! tree that QEMU has for the guest ([`machine::firmware::fdt`]), and trying the addresses of QEMU's board. An empty slot
-//! is no error; a slot in which something else sits is told.
+//! Three sources say where slots are, and the first that says anything is believed: the command line, the device tree
+//! that QEMU has for the guest ([`machine::firmware::fdt`]), and trying the addresses of QEMU's board. An empty slot is
+//! no error; a slot in which something else sits is told.
 
-mod device;
+mod registers;
 mod shared_pin;
 
-pub use device::Device;
-pub use shared_pin::Astray;
+pub use registers::MmioTransport;
+pub use shared_pin::SharedPin;
 
+use crate::Failure;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -41,7 +42,7 @@ const COMPATIBLE: &str = "virtio,mmio";
 
 /// A slot: where it is, and the interrupt it has for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Slot {
     /// Physical address of the registers.
     pub base: u64,
     /// Bytes of them, the device's configuration included.
@@ -50,7 +51,7 @@ pub struct Place {
     pub gsi: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Slot {
     /// `mmio 0xfeb02e00 slot 23`; the number only for slots of QEMU's board.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mmio {:#x}", self.base)?;
@@ -63,10 +64,10 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
-    fn new(base: u64, size: u64, gsi: u32) -> Option<Place> {
+impl Slot {
+    fn new(base: u64, size: u64, gsi: u32) -> Option<Slot> {
         let fits = (REGISTERS..=MOST).contains(&size) && base.checked_add(size).is_some();
-        (fits && base != 0 && base.is_multiple_of(4)).then_some(Place { base, size, gsi })
+        (fits && base != 0 && base.is_multiple_of(4)).then_some(Slot { base, size, gsi })
     }
 }
 
@@ -83,25 +84,25 @@ impl Board {
     /// First GSI of the I/O APIC with registers at `base`.
     fn first_gsi(&self, base: u64) -> Option<u32> {
         let told = self.ioapics.iter().flatten().find(|(at, _)| *at == base).map(|(_, gsi)| *gsi);
-        // Without tables there is one, at the usual place.
+        // Without tables there is one, at the usual slot.
         told.or_else(|| (!self.acpi && base == 0xFEC0_0000).then_some(0))
     }
 }
 
 /// The slots that the words of a command line tell of, and a line for each that makes no sense.
-pub fn from_words(words: &[(String, String)]) -> (Vec<Place>, Vec<String>) {
-    let (mut places, mut wrong) = (Vec::new(), Vec::new());
+pub fn from_words(words: &[(String, String)]) -> (Vec<Slot>, Vec<String>) {
+    let (mut slots, mut wrong) = (Vec::new(), Vec::new());
     for (_, value) in words.iter().filter(|(name, _)| name == WORD) {
         match parse(value) {
-            Some(place) => places.push(place),
+            Some(slot) => slots.push(slot),
             None => wrong.push(format!("{WORD}={value} ignored: it is size@address:interrupt")),
         }
     }
-    (places, wrong)
+    (slots, wrong)
 }
 
 /// `512@0xfeb00e00:12`, perhaps with `:id` behind; sizes may end in K or M.
-fn parse(value: &str) -> Option<Place> {
+fn parse(value: &str) -> Option<Slot> {
     let (size, rest) = value.split_once('@')?;
     let mut rest = rest.split(':');
     let (base, gsi) = (number(rest.next()?)?, number(rest.next()?)?);
@@ -113,7 +114,7 @@ fn parse(value: &str) -> Option<Place> {
         (at, 'M' | 'm') => number(size.get(..at)?)?.checked_mul(1 << 20)?,
         _ => number(size)?,
     };
-    Place::new(base, size, u32::try_from(gsi).ok()?)
+    Slot::new(base, size, u32::try_from(gsi).ok()?)
 }
 
 /// A number as C writes it.
@@ -125,52 +126,43 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// The slots of a device tree: those with devices in them, as QEMU lists no others.
-pub fn from_tree(tree: &Fdt, board: &Board) -> Vec<Place> {
+pub fn from_tree(tree: &Fdt, board: &Board) -> Vec<Slot> {
     let nodes = tree.nodes().iter().filter(|n| n.is_compatible(COMPATIBLE));
-    let place = |node: &Node| {
+    let slot = |node: &Node| {
         let (base, size) = node.reg()?;
         let apic = tree.nodes().iter().find(|n| n.phandle() == node.interrupt_parent())?;
         let gsi = board.first_gsi(apic.reg()?.0)?.checked_add(node.interrupt()?)?;
-        Place::new(base, size, gsi)
+        Slot::new(base, size, gsi)
     };
-    nodes.filter_map(place).collect()
+    nodes.filter_map(slot).collect()
 }
 
 /// The slots of QEMU's board, found by trying: `magic` reads a slot's first register. They end where nothing
 /// answers, and how many there are says which interrupts they have.
-pub fn from_board(board: &Board, magic: impl Fn(u64) -> u32) -> Vec<Place> {
-    let there = |slot: &u64| magic(BOARD + slot * STRIDE) == MAGIC;
+pub fn from_board(board: &Board, magic: impl Fn(u64) -> u32) -> Vec<Slot> {
+    let there = |n: &u64| magic(BOARD + n * STRIDE) == MAGIC;
     let count = (0..SLOTS).take_while(there).count() as u64;
     let first = match (count > FEW, board.acpi) {
         (true, _) => 24,
         (false, true) => 16,
         (false, false) => 5,
     };
-    let place = |slot: u64| Place::new(BOARD + slot * STRIDE, STRIDE, first + slot as u32);
-    (0..count).filter_map(place).collect()
+    let slot = |n: u64| Slot::new(BOARD + n * STRIDE, STRIDE, first + n as u32);
+    (0..count).filter_map(slot).collect()
 }
 
-/// What is in a slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Slot {
-    /// Nothing.
-    Empty,
-    /// A device with this virtio id.
-    Device(u16),
-}
-
-/// Looks into a slot.
+/// Looks into a slot: the virtio id of the device in it, `None` when there is none.
 ///
 /// # Errors
 /// Something that is no virtio slot, or one of a version that is not known; no memory to map it.
-pub fn look(place: &Place) -> Result<Slot, crate::Failure> {
-    let registers = Mmio::map(place.base, place.size as usize)
-        .map_err(|e| crate::Failure::text(format!("{place}: cannot be mapped: {e}")))?;
-    let wrong = |what, is| Err(crate::Failure::text(format!("{place}: {what} {is:#x}: not a virtio slot")));
+pub fn look(slot: &Slot) -> Result<Option<u16>, Failure> {
+    let registers = Mmio::map(slot.base, slot.size as usize)
+        .map_err(|e| Failure::text(format!("{slot}: cannot be mapped: {e}")))?;
+    let wrong = |what, is| Err(Failure::text(format!("{slot}: {what} {is:#x}: not a virtio slot")));
     match (registers.read32(0), registers.read32(4)) {
         (MAGIC, 1 | 2) => match registers.read32(8) {
-            0 => Ok(Slot::Empty),
-            id => Ok(Slot::Device(u16::try_from(id).unwrap_or(u16::MAX))),
+            0 => Ok(None),
+            id => Ok(Some(u16::try_from(id).unwrap_or(u16::MAX))),
         },
         (MAGIC, version) => wrong("version", version),
         (magic, _) => wrong("magic", magic),

@@ -1,10 +1,10 @@
-//! Interrupts of slots: the usual ones, and those that QEMU sends astray.
+//! Interrupts of slots: the usual ones, and those that QEMU sends shared_pin.
 //!
-//! QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third. So of the 24 slots of
-//! `-M microvm` the first one's interrupt (24) arrives where the third has its own (26). The pin remembers one level for
-//! both: when either device withdraws its own, the other's is gone as well, though it still wants to be served. Nobody
-//! would hear of it before one of the two interrupts again. So whoever is interrupted there looks at both until neither
-//! wants anything: what is raised after that look, nobody withdraws.
+//! QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third. So of the 24
+//! slots of `-M microvm` the first one's interrupt (24) arrives where the third has its own (26). The pin remembers one
+//! level for both: when either device withdraws its own, the other's is gone as well, though it still wants to be
+//! served. Nobody would hear of it before one of the two interrupts again. So whoever is interrupted there looks at
+//! both until neither wants anything: what is raised after that look, nobody withdraws.
 //!
 //! Lock: the list, held while the handlers run, as the interrupt's own is. Nothing else takes it but `add`, at start.
 
@@ -16,16 +16,16 @@ use machine::lock::Lock;
 
 const INTERRUPT: usize = 0x060;
 const ACKNOWLEDGE: usize = 0x064;
-/// The interrupt that goes astray.
-const LOST: u32 = 24;
+/// The interrupt that goes shared_pin.
+const MISROUTED: u32 = 24;
 /// And as which it arrives.
-pub const ARRIVES: u32 = 26;
+pub const ARRIVES_AS: u32 = 26;
 /// Looks at devices that want something every time, before others get their turn.
 const ROUNDS: usize = 1000;
 
 /// Whether a slot with this interrupt shares a pin with another.
 pub fn is_shared(gsi: u32) -> bool {
-    gsi == LOST || gsi == ARRIVES
+    gsi == MISROUTED || gsi == ARRIVES_AS
 }
 
 /// A device that interrupts, and what is to be done then.
@@ -49,9 +49,9 @@ impl Source {
 
 /// The devices that share that pin.
 #[derive(Clone, Default)]
-pub struct Astray(Arc<Lock<Vec<Source>>>);
+pub struct SharedPin(Arc<Lock<Vec<Source>>>);
 
-impl Astray {
+impl SharedPin {
     /// One more.
     pub fn add(&self, source: Source) {
         self.0.lock().push(source);
@@ -75,8 +75,8 @@ mod tests {
     use machine::host;
     use machine::host::io::{MmioBackend, host_register_mmio};
 
-    /// Two devices' interrupt registers. Each time the first is acknowledged, the second had raised its own just before,
-    /// behind the back of who looked at it already; `left` times.
+    /// Two devices' interrupt registers. Each time the first is acknowledged, the second had raised its own just
+    /// before, behind the back of who looked at it already; `left` times.
     #[derive(Default)]
     struct Pair {
         pending: [AtomicUsize; 2],
@@ -104,26 +104,26 @@ mod tests {
     fn what_one_withdraws_for_both_is_seen() {
         host::new_machine();
         let (pair, served) = (Arc::new(Pair::default()), Arc::new(AtomicUsize::new(0)));
-        let astray = Astray::default();
+        let shared_pin = SharedPin::default();
         // The first to be looked at is not the one that interrupts.
         for n in 0..2usize {
             let base = 0xFEB0_0000 + n as u64 * 0x200;
             host_register_mmio(base, 0x200, Arc::new(Half(pair.clone(), n)));
             let count = served.clone();
             let handler: Handler = Arc::new(move |_| drop(count.fetch_add(1, SeqCst)));
-            astray.add(Source { registers: Mmio::map(base, 0x200).unwrap(), handler });
+            shared_pin.add(Source { registers: Mmio::map(base, 0x200).unwrap(), handler });
         }
         for (left, calls) in [(0, 1), (1, 2), (6, 7)] {
             pair.left.store(left, SeqCst);
             pair.pending[1].store(1, SeqCst);
             served.store(0, SeqCst);
-            astray.serve();
+            shared_pin.serve();
             assert_eq!(served.load(SeqCst), calls);
             assert!(pair.pending.iter().all(|p| p.load(SeqCst) == 0));
         }
         // Devices that never stop do not keep the processor for ever.
         pair.left.store(usize::MAX, SeqCst);
         pair.pending[1].store(1, SeqCst);
-        astray.serve();
+        shared_pin.serve();
     }
 }

@@ -1,7 +1,7 @@
 //! Slots: what tells of them, what is in them, and a driver on a device of either version.
 
 use super::*;
-use crate::fake::{Fake, InSlot, Quirks};
+use crate::fake::{Fake, MmioRegisters, Quirks};
 use crate::transport::{VERSION_1, VirtioTransport, negotiate};
 use alloc::sync::Arc;
 use alloc::vec;
@@ -20,11 +20,11 @@ impl MmioBackend for Registers {
     fn write(&self, _off: usize, _width: usize, _value: u64) {}
 }
 
-const PLACE: Place = Place { base: 0xFEB0_2E00, size: 0x200, gsi: 47 };
+const SLOT: Slot = Slot { base: 0xFEB0_2E00, size: 0x200, gsi: 47 };
 
-fn plug(place: Place, fake: &Arc<Fake>, version: u32) {
-    *fake.line.lock().unwrap() = Some(place.gsi);
-    host_register_mmio(place.base, 0x200, Arc::new(InSlot(fake.clone(), version)));
+fn plug(slot: Slot, fake: &Arc<Fake>, version: u32) {
+    *fake.line.lock().unwrap() = Some(slot.gsi);
+    host_register_mmio(slot.base, 0x200, Arc::new(MmioRegisters(fake.clone(), version)));
 }
 
 fn words(values: &[&str]) -> Vec<(String, String)> {
@@ -33,12 +33,12 @@ fn words(values: &[&str]) -> Vec<(String, String)> {
 
 #[test]
 fn the_command_line_tells_of_slots() {
-    let (places, wrong) =
+    let (slots, wrong) =
         from_words(&words(&["512@0xfeb00e00:12", "4K@0xd0000000:5:1", "0x1000@3489660928:6"]));
     assert_eq!(wrong, [""; 0]);
-    let place = |base, size, gsi| Place { base, size, gsi };
-    let all = [place(0xFEB0_0E00, 512, 12), place(0xD000_0000, 4096, 5), place(0xD000_0000, 4096, 6)];
-    assert_eq!(places, all);
+    let slot = |base, size, gsi| Slot { base, size, gsi };
+    let all = [slot(0xFEB0_0E00, 512, 12), slot(0xD000_0000, 4096, 5), slot(0xD000_0000, 4096, 6)];
+    assert_eq!(slots, all);
     assert_eq!(from_words(&[("virtio".into(), "512@0xfeb00e00:12".into())]), (vec![], vec![]));
     let bad = [
         "",
@@ -59,8 +59,8 @@ fn the_command_line_tells_of_slots() {
         "512@0xfeb00e00:99999999999",
         "18014398509481984K@4:1",
     ];
-    let (places, wrong) = from_words(&words(&bad));
-    assert_eq!((places, wrong.len()), (vec![], bad.len()));
+    let (slots, wrong) = from_words(&words(&bad));
+    assert_eq!((slots, wrong.len()), (vec![], bad.len()));
     assert_eq!(wrong[1], "virtio_mmio.device=512 ignored: it is size@address:interrupt");
 }
 
@@ -71,16 +71,15 @@ fn qemus_board_is_known_by_its_slots() {
     let with = |slots: u64, acpi| {
         from_board(&board(acpi), |base| if base < first + slots * 0x200 { MAGIC } else { 0 })
     };
-    let gsis =
-        |places: Vec<Place>| (places.len(), places.first().map(|p| p.gsi), places.last().map(|p| p.gsi));
+    let gsis = |slots: Vec<Slot>| (slots.len(), slots.first().map(|p| p.gsi), slots.last().map(|p| p.gsi));
     assert_eq!(gsis(with(24, true)), (24, Some(24), Some(47)));
     assert_eq!(gsis(with(8, true)), (8, Some(16), Some(23)));
     assert_eq!(gsis(with(8, false)), (8, Some(5), Some(12)));
     assert_eq!(with(0, true), []);
-    assert_eq!(with(24, true)[23], PLACE);
-    assert_eq!(format!("{PLACE}"), "mmio 0xfeb02e00 slot 23");
-    assert_eq!(format!("{}", Place { base: 0xFEB0_0010, ..PLACE }), "mmio 0xfeb00010");
-    assert_eq!(format!("{}", Place { base: 0xFEB0_3000, ..PLACE }), "mmio 0xfeb03000");
+    assert_eq!(with(24, true)[23], SLOT);
+    assert_eq!(format!("{SLOT}"), "mmio 0xfeb02e00 slot 23");
+    assert_eq!(format!("{}", Slot { base: 0xFEB0_0010, ..SLOT }), "mmio 0xfeb00010");
+    assert_eq!(format!("{}", Slot { base: 0xFEB0_3000, ..SLOT }), "mmio 0xfeb03000");
 }
 
 #[test]
@@ -96,16 +95,16 @@ fn interrupts_of_the_device_tree_belong_to_their_io_apic() {
 fn slots_are_empty_or_full_or_wrong() {
     host::new_machine();
     let at = |n: u64, registers: &[u32]| {
-        let place = Place { base: 0xFEB0_0000 + n * 0x200, size: 0x200, gsi: 24 };
-        host_register_mmio(place.base, 0x200, Arc::new(Registers(registers.into())));
-        look(&place).map_err(|e| format!("{e}"))
+        let slot = Slot { base: 0xFEB0_0000 + n * 0x200, size: 0x200, gsi: 24 };
+        host_register_mmio(slot.base, 0x200, Arc::new(Registers(registers.into())));
+        look(&slot).map_err(|e| format!("{e}"))
     };
-    assert_eq!(at(0, &[MAGIC, 1, 0]), Ok(Slot::Empty));
-    assert_eq!(at(1, &[MAGIC, 2, 9]), Ok(Slot::Device(9)));
-    assert_eq!(at(2, &[MAGIC, 1, 0x12345]), Ok(Slot::Device(u16::MAX)));
+    assert_eq!(at(0, &[MAGIC, 1, 0]), Ok(None));
+    assert_eq!(at(1, &[MAGIC, 2, 9]), Ok(Some(9)));
+    assert_eq!(at(2, &[MAGIC, 1, 0x12345]), Ok(Some(u16::MAX)));
     assert_eq!(at(3, &[MAGIC, 3, 9]), Err("mmio 0xfeb00600 slot 3: version 0x3: not a virtio slot".into()));
     assert_eq!(at(4, &[0, 1, 9]), Err("mmio 0xfeb00800 slot 4: magic 0x0: not a virtio slot".into()));
-    assert!(look(&PLACE).is_err(), "nothing is there at all");
+    assert!(look(&SLOT).is_err(), "nothing is there at all");
 }
 
 #[test]
@@ -116,11 +115,11 @@ fn misbehaviour_is_an_error() {
             (0, Quirks { stuck: true, ..Quirks::default() }),
             (1, Quirks { restless: true, ..Quirks::default() }),
         ] {
-            let place =
-                Place { base: 0xFEB0_0000 + (u64::from(version) * 4 + n) * 0x200, size: 0x200, gsi: 24 };
+            let slot =
+                Slot { base: 0xFEB0_0000 + (u64::from(version) * 4 + n) * 0x200, size: 0x200, gsi: 24 };
             let fake = Fake::with(vec![1, 0, b'x'], 8, quirks);
-            plug(place, &fake, version);
-            let device = Device::open(&place).unwrap();
+            plug(slot, &fake, version);
+            let device = MmioTransport::open(&slot, &SharedPin::default()).unwrap();
             if quirks.stuck {
                 assert!(negotiate(&device, 1, 1).is_err());
                 assert!(!fake.registers().queue.enabled, "its queues are stopped");
@@ -133,7 +132,7 @@ fn misbehaviour_is_an_error() {
         }
     }
     let fake = Fake::with(vec![], 8, Quirks { refuse_features: true, ..Quirks::default() });
-    plug(PLACE, &fake, 2);
-    let device = Device::open(&PLACE).unwrap();
+    plug(SLOT, &fake, 2);
+    let device = MmioTransport::open(&SLOT, &SharedPin::default()).unwrap();
     assert!(format!("{}", negotiate(&device, 1, VERSION_1).unwrap_err()).contains("refuses features"));
 }

@@ -1,10 +1,11 @@
-//! A 9P request as a chain of buffers, and the checks it has to pass.
+//! A 9P request as a chain of buffers, and the checks it has to pass before the device sees it.
 //!
 //! QEMU answers a malformed chain by declaring the whole device broken, so nothing is sent that is not sound: a
 //! T-message whose size is not its length, a reply area without room for the smallest reply, or a read of more
 //! bytes than there is room for.
 
-use crate::ring::{Segment, join};
+use crate::ring::{Segment, merge};
+use alloc::boxed::Box;
 use io::message::{Request, TransportError};
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
@@ -19,6 +20,12 @@ pub(super) struct Sizes {
     pub readable: u64,
     /// Bytes of room for the reply.
     pub writable: u64,
+}
+
+/// A request that has passed the checks.
+pub(super) struct Checked {
+    pub request: Box<Request>,
+    pub sizes: Sizes,
 }
 
 /// Checks a request before it is given to a device that takes `max_segments` pieces.
@@ -72,7 +79,7 @@ pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clo
         .chain(read)
         .chain(core::iter::once(head(&request.r, request.r_len, true)))
         .chain(write);
-    join(pieces, u32::MAX)
+    merge(pieces, u32::MAX)
 }
 
 /// What a finished request's result is, of a device that says it wrote `len` bytes.

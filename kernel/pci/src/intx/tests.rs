@@ -4,7 +4,7 @@
 use super::*;
 use crate::fake::FakeSpace;
 use crate::fake::captured::{MICROVM, PC, PC_QBOOT, PORTS, PORTS_QBOOT, Q35};
-use crate::{Windows, bar};
+use crate::{ConfigSpace as _, HeaderType, Windows};
 use alloc::string::ToString;
 
 fn scan(fixture: &str) -> (FakeSpace, Pci) {
@@ -20,13 +20,13 @@ fn in_slot(slot: u8) -> Function {
 
 fn pinned(slot: u8, pin: u8) -> Function {
     Function {
-        address: Address::new(0, slot, 0),
+        address: address(0, slot, 0),
         bridge: None,
         vendor: 0x1AF4,
         device: 0x1009,
         revision: 0,
         class: [0; 3],
-        header: 0,
+        header: HeaderType::Endpoint,
         subsystem: (0, 0),
         line: 7,
         pin,
@@ -63,8 +63,8 @@ fn bridges_turn_the_pins() {
         let (_, pci) = scan(fixture);
         let line = |at| gsi(&pci, pci.find(at).unwrap(), 1);
         // Slot 0 behind the port in slot 1; slot 3 behind the bridge in slot 0 behind the port in slot 2.
-        assert_eq!(line(Address::new(1, 0, 0)), Ok(21));
-        assert_eq!(line(Address::new(3, 3, 0)), Ok(21));
+        assert_eq!(line(address(1, 0, 0)), Ok(21));
+        assert_eq!(line(address(3, 3, 0)), Ok(21));
     }
 }
 
@@ -74,12 +74,12 @@ fn what_leads_nowhere_is_told() {
     let (space, pci) = scan(PC);
     assert_eq!(why(&pci, &pinned(2, 0), 1), "device has no interrupt pin");
     assert_eq!(why(&pci, &pinned(2, 5), 1), "device has no interrupt pin");
-    for f in space.functions().iter_mut().filter(|f| f.captured == PIIX3) {
+    for f in space.functions().iter_mut().filter(|f| f.captured == address(0, PIIX3_DEVICE, 0)) {
         f.bytes[0x61] = 0x80;
     }
     assert_eq!(why(&pci, &in_slot(2), 1), "interrupt line is not connected");
     assert_eq!(why(&scan(MICROVM).1, &in_slot(1), 0), "interrupt lines of this board are not known");
-    for f in space.functions().iter_mut().filter(|f| f.captured == Address::new(0, 0, 0)) {
+    for f in space.functions().iter_mut().filter(|f| f.captured == address(0, 0, 0)) {
         f.bytes[2] = 0;
     }
     assert_eq!(why(&pci, &in_slot(3), 1), "interrupt lines of this board are not known");
@@ -88,11 +88,11 @@ fn what_leads_nowhere_is_told() {
 #[test]
 fn a_function_pulls_its_line_only_while_it_has_a_handler() {
     let (space, pci) = scan(PC);
-    silence_all(&pci);
-    let silent = |dev| space.read16(Address::new(0, dev, 0), bar::COMMAND) & SILENT != 0;
+    disable_all(&pci);
+    let silent = |dev| space.read16(address(0, dev, 0), 4) & OFF.bits() != 0;
     assert!(silent(2) && silent(3) && silent(6), "all with a pin");
     assert!(!silent(0), "the host bridge has none");
-    let line = Line::open(&pci, pci.find(Address::new(0, 2, 0)).unwrap(), 1).unwrap();
+    let line = Line::open(&pci, pci.find(address(0, 2, 0)).unwrap(), 1).unwrap();
     let connected = line.connect("x", Box::new(|| {})).unwrap();
     assert!(!silent(2) && silent(3));
     drop(connected);

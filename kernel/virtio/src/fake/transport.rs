@@ -1,5 +1,5 @@
-//! A console device as QEMU makes one, at the other side of [`VirtioTransport`]: several queues, played by the test. With
-//! other features and another configuration it is another device.
+//! A device with several queues, played by the test at the other side of [`VirtioTransport`]. Its features and its
+//! configuration say which device it is; what it can say of ports is a console's.
 
 use crate::Failure;
 use crate::fake::device::{Taken, chain, peek16};
@@ -29,7 +29,7 @@ struct Ring {
 /// Called with a queue.
 type AtOnce = Box<dyn Fn(u16) + Send>;
 
-pub struct FakeConsole {
+pub struct FakeTransport {
     features: u64,
     pub config: Mutex<Vec<u8>>,
     registers: Mutex<Registers>,
@@ -45,18 +45,18 @@ pub struct FakeConsole {
     pub dead: Mutex<bool>,
 }
 
-impl FakeConsole {
+impl FakeTransport {
     /// A device with so many ports; more than one means MULTIPORT.
-    pub fn new(ports: u32) -> Arc<FakeConsole> {
+    pub fn new(ports: u32) -> Arc<FakeTransport> {
         let config = [&[0; 4][..], &ports.to_le_bytes(), &[0; 4]].concat();
         let features = VERSION_1 | if ports > 1 { 2 } else { 0 };
-        FakeConsole::with(features, config, 2 * ports as usize + 2)
+        FakeTransport::with(features, config, 2 * ports as usize + 2)
     }
 
     /// A device with so many queues.
-    pub fn with(features: u64, config: Vec<u8>, queues: usize) -> Arc<FakeConsole> {
+    pub fn with(features: u64, config: Vec<u8>, queues: usize) -> Arc<FakeTransport> {
         let registers = Registers { status: 0, rings: vec![None; queues], resets: 0 };
-        Arc::new(FakeConsole {
+        Arc::new(FakeTransport {
             features,
             config: Mutex::new(config),
             registers: Mutex::new(registers),
@@ -168,7 +168,7 @@ impl FakeConsole {
     }
 }
 
-impl VirtioTransport for FakeConsole {
+impl VirtioTransport for FakeTransport {
     fn kind(&self) -> &'static str {
         "modern"
     }

@@ -2,18 +2,20 @@
 //!
 //! Created by `-M microvm -device virtio-9p-device,...`: version 1, unless
 //! `-global virtio-mmio.force-legacy=false` asks for version 2. Follows virtio 1.3 sections 4.2.2 and 4.2.3, and
-//! 4.2.4 for version 1, which is to version 2 what legacy PCI is to modern: rings are found by a page number and there is
-//! no FEATURES_OK.
+//! 4.2.4 for version 1, which is to version 2 what legacy PCI is to modern: rings are found by a page number and there
+//! is no FEATURES_OK.
 //!
 //! Registers are 32 bits wide; the device's configuration takes other widths too. The interrupt is the slot's own line,
 //! level-triggered, and stays up until what it was about is acknowledged.
 //!
 //! `select` guards the two-step accesses to features and queues; notifying and acknowledging need no lock.
 
-use super::shared_pin::{self, Astray, Source};
-use super::{MAGIC, Place};
+use super::shared_pin::{self, SharedPin, Source};
+use super::{MAGIC, Slot};
 use crate::Failure;
-use crate::transport::{Handler, Interrupts, RingAddress, VirtioTransport, await_reset};
+use crate::transport::{
+    Handler, Interrupts, LEGACY_PAGE, RingAddress, TRAP, VirtioTransport, await_reset, device_config,
+};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec;
@@ -46,45 +48,38 @@ const USED: usize = 0x0A0;
 const GENERATION: usize = 0x0FC;
 const CONFIG: usize = 0x100;
 
-/// A feature that QEMU offers to see whether a driver takes what it does not know.
-const TRAP: u64 = 1 << 30;
-const PAGE: u64 = 4096;
 /// Queues that are stopped one by one when a device does not confirm its reset.
 const QUEUES: u16 = 64;
-/// How often a configuration may change while it is read.
-const TRIES: usize = 32;
 
 /// A device in a slot.
-pub struct Device {
+pub struct MmioTransport {
     registers: Mmio,
     gsi: u32,
     modern: bool,
     /// What a stray interrupt may be about.
-    astray: Astray,
+    shared_pin: SharedPin,
     select: Lock<()>,
 }
 
-impl Device {
-    /// Opens the device in a slot. It goes on doing what it did.
+impl MmioTransport {
+    /// Opens the device in a slot. It goes on doing what it did. All devices of a machine get the same `shared_pin`.
     ///
     /// # Errors
     /// When no virtio device of version 1 or 2 is there; no memory to map it.
-    pub fn open(place: &Place) -> Result<Device, Failure> {
-        Device::open_beside(place, &Astray::default())
-    }
-
-    /// The same for one of several, which all get the same `astray`.
-    ///
-    /// # Errors
-    /// As [`Device::open`].
-    pub fn open_beside(place: &Place, astray: &Astray) -> Result<Device, Failure> {
-        let registers = Mmio::map(place.base, place.size as usize)?;
+    pub fn open(slot: &Slot, shared_pin: &SharedPin) -> Result<MmioTransport, Failure> {
+        let registers = Mmio::map(slot.base, slot.size as usize)?;
         let modern = match (registers.read32(0), registers.read32(VERSION)) {
             (MAGIC, 1) => false,
             (MAGIC, 2) => true,
             _ => return Err(Failure::new("no virtio device")),
         };
-        Ok(Device { registers, gsi: place.gsi, modern, astray: astray.clone(), select: Lock::new(()) })
+        Ok(MmioTransport {
+            registers,
+            gsi: slot.gsi,
+            modern,
+            shared_pin: shared_pin.clone(),
+            select: Lock::new(()),
+        })
     }
 
     fn read(&self, register: usize) -> u32 {
@@ -102,17 +97,11 @@ impl Device {
 
     /// Version 1: the ring is one stretch of memory, found by its page.
     fn start_legacy(&self, ring: &RingAddress) -> Result<(), Failure> {
-        let available = ring.descriptors + 16 * u64::from(ring.size);
-        let used = (available + 6 + 2 * u64::from(ring.size)).next_multiple_of(PAGE);
-        if (ring.available, ring.used) != (available, used) || !ring.descriptors.is_multiple_of(PAGE) {
-            return Err(Failure::new("ring is not laid out for a legacy device"));
-        }
-        let page = u32::try_from(ring.descriptors / PAGE)
-            .map_err(|_| Failure::new("ring is out of a legacy device's reach"))?;
+        let page = ring.legacy_page()?;
         // A reset forgets the page size.
-        self.write(PAGE_SIZE, PAGE as u32);
+        self.write(PAGE_SIZE, LEGACY_PAGE as u32);
         self.write(QUEUE_SIZE, u32::from(ring.size));
-        self.write(QUEUE_ALIGN, PAGE as u32);
+        self.write(QUEUE_ALIGN, LEGACY_PAGE as u32);
         self.write(QUEUE_PFN, page);
         if self.read(QUEUE_PFN) == page { Ok(()) } else { Err(Failure::new("device refuses its ring")) }
     }
@@ -143,14 +132,13 @@ impl Device {
         }
     }
 
-    fn read_once(&self, start: usize, buf: &mut [u8]) {
-        for (place, byte) in (start..).zip(buf) {
-            *byte = self.registers.read8(place);
-        }
+    /// Bytes of the device's configuration.
+    fn config_room(&self) -> usize {
+        self.registers.len().saturating_sub(CONFIG)
     }
 }
 
-impl VirtioTransport for Device {
+impl VirtioTransport for MmioTransport {
     fn kind(&self) -> &'static str {
         if self.modern { "modern" } else { "legacy" }
     }
@@ -212,12 +200,12 @@ impl VirtioTransport for Device {
         let source = Source { registers: self.registers.clone(), handler };
         let (mut handles, shared) = (vec![], shared_pin::is_shared(self.gsi));
         if shared {
-            self.astray.add(source.clone());
-            let astray = self.astray.clone();
-            let serve = Box::new(move || astray.serve());
-            handles.push(irq::gsi(shared_pin::ARRIVES, Trigger::Level, name, serve)?);
+            self.shared_pin.add(source.clone());
+            let shared_pin = self.shared_pin.clone();
+            let serve = Box::new(move || shared_pin.serve());
+            handles.push(irq::gsi(shared_pin::ARRIVES_AS, Trigger::Level, name, serve)?);
         }
-        if !shared || self.gsi != shared_pin::ARRIVES {
+        if !shared || self.gsi != shared_pin::ARRIVES_AS {
             let serve = Box::new(move || drop(source.serve()));
             handles.push(irq::gsi(self.gsi, Trigger::Level, name, serve)?);
         }
@@ -228,37 +216,23 @@ impl VirtioTransport for Device {
         Ok(())
     }
 
-    /// Version 2 has a generation to compare; version 1 is read until it reads the same twice.
+    /// Only version 2 has a generation.
     fn config_read(&self, offset: usize, buf: &mut [u8]) -> Result<(), Failure> {
-        let room = self.registers.len().saturating_sub(CONFIG);
-        if offset > room || buf.len() > room - offset {
-            return Err(Failure::new("device configuration is too short"));
-        }
-        let start = CONFIG + offset;
-        let mut again = vec![0; buf.len()];
-        for _ in 0..TRIES {
-            if self.modern {
-                let before = self.read(GENERATION);
-                self.read_once(start, buf);
-                if self.read(GENERATION) == before {
-                    return Ok(());
-                }
-            } else {
-                self.read_once(start, buf);
-                self.read_once(start, &mut again);
-                if *buf == *again {
-                    return Ok(());
-                }
+        device_config::check(offset, buf.len(), self.config_room())?;
+        let read = |buf: &mut [u8]| {
+            for (place, byte) in (CONFIG + offset..).zip(buf) {
+                *byte = self.registers.read8(place);
             }
+        };
+        if self.modern {
+            device_config::read_of_one_generation(buf, || self.read(GENERATION), read)
+        } else {
+            device_config::read_the_same_twice(buf, read)
         }
-        Err(Failure::new("device configuration does not stand still"))
     }
 
     fn config_write(&self, offset: usize, value: u32) -> Result<(), Failure> {
-        let room = self.registers.len().saturating_sub(CONFIG);
-        if !offset.is_multiple_of(4) || offset.checked_add(4).is_none_or(|end| end > room) {
-            return Err(Failure::new("device configuration is too short"));
-        }
+        device_config::check_write(offset, self.config_room())?;
         self.registers.write32(CONFIG + offset, value);
         Ok(())
     }
