@@ -11,7 +11,7 @@ use machine::mem;
 use machine::uart::Uart;
 use port::dev::cons::cmdline;
 use port::dev::root::{Archive, Root};
-use port::dev::{arch, cons, dup, env, pipe, pnp, proc, ram, sd, srv, uart, virtcon};
+use port::dev::{cons, dup, env, hardware, pci, pipe, proc, ram, sd, srv, uart, virtcon};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
 use port::{Dev, Kernel};
@@ -31,14 +31,14 @@ pub fn kernel(
     let console = cons::Cons::new(glue::power());
     let mnt = MntDev::channels();
     let phantom = mnt.phantom(glue::transports(&system));
-    let arch = arch::Arch::new();
+    let hardware = hardware::Hardware::new();
     let tags = phantom.clone();
-    arch.add("mtags", 0o444, Box::new(move || tags.mtags()));
+    hardware.add("mtags", 0o444, Box::new(move || tags.mtags()));
     let (table, consoles) = (Arc::new(system.table), system.consoles);
     let details = table.clone();
-    arch.add("virtio", 0o444, Box::new(move || table.text()));
-    arch.add("virtiostat", 0o444, Box::new(move || details.details()));
-    arch.add_ports(0x3f8, 0x3ff, "eia0");
+    hardware.add("virtio", 0o444, Box::new(move || table.text()));
+    hardware.add("virtiostat", 0o444, Box::new(move || details.details()));
+    hardware.add_ports(0x3f8, 0x3ff, "eia0");
 
     let (root, wrong) = Root::new(archives(), cmdline::places(&words));
     for line in wrong {
@@ -46,25 +46,25 @@ pub fn kernel(
     }
     let ports = virtio::finder(consoles);
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
-    let mouse = glue::desk(&kmesg, &console.input, &arch); // and the keyboard, which types on the console
-    let input = places.uart.then(|| console.input.clone());
+    let mouse = glue::desk(&kmesg, &console.input, &hardware); // and the keyboard, which types on the console
+    let com1: uart::LineOf = (Arc::new(Uart::com1()), places.uart.then(|| console.input.clone()));
     let devices: Vec<Arc<dyn Dev>> = vec![
-        root,                                                   // #/ the root and its archives
-        console.clone(),                                        // #c console, time, the kernel's numbers
-        dup::Dup::new(),                                        // #d descriptors as files
-        env::Env::new(),                                        // #e environment
-        proc::ProcDev::new(),                                   // #p processes
-        srv::Srv::new(),                                        // #s posted channels
-        pipe::Pipe::new(),                                      // #| pipes
-        mnt,                                                    // #M 9P servers behind channels
-        phantom,                            // #9 QEMU's 9P devices, and channels in its dialects
-        arch,                               // #P irqalloc, mtags, virtio
-        pnp::Pnp::new(or_none(system.pci)), // #$ PCI functions
-        uart::Uart::new(vec![(Arc::new(Uart::com1()), input)]), // #t serial lines
-        mouse,                              // #m the mouse
+        root,                                      // #/ the root and its archives
+        console.clone(),                           // #c console, time, the kernel's numbers
+        dup::Dup::new(),                           // #d descriptors as files
+        env::Env::new(),                           // #e environment
+        proc::ProcDev::new(),                      // #p processes
+        srv::Srv::new(),                           // #s posted channels
+        pipe::Pipe::new(),                         // #| pipes
+        mnt,                                       // #M 9P servers behind channels
+        phantom,                                   // #9 QEMU's 9P devices, and channels in its dialects
+        hardware,                                  // #P irqalloc, mtags, virtio
+        pci::PciDev::new(or_none(system.pci)),     // #$ PCI functions
+        uart::Uart::new(vec![com1]),               // #t serial lines
+        mouse,                                     // #m the mouse
         virtcon::VirtCon::new(ports, places.port), // #C virtio consoles
-        sd::Sd::new(system.disks),          // #S disks and their partitions
-        ram::RamDev::new(mem::total_bytes() / 2), // #R files in memory, /tmp
+        sd::Sd::new(system.disks),                 // #S disks and their partitions
+        ram::RamDev::new(mem::total_bytes() / 2),  // #R files in memory, /tmp
     ];
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {

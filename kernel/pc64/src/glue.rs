@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use io::message::Transport;
 use machine::firmware::acpi;
 use machine::{boot, clock, mem, power};
-use port::call::sysproc;
+use port::call::life;
 use port::dev::cons::{Power, cmdline};
 use port::kmesg::Kmesg;
-use port::proc::life;
+use port::proc::create;
 use port::{Kernel, exec};
 
 mod console_places;
@@ -145,7 +145,7 @@ pub fn start(kernel: &Arc<Kernel>) {
             Switch.off(true);
         })
     });
-    let begun = sysproc::first_process(kernel).and_then(|up| {
+    let begun = create::first_process(kernel).and_then(|up| {
         life::start(&up, move |up, ctx| {
             ctx.regs = exec::load::first(up, CONSOLE, &init)?;
             Ok(())

@@ -24,7 +24,7 @@ impl Error {
 
     /// A user address that cannot be read or written. It reads `bad arg in system call`, and the system
     /// call that returns it posts `sys: bad address in syscall` to its process.
-    pub const fn bad_address() -> Self {
+    pub(crate) const fn bad_address() -> Self {
         Error { text: Cow::Borrowed(abi::error::EBADARG), fault: true }
     }
 
@@ -44,7 +44,7 @@ impl Error {
     }
 
     /// The same failure with the quoted name in front, as path walks report it.
-    pub fn with_name(&self, name: &str) -> Self {
+    pub(crate) fn with_name(&self, name: &str) -> Self {
         // The text must survive whole: a long name gives way, from its front.
         let room = (abi::ERRMAX - 1).saturating_sub(self.text.len() + 3);
         let mut quoted = name.replace('\'', "''");
@@ -60,7 +60,7 @@ impl Error {
 }
 
 /// The longest front part of `text` that fits in `max` bytes and ends at a character.
-pub fn clip(text: &str, max: usize) -> &str {
+pub(crate) fn clip(text: &str, max: usize) -> &str {
     let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -1,7 +1,8 @@
 //! `Kernel`: everything that exists once. One value, shared by reference; there are no statics in this crate,
 //! so that tests run several kernels side by side.
 //!
-//! Lock order: `procs` is a leaf; `hostowner`, `sysname` are leaves. No device is called under any of them.
+//! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs`, `hostowner`, `sysname` and
+//! `zero` are leaves. No device is called under any of them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -22,7 +23,7 @@ use crate::mem::ImageCache;
 use crate::proc::process::Proc;
 
 /// See [`Kernel::first_ended`].
-pub type FirstEnded = Box<dyn Fn(&str) + Send + Sync>;
+pub(crate) type FirstEnded = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What the kernel is made of.
 pub struct Kernel {
@@ -37,26 +38,24 @@ pub struct Kernel {
     /// The command line's `name=value` words, in order; a name may repeat.
     pub config: Vec<(String, String)>,
     /// Who owns the machine: the user of the first process and of all devices.
-    pub hostowner: Lock<String>,
+    pub(crate) hostowner: Lock<String>,
     /// `/dev/sysname`.
-    pub sysname: Lock<String>,
-    /// Held while a directory entry is being renamed or a mount changes a whole union (`#s` posts too).
-    pub big: QLock<()>,
+    pub(crate) sysname: Lock<String>,
     /// How many notes to groups there have been; held while one is posted. Nothing else is taken before it.
-    pub group_notes: QLock<u64>,
+    pub(crate) group_notes: QLock<u64>,
     /// Alarms to go off.
-    pub alarms: crate::proc::alarm::Alarms,
+    pub(crate) alarms: crate::proc::alarm::Alarms,
     /// What happens when the first process has ended, for this reason. Nothing, unless the machine says so.
     pub first_ended: Once<FirstEnded>,
     /// Processes kept for a debugger.
-    pub broken: crate::proc::broken::Broken,
+    pub(crate) broken: crate::proc::broken::Broken,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
     next_id: AtomicU32,
 }
 
 /// Can this be the name of a user? One word, no longer than a name in a stat record of old.
-pub fn is_user_name(name: &str) -> bool {
+pub(crate) fn is_user_name(name: &str) -> bool {
     !name.is_empty() && name.len() < abi::KNAMELEN && name.bytes().all(|b| b > b' ' && b != 0x7f && b != b'/')
 }
 
@@ -74,7 +73,6 @@ impl Kernel {
             config,
             hostowner,
             sysname: Lock::new(String::from("elwood")),
-            big: QLock::new(()),
             group_notes: QLock::new(0),
             alarms: crate::proc::alarm::Alarms::new(),
             first_ended: Once::new(),
@@ -86,7 +84,7 @@ impl Kernel {
     }
 
     /// The devices in table order.
-    pub fn devs(&self) -> &[Arc<dyn Dev>] {
+    pub(crate) fn devs(&self) -> &[Arc<dyn Dev>] {
         &self.devs
     }
 
@@ -94,7 +92,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `unknown device in # filename`.
-    pub fn dev(&self, letter: char) -> Result<Arc<dyn Dev>> {
+    pub(crate) fn dev(&self, letter: char) -> Result<Arc<dyn Dev>> {
         match self.devs.iter().find(|d| d.letter() == letter) {
             Some(d) => Ok(d.clone()),
             None => Err(abi::error::EBADSHARP.into()),
@@ -105,7 +103,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `bad arg in system call` when there is none.
-    pub fn mount_driver(&self, letter: char) -> Result<Arc<dyn MountDriver>> {
+    pub(crate) fn mount_driver(&self, letter: char) -> Result<Arc<dyn MountDriver>> {
         let dev = self.dev(letter).map_err(|_| abi::error::EBADARG)?;
         dev.as_mount_driver().ok_or(abi::error::EBADARG.into())
     }
@@ -114,7 +112,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `virtual memory allocation failed`, at the first use only.
-    pub fn zero_page(&self) -> Result<Page> {
+    pub(crate) fn zero_page(&self) -> Result<Page> {
         if let Some(page) = &*self.zero.lock() {
             return Ok(page.clone());
         }
@@ -123,12 +121,12 @@ impl Kernel {
     }
 
     /// The next process id. They rise and are not used again before 2^31 of them.
-    pub fn new_pid(&self) -> u32 {
+    pub(crate) fn new_pid(&self) -> u32 {
         self.next_pid.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A number used once: instance of a mount or a pipe, id of a mount, note group.
-    pub fn new_id(&self) -> u32 {
+    pub(crate) fn new_id(&self) -> u32 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -136,15 +134,10 @@ impl Kernel {
     ///
     /// # Errors
     /// `process exited`.
-    pub fn proc(&self, pid: u32) -> Result<Arc<Proc>> {
+    pub(crate) fn proc(&self, pid: u32) -> Result<Arc<Proc>> {
         match self.procs.lock().get(&pid) {
             Some(p) => Ok(p.clone()),
             None => Err(abi::error::EPROCDIED.into()),
         }
-    }
-
-    /// The last value of a command line word.
-    pub fn config(&self, name: &str) -> Option<&str> {
-        self.config.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 }

@@ -16,7 +16,7 @@ use io::ConsoleOut;
 use machine::lock::Lock;
 
 /// Bytes of the log that are kept: the last ones.
-pub const SIZE: usize = 64 * 1024;
+pub(crate) const SIZE: usize = 64 * 1024;
 
 /// The log and the console. One for each kernel.
 pub struct Kmesg {
@@ -35,8 +35,8 @@ struct Ring {
 impl Ring {
     fn add(&mut self, bytes: &[u8]) {
         for &b in bytes {
-            if let Some(slot) = self.bytes.get_mut(self.next) {
-                *slot = b;
+            if let Some(place) = self.bytes.get_mut(self.next) {
+                *place = b;
             }
             self.next += 1;
             if self.next >= self.bytes.len() {
@@ -64,7 +64,7 @@ impl Kmesg {
     }
 
     /// Everything that is kept, oldest first; it begins at a line's beginning.
-    pub fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SIZE);
         let full = {
             let ring = self.ring.lock();
@@ -82,7 +82,7 @@ impl Kmesg {
     }
 
     /// Puts bytes into the log and out to the console.
-    pub fn log(&self, bytes: &[u8]) {
+    pub(crate) fn log(&self, bytes: &[u8]) {
         self.ring.lock().add(bytes);
         self.console(bytes);
     }
@@ -104,7 +104,7 @@ impl Kmesg {
     }
 
     /// Puts all that was kept out there, too.
-    pub fn replay(&self, out: &dyn ConsoleOut) {
+    pub(crate) fn replay(&self, out: &dyn ConsoleOut) {
         put_lines(&self.text(), out);
     }
 

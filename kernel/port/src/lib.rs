@@ -3,12 +3,32 @@
 //! Everything here is safe code on top of `machine`, whose host half lets the whole of it run under
 //! `cargo test`. `up` is always the calling process and is passed explicitly; there are no statics.
 //!
-//! Where things are: `name` is names and files; `proc`, `mem` and `exec` are processes; `dev` has the trait of all
-//! devices and one file or folder for each; `mnt` is the mount driver in its two faces; `call` is the system calls.
+//! # Rooms
 //!
-//! Lock order, outermost first: `Kernel::big`, a union's `Mhead`, `Pgrp`, `Fgrp`, a process's memory map,
-//! a segment, a process's notes, `Kernel::procs`. Everything else is a leaf. `Lock`s are never held while
-//! sleeping, dropping a `Chan`, or calling a device.
+//! From the bottom to the top; a file uses what is in its own room and in those before it.
+//!
+//! | room | what is there |
+//! |---|---|
+//! | `error`, `kmesg` | what a failed operation says; the log and the console |
+//! | `mem` | a process's segments, images of executables, and access to user memory |
+//! | `name` | channels, paths, name spaces, descriptors |
+//! | `proc` | processes: how they begin and end, notes, alarms, rendezvous |
+//! | `kernel` | everything that exists once |
+//! | `exec` | a program is put into a process |
+//! | `dev` | the trait of all devices, and one file or folder for each |
+//! | `mnt` | the mount driver: `#M` and `#9` |
+//! | `call` | a process's life between user mode and the kernel: system calls, by number and by what they do |
+//!
+//! Four types know each other and are known everywhere: a [`Chan`] is a file of a device, a [`Dev`] works for a process, a
+//! [`Proc`] has channels and lives in a kernel, and the [`Kernel`] has the devices and the processes. What a lower room
+//! wants of a higher one is a method of these. `tests/rooms.rs` holds the crate to this.
+//!
+//! # Locks
+//!
+//! Each module says what its locks guard and in which order they are taken. Two sleeping locks are held while a device is
+//! called: `Chan::dir`, by who reads a directory, and a segment's `inner`, by who pages in; a device's own locks come after
+//! them. `Kernel::group_notes` comes before `Kernel::procs` and a process's notes. A `Lock` is held for a moment: never
+//! while sleeping, dropping a `Chan`, or calling a device.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,6 +36,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+// The rooms.
 pub mod call;
 pub mod dev;
 pub mod error;
@@ -26,8 +47,6 @@ pub mod mem;
 pub mod mnt;
 pub mod name;
 pub mod proc;
-
-// The console on the PC itself.
 
 #[cfg(not(target_os = "none"))]
 pub mod testkit;

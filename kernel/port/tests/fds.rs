@@ -2,8 +2,8 @@
 
 use abi::{OCEXEC, ORDWR, OREAD, OWRITE, error};
 use port::call::sysfile::{close, dup, fd2path, fstat, open, pread, pwrite, seek};
+use port::mem::iobuf::{Dst, Src};
 use port::name::fgrp::MAXFD;
-use port::name::iobuf::{Dst, Src};
 use port::testkit::{Hosted, Ram};
 
 fn null(t: &Hosted) -> i32 {

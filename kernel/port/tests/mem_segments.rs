@@ -9,7 +9,7 @@ use abi::layout::{USTKSIZE, USTKTOP};
 use abi::syscall as call;
 use abi::{NCONT, OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
 use machine::host::{self, Cpu, program_at};
-use port::name::iobuf::Dst;
+use port::mem::iobuf::Dst;
 use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, HANDLER, NONE, Sys, World, fork};
 
 fn attach(cpu: &mut Cpu, attr: u32, class: &str, va: u64, len: u64) -> u64 {

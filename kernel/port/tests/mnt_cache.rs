@@ -7,9 +7,10 @@ use std::sync::Arc;
 use abi::{ORDWR, OREAD, OWRITE, error};
 use io::message::Transport;
 use ninep::kind;
-use port::call::{sysfile, sysproc};
+use port::call::sysfile;
+use port::mem::iobuf::{Dst, Src};
 use port::mnt::{MntDev, Patience};
-use port::name::iobuf::{Dst, Src};
+use port::proc::exit;
 use port::testkit::Hosted;
 use port::{Proc, Result};
 use wire::{Fate, Handle, Share, turned};
@@ -18,7 +19,7 @@ use wire::{Fate, Handle, Share, turned};
 fn as_process<T: Send + 'static>(t: &Hosted, f: impl FnOnce(&Arc<Proc>) -> T + Send + 'static) -> T {
     let (_, done) = t.start(|up| {
         let result = f(up);
-        sysproc::exit(up, "");
+        exit::exit(up, "");
         result
     });
     done.wait()
@@ -159,7 +160,7 @@ fn a_hundred_processes_at_once() {
                     sysfile::remove(up, &made).unwrap();
                 }
                 // Descriptors and name space are shared with the test; the slot is its own.
-                sysproc::exit(up, "");
+                exit::exit(up, "");
             });
             done
         })
@@ -198,7 +199,7 @@ fn one_that_waits_does_not_hold_up_the_others() {
             let (_, done) = s.t.start(move |up| {
                 let mut buf = [0; 9];
                 let n = sysfile::pread(up, fd, &mut Dst::Kernel(&mut buf), 0).unwrap();
-                sysproc::exit(up, "");
+                exit::exit(up, "");
                 n
             });
             done

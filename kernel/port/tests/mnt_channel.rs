@@ -10,9 +10,10 @@ use machine::sync::Completion;
 use machine::thread;
 use ninep::testserver::{Server, Tree};
 use ninep::{Dialect, Rmsg, Tmsg, kind};
-use port::call::{sysfile, sysproc};
+use port::call::sysfile;
+use port::mem::iobuf::{Dst, Src};
 use port::mnt::MntDev;
-use port::name::iobuf::{Dst, Src};
+use port::proc::exit;
 use port::proc::notes::{self, NoteClass};
 use port::testkit::Hosted;
 use port::{Proc, Result};
@@ -174,10 +175,10 @@ fn a_version_that_nobody_uses() {
     let served = Served::plan9(|_| {});
     let (fd, done) = start(&t, &served, |_, _| Act::Answer);
     sysfile::fversion(&t.up, fd, 8192, "9P2000").unwrap();
-    sysproc::exit(&t.process(), "");
+    exit::exit(&t.process(), "");
     assert!(!done.ready(), "the channel can still be mounted");
     sysfile::close(&t.up, fd).unwrap();
-    sysproc::exit(&t.process(), "");
+    exit::exit(&t.process(), "");
     done.wait();
 }
 
@@ -243,7 +244,7 @@ fn interrupted_calls_are_flushed() {
             let mut buf = [0; 9];
             let read = text(sysfile::pread(up, fd, &mut Dst::Kernel(&mut buf), 0));
             thread::current().clear_interrupt();
-            sysproc::exit(up, "");
+            exit::exit(up, "");
             read
         });
         served.until_held(round);
@@ -277,7 +278,7 @@ fn a_refused_flush_ends_the_session() {
         let mut buf = [0; 9];
         let read = text(sysfile::pread(up, fd, &mut Dst::Kernel(&mut buf), 0));
         thread::current().clear_interrupt();
-        sysproc::exit(up, "");
+        exit::exit(up, "");
         read
     });
     served.until_held(1);

@@ -9,9 +9,10 @@ use abi::{MCREATE, MREPL, ORDWR, OREAD, error};
 use machine::thread;
 use ninep::testserver::Server;
 use ninep::{Dialect, Tmsg, kind};
-use port::call::{sysfile, sysproc};
+use port::call::sysfile;
+use port::mem::iobuf::{Dst, Src};
 use port::mnt::MntDev;
-use port::name::iobuf::{Dst, Src};
+use port::proc::exit;
 use port::proc::notes::{self, NoteClass};
 use port::testkit::Hosted;
 use port::{Proc, Result};
@@ -250,7 +251,7 @@ fn interrupted_calls_are_flushed_in_either_dialect() {
                     _ => text(sysfile::fstat(up, fd).map(drop)),
                 };
                 thread::current().clear_interrupt();
-                sysproc::exit(up, "");
+                exit::exit(up, "");
                 said
             });
             served.until_held(round);
@@ -315,7 +316,7 @@ fn many_processes() {
                 let fd = sysfile::create(up, &format!("/n/f{i}"), ORDWR, 0o644).unwrap();
                 sysfile::pwrite(up, fd, &Src::Kernel(&vec![i; 20_000]), 0).unwrap();
                 sysfile::close(up, fd).unwrap();
-                sysproc::exit(up, "");
+                exit::exit(up, "");
             };
             t.start(write).1
         })

@@ -7,7 +7,7 @@ use abi::{DMAPPEND, DMDIR, Dir, MAFTER, OEXCL, OEXEC, ORCLOSE, ORDWR, OREAD, OTR
 use ninep::testserver::Body;
 use ninep::{Dialect, kind};
 use port::call::sysfile;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 use wire::{Fate, Share, pattern};
 

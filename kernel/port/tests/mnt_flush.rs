@@ -9,7 +9,8 @@ use abi::{ORDWR, OREAD, OWRITE, error};
 use machine::thread;
 use ninep::kind;
 use port::Proc;
-use port::call::{sysfile, sysproc};
+use port::call::sysfile;
+use port::proc::exit;
 use port::proc::notes::{self, NoteClass};
 use wire::transfer::{UNIT, open, read, text};
 use wire::{Fate, Share, pattern};
@@ -25,7 +26,7 @@ fn interrupted<T: Send + 'static>(
         let result = f(up);
         let seen = thread::current().interrupted();
         thread::current().clear_interrupt();
-        sysproc::exit(up, "");
+        exit::exit(up, "");
         (result, seen)
     });
     s.wire.until_held(n);

@@ -12,10 +12,11 @@ use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use ninep::kind;
 use port::Proc;
-use port::call::{sysfile, sysproc};
+use port::call::sysfile;
+use port::mem::iobuf::{Dst, Src};
 use port::mnt::Patience;
 use port::name::fgrp::Fgrp;
-use port::name::iobuf::{Dst, Src};
+use port::proc::exit;
 use port::proc::notes::{self, NoteClass};
 use port::proc::procctl;
 use wire::{Fate, Share, pattern};
@@ -25,7 +26,7 @@ fn start(s: &Share, f: impl FnOnce(&Arc<Proc>) + Send + 'static) -> (Arc<Proc>, 
     s.t.start(move |up| {
         *up.fgrp.lock() = Fgrp::new();
         f(up);
-        sysproc::exit(up, "");
+        exit::exit(up, "");
     })
 }
 

@@ -80,7 +80,7 @@ fn links_are_what_they_lead_to() {
         assert_eq!(t.stat(&format!("/n/{name}")).unwrap().qid, root.qid, "{name}");
     }
     let fd = sysfile::open(&t.up, "/n/plain", OWRITE | OTRUNC).unwrap();
-    sysfile::pwrite(&t.up, fd, &port::name::iobuf::Src::Kernel(b"new"), 0).unwrap();
+    sysfile::pwrite(&t.up, fd, &port::mem::iobuf::Src::Kernel(b"new"), 0).unwrap();
     sysfile::close(&t.up, fd).unwrap();
     assert_eq!(s.wire.host("data/file").unwrap(), b"new");
     t.create("/n/chain3/made", b"made").unwrap();

@@ -5,7 +5,7 @@ mod wire;
 use abi::{DMAPPEND, ORDWR, OREAD, OWRITE, error};
 use ninep::{Dialect, Rmsg, kind};
 use port::call::sysfile;
-use port::name::iobuf::{Src, UserBuf};
+use port::mem::iobuf::{Src, UserBuf};
 use wire::transfer::{UNIT, open, read, with_memory};
 use wire::{Fate, Share, pattern};
 

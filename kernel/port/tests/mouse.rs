@@ -5,7 +5,7 @@ use std::sync::Arc;
 use abi::{OREAD, OWRITE, error};
 use port::call::sysfile::{close, open, pread, pwrite};
 use port::dev::mouse::{DEEP, Mouse};
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 use port::{Proc, Result};
 

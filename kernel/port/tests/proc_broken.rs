@@ -9,7 +9,7 @@ use abi::syscall as call;
 use abi::{OREAD, OWRITE, error};
 use port::Proc;
 use port::call::sysfile;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::proc::broken;
 use world::{DATA, World};
 

@@ -9,6 +9,7 @@ use abi::ureg::{UREG_SIZE, Ureg};
 use abi::{Dir, ORDWR, OREAD, OWRITE, Rfork, error};
 use machine::host::{Cpu, program_at};
 use port::call::sysfile;
+use port::proc::exit;
 use world::procfs::{ctl, state, until_state};
 use world::{BSS, ENTRY, FAILED, HANDLER, NONE, Sys, World, fork};
 
@@ -232,7 +233,7 @@ fn others_may_not() {
         sysfile::close(&stranger, fd).unwrap();
     }
     assert!(sysfile::open(&stranger, &format!("{dir}/status"), OWRITE).is_err());
-    port::call::sysproc::exit(&stranger, "");
+    exit::exit(&stranger, "");
     // Exec forgets notes: it has to have begun.
     while !String::from_utf8(w.t.read(&format!("{dir}/status")).unwrap()).unwrap().contains("Sleep") {
         std::thread::sleep(Duration::from_millis(1));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use abi::{DMDIR, DMEXCL, Dir, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use port::call::sysfile::{self, close, create, fstat, open, pread, pwrite, remove, stat};
 use port::dev::ram::RamDev;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 use port::{Dev, Proc};
 

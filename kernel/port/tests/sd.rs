@@ -8,7 +8,7 @@ use io::{Disk, DiskError};
 use machine::page::Pinned;
 use port::call::sysfile::{bind, close, open, pread, pwrite};
 use port::dev::sd::Sd;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 struct Ram {

@@ -1,7 +1,7 @@
 //! ACPI's static tables: where the interrupt controllers, the PCI configuration space and the power registers are.
 //!
 //! The `acpi` crate finds the tables and knows their layout. This is the checked face in front of it: the crate
-//! believes what a table says of itself, and here nothing is believed. So it is given copies only, which [`checked`]
+//! believes what a table says of itself, and here nothing is believed. So it is given copies only, which `checked`
 //! has looked through (lengths, checksums, that each entry lies inside). A table whose length or checksum is wrong
 //! does not exist, and an entry that leaves its table ends it.
 //!

@@ -11,8 +11,8 @@ use io::port::Finder;
 use machine::uart::Uart;
 use pc::console::ScreenConsole;
 use port::dev::cons::input::Input;
-use port::dev::portcons::PortConsole;
 use port::dev::uart::SerialConsole;
+use port::dev::virtcon::console::PortConsole;
 use port::kmesg::Kmesg;
 
 /// Where the console is.

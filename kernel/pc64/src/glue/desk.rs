@@ -6,13 +6,13 @@ use alloc::sync::Arc;
 use machine::lock::Lock;
 use pc::i8042;
 use pc::keyboard::Keyboard;
-use port::dev::arch::Arch;
 use port::dev::cons::input::Input;
+use port::dev::hardware::Hardware;
 use port::dev::mouse::Mouse;
 use port::kmesg::Kmesg;
 
 /// Lets the keyboard type on the console; gives the mouse. Both stay for good.
-pub fn desk(kmesg: &Kmesg, input: &Arc<Input>, arch: &Arch) -> Arc<Mouse> {
+pub fn desk(kmesg: &Kmesg, input: &Arc<Input>, hardware: &Hardware) -> Arc<Mouse> {
     let found = i8042::probe();
     let mouse = Mouse::new(found.as_ref().and_then(|f| f.mouse()).map(|m| m.wheel));
     let Some(found) = found else { return mouse };
@@ -22,8 +22,8 @@ pub fn desk(kmesg: &Kmesg, input: &Arc<Input>, arch: &Arch) -> Arc<Mouse> {
     };
     let pointer = mouse.clone();
     let moves = move |byte| pointer.byte(byte);
-    arch.add_ports(0x60, 0x60, "kbd");
-    arch.add_ports(0x64, 0x64, "kbd");
+    hardware.add_ports(0x60, 0x60, "kbd");
+    hardware.add_ports(0x64, 0x64, "kbd");
     match found.start(Box::new(keys), Box::new(moves)) {
         // The handlers are there as long as the machine is.
         Ok(handlers) => core::mem::forget(handlers),

@@ -16,12 +16,13 @@ use crate::call::{sysfile, sysproc};
 use crate::error::{Error, Result, clip};
 use crate::exec;
 use crate::kernel::Kernel;
+use crate::mem::iobuf::{Dst, Src, UserBuf};
 use crate::mem::{Kind, Segment, sema};
-use crate::name::iobuf::{Dst, Src, UserBuf};
+use crate::name::{fgrp, transfer};
 use crate::proc::notes::{self, After, NoteClass};
 use crate::proc::process::Proc;
 use crate::proc::rendezvous;
-use crate::proc::{alarm, broken};
+use crate::proc::{alarm, broken, exit};
 
 /// Longest file name, in bytes.
 const NAME_MAX: usize = 65535;
@@ -31,26 +32,26 @@ const ARG_MAX: usize = 1 << 20;
 /// Longest wait record: four numbers, and a message of which every byte is a quote.
 const RECORD_MAX: usize = 4 * 21 + 2 * ERRMAX;
 
-/// The argument slots of a call.
+/// The words on the user stack that are the arguments of a call.
 struct Args<'a> {
     up: &'a Arc<Proc>,
-    slots: [u64; 6],
+    words: [u64; 6],
 }
 
 impl<'a> Args<'a> {
     fn fetch(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
         let mut bytes = [0u8; 48];
         up.mem.copy_in(sp.wrapping_add(8), &mut bytes)?;
-        let mut slots = [0u64; 6];
-        for (slot, b) in slots.iter_mut().zip(bytes.chunks_exact(8)) {
-            *slot = u64::from_le_bytes(b.try_into().unwrap_or_default());
+        let mut words = [0u64; 6];
+        for (word, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(b.try_into().unwrap_or_default());
         }
-        Ok(Args { up, slots })
+        Ok(Args { up, words })
     }
 
     /// A pointer or a vlong.
     fn long(&self, i: usize) -> u64 {
-        self.slots.get(i).copied().unwrap_or(0)
+        self.words.get(i).copied().unwrap_or(0)
     }
 
     /// An int.
@@ -81,7 +82,7 @@ impl<'a> Args<'a> {
 
 /// Carries out the call that `ctx` asks for. The result is in its RAX afterwards, unless the process dies or its
 /// registers were replaced (exec, noted).
-pub fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
+pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     machine::cpu::count_syscall();
     ctx.regs.kind = 64;
     let number = ctx.regs.bp;
@@ -181,9 +182,9 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         call::PWRITE => write(a, a.long(3) as i64),
         call::OSEEK => sysfile::seek(up, a.int(0), i64::from(a.int(1)), a.int(2)).map(|o| int(o as i32)),
         call::SEEK => {
-            sysfile::check_fd(up, a.int(1))?;
+            let c = up.fgrp().get(a.int(1))?;
             up.mem.check(a.long(0), 8, true)?;
-            let offset = sysfile::seek(up, a.int(1), a.long(2) as i64, a.int(3))?;
+            let offset = sysfile::seek_chan(up, &c, a.long(2) as i64, a.int(3))?;
             up.mem.copy_out(a.long(0), &offset.to_le_bytes())?;
             Ok(0)
         }
@@ -324,18 +325,20 @@ fn errstr(a: &Args<'_>, len: usize) -> Result<u64> {
 }
 
 fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
-    // The descriptor is judged before the count.
-    sysfile::check_fd(a.up, a.int(0))?;
+    // The descriptor is judged before the count, and its mode last.
+    let c = a.up.fgrp().get(a.int(0))?;
     let len = a.count(2)?;
     a.up.mem.check(a.long(1), len, true)?;
-    sysfile::pread(a.up, a.int(0), &mut Dst::User(a.buf(1, len)), offset).map(|n| n as u64)
+    fgrp::check_use(&c, abi::OREAD)?;
+    transfer::read(a.up, &c, &mut Dst::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 
 fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
-    sysfile::check_fd(a.up, a.int(0))?;
+    let c = a.up.fgrp().get(a.int(0))?;
     let len = a.count(2)?;
     a.up.mem.check(a.long(1), len, false)?;
-    sysfile::pwrite(a.up, a.int(0), &Src::User(a.buf(1, len)), offset).map(|n| n as u64)
+    fgrp::check_use(&c, abi::OWRITE)?;
+    transfer::write(a.up, &c, &Src::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 
 fn pipe(a: &Args<'_>) -> Result<u64> {
@@ -426,7 +429,7 @@ fn await_call(a: &Args<'_>) -> Result<u64> {
     // A record that cannot be delivered would be lost: there must be room for the longest before it is taken.
     let len = (a.uint(1) as usize).min(RECORD_MAX);
     a.up.mem.pin(a.long(0), len, true)?;
-    let text = sysproc::await_child(a.up)?.text();
+    let text = exit::await_child(a.up)?.text();
     let text = clip(&text, len);
     a.up.mem.copy_out(a.long(0), text.as_bytes())?;
     Ok(text.len() as u64)
@@ -437,7 +440,7 @@ fn old_wait(a: &Args<'_>) -> Result<u64> {
     if a.long(0) != 0 {
         a.up.mem.pin(a.long(0), 4 * abi::NUMSIZE + 64, true)?;
     }
-    let record = sysproc::await_child(a.up)?;
+    let record = exit::await_child(a.up)?;
     if a.long(0) != 0 {
         let mut out = Vec::new();
         for n in core::iter::once(u64::from(record.pid)).chain(record.times_ms) {
@@ -488,9 +491,4 @@ fn segattach(a: &Args<'_>) -> Result<u64> {
     let seg = Segment::attached(kind, base, top, write, attr & abi::SG_CEXEC != 0);
     mem.add(seg)?;
     Ok(base)
-}
-
-/// The name of the call that a process is in, for `/proc/n/status`.
-pub fn current_name(proc: &Proc) -> Option<&'static str> {
-    proc.syscall.load(Ordering::Relaxed).checked_sub(1).and_then(call::name)
 }

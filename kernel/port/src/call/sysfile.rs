@@ -3,7 +3,7 @@
 //! Each function is one call of section 2 of the manual, with its checks in Plan 9's order: the mode before
 //! the name, the descriptor before the buffer. The caller (`syscall`) has copied names in.
 //!
-//! Locks: a channel's `offset` for a moment at a time. Directory reads are in `dirread`.
+//! Locks: a channel's `offset` for a moment at a time. Reads and writes themselves are in `name::transfer`.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,11 +12,12 @@ use alloc::vec::Vec;
 use abi::{Dir, error};
 
 use crate::error::{Error, Result};
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::dirread;
-use crate::name::iobuf::{Dst, Src};
+use crate::name::fgrp::fd_to_chan;
 use crate::name::namec::{self, Access, namec};
 use crate::name::namespace::Origin;
+use crate::name::transfer;
 use crate::proc::process::Proc;
 
 /// Checks the mode bits of `open`, and of `create` without `OEXCL`.
@@ -25,37 +26,6 @@ fn check_mode(mode: u32) -> Result<()> {
         return Err(error::EBADARG.into());
     }
     Ok(())
-}
-
-/// Is a channel that is open like `have` good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
-fn mode_allows(have: Option<u32>, want: u32) -> bool {
-    match have.map(|m| m & 3) {
-        None => false,
-        Some(abi::ORDWR) => true,
-        Some(abi::OWRITE) => want == abi::OWRITE,
-        // OREAD and OEXEC.
-        Some(_) => want == abi::OREAD || want == abi::OEXEC,
-    }
-}
-
-/// The channel behind `fd`, which must allow `want` when that is given.
-///
-/// # Errors
-/// `fd out of range or not open`; `inappropriate use of fd`.
-pub fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<Arc<Chan>> {
-    let c = up.fgrp().get(fd)?;
-    match want {
-        Some(want) if !mode_allows(c.mode, want) => Err(error::EBADUSEFD.into()),
-        _ => Ok(c),
-    }
-}
-
-/// Is `fd` open?
-///
-/// # Errors
-/// `fd out of range or not open`.
-pub fn check_fd(up: &Arc<Proc>, fd: i32) -> Result<()> {
-    up.fgrp().get(fd).map(drop)
 }
 
 /// `open`.
@@ -84,19 +54,6 @@ pub fn create(up: &Arc<Proc>, name: &str, mode: u32, perm: u32) -> Result<i32> {
 /// `fd out of range or not open`.
 pub fn close(up: &Arc<Proc>, fd: i32) -> Result<()> {
     up.fgrp().close(fd)
-}
-
-/// Closes a descriptor of another process, for `/proc/n/ctl`.
-///
-/// # Errors
-/// `fd out of range or not open`.
-pub fn close_of(p: &Proc, fd: i32) -> Result<()> {
-    p.fgrp().close(fd)
-}
-
-/// Closes all descriptors of another process, for `/proc/n/ctl`.
-pub fn close_all(p: &Proc) {
-    p.fgrp().close_all();
 }
 
 /// `dup`: `new` (or, if it is -1, the lowest free descriptor) becomes what `old` is.
@@ -140,28 +97,7 @@ fn open_below(up: &Arc<Proc>, root: &Chan, name: &str) -> Result<Arc<Chan>> {
 /// `inappropriate use of fd` when it is not open for reading; `negative i/o offset`; what the device says.
 pub fn pread(up: &Arc<Proc>, fd: i32, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
     let c = fd_to_chan(up, fd, Some(abi::OREAD))?;
-    read_chan(up, &c, dst, offset)
-}
-
-/// [`pread`] of a channel that allows it.
-///
-/// # Errors
-/// As [`pread`].
-pub fn read_chan(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
-    let own = offset == -1;
-    let at = if own { *c.offset.lock() } else { u64::try_from(offset).map_err(|_| error::ENEGOFF)? };
-    if c.qid.is_dir() {
-        return dirread::read(up, c, dst, at);
-    }
-    if c.dev.is_stream(c) {
-        return c.dev.read(up, c, dst, 0);
-    }
-    let n = c.dev.read(up, c, dst, at)?;
-    if own {
-        let mut offset = c.offset.lock();
-        *offset = offset.saturating_add(n as u64);
-    }
-    Ok(n)
+    transfer::read(up, &c, dst, offset)
 }
 
 /// `pwrite`. An `offset` of -1 uses and advances the descriptor's.
@@ -170,42 +106,7 @@ pub fn read_chan(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64) 
 /// `inappropriate use of fd` when it is not open for writing; `file is a directory`; what the device says.
 pub fn pwrite(up: &Arc<Proc>, fd: i32, src: &Src<'_>, offset: i64) -> Result<usize> {
     let c = fd_to_chan(up, fd, Some(abi::OWRITE))?;
-    write_chan(up, &c, src, offset)
-}
-
-/// [`pwrite`] to a channel that allows it.
-///
-/// # Errors
-/// As [`pwrite`].
-pub fn write_chan(up: &Arc<Proc>, c: &Arc<Chan>, src: &Src<'_>, offset: i64) -> Result<usize> {
-    if c.qid.is_dir() {
-        return Err(error::EISDIR.into());
-    }
-    if c.dev.is_stream(c) {
-        if offset < -1 {
-            return Err(error::ENEGOFF.into());
-        }
-        return c.dev.write(up, c, src, 0);
-    }
-    if offset != -1 {
-        let at = u64::try_from(offset).map_err(|_| error::ENEGOFF)?;
-        return c.dev.write(up, c, src, at);
-    }
-    // The offset moves first, so that two who write through one descriptor do not overwrite each other.
-    let want = src.len() as u64;
-    let at = {
-        let mut offset = c.offset.lock();
-        let at = *offset;
-        *offset = at.saturating_add(want);
-        at
-    };
-    let result = c.dev.write(up, c, src, at);
-    let missing = want.saturating_sub(*result.as_ref().unwrap_or(&0) as u64);
-    if missing != 0 {
-        let mut offset = c.offset.lock();
-        *offset = offset.saturating_sub(missing);
-    }
-    result
+    transfer::write(up, &c, src, offset)
 }
 
 /// `seek`; gives the new offset.
@@ -214,14 +115,22 @@ pub fn write_chan(up: &Arc<Proc>, c: &Arc<Chan>, src: &Src<'_>, offset: i64) -> 
 /// `seek on a stream`; `file is a directory` for anything but a rewind; `negative i/o offset`.
 pub fn seek(up: &Arc<Proc>, fd: i32, offset: i64, whence: i32) -> Result<i64> {
     let c = fd_to_chan(up, fd, None)?;
-    if c.dev.is_stream(&c) {
+    seek_chan(up, &c, offset, whence)
+}
+
+/// As [`seek`], on the channel of the descriptor.
+///
+/// # Errors
+/// As [`seek`].
+pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> Result<i64> {
+    if c.dev.is_stream(c) {
         return Err(error::EISSTREAM.into());
     }
     if c.qid.is_dir() && (whence != 0 || offset != 0) {
         return Err(error::EISDIR.into());
     }
     let length = match whence {
-        2 => i64::try_from(c.dev.stat(up, &c)?.length).unwrap_or(i64::MAX),
+        2 => i64::try_from(c.dev.stat(up, c)?.length).unwrap_or(i64::MAX),
         _ => 0,
     };
     let mut at = c.offset.lock();

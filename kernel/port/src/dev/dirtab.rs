@@ -17,8 +17,8 @@ use machine::lock::Lock;
 
 use crate::dev::{Dev, Walk};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
 use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 
@@ -28,29 +28,29 @@ pub struct Entry {
     /// Its name.
     pub name: Cow<'static, str>,
     /// Its identity.
-    pub qid: Qid,
+    pub(crate) qid: Qid,
     /// Bytes, when they are known.
-    pub length: u64,
+    pub(crate) length: u64,
     /// Permission and `DM` bits.
-    pub perm: u32,
+    pub(crate) perm: u32,
     /// Whose it is; the machine owner's when `None`.
-    pub owner: Option<Arc<str>>,
+    pub(crate) owner: Option<Arc<str>>,
 }
 
 impl Entry {
     /// A plain file of the machine's owner.
-    pub const fn file(name: &'static str, path: u64, perm: u32) -> Self {
+    pub(crate) const fn file(name: &'static str, path: u64, perm: u32) -> Self {
         Entry { name: Cow::Borrowed(name), qid: Qid::file(path), length: 0, perm, owner: None }
     }
 
     /// A directory of the machine's owner.
-    pub const fn dir(name: &'static str, path: u64, perm: u32) -> Self {
+    pub(crate) const fn dir(name: &'static str, path: u64, perm: u32) -> Self {
         let perm = perm | abi::DMDIR;
         Entry { name: Cow::Borrowed(name), qid: Qid::dir(path), length: 0, perm, owner: None }
     }
 
     /// A plain file with a name that was made up.
-    pub fn named(name: String, path: u64, perm: u32) -> Self {
+    pub(crate) fn named(name: String, path: u64, perm: u32) -> Self {
         Entry { name: Cow::Owned(name), qid: Qid::file(path), length: 0, perm, owner: None }
     }
 }
@@ -98,7 +98,7 @@ pub trait Tree: Dev {
 ///
 /// # Errors
 /// `bad attach specifier`.
-pub fn attach(dev: Arc<dyn Dev>, spec: &str) -> Result<Chan> {
+pub(crate) fn attach(dev: Arc<dyn Dev>, spec: &str) -> Result<Chan> {
     if !spec.is_empty() {
         return Err(error::EBADSPEC.into());
     }
@@ -110,7 +110,7 @@ pub fn attach(dev: Arc<dyn Dev>, spec: &str) -> Result<Chan> {
 ///
 /// # Errors
 /// `file does not exist`, `not a directory`, for the first element.
-pub fn walk<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+pub(crate) fn walk<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
     let mut at = c.qid;
     let mut qids = Vec::with_capacity(names.len());
     for name in names {
@@ -135,7 +135,7 @@ pub fn walk<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]
 ///
 /// # Errors
 /// `file does not exist` when it has gone.
-pub fn stat<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+pub(crate) fn stat<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
     Ok(to_dir(up, tree.letter(), c.devno, tree.entry(up, c)?))
 }
 
@@ -143,7 +143,7 @@ pub fn stat<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir>
 ///
 /// # Errors
 /// `permission denied`, also for a directory that is not only to be read.
-pub fn open<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
+pub(crate) fn open<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
     if c.qid.is_dir() && mode != abi::OREAD {
         return Err(error::EPERM.into());
     }
@@ -164,7 +164,7 @@ pub fn open<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) 
 }
 
 /// The access bits that opening with `mode` needs.
-pub fn access(mode: u32) -> u32 {
+pub(crate) fn access(mode: u32) -> u32 {
     let bits = match mode & 3 {
         abi::OREAD => abi::AREAD,
         abi::OWRITE => abi::AWRITE,
@@ -178,7 +178,7 @@ pub fn access(mode: u32) -> u32 {
 ///
 /// # Errors
 /// `i/o count too small` when not one fits.
-pub fn read_tree<T: Tree + ?Sized>(
+pub(crate) fn read_tree<T: Tree + ?Sized>(
     tree: &T,
     up: &Arc<Proc>,
     c: &Chan,
@@ -189,20 +189,12 @@ pub fn read_tree<T: Tree + ?Sized>(
     put_dirs(entries.into_iter().map(|e| to_dir(up, tree.letter(), c.devno, e)), dst, offset)
 }
 
-/// `Dev::read` of a directory with these entries.
-///
-/// # Errors
-/// As [`put_dirs`].
-pub fn read_dir(_c: &Chan, dirs: &[Dir], dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
-    put_dirs(dirs.iter().cloned(), dst, offset)
-}
-
 /// The records of `dirs` as a directory read at `offset` gives them. Files may have come or gone since the
 /// last read: what begins before `offset` counts as read.
 ///
 /// # Errors
 /// `i/o count too small` when not one fits; a bad user address.
-pub fn put_dirs(dirs: impl Iterator<Item = Dir>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+pub(crate) fn put_dirs(dirs: impl Iterator<Item = Dir>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
     let room = dst.len();
     let mut at = 0u64;
     let mut out = Vec::new();
@@ -224,7 +216,7 @@ pub fn put_dirs(dirs: impl Iterator<Item = Dir>, dst: &mut Dst<'_>, offset: u64)
 }
 
 /// An entry as `stat` tells it.
-pub fn to_dir(up: &Arc<Proc>, letter: char, devno: u32, e: Entry) -> Dir {
+pub(crate) fn to_dir(up: &Arc<Proc>, letter: char, devno: u32, e: Entry) -> Dir {
     let host = up.kernel.hostowner.lock().clone();
     let now = clock::wall_ns();
     let started = now.saturating_sub(i64::try_from(clock::now_ns()).unwrap_or(0));
@@ -245,18 +237,18 @@ pub fn to_dir(up: &Arc<Proc>, letter: char, devno: u32, e: Entry) -> Dir {
 }
 
 /// Nanoseconds since 1970 as a stat record has them.
-pub fn seconds(wall_ns: i64) -> u32 {
+pub(crate) fn seconds(wall_ns: i64) -> u32 {
     u32::try_from(wall_ns / 1_000_000_000).unwrap_or(0)
 }
 
 /// The text of a file that is made anew at every reading from the beginning, and stays the same while it is read
 /// on. It goes into the `aux` of the open channel.
 #[derive(Default)]
-pub struct Text(Lock<Option<Arc<str>>>);
+pub(crate) struct Text(Lock<Option<Arc<str>>>);
 
 impl Text {
     /// Nothing made yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Text::default()
     }
 
@@ -264,7 +256,12 @@ impl Text {
     ///
     /// # Errors
     /// A bad user address.
-    pub fn read(&self, dst: &mut Dst<'_>, offset: u64, make: impl FnOnce() -> String) -> Result<usize> {
+    pub(crate) fn read(
+        &self,
+        dst: &mut Dst<'_>,
+        offset: u64,
+        make: impl FnOnce() -> String,
+    ) -> Result<usize> {
         let kept = if offset == 0 { None } else { self.0.lock().clone() };
         let text = match kept {
             Some(text) => text,

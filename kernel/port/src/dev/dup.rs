@@ -9,13 +9,12 @@ use alloc::vec::Vec;
 
 use abi::Qid;
 
-use crate::call::sysfile::fd_to_chan;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::fgrp;
-use crate::name::iobuf::Dst;
+use crate::name::fgrp::{self, fd_to_chan};
 use crate::proc::process::Proc;
 
 /// The device.

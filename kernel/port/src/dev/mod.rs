@@ -10,19 +10,19 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
-pub mod arch;
 pub mod cons;
 pub mod dirtab;
 pub mod dup;
 pub mod env;
+pub mod hardware;
 pub mod mouse;
+pub mod pci;
 pub mod pipe;
-pub mod pnp;
-pub mod portcons;
+
 pub mod proc;
 pub mod ram;
 pub mod root;

@@ -18,15 +18,15 @@ use machine::sync::Rendez;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
 
 /// Bytes that may wait unread in one direction before a writer has to wait.
-pub const CAPACITY: usize = 256 * 1024;
+pub(crate) const CAPACITY: usize = 256 * 1024;
 /// Longest write that is not cut.
-pub const ATOMIC: usize = 32 * 1024;
+pub(crate) const ATOMIC: usize = 32 * 1024;
 /// How often a read from a closed pipe gives 0 before it fails.
 const EOFS: u32 = 3;
 

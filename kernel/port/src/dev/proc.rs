@@ -17,14 +17,14 @@ use abi::{AREAD, AWRITE, DMDIR, Dir, KNAMELEN, OEXEC, ORDWR, OREAD, OTRUNC, OWRI
 use machine::thread::State;
 use machine::types::{FPU_SIZE, FpuState};
 
-use crate::call::sysproc;
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
 use crate::error::{Result, clip};
 use crate::kernel::Kernel;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::name::path::Path;
+use crate::proc::exit;
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::procctl;
 use crate::proc::process::Proc;
@@ -258,7 +258,7 @@ impl Dev for ProcDev {
             }
             File::Notepg => Err(error::EBADUSEFD.into()),
             File::Wait => {
-                let text = sysproc::await_child(&p)?.text();
+                let text = exit::await_child(&p)?.text();
                 dst.put_from(clip(&text, dst.len()).as_bytes(), 0)
             }
             _ => dst.put_from(text_of(up, &p, file).as_bytes(), offset),
@@ -453,7 +453,7 @@ fn segments(p: &Proc) -> String {
 fn status(up: &Arc<Proc>, p: &Proc) -> String {
     let name = p.name.lock().clone();
     let user = p.user();
-    let [user_ms, sys_ms, real_ms] = sysproc::times_ms(p);
+    let [user_ms, sys_ms, real_ms] = exit::times_ms(p);
     let [cuser, csys, creal] = p.children.lock().times_ms;
     let kb: u64 = p.mem.segments().iter().map(|s| s.resident() * 4).sum();
     let mut out = column(&name, KNAMELEN - 1);
@@ -486,7 +486,7 @@ fn state(up: &Arc<Proc>, p: &Proc) -> String {
         Some(State::Running) => "Running".to_string(),
         Some(State::Ready) => "Ready".to_string(),
         Some(State::Dead) => "Moribund".to_string(),
-        Some(State::Parked) => match crate::call::syscall::current_name(p) {
+        Some(State::Parked) => match p.current_call() {
             Some(name) => {
                 let lower = name.to_lowercase();
                 let (first, rest) = lower.split_at(1.min(lower.len()));

@@ -22,8 +22,8 @@ use ninep::{Stat, Str};
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
 use crate::error::{Error, Result};
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 
@@ -101,9 +101,9 @@ impl RamDev {
             }
             let at = out.len();
             out.extend_from_slice(record);
-            if let Some(slot) = out.get_mut(at + 2..at + 8) {
-                slot[..2].copy_from_slice(&TYPE.to_le_bytes());
-                slot[2..].copy_from_slice(&INSTANCE.to_le_bytes());
+            if let Some(place) = out.get_mut(at + 2..at + 8) {
+                place[..2].copy_from_slice(&TYPE.to_le_bytes());
+                place[2..].copy_from_slice(&INSTANCE.to_le_bytes());
             }
             true
         })?;

@@ -14,12 +14,12 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 
-use crate::call::sysfile::fd_to_chan;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
+use crate::name::fgrp::fd_to_chan;
 use crate::proc::process::Proc;
 
 /// A posted channel.

@@ -23,12 +23,12 @@ use super::cons::input::Input;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 /// Bytes that may wait on a line.
-pub const DEEP: usize = 64 * 1024;
+pub(crate) const DEEP: usize = 64 * 1024;
 /// Bytes written at a time.
 const PIECE: usize = 4096;
 

@@ -9,7 +9,7 @@ use abi::error::EBADEXEC;
 use abi::layout::{DATA_ALIGN, PAGE, USTKSIZE, USTKTOP, UTZERO};
 
 /// Bytes of the file's front that [`parse`] wants to see: enough for an ELF header with 32 program headers.
-pub const HEAD: usize = 4096;
+pub(crate) const HEAD: usize = 4096;
 
 /// Magic of an amd64 a.out.
 const AOUT_AMD64: u32 = 0x8a97;
@@ -18,30 +18,30 @@ const AOUT_HEADER: u64 = 40;
 
 /// A part of the file that appears in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// First address, at a page.
-    pub base: u64,
+    pub(crate) base: u64,
     /// First address behind it, at a page.
-    pub top: u64,
+    pub(crate) top: u64,
     /// Offset of its first byte in the file.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Bytes that come from the file.
-    pub len: u64,
+    pub(crate) len: u64,
     /// May be written.
-    pub write: bool,
+    pub(crate) write: bool,
     /// May be executed.
-    pub exec: bool,
+    pub(crate) exec: bool,
 }
 
 /// What an executable asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Text and data, ascending, not overlapping.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// Where zeroed memory begins and ends; `brk` moves the end.
-    pub bss: (u64, u64),
+    pub(crate) bss: (u64, u64),
     /// Where to start.
-    pub entry: u64,
+    pub(crate) entry: u64,
 }
 
 /// Reads the header of an executable from the front of the file, whose length is `length`.
@@ -49,7 +49,7 @@ pub struct Layout {
 /// # Errors
 /// `exec header invalid` for anything else, for another machine, for a truncated file, for addresses outside
 /// what a process has.
-pub fn parse(head: &[u8], length: u64) -> Result<Layout, &'static str> {
+pub(crate) fn parse(head: &[u8], length: u64) -> Result<Layout, &'static str> {
     let layout = if head.starts_with(b"\x7fELF") { elf(head)? } else { aout(head)? };
     check(&layout, length)?;
     Ok(layout)

@@ -14,11 +14,10 @@ use machine::space::Prot;
 use super::header::{self, Layout};
 use super::{script, stack};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::mem::{Backing, ImageKey, Kind, Segment, Stretch};
 use crate::name::chan::Chan;
-use crate::name::fgrp;
-use crate::name::iobuf::Dst;
-use crate::name::namec;
+use crate::name::namec::{self, Access};
 use crate::proc::notes;
 use crate::proc::process::Proc;
 
@@ -57,7 +56,7 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
 
     // The point of no return.
     up.mem.replace(segments)?;
-    fgrp::close_on_exec(up);
+    up.fgrp().close_on_exec();
     up.private.store(false, core::sync::atomic::Ordering::Relaxed);
     notes::exec_clears(up);
     up.errstr.lock().clear();
@@ -174,7 +173,8 @@ fn args_text(args: &[Vec<u8>]) -> String {
 /// As [`exec`].
 pub fn first(up: &Arc<Proc>, console: &str, program: &str) -> Result<Ureg> {
     for mode in [OREAD, abi::OWRITE, abi::OWRITE] {
-        crate::call::sysfile::open(up, console, mode)?;
+        let chan = namec::namec(up, console, Access::Open(mode))?;
+        up.fgrp().install(chan, false)?;
     }
     exec(up, program, vec![Vec::from(last_element(program))])
 }

@@ -4,14 +4,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Longest first line, with its newline.
-pub const LINE: usize = 256;
+pub(crate) const LINE: usize = 256;
 /// Most words on it.
 const WORDS: usize = 32;
 
 /// The interpreter and its arguments, when the file begins with `#!`.
 ///
 /// `None`: not a script. `Some(Err(()))`: a script whose first line cannot be used.
-pub fn parse(head: &[u8]) -> Option<Result<Vec<String>, ()>> {
+pub(crate) fn parse(head: &[u8]) -> Option<Result<Vec<String>, ()>> {
     let rest = head.strip_prefix(b"#!")?;
     let line = rest.get(..rest.len().min(LINE - 2)).unwrap_or(rest);
     let Some(end) = line.iter().position(|&b| b == b'\n') else { return Some(Err(())) };

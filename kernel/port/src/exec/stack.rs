@@ -8,7 +8,7 @@ use abi::layout::{TOS, TOS_CYCLEFREQ, TOS_PID, TOS_SIZE, USTKSIZE, USTKTOP};
 ///
 /// # Errors
 /// `bad arg in system call` when the arguments do not fit into half of the stack.
-pub fn build(args: &[Vec<u8>], pid: u32, cycle_hz: u64) -> Result<(u64, Vec<u8>), &'static str> {
+pub(crate) fn build(args: &[Vec<u8>], pid: u32, cycle_hz: u64) -> Result<(u64, Vec<u8>), &'static str> {
     let strings: usize = args.iter().map(|a| a.len() + 1).sum();
     let pointers = 8 * (args.len() + 2);
     if (strings + pointers) as u64 > USTKSIZE / 2 {
@@ -33,11 +33,11 @@ pub fn build(args: &[Vec<u8>], pid: u32, cycle_hz: u64) -> Result<(u64, Vec<u8>)
     bytes.resize((TOS - sp) as usize, 0);
     let mut tos = [0u8; TOS_SIZE as usize];
     let (freq, id) = (TOS_CYCLEFREQ as usize, TOS_PID as usize);
-    if let Some(slot) = tos.get_mut(freq..freq + 8) {
-        slot.copy_from_slice(&cycle_hz.to_le_bytes());
+    if let Some(place) = tos.get_mut(freq..freq + 8) {
+        place.copy_from_slice(&cycle_hz.to_le_bytes());
     }
-    if let Some(slot) = tos.get_mut(id..id + 4) {
-        slot.copy_from_slice(&pid.to_le_bytes());
+    if let Some(place) = tos.get_mut(id..id + 4) {
+        place.copy_from_slice(&pid.to_le_bytes());
     }
     bytes.extend(tos);
     Ok((sp, bytes))

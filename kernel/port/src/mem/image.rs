@@ -15,33 +15,32 @@ use abi::layout::PAGE;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 
+use super::iobuf::{Dst, cut};
 use crate::error::Result;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
-use crate::proc::notes;
 use crate::proc::process::Proc;
 
 /// What must be equal for two executables to be the same one: device, instance and qid, and because servers'
 /// versions are weak, time and length as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ImageKey {
+pub(crate) struct ImageKey {
     /// Device letter, instance, qid path.
-    pub file: (char, u32, u64),
+    pub(crate) file: (char, u32, u64),
     /// Qid version.
-    pub vers: u32,
+    pub(crate) vers: u32,
     /// Time of last change.
-    pub mtime: u32,
+    pub(crate) mtime: u32,
     /// Bytes.
-    pub length: u64,
+    pub(crate) length: u64,
 }
 
 /// A stretch of the file that fills pages, one after the other: a segment's. It need not begin at a page of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stretch {
+pub(crate) struct Stretch {
     /// Offset in the file of the first byte.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Bytes; zeros behind.
-    pub len: u64,
+    pub(crate) len: u64,
 }
 
 /// Offset in the file and valid length of a page.
@@ -56,14 +55,14 @@ impl Stretch {
 }
 
 /// The pages that are read, and mapped, along with page `number` of a segment: 64 KiB.
-pub fn neighbours(number: u64) -> Range<u64> {
+pub(crate) fn neighbours(number: u64) -> Range<u64> {
     const GROUP: u64 = 16;
     let start = number - number % GROUP;
     start..start.saturating_add(GROUP)
 }
 
 /// The pages of an executable that were read so far.
-pub struct Image {
+pub(crate) struct Image {
     key: ImageKey,
     state: Lock<State>,
 }
@@ -75,7 +74,7 @@ struct State {
 }
 
 /// A running program's hold on its image.
-pub struct ImageRef {
+pub(crate) struct ImageRef {
     image: Arc<Image>,
 }
 
@@ -89,12 +88,12 @@ const KEEP: usize = 64;
 
 impl ImageCache {
     /// An empty cache.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         ImageCache { list: Lock::new(Vec::new()) }
     }
 
     /// The image of the file behind `chan` (open for OEXEC), from the cache or new.
-    pub fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> ImageRef {
+    pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> ImageRef {
         let mut dropped = Vec::new();
         let mut list = self.list.lock();
         let found = list.iter().position(|i| i.key == key);
@@ -165,7 +164,7 @@ impl Drop for ImageRef {
 
 impl ImageRef {
     /// The page that holds the file's bytes from `run.offset(number)` on, if it was read before.
-    pub fn cached(&self, from: Stretch, number: u64) -> Option<Page> {
+    pub(crate) fn cached(&self, from: Stretch, number: u64) -> Option<Page> {
         self.image.state.lock().pages.get(&from.key(number)?).cloned()
     }
 
@@ -174,7 +173,7 @@ impl ImageRef {
     ///
     /// # Errors
     /// What the file's server says, a file that ends early, or no memory.
-    pub fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
+    pub(crate) fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
         let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
         let (chan, wanted) = {
             let state = self.image.state.lock();
@@ -200,10 +199,10 @@ impl ImageRef {
         let len = pinned.iter().map(Pinned::len).sum();
         let mut got = 0;
         while got < len {
-            let rest = crate::name::iobuf::cut(&pinned, got, len - got);
+            let rest = cut(&pinned, got, len - got);
             // A note must not look like a broken disk.
             let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), first + got as u64);
-            match notes::despite_notes(up, read)? {
+            match up.despite_notes(read)? {
                 0 => break,
                 n => got += n,
             }
@@ -219,7 +218,7 @@ impl ImageRef {
     }
 
     /// Name of the file, for messages.
-    pub fn path(&self) -> alloc::string::String {
+    pub(crate) fn path(&self) -> alloc::string::String {
         let chan = self.image.state.lock().chan.clone();
         chan.map(|c| alloc::string::String::from(c.path.as_str())).unwrap_or_default()
     }

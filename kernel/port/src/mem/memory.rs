@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::proc::process::Proc;
 
 /// Largest segment in bytes.
-pub const SEGMAX: u64 = 64 << 30;
+pub(crate) const SEGMAX: u64 = 64 << 30;
 
 /// Bytes that are copied while the address space's Lock is held, when the page is mapped: arguments of system calls,
 /// names, records. More, and what has to be brought in first, goes through pins.
@@ -23,7 +23,7 @@ const SMALL: usize = 256;
 /// A process's memory.
 pub struct Memory {
     /// The page tables.
-    pub space: Arc<AddressSpace>,
+    pub(crate) space: Arc<AddressSpace>,
     segs: Lock<Vec<Arc<Segment>>>,
     /// Whose it is; set once, when the process is made.
     owner: Lock<Weak<Proc>>,
@@ -55,7 +55,7 @@ pub enum FaultError {
 ///
 /// # Errors
 /// `virtual memory allocation failed`.
-pub fn new_page(up: &Arc<Proc>) -> Result<Page> {
+pub(crate) fn new_page(up: &Arc<Proc>) -> Result<Page> {
     match Page::new_zeroed() {
         Ok(page) => Ok(page),
         Err(_) if up.kernel.images.reclaim() => Ok(Page::new_zeroed().map_err(|_| abi::error::ENOVMEM)?),
@@ -68,13 +68,13 @@ impl Memory {
     ///
     /// # Errors
     /// No memory for page tables.
-    pub fn new() -> Result<Arc<Self>> {
+    pub(crate) fn new() -> Result<Arc<Self>> {
         let space = AddressSpace::new()?;
         Ok(Arc::new(Memory { space, segs: Lock::new(Vec::new()), owner: Lock::new(Weak::new()) }))
     }
 
     /// Tells whose it is: paging in works on behalf of a process.
-    pub fn set_owner(&self, owner: &Arc<Proc>) {
+    pub(crate) fn set_owner(&self, owner: &Arc<Proc>) {
         *self.owner.lock() = Arc::downgrade(owner);
     }
 
@@ -88,7 +88,7 @@ impl Memory {
     }
 
     /// The segment that holds `va`.
-    pub fn find(&self, va: u64) -> Option<Arc<Segment>> {
+    pub(crate) fn find(&self, va: u64) -> Option<Arc<Segment>> {
         // The base decides; the top is the segment's own business (it grows) and is checked under its lock.
         self.segs.lock().iter().rev().find(|s| s.base <= va).cloned()
     }
@@ -97,17 +97,17 @@ impl Memory {
     ///
     /// # Errors
     /// `bad arg in system call` when there is none.
-    pub fn find_whole(&self, va: u64) -> Result<Arc<Segment>> {
+    pub(crate) fn find_whole(&self, va: u64) -> Result<Arc<Segment>> {
         self.find(va).filter(|s| va < s.top()).ok_or(abi::error::EBADARG.into())
     }
 
     /// The segment of this kind, the one `brk` extends for `Kind::Bss`.
-    pub fn segment(&self, kind: Kind) -> Option<Arc<Segment>> {
+    pub(crate) fn segment(&self, kind: Kind) -> Option<Arc<Segment>> {
         self.segs.lock().iter().find(|s| s.kind == kind).cloned()
     }
 
     /// Is data of the one data of the other (RFMEM)? So is everything with itself.
-    pub fn shares_with(&self, other: &Memory) -> bool {
+    pub(crate) fn shares_with(&self, other: &Memory) -> bool {
         let own = |m: &Memory| m.segment(Kind::Bss).map(|s| Arc::as_ptr(&s));
         core::ptr::eq(self, other) || own(self).is_some() && own(self) == own(other)
     }
@@ -136,7 +136,7 @@ impl Memory {
     }
 
     /// Takes out a segment.
-    pub fn remove(&self, seg: &Arc<Segment>) {
+    pub(crate) fn remove(&self, seg: &Arc<Segment>) {
         self.segs.lock().retain(|s| !Arc::ptr_eq(s, seg));
         seg.detach(&self.space);
     }
@@ -146,7 +146,7 @@ impl Memory {
     ///
     /// # Errors
     /// `segments overlap` when one that survives is in the way of a new one.
-    pub fn replace(&self, new: Vec<Arc<Segment>>) -> Result<()> {
+    pub(crate) fn replace(&self, new: Vec<Arc<Segment>>) -> Result<()> {
         let survives = |s: &Arc<Segment>| matches!(s.kind, Kind::Shared | Kind::Memory) && !s.close_on_exec;
         let (stay, go): (Vec<_>, Vec<_>) = self.segments().into_iter().partition(survives);
         if new.iter().any(|n| stay.iter().any(|s| s.overlaps(n))) {
@@ -160,7 +160,7 @@ impl Memory {
     }
 
     /// Gives up everything (exit).
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for seg in self.segments() {
             self.remove(&seg);
         }
@@ -188,7 +188,7 @@ impl Memory {
     /// # Errors
     /// `bad arg in system call` below the base, `segments overlap`, `virtual memory allocation failed` over
     /// the largest segment.
-    pub fn brk(&self, top: u64) -> Result<u64> {
+    pub(crate) fn brk(&self, top: u64) -> Result<u64> {
         let bss = self.segment(Kind::Bss).ok_or(abi::error::EBADARG)?;
         if top == 0 {
             return Ok(bss.base);
@@ -198,7 +198,7 @@ impl Memory {
     }
 
     /// Moves the end of `seg` to `top`.
-    pub fn resize(&self, seg: &Arc<Segment>, top: u64) -> Result<()> {
+    pub(crate) fn resize(&self, seg: &Arc<Segment>, top: u64) -> Result<()> {
         if top < seg.base {
             return Err(abi::error::EBADARG.into());
         }
@@ -217,7 +217,7 @@ impl Memory {
     ///
     /// # Errors
     /// See [`FaultError`]; the process gets a note.
-    pub fn fault(
+    pub(crate) fn fault(
         &self,
         up: &Arc<Proc>,
         va: u64,
@@ -237,7 +237,7 @@ impl Memory {
 
     /// How many bytes from `va` on are zeros that nobody has touched, and may be written: storing zeros there
     /// changes nothing.
-    pub fn untouched(&self, va: u64) -> u64 {
+    pub(crate) fn untouched(&self, va: u64) -> u64 {
         self.find(va).filter(|s| s.is_writable()).map_or(0, |s| s.untouched(va))
     }
 
@@ -245,7 +245,7 @@ impl Memory {
     ///
     /// # Errors
     /// A bad address.
-    pub fn check(&self, va: u64, len: usize, write: bool) -> Result<()> {
+    pub(crate) fn check(&self, va: u64, len: usize, write: bool) -> Result<()> {
         let end = va.checked_add(len as u64).ok_or(Error::bad_address())?;
         let mut at = va;
         while at < end {
@@ -288,7 +288,7 @@ impl Memory {
     ///
     /// # Errors
     /// A bad address; no memory.
-    pub fn copy_in(&self, va: u64, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn copy_in(&self, va: u64, bytes: &mut [u8]) -> Result<()> {
         if bytes.len() <= SMALL && self.space.read(va, bytes) {
             return Ok(());
         }
@@ -322,7 +322,7 @@ impl Memory {
     ///
     /// # Errors
     /// A bad address, or `name too long` when there is no zero within `max` bytes.
-    pub fn copy_in_string(&self, va: u64, max: usize) -> Result<Vec<u8>> {
+    pub(crate) fn copy_in_string(&self, va: u64, max: usize) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         let mut at = va;
         while out.len() < max {

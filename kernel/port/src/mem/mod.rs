@@ -14,18 +14,18 @@
 //! together but by `fork`, which locks the parent's only: the child's segment is not shared yet.
 
 mod image;
+pub mod iobuf;
 mod memory;
 mod pages;
 mod segment;
-pub mod sema;
+pub(crate) mod sema;
 
-pub use image::{Image, ImageCache, ImageKey, ImageRef, Stretch};
+pub(crate) use image::{ImageCache, ImageKey, Stretch};
 pub use memory::{FaultAccess, FaultError, Memory};
 pub use segment::{Backing, Kind, Segment};
-pub use sema::Sema;
 
 /// Is memory so short that the kernel needs what is left for itself? Programs are refused pages before that, at a
 /// thirty-second of memory; what they make the kernel keep for them (files, pipes, tables) is refused here.
-pub fn is_scarce() -> bool {
+pub(crate) fn is_scarce() -> bool {
     machine::mem::free_bytes() < machine::mem::total_bytes() / 64 + (1 << 20)
 }

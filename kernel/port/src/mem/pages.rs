@@ -11,85 +11,85 @@ use crate::error::Result;
 /// Pages of one chunk of the table: half a megabyte.
 const CHUNK: u64 = 128;
 
-/// A page in its slot.
+/// A page of the table.
 #[derive(Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The page.
-    pub page: Page,
+    pub(crate) page: Page,
     /// Somebody else may hold it as well: copy before writing.
-    pub cow: bool,
+    pub(crate) cow: bool,
 }
 
 type Chunk = Box<[Option<Entry>; CHUNK as usize]>;
 
 /// Pages by their number, counted from the segment's base.
 #[derive(Default)]
-pub struct PageMap {
+pub(crate) struct PageMap {
     chunks: BTreeMap<u64, Chunk>,
 }
 
 impl PageMap {
     /// The page with this number, if it is there.
-    pub fn get(&self, number: u64) -> Option<&Entry> {
+    pub(crate) fn get(&self, number: u64) -> Option<&Entry> {
         self.chunks.get(&(number / CHUNK))?.get((number % CHUNK) as usize)?.as_ref()
     }
 
     /// The number of the first page from `number` on that is there.
-    pub fn first_from(&self, number: u64) -> Option<u64> {
-        self.chunks.range(number / CHUNK..).find_map(|(&chunk, slots)| {
-            let numbers = (chunk * CHUNK..).zip(slots.iter());
-            numbers.filter(|(_, slot)| slot.is_some()).map(|(n, _)| n).find(|&n| n >= number)
+    pub(crate) fn first_from(&self, number: u64) -> Option<u64> {
+        self.chunks.range(number / CHUNK..).find_map(|(&chunk, places)| {
+            let numbers = (chunk * CHUNK..).zip(places.iter());
+            numbers.filter(|(_, place)| place.is_some()).map(|(n, _)| n).find(|&n| n >= number)
         })
     }
 
-    /// Puts a page into its slot, in place of whatever was there.
+    /// Puts a page into its place, in place of whatever was there.
     ///
     /// # Errors
     /// `virtual memory allocation failed` when the table would have to grow and the kernel is short of memory: a
     /// program that reads gigabytes of zeros makes it grow, though it takes no pages.
-    pub fn insert(&mut self, number: u64, entry: Entry) -> Result<()> {
+    pub(crate) fn insert(&mut self, number: u64, entry: Entry) -> Result<()> {
         let chunk = match self.chunks.entry(number / CHUNK) {
             Occupied(chunk) => chunk.into_mut(),
             Vacant(_) if super::is_scarce() => return Err(abi::error::ENOVMEM.into()),
             Vacant(place) => place.insert(Box::new([const { None }; CHUNK as usize])),
         };
-        if let Some(slot) = chunk.get_mut((number % CHUNK) as usize) {
-            *slot = Some(entry);
+        if let Some(place) = chunk.get_mut((number % CHUNK) as usize) {
+            *place = Some(entry);
         }
         Ok(())
     }
 
     /// All pages that are there, in order, to look at or change.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
-        self.chunks.iter_mut().flat_map(|(&chunk, slots)| {
-            slots
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
+        self.chunks.iter_mut().flat_map(|(&chunk, places)| {
+            places
                 .iter_mut()
                 .enumerate()
-                .filter_map(move |(i, slot)| slot.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry)))
+                .filter_map(move |(i, place)| place.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry)))
         })
     }
 
     /// How many there are.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.chunks.values().map(|c| c.iter().flatten().count() as u64).sum()
     }
 
     /// Takes out the pages `from..to`.
-    pub fn remove_range(&mut self, from: u64, to: u64) {
+    pub(crate) fn remove_range(&mut self, from: u64, to: u64) {
         if from >= to {
             return;
         }
         let last = (to - 1) / CHUNK;
-        for (&chunk, slots) in self.chunks.range_mut(from / CHUNK..=last) {
-            for (i, slot) in slots.iter_mut().enumerate() {
+        for (&chunk, places) in self.chunks.range_mut(from / CHUNK..=last) {
+            for (i, place) in places.iter_mut().enumerate() {
                 let number = chunk * CHUNK + i as u64;
                 if (from..to).contains(&number) {
-                    *slot = None;
+                    *place = None;
                 }
             }
         }
-        self.chunks.retain(|&chunk, slots| {
-            !(from / CHUNK..=last).contains(&chunk) || slots.iter().any(Option::is_some)
+        self.chunks.retain(|&chunk, places| {
+            !(from / CHUNK..=last).contains(&chunk) || places.iter().any(Option::is_some)
         });
     }
 }

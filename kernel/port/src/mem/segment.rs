@@ -35,7 +35,7 @@ pub enum Kind {
 
 impl Kind {
     /// The name in `/proc/n/segment`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Text => "Text",
             Kind::Data => "Data",
@@ -50,26 +50,26 @@ impl Kind {
 #[derive(Clone)]
 pub struct Backing {
     /// The executable.
-    pub image: ImageRef,
+    pub(crate) image: ImageRef,
     /// What of it the segment begins with; zeros behind.
-    pub from: Stretch,
+    pub(crate) from: Stretch,
 }
 
 /// A segment. `base` never changes; everything else is in `inner`.
 pub struct Segment {
     /// What it is for.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// First address, at a page.
-    pub base: u64,
+    pub(crate) base: u64,
     /// May be executed, may be written.
     prot: Prot,
     backing: Option<Backing>,
     /// Detached by exec.
-    pub close_on_exec: bool,
+    pub(crate) close_on_exec: bool,
     inner: QLock<Inner>,
     users: Lock<Vec<Weak<AddressSpace>>>,
     /// Those who wait for a semaphore in it.
-    pub sema: Sema,
+    pub(crate) sema: Sema,
 }
 
 struct Inner {
@@ -91,7 +91,7 @@ impl Segment {
     }
 
     /// A segment for `segattach`.
-    pub fn attached(kind: Kind, base: u64, top: u64, write: bool, close_on_exec: bool) -> Arc<Self> {
+    pub(crate) fn attached(kind: Kind, base: u64, top: u64, write: bool, close_on_exec: bool) -> Arc<Self> {
         let inner = Inner { top, pages: PageMap::default() };
         Self::with(kind, base, Prot { write, exec: false }, None, close_on_exec, inner)
     }
@@ -117,17 +117,17 @@ impl Segment {
     }
 
     /// First address behind it.
-    pub fn top(&self) -> u64 {
+    pub(crate) fn top(&self) -> u64 {
         self.inner.lock().top
     }
 
     /// May it be written?
-    pub fn is_writable(&self) -> bool {
+    pub(crate) fn is_writable(&self) -> bool {
         self.prot.write
     }
 
     /// May it be used like this?
-    pub fn allows(&self, access: FaultAccess) -> bool {
+    pub(crate) fn allows(&self, access: FaultAccess) -> bool {
         match access {
             FaultAccess::Read => true,
             FaultAccess::Write => self.prot.write,
@@ -136,7 +136,7 @@ impl Segment {
     }
 
     /// Do the two have an address in common?
-    pub fn overlaps(&self, other: &Segment) -> bool {
+    pub(crate) fn overlaps(&self, other: &Segment) -> bool {
         self.base < other.top() && other.base < self.top()
     }
 
@@ -146,22 +146,22 @@ impl Segment {
     }
 
     /// Pages that are there.
-    pub fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         self.inner.lock().pages.count()
     }
 
     /// The executable behind it, for messages.
-    pub fn path(&self) -> alloc::string::String {
+    pub(crate) fn path(&self) -> alloc::string::String {
         self.backing.as_ref().map(|b| b.image.path()).unwrap_or_default()
     }
 
     /// A space begins to map it.
-    pub fn attach(&self, space: &Arc<AddressSpace>) {
+    pub(crate) fn attach(&self, space: &Arc<AddressSpace>) {
         self.users.lock().push(Arc::downgrade(space));
     }
 
     /// A space gives it up: its page table entries go.
-    pub fn detach(&self, space: &Arc<AddressSpace>) {
+    pub(crate) fn detach(&self, space: &Arc<AddressSpace>) {
         let inner = self.inner.lock();
         space.unmap(self.base, (inner.top - self.base) / PAGE);
         self.users.lock().retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(space));
@@ -171,7 +171,7 @@ impl Segment {
     ///
     /// # Errors
     /// Paging in failed, or no memory.
-    pub fn fault(&self, up: &Arc<Proc>, space: &AddressSpace, va: u64, write: bool) -> Result<bool> {
+    pub(crate) fn fault(&self, up: &Arc<Proc>, space: &AddressSpace, va: u64, write: bool) -> Result<bool> {
         let mut inner = self.inner.lock();
         if va >= inner.top {
             return Ok(false);
@@ -204,7 +204,7 @@ impl Segment {
     }
 
     /// How many bytes from `va` on nobody has read or written yet: zeros without a page of memory behind them.
-    pub fn untouched(&self, va: u64) -> u64 {
+    pub(crate) fn untouched(&self, va: u64) -> u64 {
         let inner = self.inner.lock();
         let number = (va - self.base) / PAGE;
         if va >= inner.top || self.backing.as_ref().is_some_and(|b| number * PAGE < b.from.len) {
@@ -219,7 +219,7 @@ impl Segment {
     ///
     /// # Errors
     /// As [`Segment::fault`].
-    pub fn pin(
+    pub(crate) fn pin(
         &self,
         up: &Arc<Proc>,
         va: u64,
@@ -303,7 +303,7 @@ impl Segment {
     ///
     /// # Errors
     /// No memory for a copy.
-    pub fn fork(&self, up: &Arc<Proc>) -> Result<Arc<Segment>> {
+    pub(crate) fn fork(&self, up: &Arc<Proc>) -> Result<Arc<Segment>> {
         let mut inner = self.inner.lock();
         let mut pages = PageMap::default();
         let (mut first, mut last) = (u64::MAX, 0);
@@ -332,7 +332,7 @@ impl Segment {
     ///
     /// # Errors
     /// `device or object already in use` when a shared segment would shrink.
-    pub fn set_top(&self, top: u64) -> Result<()> {
+    pub(crate) fn set_top(&self, top: u64) -> Result<()> {
         let top = top.next_multiple_of(PAGE);
         let mut inner = self.inner.lock();
         if top < inner.top {
@@ -346,7 +346,7 @@ impl Segment {
     }
 
     /// `segfree`: whole pages inside `from..to` become zeros again.
-    pub fn free_range(&self, from: u64, to: u64) {
+    pub(crate) fn free_range(&self, from: u64, to: u64) {
         let mut inner = self.inner.lock();
         let from = from.next_multiple_of(PAGE).max(self.base);
         let to = (to & !(PAGE - 1)).min(inner.top);

@@ -17,7 +17,7 @@ use super::memory::Memory;
 use crate::error::{Error, Result};
 
 /// The waiters of a segment.
-pub struct Sema {
+pub(crate) struct Sema {
     queue: Lock<Vec<Arc<Waiter>>>,
 }
 
@@ -29,7 +29,7 @@ struct Waiter {
 
 impl Sema {
     /// Nobody waits.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Sema { queue: Lock::new(Vec::new()) }
     }
 
@@ -89,7 +89,7 @@ fn take(word: &Pinned) -> Result<bool> {
 ///
 /// # Errors
 /// `bad arg in system call` for a negative or misaligned integer, a bad address, `interrupted`.
-pub fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result<bool> {
+pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result<bool> {
     if take(&integer(mem, va)?)? {
         return Ok(true);
     }
@@ -128,7 +128,7 @@ pub fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result<bool> 
 ///
 /// # Errors
 /// `bad arg in system call` for a negative count or value, or one that would overflow.
-pub fn release(mem: &Memory, va: u64, count: i32) -> Result<i32> {
+pub(crate) fn release(mem: &Memory, va: u64, count: i32) -> Result<i32> {
     let word = integer(mem, va)?;
     let count = u32::try_from(count).map_err(|_| abi::error::EBADARG)?;
     let mut value = word.load_u32(0);

@@ -31,22 +31,22 @@ use ninep::{Framer, kind};
 use spin::Once;
 
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 /// Largest message on a channel, in bytes. No server behind one is asked for more.
-pub const MOST: u32 = 1 << 20;
+pub(crate) const MOST: u32 = 1 << 20;
 /// Bytes asked of the channel at once, at most.
 const ASK: usize = 64 << 10;
 
 /// The session's hold on a line.
-pub struct ChanTransport {
+pub(crate) struct ChanTransport {
     line: Arc<Line>,
 }
 
 /// What a session's threads and their transport share.
-pub struct Line {
+pub(crate) struct Line {
     name: String,
     state: Lock<State>,
     /// Signalled when there is something to write, or the line is closed.
@@ -60,7 +60,7 @@ pub struct Line {
 }
 
 /// How many references to the channel the threads of a line hold while they run.
-pub const CHAN_REFS: usize = 2;
+pub(crate) const CHAN_REFS: usize = 2;
 
 struct State {
     /// Requests whose reply has not come, by tag.
@@ -75,7 +75,7 @@ impl ChanTransport {
     ///
     /// # Errors
     /// No memory for a thread.
-    pub fn start(chan: Arc<Chan>, kproc: &Arc<Proc>) -> Result<Arc<Self>> {
+    pub(crate) fn start(chan: Arc<Chan>, kproc: &Arc<Proc>) -> Result<Arc<Self>> {
         let state = State { pending: BTreeMap::new(), out: VecDeque::new(), closed: false };
         let name = String::from(chan.path.as_str());
         let line = Line {
@@ -100,7 +100,7 @@ impl ChanTransport {
 
 impl ChanTransport {
     /// What to wait for before the channel can have another session.
-    pub fn line(&self) -> &Arc<Line> {
+    pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
     }
 }
@@ -133,7 +133,7 @@ impl Line {
     }
 
     /// What its channel is called.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -141,7 +141,7 @@ impl Line {
     ///
     /// # Errors
     /// `interrupted`.
-    pub fn wait_ended(&self) -> Result<()> {
+    pub(crate) fn wait_ended(&self) -> Result<()> {
         Ok(self.ended.sleep_intr(|| self.threads.load(Ordering::Acquire) == 0)?)
     }
 

@@ -21,10 +21,11 @@ use super::session::{Patience, Session};
 use super::shared::{Shared, Wanted};
 use crate::error::Result;
 use crate::name::chan::Chan;
+use crate::proc::create;
 use crate::proc::process::Proc;
 
 /// All channels on which there is, or may have been, a session.
-pub struct Channels {
+pub(crate) struct Channels {
     list: Lock<Vec<Arc<Served>>>,
 }
 
@@ -44,7 +45,7 @@ struct State {
 
 impl Channels {
     /// None.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Channels { list: Lock::new(Vec::new()) }
     }
 
@@ -67,7 +68,7 @@ impl Channels {
     /// # Errors
     /// `i/o on hungup channel`, `device or object already in use` when there is one that is not as `wanted`, what the
     /// server says to the version.
-    pub fn session(
+    pub(crate) fn session(
         &self,
         up: &Arc<Proc>,
         server: &Arc<Chan>,
@@ -84,7 +85,7 @@ impl Channels {
             line.wait_ended()?;
         }
         let (dialect, msize) = (fresh.0, fresh.1.min(MOST));
-        let kproc = crate::call::sysproc::kernel_process(&up.kernel, "9p")?;
+        let kproc = create::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
         *state = State { line: Some(transport.line().clone()), shared: Shared::default() };
         let session = Session::begin(&up.kernel, transport, (dialect, msize), Patience::ENDLESS)?;
@@ -95,12 +96,12 @@ impl Channels {
 
     /// The lines of `/dev/mtags` for the channels on which `#9`'s dialects are spoken, in the order in which they
     /// were mounted first. They have the channels' names in place of a tag.
-    pub fn mtags(&self) -> String {
+    pub(crate) fn mtags(&self) -> String {
         let list: Vec<_> = self.list.lock().clone();
         let mut out = String::new();
         for entry in list {
             // A session that is just being begun is none yet.
-            let Some(state) = entry.state.try_lock().filter(|state| state.shared.is_phantom()) else {
+            let Some(state) = entry.state.try_lock().filter(|state| state.shared.is_translated()) else {
                 continue;
             };
             let live = state.shared.session().filter(|s| s.alive().is_ok());
@@ -112,18 +113,18 @@ impl Channels {
     }
 
     /// Keeps the session on a channel until it is [used](Channels::used).
-    pub fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
+    pub(crate) fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
         *self.entry(server).kept.lock() = Some(session.clone());
     }
 
     /// The session on a channel has files now, which hold it.
-    pub fn used(&self, server: &Arc<Chan>) {
+    pub(crate) fn used(&self, server: &Arc<Chan>) {
         let kept = self.entry(server).kept.lock().take();
         drop(kept);
     }
 
     /// Forgets channels that nobody has any more but ourselves, and ends their sessions.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let mut gone = Vec::new();
         {
             let mut list = self.list.lock();

@@ -15,21 +15,22 @@ use ninep::translate::list::Listing;
 use ninep::translate::stat::File;
 
 use super::file::MntFile;
+use super::{NO_NAMES, dotl};
 use crate::error::Result;
-use crate::name::iobuf::Dst;
+use crate::mem::iobuf::Dst;
 
 /// Bytes that the server is asked for at once, at most.
 const ASK: usize = 64 << 10;
 
 /// Position of a directory read.
 #[derive(Default)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// What the program has read so far, in our bytes.
     ours: u64,
     /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
     theirs: u64,
     /// Read and not yet given out.
-    left: VecDeque<Vec<u8>>,
+    unread: VecDeque<Vec<u8>>,
 }
 
 impl MntFile {
@@ -37,7 +38,7 @@ impl MntFile {
     ///
     /// # Errors
     /// `seek in directory`, `i/o count too small`, the server's.
-    pub fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
+    pub(crate) fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
         let mut cursor = self.cursor.lock_intr()?;
         let cursor = &mut *cursor;
         if offset == 0 {
@@ -47,10 +48,10 @@ impl MntFile {
         }
         let mut done = 0;
         loop {
-            if cursor.left.is_empty() && !self.fill(cursor, dev)? {
+            if cursor.unread.is_empty() && !self.fill(cursor, dev)? {
                 break;
             }
-            let Some(record) = cursor.left.front() else { break };
+            let Some(record) = cursor.unread.front() else { break };
             if done + record.len() > dst.len() {
                 if done == 0 {
                     return Err(error::ESHORT.into());
@@ -59,7 +60,7 @@ impl MntFile {
             }
             dst.put(done, record)?;
             done += record.len();
-            cursor.left.pop_front();
+            cursor.unread.pop_front();
         }
         cursor.ours += done as u64;
         Ok(done)
@@ -72,7 +73,7 @@ impl MntFile {
             return self.fill_by_name(cursor, dev);
         }
         let most = (session.msize as usize).saturating_sub(ninep::IOHDRSZ as usize);
-        while cursor.left.is_empty() {
+        while cursor.unread.is_empty() {
             let mut bytes = vec![0; ASK.min(most)];
             let n = self.read_piece(&mut Dst::Kernel(&mut bytes), cursor.theirs)?;
             if n == 0 {
@@ -81,12 +82,12 @@ impl MntFile {
             cursor.theirs += n as u64;
             let bytes = bytes.get(..n).unwrap_or(&[]);
             let (mut shown, mut bad) = (0, None);
-            for file in Listing::new(session.dialect, bytes, &session.ids) {
+            for file in Listing::new(session.dialect, bytes, &NO_NAMES) {
                 match file {
                     Ok(file) => {
                         shown += 1;
                         let dir = self.entry(file, dev);
-                        cursor.left.push_back(dir.to_bytes());
+                        cursor.unread.push_back(dir.to_bytes());
                     }
                     Err(e) => bad = Some(e),
                 }
@@ -100,10 +101,10 @@ impl MntFile {
 
     /// The same where the server gives only names.
     fn fill_by_name(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
-        while cursor.left.is_empty() {
-            let Some((files, next)) = self.list(cursor.theirs)? else { return Ok(false) };
+        while cursor.unread.is_empty() {
+            let Some((files, next)) = dotl::list(&self.fid, cursor.theirs)? else { return Ok(false) };
             cursor.theirs = next;
-            cursor.left.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
+            cursor.unread.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
         }
         Ok(true)
     }

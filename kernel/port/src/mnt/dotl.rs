@@ -1,29 +1,25 @@
 //! What is peculiar to 9P2000.L: a file's attributes have no name in them, a directory read brings names and nothing
 //! else, and some of 9P2000's messages are several.
 //!
-//! The name of a file is that by which it was walked to, so a fid knows its [`Trail`] (in both dialects: see
-//! [`walk::above`]). A directory is listed by
-//! walking to each of its names and asking what is there; a slot has several requests, so as many names are
-//! asked for together as it has. The messages for one name go out one after the other all the same, because
-//! QEMU keeps no order between them.
+//! A directory is listed by walking to each of its names and asking what is there; a slot has several requests, so as many
+//! names are asked for together as it has. The messages for one name go out one after the other all the same, because QEMU
+//! keeps no order between them.
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
-use machine::lock::Lock;
 use ninep::attr::getattr;
 use ninep::translate::list::{self, Entry};
 use ninep::translate::names;
 use ninep::translate::stat::File;
 use ninep::translate::wstat::Change;
-use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
+use ninep::{Names, Rmsg, Str, Tmsg};
 
-use super::file::MntFile;
-use super::session::{Fid, Session};
+use super::NO_NAMES;
+use super::fid::Fid;
+use super::links::{self, Place};
 use super::slots::PIECES;
-use super::walk::{self, Place};
 use crate::error::Result;
 
 /// Bytes of a directory that one message brings: its reply has to fit into a slot's request.
@@ -31,74 +27,16 @@ const LISTED: u32 = 8192 - READDIRHDR;
 /// Bytes before the data of an Rreaddir.
 const READDIRHDR: u32 = 11;
 
-/// The names on the way from the root to a file. Lock order: a fid's `trail`, then a `name`.
-pub struct Trail {
-    name: Lock<String>,
-    up: Option<Arc<Trail>>,
-}
-
-impl Trail {
-    /// The way from `from` over `elements`; `None` is the root.
-    fn over(from: Option<Arc<Trail>>, elements: &[&str]) -> Option<Arc<Trail>> {
-        elements.iter().fold(from, |at, &e| match e {
-            ".." => at.and_then(|t| t.up.clone()),
-            _ => Some(Arc::new(Trail { name: Lock::new(String::from(e)), up: at })),
-        })
-    }
-
-    /// A fid has been walked from one with the trail `from`, over `elements`.
-    pub(super) fn follow(fid: &Fid, from: &Fid, elements: &[&str]) {
-        if fid.session.dialect != Dialect::P9 {
-            let from = from.trail.lock().clone();
-            *fid.trail.lock() = Trail::over(from, elements);
-        }
-    }
-
-    /// The last name.
-    fn name(&self) -> String {
-        self.name.lock().clone()
-    }
-
-    /// The names on the way to the directory that a file is in; none for the root's, which is itself.
-    pub(super) fn above(fid: &Fid) -> Vec<String> {
-        let mut names = Vec::new();
-        let mut at = fid.trail.lock().as_ref().and_then(|t| t.up.clone());
-        while let Some(trail) = at {
-            names.push(trail.name());
-            at = trail.up.clone();
-        }
-        names.reverse();
-        names
-    }
-
-    /// The file has another name now.
-    pub(super) fn renamed(fid: &Fid, name: &[u8]) {
-        if let Some(trail) = &*fid.trail.lock() {
-            *trail.name.lock() = Str(name).text().into_owned();
-        }
-    }
-}
-
-impl Drop for Trail {
-    fn drop(&mut self) {
-        // One after the other: a deep tree must not become a deep stack.
-        let mut up = self.up.take();
-        while let Some(mut trail) = up.and_then(Arc::into_inner) {
-            up = trail.up.take();
-        }
-    }
-}
-
 /// What the file behind a fid is like.
 pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     let name = fid.trail.lock().as_ref().map(|t| t.name()).unwrap_or_default();
     let ask = Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC };
-    fid.session.call(&ask, |reply| attributes(&fid.session, &name, &reply))
+    fid.session.call(&ask, |reply| attributes(&name, &reply))
 }
 
-fn attributes(session: &Session, name: &str, reply: &Rmsg<'_>) -> Result<File> {
+fn attributes(name: &str, reply: &Rmsg<'_>) -> Result<File> {
     match reply {
-        Rmsg::Getattr { attr } => Ok(File::from_attr(attr, name, &session.ids)),
+        Rmsg::Getattr { attr } => Ok(File::from_attr(attr, name, &NO_NAMES)),
         _ => Err(error::EMOUNTRPC.into()),
     }
 }
@@ -120,7 +58,7 @@ pub(super) fn change(root: &Place, fid: &Fid, change: &Change) -> Result<()> {
         return Ok(());
     }
     // An open fid cannot be renamed, nor can the directory be one that somebody may have open.
-    let (file, dir) = (fid.copy()?, walk::above(root, fid)?);
+    let (file, dir) = (fid.copy()?, links::above(root, fid)?);
     match change.rename(file.number, dir.fid.number) {
         Some(message) => fid.session.call(&message, |_| Ok(())),
         None => Ok(()),
@@ -144,74 +82,72 @@ pub(super) fn enter(fid: &Fid, name: &[u8]) -> Result<(Qid, u32)> {
     })
 }
 
-impl MntFile {
-    /// The next files of this open directory behind the server's position `cookie`, and the position behind them;
-    /// `None` at the end. Files that cannot be looked at are left out.
-    pub(super) fn list(&self, cookie: u64) -> Result<Option<(Vec<File>, u64)>> {
-        let session = self.session();
-        let count = LISTED.min(session.msize.saturating_sub(READDIRHDR));
-        let ask = Tmsg::Readdir { fid: self.fid.number, offset: cookie, count };
-        let (entries, next) = session.call(&ask, |reply| {
-            let Rmsg::Readdir { data } = reply else { return Err(error::EMOUNTRPC.into()) };
-            let mut names = list::Names::new(data.0);
-            let entries: Vec<Entry> = names.by_ref().collect::<core::result::Result<_, _>>()?;
-            Ok((entries, names.cookie()))
-        })?;
-        let Some(next) = next else { return Ok(None) };
-        let mut files = Vec::with_capacity(entries.len());
-        for some in entries.chunks(PIECES) {
-            self.look(some, &mut files)?;
-        }
-        Ok(Some((files, next)))
+/// The next files of an open directory behind the server's position `cookie`, and the position behind them;
+/// `None` at the end. Files that cannot be looked at are left out.
+pub(super) fn list(dir: &Fid, cookie: u64) -> Result<Option<(Vec<File>, u64)>> {
+    let session = &dir.session;
+    let count = LISTED.min(session.msize.saturating_sub(READDIRHDR));
+    let ask = Tmsg::Readdir { fid: dir.number, offset: cookie, count };
+    let (entries, next) = session.call(&ask, |reply| {
+        let Rmsg::Readdir { data } = reply else { return Err(error::EMOUNTRPC.into()) };
+        let mut names = list::Names::new(data.0);
+        let entries: Vec<Entry> = names.by_ref().collect::<core::result::Result<_, _>>()?;
+        Ok((entries, names.cookie()))
+    })?;
+    let Some(next) = next else { return Ok(None) };
+    let mut files = Vec::with_capacity(entries.len());
+    for some in entries.chunks(PIECES) {
+        look(dir, some, &mut files)?;
     }
+    Ok(Some((files, next)))
+}
 
-    /// Looks at some files of this directory together.
-    fn look(&self, entries: &[Entry], files: &mut Vec<File>) -> Result<()> {
-        let session = self.session();
-        let mut over = Ok(());
-        // What the server says of one file is no matter, but a note or a hangup ends it all.
-        let mut failed = |e: crate::error::Error| {
-            if e.is(error::EINTR) || e.is(error::EHUNGUP) || e.is(error::EMOUNTRPC) || e.is(error::ENOMEM) {
-                over = Err(e);
-            }
-        };
-        let known: Vec<(&Entry, _, Fid)> = entries
-            .iter()
-            .filter_map(|e| Some((e, names::element(&e.name).ok()?, Fid::reserve(session))))
-            .collect();
-        let elements: Vec<[Str<'_>; 1]> = known.iter().map(|(_, bytes, _)| [Str(bytes)]).collect();
-        let walks: Vec<Tmsg<'_>> = known
-            .iter()
-            .zip(&elements)
-            .map(|((_, _, fid), element)| Tmsg::Walk {
-                fid: self.fid.number,
-                newfid: fid.number,
-                names: Names::new(element),
-            })
-            .collect();
-        let walked = session.call_all(&walks, true, |_, reply| match reply {
-            Rmsg::Walk { qids } if qids.len() == 1 => Ok(()),
-            _ => Err(session.broken()),
-        });
-        drop(walks);
-        drop(elements);
-        let mut found = Vec::with_capacity(known.len());
-        for ((entry, _, fid), walked) in known.into_iter().zip(walked) {
-            match walked {
-                Ok(()) => found.push((entry, fid.born())),
-                Err(e) => failed(e),
-            }
+/// Looks at some files of a directory together.
+fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<()> {
+    let session = &dir.session;
+    let mut over = Ok(());
+    // What the server says of one file is no matter, but a note or a hangup ends it all.
+    let mut failed = |e: crate::error::Error| {
+        if e.is(error::EINTR) || e.is(error::EHUNGUP) || e.is(error::EMOUNTRPC) || e.is(error::ENOMEM) {
+            over = Err(e);
         }
-        let asks: Vec<Tmsg<'_>> =
-            found.iter().map(|(_, fid)| Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC }).collect();
-        let name = |i: usize| found.get(i).map_or("", |(entry, _)| entry.name.as_str());
-        for file in session.call_all(&asks, true, |i, reply| attributes(session, name(i), &reply)) {
-            match file {
-                Ok(file) => files.push(file),
-                Err(e) => failed(e),
-            }
+    };
+    let known: Vec<(&Entry, _, Fid)> = entries
+        .iter()
+        .filter_map(|e| Some((e, names::element(&e.name).ok()?, Fid::reserve(session))))
+        .collect();
+    let elements: Vec<[Str<'_>; 1]> = known.iter().map(|(_, bytes, _)| [Str(bytes)]).collect();
+    let walks: Vec<Tmsg<'_>> = known
+        .iter()
+        .zip(&elements)
+        .map(|((_, _, fid), element)| Tmsg::Walk {
+            fid: dir.number,
+            newfid: fid.number,
+            names: Names::new(element),
+        })
+        .collect();
+    let walked = session.call_all(&walks, true, |_, reply| match reply {
+        Rmsg::Walk { qids } if qids.len() == 1 => Ok(()),
+        _ => Err(session.protocol_error()),
+    });
+    drop(walks);
+    drop(elements);
+    let mut found = Vec::with_capacity(known.len());
+    for ((entry, _, fid), walked) in known.into_iter().zip(walked) {
+        match walked {
+            Ok(()) => found.push((entry, fid.born())),
+            Err(e) => failed(e),
         }
-        Fid::clunk_all(found.into_iter().map(|(_, fid)| fid).collect());
-        over
     }
+    let asks: Vec<Tmsg<'_>> =
+        found.iter().map(|(_, fid)| Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC }).collect();
+    let name = |i: usize| found.get(i).map_or("", |(entry, _)| entry.name.as_str());
+    for file in session.call_all(&asks, true, |i, reply| attributes(name(i), &reply)) {
+        match file {
+            Ok(file) => files.push(file),
+            Err(e) => failed(e),
+        }
+    }
+    Fid::clunk_all(found.into_iter().map(|(_, fid)| fid).collect());
+    over
 }

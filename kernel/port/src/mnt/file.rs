@@ -1,7 +1,10 @@
 //! A file of a mount: opening, making, removing, and what it is like.
 //!
+//! The rest of a [`MntFile`] is where it is wanted: walking in [`links`], reading and writing in [`io`](super::io),
+//! directories in [`dirread`](super::dirread).
+//!
 //! A symbolic link at the end of a path is two files: the target, which is opened and whose stat is shown, and the
-//! link, which is what is removed or renamed. Walking to either is in `walk`.
+//! link, which is what is removed or renamed.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -14,15 +17,17 @@ use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
 use super::dirread::Cursor;
-use super::dotl::{self, Trail};
-use super::session::{Fid, Session};
-use super::walk::{self, Place, Via};
+use super::fid::Fid;
+use super::links::{self, Place, Via};
+use super::session::Session;
+use super::trail::Trail;
+use super::{NO_NAMES, dotl};
 use crate::error::{Error, Result};
 
 /// A file of a mount.
-pub struct MntFile {
+pub(crate) struct MntFile {
     /// The file at the server.
-    pub fid: Arc<Fid>,
+    pub(crate) fid: Arc<Fid>,
     /// The root of the tree it was reached from.
     pub(super) root: Place,
     /// The last symbolic link on the way to it.
@@ -36,12 +41,12 @@ pub struct MntFile {
     /// Is open and append-only: the server puts every write at the end.
     append: AtomicBool,
     /// Position of a directory read.
-    pub cursor: QLock<Cursor>,
+    pub(crate) cursor: QLock<Cursor>,
 }
 
 impl MntFile {
     /// The root of a tree.
-    pub fn root(fid: Fid, qid: Qid) -> Self {
+    pub(crate) fn root(fid: Fid, qid: Qid) -> Self {
         let fid = Arc::new(fid);
         Self::new(fid.clone(), Place { fid, qid }, None)
     }
@@ -60,7 +65,7 @@ impl MntFile {
     }
 
     /// Is this the fid of the tree's root, which everybody shares?
-    pub fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         Arc::ptr_eq(&self.fid, &self.root.fid)
     }
 
@@ -73,7 +78,7 @@ impl MntFile {
     }
 
     /// The session.
-    pub fn session(&self) -> &Arc<Session> {
+    pub(crate) fn session(&self) -> &Arc<Session> {
         &self.fid.session
     }
 
@@ -89,7 +94,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's.
-    pub fn copy(&self) -> Result<Self> {
+    pub(crate) fn copy(&self) -> Result<Self> {
         let mut new = Self::new(Arc::new(self.fid.copy()?), self.root.clone(), self.via.clone());
         new.dangling = self.dangling.clone();
         Ok(new)
@@ -99,7 +104,7 @@ impl MntFile {
     ///
     /// # Errors
     /// `permission denied` for special files and programs that may not be executed, the server's.
-    pub fn open(&self, qid: Qid, open_mode: u32) -> Result<(Qid, u32)> {
+    pub(crate) fn open(&self, qid: Qid, open_mode: u32) -> Result<(Qid, u32)> {
         self.here()?;
         let session = self.session();
         let kept = session.kept.lock().get(qid.path);
@@ -140,7 +145,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's; `file already exists`.
-    pub fn create(&self, name: &str, open_mode: u32, perm: u32) -> Result<(Qid, u32)> {
+    pub(crate) fn create(&self, name: &str, open_mode: u32, perm: u32) -> Result<(Qid, u32)> {
         self.here()?;
         let session = self.session();
         let bytes = names::check(name)?;
@@ -171,7 +176,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's.
-    pub fn remove(&self, qid: Qid) -> Result<()> {
+    pub(crate) fn remove(&self, qid: Qid) -> Result<()> {
         self.remove_on_close.store(false, Ordering::Relaxed);
         self.named().remove()?;
         if Arc::ptr_eq(self.named(), &self.fid) {
@@ -184,7 +189,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's; `file does not exist` for a link that leads nowhere.
-    pub fn stat(&self) -> Result<File> {
+    pub(crate) fn stat(&self) -> Result<File> {
         self.here()?;
         stat_of(&self.fid)
     }
@@ -193,7 +198,7 @@ impl MntFile {
     ///
     /// # Errors
     /// See [`wstat::plan`]; `file already exists` for a rename onto another file; the server's.
-    pub fn wstat(&self, want: &Dir) -> Result<()> {
+    pub(crate) fn wstat(&self, want: &Dir) -> Result<()> {
         let session = self.session();
         let fid = self.fid.number;
         if session.dialect == Dialect::P9 {
@@ -220,9 +225,9 @@ impl MntFile {
         let named = self.named();
         let name_now = stat_of(named)?;
         let new_name = Dir { name: want.name.clone(), ..Dir::untouched() };
-        let new_name = wstat::plan(&new_name, &name_now, &session.ids)?.name;
+        let new_name = wstat::plan(&new_name, &name_now, &NO_NAMES)?.name;
         let now = if Arc::ptr_eq(named, &self.fid) { name_now } else { stat_of(&self.fid)? };
-        let mut change = wstat::plan(&Dir { name: String::new(), ..want.clone() }, &now, &session.ids)?;
+        let mut change = wstat::plan(&Dir { name: String::new(), ..want.clone() }, &now, &NO_NAMES)?;
         if !change.is_empty() || change.kept.is_some() {
             self.here()?;
         }
@@ -256,7 +261,7 @@ impl MntFile {
     /// Is there a file of this name in the directory that `fid` is in?
     fn exists_beside(&self, fid: &Arc<Fid>, name: &[u8]) -> Result<bool> {
         match exists(fid, &[Str(b".."), Str(name)]) {
-            Err(e) if e.is(error::ENOTDIR) => exists(&walk::above(&self.root, fid)?.fid, &[Str(name)]),
+            Err(e) if e.is(error::ENOTDIR) => exists(&links::above(&self.root, fid)?.fid, &[Str(name)]),
             found => found,
         }
     }
@@ -295,7 +300,7 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
         _ => session.call(&Tmsg::Stat { fid: fid.number }, |reply| match reply {
             Rmsg::Stat { stat } => {
                 let (stat, _) = Stat::parse(session.dialect, stat.0).map_err(|_| error::EBADSTAT)?;
-                Ok(File::from_stat(session.dialect, &stat, &session.ids))
+                Ok(File::from_stat(session.dialect, &stat, &NO_NAMES))
             }
             _ => Err(error::EMOUNTRPC.into()),
         })?,

@@ -23,7 +23,7 @@ use super::file::MntFile;
 use super::session::Session;
 use super::slots::{PIECES, SlotGuard};
 use crate::error::{Error, Result};
-use crate::name::iobuf::{Dst, Src, kernel_pages};
+use crate::mem::iobuf::{Dst, Src, kernel_pages};
 
 /// A piece under way.
 struct Flight {
@@ -44,7 +44,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's, `interrupted`, a bad address.
-    pub fn read(&self, dst: &mut Dst<'_>, offset: u64, iounit: u32) -> Result<usize> {
+    pub(crate) fn read(&self, dst: &mut Dst<'_>, offset: u64, iounit: u32) -> Result<usize> {
         let len = dst.len();
         if let Dst::Kernel(_) = dst {
             let pages = kernel_pages(len.min(iounit as usize))?;
@@ -77,7 +77,7 @@ impl MntFile {
     ///
     /// # Errors
     /// The server's, `interrupted`, a bad address.
-    pub fn write(&self, src: &Src<'_>, offset: u64, iounit: u32) -> Result<usize> {
+    pub(crate) fn write(&self, src: &Src<'_>, offset: u64, iounit: u32) -> Result<usize> {
         let len = src.len();
         if let Src::Kernel(bytes) = src {
             let bytes = bytes.get(..len.min(iounit as usize)).unwrap_or(&[]);
@@ -241,13 +241,13 @@ fn moved(session: &Arc<Session>, request: &Request, tag: u16, asked: u32, way: W
     match way {
         Way::Read => match Rio::parse(&head) {
             Ok(rio) if rio.kind == kind::RREAD && rio.tag == tag && rio.size() as usize == len => {
-                io::read(asked, rio).map_err(|_| session.broken())
+                io::read(asked, rio).map_err(|_| session.protocol_error())
             }
             _ => Err(session.transfer_error(kind::TREAD, tag, request)),
         },
         Way::Write => match Rmsg::decode(session.dialect, &head) {
             Ok((t, Rmsg::Write { count })) if t == tag && len == RIOSZ => {
-                io::written(asked, count).map_err(|_| session.broken())
+                io::written(asked, count).map_err(|_| session.protocol_error())
             }
             _ => Err(session.transfer_error(kind::TWRITE, tag, request)),
         },
@@ -260,5 +260,5 @@ fn pages_len(pages: &[Pinned]) -> usize {
 
 /// The part `at..at + len` of whole pages.
 fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
-    crate::name::iobuf::cut(pages, at, len)
+    crate::mem::iobuf::cut(pages, at, len)
 }

@@ -2,13 +2,13 @@
 //!
 //! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
 //! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are found by their mount
-//!   tags ([`phantom`]), and to servers behind channels as well. Programs see plain 9P2000 semantics all the same:
+//!   tags ([`tags`]), and to servers behind channels as well. Programs see plain 9P2000 semantics all the same:
 //!   `ninep::translate` is the table of how.
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
-//! buffers its reply goes to, [`wait`] how it waits, and [`left`] what becomes of requests that nobody can wait for any
-//! more. [`slots`] is the PID cache, [`session`] what was agreed on and the fids, [`file`]
-//! a file of a mount, [`walk`] the way to it, [`io`] and [`dirread`] its contents.
+//! buffers its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
+//! more. [`slots`] is the PID cache, [`session`] what was agreed on, [`fid`] a file at the
+//! server, [`file`] a file of a mount, [`links`] the way to it, [`io`] and [`dirread`] its contents.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
 //! knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -20,36 +20,40 @@ use alloc::vec::Vec;
 use ::io::message::Transport;
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
+use ninep::translate::ids::Ids;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
 use crate::dev::{Dev, MountDriver, Walk};
 use crate::error::{Error, Result};
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::name::path::Path;
 use crate::proc::process::Proc;
 
-pub mod chan_transport;
-pub mod channels;
-pub mod dirread;
-pub mod dotl;
-pub mod file;
-pub mod io;
-mod left;
-pub mod phantom;
-pub mod rpc;
-pub mod session;
-pub mod shared;
-pub mod slots;
+mod abandoned;
+pub(crate) mod chan_transport;
+pub(crate) mod channels;
+pub(crate) mod dirread;
+pub(crate) mod dotl;
+pub(crate) mod fid;
+pub(crate) mod file;
+pub(crate) mod io;
+pub(crate) mod links;
+pub(crate) mod rpc;
+pub(crate) mod session;
+pub(crate) mod shared;
+pub(crate) mod slots;
+pub(crate) mod tags;
+mod trail;
 mod wait;
-pub mod walk;
 
 use channels::Channels;
+use fid::Fid;
 use file::MntFile;
-use phantom::Tags;
-use session::{Fid, Session};
+use session::Session;
 use shared::Wanted;
+use tags::Tags;
 
 pub use session::Patience;
 
@@ -139,6 +143,9 @@ impl MntDev {
     }
 }
 
+/// The kernel knows no names for the numbers of the host's users and groups, so their files show the numbers.
+const NO_NAMES: Ids = Ids::new();
+
 /// What `#M` wants of a session.
 const PLAN9: Wanted = Wanted { dialect: Some(Dialect::P9), msize: None };
 
@@ -165,7 +172,7 @@ impl MountDriver for Driver {
             Some(c) => c.aux::<MntFile>()?.fid.number,
             None => NOFID,
         };
-        let attached = session::attach(&session, &up.user(), aname, afid)?;
+        let attached = Fid::attach(&session, &up.user(), aname, afid)?;
         dev.channels.used(&server);
         Ok(dev.clone().root(&session, devno, attached))
     }

@@ -20,7 +20,7 @@ impl Session {
     ///
     /// # Errors
     /// The server's own, in Plan 9's words; `interrupted`; `i/o on hungup channel`.
-    pub fn call<R>(
+    pub(crate) fn call<R>(
         self: &Arc<Self>,
         message: &Tmsg<'_>,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
@@ -32,7 +32,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::call`], but `interrupted` only when the process is to die and could wait no longer.
-    pub fn call_surely<R>(
+    pub(crate) fn call_surely<R>(
         self: &Arc<Self>,
         message: &Tmsg<'_>,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
@@ -131,7 +131,7 @@ impl Session {
                 Err(self.server_error(&reply))
             }
             Ok((t, reply)) if t == tag && reply.kind() == asked + 1 => Ok(reply),
-            _ => Err(self.broken()),
+            _ => Err(self.protocol_error()),
         }
     }
 
@@ -161,7 +161,7 @@ impl Session {
         match self.whole_reply(request, &mut bytes).and_then(|_| self.decode(asked, tag, &bytes).map(|_| ()))
         {
             Err(e) => e,
-            Ok(()) => self.broken(),
+            Ok(()) => self.protocol_error(),
         }
     }
 }

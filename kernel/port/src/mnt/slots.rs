@@ -5,7 +5,7 @@
 //! it by that: no allocation, and a process's messages stay in its own order, which QEMU does not keep by
 //! itself. When all slots are bound, or for a kernel thread, a message takes a spare one; when there is none,
 //! it waits. A process that exits gives its slot back, so no number of processes uses them up. A slot whose process was
-//! killed while a request was out belongs to a keeper ([`left`](super::left)) until all of it is back.
+//! killed while a request was out belongs to a keeper ([`abandoned`](super::abandoned)) until all of it is back.
 //!
 //! `use` counts the requests that went through the cache, `hits` those that their process's own slot carried.
 //!
@@ -34,27 +34,27 @@ const BOUND: usize = 64;
 /// Slots for whoever has none.
 const SPARE: usize = 16;
 /// Requests of a slot: as many pieces of one transfer are in flight together.
-pub const PIECES: usize = 8;
+pub(crate) const PIECES: usize = 8;
 /// Tags of a slot: one per piece, and the last ones for its flushes.
 const TAGS: u16 = 16;
 /// Bytes for a message that is not a piece of a transfer: sixteen names of 255 bytes fit, and any stat record of
 /// sensible length.
 const MESSAGE: usize = 8192;
 /// How often whoever is not to be interrupted looks whether it is to die, in ns.
-pub const POLL_NS: u64 = 1_000_000_000;
+pub(crate) const POLL_NS: u64 = 1_000_000_000;
 
 /// One request and what belongs to it.
-pub struct Piece {
+pub(crate) struct Piece {
     /// The request; `None` while the transport has it.
-    pub request: Option<Box<Request>>,
+    pub(crate) request: Option<Box<Request>>,
     /// Where the request comes back.
-    pub done: Arc<Completion<Box<Request>>>,
+    pub(crate) done: Arc<Completion<Box<Request>>>,
     /// Its tag.
-    pub tag: u16,
+    pub(crate) tag: u16,
     /// The fids that the message names; `NOFID` for none.
-    pub fids: [u32; 2],
+    pub(crate) fids: [u32; 2],
     /// May the server be asked to give the message up?
-    pub may_flush: bool,
+    pub(crate) may_flush: bool,
     /// Room behind the data of a read: an error reply that is longer than the data asked for ends here.
     tail: Page,
 }
@@ -73,17 +73,17 @@ impl Piece {
     }
 
     /// The room behind the data.
-    pub fn tail(&self) -> Pinned {
+    pub(crate) fn tail(&self) -> Pinned {
         Pinned::new(self.tail.clone(), 0, PAGE as usize)
     }
 
     /// Where the request comes back, when the transport has it.
-    pub fn is_out(&self) -> Option<Arc<Completion<Box<Request>>>> {
+    pub(crate) fn is_out(&self) -> Option<Arc<Completion<Box<Request>>>> {
         self.request.is_none().then(|| self.done.clone())
     }
 
     /// The request is back, and the pages are whose they were.
-    pub fn put_back(&mut self, mut request: Box<Request>) {
+    pub(crate) fn put_back(&mut self, mut request: Box<Request>) {
         request.r_data.clear();
         request.t_data.clear();
         self.request = Some(request);
@@ -92,7 +92,7 @@ impl Piece {
 
 /// What a Tflush is for. Both may be under way together.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Flush {
+pub(crate) enum Flush {
     /// A message is given up.
     Message = 1,
     /// The server is asked whether it lives.
@@ -100,13 +100,13 @@ pub enum Flush {
 }
 
 /// A slot.
-pub struct Slot {
+pub(crate) struct Slot {
     index: u16,
     /// For messages, and the first piece of a transfer. Never empty.
     pieces: Vec<Piece>,
     flushes: [Option<Piece>; 2],
     /// Where a reply is put together to be decoded.
-    pub scratch: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl Slot {
@@ -119,7 +119,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory.
-    pub fn piece(&mut self, number: usize) -> Result<&mut Piece> {
+    pub(crate) fn piece(&mut self, number: usize) -> Result<&mut Piece> {
         while self.pieces.len() <= number {
             let tag = self.index * TAGS + self.pieces.len() as u16;
             self.pieces.push(Piece::new(tag, PAGE as usize)?);
@@ -128,18 +128,18 @@ impl Slot {
     }
 
     /// The pieces made so far.
-    pub fn pieces(&mut self) -> &mut [Piece] {
+    pub(crate) fn pieces(&mut self) -> &mut [Piece] {
         &mut self.pieces
     }
 
     /// The fids that are named in messages that are not back.
-    pub fn fids_out(&self) -> Vec<u32> {
+    pub(crate) fn fids_out(&self) -> Vec<u32> {
         let out = self.pieces.iter().filter(|p| p.request.is_none());
         out.flat_map(|p| p.fids).filter(|&fid| fid != NOFID).collect()
     }
 
     /// The request that carries a Tflush, if there ever was one.
-    pub fn flush_made(&mut self, purpose: Flush) -> Option<&mut Piece> {
+    pub(crate) fn flush_made(&mut self, purpose: Flush) -> Option<&mut Piece> {
         self.flushes.get_mut(purpose as usize - 1)?.as_mut()
     }
 
@@ -147,7 +147,7 @@ impl Slot {
     ///
     /// # Errors
     /// No memory.
-    pub fn flush(&mut self, purpose: Flush) -> Result<&mut Piece> {
+    pub(crate) fn flush(&mut self, purpose: Flush) -> Result<&mut Piece> {
         let tag = self.index * TAGS + TAGS - purpose as u16;
         let place = self.flushes.get_mut(purpose as usize - 1).ok_or(error::ENOMEM)?;
         match place {
@@ -158,7 +158,7 @@ impl Slot {
 }
 
 /// The slots of a session.
-pub struct Slots {
+pub(crate) struct Slots {
     inner: Lock<Inner>,
     freed: Rendez,
     used: AtomicU64,
@@ -173,14 +173,14 @@ struct Inner {
     spare: Vec<Slot>,
     spares_made: usize,
     /// Slots of processes that have keepers now.
-    left: usize,
+    abandoned: usize,
     next_index: u16,
 }
 
 /// A slot in use. Its drop puts it back.
-pub struct SlotGuard<'a> {
+pub(crate) struct SlotGuard<'a> {
     slots: &'a Slots,
-    /// `None` when it was [left](SlotGuard::leave).
+    /// `None` when it was [abandoned](SlotGuard::abandon).
     slot: Option<Slot>,
     owner: Owner,
 }
@@ -196,7 +196,7 @@ enum Owner {
 }
 
 /// A slot with requests that are not back, and nobody who waits for them.
-pub struct Left {
+pub(crate) struct AbandonedSlot {
     slot: Slot,
     owner: Owner,
 }
@@ -210,13 +210,13 @@ enum Found {
 
 impl Slots {
     /// None made yet.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let inner = Inner {
             bound: BTreeMap::new(),
             idle: Vec::new(),
             spare: Vec::new(),
             spares_made: 0,
-            left: 0,
+            abandoned: 0,
             next_index: 0,
         };
         Slots {
@@ -228,7 +228,7 @@ impl Slots {
     }
 
     /// Requests so far: through the cache, and carried by their process's own slot.
-    pub fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         (self.used.load(Ordering::Relaxed), self.hits.load(Ordering::Relaxed))
     }
 
@@ -237,7 +237,7 @@ impl Slots {
     ///
     /// # Errors
     /// No memory, `interrupted`.
-    pub fn take(&self, interruptible: bool, gives_up: impl Fn() -> bool) -> Result<SlotGuard<'_>> {
+    pub(crate) fn take(&self, interruptible: bool, gives_up: impl Fn() -> bool) -> Result<SlotGuard<'_>> {
         let pid = machine::thread::current().tag();
         let mut found = Found::Wait;
         let mut look = || {
@@ -275,7 +275,7 @@ impl Slots {
             if let Some(slot) = inner.bound.get_mut(&pid).and_then(Option::take) {
                 return Found::Here(slot, Owner::Process(pid));
             }
-            if !inner.bound.contains_key(&pid) && inner.bound.len() + inner.left < BOUND {
+            if !inner.bound.contains_key(&pid) && inner.bound.len() + inner.abandoned < BOUND {
                 inner.bound.insert(pid, None);
                 return inner.idle_or_new(Owner::Process(pid));
             }
@@ -296,7 +296,7 @@ impl Slots {
         match owner {
             Owner::Process(pid) => drop(inner.bound.remove(&pid)),
             Owner::Nobody => inner.spares_made -= 1,
-            Owner::Keeper => inner.left -= 1,
+            Owner::Keeper => inner.abandoned -= 1,
         }
     }
 
@@ -309,7 +309,7 @@ impl Slots {
             },
             Owner::Nobody => inner.spare.push(slot),
             Owner::Keeper => {
-                inner.left -= 1;
+                inner.abandoned -= 1;
                 inner.idle.push(slot);
             }
         }
@@ -318,13 +318,13 @@ impl Slots {
         self.freed.wakeup();
     }
 
-    /// A slot that was left is a keeper's.
-    pub fn keep(&self, left: Left) -> SlotGuard<'_> {
-        SlotGuard { slots: self, slot: Some(left.slot), owner: left.owner }
+    /// A slot that was abandoned is a keeper's.
+    pub(crate) fn keep(&self, slot: AbandonedSlot) -> SlotGuard<'_> {
+        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner }
     }
 
     /// The process with this pid is gone: its slot is free for another.
-    pub fn release(&self, pid: u64) {
+    pub(crate) fn release(&self, pid: u64) {
         let mut inner = self.inner.lock();
         if let Some(slot) = inner.bound.remove(&pid) {
             inner.idle.extend(slot);
@@ -352,7 +352,7 @@ impl Default for Slots {
 
 impl SlotGuard<'_> {
     /// A request is about to be sent in this slot.
-    pub fn count(&self) {
+    pub(crate) fn count(&self) {
         self.slots.used.fetch_add(1, Ordering::Relaxed);
         if let Owner::Process(_) = self.owner {
             self.slots.hits.fetch_add(1, Ordering::Relaxed);
@@ -362,21 +362,21 @@ impl SlotGuard<'_> {
     /// The slot.
     ///
     /// # Errors
-    /// `interrupted` when it was left.
-    pub fn slot(&mut self) -> Result<&mut Slot> {
+    /// `interrupted` when it was abandoned.
+    pub(crate) fn slot(&mut self) -> Result<&mut Slot> {
         self.slot.as_mut().ok_or(error::EINTR.into())
     }
 
-    /// Leaves the slot and the requests that are out to a keeper. `None` when that has happened before.
-    pub fn leave(&mut self) -> Option<Left> {
+    /// Abandons the slot, with the requests that are out, to a keeper. `None` when that has happened before.
+    pub(crate) fn abandon(&mut self) -> Option<AbandonedSlot> {
         let slot = self.slot.take()?;
         if let Owner::Process(pid) = self.owner {
             let mut inner = self.slots.inner.lock();
             inner.bound.remove(&pid);
-            inner.left += 1;
+            inner.abandoned += 1;
             self.owner = Owner::Keeper;
         }
-        Some(Left { slot, owner: self.owner })
+        Some(AbandonedSlot { slot, owner: self.owner })
     }
 }
 

@@ -4,8 +4,8 @@
 //! request and the flush have come back, because until then its buffers are the transport's. A reply that came
 //! before the flush took effect counts, as section 5 (`flush`) asks.
 //!
-//! A process that is to die waits a second for that, and for the answer to a Tclunk. Then it leaves its slot to a
-//! keeper ([`left`](super::left)), and the call is `interrupted`.
+//! A process that is to die waits a second for that, and for the answer to a Tclunk. Then it abandons its slot to a
+//! keeper ([`abandoned`](super::abandoned)), and the call is `interrupted`.
 //!
 //! A device that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
 //! that at once, however slow its disk is. If it does not, the session is over. ([`Patience`](super::session::Patience) says
@@ -34,7 +34,7 @@ impl Session {
     /// Tversion cannot be flushed, and is given up with the session that it was to begin.
     ///
     /// # Errors
-    /// `interrupted`: the process is to die, and the slot was left.
+    /// `interrupted`: the process is to die, and the slot was abandoned.
     pub(super) fn wait(
         self: &Arc<Self>,
         guard: &mut SlotGuard<'_>,
@@ -116,7 +116,7 @@ impl Session {
                 self.hang_up();
                 return Ok(done.wait());
             }
-            self.leave_in_time(guard)?;
+            self.abandon_in_time(guard)?;
         }
     }
 
@@ -138,7 +138,7 @@ impl Session {
             match got {
                 Ok(request) => return Ok(Some(request)),
                 Err(Wake::Interrupted) => return Ok(None),
-                Err(Wake::TimedOut) => self.leave_in_time(guard)?,
+                Err(Wake::TimedOut) => self.abandon_in_time(guard)?,
             }
             if clock::now_ns() >= ask {
                 self.ask_for_sign(guard)?;

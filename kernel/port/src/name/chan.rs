@@ -20,14 +20,14 @@ use crate::name::namespace::Mhead;
 use crate::name::path::Path;
 
 /// A device's own state of a `Chan`, typed inside the device.
-pub type Aux = Option<Arc<dyn Any + Send + Sync>>;
+pub(crate) type Aux = Option<Arc<dyn Any + Send + Sync>>;
 
 /// A handle on a file. See the module comment for who owns it.
 pub struct Chan {
     /// The device that serves it.
-    pub dev: Arc<dyn Dev>,
+    pub(crate) dev: Arc<dyn Dev>,
     /// Instance of the device: which mount, which pipe.
-    pub devno: u32,
+    pub(crate) devno: u32,
     /// The file.
     pub qid: Qid,
     /// How it is open (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC` and flags); `None` before `open`.
@@ -35,28 +35,28 @@ pub struct Chan {
     /// The name by which it was reached, with the mounts crossed on the way.
     pub path: Path,
     /// The device's own.
-    pub aux: Aux,
+    pub(crate) aux: Aux,
     /// Most bytes the server moves in one piece without cutting; 0 when it does not matter.
-    pub iounit: u32,
+    pub(crate) iounit: u32,
     /// Set when this directory was reached through a mount point: its union.
-    pub umh: Option<Arc<Mhead>>,
+    pub(crate) umh: Option<Arc<Mhead>>,
     /// Offset of the next read or write through a descriptor.
-    pub offset: Lock<u64>,
+    pub(crate) offset: Lock<u64>,
     /// Position of a directory read.
-    pub dir: QLock<DirPos>,
+    pub(crate) dir: QLock<DirPos>,
 }
 
 /// Where a directory read stands.
 #[derive(Default)]
-pub struct DirPos {
+pub(crate) struct DirPos {
     /// Which element of the union is being read.
-    pub element: usize,
+    pub(crate) element: usize,
     /// The element's open channel while it is being read.
-    pub open: Option<Arc<Chan>>,
+    pub(crate) open: Option<Arc<Chan>>,
     /// The offset that the element's server is to be asked for next.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Whole records that were read and did not fit into the last buffer.
-    pub left: alloc::vec::Vec<u8>,
+    pub(crate) unread: alloc::vec::Vec<u8>,
 }
 
 impl Chan {
@@ -85,7 +85,7 @@ impl Chan {
     ///
     /// # Errors
     /// `i/o on hungup channel` when it is not: the channel belongs to another kind of device.
-    pub fn aux<T: Any + Send + Sync>(&self) -> Result<&T> {
+    pub(crate) fn aux<T: Any + Send + Sync>(&self) -> Result<&T> {
         match self.aux.as_ref().and_then(|a| a.downcast_ref::<T>()) {
             Some(t) => Ok(t),
             None => Err(abi::error::EHUNGUP.into()),
@@ -93,7 +93,7 @@ impl Chan {
     }
 
     /// Shared access to the device's own state.
-    pub fn aux_arc<T: Any + Send + Sync>(&self) -> Result<Arc<T>> {
+    pub(crate) fn aux_arc<T: Any + Send + Sync>(&self) -> Result<Arc<T>> {
         match self.aux.clone().and_then(|a| a.downcast::<T>().ok()) {
             Some(t) => Ok(t),
             None => Err(abi::error::EHUNGUP.into()),
@@ -101,12 +101,12 @@ impl Chan {
     }
 
     /// Do both name the same file? (Version and position do not matter.)
-    pub fn same_file(&self, other: &Chan) -> bool {
+    pub(crate) fn same_file(&self, other: &Chan) -> bool {
         self.key() == other.key()
     }
 
     /// What identifies the file: device letter, instance, qid path.
-    pub fn key(&self) -> (char, u32, u64) {
+    pub(crate) fn key(&self) -> (char, u32, u64) {
         (self.dev.letter(), self.devno, self.qid.path)
     }
 }

@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 use abi::{Dir, error};
 
 use crate::error::{Error, Result};
+use crate::mem::iobuf::Dst;
 use crate::name::chan::{Chan, DirPos};
-use crate::name::iobuf::Dst;
 use crate::name::namec::clone_chan;
 use crate::name::namespace::Pgrp;
 use crate::proc::process::Proc;
@@ -30,7 +30,7 @@ const ASK: (usize, usize) = (8192, 65536);
 ///
 /// # Errors
 /// `seek in directory`; `i/o count too small` when not even one record fits; what the device says.
-pub fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
     let room = dst.len();
     let bytes = {
         let mut pos = c.dir.lock_intr()?;
@@ -40,15 +40,15 @@ pub fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64) -> Re
         } else if offset != *c.offset.lock() {
             return Err(error::EDIRSEEK.into());
         }
-        if pos.left.is_empty() {
+        if pos.unread.is_empty() {
             fill(up, c, &mut pos, room.clamp(ASK.0, ASK.1))?;
         }
-        let n = whole_records(&pos.left, room);
-        if n == 0 && !pos.left.is_empty() {
+        let n = whole_records(&pos.unread, room);
+        if n == 0 && !pos.unread.is_empty() {
             return Err(error::ESHORT.into());
         }
-        let rest = pos.left.split_off(n);
-        let bytes = core::mem::replace(&mut pos.left, rest);
+        let rest = pos.unread.split_off(n);
+        let bytes = core::mem::replace(&mut pos.unread, rest);
         *c.offset.lock() += bytes.len() as u64;
         bytes
     };
@@ -76,7 +76,7 @@ fn whole_records(records: &[u8], room: usize) -> usize {
     }
 }
 
-/// Gets the next records into `pos.left`; leaves it empty at the end of the directory.
+/// Gets the next records into `pos.unread`; leaves it empty at the end of the directory.
 fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<()> {
     let mut buf = alloc::vec![0; ask];
     let Some(union) = &c.umh else {
@@ -119,7 +119,7 @@ fn take(up: &Arc<Proc>, c: &Chan, pos: &mut DirPos, mut buf: Vec<u8>, n: usize) 
     }
     pos.offset += n as u64;
     let pgrp = up.pgrp();
-    pos.left = if pgrp.any_on(c.dev.letter(), c.devno) { show_mounted(up, &pgrp, c, &buf)? } else { buf };
+    pos.unread = if pgrp.any_on(c.dev.letter(), c.devno) { show_mounted(up, &pgrp, c, &buf)? } else { buf };
     Ok(())
 }
 

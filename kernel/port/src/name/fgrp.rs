@@ -1,9 +1,9 @@
 //! `Fgrp`: a table of file descriptors, shared by the processes of a group or copied by `RFFDG`.
 //!
-//! The lowest free number is always the next one. The table is short at first and grows by [`DELTAFD`] slots up
+//! The lowest free number is always the next one. The table is short at first and grows by [`DELTAFD`] entries up
 //! to [`MAXFD`]; a number beyond the next growth is out of range.
 //!
-//! Locks: `table` guards the slots and is a leaf. Channels that leave the table are dropped after it is
+//! Locks: `table` guards the entries and is a leaf. Channels that leave the table are dropped after it is
 //! released.
 
 use alloc::format;
@@ -18,8 +18,8 @@ use crate::error::Result;
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
-/// Slots that the table has at first and by which it grows.
-pub const DELTAFD: usize = 20;
+/// Entries that the table has at first and by which it grows.
+pub(crate) const DELTAFD: usize = 20;
 /// Most descriptors of a group.
 pub const MAXFD: usize = 5000;
 
@@ -27,7 +27,7 @@ pub const MAXFD: usize = 5000;
 #[derive(Clone)]
 pub struct Fd {
     /// What it stands for.
-    pub chan: Arc<Chan>,
+    pub(crate) chan: Arc<Chan>,
     /// Exec closes it.
     pub close_on_exec: bool,
 }
@@ -52,7 +52,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `fd out of range or not open`.
-    pub fn get(&self, fd: i32) -> Result<Arc<Chan>> {
+    pub(crate) fn get(&self, fd: i32) -> Result<Arc<Chan>> {
         let fd = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         match self.table.lock().get(fd) {
             Some(Some(f)) => Ok(f.chan.clone()),
@@ -64,13 +64,13 @@ impl Fgrp {
     ///
     /// # Errors
     /// `no free file descriptors`.
-    pub fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
+    pub(crate) fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
         let fd = Fd { chan, close_on_exec };
         let put = {
             let mut table = self.table.lock();
             let n = lowest(&mut table);
-            if let Some(slot) = n.and_then(|n| table.get_mut(n)) {
-                *slot = Some(fd.clone());
+            if let Some(entry) = n.and_then(|n| table.get_mut(n)) {
+                *entry = Some(fd.clone());
             }
             n
         };
@@ -81,7 +81,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `fd out of range or not open` when `fd` is beyond what the table may grow to now.
-    pub fn install_at(&self, fd: i32, chan: Arc<Chan>) -> Result<i32> {
+    pub(crate) fn install_at(&self, fd: i32, chan: Arc<Chan>) -> Result<i32> {
         let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         let old = {
             let mut table = self.table.lock();
@@ -92,7 +92,7 @@ impl Fgrp {
                 let len = (table.len() + DELTAFD).min(MAXFD);
                 table.resize(len, None);
             }
-            table.get_mut(n).and_then(|slot| slot.replace(Fd { chan, close_on_exec: false }))
+            table.get_mut(n).and_then(|entry| entry.replace(Fd { chan, close_on_exec: false }))
         };
         drop(old);
         Ok(fd)
@@ -102,7 +102,7 @@ impl Fgrp {
     ///
     /// # Errors
     /// `fd out of range or not open`.
-    pub fn close(&self, fd: i32) -> Result<()> {
+    pub(crate) fn close(&self, fd: i32) -> Result<()> {
         let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         let old = self.table.lock().get_mut(n).and_then(Option::take);
         old.map(drop).ok_or(error::EBADFD.into())
@@ -122,7 +122,7 @@ impl Fgrp {
     }
 
     /// Closes everything: `closefiles` in `/proc/n/ctl`.
-    pub fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         let table = core::mem::take(&mut *self.table.lock());
         drop(table);
     }
@@ -143,12 +143,38 @@ impl Fgrp {
     }
 }
 
-/// What exec does to the caller's descriptors.
-pub fn close_on_exec(up: &Arc<Proc>) {
-    up.fgrp().close_on_exec();
+/// Is a channel that is open like `have` good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
+fn mode_allows(have: Option<u32>, want: u32) -> bool {
+    match have.map(|m| m & 3) {
+        None => false,
+        Some(abi::ORDWR) => true,
+        Some(abi::OWRITE) => want == abi::OWRITE,
+        // OREAD and OEXEC.
+        Some(_) => want == abi::OREAD || want == abi::OEXEC,
+    }
 }
 
-/// The lowest free slot, after growing the table if need be.
+/// Is `c` open so that it is good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
+///
+/// # Errors
+/// `inappropriate use of fd` when it is not.
+pub(crate) fn check_use(c: &Chan, want: u32) -> Result<()> {
+    if mode_allows(c.mode, want) { Ok(()) } else { Err(error::EBADUSEFD.into()) }
+}
+
+/// The channel behind `fd`, which must allow `want` when that is given.
+///
+/// # Errors
+/// `fd out of range or not open`; `inappropriate use of fd`.
+pub(crate) fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<Arc<Chan>> {
+    let c = up.fgrp().get(fd)?;
+    if let Some(want) = want {
+        check_use(&c, want)?;
+    }
+    Ok(c)
+}
+
+/// The lowest free entry, after growing the table if need be.
 fn lowest(table: &mut Vec<Option<Fd>>) -> Option<usize> {
     if let Some(n) = table.iter().position(Option::is_none) {
         return Some(n);
@@ -163,7 +189,7 @@ fn lowest(table: &mut Vec<Option<Fd>>) -> Option<usize> {
 
 /// One descriptor as `/proc/n/fd` and `#d/Nctl` show it: number, direction, device letter and instance, qid
 /// (path, version, kind), most bytes in one piece, offset, path.
-pub fn line(fd: i32, c: &Chan) -> String {
+pub(crate) fn line(fd: i32, c: &Chan) -> String {
     let rw = match c.mode.map(|m| m & 3) {
         Some(abi::OWRITE) => "w ",
         Some(abi::ORDWR) => "rw",

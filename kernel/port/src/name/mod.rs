@@ -1,12 +1,12 @@
 //! Names and files: what a channel is ([`chan`]) and what it is called ([`path`]), name spaces ([`namespace`]) and the
-//! way through them ([`namec`], [`walk`]), descriptors ([`fgrp`]), and what reads and writes give and take
-//! ([`iobuf`], [`dirread`]).
+//! way through them ([`namec`], `walk`), descriptors ([`fgrp`]), and reading and writing what they stand for
+//! ([`transfer`], [`dirread`]).
 
 pub mod chan;
-pub mod dirread;
+pub(crate) mod dirread;
 pub mod fgrp;
-pub mod iobuf;
 pub mod namec;
-pub mod namespace;
-pub mod path;
+pub(crate) mod namespace;
+pub(crate) mod path;
+pub(crate) mod transfer;
 mod walk;

@@ -21,7 +21,7 @@ use crate::proc::process::Proc;
 
 /// What the name is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Open with these mode bits.
     Open(u32),
     /// `stat` and `wstat`.
@@ -44,11 +44,11 @@ pub enum Access {
 }
 
 /// Where a name led.
-pub struct Found {
+pub(crate) struct Found {
     at: At,
     path: PathBuf,
     /// The union that was crossed to get here, if the last step was a crossing.
-    pub union: Option<Arc<Mhead>>,
+    pub(crate) union: Option<Arc<Mhead>>,
 }
 
 impl From<Walker<'_>> for Found {
@@ -58,18 +58,13 @@ impl From<Walker<'_>> for Found {
 }
 
 impl Found {
-    /// The channel, which may not carry the right path: see [`Found::path`].
-    pub fn chan(&self) -> &Chan {
+    /// The channel. It may be somebody else's, with another path than that by which the file was reached.
+    pub(crate) fn chan(&self) -> &Chan {
         self.at.chan()
     }
 
-    /// The name by which it was reached.
-    pub fn path(&self) -> &str {
-        self.path.as_str()
-    }
-
-    /// The last element of that name.
-    pub fn last_name(&self) -> &str {
+    /// The last element of the name by which it was reached.
+    pub(crate) fn last_name(&self) -> &str {
         self.path.last()
     }
 
@@ -77,7 +72,7 @@ impl Found {
     ///
     /// # Errors
     /// What the server says to a walk of no elements.
-    pub fn into_chan(self, up: &Arc<Proc>) -> Result<Chan> {
+    pub(crate) fn into_chan(self, up: &Arc<Proc>) -> Result<Chan> {
         let mut c = match self.at {
             At::Own(c) => c,
             At::Shared(shared) => clone_chan(up, &shared)?,
@@ -91,7 +86,7 @@ impl Found {
     ///
     /// # Errors
     /// As [`Found::into_chan`].
-    pub fn into_shared(self, up: &Arc<Proc>) -> Result<Arc<Chan>> {
+    pub(crate) fn into_shared(self, up: &Arc<Proc>) -> Result<Arc<Chan>> {
         match &self.at {
             At::Shared(c) if self.union.is_none() && c.path.as_str() == self.path.as_str() => Ok(c.clone()),
             _ => Ok(Arc::new(self.into_chan(up)?)),
@@ -103,7 +98,7 @@ impl Found {
 ///
 /// # Errors
 /// What the server says.
-pub fn clone_chan(up: &Arc<Proc>, c: &Chan) -> Result<Chan> {
+pub(crate) fn clone_chan(up: &Arc<Proc>, c: &Chan) -> Result<Chan> {
     c.dev.walk(up, c, &[])?.chan.ok_or(Error::new(error::ENONEXIST))
 }
 
@@ -111,7 +106,7 @@ pub fn clone_chan(up: &Arc<Proc>, c: &Chan) -> Result<Chan> {
 ///
 /// # Errors
 /// Plan 9's texts; those of the walk have the part of the name that failed in front.
-pub fn namec(up: &Arc<Proc>, name: &str, access: Access) -> Result<Arc<Chan>> {
+pub(crate) fn namec(up: &Arc<Proc>, name: &str, access: Access) -> Result<Arc<Chan>> {
     match access {
         Access::Open(mode) => open(up, &Name::parse(name)?, mode),
         Access::Create { mode, perm } => create(up, &Name::parse(name)?, mode, perm),
@@ -124,7 +119,7 @@ pub fn namec(up: &Arc<Proc>, name: &str, access: Access) -> Result<Arc<Chan>> {
 ///
 /// # Errors
 /// As [`namec`]; `cannot exec directory`.
-pub fn open_exec(up: &Arc<Proc>, name: &str) -> Result<Arc<Chan>> {
+pub(crate) fn open_exec(up: &Arc<Proc>, name: &str) -> Result<Arc<Chan>> {
     namec(up, name, Access::Open(abi::OEXEC))
 }
 
@@ -132,7 +127,7 @@ pub fn open_exec(up: &Arc<Proc>, name: &str) -> Result<Arc<Chan>> {
 ///
 /// # Errors
 /// As [`namec`]. `is a mount point` for `Remove` of one.
-pub fn find(up: &Arc<Proc>, name: &str, access: Access) -> Result<Found> {
+pub(crate) fn find(up: &Arc<Proc>, name: &str, access: Access) -> Result<Found> {
     let name = Name::parse(name)?;
     let mut w = Walker::start(up, &name)?;
     w.forward(&name, name.elements.len())?;
@@ -257,7 +252,7 @@ pub fn device_path(letter: char, spec: &str) -> Path {
 ///
 /// # Errors
 /// `unknown device in # filename` when the kernel has no `#/`.
-pub fn root(kernel: &Kernel) -> Result<Arc<Chan>> {
+pub(crate) fn root(kernel: &Kernel) -> Result<Arc<Chan>> {
     let dev = kernel.dev('/')?;
     Ok(Arc::new(Chan::attach(dev, 0, Qid::dir(0), Path::root("/"), None)))
 }

@@ -26,38 +26,38 @@ use crate::kernel::Kernel;
 use crate::name::chan::Chan;
 
 /// What identifies a file that is mounted upon: device letter, instance, qid path.
-pub type Key = (char, u32, u64);
+pub(crate) type Key = (char, u32, u64);
 
 /// One element of a union.
 #[derive(Clone)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// What `bind` or `mount` returned for it.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Order and `MCREATE`, as given.
-    pub flags: u32,
+    pub(crate) flags: u32,
     /// The channel to the server, for `mount`; `None` for `bind`.
-    pub server: Option<Arc<Chan>>,
+    pub(crate) server: Option<Arc<Chan>>,
     /// Name under which the server is posted, else its path; empty for `bind`.
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// The attach specifier of a `mount`.
-    pub spec: String,
+    pub(crate) spec: String,
     /// What stands here.
-    pub to: Arc<Chan>,
+    pub(crate) to: Arc<Chan>,
 }
 
 /// The elements of a union, in order.
-pub type Union = Arc<[Mount]>;
+pub(crate) type Union = Arc<[Mount]>;
 
 /// A file that is mounted upon.
-pub struct Mhead {
+pub(crate) struct Mhead {
     /// It, as it was named when the first mount was made.
-    pub from: Arc<Chan>,
+    pub(crate) from: Arc<Chan>,
     list: Lock<Union>,
 }
 
 impl Mhead {
     /// What stands here now, in order. Empty once everything has been unmounted.
-    pub fn list(&self) -> Union {
+    pub(crate) fn list(&self) -> Union {
         self.list.lock().clone()
     }
 
@@ -69,13 +69,13 @@ impl Mhead {
 
 /// What is to be mounted, besides the channel itself.
 #[derive(Default)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The channel to the server.
-    pub server: Option<Arc<Chan>>,
+    pub(crate) server: Option<Arc<Chan>>,
     /// What the server is called in `/proc/n/ns`.
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// The attach specifier.
-    pub spec: String,
+    pub(crate) spec: String,
 }
 
 /// A name space. See the module comment.
@@ -89,7 +89,7 @@ pub struct Pgrp {
 
 impl Pgrp {
     /// An empty name space.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Pgrp {
             id: AtomicU32::new(0),
             no_mount: AtomicBool::new(false),
@@ -113,14 +113,14 @@ impl Pgrp {
     }
 
     /// An empty one in its place, for `RFCNAMEG`. `RFNOMNT` is inherited.
-    pub fn emptied(&self) -> Arc<Self> {
+    pub(crate) fn emptied(&self) -> Arc<Self> {
         let new = Pgrp::new();
         new.no_mount.store(self.no_mount(), Ordering::Relaxed);
         new
     }
 
     /// The number of this name space, `/dev/pgrpid`: given when it is first asked for.
-    pub fn id(&self, kernel: &Kernel) -> u32 {
+    pub(crate) fn id(&self, kernel: &Kernel) -> u32 {
         match self.id.load(Ordering::Relaxed) {
             0 => {
                 let id = kernel.new_id();
@@ -141,12 +141,12 @@ impl Pgrp {
     }
 
     /// The union on this file, when it is mounted upon.
-    pub fn find(&self, key: Key) -> Option<Arc<Mhead>> {
+    pub(crate) fn find(&self, key: Key) -> Option<Arc<Mhead>> {
         self.table.lock().get(&key).cloned()
     }
 
     /// Is any file of this instance of a device mounted upon?
-    pub fn any_on(&self, letter: char, devno: u32) -> bool {
+    pub(crate) fn any_on(&self, letter: char, devno: u32) -> bool {
         let range = (letter, devno, 0)..=(letter, devno, u64::MAX);
         self.table.lock().range(range).next().is_some()
     }
@@ -157,7 +157,14 @@ impl Pgrp {
     /// # Errors
     /// `inconsistent mount`: a file on a directory or the other way round; before or after a file; creation
     /// wanted in a union, or in a single mount that does not allow it.
-    pub fn mount(&self, id: u32, mut new: Chan, old: Arc<Chan>, flags: u32, origin: Origin) -> Result<u32> {
+    pub(crate) fn mount(
+        &self,
+        id: u32,
+        mut new: Chan,
+        old: Arc<Chan>,
+        flags: u32,
+        origin: Origin,
+    ) -> Result<u32> {
         let order = flags & abi::MORDER;
         let create = flags & abi::MCREATE != 0;
         if new.qid.is_dir() != old.qid.is_dir() || (!old.qid.is_dir() && order != abi::MREPL) {
@@ -219,7 +226,7 @@ impl Pgrp {
     ///
     /// # Errors
     /// `not mounted`; `not in union`.
-    pub fn unmount(&self, what: Option<&Chan>, old: &Chan) -> Result<()> {
+    pub(crate) fn unmount(&self, what: Option<&Chan>, old: &Chan) -> Result<()> {
         let _alone = self.change.lock();
         let head = self.find(old.key()).ok_or(error::EUNMOUNT)?;
         let was = head.list();

@@ -33,7 +33,7 @@ pub struct Path {
 
 impl Path {
     /// The path of the root of something: `/`, or `#` with device letter and specifier.
-    pub fn root(text: &str) -> Self {
+    pub(crate) fn root(text: &str) -> Self {
         Path { text: text.into(), root: text.len(), crossed: None }
     }
 
@@ -42,25 +42,20 @@ impl Path {
         &self.text
     }
 
-    /// The text, owned.
-    pub fn text(&self) -> String {
-        String::from(&*self.text)
-    }
-
     /// The last element, which `stat` gives as the file's name: `/` for the root, `#c` for that of a device.
-    pub fn last(&self) -> &str {
+    pub(crate) fn last(&self) -> &str {
         last(&self.text, self.root)
     }
 
     /// Starts to build on this path.
-    pub fn to_buf(&self) -> PathBuf {
+    pub(crate) fn to_buf(&self) -> PathBuf {
         PathBuf { text: String::from(&*self.text), root: self.root, crossed: self.crossed.clone() }
     }
 }
 
 /// A path that is being walked.
 #[derive(Clone)]
-pub struct PathBuf {
+pub(crate) struct PathBuf {
     text: String,
     root: usize,
     crossed: Option<Arc<Crossing>>,
@@ -68,17 +63,17 @@ pub struct PathBuf {
 
 impl PathBuf {
     /// The text so far.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// As [`Path::last`].
-    pub fn last(&self) -> &str {
+    pub(crate) fn last(&self) -> &str {
         last(&self.text, self.root)
     }
 
     /// One element further.
-    pub fn push(&mut self, element: &str) {
+    pub(crate) fn push(&mut self, element: &str) {
         if !self.text.ends_with('/') {
             self.text.push('/');
         }
@@ -86,14 +81,14 @@ impl PathBuf {
     }
 
     /// The directory here is mounted upon, and the walk goes on in what is mounted.
-    pub fn cross(&mut self, from: Arc<Chan>) {
+    pub(crate) fn cross(&mut self, from: Arc<Chan>) {
         let outer = self.crossed.take();
         self.crossed = Some(Arc::new(Crossing { len: self.text.len(), from, outer }));
     }
 
     /// One element back. When that leads to the root of a mounted tree the crossing is undone, and what was
     /// mounted upon is returned: the walk goes on from there.
-    pub fn pop(&mut self) -> Option<Arc<Chan>> {
+    pub(crate) fn pop(&mut self) -> Option<Arc<Chan>> {
         let below = self.text.get(self.root..).unwrap_or("");
         let cut = self.root + below.rfind('/').unwrap_or(0);
         self.text.truncate(cut);
@@ -111,7 +106,7 @@ impl PathBuf {
     }
 
     /// The finished path.
-    pub fn finish(self) -> Path {
+    pub(crate) fn finish(self) -> Path {
         Path { text: self.text.into(), root: self.root, crossed: self.crossed }
     }
 }

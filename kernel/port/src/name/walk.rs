@@ -23,7 +23,7 @@ use crate::name::path::PathBuf;
 use crate::proc::process::Proc;
 
 /// Longest name, in bytes.
-pub const MAXNAME: usize = 65535;
+pub(crate) const MAXNAME: usize = 65535;
 /// Most elements in one walk message (9P2000, `walk`).
 const MAXWELEM: usize = 16;
 

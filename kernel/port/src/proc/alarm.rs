@@ -22,7 +22,7 @@ use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
 
 /// Alarms of all processes, kept by a kernel process that sleeps until the next is due.
-pub struct Alarms {
+pub(crate) struct Alarms {
     list: Lock<BTreeSet<(u64, u32)>>,
     changed: Arc<Rendez>,
     version: Arc<AtomicU64>,
@@ -33,7 +33,7 @@ pub struct Alarms {
 ///
 /// # Errors
 /// `interrupted`.
-pub fn sleep(up: &Arc<Proc>, ms: i32) -> Result<()> {
+pub(crate) fn sleep(up: &Arc<Proc>, ms: i32) -> Result<()> {
     if ms <= 0 {
         thread::yield_now();
         return Ok(());
@@ -46,7 +46,7 @@ pub fn sleep(up: &Arc<Proc>, ms: i32) -> Result<()> {
 }
 
 /// `alarm`: posts the note `alarm` in `ms`; 0 cancels. Gives the ms that were left of the previous one.
-pub fn alarm(up: &Arc<Proc>, ms: u32) -> u32 {
+pub(crate) fn alarm(up: &Arc<Proc>, ms: u32) -> u32 {
     let now = clock::now_ns();
     let deadline = if ms == 0 { 0 } else { now + u64::from(ms) * 1_000_000 };
     let old = set_alarm(up, deadline);
@@ -54,7 +54,7 @@ pub fn alarm(up: &Arc<Proc>, ms: u32) -> u32 {
 }
 
 /// Sets the alarm of `up` to this time, 0 for none; gives the time it had.
-pub fn set_alarm(up: &Arc<Proc>, deadline_ns: u64) -> u64 {
+pub(crate) fn set_alarm(up: &Arc<Proc>, deadline_ns: u64) -> u64 {
     let alarms = &up.kernel.alarms;
     let old = {
         let mut list = alarms.list.lock();
@@ -77,7 +77,7 @@ pub fn set_alarm(up: &Arc<Proc>, deadline_ns: u64) -> u64 {
 
 impl Alarms {
     /// None set.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Alarms {
             list: Lock::new(BTreeSet::new()),
             changed: Arc::new(Rendez::new()),
@@ -94,11 +94,11 @@ impl Alarms {
         let (changed, version) = (self.changed.clone(), self.version.clone());
         let body = move || {
             loop {
-                let seen = version.load(Ordering::Acquire);
+                let before = version.load(Ordering::Acquire);
                 let Some(kernel) = weak.upgrade() else { return };
                 let next = kernel.ring_alarms();
                 drop(kernel);
-                let _ = changed.sleep_until(next, || version.load(Ordering::Acquire) != seen);
+                let _ = changed.sleep_until(next, || version.load(Ordering::Acquire) != before);
             }
         };
         if thread::spawn("alarm", 0, Box::new(body)).is_err() {

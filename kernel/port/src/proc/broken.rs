@@ -27,20 +27,20 @@ pub const KEPT: usize = 4;
 
 /// Those that are kept, oldest first.
 #[derive(Default)]
-pub struct Broken {
+pub(crate) struct Broken {
     list: Lock<VecDeque<Arc<Proc>>>,
 }
 
 /// What `/proc/n/fd` and `/proc/n/ns` say of a process that has neither any more.
-pub struct Remains {
+pub(crate) struct Remains {
     /// `fd`.
-    pub fd: String,
+    pub(crate) fd: String,
     /// `ns`.
-    pub ns: String,
+    pub(crate) ns: String,
 }
 
 /// Writes down what will be gone when `up` has exited.
-pub fn prepare(up: &Arc<Proc>, ctx: &mut UserContext) {
+pub(crate) fn prepare(up: &Arc<Proc>, ctx: &mut UserContext) {
     let dot = up.dot();
     let remains = Remains { fd: up.fgrp().text(dot.path.as_str()), ns: up.pgrp().text(dot.path.as_str()) };
     *up.regs.lock() = Some(ctx.regs);
@@ -49,7 +49,7 @@ pub fn prepare(up: &Arc<Proc>, ctx: &mut UserContext) {
 }
 
 /// Keeps `up`, which has exited but for its memory; the oldest goes when there are too many.
-pub fn keep(up: &Arc<Proc>) {
+pub(crate) fn keep(up: &Arc<Proc>) {
     up.ctl.lock().broken = true;
     let oldest = {
         let mut list = up.kernel.broken.list.lock();
@@ -78,7 +78,7 @@ pub fn release_all(kernel: &Kernel) -> bool {
 }
 
 /// The end of `p`, which nobody needs any more.
-pub fn bury(p: &Arc<Proc>) {
+pub(crate) fn bury(p: &Arc<Proc>) {
     let text = p.text.lock().take();
     drop(text);
     p.mem.clear();

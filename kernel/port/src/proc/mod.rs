@@ -1,10 +1,16 @@
-//! Processes: what one is ([`process`]) and how it runs and ends ([`life`], [`broken`]), notes ([`notes`]) and alarms
-//! ([`alarm`]), how processes meet ([`rendezvous`]), and the words that control one ([`procctl`]).
+//! Processes: what one is ([`process`]), how it is made ([`create`]) and how it ends ([`exit`], [`broken`]); notes
+//! ([`notes`]), alarms ([`alarm`]) and faults ([`fault`]); how processes meet ([`rendezvous`]); the environment that they
+//! share ([`egrp`]); and the words that control one ([`procctl`]).
+//!
+//! How a process runs, from user mode into the kernel and back, is in [`call::life`](crate::call::life).
 
-pub mod alarm;
+pub(crate) mod alarm;
 pub mod broken;
-pub mod life;
+pub mod create;
+pub mod egrp;
+pub mod exit;
+pub mod fault;
 pub mod notes;
 pub mod procctl;
-pub mod process;
-pub mod rendezvous;
+pub(crate) mod process;
+pub(crate) mod rendezvous;

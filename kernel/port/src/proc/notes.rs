@@ -8,8 +8,9 @@
 //! process reaches it whatever program it is by then: exec keeps it, and the new program, which has no handler yet, dies
 //! of it.
 //!
-//! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other and none is
-//! taken under it; the frame is written to user memory without it.
+//! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other `Lock`, and under it
+//! the thread alone is told that it is interrupted or is not any more, for which the machine has a lock of its own. The
+//! frame is written to user memory without it. A note to a group is posted while `Kernel::group_notes` is held.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -25,6 +26,8 @@ use machine::user::UserContext;
 
 use crate::error::{Result, clip};
 use crate::kernel::Kernel;
+use crate::mem::iobuf::Src;
+use crate::name::{fgrp, transfer};
 use crate::proc::process::Proc;
 
 /// Who a note is for, and how deadly it is.
@@ -64,15 +67,15 @@ pub struct Notes {
     frame: u64,
     /// Floating point state to return to.
     fpu: Option<Box<FpuState>>,
-    /// The last note to the group that came here.
-    seen: u64,
-    /// The last of them when the program was last told one: it has been told, or it waits for the handler's end.
-    looked: u64,
+    /// The number of the last note to the group that came here.
+    last_group: u64,
+    /// What `last_group` was when a note was last delivered: those up to it were told, or wait for the handler's end.
+    told_up_to: u64,
 }
 
 impl Notes {
     /// What a child inherits: the handler and nothing else.
-    pub fn with_handler(handler: u64) -> Self {
+    pub(crate) fn with_handler(handler: u64) -> Self {
         Notes { handler, ..Notes::default() }
     }
 
@@ -110,10 +113,10 @@ pub fn post(proc: &Proc, text: &str, class: NoteClass) -> bool {
 fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool {
     let note = Note { text: String::from(clip(text, ERRMAX - 1)), class, serial };
     let mut notes = proc.notes.lock();
-    if serial != 0 && serial <= notes.seen {
+    if serial != 0 && serial <= notes.last_group {
         return true;
     }
-    notes.seen = notes.seen.max(serial);
+    notes.last_group = notes.last_group.max(serial);
     // A fault must be seen now and whatever else waits: it goes to the front.
     if class == NoteClass::Debug {
         notes.queue.push_front(note);
@@ -129,7 +132,7 @@ fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool
 }
 
 /// Is the process to die as soon as it is on its way to user mode? It may be dying already.
-pub fn must_die(proc: &Proc) -> bool {
+pub(crate) fn must_die(proc: &Proc) -> bool {
     if proc.exiting.load(Ordering::Relaxed) || proc.ctl.lock().kill {
         return true;
     }
@@ -139,7 +142,7 @@ pub fn must_die(proc: &Proc) -> bool {
 }
 
 /// Interrupts a process that has notes.
-pub fn interrupt_if_posted(proc: &Proc) {
+pub(crate) fn interrupt_if_posted(proc: &Proc) {
     let notes = proc.notes.lock();
     if !notes.queue.is_empty() {
         interrupt(proc);
@@ -152,26 +155,28 @@ fn interrupt(proc: &Proc) {
     }
 }
 
-/// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
-/// note is seen afterwards. Only a process that is to die gives up.
-///
-/// # Errors
-/// What `f` says.
-pub fn despite_notes<R>(up: &Proc, mut f: impl FnMut() -> Result<R>) -> Result<R> {
-    let me = machine::thread::current();
-    let mut came = false;
-    loop {
-        match f() {
-            // The same words may be a server's own.
-            Err(e) if e.is(error::EINTR) && me.interrupted() && !must_die(up) => {
-                came = true;
-                me.clear_interrupt();
-            }
-            result => {
-                if came {
-                    me.interrupt();
+impl Proc {
+    /// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
+    /// note is seen afterwards. Only a process that is to die gives up.
+    ///
+    /// # Errors
+    /// What `f` says.
+    pub(crate) fn despite_notes<R>(&self, mut f: impl FnMut() -> Result<R>) -> Result<R> {
+        let me = machine::thread::current();
+        let mut came = false;
+        loop {
+            match f() {
+                // The same words may be a server's own.
+                Err(e) if e.is(error::EINTR) && me.interrupted() && !must_die(self) => {
+                    came = true;
+                    me.clear_interrupt();
                 }
-                return result;
+                result => {
+                    if came {
+                        me.interrupt();
+                    }
+                    return result;
+                }
             }
         }
     }
@@ -200,7 +205,7 @@ pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClas
 pub fn pass_on(up: &Proc, child: &Proc) {
     let new: alloc::vec::Vec<Note> = {
         let notes = up.notes.lock();
-        notes.queue.iter().filter(|n| n.serial > notes.looked).cloned().collect()
+        notes.queue.iter().filter(|n| n.serial > notes.told_up_to).cloned().collect()
     };
     for note in new {
         post_numbered(child, &note.text, note.class, note.serial);
@@ -208,10 +213,10 @@ pub fn pass_on(up: &Proc, child: &Proc) {
 }
 
 /// What exec does to notes: no handler, not in a handler, no faults of the program that was. What others sent stays.
-pub fn exec_clears(up: &Proc) {
+pub(crate) fn exec_clears(up: &Proc) {
     let mut notes = up.notes.lock();
     let old = core::mem::take(&mut *notes);
-    notes.seen = old.seen;
+    notes.last_group = old.last_group;
     notes.queue = old.queue;
     notes.queue.retain(|n| n.class != NoteClass::Debug);
     if let Some(thread) = up.thread.get() {
@@ -231,7 +236,7 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
             thread.clear_interrupt();
         }
         let handler = notes.asked();
-        notes.looked = notes.seen;
+        notes.told_up_to = notes.last_group;
         match notes.due().and_then(|at| notes.queue.remove(at)) {
             Some(note) => (note, handler),
             None => return After::Continue,
@@ -265,7 +270,9 @@ fn suicide(up: &Arc<Proc>, why: &str) -> After {
 /// `NAME PID: suicide: TEXT` on descriptor 2, or on the console when that is not open.
 fn complain(up: &Arc<Proc>, text: &str) {
     let line = format!("{} {}: suicide: {text}\n", *up.name.lock(), up.pid);
-    if crate::call::sysfile::pwrite(up, 2, &crate::name::iobuf::Src::Kernel(line.as_bytes()), -1).is_err() {
+    let told = fgrp::fd_to_chan(up, 2, Some(abi::OWRITE))
+        .and_then(|c| transfer::write(up, &c, &Src::Kernel(line.as_bytes()), -1));
+    if told.is_err() {
         up.kernel.kmesg.print(format_args!("{line}"));
     }
 }
@@ -286,8 +293,8 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: Note, handler: u64) -
     let base = ureg.wrapping_sub(160);
     let mut bytes = [0u8; 160 + UREG_SIZE];
     let mut put = |at: usize, data: &[u8]| {
-        if let Some(slot) = bytes.get_mut(at..at + data.len()) {
-            slot.copy_from_slice(data);
+        if let Some(place) = bytes.get_mut(at..at + data.len()) {
+            place.copy_from_slice(data);
         }
     };
     put(8, &ureg.to_le_bytes());
@@ -313,7 +320,7 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: Note, handler: u64) -
 ///
 /// # Errors
 /// A bad address.
-pub fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
+pub(crate) fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
     if handler != 0 {
         up.mem.copy_in(handler, &mut [0; 1])?;
     }
@@ -323,7 +330,7 @@ pub fn notify(up: &Arc<Proc>, handler: u64) -> Result<()> {
 
 /// `noted`: ends the handler. The registers are those in the frame, which the handler may have changed; all of
 /// them come back exactly.
-pub fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
+pub(crate) fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
     let (notified, frame) = {
         let notes = up.notes.lock();
         (notes.notified, notes.frame)

@@ -20,7 +20,7 @@ use crate::proc::process::{Ctl, Proc};
 ///
 /// # Errors
 /// `bad process or channel control request`; `interrupted` while waiting for a process to stop.
-pub fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
+pub(crate) fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
     let words = abi::quote::tokenize(message);
     let number = |i: usize| words.get(i).and_then(|w| w.parse::<i32>().ok()).ok_or(error::EBADCTL);
     match words.first().map(|w| w.as_str()) {
@@ -113,7 +113,7 @@ fn wait_stopped(up: &Arc<Proc>, p: &Arc<Proc>) -> Result<()> {
 }
 
 /// Before a system call: stops if somebody wants to see it.
-pub fn at_call(up: &Proc, ctx: &mut UserContext) {
+pub(crate) fn at_call(up: &Proc, ctx: &mut UserContext) {
     let stop = {
         let mut ctl = up.ctl.lock();
         let wanted = ctl.stop_at_call;
@@ -127,7 +127,7 @@ pub fn at_call(up: &Proc, ctx: &mut UserContext) {
 }
 
 /// On the way to user mode: stops if that is wanted, and says whether it was.
-pub fn stops(up: &Proc, ctx: &mut UserContext, interrupted: bool) -> bool {
+pub(crate) fn stops(up: &Proc, ctx: &mut UserContext, interrupted: bool) -> bool {
     let stop = {
         let noted = interrupted && !up.notes.lock().queue.is_empty();
         let mut ctl = up.ctl.lock();

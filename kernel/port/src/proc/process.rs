@@ -5,7 +5,8 @@
 //! environment, `Rgrp` rendezvous) are shared by counted references; each field's `Lock` guards only the
 //! reference. A parent owns its children's wait records; a child knows its parent weakly.
 //!
-//! Lock order: `notes` may be taken under nothing else of this structure; every other field is a leaf.
+//! Lock order: `regs` and `fpregs` may be held while `ctl` is looked at, `notes` while the thread is told of an interrupt,
+//! and `name` while a line with it is printed. No other two locks of this structure are held together.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,8 +20,6 @@ use machine::thread::ThreadRef;
 use machine::types::FpuState;
 use spin::Once;
 
-use crate::call::sysproc::WaitMsg;
-use crate::dev::env::Egrp;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::mem::Memory;
@@ -28,6 +27,8 @@ use crate::name::chan::Chan;
 use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
 use crate::proc::broken::Remains;
+use crate::proc::egrp::Egrp;
+use crate::proc::exit::WaitMsg;
 use crate::proc::notes::Notes;
 use crate::proc::rendezvous::Rgrp;
 
@@ -36,15 +37,15 @@ pub struct Proc {
     /// Its number.
     pub pid: u32,
     /// The kernel that it runs in.
-    pub kernel: Arc<Kernel>,
+    pub(crate) kernel: Arc<Kernel>,
     /// The pid of who forked it; 0 for the first.
-    pub ppid: u32,
+    pub(crate) ppid: u32,
     /// Who gets its wait record: who forked it, unless that was with RFNOWAIT.
     pub parent: Lock<Weak<Proc>>,
     /// Its thread, once started.
     pub thread: Once<ThreadRef>,
     /// Root of absolute names.
-    pub slash: Lock<Arc<Chan>>,
+    pub(crate) slash: Lock<Arc<Chan>>,
     /// Start of relative names.
     pub dot: Lock<Arc<Chan>>,
     /// Name space.
@@ -54,17 +55,17 @@ pub struct Proc {
     /// Environment.
     pub egrp: Lock<Arc<Egrp>>,
     /// Rendezvous tags.
-    pub rgrp: Lock<Arc<Rgrp>>,
+    pub(crate) rgrp: Lock<Arc<Rgrp>>,
     /// Note group.
     pub noteid: AtomicU32,
     /// Owner.
     pub user: Lock<Arc<str>>,
     /// Last element of the program's name.
-    pub name: Lock<String>,
+    pub(crate) name: Lock<String>,
     /// What `/proc/n/args` shows: the arguments, or what was written there.
-    pub args: Lock<String>,
+    pub(crate) args: Lock<String>,
     /// The program's file, which `/proc/n/text` is.
-    pub text: Lock<Option<Arc<Chan>>>,
+    pub(crate) text: Lock<Option<Arc<Chan>>>,
     /// Text of the last failed call.
     pub errstr: Lock<String>,
     /// Segments and page tables.
@@ -72,38 +73,38 @@ pub struct Proc {
     /// Notes: queue, handler, the note being handled.
     pub notes: Lock<Notes>,
     /// Permissions of the files in `/proc/n` that have any.
-    pub procmode: AtomicU32,
+    pub(crate) procmode: AtomicU32,
     /// The system call it is in, plus one; 0 in user mode.
-    pub syscall: AtomicU64,
+    pub(crate) syscall: AtomicU64,
     /// When it started, `clock::now_ns`.
     pub start_ns: u64,
     /// Children: wait records and how many live.
     pub children: Lock<Children>,
     /// Signalled when a wait record arrives.
-    pub child_exited: Rendez,
+    pub(crate) child_exited: Rendez,
     /// When its alarm goes off, `clock::now_ns`; 0 when none is set.
-    pub alarm_ns: AtomicU64,
+    pub(crate) alarm_ns: AtomicU64,
     /// Stopped, broken, told to die: what `/proc/n/ctl` did to it.
-    pub ctl: Lock<Ctl>,
+    pub(crate) ctl: Lock<Ctl>,
     /// Signalled when `ctl` changes.
-    pub ctl_changed: Rendez,
+    pub(crate) ctl_changed: Rendez,
     /// Its last registers while it is not in user mode, for `/proc/n/regs`.
-    pub regs: Lock<Option<abi::ureg::Ureg>>,
+    pub(crate) regs: Lock<Option<abi::ureg::Ureg>>,
     /// Floating point registers while it is stopped or Broken, for `/proc/n/fpregs`.
-    pub fpregs: Lock<Option<Box<FpuState>>>,
+    pub(crate) fpregs: Lock<Option<Box<FpuState>>>,
     /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.
-    pub private: AtomicBool,
+    pub(crate) private: AtomicBool,
     /// What a Broken process had.
-    pub remains: Lock<Option<Remains>>,
+    pub(crate) remains: Lock<Option<Remains>>,
     /// Has left user mode for good.
-    pub exiting: AtomicBool,
+    pub(crate) exiting: AtomicBool,
 }
 
 /// What a parent knows of its children.
 #[derive(Default)]
 pub struct Children {
-    /// Records not yet awaited, oldest first.
-    pub waiting: Vec<WaitMsg>,
+    /// Records not yet awaited, in the order in which they came. `await` gives the last one first, as Plan 9's does.
+    pub(crate) waiting: Vec<WaitMsg>,
     /// Children that run and will leave a record.
     pub live: u32,
     /// Times of all children that have exited, in ms: user, system, real.
@@ -112,28 +113,28 @@ pub struct Children {
 
 /// What `/proc/n/ctl` and a debugger's interest have made of a process.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ctl {
+pub(crate) struct Ctl {
     /// Is not to return to user mode until it is started.
-    pub stop: bool,
+    pub(crate) stop: bool,
     /// Stands where it waits to be started.
-    pub held: bool,
+    pub(crate) held: bool,
     /// `stop` sets itself when a note comes (`startstop`).
-    pub stop_at_note: bool,
+    pub(crate) stop_at_note: bool,
     /// `stop` sets itself before the next system call (`startsyscall`).
-    pub stop_at_call: bool,
+    pub(crate) stop_at_call: bool,
     /// Died of a fault and is kept for a debugger.
-    pub broken: bool,
+    pub(crate) broken: bool,
     /// Was told that memory is out.
-    pub starved: bool,
+    pub(crate) starved: bool,
     /// Dies at the next chance, without a word.
-    pub kill: bool,
+    pub(crate) kill: bool,
     /// Stops after exec (`hang`) or does not (`nohang`).
-    pub hang: bool,
+    pub(crate) hang: bool,
 }
 
 impl Ctl {
     /// Stopped, so that its registers can be looked at and changed.
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.held && self.stop
     }
 }
@@ -160,7 +161,7 @@ impl Proc {
     }
 
     /// Where absolute names start.
-    pub fn slash(&self) -> Arc<Chan> {
+    pub(crate) fn slash(&self) -> Arc<Chan> {
         self.slash.lock().clone()
     }
 
@@ -180,7 +181,7 @@ impl Proc {
     ///
     /// # Errors
     /// `permission denied`.
-    pub fn check_perm(&self, owner: &str, mode: u32, access: u32) -> Result<()> {
+    pub(crate) fn check_perm(&self, owner: &str, mode: u32, access: u32) -> Result<()> {
         let user = self.user();
         let bits = if *user == *owner {
             mode >> 6
@@ -193,7 +194,7 @@ impl Proc {
     }
 
     /// The call in progress may go on: no note waits.
-    pub fn check_interrupt(&self) -> Result<()> {
+    pub(crate) fn check_interrupt(&self) -> Result<()> {
         match self.thread.get() {
             Some(t) if t.interrupted() => Err(Error::new(abi::error::EINTR)),
             _ => Ok(()),
@@ -203,5 +204,10 @@ impl Proc {
     /// Note group.
     pub fn noteid(&self) -> u32 {
         self.noteid.load(Ordering::Relaxed)
+    }
+
+    /// The name of the system call that it is in, for `/proc/n/status`.
+    pub(crate) fn current_call(&self) -> Option<&'static str> {
+        self.syscall.load(Ordering::Relaxed).checked_sub(1).and_then(abi::syscall::name)
     }
 }

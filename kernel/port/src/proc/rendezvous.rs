@@ -16,7 +16,7 @@ use crate::proc::process::Proc;
 
 /// Processes that meet by `rendezvous`.
 #[derive(Default)]
-pub struct Rgrp {
+pub(crate) struct Rgrp {
     waiting: Lock<BTreeMap<u64, Arc<Meeting>>>,
 }
 
@@ -30,7 +30,7 @@ struct Meeting {
 ///
 /// # Errors
 /// `interrupted`.
-pub fn rendezvous(up: &Arc<Proc>, tag: u64, value: u64) -> Result<u64> {
+pub(crate) fn rendezvous(up: &Arc<Proc>, tag: u64, value: u64) -> Result<u64> {
     let group = up.rgrp.lock().clone();
     let meeting = {
         let mut waiting = group.waiting.lock();

@@ -25,15 +25,16 @@ use machine::sync::Completion;
 use machine::thread;
 
 pub use self::ram::Ram;
-use crate::call::{sysfile, sysproc};
+use crate::call::sysfile;
 use crate::dev::Dev;
 use crate::dev::cons::cmdline;
 use crate::dev::cons::{Cons, Power};
-use crate::dev::{arch, dup, env, pipe, proc, root, srv};
+use crate::dev::{dup, env, hardware, pipe, proc, root, srv};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::kmesg::Kmesg;
-use crate::name::iobuf::{Dst, Src};
+use crate::mem::iobuf::{Dst, Src};
+use crate::proc::create;
 use crate::proc::process::Proc;
 use io::ConsoleOut;
 
@@ -90,7 +91,7 @@ pub struct Hosted {
     /// `#c`, to type on.
     pub cons: Arc<Cons>,
     /// `#P`, to add files to.
-    pub arch: Arc<arch::Arch>,
+    pub hardware: Arc<hardware::Hardware>,
     /// What `#c/reboot` did.
     pub power: Arc<Switch>,
 }
@@ -113,7 +114,7 @@ impl Hosted {
         let kmesg = Kmesg::new(Some(screen.clone()));
         let power = Arc::new(Switch::default());
         let cons = Cons::new(power.clone());
-        let arch = arch::Arch::new();
+        let hardware = hardware::Hardware::new();
         let archives = archives.into_iter().map(|a| root::Archive::Shared(a.into())).collect();
         let config: Vec<_> = config.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
         let (root, wrong) = root::Root::new(archives, cmdline::places(&config));
@@ -128,18 +129,18 @@ impl Hosted {
             pipe::Pipe::new(),
             proc::ProcDev::new(),
             srv::Srv::new(),
-            arch.clone(),
+            hardware.clone(),
         ];
         devs.extend(more);
         let kernel = Kernel::new(devs, config, kmesg);
-        let up = sysproc::first_process(&kernel).unwrap_or_else(|e| panic!("no first process: {e}"));
+        let up = create::first_process(&kernel).unwrap_or_else(|e| panic!("no first process: {e}"));
         up.thread.call_once(thread::current);
-        Hosted { kernel, up, screen, cons, arch, power }
+        Hosted { kernel, up, screen, cons, hardware, power }
     }
 
     /// Another process, of the same user, name space, descriptors, environment and note group.
     pub fn process(&self) -> Arc<Proc> {
-        let p = sysproc::first_process(&self.kernel).unwrap_or_else(|e| panic!("no process: {e}"));
+        let p = create::first_process(&self.kernel).unwrap_or_else(|e| panic!("no process: {e}"));
         *p.pgrp.lock() = self.up.pgrp();
         *p.fgrp.lock() = self.up.fgrp();
         *p.egrp.lock() = self.up.egrp();

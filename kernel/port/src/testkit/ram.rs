@@ -12,8 +12,8 @@ use machine::lock::Lock;
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 

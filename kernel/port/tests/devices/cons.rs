@@ -2,7 +2,7 @@
 
 use abi::{ORDWR, OREAD, OWRITE, error};
 use port::call::sysfile::{close, open, pread};
-use port::name::iobuf::Dst;
+use port::mem::iobuf::Dst;
 use port::proc::notes::NoteClass;
 use port::testkit::Hosted;
 

@@ -2,7 +2,7 @@
 
 use abi::{MREPL, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use port::call::sysfile::{bind, close, create, open, pwrite, remove};
-use port::name::iobuf::Src;
+use port::mem::iobuf::Src;
 use port::testkit::{Hosted, read_file};
 
 use super::put;

@@ -6,8 +6,8 @@ use abi::{MREPL, ORDWR, OREAD, OWRITE, error};
 use io::PciBus;
 use io::pci::{Address, Function};
 use port::call::sysfile::{bind, open, pread, pwrite};
-use port::dev::pnp::Pnp;
-use port::name::iobuf::{Dst, Src};
+use port::dev::pci::PciDev;
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::get;
@@ -21,7 +21,7 @@ fn arch_files_are_made_when_they_are_read() {
         *counter.lock().unwrap() += 1;
         format!("{}\n", "x".repeat(*counter.lock().unwrap()))
     };
-    t.arch.add("mtags", 0o444, Box::new(make));
+    t.hardware.add("mtags", 0o444, Box::new(make));
     bind(&t.up, "#P", "/dev", MREPL).unwrap();
     assert_eq!(t.ls("/dev").unwrap(), ["cputype", "ioalloc", "irqalloc", "mtags"]);
     assert!(t.read("/dev/cputype").unwrap().starts_with(b"AMD64 "));
@@ -56,7 +56,7 @@ impl PciBus for Bus {
 #[test]
 fn pci_functions_are_files() {
     let bus = Arc::new(Bus(Mutex::new((0..=255).collect())));
-    let t = Hosted::with(vec![Pnp::new(bus)], vec![], &[]);
+    let t = Hosted::with(vec![PciDev::new(bus)], vec![], &[]);
     assert_eq!(t.ls("#$").unwrap(), ["pci"]);
     assert_eq!(t.ls("#$/pci").unwrap(), ["0.31.2ctl", "0.31.2raw"]);
     assert_eq!(t.ls("#$/pci/..").unwrap(), ["pci"]);

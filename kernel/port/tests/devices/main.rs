@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use port::call::sysfile::{pread, pwrite};
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::proc::notes::NoteClass;
 use port::{Proc, Result};
 

@@ -2,7 +2,7 @@
 
 use abi::{DMDIR, MAFTER, MBEFORE, MCREATE, ORDWR, OREAD, OWRITE, error};
 use port::call::sysfile;
-use port::name::iobuf::Src;
+use port::mem::iobuf::Src;
 
 use super::{mkdir, open_err, path_of, with_ram};
 

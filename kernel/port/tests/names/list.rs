@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use abi::{Dir, MAFTER, MREPL, OREAD, error};
 use port::call::sysfile;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 
 use super::{mkdir, with_ram};
 

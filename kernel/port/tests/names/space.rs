@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use abi::{Dir, MAFTER, MBEFORE, MCREATE, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use port::call::sysfile;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::{Hosted, Ram};
 
 use super::{mkdir, open_err, with_ram};

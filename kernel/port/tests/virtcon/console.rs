@@ -9,8 +9,8 @@ use io::port::Finder;
 use machine::lock::Lock;
 use port::call::sysfile::open;
 use port::dev::cons::input::Input;
-use port::dev::portcons::{PortConsole, RING};
 use port::dev::virtcon::VirtCon;
+use port::dev::virtcon::console::{PortConsole, RING};
 use port::kmesg::Kmesg;
 use port::testkit::Hosted;
 

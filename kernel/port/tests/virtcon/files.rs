@@ -6,7 +6,7 @@ use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use io::port::PIECE;
 use port::call::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
 use port::dev::virtcon::VirtCon;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::port::{Fake, finder, wait_for};

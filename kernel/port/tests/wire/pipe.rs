@@ -6,7 +6,7 @@ use std::sync::Arc;
 use io::message::{Request, Transport};
 use ninep::Framer;
 use port::call::sysfile;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 use super::Handle;

@@ -8,7 +8,7 @@ use ninep::testserver::{Server, Tree};
 use ninep::{Framer, kind};
 use port::Proc;
 use port::call::sysfile;
-use port::name::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
 /// What a server does with a message.

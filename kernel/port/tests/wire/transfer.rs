@@ -5,7 +5,7 @@ use std::sync::Arc;
 use machine::page::{Page, Pinned};
 use port::Proc;
 use port::call::sysfile;
-use port::name::iobuf::Dst;
+use port::mem::iobuf::Dst;
 use port::testkit::Hosted;
 
 /// Pages for a large read, as a program's are: the device writes into them.

@@ -16,9 +16,9 @@ use abi::{MCREATE, MREPL, OREAD, OWRITE, Rfork};
 use machine::host::{Cpu, program_at};
 use port::Proc;
 use port::call::sysfile;
-use port::call::sysproc::{self, WaitMsg};
 use port::dev::Dev;
 use port::exec;
+use port::proc::exit::{self, WaitMsg};
 use port::testkit::{Hosted, Ram};
 
 /// Where `/n/prog` begins.
@@ -82,7 +82,7 @@ impl World {
     pub fn install(&self, name: &str, bytes: &[u8]) {
         let fd = sysfile::create(&self.t.up, name, OWRITE, 0o777).unwrap();
         assert_eq!(
-            sysfile::pwrite(&self.t.up, fd, &port::name::iobuf::Src::Kernel(bytes), 0).unwrap(),
+            sysfile::pwrite(&self.t.up, fd, &port::mem::iobuf::Src::Kernel(bytes), 0).unwrap(),
             bytes.len()
         );
         sysfile::close(&self.t.up, fd).unwrap();
@@ -104,7 +104,7 @@ impl World {
         self.t.up.children.lock().live += 1;
         let args = args.iter().map(|a| a.as_bytes().to_vec()).collect();
         let file = file.to_string();
-        port::proc::life::start(&p, move |up, ctx| {
+        port::call::life::start(&p, move |up, ctx| {
             ctx.regs = exec::load::exec(up, &file, args)?;
             Ok(())
         })
@@ -114,7 +114,7 @@ impl World {
 
     /// Waits for a child of the test.
     pub fn wait(&self) -> WaitMsg {
-        let record = sysproc::await_child(&self.t.up).unwrap();
+        let record = exit::await_child(&self.t.up).unwrap();
         assert_eq!(machine::host::machine().panics(), 0, "a program failed: {}", record.msg);
         record
     }

@@ -237,12 +237,11 @@ pub fn find<T: AcpiTable>(memory: &dyn PhysRead, rsdp: u64) -> Result<Option<Vec
     let (root, wide) = parse_rsdp(&b).ok_or(Damaged)?;
     let root = usize::try_from(root).map_err(|_| Damaged)?;
     let (tables, damaged) = (RefCell::new(Vec::new()), Cell::new(false));
-    let found = {
-        let reader = Reader { memory, tables: &tables, damaged: &damaged };
-        // SAFETY: an address means a wish to the handler, which answers every one with a checked copy.
-        let all = unsafe { AcpiTables::from_rsdt(reader, if wide { 2 } else { 0 }, root) };
-        let found = all.map_err(|_| Damaged)?.find_table::<T>().is_ok();
-        found
+    let reader = Reader { memory, tables: &tables, damaged: &damaged };
+    // SAFETY: an address means a wish to the handler, which answers every one with a checked copy.
+    let found = match unsafe { AcpiTables::from_rsdt(reader, if wide { 2 } else { 0 }, root) } {
+        Ok(all) => all.find_table::<T>().is_ok(),
+        Err(_) => return Err(Damaged),
     };
     // The one that was looked for is the one that was read last.
     match tables.into_inner().pop().filter(|_| found) {

@@ -50,8 +50,8 @@ impl Ring {
         for &b in bytes {
             if self.len == size {
                 self.lost += 1;
-            } else if let Some(slot) = self.bytes.get_mut((self.start + self.len) % size) {
-                *slot = b;
+            } else if let Some(place) = self.bytes.get_mut((self.start + self.len) % size) {
+                *place = b;
                 self.len += 1;
             }
         }
@@ -136,7 +136,7 @@ impl Input {
     }
 
     /// From now on interrupts go to this note group.
-    pub fn used_by(&self, noteid: u32) {
+    pub(crate) fn used_by(&self, noteid: u32) {
         self.noteid.store(noteid, Ordering::Relaxed);
     }
 
@@ -154,13 +154,13 @@ impl Input {
     }
 
     /// Raw mode on or off.
-    pub fn set_raw(&self, raw: bool) {
+    pub(crate) fn set_raw(&self, raw: bool) {
         self.line.lock().set_raw(raw);
         self.ready.wakeup();
     }
 
     /// Keep finished lines back, or no longer.
-    pub fn set_hold(&self, hold: bool) {
+    pub(crate) fn set_hold(&self, hold: bool) {
         self.line.lock().set_hold(hold);
         self.ready.wakeup();
     }

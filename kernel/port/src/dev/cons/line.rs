@@ -17,11 +17,11 @@ const WORD: u8 = 0x17;
 const DEL: u8 = 0x7f;
 
 /// Most bytes that wait for a reader; what comes beyond is dropped.
-pub const MAXWAITING: usize = 1 << 20;
+pub(crate) const MAXWAITING: usize = 1 << 20;
 
 /// What the typist sees and what is ready to be read.
 #[derive(Default)]
-pub struct Line {
+pub(crate) struct Line {
     /// The line being typed.
     edit: Vec<u8>,
     /// Finished lines; an empty one is an end of file.
@@ -39,7 +39,7 @@ struct Piece {
 
 impl Line {
     /// One byte from the keyboard. What is to appear on the screen is added to `echo`. True: an interrupt.
-    pub fn key(&mut self, byte: u8, echo: &mut Vec<u8>) -> bool {
+    pub(crate) fn key(&mut self, byte: u8, echo: &mut Vec<u8>) -> bool {
         if self.raw {
             self.key_raw(byte);
             return false;
@@ -110,7 +110,7 @@ impl Line {
     }
 
     /// Up to `max` bytes for a reader, none at an end of file. `None`: it has to wait.
-    pub fn take(&mut self, max: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, max: usize) -> Option<Vec<u8>> {
         if self.echoing || self.hold && !self.ready.front()?.raw {
             return None;
         }
@@ -124,7 +124,7 @@ impl Line {
     }
 
     /// Raw mode on or off. What has been typed of a line can be read at once when it goes on.
-    pub fn set_raw(&mut self, raw: bool) {
+    pub(crate) fn set_raw(&mut self, raw: bool) {
         if raw && !self.raw && !self.edit.is_empty() {
             self.finish();
         }
@@ -132,12 +132,12 @@ impl Line {
     }
 
     /// While the echo is on its way to the screen, all stays back: what a program answers comes behind it.
-    pub fn set_echoing(&mut self, echoing: bool) {
+    pub(crate) fn set_echoing(&mut self, echoing: bool) {
         self.echoing = echoing;
     }
 
     /// While held, finished lines stay back.
-    pub fn set_hold(&mut self, hold: bool) {
+    pub(crate) fn set_hold(&mut self, hold: bool) {
         self.hold = hold;
     }
 }

@@ -7,7 +7,7 @@
 
 pub mod cmdline;
 pub mod input;
-pub mod line;
+pub(crate) mod line;
 mod text;
 
 use alloc::format;
@@ -26,8 +26,8 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
 use crate::kernel::{Kernel, is_user_name};
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 /// Ending the machine, which the binary knows how to do.

@@ -15,7 +15,7 @@ use crate::kernel::Kernel;
 use crate::proc::process::Proc;
 
 /// A number as kernel files have it: eleven columns and a blank.
-pub fn number(n: u64) -> String {
+pub(crate) fn number(n: u64) -> String {
     format!("{n:>11} ")
 }
 
@@ -29,7 +29,7 @@ fn ms(ns: u64) -> u64 {
 }
 
 /// `cputime`: user, system and real time in ms, and the same for children that were waited for.
-pub fn cputime(up: &Arc<Proc>) -> String {
+pub(crate) fn cputime(up: &Arc<Proc>) -> String {
     let times = up.thread.get().map(|t| t.times()).unwrap_or_default();
     let children = up.children.lock().times_ms;
     let real = clock::now_ns().saturating_sub(up.start_ns);
@@ -41,18 +41,18 @@ pub fn cputime(up: &Arc<Proc>) -> String {
 }
 
 /// `time`: seconds and ns since 1970, ticks, ticks a second, ns since the start.
-pub fn time() -> String {
+pub(crate) fn time() -> String {
     let wall = u64::try_from(clock::wall_ns()).unwrap_or(0);
     let rest = [wall, clock::cycles(), clock::cycle_hz(), clock::now_ns()].map(long).concat();
     number(wall / 1_000_000_000) + &rest
 }
 
 /// `bintime`: ns since 1970, ticks, ticks a second, ns since the start, 8 bytes each, most significant first.
-pub fn bintime() -> [u8; 32] {
+pub(crate) fn bintime() -> [u8; 32] {
     let mut out = [0; 32];
     let numbers = [clock::wall_ns() as u64, clock::cycles(), clock::cycle_hz(), clock::now_ns()];
-    for (slot, n) in out.chunks_exact_mut(8).zip(numbers) {
-        slot.copy_from_slice(&n.to_be_bytes());
+    for (place, n) in out.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&n.to_be_bytes());
     }
     out
 }
@@ -62,7 +62,7 @@ pub fn bintime() -> [u8; 32] {
 ///
 /// # Errors
 /// `bad arg in system call`.
-pub fn set_bintime(bytes: &[u8]) -> Result<()> {
+pub(crate) fn set_bintime(bytes: &[u8]) -> Result<()> {
     let ns = |at: usize| {
         let b = bytes.get(at..at + 8).and_then(|b| b.first_chunk::<8>());
         b.map(|b| i64::from_be_bytes(*b)).ok_or(error::EBADARG)
@@ -76,7 +76,7 @@ pub fn set_bintime(bytes: &[u8]) -> Result<()> {
 }
 
 /// `swap`: bytes of memory, of a page, pages of the kernel, pages of programs in use and in all. No swap.
-pub fn swap() -> String {
+pub(crate) fn swap() -> String {
     let page = abi::layout::PAGE;
     let (total, kernel, free) = (mem::total_bytes(), mem::kernel_bytes(), mem::free_bytes());
     let user = total.saturating_sub(kernel) / page;
@@ -86,7 +86,7 @@ pub fn swap() -> String {
 
 /// `sysstat`: a line for each processor: number, context switches, interrupts, system calls, faults, TLB faults,
 /// TLB purges, load (in thousandths), idle and interrupt time in percent; all since the counters were `since`.
-pub fn sysstat(now: &[CpuStat], since: &[CpuStat]) -> String {
+pub(crate) fn sysstat(now: &[CpuStat], since: &[CpuStat]) -> String {
     let mut out = String::new();
     for cpu in now {
         let was = since.iter().find(|s| s.id == cpu.id).copied().unwrap_or_default();
@@ -117,17 +117,17 @@ pub fn sysstat(now: &[CpuStat], since: &[CpuStat]) -> String {
 }
 
 /// `config`: the words of the command line.
-pub fn config(kernel: &Kernel) -> String {
+pub(crate) fn config(kernel: &Kernel) -> String {
     kernel.config.iter().map(|(name, value)| format!("{name}={}\n", quote(value))).collect()
 }
 
 /// `drivers`: the devices.
-pub fn drivers(kernel: &Kernel) -> String {
+pub(crate) fn drivers(kernel: &Kernel) -> String {
     kernel.devs().iter().map(|d| driver_line(&**d)).collect()
 }
 
 /// `kmesg`: what the kernel has printed.
-pub fn kmesg(kernel: &Kernel) -> String {
+pub(crate) fn kmesg(kernel: &Kernel) -> String {
     String::from_utf8_lossy(&kernel.kmesg.text()).into_owned()
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Lock: `state`, a leaf, taken in interrupt context; the queue does not grow there. Owner: the device.
 
-pub mod packet;
+pub(crate) mod packet;
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -22,14 +22,14 @@ use self::packet::{Move, Packets};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 /// The plane that the mouse moves on: pixels in a row.
-pub const WIDTH: i32 = 640;
+pub(crate) const WIDTH: i32 = 640;
 /// Rows of pixels.
-pub const HEIGHT: i32 = 400;
+pub(crate) const HEIGHT: i32 = 400;
 /// Events that wait for a reader.
 pub const DEEP: usize = 64;
 

@@ -2,15 +2,15 @@
 
 /// One movement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Move {
+pub(crate) struct Move {
     /// To the right.
-    pub dx: i32,
+    pub(crate) dx: i32,
     /// Down.
-    pub dy: i32,
+    pub(crate) dy: i32,
     /// The wheel, towards the user.
-    pub wheel: i32,
+    pub(crate) wheel: i32,
     /// Buttons held: 1 left, 2 middle, 4 right.
-    pub buttons: u8,
+    pub(crate) buttons: u8,
 }
 
 /// The first byte of a packet has this bit.
@@ -22,7 +22,7 @@ const OVERFLOW: u8 = 0xc0;
 
 /// Collects the bytes of a packet.
 #[derive(Clone, Debug)]
-pub struct Packets {
+pub(crate) struct Packets {
     bytes: [u8; 4],
     have: usize,
     size: usize,
@@ -30,18 +30,18 @@ pub struct Packets {
 
 impl Packets {
     /// Nothing collected; `wheel`: packets have four bytes.
-    pub const fn new(wheel: bool) -> Packets {
+    pub(crate) const fn new(wheel: bool) -> Packets {
         Packets { bytes: [0; 4], have: 0, size: if wheel { 4 } else { 3 } }
     }
 
     /// The next byte; a movement when the packet is whole. A byte that cannot be the first of one is left out, so a lost
     /// byte costs one packet or two.
-    pub fn byte(&mut self, byte: u8) -> Option<Move> {
+    pub(crate) fn byte(&mut self, byte: u8) -> Option<Move> {
         if self.have == 0 && byte & FIRST == 0 {
             return None;
         }
-        if let Some(slot) = self.bytes.get_mut(self.have) {
-            *slot = byte;
+        if let Some(place) = self.bytes.get_mut(self.have) {
+            *place = byte;
         }
         self.have += 1;
         if self.have < self.size {

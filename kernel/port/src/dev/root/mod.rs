@@ -21,8 +21,8 @@ use abi::{Dir, Qid, error};
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
 use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 

@@ -15,7 +15,7 @@ const MAXNAME: usize = 4096;
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A plain file.
     File,
     /// A directory.
@@ -34,9 +34,9 @@ pub struct Entry {
     /// Its name as it stands there.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Permission bits.
-    pub perm: u32,
+    pub(crate) perm: u32,
     /// Last change, seconds since 1970.
     pub mtime: u32,
     /// Where its contents are in the archive.

@@ -15,7 +15,7 @@ use machine::thread;
 
 use super::unit::{Part, Unit};
 use crate::error::{Error, Result};
-use crate::name::iobuf::{Dst, Src, kernel_pages};
+use crate::mem::iobuf::{Dst, Src, kernel_pages};
 use crate::proc::notes;
 use crate::proc::process::Proc;
 
@@ -73,7 +73,13 @@ fn sector_page(unit: &Unit) -> Result<(Page, Vec<Pinned>)> {
 ///
 /// # Errors
 /// `i/o error` when the disk fails; a bad address.
-pub fn read(up: &Arc<Proc>, unit: &Unit, part: &Part, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+pub(crate) fn read(
+    up: &Arc<Proc>,
+    unit: &Unit,
+    part: &Part,
+    dst: &mut Dst<'_>,
+    offset: u64,
+) -> Result<usize> {
     let leave = || notes::must_die(up);
     steps(unit, part, dst.len(), offset, |done, step| {
         let mut bytes = [0; PAGE as usize];
@@ -104,7 +110,7 @@ pub fn read(up: &Arc<Proc>, unit: &Unit, part: &Part, dst: &mut Dst<'_>, offset:
 ///
 /// # Errors
 /// `i/o error` at the end of the partition, and when the disk fails; a bad address.
-pub fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, offset: u64) -> Result<usize> {
+pub(crate) fn write(up: &Arc<Proc>, unit: &Unit, part: &Part, src: &Src<'_>, offset: u64) -> Result<usize> {
     if !src.is_empty() && offset >= unit.extent(part).1 {
         return Err(error::EIO.into());
     }

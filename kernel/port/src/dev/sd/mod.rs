@@ -11,7 +11,7 @@
 
 pub mod io;
 pub mod partitions;
-pub mod unit;
+pub(crate) mod unit;
 
 use alloc::format;
 use alloc::string::String;
@@ -24,8 +24,8 @@ use abi::{Qid, error};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 use unit::{Part, Unit};
 

@@ -24,9 +24,9 @@ use crate::proc::process::Proc;
 const DATA: &str = "data";
 
 /// A partition.
-pub struct Part {
+pub(crate) struct Part {
     /// Tells it from all that were ever there.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Its name.
     pub name: String,
     /// First sector.
@@ -36,11 +36,11 @@ pub struct Part {
 }
 
 /// A disk.
-pub struct Unit {
+pub(crate) struct Unit {
     /// `sdF0` and so on.
-    pub name: String,
+    pub(crate) name: String,
     /// The disk itself.
-    pub disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     /// See [`super::io`].
     pub(super) writing: RwQLock<()>,
     table: QLock<Table>,
@@ -62,14 +62,14 @@ impl Table {
 
 impl Unit {
     /// A disk of which nothing has been read yet.
-    pub fn new(name: String, disk: Arc<dyn Disk>) -> Self {
+    pub(crate) fn new(name: String, disk: Arc<dyn Disk>) -> Self {
         let mut table = Table { looked: false, parts: Vec::new(), next: 0 };
         table.add(DATA, 0, None);
         Unit { name, disk, writing: RwQLock::new(()), table: QLock::new(table) }
     }
 
     /// The partitions, the whole disk the first, if nobody deleted it.
-    pub fn parts(&self, up: &Arc<Proc>) -> Vec<Arc<Part>> {
+    pub(crate) fn parts(&self, up: &Arc<Proc>) -> Vec<Arc<Part>> {
         self.looked(up).parts.clone()
     }
 
@@ -77,21 +77,21 @@ impl Unit {
     ///
     /// # Errors
     /// `file does not exist` when it has gone.
-    pub fn part(&self, id: u64) -> Result<Arc<Part>> {
+    pub(crate) fn part(&self, id: u64) -> Result<Arc<Part>> {
         let table = self.table.lock();
         let part = table.parts.iter().find(|p| u64::from(p.id) == id);
         part.cloned().ok_or(error::ENONEXIST.into())
     }
 
     /// Where a partition begins and how long it is, in bytes.
-    pub fn extent(&self, part: &Part) -> (u64, u64) {
+    pub(crate) fn extent(&self, part: &Part) -> (u64, u64) {
         let size = u64::from(self.disk.sector_size());
         let end = part.end.unwrap_or_else(|| self.disk.sectors());
         (part.start.saturating_mul(size), end.saturating_sub(part.start).saturating_mul(size))
     }
 
     /// What `ctl` says.
-    pub fn ctl_text(&self, up: &Arc<Proc>) -> String {
+    pub(crate) fn ctl_text(&self, up: &Arc<Proc>) -> String {
         let disk = &*self.disk;
         let mut text = format!("inquiry {} {}", disk.name(), disk.serial());
         text.truncate(text.trim_end().len());
@@ -107,7 +107,7 @@ impl Unit {
     ///
     /// # Errors
     /// What is wrong with it: words, numbers, a partition in use.
-    pub fn command(&self, up: &Arc<Proc>, line: &str) -> Result<()> {
+    pub(crate) fn command(&self, up: &Arc<Proc>, line: &str) -> Result<()> {
         let words = abi::quote::tokenize(line);
         let words: Vec<&str> = words.iter().map(|w| w.as_str()).collect();
         match *words.as_slice() {

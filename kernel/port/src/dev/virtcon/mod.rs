@@ -8,6 +8,7 @@
 //! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open channel
 //! keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
 
+pub mod console;
 mod readers;
 
 use alloc::sync::Arc;
@@ -17,13 +18,13 @@ use abi::{Qid, error};
 use io::Port;
 use io::port::{Finder, PIECE};
 
-use super::portcons::PortConsole;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
+use console::PortConsole;
 use readers::{Readers, Reading};
 
 /// The device. Qid paths: `virtcon` is 1, `by-name` 2, `by-place` 3; a port's files are four times its id and the

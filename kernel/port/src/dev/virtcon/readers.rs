@@ -15,11 +15,11 @@ use crate::error::Result;
 
 /// How long who comes waits for who is there, in nanoseconds. That one may be a proxy whose mount is gone: it ends by
 /// itself, but nobody waits for it.
-pub const PATIENCE_NS: u64 = 5_000_000_000;
+pub(crate) const PATIENCE_NS: u64 = 5_000_000_000;
 
 /// The readers of all ports.
 #[derive(Default)]
-pub struct Readers {
+pub(crate) struct Readers {
     list: Lock<Vec<Place>>,
     /// One has gone.
     gone: Rendez,
@@ -29,14 +29,14 @@ pub struct Readers {
 type Place = (u32, u64);
 
 /// The place at a port. It is free again when this goes.
-pub struct Reading {
+pub(crate) struct Reading {
     readers: Arc<Readers>,
     place: Place,
 }
 
 impl Reading {
     /// The connection that is read.
-    pub fn connection(&self) -> u64 {
+    pub(crate) fn connection(&self) -> u64 {
         self.place.1
     }
 }
@@ -47,7 +47,7 @@ impl Readers {
     /// # Errors
     /// `device or object already in use` when the other one stays for [`PATIENCE_NS`]; `interrupted`; `kernel allocate
     /// failed`.
-    pub fn enter(self: &Arc<Self>, port: &dyn Port) -> Result<Reading> {
+    pub(crate) fn enter(self: &Arc<Self>, port: &dyn Port) -> Result<Reading> {
         let mut place = (port.id(), 0);
         let mut full = false;
         let end = clock::now_ns().saturating_add(PATIENCE_NS);

@@ -22,45 +22,45 @@ const CHAIN_MOST: usize = 64;
 
 /// One entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What the partition is for; 0 when there is none.
-    pub kind: u8,
+    pub(crate) kind: u8,
     /// First sector.
-    pub start: u64,
+    pub(crate) start: u64,
     /// Number of sectors.
-    pub len: u64,
+    pub(crate) len: u64,
 }
 
 /// A table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Table(pub [Entry; 4]);
+pub(crate) struct Table(pub [Entry; 4]);
 
 impl Table {
     /// Are there no partitions?
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|e| e.kind == 0)
     }
 
     /// Does it only say that the disk has a GPT?
-    pub fn is_protective(&self) -> bool {
+    pub(crate) fn is_protective(&self) -> bool {
         self.0.iter().any(|e| e.kind == PROTECTIVE)
     }
 }
 
 /// The table in a first sector. `None` when there is none, as in the first sector of a file system, which may have the
 /// same signature.
-pub fn parse(sector: &[u8]) -> Option<Table> {
+pub(crate) fn parse(sector: &[u8]) -> Option<Table> {
     let mut table = Table::default();
     if sector.get(510..512)? != SIGNATURE {
         return None;
     }
-    for (n, slot) in table.0.iter_mut().enumerate() {
+    for (n, place) in table.0.iter_mut().enumerate() {
         let entry = sector.get(ENTRIES + n * ENTRY..)?.get(..ENTRY)?;
         let &[active, _, _, _, kind, ..] = entry else { return None };
         if !matches!(active, 0 | 0x80) {
             return None;
         }
-        *slot = Entry { kind, start: number::<4>(entry, 8), len: number::<4>(entry, 12) };
+        *place = Entry { kind, start: number::<4>(entry, 8), len: number::<4>(entry, 12) };
     }
     Some(table)
 }
@@ -120,16 +120,16 @@ fn take(disk: &Disk<'_>, n: usize, entry: &Entry, found: &mut Found, nested: &mu
 /// Follows the chain of an extended partition. A link is counted from the partition's start, and may go nowhere else.
 fn logical(disk: &mut Disk<'_>, container: &Entry, found: &mut Found, nested: &mut Vec<(u64, u64)>) {
     let end = container.start.saturating_add(container.len).min(disk.sectors);
-    let mut seen = Vec::new();
+    let mut visited = Vec::new();
     let mut at = container.start;
     loop {
         if at == 0 || !(container.start..end).contains(&at) {
             return found.wrong.push(format!("extended partition: leads to sector {at}"));
         }
-        if seen.contains(&at) || seen.len() >= CHAIN_MOST {
+        if visited.contains(&at) || visited.len() >= CHAIN_MOST {
             return found.wrong.push(format!("extended partition: leads in a circle at sector {at}"));
         }
-        seen.push(at);
+        visited.push(at);
         let Some(table) = disk.sector(at).and_then(|sector| parse(&sector)) else {
             return found.wrong.push(format!("extended partition: no table in sector {at}"));
         };
@@ -138,7 +138,7 @@ fn logical(disk: &mut Disk<'_>, container: &Entry, found: &mut Found, nested: &m
         if entry.kind != 0 && (first.start == 0 || entry.start.saturating_add(entry.len) > end) {
             found.wrong.push(format!("extended partition: partition in sector {at} is not inside"));
         } else {
-            take(disk, seen.len() + 4, &entry, found, nested);
+            take(disk, visited.len() + 4, &entry, found, nested);
         }
         if !EXTENDED.contains(&link.kind) {
             return;

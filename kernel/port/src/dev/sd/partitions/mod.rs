@@ -8,8 +8,8 @@
 //! Pure functions of the bytes; no state, no locks.
 
 pub mod gpt;
-pub mod mbr;
-pub mod plan9;
+pub(crate) mod mbr;
+pub(crate) mod plan9;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +34,7 @@ pub struct Found {
     /// The partitions, in the order of the tables.
     pub parts: Vec<Part>,
     /// What is wrong with the tables, a sentence each.
-    pub wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 /// A disk to read: sectors, all of one size.
@@ -50,7 +50,7 @@ pub struct Disk<'a> {
 /// Most partitions that are found on a disk.
 pub const PARTS_MOST: usize = 128;
 /// Most bytes of a name.
-pub const NAME_MOST: usize = 64;
+pub(crate) const NAME_MOST: usize = 64;
 /// Names of files beside the partitions.
 const TAKEN: [&str; 3] = ["ctl", "data", "raw"];
 

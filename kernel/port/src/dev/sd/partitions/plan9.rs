@@ -9,17 +9,17 @@ use super::{Disk, Found, is_name};
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// First sector, and the first behind it.
-    pub start: u64,
+    pub(crate) start: u64,
     /// See `start`.
-    pub end: u64,
+    pub(crate) end: u64,
 }
 
 /// The lines of a sector, until one is none. `None` when the sector is no table at all.
-pub fn parse(sector: &[u8]) -> Option<Vec<Line>> {
+pub(crate) fn parse(sector: &[u8]) -> Option<Vec<Line>> {
     let text = sector.split(|b| *b == 0).next()?;
     let text = core::str::from_utf8(text).ok().filter(|t| t.starts_with("part "))?;
     Some(text.lines().map_while(line).collect())

@@ -62,7 +62,7 @@ impl Dst<'_> {
     }
 
     /// No room at all?
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -70,7 +70,7 @@ impl Dst<'_> {
     ///
     /// # Errors
     /// A bad user address, or more than there is room for.
-    pub fn put(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
         match self {
             Dst::Kernel(b) => {
                 let end = at.checked_add(bytes.len()).ok_or(abi::error::EBADARG)?;
@@ -104,7 +104,7 @@ impl Dst<'_> {
     ///
     /// # Errors
     /// A bad user address.
-    pub fn put_from(&mut self, bytes: &[u8], offset: u64) -> Result<usize> {
+    pub(crate) fn put_from(&mut self, bytes: &[u8], offset: u64) -> Result<usize> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let rest = bytes.get(start..).unwrap_or(&[]);
         let n = rest.len().min(self.len());
@@ -128,7 +128,7 @@ impl Dst<'_> {
 
 impl Src<'_> {
     /// Bytes to write.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Src::Kernel(b) => b.len(),
             Src::User(u) => u.len,
@@ -136,7 +136,7 @@ impl Src<'_> {
     }
 
     /// Nothing to write?
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -144,7 +144,7 @@ impl Src<'_> {
     ///
     /// # Errors
     /// A bad user address, or more than there is.
-    pub fn get(&self, at: usize, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn get(&self, at: usize, bytes: &mut [u8]) -> Result<()> {
         match self {
             Src::Kernel(b) => {
                 let end = at.checked_add(bytes.len()).ok_or(abi::error::EBADARG)?;
@@ -159,7 +159,7 @@ impl Src<'_> {
     ///
     /// # Errors
     /// `read or write too large` when there are more than `max`, or a bad user address.
-    pub fn to_vec(&self, max: usize) -> Result<Vec<u8>> {
+    pub(crate) fn to_vec(&self, max: usize) -> Result<Vec<u8>> {
         if self.len() > max {
             return Err(abi::error::ETOOBIG.into());
         }
@@ -175,7 +175,7 @@ impl Src<'_> {
     ///
     /// # Errors
     /// As [`Dst::pin`].
-    pub fn pin(&self, at: usize, len: usize) -> Result<Option<Vec<Pinned>>> {
+    pub(crate) fn pin(&self, at: usize, len: usize) -> Result<Option<Vec<Pinned>>> {
         match self {
             Src::Kernel(_) => Ok(None),
             Src::User(u) => u.mem.pin(u.at(at, len)?, len, false).map(Some),

@@ -1,7 +1,7 @@
-//! `#P`: what the machine is made of, as text files.
+//! `#P`, Plan 9's `arch`: what the machine is made of, as text files.
 //!
 //! `cputype`, `irqalloc` and `ioalloc` are always there; whoever builds the machine adds files of its own
-//! ([`Arch::add`]: `mtags`, `virtio`). A text is made when it is read from its beginning.
+//! ([`Hardware::add`]: `mtags`, `virtio`). A text is made when it is read from its beginning.
 //!
 //! Locks: `files` and `ports`, leaves; no text is made under them.
 
@@ -19,12 +19,12 @@ use machine::{clock, irq};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::iobuf::Dst;
 use crate::proc::process::Proc;
 
 /// Makes a file's text.
-pub type Maker = dyn Fn() -> String + Send + Sync;
+pub(crate) type Maker = dyn Fn() -> String + Send + Sync;
 
 #[derive(Clone)]
 struct File {
@@ -41,20 +41,20 @@ struct Ports {
 }
 
 /// The device. A file's qid path is its place in `files`, counted from 1.
-pub struct Arch {
+pub struct Hardware {
     files: Lock<Vec<File>>,
     ports: Arc<Lock<Vec<Ports>>>,
 }
 
-impl Arch {
+impl Hardware {
     /// The device with its own files.
     pub fn new() -> Arc<Self> {
         let ports = Arc::new(Lock::new(Vec::new()));
-        let arch = Arch { files: Lock::new(Vec::new()), ports: ports.clone() };
-        arch.add("cputype", 0o444, Box::new(|| format!("AMD64 {}\n", clock::cycle_hz() / 1_000_000)));
-        arch.add("ioalloc", 0o444, Box::new(move || ports_text(&ports)));
-        arch.add("irqalloc", 0o444, Box::new(|| irq_text(&irq::snapshot())));
-        Arc::new(arch)
+        let hardware = Hardware { files: Lock::new(Vec::new()), ports: ports.clone() };
+        hardware.add("cputype", 0o444, Box::new(|| format!("AMD64 {}\n", clock::cycle_hz() / 1_000_000)));
+        hardware.add("ioalloc", 0o444, Box::new(move || ports_text(&ports)));
+        hardware.add("irqalloc", 0o444, Box::new(|| irq_text(&irq::snapshot())));
+        Arc::new(hardware)
     }
 
     /// One more file. A name that is there already gets the new text.
@@ -82,7 +82,7 @@ impl Arch {
 
 /// `irqalloc`: vector, irq, count, cycles, right-aligned in 11, 11, 20 and 20 columns, the controller
 /// left-aligned in 8, the name; ascending by vector.
-pub fn irq_text(lines: &[Line]) -> String {
+pub(crate) fn irq_text(lines: &[Line]) -> String {
     let line = |l: &Line| {
         let controller = l.controller.as_str();
         format!(
@@ -101,14 +101,14 @@ fn ports_text(ports: &Lock<Vec<Ports>>) -> String {
     ports.iter().map(line).collect()
 }
 
-impl Tree for Arch {
+impl Tree for Hardware {
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
         let files = self.files.lock().clone();
         Ok(files.into_iter().zip(1..).map(|(f, path)| Entry::file(f.name, path, f.perm)).collect())
     }
 }
 
-impl Dev for Arch {
+impl Dev for Hardware {
     fn letter(&self) -> char {
         'P'
     }
@@ -174,9 +174,9 @@ mod tests {
 
     #[test]
     fn ioalloc_is_ascending() {
-        let arch = Arch::new();
-        arch.add_ports(0xc000, 0xc07f, "virtio-block-0");
-        arch.add_ports(0x3f8, 0x3ff, "eia0");
-        assert_eq!(ports_text(&arch.ports), "   0x3f8    0x3ff eia0\n  0xc000   0xc07f virtio-block-0\n");
+        let hardware = Hardware::new();
+        hardware.add_ports(0xc000, 0xc07f, "virtio-block-0");
+        hardware.add_ports(0x3f8, 0x3ff, "eia0");
+        assert_eq!(ports_text(&hardware.ports), "   0x3f8    0x3ff eia0\n  0xc000   0xc07f virtio-block-0\n");
     }
 }

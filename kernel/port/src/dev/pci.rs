@@ -1,4 +1,4 @@
-//! `#$`: the PCI bus. `pci/B.D.Fctl` tells what a function is, `pci/B.D.Fraw` is its configuration space.
+//! `#$`, Plan 9's `pnp`: the PCI bus. `pci/B.D.Fctl` tells what a function is, `pci/B.D.Fraw` is its configuration space.
 //!
 //! A `ctl` file reads: class, subclass and interface in hex, vendor/device, interrupt line, then for each base
 //! address register that is there `N:ADDRESS SIZE`. No state, no locks of its own.
@@ -15,12 +15,12 @@ use io::pci::{Address, Function};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Tree};
 use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
 
 /// The device.
-pub struct Pnp {
+pub struct PciDev {
     bus: Arc<dyn PciBus>,
 }
 
@@ -41,7 +41,7 @@ fn address_of(path: u64) -> (Address, bool) {
 }
 
 /// A `ctl` file's text.
-pub fn ctl_text(f: &Function) -> String {
+pub(crate) fn ctl_text(f: &Function) -> String {
     let [class, subclass, interface] = f.class;
     let mut out =
         format!("{class:02x}.{subclass:02x}.{interface:02x} {:04x}/{:04x} {:3}", f.vendor, f.device, f.irq);
@@ -52,14 +52,14 @@ pub fn ctl_text(f: &Function) -> String {
     out
 }
 
-impl Pnp {
+impl PciDev {
     /// The device for this bus.
     pub fn new(bus: Arc<dyn PciBus>) -> Arc<Self> {
-        Arc::new(Pnp { bus })
+        Arc::new(PciDev { bus })
     }
 }
 
-impl Tree for Pnp {
+impl Tree for PciDev {
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
         if dir.path == 0 {
             return Ok(alloc::vec![Entry::dir("pci", PCI, 0o555)]);
@@ -80,7 +80,7 @@ impl Tree for Pnp {
     }
 }
 
-impl Dev for Pnp {
+impl Dev for PciDev {
     fn letter(&self) -> char {
         '$'
     }

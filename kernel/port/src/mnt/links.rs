@@ -14,26 +14,27 @@ use ninep::translate::names;
 use ninep::translate::walk::{Links, Walked, outcome};
 use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
 
-use super::dotl::{self, Trail};
+use super::dotl;
+use super::fid::Fid;
 use super::file::{MntFile, stat_of};
-use super::session::Fid;
+use super::trail::Trail;
 use crate::error::{Error, Result};
 
 /// A file at the server, and what it is.
 #[derive(Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// Its fid.
-    pub fid: Arc<Fid>,
+    pub(crate) fid: Arc<Fid>,
     /// Its qid.
-    pub qid: Qid,
+    pub(crate) qid: Qid,
 }
 
 /// A symbolic link on the way to a file.
-pub struct Via {
+pub(crate) struct Via {
     /// The link itself.
-    pub link: Arc<Fid>,
+    pub(crate) link: Arc<Fid>,
     /// How many names behind its target the file is.
-    pub below: usize,
+    pub(crate) below: usize,
     /// The link on the way to the directory that this one is in.
     outer: Option<Arc<Via>>,
 }
@@ -50,7 +51,7 @@ impl MntFile {
     ///
     /// # Errors
     /// When the first element is not there.
-    pub fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
+    pub(crate) fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
         if elements.is_empty() {
             return Ok((Vec::new(), Some(self.copy()?)));
         }
@@ -206,7 +207,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
             Ok(outcome) => Ok((outcome, qids.iter().collect::<Vec<Qid>>())),
-            Err(_) => Err(session.broken()),
+            Err(_) => Err(session.protocol_error()),
         },
         _ => Err(error::EMOUNTRPC.into()),
     })?;

@@ -1,6 +1,6 @@
 //! Requests that nobody can wait for any more: their process was killed, and the server does not answer.
 //!
-//! A process that is to die leaves the slot of such a request ([`Session::leave`]) and goes. A kernel thread, the slot's
+//! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. A kernel thread, the slot's
 //! *keeper*, waits in its place. Until the requests are back, tags and buffers are the transport's. The fids that
 //! they name are *parked*: what the server thinks of them is not known, so their numbers may not be used again.
 //! When all is back they are clunked, those that the server does not know too, to which it only says no.
@@ -8,7 +8,7 @@
 //! While a session has keepers, whoever is to die waits for nothing that it sends: one more thread sends its Tclunks.
 //!
 //! Ownership: a thread holds the session, and the slot that it keeps. When only such threads are left to hold the session,
-//! nobody wants what they wait for, and the session ends. Lock order: `left`, `orphans` are leaves.
+//! nobody wants what they wait for, and the session ends. Lock order: `slots`, `orphans` are leaves.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -21,14 +21,14 @@ use machine::thread;
 use ninep::Tmsg;
 
 use super::session::Session;
-use super::slots::{Flush, Left, PIECES, SlotGuard};
+use super::slots::{AbandonedSlot, Flush, PIECES, SlotGuard};
 use crate::error::{Error, Result};
 use crate::proc::notes;
 
-/// What a session's dead have left.
-pub(super) struct Estate {
+/// What processes that were killed have abandoned.
+pub(super) struct Abandoned {
     /// Slots that no keeper has taken yet.
-    left: Lock<Vec<Left>>,
+    slots: Lock<Vec<AbandonedSlot>>,
     orphans: Lock<Orphans>,
     /// Threads that see to it.
     threads: AtomicUsize,
@@ -37,16 +37,16 @@ pub(super) struct Estate {
 /// Fids that nobody has any more, and that the server still knows.
 struct Orphans {
     numbers: Vec<u32>,
-    /// Somebody sends their Tclunks.
-    seen_to: bool,
+    /// A thread sends their Tclunks.
+    being_clunked: bool,
 }
 
-impl Estate {
+impl Abandoned {
     /// Nothing.
-    pub const fn new() -> Self {
-        Estate {
-            left: Lock::new(Vec::new()),
-            orphans: Lock::new(Orphans { numbers: Vec::new(), seen_to: false }),
+    pub(crate) const fn new() -> Self {
+        Abandoned {
+            slots: Lock::new(Vec::new()),
+            orphans: Lock::new(Orphans { numbers: Vec::new(), being_clunked: false }),
             threads: AtomicUsize::new(0),
         }
     }
@@ -63,31 +63,31 @@ impl Session {
 
     /// Is the running process to die, and the server known to be silent?
     pub(super) fn must_hurry(&self) -> bool {
-        self.estate.threads.load(Ordering::Relaxed) > 0 && self.must_die()
+        self.abandoned.threads.load(Ordering::Relaxed) > 0 && self.must_die()
     }
 
     /// Whoever has waited for a while asks this whether to wait on.
     ///
     /// # Errors
-    /// `interrupted`: the process is to die, and has left its slot.
-    pub(super) fn leave_in_time(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Result<()> {
+    /// `interrupted`: the process is to die, and has abandoned its slot.
+    pub(super) fn abandon_in_time(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Result<()> {
         if self.must_die() {
-            return Err(self.leave(guard));
+            return Err(self.abandon(guard));
         }
-        let threads = self.estate.threads.load(Ordering::Acquire);
+        let threads = self.abandoned.threads.load(Ordering::Acquire);
         if threads > 0 && Arc::strong_count(self) == threads {
             self.hang_up();
         }
         Ok(())
     }
 
-    /// Leaves a slot to a keeper. Gives what the call says then.
-    fn leave(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Error {
+    /// Abandons a slot to a keeper. Gives what the call says then.
+    fn abandon(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Error {
         if let Ok(slot) = guard.slot() {
-            self.park(&slot.fids_out());
+            self.fids.park(&slot.fids_out());
         }
-        if let Some(left) = guard.leave() {
-            self.estate.left.lock().push(left);
+        if let Some(slot) = guard.abandon() {
+            self.abandoned.slots.lock().push(slot);
             self.have_done("9p-keep", Session::keep);
         }
         error::EINTR.into()
@@ -96,13 +96,13 @@ impl Session {
     /// Has a thread do `what`. Without memory for one the session ends, and `what` is soon done.
     fn have_done(self: &Arc<Self>, name: &str, what: fn(&Arc<Session>)) {
         let session = self.clone();
-        self.estate.threads.fetch_add(1, Ordering::AcqRel);
+        self.abandoned.threads.fetch_add(1, Ordering::AcqRel);
         let body = move || {
             what(&session);
-            session.estate.threads.fetch_sub(1, Ordering::AcqRel);
+            session.abandoned.threads.fetch_sub(1, Ordering::AcqRel);
         };
         if thread::spawn(name, 0, Box::new(body)).is_err() {
-            self.estate.threads.fetch_sub(1, Ordering::AcqRel);
+            self.abandoned.threads.fetch_sub(1, Ordering::AcqRel);
             self.hang_up();
             what(self);
         }
@@ -110,14 +110,14 @@ impl Session {
 
     /// A keeper's life.
     fn keep(self: &Arc<Self>) {
-        let Some(left) = self.estate.left.lock().pop() else { return };
-        let mut guard = self.slots.keep(left);
+        let Some(slot) = self.abandoned.slots.lock().pop() else { return };
+        let mut guard = self.slots.keep(slot);
         let fids = guard.slot().map(|slot| slot.fids_out()).unwrap_or_default();
         // Nothing kills a kernel thread.
         let _ = self.settle(&mut guard);
         drop(guard);
-        for fid in self.unpark(&fids) {
-            self.estate.orphans.lock().numbers.push(fid);
+        for fid in self.fids.unpark(&fids) {
+            self.abandoned.orphans.lock().numbers.push(fid);
         }
         self.clunk_orphans();
     }
@@ -144,13 +144,13 @@ impl Session {
     }
 
     /// Has a thread clunk a fid that nobody has any more.
-    pub(super) fn bury(self: &Arc<Self>, number: u32) {
-        let seen_to = {
-            let mut orphans = self.estate.orphans.lock();
+    pub(super) fn clunk_later(self: &Arc<Self>, number: u32) {
+        let being_clunked = {
+            let mut orphans = self.abandoned.orphans.lock();
             orphans.numbers.push(number);
-            orphans.seen_to
+            orphans.being_clunked
         };
-        if !seen_to {
+        if !being_clunked {
             self.have_done("9p-clunk", Session::clunk_orphans);
         }
     }
@@ -160,13 +160,13 @@ impl Session {
         let mut mine = false;
         loop {
             let some = {
-                let mut orphans = self.estate.orphans.lock();
-                if orphans.seen_to != mine {
+                let mut orphans = self.abandoned.orphans.lock();
+                if orphans.being_clunked != mine {
                     return;
                 }
                 let at = orphans.numbers.len().saturating_sub(PIECES);
                 let some = orphans.numbers.split_off(at);
-                orphans.seen_to = !some.is_empty();
+                orphans.being_clunked = !some.is_empty();
                 some
             };
             if some.is_empty() {
@@ -178,7 +178,7 @@ impl Session {
             let clunked = self.call_all(&clunks, false, |_, _| Ok(()));
             for (&fid, clunked) in some.iter().zip(clunked) {
                 if !clunked.is_err_and(|e| e.is(error::ENOMEM)) {
-                    self.free_fid(fid);
+                    self.fids.free(fid);
                 }
             }
         }

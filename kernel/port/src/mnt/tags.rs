@@ -21,21 +21,21 @@ use crate::error::Result;
 use crate::kernel::Kernel;
 
 /// A virtio-9p device.
-pub struct Tag {
+pub(crate) struct Tag {
     name: String,
     transport: Arc<dyn Transport>,
     state: QLock<Shared>,
 }
 
 /// All devices, in the order in which they were found.
-pub struct Tags {
+pub(crate) struct Tags {
     tags: Vec<Tag>,
     patience: Patience,
 }
 
 impl Tags {
     /// For these devices: mount tag and transport.
-    pub fn new(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Self {
+    pub(crate) fn new(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Self {
         let tag = |(name, transport)| Tag { name, transport, state: QLock::new(Shared::default()) };
         Tags { tags: devices.into_iter().map(tag).collect(), patience }
     }
@@ -44,7 +44,7 @@ impl Tags {
     ///
     /// # Errors
     /// `bad attach specifier` for a size that cannot be.
-    pub fn find(&self, spec: &str) -> Result<Option<(&Tag, Wanted)>> {
+    pub(crate) fn find(&self, spec: &str) -> Result<Option<(&Tag, Wanted)>> {
         let tag = |name: &str| self.tags.iter().find(|t| t.name == name);
         // A tag may look like anything, so a spec that is one is that.
         if let Some(tag) = tag(spec) {
@@ -58,7 +58,12 @@ impl Tags {
     ///
     /// # Errors
     /// `device or object already in use` when the tag is mounted in another way; what beginning a session gives.
-    pub fn session(&self, kernel: &Arc<Kernel>, tag: &Tag, wanted: Wanted) -> Result<(Arc<Session>, u32)> {
+    pub(crate) fn session(
+        &self,
+        kernel: &Arc<Kernel>,
+        tag: &Tag,
+        wanted: Wanted,
+    ) -> Result<(Arc<Session>, u32)> {
         let mut state = tag.state.lock_intr()?;
         if let Some(session) = state.session() {
             if session.alive().is_ok() {
@@ -74,7 +79,7 @@ impl Tags {
     }
 
     /// `/dev/mtags`: `tag:-`, or `tag:version:msize:use:hits` while it is mounted.
-    pub fn mtags(&self) -> String {
+    pub(crate) fn mtags(&self) -> String {
         let mut out = String::new();
         for tag in &self.tags {
             // A session that is just being begun is none yet.

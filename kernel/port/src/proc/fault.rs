@@ -1,112 +1,18 @@
-//! A process's life: its thread goes to user mode, and sees to whatever made it leave user mode, until it exits.
+//! Page faults and processor exceptions of programs: they are mended, or become notes.
 //!
-//! Ownership: the [`UserContext`] belongs to the thread alone. No locks are held on the way to user mode or back.
+//! No locks are held here, but for that of `Proc::ctl` for a moment. `Proc::name` is held while a line with it is logged.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use machine::thread;
-use machine::user::{self, UserContext};
+use machine::user::UserContext;
 
-use crate::call::sysproc::{exit, exit_broken};
-use crate::error::Result;
 use crate::mem::{FaultAccess, FaultError};
-use crate::proc::broken;
-use crate::proc::notes::{self, After, NoteClass};
-use crate::proc::procctl;
+use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
-
-/// Starts the thread of `up`, which calls `begin` and then lives in user mode.
-///
-/// # Errors
-/// No memory for a kernel stack.
-pub fn start(
-    up: &Arc<Proc>,
-    begin: impl FnOnce(&Arc<Proc>, &mut UserContext) -> Result<()> + Send + 'static,
-) -> Result<()> {
-    let proc = up.clone();
-    // The thread may run before `spawn` returns, and asks for itself.
-    let body = move || {
-        proc.thread.call_once(thread::current);
-        // What was posted before could interrupt nobody.
-        notes::interrupt_if_posted(&proc);
-        let mut ctx = UserContext::new();
-        match begin(&proc, &mut ctx) {
-            Ok(()) => live(&proc, &mut ctx),
-            Err(e) => exit(&proc, e.text()),
-        }
-    };
-    let thread = thread::spawn(&up.name.lock(), u64::from(up.pid), Box::new(body))?;
-    up.thread.call_once(|| thread);
-    Ok(())
-}
-
-/// A process's life: user mode, and whatever made it leave user mode, until it exits.
-fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
-    loop {
-        match before_user(up, ctx) {
-            After::Continue => {}
-            end => return end_of(up, ctx, end),
-        }
-        let after = match user::run(ctx, &up.mem.space) {
-            user::Event::Syscall => {
-                procctl::at_call(up, ctx);
-                crate::call::syscall::dispatch(up, ctx)
-            }
-            user::Event::PageFault { addr, write, exec } => {
-                machine::cpu::count_fault();
-                let access = match (write, exec) {
-                    (true, _) => FaultAccess::Write,
-                    (_, true) => FaultAccess::Exec,
-                    _ => FaultAccess::Read,
-                };
-                if access != FaultAccess::Write || !pass_over_zeros(up, ctx, addr) {
-                    page_fault(up, addr, access);
-                }
-                After::Continue
-            }
-            user::Event::Trap { vector, error } => {
-                trap(up, ctx, vector, error);
-                After::Continue
-            }
-            user::Event::Interrupt => After::Continue,
-        };
-        match after {
-            After::Continue => {}
-            end => return end_of(up, ctx, end),
-        }
-    }
-}
-
-fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
-    match how {
-        After::Continue => {}
-        After::Die(text) => exit(up, &text),
-        // What it had is what everybody else needs.
-        After::Break(text) if up.ctl.lock().starved => exit(up, &text),
-        After::Break(text) => exit_broken(up, &text, ctx),
-    }
-}
-
-/// What happens before every return to user mode: giving way to others, being stopped or killed, notes.
-fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
-    if thread::need_resched() {
-        thread::yield_now();
-    }
-    loop {
-        let ctl = *up.ctl.lock();
-        if ctl.kill {
-            return After::Die(String::from("sys: killed"));
-        }
-        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
-        if !procctl::stops(up, ctx, interrupted) {
-            return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
-        }
-    }
-}
+use crate::proc::{broken, procctl};
 
 /// `rep stosq`: how programs clear memory, Go's runtime its whole heap before the first use.
 const REP_STOSQ: [u8; 3] = [0xf3, 0x48, 0xab];
@@ -115,7 +21,7 @@ const DOWNWARDS: u64 = 1 << 10;
 
 /// Zeros stored over memory that nobody has touched leave it as it is. So the instruction that faulted goes on
 /// behind all of it, as it may after any interrupt, and no page is spent on zeros. False when it is not that.
-fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
+pub(crate) fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
     let regs = &mut ctx.regs;
     let mut code = [0; REP_STOSQ.len()];
     if regs.di != addr || regs.ax != 0 || regs.flags & DOWNWARDS != 0 || regs.cx < 2 {
@@ -130,7 +36,8 @@ fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
     words > 0
 }
 
-fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
+/// Brings in the page that was missing; when that cannot be done, the process gets a note of it.
+pub(crate) fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
     let Err(e) = up.mem.fault(up, addr, access) else { return };
     let text = match e {
         FaultError::NoAccess => {
@@ -162,7 +69,7 @@ fn starve(up: &Arc<Proc>, addr: u64) {
 }
 
 /// A processor exception in user mode becomes a note.
-fn trap(up: &Arc<Proc>, ctx: &mut UserContext, vector: u8, error: u64) {
+pub(crate) fn trap(up: &Arc<Proc>, ctx: &mut UserContext, vector: u8, error: u64) {
     let name = match vector {
         0 => "divide error",
         1 => "debug exception",

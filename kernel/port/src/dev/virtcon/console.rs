@@ -27,14 +27,14 @@ use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 use machine::{clock, thread};
 
-use super::cons::input::Input;
+use crate::dev::cons::input::Input;
 use crate::error::Result;
 use crate::kmesg::Kmesg;
 
 /// Bytes that may wait for the port.
 pub const RING: usize = 64 * 1024;
 /// How long a host may take for anything at all before nobody waits for it, in nanoseconds.
-pub const PATIENCE_NS: u64 = 1_000_000_000;
+pub(crate) const PATIENCE_NS: u64 = 1_000_000_000;
 /// Bytes brought to the port at a time, so that a slow host holds up little. No longer than a port's piece.
 const PIECE: usize = 4096;
 /// Bytes taken from it at a time.
@@ -78,8 +78,8 @@ impl Ring {
         let size = self.bytes.len();
         let n = bytes.len().min(size - self.len);
         for (at, &b) in (self.start + self.len..).zip(bytes.iter().take(n)) {
-            if let Some(slot) = self.bytes.get_mut(at % size) {
-                *slot = b;
+            if let Some(place) = self.bytes.get_mut(at % size) {
+                *place = b;
             }
         }
         self.len += n;

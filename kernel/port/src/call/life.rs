@@ -1,0 +1,110 @@
+//! A process's life: its thread goes to user mode, and sees to whatever made it leave user mode, until it exits.
+//! System calls go to [`syscall`], page faults and traps to [`fault`](crate::proc::fault).
+//!
+//! Ownership: the [`UserContext`] belongs to the thread alone. No locks are held on the way to user mode or back.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use machine::thread;
+use machine::user::{self, UserContext};
+
+use crate::call::syscall;
+use crate::error::Result;
+use crate::mem::FaultAccess;
+use crate::proc::exit::{exit, exit_broken};
+use crate::proc::fault::{page_fault, pass_over_zeros, trap};
+use crate::proc::notes::{self, After};
+use crate::proc::procctl;
+use crate::proc::process::Proc;
+
+/// Starts the thread of `up`, which calls `begin` and then lives in user mode.
+///
+/// # Errors
+/// No memory for a kernel stack.
+pub fn start(
+    up: &Arc<Proc>,
+    begin: impl FnOnce(&Arc<Proc>, &mut UserContext) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let proc = up.clone();
+    // The thread may run before `spawn` returns, and asks for itself.
+    let body = move || {
+        proc.thread.call_once(thread::current);
+        // What was posted before could interrupt nobody.
+        notes::interrupt_if_posted(&proc);
+        let mut ctx = UserContext::new();
+        match begin(&proc, &mut ctx) {
+            Ok(()) => live(&proc, &mut ctx),
+            Err(e) => exit(&proc, e.text()),
+        }
+    };
+    let name = up.name.lock().clone();
+    let thread = thread::spawn(&name, u64::from(up.pid), Box::new(body))?;
+    up.thread.call_once(|| thread);
+    Ok(())
+}
+
+/// A process's life: user mode, and whatever made it leave user mode, until it exits.
+fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
+    loop {
+        match before_user(up, ctx) {
+            After::Continue => {}
+            end => return end_of(up, ctx, end),
+        }
+        let after = match user::run(ctx, &up.mem.space) {
+            user::Event::Syscall => {
+                procctl::at_call(up, ctx);
+                syscall::dispatch(up, ctx)
+            }
+            user::Event::PageFault { addr, write, exec } => {
+                machine::cpu::count_fault();
+                let access = match (write, exec) {
+                    (true, _) => FaultAccess::Write,
+                    (_, true) => FaultAccess::Exec,
+                    _ => FaultAccess::Read,
+                };
+                if access != FaultAccess::Write || !pass_over_zeros(up, ctx, addr) {
+                    page_fault(up, addr, access);
+                }
+                After::Continue
+            }
+            user::Event::Trap { vector, error } => {
+                trap(up, ctx, vector, error);
+                After::Continue
+            }
+            user::Event::Interrupt => After::Continue,
+        };
+        match after {
+            After::Continue => {}
+            end => return end_of(up, ctx, end),
+        }
+    }
+}
+
+fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
+    match how {
+        After::Continue => {}
+        After::Die(text) => exit(up, &text),
+        // What it had is what everybody else needs.
+        After::Break(text) if up.ctl.lock().starved => exit(up, &text),
+        After::Break(text) => exit_broken(up, &text, ctx),
+    }
+}
+
+/// What happens before every return to user mode: giving way to others, being stopped or killed, notes.
+fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
+    if thread::need_resched() {
+        thread::yield_now();
+    }
+    loop {
+        let ctl = *up.ctl.lock();
+        if ctl.kill {
+            return After::Die(String::from("sys: killed"));
+        }
+        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
+        if !procctl::stops(up, ctx, interrupted) {
+            return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
+        }
+    }
+}

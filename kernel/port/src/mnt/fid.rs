@@ -1,0 +1,243 @@
+//! Fids: the numbers by which a session's server knows its files.
+//!
+//! Ownership: a [`Fid`] holds its session. Its drop tells the server, and its number is free only when the server knows it
+//! no more. A number that is named in a request that was [abandoned](super::abandoned) is *parked* until that is back.
+//!
+//! Lock order: `Fids::inner` and a fid's `trail` are leaves but for the names of the trail.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use abi::{Qid, error};
+use machine::lock::Lock;
+use ninep::{Dialect, Rmsg, Tmsg};
+
+use super::session::Session;
+use super::trail::Trail;
+use crate::error::Result;
+
+/// Which numbers a session's files have, and which are free.
+pub(super) struct Fids {
+    inner: Lock<Inner>,
+}
+
+struct Inner {
+    next: u32,
+    free: Vec<u32>,
+    /// Numbers in requests that were [abandoned](super::abandoned).
+    parked: BTreeMap<u32, Parked>,
+}
+
+/// What the server thinks of a fid is not known.
+#[derive(Default)]
+struct Parked {
+    /// Requests that are not back.
+    requests: usize,
+    /// Nobody has the fid any more.
+    dropped: bool,
+}
+
+/// Whether a fid that is dropped can be seen to.
+enum Drops {
+    /// When the requests that name it are back.
+    Later,
+    /// Now. The server may know it even if it was never born.
+    Doubtful,
+    /// Now.
+    Known,
+}
+
+impl Fids {
+    /// All numbers are free.
+    pub(crate) const fn new() -> Self {
+        Fids { inner: Lock::new(Inner { next: 1, free: Vec::new(), parked: BTreeMap::new() }) }
+    }
+
+    /// A number that the server does not know.
+    fn take(&self) -> u32 {
+        let mut fids = self.inner.lock();
+        if let Some(fid) = fids.free.pop() {
+            return fid;
+        }
+        fids.next += 1;
+        fids.next - 1
+    }
+
+    /// The server knows the fid no more: its number may be used again.
+    pub(super) fn free(&self, number: u32) {
+        self.inner.lock().free.push(number);
+    }
+
+    /// Requests that name these fids were abandoned.
+    pub(super) fn park(&self, numbers: &[u32]) {
+        let mut fids = self.inner.lock();
+        for &number in numbers {
+            fids.parked.entry(number).or_default().requests += 1;
+        }
+    }
+
+    /// They are back. Gives those that nobody has any more.
+    pub(super) fn unpark(&self, numbers: &[u32]) -> Vec<u32> {
+        let mut fids = self.inner.lock();
+        let mut orphans = Vec::new();
+        for &number in numbers {
+            // What is still held stays here, in doubt, until it is dropped.
+            let Some(parked) = fids.parked.get_mut(&number) else { continue };
+            parked.requests = parked.requests.saturating_sub(1);
+            if parked.requests == 0 && parked.dropped {
+                fids.parked.remove(&number);
+                orphans.push(number);
+            }
+        }
+        orphans
+    }
+
+    /// Nobody has the fid any more.
+    fn drops(&self, number: u32) -> Drops {
+        let mut fids = self.inner.lock();
+        match fids.parked.get_mut(&number) {
+            None => Drops::Known,
+            Some(parked) if parked.requests > 0 => {
+                parked.dropped = true;
+                Drops::Later
+            }
+            Some(_) => {
+                fids.parked.remove(&number);
+                Drops::Doubtful
+            }
+        }
+    }
+}
+
+/// No such file at the server yet: the number may be used, and nothing has to be sent when it is dropped.
+const UNBORN: u8 = 0;
+/// The server knows it: dropping it sends a Tclunk.
+const BORN: u8 = 1;
+/// The server has forgotten it.
+const GONE: u8 = 2;
+
+/// A file at the server, by its number. Its drop tells the server, and only then is the number free.
+pub(crate) struct Fid {
+    /// The session.
+    pub(crate) session: Arc<Session>,
+    /// The number.
+    pub(crate) number: u32,
+    /// The names on the way to it, for dialects whose server does not tell; `None` for the root.
+    pub(super) trail: Lock<Option<Arc<Trail>>>,
+    state: AtomicU8,
+}
+
+impl Fid {
+    /// A number for a request that will make the file.
+    pub(crate) fn reserve(session: &Arc<Session>) -> Fid {
+        Fid {
+            number: session.fids.take(),
+            session: session.clone(),
+            trail: Lock::new(None),
+            state: AtomicU8::new(UNBORN),
+        }
+    }
+
+    /// Attaches: a fid for the root of the tree.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(crate) fn attach(session: &Arc<Session>, uname: &str, aname: &str, afid: u32) -> Result<(Fid, Qid)> {
+        let fid = Fid::reserve(session);
+        let message = match ninep::translate::attach(fid.number, uname, aname) {
+            Tmsg::Attach { fid, uname, aname, n_uname, .. } => {
+                Tmsg::Attach { fid, afid, uname, aname, n_uname }
+            }
+            other => other,
+        };
+        let qid = session.call(&message, |reply| match reply {
+            Rmsg::Attach { qid } => Ok(qid),
+            _ => Err(error::EMOUNTRPC.into()),
+        })?;
+        Ok((fid.born(), qid))
+    }
+
+    /// The request succeeded.
+    pub(crate) fn born(self) -> Fid {
+        self.state.store(BORN, Ordering::Relaxed);
+        self
+    }
+
+    /// A second fid for the same file.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(crate) fn copy(&self) -> Result<Fid> {
+        let new = Fid::reserve(&self.session);
+        let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
+        self.session.call(&walk, |_| Ok(()))?;
+        Trail::follow(&new, self, &[]);
+        Ok(new.born())
+    }
+
+    /// Removes the file; the server forgets the fid in any case.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
+        // QEMU refuses it on a read-only share before it looks at the fid, which stays. So after a failure a Tclunk
+        // follows, and does no harm when there is nothing left to clunk.
+        let keeps_to_it = self.session.dialect == Dialect::P9;
+        if removed.is_ok() || keeps_to_it && was_answered(&removed) {
+            self.state.store(GONE, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// Has the server forget some together, at most as many as a slot has requests.
+    pub(crate) fn clunk_all(fids: Vec<Fid>) {
+        let Some(session) = fids.first().map(|fid| fid.session.clone()) else { return };
+        let clunks: Vec<Tmsg<'_>> = fids.iter().map(|fid| Tmsg::Clunk { fid: fid.number }).collect();
+        let clunked = session.call_all(&clunks, false, |_, _| Ok(()));
+        for (fid, clunked) in fids.iter().zip(clunked) {
+            // One that was not sent is sent again when the fid is dropped.
+            if was_answered(&clunked) {
+                fid.state.store(GONE, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent; and a
+/// process that is to die does not wait for ever.
+fn was_answered(result: &Result<()>) -> bool {
+    !matches!(result, Err(e) if e.is(error::ENOMEM) || e.is(error::EINTR))
+}
+
+impl Drop for Fid {
+    fn drop(&mut self) {
+        let (session, number) = (&self.session, self.number);
+        let known = match (session.fids.drops(number), *self.state.get_mut()) {
+            (Drops::Later, _) => return,
+            (Drops::Doubtful, UNBORN) | (_, BORN) => session.alive().is_ok(),
+            _ => false,
+        };
+        if known {
+            if session.must_hurry() {
+                return session.clunk_later(number);
+            }
+            // The fid is gone even when the server says that closing failed.
+            match session.call_surely(&Tmsg::Clunk { fid: number }, |_| Ok(())) {
+                // The server still has it: the number is lost, which is better than used twice.
+                Err(e) if e.is(error::ENOMEM) => return,
+                // AbandonedSlot, or never sent: the process is to die.
+                Err(e) if e.is(error::EINTR) => {
+                    return match session.fids.drops(number) {
+                        Drops::Later => {}
+                        _ => session.clunk_later(number),
+                    };
+                }
+                _ => {}
+            }
+        }
+        session.fids.free(number);
+    }
+}
