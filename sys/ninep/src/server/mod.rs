@@ -15,7 +15,8 @@
 //!
 //! Nobody is authenticated: `Tauth` is refused, and the tree believes the name that an attach gives.
 //!
-//! [`names`] helps trees whose files have nothing but names. The section of the manual is 5, facts/plan9-abi.md 7.1.
+//! [`names`] helps trees whose files have nothing but names. The section of the manual is 5; see also
+//! docs/facts/plan9-abi.md section 7.1.
 
 mod job;
 #[cfg(test)]
