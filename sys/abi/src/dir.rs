@@ -1,8 +1,8 @@
 //! `Qid`, `Dir` and the stat record of 9P2000 (section 5, `stat`).
 //!
-//! The record is `size[2] type[2] dev[4] qid[13] mode[4] atime[4] mtime[4] length[8] name[s] uid[s] gid[s] muid[s]`; the size
-//! does not count its own two bytes. What is in front of the strings is read and written here for `ninep` as well, whose
-//! `Stat` borrows its strings and may have more behind them.
+//! The record is `size[2] type[2] dev[4] qid[13] mode[4] atime[4] mtime[4] length[8] name[s] uid[s] gid[s] muid[s]`;
+//! the size does not count its own two bytes. What is in front of the strings is read and written here for `ninep` as
+//! well, whose `Stat` borrows its strings and may have more behind them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,8 +43,8 @@ pub const STATHEADLEN: usize = 41;
 /// Bytes of a stat record without its strings' contents, with the leading size.
 pub const STATFIXLEN: usize = STATHEADLEN + 4 * 2;
 
-/// What `stat` says of a file. Times are seconds since 1970, the length is 0 for a directory. The strings are of any type;
-/// programs have them as `String`.
+/// What `stat` says of a file. Times are seconds since 1970, the length is 0 for a directory. The strings are of any
+/// type; programs have them as `String`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dir<S = String> {
     /// Device letter of the server, `'M'` for a mounted one.

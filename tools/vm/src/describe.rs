@@ -196,8 +196,8 @@ impl Vm {
         self
     }
 
-    /// Has no serial line: what would be its other end is that of a virtio console's first port, and the kernel is told. The
-    /// device comes behind the shares and before what [`Vm::arg`] adds later.
+    /// Has no serial line: what would be its other end is that of a virtio console's first port, and the kernel is
+    /// told. The device comes behind the shares and before what [`Vm::arg`] adds later.
     pub fn virtio_console(mut self) -> Vm {
         self.virtio_console = true;
         let model = moved("virtio-serial-pci", self.board, Flavour::Transitional);
@@ -206,7 +206,8 @@ impl Vm {
         self.append("console=virtio")
     }
 
-    /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a screendump.
+    /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a
+    /// screendump.
     pub fn display(mut self, display: impl Into<String>) -> Vm {
         self.display = Some(display.into());
         self

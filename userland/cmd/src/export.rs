@@ -1,9 +1,9 @@
 //! The name space of a process as a tree of files that can be served: what exportfs(1) is made of.
 //!
-//! A file is its name, and a descriptor once it is open; the kernel resolves names, so that unions, mounts and devices are
-//! what they are for any program here. Names never begin with `#`, so no device is reached that is not in the name space.
-//! A name space has many devices that number their files alike; what the client gets as a file's number is made of the
-//! device and the number there, the same each time.
+//! A file is its name, and a descriptor once it is open; the kernel resolves names, so that unions, mounts and
+//! devices are what they are for any program here. Names never begin with `#`, so no device is reached that is not in
+//! the name space. A name space has many devices that number their files alike; what the client gets as a file's
+//! number is made of the device and the number there, the same each time.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

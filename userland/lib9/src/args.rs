@@ -100,7 +100,8 @@ impl<'a> Flags<'a> {
     }
 }
 
-/// The value of a flag: what is attached to its letter, or, when that is nothing, the next of the words, which is taken.
+/// The value of a flag: what is attached to its letter, or, when that is nothing, the next of the words, which is
+/// taken.
 pub fn flag_value<'a>(attached: &'a str, words: &mut &'a [String]) -> Option<&'a str> {
     if !attached.is_empty() {
         return Some(attached);

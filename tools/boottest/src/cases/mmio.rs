@@ -1,4 +1,5 @@
-//! Virtio devices in memory slots: every layout of QEMU's microvm, both versions of the registers, and what places a device.
+//! Virtio devices in memory slots: every layout of QEMU's microvm, both versions of the registers, and what places a
+//! device.
 
 use anyhow::{Context, Result, ensure};
 use vm::{Board, Flavour, Share, Vm};
@@ -91,7 +92,8 @@ pub fn cases() -> Vec<Case> {
 /// A port with a name.
 const PORT: &str = "virtserialport,chardev=c0,name=org.elwood.port";
 
-/// A console in slot 9 among other devices, where it is the `n`th: found by its name and by its place, whatever its number.
+/// A console in slot 9 among other devices, where it is the `n`th: found by its name and by its place, whatever its
+/// number.
 fn reordered(name: &str, devices: &[&str], n: usize) -> Case {
     let case = Case::new(format!("mmio/order-{name}"), Vm::new(Board::Microvm)).chardev("c0");
     devices
