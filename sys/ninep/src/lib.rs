@@ -15,7 +15,8 @@
 //! it allocates nothing.
 //!
 //! The layouts follow section 5 of the Plan 9 manual for 9P2000 and the protocol notes in
-//! `facts/plan9-abi.md` section 7 and `facts/virtio-9p.md` section 4 for the others. Integers are little-endian.
+//! `docs/facts/plan9-abi.md` section 7 and `docs/facts/virtio-9p.md` section 4 for the others. Integers are
+//! little-endian.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -44,7 +45,7 @@ pub mod tmsg;
 pub mod translate;
 pub mod wire;
 
-pub use attr::{Attr, Dirent, Dirents, SetAttr};
+pub use attr::{Attr, Dirent, Dirents, SetAttr, Time};
 pub use dialect::{Dialect, kind};
 pub use frame::Framer;
 pub use list::{Names, Qids};

@@ -1,4 +1,5 @@
-//! Routes, against what was measured on QEMU with every pin of the I/O APICs open: facts/virtio-9p.md section 1.7.
+//! Routes, against what was measured on QEMU with every pin of the I/O APICs open:
+//! docs/facts/virtio-9p.md section 1.7.
 
 use super::*;
 use crate::fake::FakeSpace;

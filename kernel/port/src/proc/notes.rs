@@ -286,7 +286,8 @@ fn with_pc(text: &str, pc: u64) -> String {
     format!("{}{pc}", clip(text, ERRMAX - 1 - pc.len()))
 }
 
-/// Writes the frame of section 3.2 of the facts below the user's stack pointer and points `ctx` at the handler.
+/// Writes the frame of docs/facts/plan9-abi.md section 3.2 below the user's stack pointer and points `ctx` at the
+/// handler.
 fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: Note, handler: u64) -> Result<()> {
     let old = up.notes.lock().frame;
     let ureg = ctx.regs.sp.wrapping_sub(GAP + UREG_SIZE as u64);

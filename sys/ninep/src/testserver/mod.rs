@@ -1,4 +1,4 @@
-//! A 9P server for tests that behaves as QEMU's does, oddities included (`facts/virtio-9p.md` section 4).
+//! A 9P server for tests that behaves as QEMU's does, oddities included (`docs/facts/virtio-9p.md` section 4).
 //!
 //! [`Server::handle`] takes one request and gives its reply; order and delay are the business of the transport
 //! that the test puts around it. The files are a [`Tree`] that the test fills, looks at, and changes behind the

@@ -12,7 +12,8 @@ use super::TOS;
 use crate::{Args, Result, eprintln, out};
 
 core::arch::global_asm!(
-    // At the start RSP points at argc, RAX holds the address of Tos (facts 1.4). RBP 0 ends every chain of frames.
+    // At the start RSP points at argc and RAX holds the address of Tos (docs/facts/plan9-abi.md section 1.4). RBP 0
+    // ends every chain of frames.
     ".globl _start",
     "_start:",
     "mov rdi, rsp",
