@@ -1,5 +1,5 @@
-//! Any requests to the server engine over a tree in memory: every one is answered once, in a message that decodes and is no
-//! longer than agreed, and at the end nothing is held that was not before.
+//! Any requests to the server engine over a tree in memory: every one is answered once, in a message that decodes and
+//! is no longer than agreed, and at the end nothing is held that was not before.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

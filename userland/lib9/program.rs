@@ -1,5 +1,5 @@
-//! The build script of every package of programs: it tells the linker where the parts of a program go. On the build host
-//! nothing is linked this way.
+//! The build script of every package of programs: it tells the linker where the parts of a program go. On the build
+//! host nothing is linked this way.
 
 fn main() {
     let script = "../lib9/program.ld";

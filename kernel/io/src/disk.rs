@@ -39,8 +39,8 @@ impl fmt::Display for DiskError {
 
 impl core::error::Error for DiskError {}
 
-/// A disk. All of it may sleep but what only tells; while the disk is silent it asks now and then whether the caller has to
-/// `leave`, being killed, and leaves the rest to the disk.
+/// A disk. All of it may sleep but what only tells; while the disk is silent it asks now and then whether the caller
+/// has to `leave`, being killed, and leaves the rest to the disk.
 pub trait Disk: Send + Sync {
     /// Its name among the machine's devices, as `virtio-block-1`.
     fn name(&self) -> String;

@@ -1,7 +1,7 @@
 //! What drivers and the portable kernel agree on: a trait for each kind of device, and the plain values in it.
 //!
-//! `virtio`, `pci` and `pc` implement these traits, `port` uses them, and neither knows the other; `pc64` hands the one to
-//! the other. There is nothing here but agreements: no state, no locks.
+//! `virtio`, `pci` and `pc` implement these traits, `port` uses them, and neither knows the other; `pc64` hands the
+//! one to the other. There is nothing here but agreements: no state, no locks.
 //!
 //! | module | what a device is to the kernel |
 //! |---|---|

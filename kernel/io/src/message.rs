@@ -89,8 +89,8 @@ impl Request {
         self.t_data.len() + self.r_data.len() + 2
     }
 
-    /// Copies bytes of the reply out, from `at` on, wherever they went. Gives how many there were room for, which is less
-    /// than asked at the end of the room. (An Rerror to a Tread begins in `r` and goes on in `r_data`.)
+    /// Copies bytes of the reply out, from `at` on, wherever they went. Gives how many there were room for, which is
+    /// less than asked at the end of the room. (An Rerror to a Tread begins in `r` and goes on in `r_data`.)
     ///
     /// How long the reply is says `result`; what is behind it is what an earlier reply left.
     pub fn reply_read(&self, at: usize, buf: &mut [u8]) -> usize {
@@ -133,8 +133,8 @@ pub trait Transport: Send + Sync {
     /// What [`Request::segments`] of a request may not exceed.
     fn max_segments(&self) -> usize;
 
-    /// Sends a message. Never blocks; a request that has no place waits in the transport, first come, first served. Every
-    /// request comes back through its `done`, after any failure at once, possibly from an interrupt handler.
+    /// Sends a message. Never blocks; a request that has no place waits in the transport, first come, first served.
+    /// Every request comes back through its `done`, after any failure at once, possibly from an interrupt handler.
     fn submit(&self, request: Box<Request>);
 
     /// Drops everything in flight (each request comes back as hung up) and makes the device usable afresh. Used before

@@ -7,7 +7,7 @@
 //! `target_os = "none"`. `src/host/` is the same interface on `std` threads, condition variables and boxed pages,
 //! and is compiled everywhere else, so that `kernel/port` and `kernel/virtio` run under `cargo test`. Both give
 //! the modules re-exported below with exactly the same names and signatures, and `src/interface.rs` lets the compiler
-//! say so. Where the host has more, the extra names live in [`host`] or begin with `host_` or `fake`.
+//! say so. Where the host has more, the extra names live in `host` or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
 //! [`firmware`] (tables as bytes), [`types`] (plain values), `threads` (what every thread is) and `claims` (who has
@@ -29,8 +29,8 @@
 //! # Testing on the host half
 //!
 //! Each test thread has a machine of its own, which the kernel threads that it spawns share: memory budget, interrupt
-//! table, fake devices, console. [`host::limit_pages`] makes memory run out, [`host::chaos`] shakes races,
-//! [`host::program_at`] runs user programs written as closures, `host::dma::peek` and `poke` are a fake device's way to
+//! table, fake devices, console. `host::limit_pages` makes memory run out, `host::chaos` shakes races,
+//! `host::program_at` runs user programs written as closures, `host::dma::peek` and `poke` are a fake device's way to
 //! memory, `host::irq::host_raise_msi` its way to interrupt, `host::io::host_register_mmio` puts it on the bus.
 //!
 //! # What a half has to give beyond the documented interface

@@ -1,7 +1,7 @@
 //! The console on the PC's screen.
 //!
-//! Lock: the one around the screen and its state, a leaf, held for [`PIECE`] bytes at a time with interrupts off; printing
-//! is allowed in interrupt handlers.
+//! Lock: the one around the screen and its state, a leaf, held for [`PIECE`] bytes at a time with interrupts off;
+//! printing is allowed in interrupt handlers.
 
 use io::ConsoleOut;
 use machine::lock::Lock;

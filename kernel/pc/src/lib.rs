@@ -8,8 +8,8 @@
 //! | [`vga`], cells on a screen | [`screen`], what a stream of bytes does to rows of cells, and the font |
 //!
 //! The devices are written on `machine`'s ports, windows and interrupts, so that they run against fake hardware on the
-//! host; the meanings are pure state. Nothing here knows the portable kernel: `pc64` connects the keyboard to the console's
-//! input and the screen to its output.
+//! host; the meanings are pure state. Nothing here knows the portable kernel: `pc64` connects the keyboard to the
+//! console's input and the screen to its output.
 #![no_std]
 #![forbid(unsafe_code)]
 

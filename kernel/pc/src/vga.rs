@@ -1,11 +1,12 @@
 //! The screen as text: 80 columns, 25 rows, glyphs of 8 by 16.
 //!
-//! QEMU: `-vga std`, `-vga cirrus`, `-vga vmware`, `-vga qxl`, `-device virtio-vga`: all of them are a VGA, too. Registers
-//! as in the IBM VGA technical reference (and on osdev's VGA hardware page); the display interface of Bochs, which
-//! firmware may have left in another mode, is switched off first.
+//! QEMU: `-vga std`, `-vga cirrus`, `-vga vmware`, `-vga qxl`, `-device virtio-vga`: all of them are a VGA, too.
+//! Registers as in the IBM VGA technical reference (and on osdev's VGA hardware page); the display interface of
+//! Bochs, which firmware may have left in another mode, is switched off first.
 //!
-//! Nothing is expected of firmware: the whole mode is programmed and the font loaded, so it is the same after SeaBIOS, after
-//! qboot, which leaves the VGA as it was reset, and after a loader with pictures. No PCI register is needed.
+//! Nothing is expected of firmware: the whole mode is programmed and the font loaded, so it is the same after
+//! SeaBIOS, after qboot, which leaves the VGA as it was reset, and after a loader with pictures. No PCI register is
+//! needed.
 //!
 //! The visible rows are a window on [`LINES`] lines of memory: scrolling moves the window's start and clears a line,
 //! and once in 179 lines everything is moved back to the beginning.

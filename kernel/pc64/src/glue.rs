@@ -131,7 +131,8 @@ pub fn power() -> Arc<dyn Power> {
     Arc::new(Switch)
 }
 
-/// Starts the first process, and sees to it that the machine does not outlive it. A machine without one says so and ends.
+/// Starts the first process, and sees to it that the machine does not outlive it. A machine without one says so and
+/// ends.
 pub fn start(kernel: &Arc<Kernel>) {
     let ms = clock::now_ns() / 1_000_000;
     kernel.kmesg.print(format_args!("boot: {ms} ms\n"));

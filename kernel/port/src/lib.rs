@@ -19,18 +19,20 @@
 //! | `mnt` | the mount driver: `#M` and `#9` |
 //! | `call` | a process's life between user mode and the kernel: system calls, by number and by what they do |
 //!
-//! Four types know each other and are known everywhere: a [`Chan`] is a file of a device, a [`Dev`] works for a process, a
-//! [`Proc`] has channels and lives in a kernel, and the [`Kernel`] has the devices and the processes. What a lower room
-//! wants of a higher one is a method of these. `tests/rooms.rs` holds the crate to this.
+//! Four types know each other and are known everywhere: a [`Chan`] is a file of a device, a [`Dev`] works for a
+//! process, a [`Proc`] has channels and lives in a kernel, and the [`Kernel`] has the devices and the processes. What a
+//! lower room wants of a higher one is a method of these. `tests/rooms.rs` holds the crate to this.
 //!
 //! # Locks
 //!
-//! Each module says what its locks guard and in which order they are taken. Two sleeping locks are held while a device is
-//! called: `Chan::dir`, by who reads a directory, and a segment's `inner`, by who pages in; a device's own locks come after
-//! them. `Kernel::group_notes` comes before `Kernel::procs` and a process's notes. A `Lock` is held for a moment: never
-//! while sleeping, dropping a `Chan`, or calling a device.
+//! Each module says what its locks guard and in which order they are taken. Two sleeping locks are held while a device
+//! is called: `Chan::dir`, by who reads a directory, and a segment's `inner`, by who pages in; a device's own locks
+//! come after them. `Kernel::group_notes` comes before `Kernel::procs` and a process's notes. A `Lock` is held for a
+//! moment: never while sleeping, dropping a `Chan`, or calling a device.
 #![no_std]
 #![forbid(unsafe_code)]
+// Who reads these pages reads the source: what is the crate's own has its place in them.
+#![allow(rustdoc::private_intra_doc_links)]
 
 extern crate alloc;
 #[cfg(test)]

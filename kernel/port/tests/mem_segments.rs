@@ -1,4 +1,5 @@
-//! User memory: brk and attached segments, pages copied, pinned and given back, and what happens when there is none left.
+//! User memory: brk and attached segments, pages copied, pinned and given back, and what happens when there is none
+//! left.
 
 mod world;
 

@@ -117,8 +117,8 @@ fn a_group_has_no_gaps() {
     // The child is not in the table yet when the note comes.
     t.kernel.procs.lock().remove(&child.pid);
     group("before");
-    // The program is told of that, and of nothing that comes from here on: another processor may post while this one is on
-    // its way into the kernel, to fork.
+    // The program is told of that, and of nothing that comes from here on: another processor may post while this one is
+    // on its way into the kernel, to fork.
     port::proc::notes::deliver(&parent, &mut UserContext::new());
     group("during");
     t.kernel.procs.lock().insert(child.pid, child.clone());

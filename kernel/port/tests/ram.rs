@@ -1,4 +1,5 @@
-//! `#R` through what system calls call: users, what closing does, memory. The rules of the files are tested with `ninep::ram`.
+//! `#R` through what system calls call: users, what closing does, memory. The rules of the files are tested with
+//! `ninep::ram`.
 
 use std::sync::Arc;
 

@@ -5,10 +5,10 @@
 //! starts a driver for each that has one. A device that fails at any step is left alone; it is in the table with the
 //! reason, and the boot goes on.
 //!
-//! Rooms, lowest first, each knowing only those before it: `transport/` (how a device is attached), `ring/` (how buffers
-//! are passed), `requests/` (what devices have in common that are given requests), `inventory/` (which devices there are,
-//! for `/dev/virtio`), one room a driver, `p9/`, `block/`, `console/`, `rng/` and `balloon/` (what the buffers mean), and
-//! `system/` (what happens at boot).
+//! Rooms, lowest first, each knowing only those before it: `transport/` (how a device is attached), `ring/` (how
+//! buffers are passed), `requests/` (what devices have in common that are given requests), `inventory/` (which devices
+//! there are, for `/dev/virtio`), one room a driver, `p9/`, `block/`, `console/`, `rng/` and `balloon/` (what the
+//! buffers mean), and `system/` (what happens at boot).
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! The rooms of `src` stand on one another in the order that `lib.rs` states: no file imports a higher room, and no driver
-//! another one.
+//! The rooms of `src` stand on one another in the order that `lib.rs` states: no file imports a higher room, and no
+//! driver another one.
 
 use std::fs;
 use std::path::{Path, PathBuf};

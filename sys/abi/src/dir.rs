@@ -1,4 +1,8 @@
 //! `Qid`, `Dir` and the stat record of 9P2000 (section 5, `stat`).
+//!
+//! The record is `size[2] type[2] dev[4] qid[13] mode[4] atime[4] mtime[4] length[8] name[s] uid[s] gid[s] muid[s]`;
+//! the size does not count its own two bytes. What is in front of the strings is read and written here for `ninep` as
+//! well, whose `Stat` borrows its strings and may have more behind them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -33,12 +37,16 @@ impl Qid {
     }
 }
 
-/// Bytes of a stat record without its strings' contents, with the leading size.
-pub const STATFIXLEN: usize = 49;
+/// Bytes of a stat record in front of its strings, with the leading size.
+pub const STATHEADLEN: usize = 41;
 
-/// What `stat` says of a file. Times are seconds since 1970, the length is 0 for a directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dir {
+/// Bytes of a stat record without its strings' contents, with the leading size.
+pub const STATFIXLEN: usize = STATHEADLEN + 4 * 2;
+
+/// What `stat` says of a file. Times are seconds since 1970, the length is 0 for a directory. The strings are of any
+/// type; programs have them as `String`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dir<S = String> {
     /// Device letter of the server, `'M'` for a mounted one.
     pub kind: u16,
     /// Instance of the device.
@@ -54,33 +62,89 @@ pub struct Dir {
     /// Bytes.
     pub length: u64,
     /// Last element of the name.
-    pub name: String,
+    pub name: S,
     /// Owner.
-    pub uid: String,
+    pub uid: S,
     /// Group.
-    pub gid: String,
+    pub gid: S,
     /// Who changed it last.
-    pub muid: String,
+    pub muid: S,
+}
+
+impl<S> Dir<S> {
+    /// The `Dir` that tells `wstat` to change nothing: all ones and empty strings.
+    pub fn untouched() -> Self
+    where
+        S: Default,
+    {
+        Dir::from_head(&[0xff; STATHEADLEN], Default::default())
+    }
+
+    /// Is it a directory?
+    pub fn is_dir(&self) -> bool {
+        self.mode & crate::DMDIR != 0
+    }
+
+    /// The name, the owner, the group, and who changed it last: the strings in their order.
+    pub fn strings(&self) -> [&S; 4] {
+        [&self.name, &self.uid, &self.gid, &self.muid]
+    }
+
+    /// The same file with other strings.
+    pub fn with_strings<T>(&self, [name, uid, gid, muid]: [T; 4]) -> Dir<T> {
+        let &Dir { kind, dev, qid, mode, atime, mtime, length, .. } = self;
+        Dir { kind, dev, qid, mode, atime, mtime, length, name, uid, gid, muid }
+    }
+
+    /// What stands in front of the strings of its record whose size field is `size`.
+    pub fn head(&self, size: u16) -> [u8; STATHEADLEN] {
+        let mut head = [0; STATHEADLEN];
+        let mut rest = &mut head[..];
+        let mut put = |field: &[u8]| {
+            let (place, behind) = core::mem::take(&mut rest).split_at_mut(field.len());
+            place.copy_from_slice(field);
+            rest = behind;
+        };
+        put(&size.to_le_bytes());
+        put(&self.kind.to_le_bytes());
+        put(&self.dev.to_le_bytes());
+        put(&[self.qid.kind]);
+        put(&self.qid.vers.to_le_bytes());
+        put(&self.qid.path.to_le_bytes());
+        put(&self.mode.to_le_bytes());
+        put(&self.atime.to_le_bytes());
+        put(&self.mtime.to_le_bytes());
+        put(&self.length.to_le_bytes());
+        head
+    }
+
+    /// The file of a record with this in front of these strings. The size is not looked at.
+    pub fn from_head(head: &[u8; STATHEADLEN], [name, uid, gid, muid]: [S; 4]) -> Self {
+        let mut rest = &head[2..];
+        Dir {
+            kind: u16::from_le_bytes(field(&mut rest)),
+            dev: u32::from_le_bytes(field(&mut rest)),
+            qid: Qid {
+                kind: u8::from_le_bytes(field(&mut rest)),
+                vers: u32::from_le_bytes(field(&mut rest)),
+                path: u64::from_le_bytes(field(&mut rest)),
+            },
+            mode: u32::from_le_bytes(field(&mut rest)),
+            atime: u32::from_le_bytes(field(&mut rest)),
+            mtime: u32::from_le_bytes(field(&mut rest)),
+            length: u64::from_le_bytes(field(&mut rest)),
+            name,
+            uid,
+            gid,
+            muid,
+        }
+    }
 }
 
 impl Dir {
-    /// The `Dir` that tells `wstat` to change nothing: all ones and empty strings.
-    pub fn untouched() -> Self {
-        Dir {
-            kind: !0,
-            dev: !0,
-            qid: Qid { kind: !0, vers: !0, path: !0 },
-            mode: !0,
-            atime: !0,
-            mtime: !0,
-            length: !0,
-            ..Dir::default()
-        }
-    }
-
     /// Size of the encoded record in bytes.
     pub fn size(&self) -> usize {
-        STATFIXLEN + self.name.len() + self.uid.len() + self.gid.len() + self.muid.len()
+        STATFIXLEN + self.strings().map(|s| s.len()).iter().sum::<usize>()
     }
 
     /// The record as it travels and as `stat` returns it. Strings over 65,535 bytes are cut.
@@ -92,65 +156,33 @@ impl Dir {
 
     /// Appends the record to `out`.
     pub fn append_to(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&self.kind.to_le_bytes());
-        out.extend_from_slice(&self.dev.to_le_bytes());
-        out.push(self.qid.kind);
-        out.extend_from_slice(&self.qid.vers.to_le_bytes());
-        out.extend_from_slice(&self.qid.path.to_le_bytes());
-        out.extend_from_slice(&self.mode.to_le_bytes());
-        out.extend_from_slice(&self.atime.to_le_bytes());
-        out.extend_from_slice(&self.mtime.to_le_bytes());
-        out.extend_from_slice(&self.length.to_le_bytes());
-        for s in [&self.name, &self.uid, &self.gid, &self.muid] {
-            let bytes = &s.as_bytes()[..s.len().min(0xffff)];
-            out.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
-            out.extend_from_slice(bytes);
+        let strings = self.strings().map(|s| &s.as_bytes()[..s.len().min(0xffff)]);
+        let size = STATFIXLEN - 2 + strings.iter().map(|s| s.len()).sum::<usize>();
+        out.extend_from_slice(&self.head(size.min(0xffff) as u16));
+        for s in strings {
+            out.extend_from_slice(&(s.len() as u16).to_le_bytes());
+            out.extend_from_slice(s);
         }
-        let size = (out.len() - start - 2).min(0xffff) as u16;
-        out[start..start + 2].copy_from_slice(&size.to_le_bytes());
     }
 
     /// Reads one record from the front of `bytes`; also says how many bytes it took.
     ///
     /// # Errors
-    /// `malformed stat buffer` when the record is cut short, its strings do not fit in it or are not UTF-8.
-    /// (Invalid UTF-8 is kept by replacing what cannot be read.)
+    /// `malformed stat buffer` when the record is cut short, or its strings do not fit in it.
+    /// (What is not UTF-8 in them is replaced.)
     pub fn parse(bytes: &[u8]) -> Result<(Dir, usize), &'static str> {
         let bad = error::EBADSTAT;
-        let size = usize::from(u16::from_le_bytes(take(bytes, 0)?)) + 2;
-        if size < STATFIXLEN {
-            return Err(bad);
-        }
+        let size = usize::from(u16::from_le_bytes(*bytes.first_chunk().ok_or(bad)?)) + 2;
         let record = bytes.get(..size).ok_or(bad)?;
-        let mut at = 41;
+        let (head, mut rest) = record.split_first_chunk().ok_or(bad)?;
         let mut strings: [String; 4] = Default::default();
         for s in &mut strings {
-            let n = usize::from(u16::from_le_bytes(take(record, at)?));
-            at += 2;
-            *s = String::from_utf8_lossy(record.get(at..at + n).ok_or(bad)?).into_owned();
-            at += n;
+            let (n, behind) = rest.split_first_chunk().ok_or(bad)?;
+            let (text, behind) = behind.split_at_checked(u16::from_le_bytes(*n).into()).ok_or(bad)?;
+            *s = String::from_utf8_lossy(text).into_owned();
+            rest = behind;
         }
-        let [name, uid, gid, muid] = strings;
-        let dir = Dir {
-            kind: u16::from_le_bytes(take(record, 2)?),
-            dev: u32::from_le_bytes(take(record, 4)?),
-            qid: Qid {
-                kind: record[8],
-                vers: u32::from_le_bytes(take(record, 9)?),
-                path: u64::from_le_bytes(take(record, 13)?),
-            },
-            mode: u32::from_le_bytes(take(record, 21)?),
-            atime: u32::from_le_bytes(take(record, 25)?),
-            mtime: u32::from_le_bytes(take(record, 29)?),
-            length: u64::from_le_bytes(take(record, 33)?),
-            name,
-            uid,
-            gid,
-            muid,
-        };
-        Ok((dir, size))
+        Ok((Dir::from_head(head, strings), size))
     }
 
     /// Reads all whole records of a directory read; what is left over at the end is an error.
@@ -166,15 +198,13 @@ impl Dir {
         }
         Ok(out)
     }
-
-    /// Is it a directory?
-    pub fn is_dir(&self) -> bool {
-        self.mode & crate::DMDIR != 0
-    }
 }
 
-fn take<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], &'static str> {
-    bytes.get(at..at + N).and_then(|s| s.try_into().ok()).ok_or(error::EBADSTAT)
+/// Takes a field of the head, which has room for all that are taken.
+fn field<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    let (field, behind) = rest.split_first_chunk().unwrap_or((&[0; N], &[]));
+    *rest = behind;
+    *field
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! What `elwood exec` on the host and `hostexec` in the guest agree on: the job, and what they say to each other about it.
+//! What `elwood exec` on the host and `hostexec` in the guest agree on: the job, and what they say to each other
+//! about it.
 //!
-//! The job lies in the guest's root as the file [`FILE`]: fields `KEY=VALUE`, each ended by a zero byte, so that a value
-//! may be any bytes that an argument may be. Four ports of a virtio console join the two. Through [`OUTPUT`] and [`ERROR`]
-//! the program's bytes come as they are. [`INPUT`] carries the host's standard input in pieces ([`piece`]), because the end
-//! of a port's connection may overtake its last bytes; the piece of length 0 is the end. [`CONTROL`] carries [`Message`]s
-//! both ways. The functions are of bytes; nothing here does I/O.
+//! The job lies in the guest's root as the file [`FILE`]: fields `KEY=VALUE`, each ended by a zero byte, so that a
+//! value may be any bytes that an argument may be. Four ports of a virtio console join the two. Through [`OUTPUT`]
+//! and [`ERROR`] the program's bytes come as they are. [`INPUT`] carries the host's standard input in pieces
+//! ([`piece`]), because the end of a port's connection may overtake its last bytes; the piece of length 0 is the end.
+//! [`CONTROL`] carries [`Message`]s both ways. The functions are of bytes; nothing here does I/O.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;

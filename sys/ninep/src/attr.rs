@@ -143,6 +143,23 @@ macro_rules! fields {
 }
 
 fields! {
+    /// A time in a message, as the host's clock has it.
+    Time {
+        /// Seconds since 1970.
+        sec: u64,
+        /// And nanoseconds.
+        nsec: u64,
+    }
+}
+
+impl Time {
+    /// A whole second.
+    pub const fn seconds(sec: u64) -> Time {
+        Time { sec, nsec: 0 }
+    }
+}
+
+fields! {
     /// The attributes of a file in `Rgetattr`: 153 bytes.
     Attr {
         /// Which of the fields are meant, as in [`getattr`].
@@ -165,22 +182,14 @@ fields! {
         blksize: u64,
         /// Units of 512 bytes on the disk.
         blocks: u64,
-        /// Last read, in seconds since 1970.
-        atime_sec: u64,
-        /// And nanoseconds.
-        atime_nsec: u64,
-        /// Last change of the data, in seconds since 1970.
-        mtime_sec: u64,
-        /// And nanoseconds.
-        mtime_nsec: u64,
-        /// Last change of the attributes, in seconds since 1970.
-        ctime_sec: u64,
-        /// And nanoseconds.
-        ctime_nsec: u64,
-        /// Birth, in seconds since 1970.
-        btime_sec: u64,
-        /// And nanoseconds.
-        btime_nsec: u64,
+        /// Last read.
+        atime: Time,
+        /// Last change of the data.
+        mtime: Time,
+        /// Last change of the attributes.
+        ctime: Time,
+        /// Birth.
+        btime: Time,
         /// Generation of the inode.
         gen_number: u64,
         /// Version of the data.
@@ -201,14 +210,10 @@ fields! {
         gid: u32,
         /// Bytes.
         size: u64,
-        /// Last read, in seconds since 1970.
-        atime_sec: u64,
-        /// And nanoseconds.
-        atime_nsec: u64,
-        /// Last change, in seconds since 1970.
-        mtime_sec: u64,
-        /// And nanoseconds.
-        mtime_nsec: u64,
+        /// Last read.
+        atime: Time,
+        /// Last change.
+        mtime: Time,
     }
 }
 

@@ -45,7 +45,7 @@ pub mod tmsg;
 pub mod translate;
 pub mod wire;
 
-pub use attr::{Attr, Dirent, Dirents, SetAttr};
+pub use attr::{Attr, Dirent, Dirents, SetAttr, Time};
 pub use dialect::{Dialect, kind};
 pub use frame::Framer;
 pub use list::{Names, Qids};

@@ -1,14 +1,15 @@
 //! The stat record of 9P2000 and 9P2000.u.
 //!
-//! `size[2] type[2] dev[4] qid[13] mode[4] atime[4] mtime[4] length[8] name[s] uid[s] gid[s] muid[s]`, and in
-//! 9P2000.u `extension[s] n_uid[4] n_gid[4] n_muid[4]` after that. The size does not count its own two bytes.
+//! The first is [`Dir`]'s, which knows what stands in front of the strings. In 9P2000.u `extension[s] n_uid[4] n_gid[4]
+//! n_muid[4]` come after them.
 
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use crate::dialect::set;
 use crate::wire::{Reader, WireError, Writer};
 use crate::{Dialect, NONUM, Str};
-use abi::Qid;
+use abi::Dir;
 
 /// Mode bits that only 9P2000.u has.
 pub mod dm {
@@ -34,31 +35,11 @@ pub mod dm {
     pub const SETBITS: u32 = SETUID | SETGID | SETVTX;
 }
 
-/// A stat record, its strings borrowed.
+/// A stat record, its strings borrowed. The fields that all dialects have are [`Dir`]'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {
-    /// The server's device type, 0 outside Plan 9.
-    pub kind: u16,
-    /// The server's device instance.
-    pub dev: u32,
-    /// The file.
-    pub qid: Qid,
-    /// Permissions and `DM` bits.
-    pub mode: u32,
-    /// Last read, in seconds since 1970.
-    pub atime: u32,
-    /// Last change, in seconds since 1970.
-    pub mtime: u32,
-    /// Bytes.
-    pub length: u64,
-    /// Last element of the name.
-    pub name: Str<'a>,
-    /// Owner.
-    pub uid: Str<'a>,
-    /// Group.
-    pub gid: Str<'a>,
-    /// Who changed it last.
-    pub muid: Str<'a>,
+    /// What 9P2000 says of a file.
+    pub dir: Dir<Str<'a>>,
     /// 9P2000.u: target of a link, numbers of a device.
     pub extension: Str<'a>,
     /// 9P2000.u: the owner's number.
@@ -69,26 +50,25 @@ pub struct Stat<'a> {
     pub n_muid: u32,
 }
 
+impl<'a> Deref for Stat<'a> {
+    type Target = Dir<Str<'a>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.dir
+    }
+}
+
+impl<'a> From<Dir<Str<'a>>> for Stat<'a> {
+    /// The record of a file of which 9P2000.u would know no more, or of a change.
+    fn from(dir: Dir<Str<'a>>) -> Self {
+        Stat { dir, extension: Str(&[]), n_uid: NONUM, n_gid: NONUM, n_muid: NONUM }
+    }
+}
+
 impl Default for Stat<'_> {
     /// The record that tells `Twstat` to change nothing.
     fn default() -> Self {
-        Stat {
-            kind: !0,
-            dev: !0,
-            qid: Qid { kind: !0, vers: !0, path: !0 },
-            mode: !0,
-            atime: !0,
-            mtime: !0,
-            length: !0,
-            name: Str(&[]),
-            uid: Str(&[]),
-            gid: Str(&[]),
-            muid: Str(&[]),
-            extension: Str(&[]),
-            n_uid: NONUM,
-            n_gid: NONUM,
-            n_muid: NONUM,
-        }
+        Dir::untouched().into()
     }
 }
 
@@ -99,23 +79,11 @@ impl<'a> Stat<'a> {
     /// # Errors
     /// When the record is not whole, or its size is not that of its fields.
     pub fn parse(dialect: Dialect, bytes: &'a [u8]) -> Result<(Self, usize), WireError> {
-        let mut outer = Reader::new(bytes);
-        let size: u16 = outer.get()?;
-        let mut r = Reader::new(outer.bytes(usize::from(size))?);
-        let mut stat = Stat {
-            kind: r.get()?,
-            dev: r.get()?,
-            qid: r.get()?,
-            mode: r.get()?,
-            atime: r.get()?,
-            mtime: r.get()?,
-            length: r.get()?,
-            name: r.get()?,
-            uid: r.get()?,
-            gid: r.get()?,
-            muid: r.get()?,
-            ..Stat::default()
-        };
+        let (size, _) = bytes.split_first_chunk().ok_or(WireError::Short)?;
+        let size = usize::from(u16::from_le_bytes(*size)) + 2;
+        let mut r = Reader::new(bytes.get(..size).ok_or(WireError::Short)?);
+        let head = r.array()?;
+        let mut stat = Stat::from(Dir::from_head(&head, [r.get()?, r.get()?, r.get()?, r.get()?]));
         if set::u(dialect) {
             stat.extension = r.get()?;
             stat.n_uid = r.get()?;
@@ -123,7 +91,7 @@ impl<'a> Stat<'a> {
             stat.n_muid = r.get()?;
         }
         r.end()?;
-        Ok((stat, usize::from(size) + 2))
+        Ok((stat, size))
     }
 
     /// Encodes the record at the front of `buf` and says how long it is.
@@ -133,15 +101,9 @@ impl<'a> Stat<'a> {
     /// record exceeds 65,535 bytes.
     pub fn encode(&self, dialect: Dialect, buf: &mut [u8]) -> Result<usize, WireError> {
         let mut w = Writer::new(buf);
-        w.put(&0u16);
-        w.put(&self.kind);
-        w.put(&self.dev);
-        w.put(&self.qid);
-        w.put(&self.mode);
-        w.put(&self.atime);
-        w.put(&self.mtime);
-        w.put(&self.length);
-        for s in [&self.name, &self.uid, &self.gid, &self.muid] {
+        // The size is filled in when it is known.
+        w.bytes(&self.head(0));
+        for s in self.strings() {
             w.put(s);
         }
         if set::u(dialect) {

@@ -5,7 +5,7 @@
 
 use abi::Qid;
 use ninep::wire::{Data, Record};
-use ninep::{Attr, Dialect, NOFID, NONUM, Names, Qids, Rmsg, SetAttr, Str, Tmsg, WireError};
+use ninep::{Attr, Dialect, NOFID, NONUM, Names, Qids, Rmsg, SetAttr, Str, Time, Tmsg, WireError};
 
 const TAG: u16 = 0x1234;
 const QID: Qid = Qid { kind: 0x80, vers: 0x04030201, path: 0x1817161514131211 };
@@ -25,14 +25,10 @@ const ATTR: Attr = Attr {
     size: 4,
     blksize: 5,
     blocks: 6,
-    atime_sec: 7,
-    atime_nsec: 8,
-    mtime_sec: 9,
-    mtime_nsec: 10,
-    ctime_sec: 11,
-    ctime_nsec: 12,
-    btime_sec: 13,
-    btime_nsec: 14,
+    atime: Time { sec: 7, nsec: 8 },
+    mtime: Time { sec: 9, nsec: 10 },
+    ctime: Time { sec: 11, nsec: 12 },
+    btime: Time { sec: 13, nsec: 14 },
     gen_number: 15,
     data_version: 16,
 };
@@ -42,10 +38,8 @@ const SETATTR: SetAttr = SetAttr {
     uid: 1,
     gid: 2,
     size: 3,
-    atime_sec: 4,
-    atime_nsec: 5,
-    mtime_sec: 6,
-    mtime_nsec: 7,
+    atime: Time { sec: 4, nsec: 5 },
+    mtime: Time { sec: 6, nsec: 7 },
 };
 
 fn hex(text: &str) -> Vec<u8> {

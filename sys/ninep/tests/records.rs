@@ -1,13 +1,13 @@
 //! Stat records and directory entries, against bytes written out by hand.
 
-use abi::Qid;
+use abi::{Dir, Qid};
 use ninep::{Dialect, Dirent, Dirents, Stat, Stats, Str, WireError};
 
 const PLAIN: [u8; 58] = *b"\x38\0\x4d\0\x05\0\0\0\x80\x01\x02\x03\x04\x11\x12\x13\x14\x15\x16\x17\x18\
     \xed\x01\0\x80\x01\0\0\0\x02\0\0\0\x03\0\0\0\0\0\0\0\x03\0usr\x02\0me\x03\0sys\x01\0?";
 
 fn stat() -> Stat<'static> {
-    Stat {
+    Stat::from(Dir {
         kind: 0x4d,
         dev: 5,
         qid: Qid { kind: 0x80, vers: 0x04030201, path: 0x1817161514131211 },
@@ -19,8 +19,8 @@ fn stat() -> Stat<'static> {
         uid: Str(b"me"),
         gid: Str(b"sys"),
         muid: Str(b"?"),
-        ..Stat::default()
-    }
+        ..Dir::untouched()
+    })
 }
 
 fn stat_u() -> Stat<'static> {
@@ -86,9 +86,9 @@ fn one_bad_record_costs_one_entry() {
 #[test]
 fn records_have_a_limit() {
     let long = vec![b'x'; 65535];
-    let fits = Stat { name: Str(&long[..65535 - PLAIN.len() + 2 + 3]), ..stat() };
+    let fits = Stat::from(Dir { name: Str(&long[..65535 - PLAIN.len() + 2 + 3]), ..*stat() });
     assert_eq!(fits.to_vec(Dialect::P9).unwrap().len(), 65537);
-    let over = Stat { name: Str(&long[..65535 - PLAIN.len() + 2 + 4]), ..stat() };
+    let over = Stat::from(Dir { name: Str(&long[..65535 - PLAIN.len() + 2 + 4]), ..*stat() });
     assert_eq!(over.to_vec(Dialect::P9), Err(WireError::TooLong));
 }
 

@@ -1,7 +1,8 @@
-//! What a boot case is: a machine, what is typed at it, what must come of it. Plain data, filled in by a fluent builder.
+//! What a boot case is: a machine, what is typed at it, what must come of it. Plain data, filled in by a fluent
+//! builder.
 //!
-//! A case either types at the prompt (`line`, followed by what the line must print) or boots with `init`, in which case the
-//! machine ends by itself. Pieces of the transcript are expected in order; some must never come.
+//! A case either types at the prompt (`line`, followed by what the line must print) or boots with `init`, in which
+//! case the machine ends by itself. Pieces of the transcript are expected in order; some must never come.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -164,8 +165,8 @@ impl Case {
         self
     }
 
-    /// A disk with this content. `drive` is further options of QEMU's `-drive`, of which the last wants the image's path
-    /// (`file=`); `device` further ones of its `-device`, each with a comma in front.
+    /// A disk with this content. `drive` is further options of QEMU's `-drive`, of which the last wants the image's
+    /// path (`file=`); `device` further ones of its `-device`, each with a comma in front.
     pub fn disk(mut self, name: &str, bytes: Vec<u8>, drive: &'static str, device: &str) -> Case {
         self.images.push((name.to_owned(), drive, bytes));
         self.device(&format!("virtio-blk-pci,drive={name}{device}"))

@@ -51,8 +51,8 @@ impl Programs {
         Ok(())
     }
 
-    /// Runs `elwood mount-test` with `words` on the Unix socket `at`; `input` is what it may read. What it prints, or the
-    /// message that it fails with.
+    /// Runs `elwood mount-test` with `words` on the Unix socket `at`; `input` is what it may read. What it prints, or
+    /// the message that it fails with.
     pub fn mount_test(&self, at: &Path, words: &[&str], input: &[u8]) -> Result<Result<Vec<u8>, String>> {
         let mut command = Command::new(&self.elwood);
         command.arg("mount-test").arg("--unix").arg(at).args(words);

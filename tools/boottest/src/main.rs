@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 //! Boots real machines and checks what they print, how they end, and what they leave on the host.
 //!
-//! `boottest` runs every case of [`cases`]; `boottest NAME...` those whose names contain one of the words. Each case is a
-//! description of a machine and a script ([`case`]), played by [`play`]. A case that fails prints its transcript.
+//! `boottest` runs every case of [`cases`]; `boottest NAME...` those whose names contain one of the words. Each case
+//! is a description of a machine and a script ([`case`]), played by [`play`]. A case that fails prints its
+//! transcript.
 
 mod case;
 mod cases;

@@ -1,7 +1,8 @@
 //! The PC's own console from outside: keys through QMP, and the picture of the screen read back as text.
 //!
-//! The picture is what QEMU's `screendump` writes: a portable pixmap (P6, 8 bits a colour). It is cut into cells of 8 by
-//! 16, and each cell looked up in the font that the kernel draws with. So what is tested is what a person would see.
+//! The picture is what QEMU's `screendump` writes: a portable pixmap (P6, 8 bits a colour). It is cut into cells of 8
+//! by 16, and each cell looked up in the font that the kernel draws with. So what is tested is what a person would
+//! see.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -112,8 +112,8 @@ fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
     })
 }
 
-/// Where the kernel may be for a command that is the file `exe`: beside it, as `make` leaves them; where `make install` puts
-/// it; and in the source that this is called in.
+/// Where the kernel may be for a command that is the file `exe`: beside it, as `make` leaves them; where `make
+/// install` puts it; and in the source that this is called in.
 fn kernel_places(exe: &Path) -> Vec<PathBuf> {
     let folder = exe.parent();
     let beside = folder.map(|bin| bin.join("kernel.elf"));

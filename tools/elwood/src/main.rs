@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
-//! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood exec` runs one program in a
-//! machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of any 9P2000 server;
-//! `elwood completions` is for the user's shell.
+//! The host command. `elwood run` boots Elwood in QEMU with the terminal as its console; `elwood exec` runs one
+//! program in a machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of
+//! any 9P2000 server; `elwood completions` is for the user's shell.
 
 mod completions;
 mod exec;

@@ -1,8 +1,9 @@
 //! The terminal as the guest's keyboard and screen.
 //!
-//! Line editing and echo are the guest's, so the terminal's own are off while the machine runs. Output processing stays on:
-//! a newline still starts at the left edge. Two keys change on the way in. Plan 9 interrupts with DEL and rubs out with
-//! backspace; a Unix terminal sends ^C for the one, and DEL from the key with the arrow. So ^C becomes DEL and DEL becomes ^H.
+//! Line editing and echo are the guest's, so the terminal's own are off while the machine runs. Output processing
+//! stays on: a newline still starts at the left edge. Two keys change on the way in. Plan 9 interrupts with DEL and
+//! rubs out with backspace; a Unix terminal sends ^C for the one, and DEL from the key with the arrow. So ^C becomes
+//! DEL and DEL becomes ^H.
 
 use std::io::{Read, Write};
 use std::sync::Mutex;
@@ -75,8 +76,8 @@ pub enum End {
     Quit,
 }
 
-/// Moves everything typed to `guest`, with the keys changed if `typed` is a terminal, until one of them ends or the user
-/// asks for the end.
+/// Moves everything typed to `guest`, with the keys changed if `typed` is a terminal, until one of them ends or the
+/// user asks for the end.
 pub fn relay(mut typed: impl Read, mut guest: impl Write, terminal: bool) -> End {
     let mut buffer = [0; 4096];
     let mut escaped = false;

@@ -60,8 +60,8 @@ impl Package {
         self.tests.values().filter(|&&e| e == end).count()
     }
 
-    /// The failures that no other failure explains: of a test and its parts the parts, and the empty name if the package
-    /// failed and none of its tests did.
+    /// The failures that no other failure explains: of a test and its parts the parts, and the empty name if the
+    /// package failed and none of its tests did.
     pub fn failures(&self) -> Vec<&str> {
         let failed: Vec<&str> =
             self.tests.iter().filter(|(_, e)| **e == End::Fail).map(|(name, _)| name.as_str()).collect();

@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 //! Runs tests of Go's standard library in Elwood, as a user would: `go test -exec 'elwood exec'` with GOOS=plan9.
 //!
-//! [`toolchain`] finds or fetches Go, [`events`] reads what `go test -json` says, [`expectations`] has the failures that are
-//! known by name and why they are. A failure that is not among them makes this fail; one that does not fail is told.
+//! [`toolchain`] finds or fetches Go, [`events`] reads what `go test -json` says, [`expectations`] has the failures
+//! that are known by name and why they are. A failure that is not among them makes this fail; one that does not fail
+//! is told.
 
 mod events;
 mod expectations;

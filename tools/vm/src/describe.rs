@@ -196,8 +196,8 @@ impl Vm {
         self
     }
 
-    /// Has no serial line: what would be its other end is that of a virtio console's first port, and the kernel is told. The
-    /// device comes behind the shares and before what [`Vm::arg`] adds later.
+    /// Has no serial line: what would be its other end is that of a virtio console's first port, and the kernel is
+    /// told. The device comes behind the shares and before what [`Vm::arg`] adds later.
     pub fn virtio_console(mut self) -> Vm {
         self.virtio_console = true;
         let model = moved("virtio-serial-pci", self.board, Flavour::Transitional);
@@ -206,7 +206,8 @@ impl Vm {
         self.append("console=virtio")
     }
 
-    /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a screendump.
+    /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a
+    /// screendump.
     pub fn display(mut self, display: impl Into<String>) -> Vm {
         self.display = Some(display.into());
         self
@@ -224,8 +225,12 @@ impl Vm {
         self
     }
 
-    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take.
+    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take, and
+    /// if the archive does not fit into memory beside the kernel.
     pub fn command_line(&self) -> Result<Vec<OsString>> {
+        if let (Some(kernel), Some(archive)) = (&self.kernel, &self.initrd) {
+            crate::fits::check(kernel, archive, self.memory_mib)?;
+        }
         let kvm = match self.accel {
             Accel::Tcg => false,
             Accel::Kvm => true,

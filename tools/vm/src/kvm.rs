@@ -1,5 +1,6 @@
-//! Does KVM work here? `/dev/kvm` may be there, may open, and may still never run an instruction (in a container, or in a
-//! virtual machine whose host does not nest). So a machine is really started, with a time limit, and only its success counts.
+//! Does KVM work here? `/dev/kvm` may be there, may open, and may still never run an instruction (in a container, or
+//! in a virtual machine whose host does not nest). So a machine is really started, with a time limit, and only its
+//! success counts.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -91,8 +92,8 @@ impl Note {
     }
 }
 
-/// Whether KVM runs guests on this host. It takes at most three seconds to find out; the answer is kept in [`cache`] until
-/// the host is started again.
+/// Whether KVM runs guests on this host. It takes at most three seconds to find out; the answer is kept in [`cache`]
+/// until the host is started again.
 pub fn kvm_works() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {

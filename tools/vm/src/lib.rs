@@ -23,12 +23,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Who owns what: a `Guest` owns the QEMU process, which is a process group of its own, and kills it when dropped. Three
-//! threads live as long as QEMU does: one moves its standard output into the `Transcript`, one keeps its standard
-//! error, one waits for its end. Locks: the one inside each `Transcript` and the one around the process state; neither
-//! is ever held while taking the other.
+//! Who owns what: a `Guest` owns the QEMU process, which is a process group of its own, and kills it when dropped.
+//! Three threads live as long as QEMU does: one moves its standard output into the `Transcript`, one keeps its
+//! standard error, one waits for its end. Locks: the one inside each `Transcript` and the one around the process
+//! state; neither is ever held while taking the other.
 
 mod describe;
+mod fits;
 mod guest;
 mod kvm;
 mod parts;

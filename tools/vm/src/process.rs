@@ -1,7 +1,7 @@
 //! A child process that is a process group of its own and can be waited for with a deadline.
 //!
-//! A thread owns the child's handle and reaps it. The state's lock guards one fact: whether the process has been reaped.
-//! It is held to reap and to kill, so a number that the host has given to somebody else is never killed.
+//! A thread owns the child's handle and reaps it. The state's lock guards one fact: whether the process has been
+//! reaped. It is held to reap and to kill, so a number that the host has given to somebody else is never killed.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};

@@ -1,7 +1,7 @@
 //! What a machine has printed, with the time at which it did, and waiting for more of it.
 //!
-//! The transcript is shared: one thread appends, others search and wait. Its one lock guards bytes and times; it is held
-//! for the length of a search.
+//! The transcript is shared: one thread appends, others search and wait. Its one lock guards bytes and times; it is
+//! held for the length of a search.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The library against a real QEMU, whose firmware is a few instructions of ours: it prints a greeting on the first serial
-//! line, sends back what is typed, and ends QEMU through the debug-exit port when it gets a `q`.
+//! The library against a real QEMU, whose firmware is a few instructions of ours: it prints a greeting on the first
+//! serial line, sends back what is typed, and ends QEMU through the debug-exit port when it gets a `q`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

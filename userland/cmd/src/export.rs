@@ -1,9 +1,9 @@
 //! The name space of a process as a tree of files that can be served: what exportfs(1) is made of.
 //!
-//! A file is its name, and a descriptor once it is open; the kernel resolves names, so that unions, mounts and devices are
-//! what they are for any program here. Names never begin with `#`, so no device is reached that is not in the name space.
-//! A name space has many devices that number their files alike; what the client gets as a file's number is made of the
-//! device and the number there, the same each time.
+//! A file is its name, and a descriptor once it is open; the kernel resolves names, so that unions, mounts and
+//! devices are what they are for any program here. Names never begin with `#`, so no device is reached that is not in
+//! the name space. A name space has many devices that number their files alike; what the client gets as a file's
+//! number is made of the device and the number there, the same each time.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -15,7 +15,7 @@ use lib9::serve::{Files, Refused};
 use lib9::sys::{Lock, Raw};
 use lib9::{Error, fd};
 use ninep::server::{self, names};
-use ninep::{Dialect, Stat};
+use ninep::{Stat, Str};
 
 type Node = names::Node<Raw>;
 type Result<T> = server::Result<T>;
@@ -177,10 +177,10 @@ impl Files for Export {
 
     fn wstat(&self, file: &File, change: &Stat<'_>) -> Result<()> {
         self.may_change()?;
-        let untouched = Stat::default();
         // The file's identity is ours to know: the kernel has another idea of it.
-        let record = Stat { kind: untouched.kind, dev: untouched.dev, qid: untouched.qid, ..*change };
-        let (dir, _) = Dir::parse(&record.to_vec(Dialect::P9)?)?;
+        let Dir { kind, dev, qid, .. } = Dir::<Str<'_>>::untouched();
+        let dir =
+            Dir { kind, dev, qid, ..change.with_strings(change.strings().map(|s| s.text().into_owned())) };
         match &file.open {
             Some(open) => fd::fwstat(open.fd(), &dir),
             None => fd::wstat(&self.path(&file.node)?, &dir),

@@ -11,8 +11,8 @@ pub trait Screen {
     /// Shows text.
     fn show(&mut self, text: &[u8]) -> Result<(), Self::Error>;
 
-    /// Waits at the end of a page until the user wants more, and says whether she does. The last line of the page has no
-    /// newline yet: the one that the user types ends it.
+    /// Waits at the end of a page until the user wants more, and says whether she does. The last line of the page has
+    /// no newline yet: the one that the user types ends it.
     fn wait(&mut self) -> Result<bool, Self::Error>;
 }
 

@@ -124,8 +124,8 @@ pub fn registers(u: &Ureg) -> String {
     out
 }
 
-/// The chain of calls that led to `u`, innermost first: where each goes on. Programs that keep frame pointers in BP have
-/// one; it is followed as long as it rises within the stack.
+/// The chain of calls that led to `u`, innermost first: where each goes on. Programs that keep frame pointers in BP
+/// have one; it is followed as long as it rises within the stack.
 pub fn calls(u: &Ureg, stack: &Segment, word: impl Fn(u64) -> Option<u64>) -> Vec<u64> {
     let mut out = alloc::vec![u.pc];
     let mut frame = u.bp;

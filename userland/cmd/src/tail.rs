@@ -2,6 +2,8 @@
 
 use alloc::string::String;
 
+use lib9::args::flag_value;
+
 use crate::number;
 
 /// What is counted.
@@ -52,14 +54,7 @@ pub fn parse(words: &[String]) -> Option<(Want, &[String])> {
                 'f' => want.follow = true,
                 'r' => want.reverse = true,
                 'n' | 'c' => {
-                    let value = match letters.as_str() {
-                        "" => {
-                            let (first, others) = rest.split_first()?;
-                            rest = others;
-                            first.as_str()
-                        }
-                        attached => attached,
-                    };
+                    let value = flag_value(letters.as_str(), &mut rest)?;
                     want.unit = if letter == 'n' { Unit::Lines } else { Unit::Bytes };
                     want.from_start = value.starts_with('+');
                     want.count = number::integer(value)?.unsigned_abs();

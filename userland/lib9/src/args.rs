@@ -90,18 +90,25 @@ impl<'a> Flags<'a> {
     /// # Errors
     /// When there is neither.
     pub fn value(&mut self) -> Result<&'a str> {
-        if !self.cluster.is_empty() {
-            return Ok(core::mem::take(&mut self.cluster));
-        }
-        let (first, rest) = self.words.split_first().ok_or(Error::from("flag without a value"))?;
-        self.words = rest;
-        Ok(first)
+        let attached = core::mem::take(&mut self.cluster);
+        flag_value(attached, &mut self.words).ok_or(Error::from("flag without a value"))
     }
 
     /// The words that are not flags.
     pub fn rest(&self) -> &'a [String] {
         self.words
     }
+}
+
+/// The value of a flag: what is attached to its letter, or, when that is nothing, the next of the words, which is
+/// taken.
+pub fn flag_value<'a>(attached: &'a str, words: &mut &'a [String]) -> Option<&'a str> {
+    if !attached.is_empty() {
+        return Some(attached);
+    }
+    let (first, rest) = words.split_first()?;
+    *words = rest;
+    Some(first)
 }
 
 /// Prints `usage: NAME SYNOPSIS` on descriptor 2 and exits with the status `usage`.

@@ -86,7 +86,8 @@ pub fn spawn(flags: Rfork, f: impl FnOnce() -> Result<()> + Send + 'static) -> R
     sys::spawn(flags, Box::new(f))
 }
 
-/// Becomes the program in the file `path`. `argv[0]` is the name it is called by; an argument may be any bytes but zero.
+/// Becomes the program in the file `path`. `argv[0]` is the name it is called by; an argument may be any bytes but
+/// zero.
 ///
 /// # Errors
 /// Returns only on failure, with the kernel's reason.

@@ -1,7 +1,7 @@
 //! Running commands.
 //!
-//! `tail` says that the process ends after the command, whatever it does: then a program needs no process of its own. It
-//! is true only in children.
+//! `tail` says that the process ends after the command, whatever it does: then a program needs no process of its own.
+//! It is true only in children.
 
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -1,6 +1,6 @@
-//! Descriptors. Redirections of the shell itself are kept as a table from the number a command sees to the number that is
-//! open in this process; the numbers are moved into place only where a program is about to run. So nothing has to be
-//! saved and restored, and the shell's own files cannot be hit by `>[3]`.
+//! Descriptors. Redirections of the shell itself are kept as a table from the number a command sees to the number
+//! that is open in this process; the numbers are moved into place only where a program is about to run. So nothing
+//! has to be saved and restored, and the shell's own files cannot be hit by `>[3]`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

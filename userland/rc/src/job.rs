@@ -211,7 +211,8 @@ impl<O: Os> Shell<O> {
         Ok(())
     }
 
-    /// Writes what changed to the environment. A subshell gets one of its own first, so that its parent's stays as it is.
+    /// Writes what changed to the environment. A subshell gets one of its own first, so that its parent's stays as it
+    /// is.
     pub(crate) fn export(&mut self) {
         if !self.vars.has_changed() {
             return;

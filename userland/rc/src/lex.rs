@@ -9,8 +9,8 @@ pub use crate::token::{Quoted, Tok, Token};
 
 /// Where lines come from: a file, a terminal, a string.
 pub trait Source {
-    /// The next line with its newline (the last one may lack it), or nothing at the end. `more` says that it continues a
-    /// command, for the prompt.
+    /// The next line with its newline (the last one may lack it), or nothing at the end. `more` says that it
+    /// continues a command, for the prompt.
     ///
     /// # Errors
     /// [`Stop`] when reading was given up; the unfinished command is forgotten.

@@ -1,8 +1,8 @@
 //! Rc, the shell of Plan 9, as rc(1) describes it.
 //!
 //! `lex` and `parse` make a tree (`ast`) of each command line, `shell` and its parts run it on a system that is a trait
-//! (`os`), `print` turns trees into text again. The program `rc` is the thin piece that gives them a real Plan 9 kernel;
-//! the tests give them one in memory, so every construct is tested with `cargo test`.
+//! (`os`), `print` turns trees into text again. The program `rc` is the thin piece that gives them a real Plan 9
+//! kernel; the tests give them one in memory, so every construct is tested with `cargo test`.
 //!
 //! One process runs one [`Shell`]; nothing is shared and there are no locks. A child is a copy of it.
 #![no_std]

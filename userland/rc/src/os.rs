@@ -61,8 +61,9 @@ pub trait Os: Sized + Send + 'static {
     /// The directory that holds the environment.
     const ENV: &'static str;
 
-    /// Makes a child process, with copies of everything but name space and environment (and note group, unless `group`).
-    /// In the child `f` runs and its result is the exit status. Returns the child's process id to the parent.
+    /// Makes a child process, with copies of everything but name space and environment (and note group, unless
+    /// `group`). In the child `f` runs and its result is the exit status. Returns the child's process id to the
+    /// parent.
     ///
     /// # Errors
     /// The kernel's, as for all calls here.
@@ -73,8 +74,8 @@ pub trait Os: Sized + Send + 'static {
     /// Changes the groups of this process.
     fn rfork(&mut self, flags: Rfork) -> Result<(), Error>;
 
-    /// Becomes the program `path`. A real system returns only errors; a simulated one returns the status that the program
-    /// ended with, and the shell does nothing more then.
+    /// Becomes the program `path`. A real system returns only errors; a simulated one returns the status that the
+    /// program ended with, and the shell does nothing more then.
     fn exec(&mut self, path: &str, argv: &[String]) -> Result<String, Error>;
 
     /// Waits for a child to end: its process id and its status, empty for success.

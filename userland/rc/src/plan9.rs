@@ -67,8 +67,8 @@ impl Os for Plan9 {
     {
         let mut flags = Rfork::PROC | Rfork::FDG | Rfork::REND;
         flags.set(Rfork::NOTEG, group);
-        // What came since the shell last looked is meant for the command that begins here, so the child dies of it. But while
-        // the function of a note runs, the notes that wait are for later.
+        // What came since the shell last looked is meant for the command that begins here, so the child dies of it.
+        // But while the function of a note runs, the notes that wait are for later.
         let held = shell.is_trapping();
         let before = PENDING.each_ref().map(|count| if held { count.load(Ordering::Relaxed) } else { 0 });
         match proc::rfork(flags).map_err(text)? {

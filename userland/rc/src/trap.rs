@@ -9,7 +9,8 @@ impl<O: Os> Shell<O> {
         self.trapping
     }
 
-    /// Acts on notes that came: runs their functions (`fn sigint`), or for an interrupt goes back to the prompt, or exits.
+    /// Acts on notes that came: runs their functions (`fn sigint`), or for an interrupt goes back to the prompt, or
+    /// exits.
     ///
     /// # Errors
     /// What the note leads to.

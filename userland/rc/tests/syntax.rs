@@ -1,4 +1,5 @@
-//! The parser and the printer: what is printed parses to the same tree, what is malformed says where, and nothing panics.
+//! The parser and the printer: what is printed parses to the same tree, what is malformed says where, and nothing
+//! panics.
 
 use rcshell::ast::{Body, Cmd, Conn, Direction, Mode, Redir, Word};
 use rcshell::lex::{Failure, Syntax};

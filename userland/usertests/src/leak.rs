@@ -35,8 +35,8 @@ fn pages() -> Result<u64, String> {
     line.split('/').next().and_then(|n| n.parse().ok()).ok_or(String::from("/dev/swap has no user pages"))
 }
 
-/// Waits until what was taken since `before` has come back; gives the pages that have not. Processes end in their own time
-/// after their parent was told, so this may take a moment.
+/// Waits until what was taken since `before` has come back; gives the pages that have not. Processes end in their own
+/// time after their parent was told, so this may take a moment.
 ///
 /// # Errors
 /// Processes or descriptors that stay.

@@ -36,8 +36,8 @@ fn spin(at: u64) {
     probe::run(Op::Spin, &mut f);
 }
 
-/// A page that is freed is gone for everybody at once: who sees the count of a round, before and after, sees that round's
-/// number in the new page and not what was in the old one.
+/// A page that is freed is gone for everybody at once: who sees the count of a round, before and after, sees that
+/// round's number in the new page and not what was in the old one.
 fn segfree() -> Outcome {
     const ROUNDS: u64 = 40;
     let at = attach(0, "shared", NOWHERE, 40 * PAGE_SIZE)?;
@@ -72,8 +72,8 @@ fn segfree() -> Outcome {
     all(pids)
 }
 
-/// A child's copy does not change when somebody who shares the parent's memory goes on writing, and nothing of what that
-/// one writes is lost to the parent.
+/// A child's copy does not change when somebody who shares the parent's memory goes on writing, and nothing of what
+/// that one writes is lost to the parent.
 fn fork() -> Outcome {
     let at = attach(0, "memory", NOWHERE, 4 * PAGE_SIZE)?;
     let (counts, stop) = (at, at + 2 * PAGE_SIZE);

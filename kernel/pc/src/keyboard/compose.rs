@@ -1,6 +1,7 @@
 //! Characters that no key has: Alt, then two keys; or Alt, `X` and four hexadecimal digits.
 //!
-//! The pairs are those that Plan 9's keyboard(6) has for Latin-1, and a few more. What is no pair types both characters.
+//! The pairs are those that Plan 9's keyboard(6) has for Latin-1, and a few more. What is no pair types both
+//! characters.
 
 /// A character and the two that compose it.
 const PAIRS: &str = "\

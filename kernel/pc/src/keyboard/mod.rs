@@ -1,8 +1,8 @@
 //! From scan codes to characters: what the keys of a PC type.
 //!
 //! Pure state: scan codes of set 1 go in, characters come out. [`layout`] is the table of the keys, [`compose`] what is
-//! typed with Alt. Keys without a character of their own are Plan 9's runes in the private use area, from U+F000; Delete
-//! is DEL and control-C is ^C, which interrupt; Backspace is ^H. Repeated keys come from the device.
+//! typed with Alt. Keys without a character of their own are Plan 9's runes in the private use area, from U+F000;
+//! Delete is DEL and control-C is ^C, which interrupt; Backspace is ^H. Repeated keys come from the device.
 
 pub mod compose;
 pub mod layout;

@@ -1,12 +1,12 @@
 //! The screen as a console: what a stream of bytes does to rows of cells.
 //!
-//! Pure state over a [`Display`], which the machine has (a VGA in text mode) and tests make up. Newline, carriage return,
-//! backspace and tab (to the next multiple of 8) have their effect, other control characters none; there are no escape
-//! sequences, as on Plan 9. Bytes are UTF-8; what is not, and what the font does not have, shows as U+FFFD.
+//! Pure state over a [`Display`], which the machine has (a VGA in text mode) and tests make up. Newline, carriage
+//! return, backspace and tab (to the next multiple of 8) have their effect, other control characters none; there are
+//! no escape sequences, as on Plan 9. Bytes are UTF-8; what is not, and what the font does not have, shows as U+FFFD.
 //!
-//! A row that has been filled ends when the next character comes, so a line of exactly the screen's width takes one row.
-//! Backspace at the beginning of a row goes to the end of the row above: typing that ran over the edge can be taken
-//! back.
+//! A row that has been filled ends when the next character comes, so a line of exactly the screen's width takes one
+//! row. Backspace at the beginning of a row goes to the end of the row above: typing that ran over the edge can be
+//! taken back.
 //!
 //! Whoever owns it has a lock around both.
 

@@ -36,8 +36,8 @@ impl ConsoleOut for All {
     }
 }
 
-/// Puts the console where the last word `console` wants it, and shows there what has been said so far. A machine without
-/// a screen has it on the serial line. A virtio port is heard from [`console_port`] on.
+/// Puts the console where the last word `console` wants it, and shows there what has been said so far. A machine
+/// without a screen has it on the serial line. A virtio port is heard from [`console_port`] on.
 pub fn console(kmesg: &Kmesg, words: &[(String, String)]) -> Places {
     let wanted = words.iter().rev().find(|(name, _)| name == "console").map_or("uart", |(_, value)| value);
     let wants = |name| wanted.split(',').any(|place| place == name);

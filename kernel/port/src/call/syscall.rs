@@ -435,7 +435,7 @@ fn await_call(a: &Args<'_>) -> Result<u64> {
     Ok(text.len() as u64)
 }
 
-/// The obsolete wait: fixed fields of pid[12] times[3*12] msg[64].
+/// The obsolete wait: fixed fields of `pid[12] times[3*12] msg[64]`.
 fn old_wait(a: &Args<'_>) -> Result<u64> {
     if a.long(0) != 0 {
         a.up.mem.pin(a.long(0), 4 * abi::NUMSIZE + 64, true)?;

@@ -1,8 +1,8 @@
 //! `#e`: environment variables as files. `#ec`: the variables that the kernel was started with.
 //!
-//! A process reaches the variables of its own group through any channel of `#e`, also one that somebody else
-//! opened or bound: only a channel of `#ec` is tied to a group. A file's qid path is its variable's number, which copies
-//! of a group keep, so an open file survives `RFENVG`. There is no state here but the group of `#ec`; see [`Egrp`].
+//! A process reaches the variables of its own group through any channel of `#e`, also one that somebody else opened or
+//! bound: only a channel of `#ec` is tied to a group. A file's qid path is its variable's number, which copies of a
+//! group keep, so an open file survives `RFENVG`. There is no state here but the group of `#ec`; see [`Egrp`].
 
 use alloc::string::String;
 use alloc::sync::Arc;

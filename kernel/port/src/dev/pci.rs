@@ -1,4 +1,5 @@
-//! `#$`, Plan 9's `pnp`: the PCI bus. `pci/B.D.Fctl` tells what a function is, `pci/B.D.Fraw` is its configuration space.
+//! `#$`, Plan 9's `pnp`: the PCI bus. `pci/B.D.Fctl` tells what a function is, `pci/B.D.Fraw` is its configuration
+//! space.
 //!
 //! A `ctl` file reads: class, subclass and interface in hex, vendor/device, interrupt line, then for each base
 //! address register that is there `N:ADDRESS SIZE`. No state, no locks of its own.

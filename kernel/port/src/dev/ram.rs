@@ -1,8 +1,8 @@
 //! `#R`: files in memory; what `/tmp` is.
 //!
-//! The files, and the rules about them, are those of [`ninep::ram`], which ramfs(4) serves as well; here they are asked without
-//! messages. Whoever asks for permission is the user of the calling process at that moment, not of the one who attached;
-//! an open file belongs to who opened it.
+//! The files, and the rules about them, are those of [`ninep::ram`], which ramfs(4) serves as well; here they are asked
+//! without messages. Whoever asks for permission is the user of the calling process at that moment, not of the one who
+//! attached; an open file belongs to who opened it.
 //!
 //! The memory is the kernel's. It is taken only as long as programs could have it, so the kernel keeps its reserve, and
 //! what is taken comes back when the last user of a removed file is gone.
@@ -15,9 +15,9 @@ use alloc::vec::Vec;
 use abi::{Dir, ORCLOSE, OTRUNC, error};
 use machine::sync::RawQLock;
 use machine::{clock, mem};
+use ninep::Str;
 use ninep::ram::{File, Ram};
 use ninep::server::{Files, Refused};
-use ninep::{Stat, Str};
 
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
@@ -239,19 +239,9 @@ impl Dev for RamDev {
     }
 
     fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
-        let change = Stat {
-            qid: dir.qid,
-            mode: dir.mode,
-            atime: dir.atime,
-            mtime: dir.mtime,
-            length: dir.length,
-            name: Str(dir.name.as_bytes()),
-            uid: Str(dir.uid.as_bytes()),
-            gid: Str(dir.gid.as_bytes()),
-            muid: Str(dir.muid.as_bytes()),
-            ..Stat::default()
-        };
+        // Which device this is, is not for a program to say.
+        let change = Dir { kind: !0, dev: !0, ..dir.with_strings(dir.strings().map(|s| Str(s.as_bytes()))) };
         let file = self.file(up, c)?;
-        Ok(self.tree.wstat(&file, &change)?)
+        Ok(self.tree.wstat(&file, &change.into())?)
     }
 }

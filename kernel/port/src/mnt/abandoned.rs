@@ -1,14 +1,14 @@
 //! Requests that nobody can wait for any more: their process was killed, and the server does not answer.
 //!
-//! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. A kernel thread, the slot's
-//! *keeper*, waits in its place. Until the requests are back, tags and buffers are the transport's. The fids that
-//! they name are *parked*: what the server thinks of them is not known, so their numbers may not be used again.
+//! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. A kernel thread, the
+//! slot's *keeper*, waits in its place. Until the requests are back, tags and buffers are the transport's. The fids
+//! that they name are *parked*: what the server thinks of them is not known, so their numbers may not be used again.
 //! When all is back they are clunked, those that the server does not know too, to which it only says no.
 //!
 //! While a session has keepers, whoever is to die waits for nothing that it sends: one more thread sends its Tclunks.
 //!
-//! Ownership: a thread holds the session, and the slot that it keeps. When only such threads are left to hold the session,
-//! nobody wants what they wait for, and the session ends. Lock order: `slots`, `orphans` are leaves.
+//! Ownership: a thread holds the session, and the slot that it keeps. When only such threads are left to hold the
+//! session, nobody wants what they wait for, and the session ends. Lock order: `slots`, `orphans` are leaves.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

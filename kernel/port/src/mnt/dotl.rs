@@ -1,9 +1,9 @@
 //! What is peculiar to 9P2000.L: a file's attributes have no name in them, a directory read brings names and nothing
 //! else, and some of 9P2000's messages are several.
 //!
-//! A directory is listed by walking to each of its names and asking what is there; a slot has several requests, so as many
-//! names are asked for together as it has. The messages for one name go out one after the other all the same, because QEMU
-//! keeps no order between them.
+//! A directory is listed by walking to each of its names and asking what is there; a slot has several requests, so as
+//! many names are asked for together as it has. The messages for one name go out one after the other all the same,
+//! because QEMU keeps no order between them.
 
 use alloc::string::String;
 use alloc::vec::Vec;

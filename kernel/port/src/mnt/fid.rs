@@ -1,7 +1,8 @@
 //! Fids: the numbers by which a session's server knows its files.
 //!
-//! Ownership: a [`Fid`] holds its session. Its drop tells the server, and its number is free only when the server knows it
-//! no more. A number that is named in a request that was [abandoned](super::abandoned) is *parked* until that is back.
+//! Ownership: a [`Fid`] holds its session. Its drop tells the server, and its number is free only when the server knows
+//! it no more. A number that is named in a request that was [abandoned](super::abandoned) is *parked* until that is
+//! back.
 //!
 //! Lock order: `Fids::inner` and a fid's `trail` are leaves but for the names of the trail.
 

@@ -1,17 +1,17 @@
 //! The mount driver: 9P servers as part of the name space. One client engine with two faces.
 //!
 //! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
-//! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are found by their mount
-//!   tags ([`tags`]), and to servers behind channels as well. Programs see plain 9P2000 semantics all the same:
-//!   `ninep::translate` is the table of how.
+//! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are
+//!   found by their mount tags ([`tags`]), and to servers behind channels as well. Programs see plain 9P2000 semantics
+//!   all the same: `ninep::translate` is the table of how.
 //!
-//! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the
-//! buffers its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
-//! more. [`slots`] is the PID cache, [`session`] what was agreed on, [`fid`] a file at the
-//! server, [`file`] a file of a mount, [`links`] the way to it, [`io`] and [`dirread`] its contents.
+//! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the buffers
+//! its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
+//! more. [`slots`] is the PID cache, [`session`] what was agreed on, [`fid`] a file at the server, [`file`] a file of a
+//! mount, [`links`] the way to it, [`io`] and [`dirread`] its contents.
 //!
-//! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the device
-//! knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
+//! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the
+//! device knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
 
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};

@@ -1,7 +1,7 @@
 //! A session with a server: the dialect and message size agreed on, and whether it still lives.
 //!
-//! What else a session does is where it is wanted: sending messages in [`rpc`](super::rpc), waiting for their replies in
-//! [`wait`](super::wait), and what becomes of those that nobody waits for in [`abandoned`](super::abandoned).
+//! What else a session does is where it is wanted: sending messages in [`rpc`](super::rpc), waiting for their replies
+//! in [`wait`](super::wait), and what becomes of those that nobody waits for in [`abandoned`](super::abandoned).
 //!
 //! Ownership: every file of a mount holds its session; when the last is closed, the session is over. A session
 //! that failed is *hung up*: nothing is sent any more and every call says so; its files can only be closed.

@@ -1,7 +1,8 @@
 //! The names on the way to a file.
 //!
-//! The server of 9P2000.u and 9P2000.L does not always tell which directory a file is in, and 9P2000.L's does not tell a
-//! file's name: it is that by which the file was walked to. So a fid of these dialects knows the names on the way to it.
+//! The server of 9P2000.u and 9P2000.L does not always tell which directory a file is in, and 9P2000.L's does not tell
+//! a file's name: it is that by which the file was walked to. So a fid of these dialects knows the names on the way to
+//! it.
 //!
 //! Lock order: a fid's `trail`, then a `name`.
 

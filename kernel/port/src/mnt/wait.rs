@@ -8,8 +8,8 @@
 //! keeper ([`abandoned`](super::abandoned)), and the call is `interrupted`.
 //!
 //! A device that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
-//! that at once, however slow its disk is. If it does not, the session is over. ([`Patience`](super::session::Patience) says
-//! how long is long.)
+//! that at once, however slow its disk is. If it does not, the session is over. ([`Patience`](super::session::Patience)
+//! says how long is long.)
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -30,8 +30,8 @@ use crate::error::Result;
 const UNUSED_TAG: u16 = 0xfffe;
 
 impl Session {
-    /// Waits for the request of a piece to come back. A note (when `interruptible`) has the server asked to give it up; a
-    /// Tversion cannot be flushed, and is given up with the session that it was to begin.
+    /// Waits for the request of a piece to come back. A note (when `interruptible`) has the server asked to give it up;
+    /// a Tversion cannot be flushed, and is given up with the session that it was to begin.
     ///
     /// # Errors
     /// `interrupted`: the process is to die, and the slot was abandoned.

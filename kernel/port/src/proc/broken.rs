@@ -5,8 +5,8 @@
 //! and its name space were is kept as text. The four that broke last are kept; `kill` in `/proc/n/ctl` lets one go, and
 //! all go when memory is short.
 //!
-//! Ownership: [`Broken`] and `Kernel::procs` hold a reference each; who takes a process out of the former [buries](bury)
-//! it.
+//! Ownership: [`Broken`] and `Kernel::procs` hold a reference each; who takes a process out of the former
+//! [buries](bury) it.
 //!
 //! Lock order: `Broken::list` is a leaf. Burying takes the locks of segments: it must not be done under one.
 

@@ -1,7 +1,7 @@
 //! How a process is made: the first one, those of the kernel's own, and the child of an `rfork`.
 //!
-//! Ownership: see [`process`](crate::proc::process). Whoever makes a process puts it into `Kernel::procs`, if it is to be
-//! found there, and starts its thread.
+//! Ownership: see [`process`](crate::proc::process). Whoever makes a process puts it into `Kernel::procs`, if it is to
+//! be found there, and starts its thread.
 //!
 //! Lock order: fields of the parent are copied one after the other; no two of their locks are held together.
 

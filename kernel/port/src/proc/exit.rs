@@ -1,7 +1,7 @@
 //! How a process ends, and what its parent learns of it.
 //!
-//! A process ends in [`exit`]: it gives up its groups and memory, leaves its wait record with its parent, and is taken out
-//! of `Kernel::procs`; only then does its thread return.
+//! A process ends in [`exit`]: it gives up its groups and memory, leaves its wait record with its parent, and is taken
+//! out of `Kernel::procs`; only then does its thread return.
 //!
 //! Lock order: `Proc::children`, the parent's or one's own, is taken alone.
 

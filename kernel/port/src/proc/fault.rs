@@ -1,6 +1,7 @@
 //! Page faults and processor exceptions of programs: they are mended, or become notes.
 //!
-//! No locks are held here, but for that of `Proc::ctl` for a moment. `Proc::name` is held while a line with it is logged.
+//! No locks are held here, but for that of `Proc::ctl` for a moment. `Proc::name` is held while a line with it is
+//! logged.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,6 +1,6 @@
 //! Processes: what one is ([`process`]), how it is made ([`create`]) and how it ends ([`exit`], [`broken`]); notes
-//! ([`notes`]), alarms ([`alarm`]) and faults ([`fault`]); how processes meet ([`rendezvous`]); the environment that they
-//! share ([`egrp`]); and the words that control one ([`procctl`]).
+//! ([`notes`]), alarms ([`alarm`]) and faults ([`fault`]); how processes meet ([`rendezvous`]); the environment that
+//! they share ([`egrp`]); and the words that control one ([`procctl`]).
 //!
 //! How a process runs, from user mode into the kernel and back, is in [`call::life`](crate::call::life).
 

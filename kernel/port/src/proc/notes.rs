@@ -4,13 +4,13 @@
 //! and user mode is left soon. On the way back to user mode the oldest note is delivered: the registers go to
 //! the user stack and the handler runs. While it runs, user notes wait; a note of the debug class kills.
 //!
-//! A note to a group reaches every member, those too that are just being made: see [`post_group`]. And what was sent to a
-//! process reaches it whatever program it is by then: exec keeps it, and the new program, which has no handler yet, dies
-//! of it.
+//! A note to a group reaches every member, those too that are just being made: see [`post_group`]. And what was sent to
+//! a process reaches it whatever program it is by then: exec keeps it, and the new program, which has no handler yet,
+//! dies of it.
 //!
-//! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other `Lock`, and under it
-//! the thread alone is told that it is interrupted or is not any more, for which the machine has a lock of its own. The
-//! frame is written to user memory without it. A note to a group is posted while `Kernel::group_notes` is held.
+//! Ownership: `Proc::notes` is everything about a process's notes. Its lock is taken under no other `Lock`, and under
+//! it the thread alone is told that it is interrupted or is not any more, for which the machine has a lock of its own.
+//! The frame is written to user memory without it. A note to a group is posted while `Kernel::group_notes` is held.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -184,8 +184,9 @@ impl Proc {
 
 /// Posts to every process of a note group but the one with pid `except`, once to each.
 ///
-/// A process that is being made while this goes on gets the note as well: either it is in the table of processes when that
-/// is gone through for the second time, or its parent has had the note before it came there, and [passes it on](pass_on).
+/// A process that is being made while this goes on gets the note as well: either it is in the table of processes when
+/// that is gone through for the second time, or its parent has had the note before it came there, and [passes it
+/// on](pass_on).
 pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClass, except: Option<u32>) {
     // One after the other, so that a later one is not taken for an earlier.
     let mut last = kernel.group_notes.lock();

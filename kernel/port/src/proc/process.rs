@@ -5,8 +5,8 @@
 //! environment, `Rgrp` rendezvous) are shared by counted references; each field's `Lock` guards only the
 //! reference. A parent owns its children's wait records; a child knows its parent weakly.
 //!
-//! Lock order: `regs` and `fpregs` may be held while `ctl` is looked at, `notes` while the thread is told of an interrupt,
-//! and `name` while a line with it is printed. No other two locks of this structure are held together.
+//! Lock order: `regs` and `fpregs` may be held while `ctl` is looked at, `notes` while the thread is told of an
+//! interrupt, and `name` while a line with it is printed. No other two locks of this structure are held together.
 
 use alloc::boxed::Box;
 use alloc::string::String;

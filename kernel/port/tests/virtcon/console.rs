@@ -41,7 +41,8 @@ struct World {
 }
 
 impl World {
-    /// A kernel that has said `early` and has the console on a port, with the serial line behind it if `serial` says so.
+    /// A kernel that has said `early` and has the console on a port, with the serial line behind it if `serial` says
+    /// so.
     fn new(wanted: &str, with_serial: bool, ports: Vec<Fake>) -> World {
         machine::host::new_machine();
         let serial = Arc::new(Serial::default());

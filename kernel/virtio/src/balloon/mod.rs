@@ -5,9 +5,9 @@
 //!
 //! The host says in the configuration how many pages it wants. A thread of the driver takes so many free ones, tells
 //! the device which, and keeps them; when the host wants fewer it tells the device which come back, and frees them when
-//! the device has heard it. Programs come first: enough is [left](keep) for them to work, and while the host wants more
-//! than that leaves, the balloon looks again every second. With the statistics queue the host is told of memory
-//! whenever it asks.
+//! the device has heard it. Programs come first: [some memory](kept_free) stays free for them, and while the host wants
+//! more than there is beyond that, the balloon looks again every second. With the statistics queue the host is told of
+//! memory whenever it asks.
 //!
 //! Ownership: the pages are the keeper's alone. The device never touches their contents as far as we know, but the host
 //! may have taken them away, so nothing but zeroing is done with them before they are used again, as with all free
@@ -135,7 +135,7 @@ impl Balloon {
 
 /// Bytes that stay free for programs: a sixteenth of all, which is twice the kernel's own reserve, and some to work
 /// with.
-fn keep() -> u64 {
+fn kept_free() -> u64 {
     mem::total_bytes() / 16 + (8 << 20)
 }
 
@@ -201,7 +201,7 @@ impl Device {
             let done = if have < wanted {
                 let before = pages.len();
                 let some = BATCH.min(wanted - have);
-                let room = pages.try_reserve(some).is_ok() && mem::free_bytes() > keep();
+                let room = pages.try_reserve(some).is_ok() && mem::free_bytes() > kept_free();
                 pages.extend((0..some).take_while(|_| room).map_while(|_| Page::new_zeroed().ok()));
                 let taken = pages.get(before..).unwrap_or(&[]);
                 taken.is_empty() || !self.tell(INFLATE, taken)

@@ -69,11 +69,11 @@ fn programs_keep_what_they_need() {
     let free = mem::free_bytes();
     fake.configure(WANTED, &u32::MAX.to_le_bytes());
     let mut pages = 0;
-    while mem::free_bytes() > keep() {
+    while mem::free_bytes() > kept_free() {
         pages += fake.get(INFLATE).len() / 4;
     }
     wait("the host is told", || given(&fake) as usize >= pages);
-    assert!(pages as u64 * 4096 <= free - keep() + (BATCH as u64 * 4096), "{pages}");
+    assert!(pages as u64 * 4096 <= free - kept_free() + (BATCH as u64 * 4096), "{pages}");
     assert!(Page::new_zeroed().is_ok(), "programs find memory");
     // What becomes free later goes to the host too, and all of it comes back.
     fake.configure(WANTED, &0u32.to_le_bytes());

@@ -239,7 +239,7 @@ impl Device {
             return false;
         };
         if let Some(port) = self.port(number) {
-            port.host(open);
+            port.host_is(open);
         }
         control.post(buffer);
         true

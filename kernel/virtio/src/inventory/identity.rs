@@ -3,6 +3,7 @@
 //! Follows virtio 1.3 section 5, the configuration layout of each class. Nothing is known to be true: what cannot be
 //! read is left out.
 
+use crate::inventory::names::id;
 use crate::transport::VirtioTransport;
 use alloc::format;
 use alloc::string::String;
@@ -38,35 +39,35 @@ fn text<const N: usize>(device: &dyn VirtioTransport, at: usize) -> Option<Strin
 }
 
 /// The identity of a device of the class with this virtio id; empty when it has none.
-pub fn of(id: u16, device: &dyn VirtioTransport) -> String {
-    read(id, device).unwrap_or_default()
+pub fn of(class: u16, device: &dyn VirtioTransport) -> String {
+    read(class, device).unwrap_or_default()
 }
 
-fn read(id: u16, device: &dyn VirtioTransport) -> Option<String> {
+fn read(class: u16, device: &dyn VirtioTransport) -> Option<String> {
     let offers = |bit| device.offered() & bit != 0;
-    match id {
-        1 if offers(NET_MAC) => {
+    match class {
+        id::NET if offers(NET_MAC) => {
             let [a, b, c, d, e, f] = word(device, 0)?;
             Some(format!("{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}"))
         }
-        2 => Some(format!("{} sectors", u64_at(device, 0)?)),
-        3 if offers(CONSOLE_MULTIPORT) => Some(format!("{} ports", u32_at(device, 4)?)),
-        3 if offers(CONSOLE_SIZE) => match (u16_at(device, 0)?, u16_at(device, 2)?) {
+        id::BLOCK => Some(format!("{} sectors", u64_at(device, 0)?)),
+        id::CONSOLE if offers(CONSOLE_MULTIPORT) => Some(format!("{} ports", u32_at(device, 4)?)),
+        id::CONSOLE if offers(CONSOLE_SIZE) => match (u16_at(device, 0)?, u16_at(device, 2)?) {
             (0, _) | (_, 0) => None,
             (columns, rows) => Some(format!("{columns}x{rows}")),
         },
-        5 => Some(format!("{} of {} pages", u32_at(device, 4)?, u32_at(device, 0)?)),
-        9 => {
+        id::BALLOON => Some(format!("{} of {} pages", u32_at(device, 4)?, u32_at(device, 0)?)),
+        id::NINEP => {
             let len = usize::from(u16_at(device, 0)?);
             let mut tag = [0; 256];
             let tag = tag.get_mut(..len)?;
             device.config_read(2, tag).ok()?;
             Some(String::from_utf8_lossy(tag).into_owned())
         }
-        16 => Some(format!("{} scanouts", u32_at(device, 8)?)),
-        19 => Some(format!("cid {}", u64_at(device, 0)?)),
-        25 => Some(format!("{} streams", u32_at(device, 4)?)),
-        26 => text::<36>(device, 0),
+        id::GPU => Some(format!("{} scanouts", u32_at(device, 8)?)),
+        id::VSOCK => Some(format!("cid {}", u64_at(device, 0)?)),
+        id::SOUND => Some(format!("{} streams", u32_at(device, 4)?)),
+        id::FS => text::<36>(device, 0),
         _ => None,
     }
 }

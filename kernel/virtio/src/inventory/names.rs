@@ -69,33 +69,47 @@ impl NamedDevice {
     }
 }
 
+/// Virtio ids (section 5) of the classes of which more is known here than the name.
+pub(crate) mod id {
+    pub const NET: u16 = 1;
+    pub const BLOCK: u16 = 2;
+    pub const CONSOLE: u16 = 3;
+    pub const ENTROPY: u16 = 4;
+    pub const BALLOON: u16 = 5;
+    pub const NINEP: u16 = 9;
+    pub const GPU: u16 = 16;
+    pub const VSOCK: u16 = 19;
+    pub const SOUND: u16 = 25;
+    pub const FS: u16 = 26;
+}
+
 /// The name of a device class by its virtio id.
 pub fn class(id: u16) -> Cow<'static, str> {
     Cow::Borrowed(match id {
-        1 => "net",
-        2 => "block",
-        3 => "console",
-        4 => "rng",
-        5 => "balloon",
+        id::NET => "net",
+        id::BLOCK => "block",
+        id::CONSOLE => "console",
+        id::ENTROPY => "rng",
+        id::BALLOON => "balloon",
         6 => "iomem",
         7 => "rpmsg",
         8 => "scsi",
-        9 => "9p",
+        id::NINEP => "9p",
         10 => "mac80211-wlan",
         11 => "rproc-serial",
         12 => "caif",
         13 => "memory-balloon",
-        16 => "gpu",
+        id::GPU => "gpu",
         17 => "clock",
         18 => "input",
-        19 => "vsock",
+        id::VSOCK => "vsock",
         20 => "crypto",
         21 => "signal-dist",
         22 => "pstore",
         23 => "iommu",
         24 => "mem",
-        25 => "sound",
-        26 => "fs",
+        id::SOUND => "sound",
+        id::FS => "fs",
         27 => "pmem",
         28 => "rpmb",
         29 => "mac80211-hwsim",

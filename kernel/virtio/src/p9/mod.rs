@@ -25,7 +25,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 use io::message::{Request, Transport, TransportError};
-use machine::clock;
 use protocol::{Messages, NineP, negotiate};
 use request::{Checked, check};
 
@@ -67,13 +66,6 @@ impl P9 {
     /// The mount tag, as text: bytes that are not UTF-8 are shown as U+FFFD.
     pub fn tag(&self) -> &str {
         &self.tag
-    }
-
-    /// How long the oldest request that has not come back has been with the device or waiting for it, in
-    /// nanoseconds; `None` when there is no request. For a watchdog: a legacy device that has given up says
-    /// nothing.
-    pub fn oldest_outstanding_ns(&self) -> Option<u64> {
-        self.device.oldest_submitted().map(|since| clock::now_ns().saturating_sub(since))
     }
 }
 

@@ -267,12 +267,7 @@ impl<P: Protocol> RequestDevice<P> {
         self.keeper.wakeup();
     }
 
-    /// When the oldest request that has not come back was submitted, as [`machine::clock::now_ns`] counts.
-    pub fn oldest_submitted(&self) -> Option<u64> {
-        self.state.lock().pending.oldest_submitted()
-    }
-
-    /// When the oldest request that the device has was sent to it.
+    /// When the oldest request that the device has was sent to it, as [`machine::clock::now_ns`] counts.
     pub fn oldest_sent(&self) -> Option<u64> {
         self.state.lock().pending.oldest_sent()
     }

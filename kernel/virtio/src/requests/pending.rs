@@ -35,15 +35,8 @@ pub(crate) trait Layout: Send + 'static {
 pub(crate) struct InFlight<L: Layout> {
     request: L::Request,
     lent: L::Lent,
-    /// When it was submitted, and when it was sent.
-    submitted: u64,
+    /// When it was sent, as the clock counts.
     sent: u64,
-}
-
-/// A request that waits for room in the ring.
-struct Waiting<R> {
-    request: R,
-    submitted: u64,
 }
 
 /// A request that the device has returned, and how.
@@ -52,7 +45,7 @@ pub(super) type Finished<L> = (<L as Layout>::Request, Ending<<L as Layout>::Ans
 /// The ring, and the requests that wait.
 pub(super) struct Pending<L: Layout> {
     queue: Queue<InFlight<L>>,
-    waiting: VecDeque<Waiting<L::Request>>,
+    waiting: VecDeque<L::Request>,
     layout: L,
 }
 
@@ -83,12 +76,6 @@ impl<L: Layout> Pending<L> {
         u64::from(self.queue.in_flight()) + self.waiting.len() as u64
     }
 
-    /// When the oldest of all was submitted.
-    pub fn oldest_submitted(&self) -> Option<u64> {
-        let waiting = self.waiting.iter().map(|w| w.submitted);
-        self.queue.tokens().map(|f| f.submitted).chain(waiting).min()
-    }
-
     /// When the oldest that the device has was sent.
     pub fn oldest_sent(&self) -> Option<u64> {
         self.queue.tokens().map(|f| f.sent).min()
@@ -96,14 +83,12 @@ impl<L: Layout> Pending<L> {
 
     /// Sends a request (true), or lets it wait behind others (false). Comes back when there is no memory to wait in.
     pub fn accept(&mut self, request: L::Request) -> Result<bool, L::Request> {
-        let now = clock::now_ns();
-        let new = Waiting { request, submitted: now };
-        let new = if self.waiting.is_empty() { self.send(new, now) } else { Some(new) };
-        let Some(new) = new else { return Ok(true) };
+        let request = if self.waiting.is_empty() { self.send(request) } else { Some(request) };
+        let Some(request) = request else { return Ok(true) };
         if self.waiting.try_reserve(1).is_err() {
-            return Err(new.request);
+            return Err(request);
         }
-        self.waiting.push_back(new);
+        self.waiting.push_back(request);
         Ok(false)
     }
 
@@ -111,7 +96,7 @@ impl<L: Layout> Pending<L> {
     pub fn send_waiting(&mut self) -> bool {
         let mut sent = false;
         while let Some(next) = self.waiting.pop_front() {
-            if let Some(next) = self.send(next, clock::now_ns()) {
+            if let Some(next) = self.send(next) {
                 self.waiting.push_front(next);
                 break;
             }
@@ -121,14 +106,14 @@ impl<L: Layout> Pending<L> {
     }
 
     /// Puts a request into the ring; gives it back when there is no room.
-    fn send(&mut self, next: Waiting<L::Request>, now: u64) -> Option<Waiting<L::Request>> {
-        match self.layout.prepare(&mut self.queue, &next.request) {
+    fn send(&mut self, request: L::Request) -> Option<L::Request> {
+        match self.layout.prepare(&mut self.queue, &request) {
             Some((chain, lent, writable)) => {
-                let Waiting { request, submitted } = next;
-                self.queue.publish(chain, InFlight { request, lent, submitted, sent: now }, writable);
+                let sent = clock::now_ns();
+                self.queue.publish(chain, InFlight { request, lent, sent }, writable);
                 None
             }
-            None => Some(next),
+            None => Some(request),
         }
     }
 
@@ -149,7 +134,7 @@ impl<L: Layout> Pending<L> {
                 self.layout.reclaim(lent);
                 Some(request)
             }
-            None => self.waiting.pop_front().map(|w| w.request),
+            None => self.waiting.pop_front(),
         }
     }
 }

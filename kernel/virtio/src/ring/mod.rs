@@ -251,8 +251,8 @@ impl<T> Queue<T> {
     /// # Errors
     /// When the device breaks the rules. The queue stays unusable until it is cleared.
     pub fn pop(&mut self) -> Result<Option<(T, u32)>, RuleBroken> {
-        if let Some(lie) = self.broken {
-            return Err(lie);
+        if let Some(broken) = self.broken {
+            return Err(broken);
         }
         // Acquire: what the device wrote before it moved the index is seen from here on.
         let index = self.ring.load_acquire_u16(self.used + 2);

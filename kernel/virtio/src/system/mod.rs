@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::balloon::Balloon;
 use crate::block::Block;
 use crate::console::Console;
-use crate::inventory::names::{Location, NamedDevice, enumerate};
+use crate::inventory::names::{Location, NamedDevice, enumerate, id};
 use crate::inventory::table::{Driver, Row, Table};
 use crate::p9::P9;
 use crate::rng::Rng;
@@ -24,17 +24,6 @@ use machine::firmware::fdt::{self, Fdt};
 use machine::firmware::{acpi, fwcfg};
 use machine::io::Mmio;
 use pci::{Pci, Segment, Windows, intx, mechanism};
-
-/// Virtio id of a disk.
-const BLOCK: u16 = 2;
-/// Virtio id of a 9P device.
-const NINEP: u16 = 9;
-/// Virtio id of a console.
-const CONSOLE: u16 = 3;
-/// Virtio id of a memory balloon.
-const BALLOON: u16 = 5;
-/// Virtio id of an entropy device.
-const ENTROPY: u16 = 4;
 
 /// What has to be known of the machine beforehand.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +86,8 @@ pub struct NinepDevice {
     /// What a mount driver sends messages through.
     pub transport: Arc<dyn Transport>,
     /// The driver, for what is not in the trait.
-    pub driver: Arc<P9>,
+    #[cfg(test)]
+    pub(crate) driver: Arc<P9>,
 }
 
 /// What was found.
@@ -182,24 +172,25 @@ impl System {
         transport: Arc<dyn VirtioTransport>,
     ) -> Result<Arc<dyn Driver>, Failure> {
         match found.id {
-            NINEP => {
+            id::NINEP => {
                 let driver = P9::start(&found.name, transport)?;
                 self.nine_p.push(NinepDevice {
                     name: found.name.clone(),
                     tag: driver.tag().to_string(),
                     transport: driver.clone(),
+                    #[cfg(test)]
                     driver: driver.clone(),
                 });
                 Ok(driver)
             }
-            CONSOLE => {
+            id::CONSOLE => {
                 let driver = Console::start(&found.name, transport)?;
                 self.consoles.push((found.location, driver.clone()));
                 Ok(driver)
             }
-            BALLOON => Ok(Balloon::start(&found.name, transport)?),
-            ENTROPY => Ok(Rng::start(&found.name, transport)?),
-            BLOCK => {
+            id::BALLOON => Ok(Balloon::start(&found.name, transport)?),
+            id::ENTROPY => Ok(Rng::start(&found.name, transport)?),
+            id::BLOCK => {
                 let driver = Block::start(&found.name, transport)?;
                 self.disks.push(driver.clone());
                 Ok(driver)

@@ -5,9 +5,8 @@
 //! driven through that.
 //!
 //! What is different for a driver: 32 feature bits, no [`VERSION_1`](crate::transport::VERSION_1) and so no
-//! FEATURES_OK; a queue's size is the device's choice; a device that has met an error says nothing
-//! at all, neither in its status nor by an interrupt, so that only time tells
-//! ([`crate::p9::P9::oldest_outstanding_ns`]). A reset heals it.
+//! FEATURES_OK; the size of a queue is the choice of the device; a device that has met an error says nothing at all,
+//! neither in its status nor by an interrupt. A reset heals it.
 //!
 //! `select` guards the two-step accesses to queues; notifying needs no lock.
 

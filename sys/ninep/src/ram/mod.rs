@@ -4,8 +4,8 @@
 //! exclusive-use files are what they say, a version counts the changes of each file, and a file that is removed lives
 //! until it is closed. What all of it takes is counted, and beyond a limit writing fails with `file system full`.
 //!
-//! One lock guards the whole tree ([`State`](state::State)); each open directory has another for how far it is read, which
-//! is taken first.
+//! One lock guards the whole tree ([`State`](state::State)); each open directory has another for how far it is read,
+//! which is taken first.
 
 pub mod data;
 mod state;
@@ -50,7 +50,8 @@ impl<R: RawMutex> Ram<R> {
         self
     }
 
-    /// The same for a machine that has to be asked for each bit of memory: `room` says whether it has so many bytes more.
+    /// The same for a machine that has to be asked for each bit of memory: `room` says whether it has so many bytes
+    /// more.
     pub fn with_room(self, room: fn(u64) -> bool) -> Self {
         self.state.lock().set_room(room);
         self

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use abi::{
-    AEXEC, AREAD, AWRITE, DMAPPEND, DMDIR, DMEXCL, DMTMP, OEXEC, ORCLOSE, ORDWR, OTRUNC, OWRITE, Qid, error,
+    AEXEC, AREAD, AWRITE, DMAPPEND, DMDIR, DMEXCL, DMTMP, Dir, OEXEC, ORCLOSE, ORDWR, OTRUNC, OWRITE, Qid,
+    error,
 };
 
 use super::data::{Budget, Bytes};
@@ -70,7 +71,7 @@ impl Node {
             Body::Dir(_) => 0,
             Body::File(bytes) => bytes.length(),
         };
-        record(&Stat {
+        record(&Stat::from(Dir {
             kind: 0,
             dev: 0,
             qid: self.qid(number),
@@ -82,8 +83,8 @@ impl Node {
             uid: Str(&self.uid),
             gid: Str(&self.gid),
             muid: Str(&self.muid),
-            ..Stat::default()
-        })
+            ..Dir::untouched()
+        }))
     }
 
     /// May this user do this (`AREAD`, `AWRITE`, `AEXEC` together)?

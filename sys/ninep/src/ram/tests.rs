@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use abi::{DMAPPEND, DMDIR, DMEXCL, DMTMP, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use abi::{DMAPPEND, DMDIR, DMEXCL, DMTMP, Dir, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use parking_lot::RawMutex;
 
 use super::Ram;
@@ -11,8 +11,8 @@ use crate::{Stat, Str};
 
 type Ramfs = Client<Ram<RawMutex>>;
 
-fn keep() -> Stat<'static> {
-    Stat::default()
+fn keep() -> Dir<Str<'static>> {
+    Dir::untouched()
 }
 
 fn no<T>(answer: Answer<T>) -> String {
@@ -56,11 +56,11 @@ fn permissions_are_the_users() {
     // The directory decides about names in it.
     assert_eq!(no(c.create(500, "x", 0o644, OWRITE)), error::EPERM);
     c.walk(500, 1, "shared").unwrap();
-    assert_eq!(no(c.wstat(1, Stat { name: "mine".into(), ..keep() })), error::EPERM);
+    assert_eq!(no(c.wstat(1, Dir { name: "mine".into(), ..keep() })), error::EPERM);
     assert_eq!(no(c.remove(1)), error::EPERM);
     // Given to his group, it is his to write.
     c.walk(0, 1, "shared").unwrap();
-    assert_eq!(no(c.wstat(1, Stat { gid: "mole".into(), ..keep() })), error::EPERM);
+    assert_eq!(no(c.wstat(1, Dir { gid: "mole".into(), ..keep() })), error::EPERM);
     c.clunk(1).unwrap();
     // A directory that cannot be searched hides what is in it.
     c.walk(0, 1, "").unwrap();
@@ -144,7 +144,7 @@ fn removed_files_live_until_they_are_closed() {
     for answer in [c.open(3, OREAD).map(|_| ()), c.stat(3, |_| ()), c.remove(4)] {
         assert_eq!(no(answer), error::ENONEXIST);
     }
-    assert_eq!(no(c.wstat(3, Stat { name: "x".into(), ..keep() })), error::ENONEXIST);
+    assert_eq!(no(c.wstat(3, Dir { name: "x".into(), ..keep() })), error::ENONEXIST);
     // A directory that is gone takes no files.
     c.walk(0, 5, "").unwrap();
     c.create(5, "d", DMDIR | 0o755, OREAD).unwrap();
@@ -176,29 +176,29 @@ fn wstat_is_all_or_nothing() {
         |c: &mut Ramfs| c.stat(1, |s| (s.name.text().into_owned(), s.mode, s.length, s.mtime)).unwrap();
     let was = look(&mut c);
     for bad in [
-        Stat { length: 2, name: "other".into(), ..keep() },
-        Stat { length: 2, name: "a/b".into(), ..keep() },
-        Stat { length: 2, mode: DMDIR | 0o700, ..keep() },
-        Stat { length: 2, mode: 0x0100_0000, ..keep() },
-        Stat { length: 2, uid: "mole".into(), ..keep() },
-        Stat { length: 2, gid: "mole".into(), ..keep() },
-        Stat { length: 1 << 63, mode: 0o600, ..keep() },
-        Stat { mode: 0o600, qid: abi::Qid { kind: 0, vers: 0, path: 77 }, ..keep() },
+        Dir { length: 2, name: "other".into(), ..keep() },
+        Dir { length: 2, name: "a/b".into(), ..keep() },
+        Dir { length: 2, mode: DMDIR | 0o700, ..keep() },
+        Dir { length: 2, mode: 0x0100_0000, ..keep() },
+        Dir { length: 2, uid: "mole".into(), ..keep() },
+        Dir { length: 2, gid: "mole".into(), ..keep() },
+        Dir { length: 1 << 63, mode: 0o600, ..keep() },
+        Dir { mode: 0o600, qid: abi::Qid { kind: 0, vers: 0, path: 77 }, ..keep() },
     ] {
         assert!(c.wstat(1, bad).is_err(), "{bad:?}");
         assert_eq!(look(&mut c), was);
     }
     for bad in [
-        Stat { mode: 0o666, ..keep() },
-        Stat { mtime: 5, ..keep() },
-        Stat { length: 0, ..keep() },
-        Stat { name: "x".into(), ..keep() },
+        Dir { mode: 0o666, ..keep() },
+        Dir { mtime: 5, ..keep() },
+        Dir { length: 0, ..keep() },
+        Dir { name: "x".into(), ..keep() },
     ] {
         assert_eq!(no(c.wstat(2, bad)), error::EPERM);
     }
     assert_eq!(c.wstat(2, keep()), Ok(()));
     let vers = c.stat(1, |s| s.qid.vers).unwrap();
-    c.wstat(1, Stat { name: "new".into(), mode: DMAPPEND | 0o600, mtime: 5, atime: 6, length: 2, ..keep() })
+    c.wstat(1, Dir { name: "new".into(), mode: DMAPPEND | 0o600, mtime: 5, atime: 6, length: 2, ..keep() })
         .unwrap();
     assert_eq!(look(&mut c), ("new".into(), DMAPPEND | 0o600, 2, 5));
     assert_eq!(c.stat(1, |s| (s.atime, s.qid.kind, s.qid.vers)), Ok((6, 0x40, vers + 1)));
@@ -206,17 +206,17 @@ fn wstat_is_all_or_nothing() {
     // The record as it was read, written back, changes nothing.
     let record = c.stat(1, |s| s.to_vec(crate::Dialect::P9).unwrap()).unwrap();
     let (whole, _) = Stat::parse(crate::Dialect::P9, &record).unwrap();
-    c.wstat(1, Stat { kind: 77, dev: 9, ..whole }).unwrap();
+    c.wstat(1, Dir { kind: 77, dev: 9, ..*whole }).unwrap();
     assert_eq!(c.stat(1, |s| s.to_vec(crate::Dialect::P9).unwrap()).unwrap(), record);
     // Directories keep their contents when renamed; they have no length to set, and the root no name.
     c.walk(0, 3, "").unwrap();
     c.create(3, "d", DMDIR | 0o755, OREAD).unwrap();
     c.walk(0, 4, "d").unwrap();
     c.create(4, "in", 0o644, OWRITE).unwrap();
-    c.wstat(3, Stat { name: "e".into(), ..keep() }).unwrap();
+    c.wstat(3, Dir { name: "e".into(), ..keep() }).unwrap();
     assert_eq!(c.walk(0, 5, "e in"), Ok(2));
-    assert_eq!(no(c.wstat(3, Stat { length: 1, ..keep() })), error::EPERM);
-    assert_eq!(no(c.wstat(0, Stat { name: "x".into(), ..keep() })), error::EPERM);
+    assert_eq!(no(c.wstat(3, Dir { length: 1, ..keep() })), error::EPERM);
+    assert_eq!(no(c.wstat(0, Dir { name: "x".into(), ..keep() })), error::EPERM);
 }
 
 #[test]
@@ -247,9 +247,9 @@ fn a_limit_is_a_limit() {
     assert_eq!(full, error::EFULL);
     let long = "n".repeat(2000);
     c.walk(0, 3, "0").unwrap();
-    assert_eq!(no(c.wstat(3, Stat { name: Str(long.as_bytes()), ..keep() })), error::EFULL);
+    assert_eq!(no(c.wstat(3, Dir { name: Str(long.as_bytes()), ..keep() })), error::EFULL);
     // Cutting the file makes room.
-    c.wstat(1, Stat { length: 0, ..keep() }).unwrap();
+    c.wstat(1, Dir { length: 0, ..keep() }).unwrap();
     c.create(2, "more", 0o644, OWRITE).unwrap();
     c.write(2, 0, &[3; 8000]).unwrap();
 }

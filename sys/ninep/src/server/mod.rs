@@ -1,17 +1,19 @@
 //! A 9P2000 server without I/O: what a session is allowed to ask, over any tree of files.
 //!
-//! A [`Session`] is one client: its version, its fids, the requests under way. [`Files`] is the tree, which decides about
-//! permissions and contents and is asked only what the rules of the protocol allow. Bytes come and go elsewhere:
+//! A [`Session`] is one client: its version, its fids, the requests under way. [`Files`] is the tree, which decides
+//! about permissions and contents and is asked only what the rules of the protocol allow. Bytes come and go
+//! elsewhere:
 //!
 //! * [`Session::handle`] answers one request, for a tree that never waits.
-//! * [`Session::begin`] gives a [`Job`] instead of an answer where the tree is needed. [`Job::run`] may wait as long as it
-//!   likes, in another process and without the session; [`Session::finish`] makes the reply. So a request that waits holds
-//!   up none, and a `Tflush` finds the request that it is about.
+//! * [`Session::begin`] gives a [`Job`] instead of an answer where the tree is needed. [`Job::run`] may wait as long
+//!   as it likes, in another process and without the session; [`Session::finish`] makes the reply. So a request that
+//!   waits holds up none, and a `Tflush` finds the request that it is about.
 //!
 //! Rules kept here: a version first; fids known, new, open or not as each request wants it; at most 16 names in a walk,
-//! which makes its fid only when all of them are found; names that can stand in a directory; access as the file was opened
-//! for; whole records in directory reads, from the beginning or from where the last read ended; remove on close; a clunk and
-//! a remove take the fid in any case; a flush is answered after what it flushes; replies within the size agreed on.
+//! which makes its fid only when all of them are found; names that can stand in a directory; access as the file was
+//! opened for; whole records in directory reads, from the beginning or from where the last read ended; remove on
+//! close; a clunk and a remove take the fid in any case; a flush is answered after what it flushes; replies within
+//! the size agreed on.
 //!
 //! Nobody is authenticated: `Tauth` is refused, and the tree believes the name that an attach gives.
 //!
@@ -79,11 +81,12 @@ pub type Result<T, E = Refused> = core::result::Result<T, E>;
 
 /// A tree of files, as a session asks it.
 ///
-/// Names and users are bytes as they come; a name handed over is never empty, `.` or longer than a message, and has neither
-/// slash nor NUL. Records are stat records of 9P2000, as [`record`] makes them. Any method may be called by several
-/// processes at once when the sessions are.
+/// Names and users are bytes as they come; a name handed over is never empty, `.` or longer than a message, and has
+/// neither slash nor NUL. Records are stat records of 9P2000, as [`record`] makes them. Any method may be called by
+/// several processes at once when the sessions are.
 pub trait Files {
-    /// What a fid stands for: a file found, or one that is open. It is dropped when the last request that uses it is done.
+    /// What a fid stands for: a file found, or one that is open. It is dropped when the last request that uses it is
+    /// done.
     type File;
 
     /// The root of the tree `tree` for the user `user`.
@@ -98,8 +101,8 @@ pub trait Files {
     /// When the name is not there, or the user may not search the directory.
     fn walk(&self, dir: &Self::File, name: &[u8]) -> Result<(Self::File, Qid)>;
 
-    /// Opens a file that was found. `mode` is an access, `OTRUNC` and `ORCLOSE`; the session does the removing, the tree
-    /// says whether it would be allowed. A directory is never opened for writing.
+    /// Opens a file that was found. `mode` is an access, `OTRUNC` and `ORCLOSE`; the session does the removing, the
+    /// tree says whether it would be allowed. A directory is never opened for writing.
     ///
     /// # Errors
     /// When the user may not, or nobody may now.

@@ -1,7 +1,8 @@
 //! Files that are known by their names: for trees whose files are opened by path.
 //!
-//! A [`Node`] is one name below the root. As long as anybody holds it, everybody who walks there gets the same one, so a
-//! rename is seen by every fid at or below it, of every client. A node says nothing about whether the file exists.
+//! A [`Node`] is one name below the root. As long as anybody holds it, everybody who walks there gets the same one,
+//! so a rename is seen by every fid at or below it, of every client. A node says nothing about whether the file
+//! exists.
 //!
 //! Each node's lock guards its own name and the table of its children; a parent's lock is taken before its child's. The
 //! kind of lock is the caller's, because programs, kernels and hosts wait differently.

@@ -1,9 +1,9 @@
 //! One client: its fids, and what becomes of each request.
 //!
-//! A fid is `Ready`, or reserved for a request under way: `Making` when it stands for nothing yet, `Busy` while an open or
-//! create decides what it becomes. Each fid has a serial number, so that a job that comes back late, when the client has
-//! clunked the fid and uses its number for something else, changes nothing; sessions are told apart by the `era` in the
-//! same way.
+//! A fid is `Ready`, or reserved for a request under way: `Making` when it stands for nothing yet, `Busy` while an
+//! open or create decides what it becomes. Each fid has a serial number, so that a job that comes back late, when the
+//! client has clunked the fid and uses its number for something else, changes nothing; sessions are told apart by the
+//! `era` in the same way.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;

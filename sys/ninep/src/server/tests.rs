@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use std::vec;
 
-use abi::{DMDIR, OREAD, OWRITE, Qid, error};
+use abi::{DMDIR, Dir, OREAD, OWRITE, Qid, error};
 use parking_lot::RawMutex;
 
 use super::{Files, Refused, Result, Session};
@@ -116,8 +116,8 @@ impl<F: Files> Client<F> {
         })
     }
 
-    pub fn wstat(&mut self, fid: u32, change: Stat<'_>) -> Answer<()> {
-        let record = change.to_vec(Dialect::P9).unwrap();
+    pub fn wstat(&mut self, fid: u32, change: Dir<Str<'_>>) -> Answer<()> {
+        let record = Stat::from(change).to_vec(Dialect::P9).unwrap();
         self.ask(Tmsg::Wstat { fid, stat: Record(&record) }, |_| ())
     }
 
@@ -443,7 +443,7 @@ fn random_sessions_end_with_nothing_held() {
                 7 => c.clunk(fid),
                 _ => c.wstat(
                     fid,
-                    Stat { name: name.into(), length: u64::from(next(2)) * 100, ..Stat::default() },
+                    Dir { name: name.into(), length: u64::from(next(2)) * 100, ..Dir::untouched() },
                 ),
             };
             let _ = c.attach(0, "glenda");

@@ -8,7 +8,7 @@ use super::errno::*;
 use super::{Answer, Body, Open, Server};
 use crate::attr::{AT_REMOVEDIR, dt, getattr, lopen, setattr, smode};
 use crate::wire::Data;
-use crate::{Attr, Dirent, NOFID, NONUM, Rmsg, SetAttr, Str, Tmsg};
+use crate::{Attr, Dirent, NOFID, NONUM, Rmsg, SetAttr, Str, Time, Tmsg};
 use abi::Qid;
 
 impl Server {
@@ -200,9 +200,9 @@ impl Server {
             size: node.size(),
             blksize: 4096,
             blocks: node.size().div_ceil(512),
-            atime_sec: u64::from(node.atime),
-            mtime_sec: u64::from(node.mtime),
-            ctime_sec: u64::from(node.mtime),
+            atime: Time::seconds(u64::from(node.atime)),
+            mtime: Time::seconds(u64::from(node.mtime)),
+            ctime: Time::seconds(u64::from(node.mtime)),
             ..Attr::default()
         })
     }
@@ -217,10 +217,10 @@ impl Server {
             node.mode = node.mode & smode::IFMT | attr.mode & 0o7777;
         }
         if has(setattr::ATIME) {
-            node.atime = if has(setattr::ATIME_SET) { attr.atime_sec as u32 } else { now };
+            node.atime = if has(setattr::ATIME_SET) { attr.atime.sec as u32 } else { now };
         }
         if has(setattr::MTIME) {
-            node.mtime = if has(setattr::MTIME_SET) { attr.mtime_sec as u32 } else { now };
+            node.mtime = if has(setattr::MTIME_SET) { attr.mtime.sec as u32 } else { now };
         }
         if has(setattr::UID) && attr.uid != NONUM {
             node.uid = attr.uid;

@@ -11,7 +11,7 @@ use crate::stat::dm;
 use crate::translate::open::{U_APPEND, U_EXCL};
 use crate::wire::{Data, Record};
 use crate::{Dialect, NONUM, Rmsg, Stat, Str, Tmsg};
-use abi::{DMDIR, ORCLOSE, OTRUNC};
+use abi::{DMDIR, Dir, ORCLOSE, OTRUNC};
 
 impl Server {
     pub(super) fn answer_u(&mut self, message: Tmsg<'_>) -> Answer {
@@ -171,7 +171,7 @@ impl Server {
             Dialect::P9 => (name, owner.as_str(), group.as_str()),
             _ => (name, "", ""),
         };
-        let stat = Stat {
+        let dir = Dir {
             kind: 0,
             dev: 0,
             qid: self.qid(ino)?,
@@ -183,11 +183,8 @@ impl Server {
             uid: uid.into(),
             gid: gid.into(),
             muid: uid.into(),
-            extension: Str(&extension),
-            n_uid: node.uid,
-            n_gid: node.gid,
-            n_muid: 0,
         };
+        let stat = Stat { dir, extension: Str(&extension), n_uid: node.uid, n_gid: node.gid, n_muid: 0 };
         stat.to_vec(self.dialect).map_err(|_| EIO)
     }
 

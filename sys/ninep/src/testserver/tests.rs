@@ -5,6 +5,7 @@ use crate::translate::errors;
 use crate::translate::ids::Ids;
 use crate::translate::list::Listing;
 use crate::{Attr, Dirents, Stat};
+use abi::Dir;
 use alloc::string::ToString;
 use alloc::vec;
 
@@ -197,17 +198,23 @@ fn wstat_is_qemus() {
         errno_of(s, Tmsg::Wstat { fid: 1, stat: crate::wire::Record(&record) })
     };
     assert_eq!(wstat(&mut s, Stat::default()), EINVAL, "a sync of a fid that is not open");
-    assert_eq!(wstat(&mut s, Stat { mode: 0o600, ..Stat::default() }), 0);
+    assert_eq!(wstat(&mut s, Stat::from(Dir { mode: 0o600, ..Dir::untouched() })), 0);
     assert_eq!(s.host.node("dir/f").map(|n| (n.mode, n.uid, n.gid)), Some((0o100600, SELF, SELF)));
-    assert_eq!(wstat(&mut s, Stat { mode: DMSYMLINK | 0o600, ..Stat::default() }), EIO);
+    assert_eq!(wstat(&mut s, Stat::from(Dir { mode: DMSYMLINK | 0o600, ..Dir::untouched() })), EIO);
     // The ancestor's padding of zeros.
-    assert_eq!(wstat(&mut s, Stat { mode: 0o600, n_uid: 0, n_gid: 0, ..Stat::default() }), 0);
+    assert_eq!(
+        wstat(
+            &mut s,
+            Stat { dir: Dir { mode: 0o600, ..Dir::untouched() }, n_uid: 0, n_gid: 0, ..Stat::default() }
+        ),
+        0
+    );
     assert_eq!(s.host.node("dir/f").map(|n| (n.uid, n.gid)), Some((0, 0)));
     s.host.file("dir/g", b"gone").unwrap();
-    assert_eq!(wstat(&mut s, Stat { name: "g".into(), length: 2, ..Stat::default() }), 0);
+    assert_eq!(wstat(&mut s, Stat::from(Dir { name: "g".into(), length: 2, ..Dir::untouched() })), 0);
     assert_eq!((s.host.read("dir/g"), s.host.read("dir/f")), (Some(&b"he"[..]), None));
     assert_eq!(stat(&mut s, "dir/g").2, "g");
-    let record = Stat { name: "a/b".into(), ..Stat::default() }.to_vec(Dialect::U).unwrap();
+    let record = Stat::from(Dir { name: "a/b".into(), ..Dir::untouched() }).to_vec(Dialect::U).unwrap();
     assert_eq!(ask(&mut s, Tmsg::Wstat { fid: 1, stat: crate::wire::Record(&record) }), []);
     assert!(s.broken().is_some_and(|why| why.contains("aborts")));
     s.reset();

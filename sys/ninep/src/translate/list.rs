@@ -99,10 +99,15 @@ impl Iterator for Names<'_> {
 mod tests {
     use super::*;
     use crate::{Dirent, Stat, Str};
+    use abi::Dir;
     use alloc::vec::Vec;
 
     fn record(name: &[u8], mode: u32) -> Vec<u8> {
-        let stat = Stat { name: Str(name), mode, length: 1, n_uid: 0, ..Stat::default() };
+        let stat = Stat {
+            dir: Dir { name: Str(name), mode, length: 1, ..Dir::untouched() },
+            n_uid: 0,
+            ..Stat::default()
+        };
         stat.to_vec(Dialect::U).unwrap()
     }
 

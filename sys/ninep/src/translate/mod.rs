@@ -3,9 +3,9 @@
 //! Pure functions, one for each row of the table. The driver does the I/O: it asks a row what to send, sends
 //! it, and gives the reply to a row. Everything a program sees comes out in Plan 9's words: [`abi::Dir`]s and
 //! the texts of [`abi::error`]. The server these rows are written for is QEMU's (see
-//! `docs/facts/virtio-9p.md` sections 4 and 7), whose peculiarities are the middle column; others that keep to their dialect are served
-//! by the same rules. With [`Dialect::P9`](crate::Dialect::P9), where a row takes it, the row changes nothing but
-//! the spelling of names, so that one driver can speak all three.
+//! `docs/facts/virtio-9p.md` sections 4 and 7), whose peculiarities are the middle column; others that keep to their
+//! dialect are served by the same rules. With [`Dialect::P9`](crate::Dialect::P9), where a row takes it, the row
+//! changes nothing but the spelling of names, so that one driver can speak all three.
 //!
 //! | row | Plan 9 | the server | what we do |
 //! |---|---|---|---|

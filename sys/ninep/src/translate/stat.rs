@@ -59,8 +59,8 @@ impl File {
                 dev: 0,
                 qid: qid(attr.qid, what),
                 mode: mode(attr.mode, what),
-                atime: seconds(attr.atime_sec),
-                mtime: seconds(attr.mtime_sec),
+                atime: seconds(attr.atime.sec),
+                mtime: seconds(attr.mtime.sec),
                 length: length(attr.size, what),
                 name: if name.is_empty() { String::from("/") } else { String::from(name) },
                 muid: uid.clone(),
@@ -119,9 +119,10 @@ fn seconds(s: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Time;
 
     fn stat<'a>(mode: u32, extension: &'a str) -> Stat<'a> {
-        Stat {
+        let dir = Dir {
             kind: 0,
             dev: 0,
             qid: Qid { kind: if mode & DMDIR != 0 { 0x80 } else { 0 }, vers: 5, path: 9 },
@@ -130,12 +131,14 @@ mod tests {
             mtime: 2,
             length: 4096,
             name: "f".into(),
-            extension: extension.into(),
-            n_uid: 1000,
-            n_gid: 100,
-            n_muid: 0,
-            ..Stat::default()
-        }
+            ..Dir::untouched()
+        };
+        Stat { dir, extension: extension.into(), n_uid: 1000, n_gid: 100, n_muid: 0 }
+    }
+
+    fn change<'a>(mut stat: Stat<'a>, change: impl FnOnce(&mut Dir<Str<'a>>)) -> Stat<'a> {
+        change(&mut stat.dir);
+        stat
     }
 
     fn file(mode: u32, extension: &str) -> File {
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_root() {
-        let root = Stat { name: ".".into(), ..stat(DMDIR | 0o755, "HARDLINKCOUNT 3") };
+        let root = change(stat(DMDIR | 0o755, "HARDLINKCOUNT 3"), |dir| dir.name = ".".into());
         let f = File::from_stat(Dialect::U, &root, &Ids::new());
         assert_eq!((f.dir.name.as_str(), f.dir.length, f.dir.mode), ("/", 0, DMDIR | 0o755));
         assert_eq!(f.dir.qid.kind, QTDIR);
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn mode_and_qid_never_contradict_each_other() {
-        let lying = Stat { qid: Qid { kind: 0x80, vers: 0, path: 1 }, ..stat(0o644, "") };
+        let lying = change(stat(0o644, ""), |dir| dir.qid = Qid { kind: 0x80, vers: 0, path: 1 });
         assert_eq!(File::from_stat(Dialect::U, &lying, &Ids::new()).dir.qid.kind, 0);
     }
 
@@ -193,9 +196,8 @@ mod tests {
             uid: 1000,
             gid: 100,
             size: 77,
-            atime_sec: 1,
-            mtime_sec: 2,
-            mtime_nsec: 999,
+            atime: Time::seconds(1),
+            mtime: Time { sec: 2, nsec: 999 },
             ..Attr::default()
         };
         let mut ids = Ids::new();
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn plan9_passes_through() {
-        let s = Stat { uid: "u".into(), mode: DMDIR | abi::DMAPPEND | 0o700, ..stat(0, "") };
+        let s = change(stat(DMDIR | abi::DMAPPEND | 0o700, ""), |dir| dir.uid = "u".into());
         let f = File::from_stat(Dialect::P9, &s, &Ids::new());
         assert_eq!((f.dir.mode, f.dir.length, f.what), (s.mode, 4096, FileType::Dir));
         assert_eq!((f.dir.uid.as_str(), f.dir.gid.as_str()), ("u", ""));

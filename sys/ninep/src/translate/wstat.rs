@@ -4,7 +4,6 @@
 //! are. The server's wstat is a row of system calls, so what must fail is refused here first; the driver then
 //! sends what [`Change`] gives it, after it has made sure that a new name is free.
 
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::FileType;
@@ -13,7 +12,7 @@ use super::kept::KEPT;
 use super::names;
 use super::stat::File;
 use crate::attr::setattr;
-use crate::{Dialect, NONUM, SetAttr, Stat, Str, Tmsg, WireError, unescape};
+use crate::{Dialect, NONUM, SetAttr, Stat, Str, Time, Tmsg, WireError, unescape};
 use abi::error::{EISDIR, EPERM};
 use abi::{DMDIR, Dir};
 
@@ -100,11 +99,14 @@ impl Change {
     /// `TooLong` when the name does not fit, which one that was [checked](names::check) does.
     pub fn record(&self) -> Result<Vec<u8>, WireError> {
         let stat = Stat {
-            mode: self.mode.unwrap_or(!0),
-            atime: self.atime.unwrap_or(!0),
-            mtime: self.mtime.unwrap_or(!0),
-            length: self.length.unwrap_or(!0),
-            name: Str(self.name.as_deref().unwrap_or_default()),
+            dir: Dir {
+                mode: self.mode.unwrap_or(!0),
+                atime: self.atime.unwrap_or(!0),
+                mtime: self.mtime.unwrap_or(!0),
+                length: self.length.unwrap_or(!0),
+                name: Str(self.name.as_deref().unwrap_or_default()),
+                ..Dir::untouched()
+            },
             n_gid: self.gid.unwrap_or(NONUM),
             ..Stat::default()
         };
@@ -125,8 +127,8 @@ impl Change {
             uid: NONUM,
             gid: self.gid.unwrap_or(NONUM),
             size: self.length.unwrap_or(0),
-            atime_sec: u64::from(self.atime.unwrap_or(0)),
-            mtime_sec: u64::from(self.mtime.unwrap_or(0)),
+            atime: Time::seconds(u64::from(self.atime.unwrap_or(0))),
+            mtime: Time::seconds(u64::from(self.mtime.unwrap_or(0))),
             ..SetAttr::default()
         };
         (valid != 0).then_some(Tmsg::Setattr { fid, attr })
@@ -170,22 +172,8 @@ impl Sync {
 /// # Errors
 /// `TooLong` when the record exceeds 65,535 bytes.
 pub fn plan9_record(want: &Dir) -> Result<Vec<u8>, WireError> {
-    let [name, uid, gid, muid]: [Cow<'_, [u8]>; 4] =
-        [&want.name, &want.uid, &want.gid, &want.muid].map(|s| unescape(s));
-    let stat = Stat {
-        kind: want.kind,
-        dev: want.dev,
-        qid: want.qid,
-        mode: want.mode,
-        atime: want.atime,
-        mtime: want.mtime,
-        length: want.length,
-        name: Str(&name),
-        uid: Str(&uid),
-        gid: Str(&gid),
-        muid: Str(&muid),
-        ..Stat::default()
-    };
+    let strings = want.strings().map(|s| unescape(s));
+    let stat = Stat::from(want.with_strings(strings.each_ref().map(|s| Str(s))));
     stat.to_vec(Dialect::P9)
 }
 
@@ -196,11 +184,7 @@ mod tests {
 
     fn now(raw_mode: u32) -> File {
         let stat = Stat {
-            mode: raw_mode,
-            name: "f".into(),
-            length: 10,
-            atime: 1,
-            mtime: 2,
+            dir: Dir { mode: raw_mode, name: "f".into(), length: 10, atime: 1, mtime: 2, ..Dir::untouched() },
             n_uid: 1000,
             n_gid: 100,
             n_muid: 0,
@@ -277,7 +261,7 @@ mod tests {
         assert_eq!(s.gid, Str(b""), "QEMU ignores the text");
         let Some(Tmsg::Setattr { attr, .. }) = c.setattr(3) else { panic!() };
         assert_eq!(attr.valid, 0x4 | 0x8 | 0x10 | 0x20 | 0x80 | 0x100);
-        assert_eq!((attr.size, attr.gid, attr.atime_sec, attr.mtime_sec), (0, 20, 5, 6));
+        assert_eq!((attr.size, attr.gid, attr.atime.sec, attr.mtime.sec), (0, 20, 5, 6));
         assert_eq!(change(0o644, |d| d.gid = "7".into()).unwrap().gid, Some(7));
         assert_eq!(change(0o644, |d| d.gid = "nobody".into()), Err(EGROUP));
         assert_eq!(change(DMDIR | 0o755, |d| d.length = 5), Err("file is a directory"));

@@ -86,7 +86,8 @@ fn line() -> Vec<Case> {
     ]
 }
 
-/// Typed before the kernel runs: not a byte is lost, be it a word or more than the kernel keeps before it has a console.
+/// Typed before the kernel runs: not a byte is lost, be it a word or more than the kernel keeps before it has a
+/// console.
 fn early() -> Vec<Case> {
     let mut cases = Vec::new();
     for (board, lines) in [(Board::Pc, 1), (Board::Q35, 1), (Board::Pc, 400), (Board::Q35, 400)] {
@@ -104,8 +105,8 @@ fn early() -> Vec<Case> {
     cases
 }
 
-/// An interrupt that comes while the shell is making a process, or while that becomes a program, ends the command all the
-/// same: sixty of them, each right behind the word that is printed just before.
+/// An interrupt that comes while the shell is making a process, or while that becomes a program, ends the command all
+/// the same: sixty of them, each right behind the word that is printed just before.
 fn interrupts() -> Case {
     let case = Case::new("console/interrupts", q35()).sees(PROMPT);
     let case = (0..60).fold(case, |case, n| {

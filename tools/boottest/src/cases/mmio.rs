@@ -1,4 +1,5 @@
-//! Virtio devices in memory slots: every layout of QEMU's microvm, both versions of the registers, and what places a device.
+//! Virtio devices in memory slots: every layout of QEMU's microvm, both versions of the registers, and what places a
+//! device.
 
 use anyhow::{Context, Result, ensure};
 use vm::{Board, Flavour, Share, Vm};
@@ -60,7 +61,7 @@ pub fn cases() -> Vec<Case> {
             .device("virtio-rng-device")
             .sees("virtio: virtio_mmio.device=nonsense ignored: it is size@address:interrupt\n")
             .sees("virtio: mmio 0xfeb10000: magic 0x0: not a virtio slot\n")
-            .sees("virtio: mmio 0x8000000000000: cannot be mapped\n")
+            .sees("virtio: mmio 0x8000000000000: cannot be mapped: no such device address\n")
             // Only the slot that they name counts.
             .line("cat /dev/virtio")
             .gives(re("^virtio-rng-0 mmio 0xfeb02c00 slot 22 [^\n]*rng[^\n]*\n$")),
@@ -91,7 +92,8 @@ pub fn cases() -> Vec<Case> {
 /// A port with a name.
 const PORT: &str = "virtserialport,chardev=c0,name=org.elwood.port";
 
-/// A console in slot 9 among other devices, where it is the `n`th: found by its name and by its place, whatever its number.
+/// A console in slot 9 among other devices, where it is the `n`th: found by its name and by its place, whatever its
+/// number.
 fn reordered(name: &str, devices: &[&str], n: usize) -> Case {
     let case = Case::new(format!("mmio/order-{name}"), Vm::new(Board::Microvm)).chardev("c0");
     devices

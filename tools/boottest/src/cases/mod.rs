@@ -29,8 +29,8 @@ use vm::{Board, Flavour, Vm};
 
 use crate::case::Case;
 
-/// All of them, and those that are not about a board once more on microvm. Machines that are described with one processor
-/// have `smp`; unless said, the former have one and the latter two.
+/// All of them, and those that are not about a board once more on microvm. Machines that are described with one
+/// processor have `smp`; unless said, the former have one and the latter two.
 pub fn all(smp: Option<u32>) -> Vec<Case> {
     let here = usual().into_iter().chain(mmio::cases()).chain(place::cases());
     let elsewhere = moved(Board::Microvm, Flavour::Transitional).into_iter();

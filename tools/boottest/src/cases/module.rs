@@ -1,4 +1,5 @@
-//! What the loader brings beside the kernel (`-initrd`), wherever it puts it: small and large, on every machine and firmware.
+//! What the loader brings beside the kernel (`-initrd`), wherever it puts it: small and large, on every machine and
+//! firmware.
 
 use std::path::Path;
 
@@ -7,10 +8,11 @@ use vm::{Board, Vm};
 
 use crate::case::{Case, World};
 
-/// SeaBIOS as it is made for microvm. From QEMU 8 on it is what microvm with ACPI starts with, and older ones can be given it.
+/// SeaBIOS as it is made for microvm. From QEMU 8 on it is what microvm with ACPI starts with, and older ones can be
+/// given it.
 const SEABIOS: &str = "/usr/share/seabios/bios-microvm.bin";
-/// Processors whose ACPI tables are too long for the place that SeaBIOS likes best: they lie at the end of memory, where a
-/// module lies, too, on microvm.
+/// Processors whose ACPI tables are too long for the place that SeaBIOS likes best: they lie at the end of memory,
+/// where a module lies, too, on microvm.
 const MANY: u32 = 32;
 
 pub fn cases() -> Vec<Case> {

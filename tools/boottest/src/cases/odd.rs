@@ -1,5 +1,5 @@
-//! What only a host has: special files, links that lead nowhere, names that are no text, folders of twenty thousand files.
-//! And hosts that take a folder away, or give it for reading only.
+//! What only a host has: special files, links that lead nowhere, names that are no text, folders of twenty thousand
+//! files. And hosts that take a folder away, or give it for reading only.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -1,4 +1,5 @@
-//! Where devices sit: the guest's table beside QEMU's own tree of devices, with places left to QEMU and with places set.
+//! Where devices sit: the guest's table beside QEMU's own tree of devices, with places left to QEMU and with places
+//! set.
 
 use std::collections::BTreeMap;
 

@@ -186,7 +186,8 @@ fn killed_console(case: Case) -> Case {
         .is(MOTD)
 }
 
-/// Somebody still reads the port when the proxy begins: it waits, and gets all answers. Who comes while one stays is told.
+/// Somebody still reads the port when the proxy begins: it waits, and gets all answers. Who comes while one stays is
+/// told.
 fn held(case: Case, port: &str) -> Case {
     let srv = format!("srv -e '9pvpxy {port}' vc2");
     case.line(format!("cat {port} >/dev/null & first=$apid"))

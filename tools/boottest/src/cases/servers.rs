@@ -22,9 +22,9 @@ pub fn cases() -> Vec<Case> {
 
 /// The same rules everywhere, and where they do not hold.
 fn rules() -> Case {
-    // The host knows neither append-only nor exclusive-use files (within one machine the driver keeps them, for one open
-    // file) nor who changed one; QEMU asks nobody's permission but its own; file systems use inodes again; versions are
-    // the host's seconds and lengths.
+    // The host knows neither append-only nor exclusive-use files (within one machine the driver keeps them, for one
+    // open file) nor who changed one; QEMU asks nobody's permission but its own; file systems use inodes again;
+    // versions are the host's seconds and lengths.
     let host = "append,excl,muid,permissions,qid-fresh,qid-version";
     Case::new("servers/rules", q35())
         .share("host", motd)

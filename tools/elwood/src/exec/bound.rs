@@ -21,8 +21,8 @@ pub struct Options {
     command: Vec<OsString>,
 }
 
-/// The command that starts `program` with `arguments` bound to this process. It has to be spawned by a thread that lives
-/// as long as this process does: the host looks at the thread.
+/// The command that starts `program` with `arguments` bound to this process. It has to be spawned by a thread that
+/// lives as long as this process does: the host looks at the thread.
 pub fn command(program: &OsString, arguments: &[OsString]) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg("bound").arg(std::process::id().to_string()).arg("--").arg(program).args(arguments);

@@ -1,4 +1,5 @@
-//! The archive that the machine gets beside its kernel: the job, the places of the shares, and files that were asked for.
+//! The archive that the machine gets beside its kernel: the job, the places of the shares, and files that were asked
+//! for.
 //!
 //! It is a file in memory without a name, so that nothing is left when this process ends, however it ends.
 

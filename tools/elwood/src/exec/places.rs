@@ -1,8 +1,8 @@
 //! Which folders of the host the program sees, and where: each at its own path.
 //!
-//! The current folder and the program's are writable; the module around the current folder and Go's own tree can be read.
-//! Nothing else of the host is in the machine, unless `--share` says so. The guest's /tmp is its own memory; a share of the
-//! host's /tmp itself is laid behind it, to be read.
+//! The current folder and the program's are writable; the module around the current folder and Go's own tree can be
+//! read. Nothing else of the host is in the machine, unless `--share` says so. The guest's /tmp is its own memory; a
+//! share of the host's /tmp itself is laid behind it, to be read.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The program's standard files on the host's side: bytes between this process's descriptors and the sockets that QEMU has as
-//! character devices.
+//! The program's standard files on the host's side: bytes between this process's descriptors and the sockets that
+//! QEMU has as character devices.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};

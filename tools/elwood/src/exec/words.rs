@@ -19,8 +19,8 @@ const OPTIONS: &[(&str, bool)] = &[
     ("verbose", false),
 ];
 
-/// The command line with a second dash where `elwood exec` has one in front of a long option. Nothing from the program's
-/// name on is touched.
+/// The command line with a second dash where `elwood exec` has one in front of a long option. Nothing from the
+/// program's name on is touched.
 pub fn two_dashes(line: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut out: Vec<OsString> = line.collect();
     if out.get(1).is_none_or(|w| w != "exec") {

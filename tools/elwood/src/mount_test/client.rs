@@ -1,16 +1,40 @@
 //! A 9P2000 client on a socket: one request at a time, files by path.
+//!
+//! The crate `ninep`, which is the peer in the tests of our 9P, cannot stand in for it. Version 0.6.0 was tried. Its
+//! client
+//!
+//! - keeps names, and the texts of errors, as `String`: one name that is not UTF-8 in a directory ends the
+//!   connection;
+//! - survives an answer that is meant for somebody else only if its text is UTF-8 and it has at most 65535 bytes,
+//!   which is the message size that is always offered: `--msize` has nothing to set, and what was agreed on is not
+//!   told;
+//! - does not look at how far the first `Twalk` came: what a directory does not have is `unknown fid`, a request
+//!   later;
+//! - takes an error in the middle of a file for its end when a file is read in pieces (`iter_chunks`), so that the
+//!   sum of half a file would be printed, and otherwise holds the whole file or opens it again for each piece
+//!   (`read_from`);
+//! - opens without `OTRUNC`, and opens again for each call that writes: a short file leaves the end of a longer one
+//!   behind it, and the second piece is refused with `file is open already` unless the file is closed after each;
+//! - keeps the fid of a path after a remove that failed, which has clunked it;
+//! - reads from the socket all the time, so that a time limit on reading ends a connection that has nothing to say,
+//!   and `put` from a slow program fails; on TCP it takes no socket, so there is no limit at all;
+//! - computes message size less header without a look: a server that agrees on less than 24 bytes makes it panic in a
+//!   debug build, and ask for nearly 4 GiB in others.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use abi::{DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid};
+use abi::{DMDIR, Dir, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Qid};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ninep::head::Head;
 use ninep::translate::errors;
 use ninep::wire::{Data, Record};
 use ninep::{Dialect, Framer, IOHDRSZ, MAXWELEM, NOFID, NONUM, NOTAG, Names, Rmsg, Stat, Stats, Str, Tmsg};
+
+/// Largest message that can be offered, in bytes.
+pub const MSIZE_MAX: u32 = 1 << 24;
 
 /// The fid of the tree's root.
 const ROOT: u32 = 0;
@@ -64,7 +88,8 @@ impl Client {
         tree: &str,
         patience: Duration,
     ) -> Result<Client> {
-        let mut c = Client { stream, framer: Framer::new(msize), msize };
+        // An answer that comes first may be for somebody who had agreed on longer messages.
+        let mut c = Client { stream, framer: Framer::new(MSIZE_MAX.max(msize)), msize };
         c.stream.set_patience(patience)?;
         c.begin(msize, user, tree)?;
         Ok(c)
@@ -76,7 +101,8 @@ impl Client {
         self.send(NOTAG, hello)?;
         let reply = loop {
             let reply = self.receive()?;
-            // Others are for somebody who had the line before us: a port's device sends what it has to whoever is there.
+            // Others are for somebody who had the line before us: a port's device sends what it has to whoever is
+            // there.
             if Head::parse(&reply)?.tag == NOTAG {
                 break reply;
             }
@@ -185,7 +211,7 @@ impl Client {
     /// Gives a file another name in its directory.
     pub fn rename(&mut self, path: &[u8], name: &[u8]) -> Result<()> {
         self.walk(path)?;
-        let record = Stat { name: Str(name), ..Stat::default() }.to_vec(Dialect::P9)?;
+        let record = Stat::from(Dir { name: Str(name), ..Dir::untouched() }).to_vec(Dialect::P9)?;
         self.ask(Tmsg::Wstat { fid: FILE, stat: Record(&record) }, |_| ())?;
         self.clunk()
     }

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use sha1::{Digest, Sha1};
 
-use client::{Client, Entry, Stream};
+use client::{Client, Entry, MSIZE_MAX, Stream};
 
 /// What `elwood mount-test` takes.
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long, default_value = "")]
     tree: String,
     /// Largest message to offer, in bytes
-    #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(512..=1 << 24))]
+    #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(512..=i64::from(MSIZE_MAX)))]
     msize: u32,
     /// How long to wait for an answer, in seconds
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,12 +1,13 @@
 //! The commands against the server engine over a tree in memory.
 
+use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
 use clap::Parser;
-use ninep::Framer;
 use ninep::ram::Ram;
 use ninep::server::{MSIZE_MAX, Session};
+use ninep::{Dialect, Framer, Rmsg};
 use parking_lot::RawMutex;
 
 use super::*;
@@ -30,17 +31,24 @@ fn served(tree: &Ram<RawMutex>, mut socket: UnixStream) {
     }
 }
 
-/// What one command prints.
+/// What one command prints, which is text.
 fn ask(tree: &Ram<RawMutex>, words: &[&str]) -> Result<String, String> {
+    let words: Vec<&[u8]> = words.iter().map(|w| w.as_bytes()).collect();
+    ask_bytes(tree, &words).map(|out| String::from_utf8(out).unwrap())
+}
+
+/// What one command prints.
+fn ask_bytes(tree: &Ram<RawMutex>, words: &[&[u8]]) -> Result<Vec<u8>, String> {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let words = ["mount-test", "--unix", "/"].into_iter().chain(words.iter().copied());
+    let words = [&b"mount-test"[..], b"--unix", b"/"].into_iter().chain(words.iter().copied());
+    let words = words.map(OsStr::from_bytes);
     let options = Cli::try_parse_from(words).unwrap().options;
     let mut out = Vec::new();
     let result = thread::scope(|s| {
         s.spawn(|| served(tree, theirs));
         run(Box::new(ours), &options, &mut out)
     });
-    result.map_err(|e| format!("{e:#}")).map(|()| String::from_utf8(out).unwrap())
+    result.map_err(|e| format!("{e:#}")).map(|()| out)
 }
 
 #[test]
@@ -109,7 +117,7 @@ fn errors_are_the_servers_with_the_path() {
 
 #[test]
 fn what_is_no_server_is_said_to_be_none() {
-    let say = |bytes: &'static [u8]| {
+    let say = |bytes: &[u8]| {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(bytes).unwrap();
         let patience = Duration::from_millis(50);
@@ -122,4 +130,64 @@ fn what_is_no_server_is_said_to_be_none() {
     // An answer for somebody else comes first; then nothing.
     let stale = b"\x07\0\0\0\x79\x05\0\x14\0\0\0\x65\xff\xff\0\x20\0\0\x07\0unknown";
     assert_eq!(say(stale), "the server speaks \"unknown\", not 9P2000");
+    // That one may have agreed on longer messages than we offer, and its text need not be UTF-8.
+    let mut long = Rmsg::Error { ename: "\u{e9}".into(), errno: 0 }.to_vec(Dialect::P9, 5).unwrap();
+    assert_eq!(long.pop(), Some(0xa9));
+    long.push(b'?');
+    let data = vec![0; 70_000];
+    long.extend(Rmsg::Read { data: ninep::wire::Data(&data) }.to_vec(Dialect::P9, 6).unwrap());
+    long.extend(stale);
+    assert_eq!(say(&long), "the server speaks \"unknown\", not 9P2000");
+}
+
+#[test]
+fn names_are_bytes() {
+    let tree = Ram::new(b"glenda", 1 << 20, || 0);
+    ask_bytes(&tree, &[b"mkdir", b"d\xff"]).unwrap();
+    ask_bytes(&tree, &[b"put", b"d\xff/\xfe", b"/dev/null"]).unwrap();
+    assert_eq!(ask_bytes(&tree, &[b"ls"]).unwrap(), b"d\xff\n");
+    ask_bytes(&tree, &[b"mv", b"d\xff/\xfe", b"\xc0\xaf"]).unwrap();
+    let sum = ask_bytes(&tree, &[b"sum"]).unwrap();
+    assert!(sum.ends_with(b"  d\xff/\xc0\xaf\n"), "{sum:?}");
+    assert_eq!(ask_bytes(&tree, &[b"cat", b"d\xff/\xc0\xaf"]).unwrap(), b"");
+    ask_bytes(&tree, &[b"rm", b"d\xff/\xc0\xaf"]).unwrap();
+    ask_bytes(&tree, &[b"rm", b"d\xff"]).unwrap();
+    assert_eq!(ask(&tree, &["ls"]).unwrap(), "");
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_file_is_not_its_end() {
+    let tree = Ram::<RawMutex>::new(b"glenda", 1 << 20, || 0);
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || {
+        let mut session = Session::new(MSIZE_MAX);
+        let mut framer = Framer::new(MSIZE_MAX);
+        let mut piece = [0; 333];
+        let mut reads = 0;
+        while let Ok(n @ 1..) = io::Read::read(&mut theirs, &mut piece) {
+            framer.push(&piece[..n]);
+            while let Some(request) = framer.next_message().unwrap() {
+                let mut reply = session.handle(&tree, request).unwrap().to_vec();
+                // The second Tread.
+                reads += u32::from(request[4] == 116);
+                if request[4] == 116 && reads == 2 {
+                    reply =
+                        Rmsg::Error { ename: "i/o error".into(), errno: 0 }.to_vec(Dialect::P9, 0).unwrap();
+                }
+                theirs.write_all(&reply).unwrap();
+            }
+        }
+    });
+    let mut c = Client::new(Box::new(ours), 512, "glenda", "", Duration::from_secs(10)).unwrap();
+    c.put(b"file", &[7; 2000][..]).unwrap();
+    let mut got = 0;
+    let e = c.get(b"file", |data| {
+        got += data.len();
+        Ok(())
+    });
+    assert_eq!((format!("{:#}", e.unwrap_err()), got), ("i/o error".into(), 512 - 24));
+    // The session goes on.
+    assert_eq!(c.list(b"/").unwrap().len(), 1);
+    drop(c);
+    server.join().unwrap();
 }

@@ -227,7 +227,7 @@ fn names_in(dir: &HostFile) -> Result<Vec<Vec<u8>>, Errno> {
 /// The stat record of a file. Names are bytes; owners come from the host's tables.
 fn record(node: &Node, name: &[u8]) -> Result<Vec<u8>> {
     let (uid, gid) = (Str(node.uid.as_bytes()), Str(node.gid.as_bytes()));
-    let stat = Stat {
+    let stat = Stat::from(abi::Dir {
         kind: 0,
         dev: 0,
         qid: node.qid,
@@ -239,8 +239,8 @@ fn record(node: &Node, name: &[u8]) -> Result<Vec<u8>> {
         uid,
         gid,
         muid: uid,
-        ..Stat::default()
-    };
+        ..abi::Dir::untouched()
+    });
     server::record(&stat)
 }
 

@@ -1,12 +1,12 @@
 //! `elwood serve`: a 9P2000 server of a folder, on a socket or on standard input and output.
 //!
 //! Each client is a thread with a [`Session`] of its own; they share the [`Folder`], which has no state but the folder
-//! itself and the names that clients hold. Requests of one client are answered in order: only plain files and directories
-//! are ever opened, so none waits for anybody, and a `Tflush` finds its request answered.
+//! itself and the names that clients hold. Requests of one client are answered in order: only plain files and
+//! directories are ever opened, so none waits for anybody, and a `Tflush` finds its request answered.
 //!
-//! The rules of the protocol are those of our own engine, [`ninep::server`]. The server of the crate of the same name on
-//! crates.io knows files by qid and names by `str`: it cannot keep an open file, its mode or remove-on-close for each fid,
-//! nor serve a name that is not UTF-8.
+//! The rules of the protocol are those of our own engine, [`ninep::server`]. The server of the crate of the same name
+//! on crates.io knows files by qid and names by `str`: it cannot keep an open file, its mode or remove-on-close for
+//! each fid, nor serve a name that is not UTF-8.
 
 mod files;
 #[cfg(test)]

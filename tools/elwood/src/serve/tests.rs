@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use abi::{DMAPPEND, DMDIR, DMEXCL};
+use abi::{DMAPPEND, DMDIR, DMEXCL, Dir};
 use ninep::wire::{Data, Record};
 use ninep::{Dialect, Framer, NOFID, NOTAG, Names, Rmsg, Stat, Stats, Str, Tmsg};
 
@@ -222,8 +222,8 @@ fn walks_stay_below_the_folder() {
         for mode in [0, 1, 0x10] {
             assert_eq!(c.no(Tmsg::Open { fid, mode }), "permission denied");
         }
-        assert!(c.wstat(fid, Stat { mode: 0o777, ..Stat::default() }).is_some());
-        assert!(c.wstat(fid, Stat { length: 0, ..Stat::default() }).is_some());
+        assert!(c.wstat(fid, Stat::from(Dir { mode: 0o777, ..Dir::untouched() })).is_some());
+        assert!(c.wstat(fid, Stat::from(Dir { length: 0, ..Dir::untouched() })).is_some());
     }
     assert_eq!(c.walk(13, &["etc", "passwd"]), 1);
     assert_eq!(c.no(create(11, "x", 0o644, 1)), "not a directory");
@@ -335,32 +335,38 @@ fn wstat_changes_all_or_nothing() {
     c.walk(1, &["file"]);
     c.walk(2, &["dir"]);
     c.walk(3, &["dir", "inner"]);
-    let keep = Stat::default();
-    assert_eq!(c.wstat(1, keep), None);
-    assert_eq!(c.wstat(1, Stat { mode: 0o600, mtime: 1234, length: 2, name: "new".into(), ..keep }), None);
+    let keep = Dir::untouched();
+    assert_eq!(c.wstat(1, Stat::default()), None);
+    assert_eq!(
+        c.wstat(1, Stat::from(Dir { mode: 0o600, mtime: 1234, length: 2, name: "new".into(), ..keep })),
+        None
+    );
     let bytes = c.stat(1);
     let s = Stat::parse(Dialect::P9, &bytes).unwrap().0;
     assert_eq!((s.mode, s.mtime, s.length, s.name), (0o600, 1234, 2, "new".into()));
     assert_eq!(fs::read(f.served().join("new")).unwrap(), b"he");
     // The whole record that was read, written back, changes nothing.
     assert_eq!(c.wstat(1, s), None);
-    assert_eq!(c.wstat(1, Stat { name: "dir".into(), length: 0, ..keep }).unwrap(), "file already exists");
+    assert_eq!(
+        c.wstat(1, Stat::from(Dir { name: "dir".into(), length: 0, ..keep })).unwrap(),
+        "file already exists"
+    );
     assert_eq!(fs::read(f.served().join("new")).unwrap(), b"he");
     for bad in [
-        Stat { name: "../x".into(), ..keep },
-        Stat { uid: "somebody".into(), ..keep },
-        Stat { mode: DMDIR | 0o700, ..keep },
-        Stat { kind: 9, ..keep },
-        Stat { gid: "no such group".into(), ..keep },
+        Stat::from(Dir { name: "../x".into(), ..keep }),
+        Stat::from(Dir { uid: "somebody".into(), ..keep }),
+        Stat::from(Dir { mode: DMDIR | 0o700, ..keep }),
+        Stat::from(Dir { kind: 9, ..keep }),
+        Stat::from(Dir { gid: "no such group".into(), ..keep }),
     ] {
         assert!(c.wstat(1, bad).is_some(), "{bad:?}");
     }
     // What is held below a renamed directory moves with it.
-    assert_eq!(c.wstat(2, Stat { name: "folder".into(), ..keep }), None);
+    assert_eq!(c.wstat(2, Stat::from(Dir { name: "folder".into(), ..keep })), None);
     c.open(3, abi::OREAD);
     assert_eq!(c.read(3, 0, 10), b"inner");
-    assert_eq!(c.wstat(2, Stat { length: 5, ..keep }).unwrap(), "permission denied");
-    assert_eq!(c.wstat(0, Stat { name: "x".into(), ..keep }).unwrap(), "permission denied");
+    assert_eq!(c.wstat(2, Stat::from(Dir { length: 5, ..keep })).unwrap(), "permission denied");
+    assert_eq!(c.wstat(0, Stat::from(Dir { name: "x".into(), ..keep })).unwrap(), "permission denied");
     assert_eq!(c.no(Tmsg::Remove { fid: 0 }), "permission denied");
     assert!(f.served().exists());
 }
@@ -375,7 +381,7 @@ fn read_only_changes_nothing() {
     for mode in [abi::OWRITE, abi::ORDWR, abi::OTRUNC, abi::ORCLOSE] {
         assert_eq!(c.no(Tmsg::Open { fid: 1, mode: mode as u8 }), "permission denied");
     }
-    assert_eq!(c.wstat(1, Stat { mode: 0, ..Stat::default() }).unwrap(), "permission denied");
+    assert_eq!(c.wstat(1, Stat::from(Dir { mode: 0, ..Dir::untouched() })).unwrap(), "permission denied");
     assert_eq!(c.no(create(0, "x", 0o644, 1)), "permission denied");
     assert_eq!(c.no(Tmsg::Remove { fid: 2 }), "permission denied");
     c.open(1, abi::OREAD);

@@ -1,5 +1,5 @@
-//! The folder: what a client may do with the files below it, by names relative to it: the elements of a path, none for the
-//! folder itself.
+//! The folder: what a client may do with the files below it, by names relative to it: the elements of a path, none
+//! for the folder itself.
 //!
 //! Every name is resolved by the kernel with `RESOLVE_BENEATH`: neither `..` nor a symbolic link, nor a folder renamed
 //! at the wrong moment, leads out. Links that stay inside are followed; one that does not, or leads nowhere, is seen

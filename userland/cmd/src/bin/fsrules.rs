@@ -1,5 +1,5 @@
-//! fsrules [-x rule,...] dir: what Plan 9 says of files, tried in a directory of any file system. A line for each rule that does not
-//! hold there, with what was seen; the status tells how many. Those behind -x are not tried.
+//! fsrules [-x rule,...] dir: what Plan 9 says of files, tried in a directory of any file system. A line for each
+//! rule that does not hold there, with what was seen; the status tells how many. Those behind -x are not tried.
 #![no_std]
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]

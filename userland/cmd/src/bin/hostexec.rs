@@ -1,9 +1,10 @@
 //! hostexec: the first process of a machine that `elwood exec` has started. Runs the job that lies in [`job::FILE`].
 //!
-//! It makes the usual name space, /tmp, and the job's folders of the host; runs the program with the ports of the host as its
-//! standard files; tells the host how it ended; and switches the machine off, which its own end does as well. Three processes share this one's memory and
-//! descriptors: this one waits for the program, one passes standard input on, one listens for notes. The program is in a
-//! note group, a name space and an environment of its own. See hostexec(8).
+//! It makes the usual name space, /tmp, and the job's folders of the host; runs the program with the ports of the
+//! host as its standard files; tells the host how it ended; and switches the machine off, which its own end does as
+//! well. Three processes share this one's memory and descriptors: this one waits for the program, one passes standard
+//! input on, one listens for notes. The program is in a note group, a name space and an environment of its own. See
+//! hostexec(8).
 #![no_std]
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]

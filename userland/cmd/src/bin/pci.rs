@@ -1,4 +1,5 @@
-//! pci [-v] [vendor/device]: list the PCI functions: address, kind, class, vendor and device, interrupt, base registers.
+//! pci [-v] [vendor/device]: list the PCI functions: address, kind, class, vendor and device, interrupt, base
+//! registers.
 //!
 //! -v adds what the device is called.
 #![no_std]

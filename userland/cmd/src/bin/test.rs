@@ -1,4 +1,5 @@
-//! test expression: the status is empty when the expression is true, else `false`. Called `[` it wants a `]` at the end.
+//! test expression: the status is empty when the expression is true, else `false`. Called `[` it wants a `]` at the
+//! end.
 #![no_std]
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]

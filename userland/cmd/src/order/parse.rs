@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lib9::args::flag_value;
+
 use super::Sorter;
 use super::key::{How, Key, Place};
 
@@ -45,14 +47,7 @@ pub fn parse(words: &[String]) -> Option<(Sorter, &[String])> {
                 // Sorting what is sorted already gives the same as merging it.
                 'm' => {}
                 't' | 'k' | 'o' | 'T' | 'l' => {
-                    let value = match letters.as_str() {
-                        "" => {
-                            let (first, others) = rest.split_first()?;
-                            rest = others;
-                            first.as_str()
-                        }
-                        attached => attached,
-                    };
+                    let value = flag_value(letters.as_str(), &mut rest)?;
                     match letter {
                         't' => s.separator = Some(*value.as_bytes().first()?),
                         'k' => new_key(&mut s, &mut plain, value)?,

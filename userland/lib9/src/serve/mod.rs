@@ -1,9 +1,9 @@
 //! A 9P file server on two descriptors: the thin part of [`ninep::server`] that reads and writes.
 //!
-//! A server is a type that implements [`Files`]. [`serve`] answers one request after the other, in this process: right for
-//! a tree that never waits. [`workers::serve`] runs each request in a process of its own that shares this one's memory, so
-//! that one which waits holds up none. [`start`] makes the process for a server, and [`post`] puts a descriptor into `/srv` for
-//! others to mount.
+//! A server is a type that implements [`Files`]. [`serve`] answers one request after the other, in this process:
+//! right for a tree that never waits. [`workers::serve`] runs each request in a process of its own that shares this
+//! one's memory, so that one which waits holds up none. [`start`] makes the process for a server, and [`post`] puts a
+//! descriptor into `/srv` for others to mount.
 
 pub mod workers;
 
@@ -79,9 +79,9 @@ pub fn serve<F: Files>(tree: &F, input: i32, output: i32) -> Result<()> {
     result
 }
 
-/// Runs `server` in a process of its own, with one end of a pipe; returns the other end, which can be mounted or posted.
-/// The process ends with `server`; it lives on after
-/// this one, and an interrupt at the terminal is none of its business.
+/// Runs `server` in a process of its own, with one end of a pipe; returns the other end, which can be mounted or
+/// posted. The process ends with `server`; it lives on after this one, and an interrupt at the terminal is none of
+/// its business.
 ///
 /// # Errors
 /// When there is no pipe or no process to be had.

@@ -1,15 +1,15 @@
 //! A server whose requests may wait: each runs in a process of its own.
 //!
-//! All processes share memory and descriptors. One of them leads: it reads requests, answers those that need no file, and
-//! hands the lead to another when it has one to run itself. So a client that asks one thing after the other costs no more
-//! switches than with one process. A new process is made when the lead is to be handed on and nobody is free, up to
-//! [`MOST`]; the last never gives up the lead, because somebody must hear a `Tflush`. It refuses what it would have to wait
-//! for.
+//! All processes share memory and descriptors. One of them leads: it reads requests, answers those that need no file,
+//! and hands the lead to another when it has one to run itself. So a client that asks one thing after the other costs
+//! no more switches than with one process. A new process is made when the lead is to be handed on and nobody is free,
+//! up to [`MOST`]; the last never gives up the lead, because somebody must hear a `Tflush`. It refuses what it would
+//! have to wait for.
 //!
 //! A flush interrupts the process with the note `flush`. A note may come just before the system call that it is to
-//! interrupt; therefore its handler asks for an alarm, and again for one, until the request is done (see [`interrupted`]). Notes
-//! never come at another time: they are posted while the session is locked, which a worker needs to be done; it takes those
-//! that are under way before it writes the reply.
+//! interrupt; therefore its handler asks for an alarm, and again for one, until the request is done (see
+//! [`interrupted`]). Notes never come at another time: they are posted while the session is locked, which a worker
+//! needs to be done; it takes those that are under way before it writes the reply.
 //!
 //! Locks: the session, the input (only the leader's) and the output are taken one at a time, none within another.
 
@@ -56,8 +56,8 @@ struct State<F: Files> {
 /// Processes whose request is to be interrupted: the handler runs in each and has nothing else to know that by.
 static FLUSHED: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
 
-/// Serves `tree` to one client until it leaves, reading requests from `input` and writing replies to `output`. The process
-/// must not use notes and alarms for anything else.
+/// Serves `tree` to one client until it leaves, reading requests from `input` and writing replies to `output`. The
+/// process must not use notes and alarms for anything else.
 ///
 /// # Errors
 /// As [`super::serve`].
@@ -233,7 +233,8 @@ fn interrupt(pid: i32) {
         .iter()
         .find(|slot| slot.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Relaxed).is_ok());
     if free.is_some() {
-        // By the device's own name: the files served may have no /proc among them. A process that is gone needs no note.
+        // By the device's own name: the files served may have no /proc among them. A process that is gone needs no
+        // note.
         let _ = file::control(&format!("#p/{pid}/note"), "flush");
     }
 }

@@ -1,5 +1,5 @@
-//! From one processor that the firmware left to all of them in the scheduler: [`registers`] is what each is given
-//! first, [`processors`] starts the others, and [`info`] keeps what the loader said.
+//! From one processor that the firmware left to all of them in the scheduler: `registers` is what each is given
+//! first, `processors` starts the others, and `info` keeps what the loader said.
 
 mod info;
 pub(crate) mod processors;

@@ -2,7 +2,7 @@
 //!
 //! The `uart_16550` crate drives the chip, here and in `uart`, which builds the interrupt-driven line on the same
 //! port. A panic comes back here, because nothing here waits for anybody: whoever writes makes a driver of their own,
-//! which is nothing but the port's number. What was typed before the kernel ran is kept for `uart` in [`EARLY`],
+//! which is nothing but the port's number. What was typed before the kernel ran is kept for `uart` in `EARLY`,
 //! whose lock is a leaf.
 
 use crate::amd64::lock::Lock;

@@ -1,7 +1,7 @@
-//! The devices that the machine itself needs, and how registers are reached ([`io`], on which all others stand).
+//! The devices that the machine itself needs, and how registers are reached (`io`, on which all others stand).
 //!
-//! [`uart`] is the one file that stands above its room: it takes interrupts (`trap`) and sleeps (`sched`), on the port
-//! where [`console`], which does neither, is the first to write.
+//! `uart` is the one file that stands above its room: it takes interrupts (`trap`) and sleeps (`sched`), on the port
+//! where `console`, which does neither, is the first to write.
 
 mod chacha;
 pub mod console;

@@ -2,7 +2,7 @@
 //!
 //! Most of these ports belong to a driver as well (the reset register is one of PCI's, the keyboard controller's
 //! command port is its driver's), and are written without a claim: the machine ends with it. A panic comes here too,
-//! so nothing here takes a lock or allocates: what has to be mapped is mapped by [`init`].
+//! so nothing here takes a lock or allocates: what has to be mapped is mapped by `init`.
 
 use super::io::{Mmio, Ports};
 use crate::firmware::acpi::{self, Register};

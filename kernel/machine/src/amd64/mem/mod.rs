@@ -1,8 +1,8 @@
 //! Memory: frames, page tables, address spaces, the heap, and how much there is of it all.
 //!
-//! From the bottom: [`map`], [`modules`] and [`early`] (what the loader says there is), [`tables`] (page tables as
-//! data), [`copy`], [`frames`] on a [`bitmap`], [`paging`] (the kernel's own half) and [`flush`] (stale translations
-//! on all processors), and on these [`heap`], [`stack`], [`page`], [`space`] and [`dma`]. `frames`, `paging` and
+//! From the bottom: `map`, `modules` and `early` (what the loader says there is), `tables` (page tables as
+//! data), `copy`, `frames` on a `bitmap`, `paging` (the kernel's own half) and `flush` (stale translations
+//! on all processors), and on these `heap`, `stack`, `page`, `space` and `dma`. `frames`, `paging` and
 //! `flush` know one another: a table is made of frames, and what is unmapped is flushed. The room imports none of
 //! those above it.
 

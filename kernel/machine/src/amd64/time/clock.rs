@@ -1,9 +1,9 @@
 //! Time: the time stamp counter against a known clock at boot, and from then on alone.
 //!
-//! The known clock is the APIC timer, if QEMU or KVM make it: theirs counts nanoseconds, and takes a minute to go round,
-//! so a host that stops the machine for a while spoils nothing. Or else it is the PIT's third counter, which measures
-//! the APIC timer in the same few milliseconds; or the real-time clock, which takes a second or two; or else an
-//! assumption, said aloud.
+//! The known clock is the APIC timer, if QEMU or KVM make it: theirs counts nanoseconds, and takes a minute to go
+//! round, so a host that stops the machine for a while spoils nothing. Or else it is the PIT's third counter, which
+//! measures the APIC timer in the same few milliseconds; or the real-time clock, which takes a second or two; or else
+//! an assumption, said aloud.
 
 use super::rtc;
 use crate::amd64::cpu;

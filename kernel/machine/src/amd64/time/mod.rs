@@ -1,4 +1,4 @@
-//! Time: [`clock`] counts it, [`rtc`] and [`date`] say what day it is, [`timers`] is the queue of those who sleep.
+//! Time: `clock` counts it, `rtc` and `date` say what day it is, `timers` is the queue of those who sleep.
 
 pub mod clock;
 mod date;

@@ -1,7 +1,7 @@
 //! What interrupts a processor, and how programs run.
 //!
-//! [`desc`] has the descriptor tables, whose gates lead to the stubs of [`entry`]. From there an interrupt goes to
-//! [`irq`] and a fault of the kernel itself to [`panic`]; what interrupts a program comes out of [`user`]'s `run`.
+//! `desc` has the descriptor tables, whose gates lead to the stubs of `entry`. From there an interrupt goes to
+//! `irq` and a fault of the kernel itself to `panic`; what interrupts a program comes out of `user`'s `run`.
 //! `desc` and `entry` name one another, since the stubs push the selectors that the tables define.
 
 pub(crate) mod desc;

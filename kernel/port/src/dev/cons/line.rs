@@ -16,7 +16,8 @@ const KILL: u8 = 0x15;
 const WORD: u8 = 0x17;
 const DEL: u8 = 0x7f;
 
-/// Most bytes that wait for a reader; what comes beyond is dropped.
+/// Most bytes that wait for a reader, with those of the line that is being typed. Characters beyond are dropped; what
+/// ends a line or the input still counts, so the line that is there can be finished.
 pub(crate) const MAXWAITING: usize = 1 << 20;
 
 /// What the typist sees and what is ready to be read.

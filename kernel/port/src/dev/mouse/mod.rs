@@ -1,8 +1,8 @@
 //! `#m`: the mouse. `mouse` tells where it is and what is pressed, `mousectl` says how its buttons are to be taken.
 //!
-//! The bytes of the device become a position on a plane of [`WIDTH`] by [`HEIGHT`] pixels, the screen's size as text. A read
-//! of `mouse` waits until something has changed since the last one. No change of a button is lost: those that nobody has
-//! read yet wait in a queue of [`DEEP`]; movements between them are one.
+//! The bytes of the device become a position on a plane of [`WIDTH`] by [`HEIGHT`] pixels, the screen's size as text. A
+//! read of `mouse` waits until something has changed since the last one. No change of a button is lost: those that
+//! nobody has read yet wait in a queue of [`DEEP`]; movements between them are one.
 //!
 //! Lock: `state`, a leaf, taken in interrupt context; the queue does not grow there. Owner: the device.
 

@@ -34,8 +34,8 @@ impl Packets {
         Packets { bytes: [0; 4], have: 0, size: if wheel { 4 } else { 3 } }
     }
 
-    /// The next byte; a movement when the packet is whole. A byte that cannot be the first of one is left out, so a lost
-    /// byte costs one packet or two.
+    /// The next byte; a movement when the packet is whole. A byte that cannot be the first of one is left out, so a
+    /// lost byte costs one packet or two.
     pub(crate) fn byte(&mut self, byte: u8) -> Option<Move> {
         if self.have == 0 && byte & FIRST == 0 {
             return None;

@@ -7,7 +7,7 @@
 //!
 //! # Locks
 //!
-//! Each disk has two QLocks, see [`unit`] and [`io`]; neither is taken while the other is held.
+//! Each disk has two QLocks, see [`mod@unit`] and [`io`]; neither is taken while the other is held.
 
 pub mod io;
 pub mod partitions;

@@ -1,15 +1,16 @@
 //! The console on a port of a virtio console.
 //!
-//! What is said goes into a ring of [`RING`] bytes and a thread brings it to the port, since a port cannot be written to
-//! in an interrupt handler, and is not there before threads run: so what was said at boot comes first when it is. Another
-//! thread hands on what is typed. The port is chosen once, when the devices have told of theirs, or where there is no
-//! fallback when it comes; while the port or its host is away the console is on the fallback, if there is one.
+//! What is said goes into a ring of [`RING`] bytes and a thread brings it to the port, since a port cannot be written
+//! to in an interrupt handler, and is not there before threads run: so what was said at boot comes first when it is.
+//! Another thread hands on what is typed. The port is chosen once, when the devices have told of theirs, or where there
+//! is no fallback when it comes; while the port or its host is away the console is on the fallback, if there is one.
 //!
 //! # Who waits for whom
 //!
-//! A program that says more than fits waits, like at any slow terminal; but a host that takes nothing for [`PATIENCE_NS`]
-//! counts as deaf, and nobody waits for it until it takes something again. The kernel itself never waits. What does not
-//! fit then pushes out the oldest that is in the ring, and how much was lost is told where it is missing.
+//! A program that says more than fits waits, like at any slow terminal; but a host that takes nothing for
+//! [`PATIENCE_NS`] counts as deaf, and nobody waits for it until it takes something again. The kernel itself never
+//! waits. What does not fit then pushes out the oldest that is in the ring, and how much was lost is told where it is
+//! missing.
 //!
 //! # Locks
 //!

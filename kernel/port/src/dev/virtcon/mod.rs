@@ -5,8 +5,9 @@
 //! belongs, from its open to its close, to one connection of the host: when that is over it reads what is left, then
 //! 0, and cannot be written any more. A connection has one reader at a time ([`readers`]). Offsets mean nothing.
 //!
-//! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open channel
-//! keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not mix.
+//! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open
+//! channel keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not
+//! mix.
 
 pub mod console;
 mod readers;

@@ -4,6 +4,7 @@ use super::state::{BUFFERS, Memory};
 use super::{Port, State, queues};
 use crate::Failure;
 use crate::console::inbox::Inbox;
+use crate::ring::RuleBroken;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
@@ -31,8 +32,8 @@ impl Port {
                     state.inbox.push(buffer, len as usize, connection);
                 }
                 Ok(None) => return any,
-                Err(lie) => {
-                    self.alarm.raise(lie.0);
+                Err(RuleBroken(how)) => {
+                    self.alarm.raise(how);
                     return any;
                 }
             }
@@ -47,7 +48,7 @@ impl Port {
         }
     }
 
-    /// Wakes who waits here, so that he looks again. May be called from an interrupt handler.
+    /// Wakes whoever waits here, to look again. May be called from an interrupt handler.
     pub(in crate::console) fn wake(&self) {
         if !self.live.load(Relaxed) {
             return;
@@ -100,7 +101,7 @@ impl Port {
     }
 
     /// The host has connected, or left. Nobody is woken.
-    pub(in crate::console) fn host(&self, connected: bool) {
+    pub(in crate::console) fn host_is(&self, connected: bool) {
         let mut state = self.state.lock();
         if connected {
             state.connected = true;

@@ -10,7 +10,7 @@
 //! new connection knows nothing of what was said in the last. What it left unread is dropped when somebody of a
 //! later one reads. The device tells of data and of connections in different queues. The interrupt handler puts them
 //! in order (see `Device::look`): only it takes filled buffers back, with [`Port::collect`], and what it then hears of
-//! connections is said with [`Port::host`]; [`Port::settle`] gives the buffers to the readers.
+//! connections is said with [`Port::host_is`]; [`Port::settle`] gives the buffers to the readers.
 //!
 //! # Locks
 //!
@@ -165,7 +165,7 @@ impl Port {
         &self.writing
     }
 
-    /// One more user; gives the connection that he belongs to.
+    /// One more user; gives the connection to which it belongs.
     ///
     /// The first makes the device hand on what the host sends, and nobody takes that back: QEMU throws away what it is
     /// just about to hand on when it hears that the port is closed, which may be the first words of the next
@@ -283,7 +283,7 @@ impl Port {
             match state.transmit.pop() {
                 Ok(Some(_)) => {}
                 Ok(None) => return,
-                Err(lie) => return self.alarm.raise(lie.0),
+                Err(broken) => return self.alarm.raise(broken.0),
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Interrupts of slots: the usual ones, and those that QEMU sends shared_pin.
+//! Interrupts of slots: the usual ones, and those of two slots that QEMU leads to one pin.
 //!
 //! QEMU takes the first pin of every I/O APIC for that of the old timer, which is wired to the third. So of the 24
 //! slots of `-M microvm` the first one's interrupt (24) arrives where the third has its own (26). The pin remembers one
 //! level for both: when either device withdraws its own, the other's is gone as well, though it still wants to be
-//! served. Nobody would hear of it before one of the two interrupts again. So whoever is interrupted there looks at
-//! both until neither wants anything: what is raised after that look, nobody withdraws.
+//! served. The device that lost it would not be served before one of the two interrupts again. So the
+//! handler of that pin looks at both until neither wants anything: what is raised after that look is withdrawn by no
+//! other device.
 //!
 //! Lock: the list, held while the handlers run, as the interrupt's own is. Nothing else takes it but `add`, at start.
 
@@ -16,11 +17,11 @@ use machine::lock::Lock;
 
 const INTERRUPT: usize = 0x060;
 const ACKNOWLEDGE: usize = 0x064;
-/// The interrupt that goes shared_pin.
+/// The interrupt that arrives at another pin than its own.
 const MISROUTED: u32 = 24;
-/// And as which it arrives.
+/// The interrupt of that pin.
 pub const ARRIVES_AS: u32 = 26;
-/// Looks at devices that want something every time, before others get their turn.
+/// How often the handler looks at devices that want something every time, before it gives up for this interrupt.
 const ROUNDS: usize = 1000;
 
 /// Whether a slot with this interrupt shares a pin with another.
@@ -28,7 +29,7 @@ pub fn is_shared(gsi: u32) -> bool {
     gsi == MISROUTED || gsi == ARRIVES_AS
 }
 
-/// A device that interrupts, and what is to be done then.
+/// A device's interrupt registers, and what its driver does at an interrupt.
 #[derive(Clone)]
 pub struct Source {
     pub registers: Mmio,
@@ -36,7 +37,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Does it; false if the interrupt was not for this device.
+    /// Calls the driver if its device interrupts; false if it does not.
     pub fn serve(&self) -> bool {
         let bits = self.registers.read32(INTERRUPT) as u8 & Cause::ANY.0;
         if bits != 0 {
@@ -52,12 +53,12 @@ impl Source {
 pub struct SharedPin(Arc<Lock<Vec<Source>>>);
 
 impl SharedPin {
-    /// One more.
+    /// Adds a device.
     pub fn add(&self, source: Source) {
         self.0.lock().push(source);
     }
 
-    /// The pin's interrupt.
+    /// What the pin's interrupt calls.
     pub fn serve(&self) {
         let sources = self.0.lock();
         for _ in 0..ROUNDS {

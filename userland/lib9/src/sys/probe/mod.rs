@@ -6,8 +6,8 @@
 //!
 //! What makes this safe: memory that belongs to Rust (data, bss, heap, stack) is off limits. An address in it that the
 //! kernel might write through, unmap or execute ends the program with a panic, here, before anything happens. Text
-//! and constants cannot be written by anybody, so they are only protected from being unmapped and from being executed at
-//! odd places. Whatever else goes wrong is a note, and that is what is being tested.
+//! and constants cannot be written by anybody, so they are only protected from being unmapped and from being executed
+//! at odd places. Whatever else goes wrong is a note, and that is what is being tested.
 
 #[cfg(target_os = "none")]
 mod entry;
@@ -134,8 +134,8 @@ pub fn call(number: u64, args: &[u64]) -> u64 {
     unsafe { super::syscall(number, slots) }
 }
 
-/// Executes `op` with these registers and puts there what the registers are afterwards. With [`notes::Then::Land`] a note
-/// also ends here.
+/// Executes `op` with these registers and puts there what the registers are afterwards. With [`notes::Then::Land`] a
+/// note also ends here.
 ///
 /// # Panics
 /// When an address that the instruction uses is Rust's, or for a jump into the text.

@@ -40,8 +40,8 @@ static LAST: Last = Last(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
 #[cfg(target_os = "none")]
 core::arch::global_asm!(
-    // As the kernel enters: a zero word at RSP, the registers' address at RSP+8, the text's at RSP+16. All SSE registers
-    // are spoilt, to see that they come back.
+    // As the kernel enters: a zero word at RSP, the registers' address at RSP+8, the text's at RSP+16. All SSE
+    // registers are spoilt, to see that they come back.
     ".globl lib9_probe_note, lib9_probe_saved",
     "lib9_probe_note:",
     "mov rdi, [rsp+8]",
@@ -78,7 +78,8 @@ unsafe extern "sysv64" {
 #[cfg(target_os = "none")]
 unsafe extern "sysv64" fn handle(ureg: *mut Ureg, text: *const u8) -> u64 {
     COUNT.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: the kernel wrote both into the frame: 184 bytes of registers, a text of 128 bytes. Nobody else is at LAST.
+    // SAFETY: the kernel wrote both into the frame: 184 bytes of registers, a text of 128 bytes. Nobody else is at
+    // LAST.
     unsafe {
         let last = &mut *LAST.0.get();
         core::ptr::copy_nonoverlapping(text, last.0.as_mut_ptr(), ERRMAX);

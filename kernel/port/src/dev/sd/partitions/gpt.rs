@@ -1,5 +1,5 @@
-//! The GUID partition table (UEFI specification 2.10, chapter 5): a header in the second sector, an array of entries, and
-//! a copy of both at the end of the disk. Both parts have a checksum, without which nothing is believed.
+//! The GUID partition table (UEFI specification 2.10, chapter 5): a header in the second sector, an array of entries,
+//! and a copy of both at the end of the disk. Both parts have a checksum, without which nothing is believed.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,9 +1,9 @@
 //! Partition tables: which parts of a disk somebody has given a name.
 //!
 //! [`find`] reads a disk, sector by sector, and tells what its tables say: an MBR with its extended partitions
-//! ([`mbr`]), a GPT ([`gpt`]), and inside of Plan 9's partitions the table that Plan 9's prep(8) writes
-//! ([`plan9`]). A disk comes from outside: nothing that is read is believed before it is checked, what lies outside of the
-//! disk or upon another partition is left out and told of, and the number of sectors read is bounded.
+//! ([`mbr`]), a GPT ([`gpt`]), and inside of Plan 9's partitions the table that Plan 9's prep(8) writes ([`plan9`]). A
+//! disk comes from outside: nothing that is read is believed before it is checked, what lies outside of the disk or
+//! upon another partition is left out and told of, and the number of sectors read is bounded.
 //!
 //! Pure functions of the bytes; no state, no locks.
 
