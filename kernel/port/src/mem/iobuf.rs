@@ -62,7 +62,7 @@ impl Dst<'_> {
     }
 
     /// No room at all?
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
