@@ -86,11 +86,12 @@ go-test: build ## tests of Go's standard library in Elwood; GO=1.24.11 PKGS='os 
 
 check: lint test ## fmt, clippy and test: what CI does
 
-lint: ## the source's form: fmt and clippy, without changing anything
+lint: ## the source's form: fmt, clippy and the width of lines, without changing anything
 	@boot/deps lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -- -D warnings
+	$(CARGO) test --quiet -p boottest --test papers no_line_is_wide
 
 install: ## what 'make' has built, below PREFIX=/usr/local: the command elwood, its kernel, its manual page, completions
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' tools/elwood/install build/elwood build/kernel.elf

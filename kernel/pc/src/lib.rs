@@ -4,7 +4,7 @@
 //!
 //! | device | meaning |
 //! |---|---|
-//! | [`i8042`], the keyboard controller: scan codes, and bytes of the mouse | [`keyboard`], from scan codes to characters |
+//! | [`i8042`], the keyboard controller: scan codes, bytes of the mouse | [`keyboard`], from scan codes to characters |
 //! | [`vga`], cells on a screen | [`screen`], what a stream of bytes does to rows of cells, and the font |
 //!
 //! The devices are written on `machine`'s ports, windows and interrupts, so that they run against fake hardware on the

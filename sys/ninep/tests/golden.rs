@@ -149,7 +149,8 @@ fn requests() -> Vec<(&'static str, u8, String, Tmsg<'static>)> {
         (
             "L",
             26,
-            "01000000 a9010000 a4810000 01000000 02000000 0300000000000000 0400000000000000 0500000000000000 0600000000000000 0700000000000000",
+            "01000000 a9010000 a4810000 01000000 02000000 0300000000000000 0400000000000000 0500000000000000 \
+             0600000000000000 0700000000000000",
             Tmsg::Setattr { fid: 1, attr: SETATTR },
         ),
         ("L", 30, "01000000 02000000 0400 75736572", Tmsg::Xattrwalk { fid: 1, newfid: 2, name: s("user") }),
@@ -200,7 +201,12 @@ fn replies() -> Vec<(&'static str, u8, String, Rmsg<'static>)> {
     let s = |x: &'static str| Str::from(x);
     let q = |rest: &str| format!("{QID_HEX} {rest}");
     vec![
-        ("9uL", 101, "00100000 0700 756e6b6e6f776e".into(), Rmsg::Version { msize: 4096, version: s("unknown") }),
+        (
+            "9uL",
+            101,
+            "00100000 0700 756e6b6e6f776e".into(),
+            Rmsg::Version { msize: 4096, version: s("unknown") },
+        ),
         ("9uL", 103, q(""), Rmsg::Auth { aqid: QID }),
         ("9uL", 105, q(""), Rmsg::Attach { qid: QID }),
         ("9", 107, "0300 626164".into(), Rmsg::Error { ename: s("bad"), errno: 0 }),
@@ -218,23 +224,51 @@ fn replies() -> Vec<(&'static str, u8, String, Rmsg<'static>)> {
         ("9uL", 123, "".into(), Rmsg::Remove {}),
         ("9u", 125, "0300 010203".into(), Rmsg::Stat { stat: Record(&[1, 2, 3]) }),
         ("9u", 127, "".into(), Rmsg::Wstat {}),
-        ("L", 9, "01000000 02000000 0300000000000000 0400000000000000 0500000000000000 0600000000000000 0700000000000000 0800000000000000 ff000000".into(),
-            Rmsg::Statfs { fs_type: 1, bsize: 2, blocks: 3, bfree: 4, bavail: 5, files: 6, ffree: 7, fsid: 8, namelen: 255 }),
+        (
+            "L",
+            9,
+            "01000000 02000000 0300000000000000 0400000000000000 0500000000000000 \
+             0600000000000000 0700000000000000 0800000000000000 ff000000"
+                .into(),
+            Rmsg::Statfs {
+                fs_type: 1,
+                bsize: 2,
+                blocks: 3,
+                bfree: 4,
+                bavail: 5,
+                files: 6,
+                ffree: 7,
+                fsid: 8,
+                namelen: 255,
+            },
+        ),
         ("L", 13, q("00f00100"), Rmsg::Lopen { qid: QID, iounit: 126976 }),
         ("L", 15, q("00000000"), Rmsg::Lcreate { qid: QID, iounit: 0 }),
         ("L", 17, q(""), Rmsg::Symlink { qid: QID }),
         ("L", 19, q(""), Rmsg::Mknod { qid: QID }),
         ("L", 21, "".into(), Rmsg::Rename {}),
         ("L", 23, "0200 2e2e".into(), Rmsg::Readlink { target: s("..") }),
-        ("L", 25, format!("ff17000000000000 {QID_HEX} ed410000 e8030000 64000000 {}",
-            (2..=16u64).map(|n| format!("{:016x}", n.swap_bytes())).collect::<String>()), Rmsg::Getattr { attr: ATTR }),
+        (
+            "L",
+            25,
+            format!(
+                "ff17000000000000 {QID_HEX} ed410000 e8030000 64000000 {}",
+                (2..=16u64).map(|n| format!("{:016x}", n.swap_bytes())).collect::<String>()
+            ),
+            Rmsg::Getattr { attr: ATTR },
+        ),
         ("L", 27, "".into(), Rmsg::Setattr {}),
         ("L", 31, "0900000000000000".into(), Rmsg::Xattrwalk { size: 9 }),
         ("L", 33, "".into(), Rmsg::Xattrcreate {}),
         ("L", 41, "02000000 6869".into(), Rmsg::Readdir { data: Data(b"hi") }),
         ("L", 51, "".into(), Rmsg::Fsync {}),
         ("L", 53, "01".into(), Rmsg::Lock { status: 1 }),
-        ("L", 55, "02 0500000000000000 0600000000000000 07000000 0200 6d65".into(), Rmsg::Getlock { lock: 2, start: 5, length: 6, proc_id: 7, client_id: s("me") }),
+        (
+            "L",
+            55,
+            "02 0500000000000000 0600000000000000 07000000 0200 6d65".into(),
+            Rmsg::Getlock { lock: 2, start: 5, length: 6, proc_id: 7, client_id: s("me") },
+        ),
         ("L", 71, "".into(), Rmsg::Link {}),
         ("L", 73, q(""), Rmsg::Mkdir { qid: QID }),
         ("L", 75, "".into(), Rmsg::Renameat {}),

@@ -117,7 +117,8 @@ fn what_apt_cannot_do_is_told() {
     // It may also be that there is no way at all to have both.
     machine.program(
         "apt-get",
-        "case $1 in -s) echo ' qemu-utils : Breaks: qemu-system-common (< 1:8) but 1:7 is to be installed'; exit 100;; esac",
+        "case $1 in -s) echo ' qemu-utils : Breaks: qemu-system-common (< 1:8) but 1:7 is to be installed'; \
+         exit 100;; esac",
     );
     let (done, said, _) = machine.deps();
     assert!(!done && said.contains("apt-get remove qemu-utils\n"), "{said}");

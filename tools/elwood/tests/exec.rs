@@ -107,7 +107,8 @@ fn the_folder_is_the_hosts_and_tmp_is_not() {
     std::fs::create_dir_all(&package).unwrap();
     std::fs::write(module.join("go.mod"), "module m\n").unwrap();
     std::fs::write(module.join("data"), "d\n").unwrap();
-    let script = "pwd; cat ../../data; echo made >new; @{ echo no >../new }; echo kept >/tmp/elwood-exec-test; cat /tmp/elwood-exec-test; ls /etc";
+    let script = "pwd; cat ../../data; echo made >new; @{ echo no >../new }; echo kept >/tmp/elwood-exec-test; \
+                  cat /tmp/elwood-exec-test; ls /etc";
     let out = run(&package, &["rc", "-c", script]);
     let shown = text(&out.stdout);
     assert_eq!(shown, format!("{}\nd\nkept\n", package.display()));

@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn segment_lines() {
-        let text = "Text   R    200000   278000    2\nBss         283000   384000    1\nStack     7ffffefff000 7ffffffff000    1\n";
+        let text = "Text   R    200000   278000    2\nBss         283000   384000    1\n\
+                    Stack     7ffffefff000 7ffffffff000    1\n";
         let s = segments(text);
         assert_eq!(s.len(), 3);
         assert_eq!(s[0], Segment { kind: "Text".into(), base: 0x20_0000, top: 0x27_8000 });

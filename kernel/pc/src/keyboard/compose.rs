@@ -5,10 +5,11 @@
 
 /// A character and the two that compose it.
 const PAIRS: &str = "\
-    ¡!! ¢c$ £l$ ¥y$ ¦|| §SS ¨\"\" ©co ªsa «<< ¬no ®rO ¯__ °de ±+- ²s2 ³s3 ´'' µmi ¶pg ·.. ¸,, ¹s1 ºso »>> ¼14 ½12 ¾34 ¿?? \
-    À`A Á'A Â^A Ã~A Ä\"A ÅoA ÆAE Ç,C È`E É'E Ê^E Ë\"E Ì`I Í'I Î^I Ï\"I ÐD- Ñ~N Ò`O Ó'O Ô^O Õ~O Ö\"O ×mu Ø/O Ù`U Ú'U Û^U \
-    Ü\"U Ý'Y Þ|P ßss à`a á'a â^a ã~a ä\"a åoa æae ç,c è`e é'e ê^e ë\"e ì`i í'i î^i ï\"i ðd- ñ~n ò`o ó'o ô^o õ~o ö\"o ÷-: \
-    ø/o ù`u ú'u û^u ü\"u ý'y þ|p ÿ\"y €e$ ☺:) ←<- →-> ↑ua ↓da •bu –en —em";
+    ¡!! ¢c$ £l$ ¥y$ ¦|| §SS ¨\"\" ©co ªsa «<< ¬no ®rO ¯__ °de ±+- ²s2 ³s3 ´'' µmi ¶pg ·.. ¸,, ¹s1 ºso »>> \
+    ¼14 ½12 ¾34 ¿?? À`A Á'A Â^A Ã~A Ä\"A ÅoA ÆAE Ç,C È`E É'E Ê^E Ë\"E Ì`I Í'I Î^I Ï\"I ÐD- Ñ~N Ò`O Ó'O Ô^O \
+    Õ~O Ö\"O ×mu Ø/O Ù`U Ú'U Û^U Ü\"U Ý'Y Þ|P ßss à`a á'a â^a ã~a ä\"a åoa æae ç,c è`e é'e ê^e ë\"e ì`i í'i \
+    î^i ï\"i ðd- ñ~n ò`o ó'o ô^o õ~o ö\"o ÷-: ø/o ù`u ú'u û^u ü\"u ý'y þ|p ÿ\"y €e$ ☺:) ←<- →-> ↑ua ↓da •bu \
+    –en —em";
 
 /// How far a composition has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,43 +1,70 @@
 //! How a mount driver gives Plan 9's meaning to a server that speaks 9P2000.u or 9P2000.L.
 //!
-//! Pure functions, one for each row of the table. The driver does the I/O: it asks a row what to send, sends
-//! it, and gives the reply to a row. Everything a program sees comes out in Plan 9's words: [`abi::Dir`]s and
-//! the texts of [`abi::error`]. The server these rows are written for is QEMU's (see
-//! `docs/facts/virtio-9p.md` sections 4 and 7), whose peculiarities are the middle column; others that keep to their
-//! dialect are served by the same rules. With [`Dialect::P9`](crate::Dialect::P9), where a row takes it, the row
-//! changes nothing but the spelling of names, so that one driver can speak all three.
+//! Pure functions, one for each rule of the table below. The driver does the I/O: it asks a rule what to send, sends
+//! it, and gives the reply to a rule. Everything a program sees comes out in Plan 9's words: [`abi::Dir`]s and
+//! the texts of [`abi::error`]. The server these rules are written for is QEMU's (see
+//! `docs/facts/virtio-9p.md` sections 4 and 7), and its peculiarities are what "the server" tells; others that keep to
+//! their dialect are served by the same rules. With [`Dialect::P9`](crate::Dialect::P9), where a rule takes it, the
+//! rule changes nothing but the spelling of names, so that one driver can speak all three.
 //!
-//! | row | Plan 9 | the server | what we do |
-//! |---|---|---|---|
-//! | [`version::accept`] | version may be answered with an older one | takes exactly `9P2000.u` and `9P2000.L`, else `unknown`; clamps msize | check both, take what comes back |
-//! | [`version::Spec::parse`] | `mount` has a spec | a device has a tag, a server has trees | `name`, `name:version` or `name:version:msize` |
-//! | [`attach`] | users are names | wants a number, uses it as owner of new files | send `NONUM`: files belong to whom the server runs as |
-//! | [`errors::text`] | programs compare texts | `strerror` texts, or only numbers | number to Plan 9's text; a text that already is Plan 9's stays |
-//! | [`errors::reply`] | the reply fits the request | may be anything | decode, compare tag and type, turn errors into texts |
-//! | [`names::check`] | no `/`, not `.` or `..` | a `/` in a rename kills QEMU; `.` and `..` are taken | refuse before sending; undo the escape |
-//! | [`names::element`] | walks go to names and `..` | the same | refuse `.`, `/` and the empty name; undo the escape |
-//! | [`names::visible`] | directories hold no `.` and `..` | lists both; may name a file with a `/` | drop such entries |
-//! | [`names::last`] | the root is called `/` | calls it `.` | last element, else `/` |
-//! | [`walk::outcome`] | a walk ends or fails | stops at a symbolic link, or takes `..` after one for the directory it is in | say which name is a link |
-//! | [`walk::Links::follow`] | there are no links | does not follow them | put the target in the link's place, from its directory or the share's root; 40 at most |
-//! | [`FileType`] | files and directories | links, fifos, sockets, devices too | name what it is |
-//! | [`open::permit`] | cannot open what is no file; a directory only to read | special files: `ENXIO`, before 7.2.3 a hang; opens directories for writing | refuse before sending |
-//! | [`open::request`] | `OEXEC`, `OCEXEC`, `ORCLOSE`, `OTRUNC` | 3 is refused on a read-only export, `OREAD\|OTRUNC` cuts the file even there, the others are ignored | 0 for 3, truncate only when writing, the rest stays here |
-//! | [`open::close`] | `ORCLOSE` removes | ignores it | `Tremove` in place of the last `Tclunk` |
-//! | [`open::iounit`] | 0 is unknown | 0 for directories, more than msize allows never | the smaller of the two |
-//! | [`create::request`] | fails when the file exists | `.u` opens it, unless bit 4 is set | set it; `.L`: `CREAT\|EXCL`, and `Tmkdir` for directories |
-//! | [`create::inherit`] | permissions are masked by the directory's | takes them exactly | mask here |
-//! | [`stat::File::from_stat`] | names, plain bits, length 0 for directories | empty names and numbers, link and device bits, the host's length | translate; keep the rest aside |
-//! | [`stat::File::from_attr`] | a stat record | `.L` has `Rgetattr` | the same, the name comes from the walk |
-//! | [`list::Listing`] | whole stat records | the same with `.`, `..`; offsets cannot be sought | drop, translate, survive bad records |
-//! | [`list::Names`] | whole stat records | `.L`: names with cookies | names for the driver to walk to; the cookie to go on |
-//! | [`wstat::plan`] | all or nothing; all ones is "leave it" | `.u` takes 0 as owner 0 | refuse first what must fail; every number not changed is `NONUM` |
-//! | [`wstat::Change::record`] | one `Twstat` | `.u`: mode, times, group, name, length, in this order; type bits must be as they are | one record, type and set-id bits put back |
-//! | [`wstat::Change::setattr`], [`rename`](wstat::Change::rename) | the same | `.L` has two messages | two messages |
-//! | [`wstat::Sync`] | a wstat of nothing is a sync | `.u`: `EINVAL` on a fid that is not open; `.L`: `Tfsync` | send only where it is understood |
-//! | [`kept::Kept`] | append-only, exclusive, temporary files | drops the bits | keep them here, by qid |
-//! | [`ids::Ids`] | owners are names | numbers | a small table, else decimal |
-//! | [`io::read`], [`io::written`] | at most what was asked | may say anything | more is an error, never a longer buffer |
+//! The table of rules: what Plan 9's programs expect, what the server has or does instead, and what we do.
+//!
+//! * [`version::accept`]. Plan 9: version may be answered with an older one. The server: takes exactly `9P2000.u` and
+//!   `9P2000.L`, else `unknown`; clamps msize. We: check both, take what comes back.
+//! * [`version::Spec::parse`]. Plan 9: `mount` has a spec. The server: a device has a tag, a server has trees. We:
+//!   `name`, `name:version` or `name:version:msize`.
+//! * [`attach`]. Plan 9: users are names. The server: wants a number, uses it as owner of new files. We: send
+//!   `NONUM`: files belong to whom the server runs as.
+//! * [`errors::text`]. Plan 9: programs compare texts. The server: `strerror` texts, or only numbers. We: number to
+//!   Plan 9's text; a text that already is Plan 9's stays.
+//! * [`errors::reply`]. Plan 9: the reply fits the request. The server: may be anything. We: decode, compare tag and
+//!   type, turn errors into texts.
+//! * [`names::check`]. Plan 9: no `/`, not `.` or `..`. The server: a `/` in a rename kills QEMU; `.` and `..` are
+//!   taken. We: refuse before sending; undo the escape.
+//! * [`names::element`]. Plan 9: walks go to names and `..`. The server: the same. We: refuse `.`, `/` and the empty
+//!   name; undo the escape.
+//! * [`names::visible`]. Plan 9: directories hold no `.` and `..`. The server: lists both; may name a file with a
+//!   `/`. We: drop such entries.
+//! * [`names::last`]. Plan 9: the root is called `/`. The server: calls it `.`. We: last element, else `/`.
+//! * [`walk::outcome`]. Plan 9: a walk ends or fails. The server: stops at a symbolic link, or takes `..` after one
+//!   for the directory it is in. We: say which name is a link.
+//! * [`walk::Links::follow`]. Plan 9: there are no links. The server: does not follow them. We: put the target in the
+//!   link's place, from its directory or the share's root; 40 at most.
+//! * [`FileType`]. Plan 9: files and directories. The server: links, fifos, sockets, devices too. We: name what it
+//!   is.
+//! * [`open::permit`]. Plan 9: cannot open what is no file; a directory only to read. The server: special files:
+//!   `ENXIO`, before 7.2.3 a hang; opens directories for writing. We: refuse before sending.
+//! * [`open::request`]. Plan 9: `OEXEC`, `OCEXEC`, `ORCLOSE`, `OTRUNC`. The server: 3 is refused on a read-only
+//!   export, `OREAD|OTRUNC` cuts the file even there, the others are ignored. We: 0 for 3, truncate only when
+//!   writing, the rest stays here.
+//! * [`open::close`]. Plan 9: `ORCLOSE` removes. The server: ignores it. We: `Tremove` in place of the last `Tclunk`.
+//! * [`open::iounit`]. Plan 9: 0 is unknown. The server: 0 for directories, more than msize allows never. We: the
+//!   smaller of the two.
+//! * [`create::request`]. Plan 9: fails when the file exists. The server: `.u` opens it, unless bit 4 is set. We: set
+//!   it; `.L`: `CREAT|EXCL`, and `Tmkdir` for directories.
+//! * [`create::inherit`]. Plan 9: permissions are masked by the directory's. The server: takes them exactly. We: mask
+//!   here.
+//! * [`stat::File::from_stat`]. Plan 9: names, plain bits, length 0 for directories. The server: empty names and
+//!   numbers, link and device bits, the host's length. We: translate; keep the rest aside.
+//! * [`stat::File::from_attr`]. Plan 9: a stat record. The server: `.L` has `Rgetattr`. We: the same, the name comes
+//!   from the walk.
+//! * [`list::Listing`]. Plan 9: whole stat records. The server: the same with `.`, `..`; offsets cannot be sought.
+//!   We: drop, translate, survive bad records.
+//! * [`list::Names`]. Plan 9: whole stat records. The server: `.L`: names with cookies. We: names for the driver to
+//!   walk to; the cookie to go on.
+//! * [`wstat::plan`]. Plan 9: all or nothing; all ones is "leave it". The server: `.u` takes 0 as owner 0. We: refuse
+//!   first what must fail; every number not changed is `NONUM`.
+//! * [`wstat::Change::record`]. Plan 9: one `Twstat`. The server: `.u`: mode, times, group, name, length, in this
+//!   order; type bits must be as they are. We: one record, type and set-id bits put back.
+//! * [`wstat::Change::setattr`], [`rename`](wstat::Change::rename). Plan 9: the same. The server: `.L` has two
+//!   messages. We: two messages.
+//! * [`wstat::Sync`]. Plan 9: a wstat of nothing is a sync. The server: `.u`: `EINVAL` on a fid that is not open;
+//!   `.L`: `Tfsync`. We: send only where it is understood.
+//! * [`kept::Kept`]. Plan 9: append-only, exclusive, temporary files. The server: drops the bits. We: keep them here,
+//!   by qid.
+//! * [`ids::Ids`]. Plan 9: owners are names. The server: numbers. We: a small table, else decimal.
+//! * [`io::read`], [`io::written`]. Plan 9: at most what was asked. The server: may say anything. We: more is an
+//!   error, never a longer buffer.
 //!
 //! Two rules are the driver's own, because they are about order and not about bytes. QEMU runs requests side by
 //! side, so a request that depends on another is sent after its reply. And QEMU renames onto an existing file

@@ -42,7 +42,10 @@ pub fn cases() -> Vec<Case> {
             .line("ls /mnt; ls /mnt/many | wc -l")
             .gives("/mnt/big\n/mnt/link\n/mnt/many\n/mnt/motd\n/mnt/where\n")
             .gives("300")
-            .line("mkdir /mnt/d; echo new >/mnt/d/a; mv /mnt/d/a /mnt/d/b; cp /mnt/big /mnt/d/big; cmp /mnt/big /mnt/d/big")
+            .line(
+                "mkdir /mnt/d; echo new >/mnt/d/a; mv /mnt/d/a /mnt/d/b; cp /mnt/big /mnt/d/big; \
+                 cmp /mnt/big /mnt/d/big",
+            )
             .is("")
             .line("echo x >/mnt/d/c; rm /mnt/link; cat /mnt/d/b")
             .is("new\n")

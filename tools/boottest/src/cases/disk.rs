@@ -34,7 +34,8 @@ pub fn cases() -> Vec<Case> {
             .is("sdF0 virtio-block-0 16384 512 ro\nsdF1 virtio-block-1 2048 4096 rw\n")
             .line("echo no >/dev/sdF0/data")
             .gives("'/dev/sdF0/data' disk is write-protected")
-            .line("dd -if /dev/sdF0/data -of /dev/sdF1/data -bs 100000; cmp /dev/sdF0/data /dev/sdF1/data; echo $status")
+            .line("dd -if /dev/sdF0/data -of /dev/sdF1/data -bs 100000; cmp /dev/sdF0/data /dev/sdF1/data; \
+                   echo $status")
             .check(|w| {
                 equal(&fs::read(w.image("d0")?)?, &plain(1))?;
                 equal(&fs::read(w.image("d1")?)?, &plain(1))
@@ -50,7 +51,8 @@ pub fn cases() -> Vec<Case> {
             .disk("d0", plain(1), "throttling.bps-total=50000,file=", "")
             .line("dd -quiet 1 -if /dev/sdF0/data -bs 4096 -count 1 | sha1sum")
             .gives(re("^[0-9a-f]{40}"))
-            .types("dd -if /dev/sdF0/data -bs 2097152 -of /dev/null &; sleep 2; kill dd | rc; wait; ps | grep -c dd; echo g^one\n")
+            .types("dd -if /dev/sdF0/data -bs 2097152 -of /dev/null &; sleep 2; kill dd | rc; wait; \
+                    ps | grep -c dd; echo g^one\n")
             .sees("\n0\ngone\n")
             .budget(20),
         Case::new("disk/many-readers", q35().memory_mib(512).smp(2))
@@ -58,7 +60,9 @@ pub fn cases() -> Vec<Case> {
             .line("echo part some 100 1100 >/dev/sdF0/ctl; sha1sum </dev/sdF0/some")
             .gives(re("^[0-9a-f]{40}"))
             .line(format!(
-                "sha1sum </dev/sdF0/some; for(a in {DIGITS}) for(b in {DIGITS}) {{dd -if /dev/sdF0/some -bs 50$a$b >[2]/dev/null | sha1sum &}}; wait"
+                "sha1sum </dev/sdF0/some; \
+                 for(a in {DIGITS}) for(b in {DIGITS}) \
+                 {{dd -if /dev/sdF0/some -bs 50$a$b >[2]/dev/null | sha1sum &}}; wait"
             ))
             .check(|w| {
                 let mut sums: Vec<&str> = w.output.lines().filter_map(|l| l.split_ascii_whitespace().next()).collect();
@@ -118,8 +122,8 @@ fn whole() -> Case {
             .line("echo beyond | dd -of /dev/sdF0/linux -bs 51200 -oseek 1")
             .gives("i/o error")
             .line("echo part mine 20 40 >/dev/sdF0/ctl && echo delpart dos >/dev/sdF0/ctl; ls /dev/sdF0; echo $status")
-            .is("/dev/sdF0/9fat\n/dev/sdF0/ctl\n/dev/sdF0/data\n/dev/sdF0/fossil\n/dev/sdF0/linux\n/dev/sdF0/linuxswap\n\
-                 /dev/sdF0/mine\n/dev/sdF0/plan9\n\n")
+            .is("/dev/sdF0/9fat\n/dev/sdF0/ctl\n/dev/sdF0/data\n/dev/sdF0/fossil\n/dev/sdF0/linux\n\
+                 /dev/sdF0/linuxswap\n/dev/sdF0/mine\n/dev/sdF0/plan9\n\n")
 }
 
 /// A drive of which one sector cannot be read.

@@ -51,10 +51,16 @@ pub fn cases() -> Vec<Case> {
             );
         }
     }
+    let full = (0..24).fold(Vm::new(Board::Microvm), |vm, _| vm.arg("-device").arg("virtio-rng-device"));
     cases.extend([
-        Case::new("mmio/nothing", Vm::new(Board::Microvm)).line("wc -l /dev/virtio").gives(re("^ *0 /dev/virtio")),
+        Case::new("mmio/nothing", Vm::new(Board::Microvm))
+            .line("wc -l /dev/virtio")
+            .gives(re("^ *0 /dev/virtio")),
         Case::new("mmio/words", Vm::new(Board::Microvm))
-            .append("virtio_mmio.device=512@0xfeb02c00:46 virtio_mmio.device=nonsense virtio_mmio.device=4K@0xfeb10000:9")
+            .append(
+                "virtio_mmio.device=512@0xfeb02c00:46 virtio_mmio.device=nonsense \
+                 virtio_mmio.device=4K@0xfeb10000:9",
+            )
             // More bits than the processor has addresses for.
             .append("virtio_mmio.device=512@0x8000000000000:5")
             .device("virtio-rng-device")
@@ -74,16 +80,25 @@ pub fn cases() -> Vec<Case> {
             .gives("virtio-console-0 23\nvirtio-gpu-1 6\nvirtio-rng-2 1\n"),
         // The same devices in three orders: numbers change, names and places that were set hold.
         reordered("one", &["virtio-serial-device,bus=virtio-mmio-bus.9", PORT], 0),
-        reordered("two", &["virtio-serial-device,bus=virtio-mmio-bus.9", PORT, "virtio-rng-device", "virtio-gpu-device"], 2),
+        reordered(
+            "two",
+            &["virtio-serial-device,bus=virtio-mmio-bus.9", PORT, "virtio-rng-device", "virtio-gpu-device"],
+            2,
+        ),
         reordered("three", &["virtio-rng-device", "virtio-serial-device,bus=virtio-mmio-bus.9", PORT], 1),
-        Case::new("mmio/full", (0..24).fold(Vm::new(Board::Microvm), |vm, _| vm.arg("-device").arg("virtio-rng-device")))
+        Case::new("mmio/full", full)
             .line("cat /dev/virtio")
             .check(all_in_order)
             .line("cat /dev/virtio | grep -c ' interrupts 1 in 64'")
             .gives("24")
             // The first of them is asked for more when programs use random bytes.
-            .line("dd -if /dev/random -of /dev/null -bs 65536 -count 2 >[2]/dev/null; sleep 1; virtio virtio-rng-0 virtio-rng-1")
-            .gives(re("(?s)virtio-rng-0 .* requests 3 interrupts 3 in 192\n.* requests 1 interrupts 1 in 64\n")),
+            .line(
+                "dd -if /dev/random -of /dev/null -bs 65536 -count 2 >[2]/dev/null; sleep 1; \
+                 virtio virtio-rng-0 virtio-rng-1",
+            )
+            .gives(re(
+                "(?s)virtio-rng-0 .* requests 3 interrupts 3 in 192\n.* requests 1 interrupts 1 in 64\n",
+            )),
         shared_pin(),
     ]);
     cases

@@ -30,7 +30,10 @@ pub fn cases(d: Dialect) -> Vec<Case> {
             .line("cmp /n/host/motd /mnt/motd; unmount /n/host; cat /mnt/motd")
             .is(MOTD)
             // It lasts as long as a file is open.
-            .line("@{ unmount /mnt; ls /mnt/xxx; sed 's/:[0-9]+:[0-9]+$//' /dev/mtags; cat } </mnt/motd; cat /dev/mtags")
+            .line(
+                "@{ unmount /mnt; ls /mnt/xxx; sed 's/:[0-9]+:[0-9]+$//' /dev/mtags; cat } </mnt/motd; \
+                 cat /dev/mtags",
+            )
             .is(format!("host:{}\n{MOTD}host:-\n", d.version)),
         d.case("mount/wrong-tag", q35())
             .share("host", motd)

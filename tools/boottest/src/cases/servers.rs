@@ -39,7 +39,10 @@ fn rules() -> Case {
         .line(format!("unmount /n/host; {MOUNT}:9P2000.L; fsrules -x {host} /n/host"))
         .is("18 rules, 0 broken\n")
         // Two hundred files and sixty megabytes, and the memory that they took is back.
-        .line("cd /tmp; kernel=`{sed -n 3p /dev/swap}; for(a in 0 1 2 3 4 5 6 7 8 9) touch $a^0^(0 1 2 3 4 5 6 7 8 9) $a^1^(0 1 2 3 4 5 6 7 8 9)")
+        .line(
+            "cd /tmp; kernel=`{sed -n 3p /dev/swap}; \
+             for(a in 0 1 2 3 4 5 6 7 8 9) touch $a^0^(0 1 2 3 4 5 6 7 8 9) $a^1^(0 1 2 3 4 5 6 7 8 9)",
+        )
         .line("ls | wc -l; dd -quiet 1 -if /dev/zero -of big -bs 65536 -count 960; ls -s big")
         .gives(re("^ *200\n"))
         .line("rm *; now=`{sed -n 3p /dev/swap}; test $now(1) -lt `{echo $kernel(1)^9} && ls | wc -l")
@@ -79,7 +82,8 @@ fn ramfs() -> Case {
         .line("ramfs -s; mount -c /srv/ramfs /mnt/one; mount /srv/ramfs /mnt/two; mkdir /mnt/one/d; ls /mnt/two")
         .is("/mnt/two/d\n")
         // The servers end with their last mounts.
-        .line("unmount /mnt/one; unmount /mnt/two; rm /srv/ramfs; unmount /tmp; while(ps | grep ramfs >/dev/null) sleep 1")
+        .line("unmount /mnt/one; unmount /mnt/two; rm /srv/ramfs; unmount /tmp; \
+               while(ps | grep ramfs >/dev/null) sleep 1")
         .is("")
 }
 
@@ -98,7 +102,8 @@ fn limit() -> Case {
 
 /// Forty processes at once, each with files of its own.
 fn many() -> Case {
-    let work = "i=$a$b; mkdir /tmp/$i; cp /bin/echo /tmp/$i/a; mv /tmp/$i/a /tmp/$i/b; cmp /bin/echo /tmp/$i/b && echo $i >/tmp/$i/ok";
+    let work = "i=$a$b; mkdir /tmp/$i; cp /bin/echo /tmp/$i/a; mv /tmp/$i/a /tmp/$i/b; \
+                cmp /bin/echo /tmp/$i/b && echo $i >/tmp/$i/ok";
     let all = format!("for(a in 0 1 2 3) for(b in 0 1 2 3 4 5 6 7 8 9) {{@{{{work}}} &}}");
     Case::new("servers/ramfs-40", q35())
         .line(all)
@@ -110,7 +115,9 @@ fn many() -> Case {
 /// The name space mounted in itself.
 fn exported() -> Case {
     Case::new("servers/exportfs", q35())
-        .line("bind -c /tmp /mnt/one; bind -ac /env /mnt/one; srv -q -e exportfs all; mount -c /srv/all /n/one")
+        .line(
+            "bind -c /tmp /mnt/one; bind -ac /env /mnt/one; srv -q -e exportfs all; mount -c /srv/all /n/one",
+        )
         .is("")
         .line("cat /n/one/dev/sysname; echo; cmp /bin/rc /n/one/bin/rc && ls /n/one/rc")
         .is("elwood\n/n/one/rc/bin\n/n/one/rc/lib\n")
@@ -123,11 +130,17 @@ fn exported() -> Case {
         .line("cat /n/one/nothing; echo x >/n/one/bin/rc")
         .gives("'/n/one/nothing' file does not exist")
         .gives("denied")
-        .line("srv -q -e 'exportfs -R -r /tmp' ro; mount -c /srv/ro /n/two; echo x >/tmp/x; cat /n/two/x; rm /n/two/x; echo y >/n/two/y")
+        .line(
+            "srv -q -e 'exportfs -R -r /tmp' ro; mount -c /srv/ro /n/two; echo x >/tmp/x; cat /n/two/x; \
+             rm /n/two/x; echo y >/n/two/y",
+        )
         .gives("x\n")
         .gives(re("/n/two/x.* permission denied"))
         .gives(re("/n/two/y.* permission denied"))
-        .line("ls /n/two; rm /srv/ro /srv/all; unmount /n/one; unmount /n/two; while(ps | grep exportfs >/dev/null) sleep 1")
+        .line(
+            "ls /n/two; rm /srv/ro /srv/all; unmount /n/one; unmount /n/two; \
+             while(ps | grep exportfs >/dev/null) sleep 1",
+        )
         .is("/n/two/x\n")
 }
 

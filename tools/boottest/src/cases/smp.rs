@@ -7,7 +7,8 @@ use super::q35;
 use crate::case::{Case, World, re};
 
 /// Twelve pipelines at once, each of several processes, three times.
-const PIPELINES: &str = "for(i in 1 2 3 4 5 6 7 8 9 10 11 12) {for(j in 1 2 3) {ls /bin | sort | sed 's/^/x/' | grep '^x' | md5sum} &}; wait";
+const PIPELINES: &str = "for(i in 1 2 3 4 5 6 7 8 9 10 11 12) \
+                         {for(j in 1 2 3) {ls /bin | sort | sed 's/^/x/' | grep '^x' | md5sum} &}; wait";
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -38,7 +39,10 @@ pub fn cases() -> Vec<Case> {
             // Who has just lost its processor is ready.
             .line("for(p in $pids) cat /proc/$p/status | grep -c '(Running|Ready)'")
             .is("1\n1\n1\n")
-            .line("for(p in $pids) echo -n interrupt >/proc/$p/note; wait; for(p in $pids) ls -d /proc/$p >[2]/dev/null; echo all")
+            .line(
+                "for(p in $pids) echo -n interrupt >/proc/$p/note; wait; \
+                 for(p in $pids) ls -d /proc/$p >[2]/dev/null; echo all",
+            )
             .is("all\n")
             .line("{while(~ a a) {}} & sleep 1; echo kill >/proc/$apid/ctl; wait $apid; echo gone")
             .gives("gone\n"),
@@ -51,7 +55,9 @@ pub fn cases() -> Vec<Case> {
             .line("usertests smp fork note sem rendezvous mem")
             .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
             .budget(240),
-        Case::new("smp/exit", q35().smp(4)).init("{while(~ a a) {}} & sleep 1; exit bad").ends(crate::case::End::Fails),
+        Case::new("smp/exit", q35().smp(4))
+            .init("{while(~ a a) {}} & sleep 1; exit bad")
+            .ends(crate::case::End::Fails),
     ]);
     cases
 }

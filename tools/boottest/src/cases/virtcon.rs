@@ -75,14 +75,18 @@ fn several() -> Case {
         .line(MOUNT)
         .is("")
         .line("ls /dev/virtcon /dev/virtcon/by-name")
-        .is("/dev/virtcon/by-name\n/dev/virtcon/by-place\n/dev/virtcon/virtio-console-1\n/dev/virtcon/virtio-console-1.1\n\
-             /dev/virtcon/virtio-console-1.7\n/dev/virtcon/by-name/org.elwood.one\n/dev/virtcon/by-name/org.elwood.two\n")
+        .is("/dev/virtcon/by-name\n/dev/virtcon/by-place\n/dev/virtcon/virtio-console-1\n\
+             /dev/virtcon/virtio-console-1.1\n/dev/virtcon/virtio-console-1.7\n\
+             /dev/virtcon/by-name/org.elwood.one\n/dev/virtcon/by-name/org.elwood.two\n")
         .line("cd /dev/virtcon; cat /dev/virtio")
         .gives(re("^virtio-console-1 .* org.elwood.one,org.elwood.two .* console ports 3 connected 1 "))
         .connects("c0")
         .connects("c1")
         .connects("c2")
-        .line("while(! grep 'connected 3' /dev/virtio >/dev/null) sleep 1; for(p in *.7 *-1 by-name/*one) echo to $p >$p");
+        .line(
+            "while(! grep 'connected 3' /dev/virtio >/dev/null) sleep 1; \
+             for(p in *.7 *-1 by-name/*one) echo to $p >$p",
+        );
     case.hears("c0", b"to virtio-console-1\n")
         .hears("c1", b"to by-name/org.elwood.one\n")
         .hears("c2", b"to virtio-console-1.7\n")

@@ -1,6 +1,7 @@
 //! The papers are true as far as a program can tell: what README, CONTRIBUTING, SECURITY and `docs/` name is there,
-//! what they quote is what the code says, and what the code cites in them is there.
+//! what they quote is what the code says, and what the code cites in them is there. No line is wider than a screen.
 
+mod columns;
 mod crates;
 mod names;
 mod readme;

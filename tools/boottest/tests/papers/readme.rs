@@ -1,28 +1,14 @@
-//! README: short, narrow, and its quotations are true.
+//! README: short, and its quotations are true.
 
-use super::{papers, read};
+use super::read;
 
 /// Most lines that README has.
 const LINES: usize = 150;
-/// Most columns of a line of any paper.
-const COLUMNS: usize = 120;
 
 #[test]
 fn readme_is_short() {
     let lines = read("README.md").lines().count();
     assert!(lines <= LINES, "README.md has {lines} lines, and {LINES} at most");
-}
-
-#[test]
-fn no_line_is_wide() {
-    for paper in papers() {
-        for (line, number) in read(&paper).lines().zip(1..) {
-            assert!(
-                line.chars().count() <= COLUMNS,
-                "{paper}:{number} has more than {COLUMNS} columns: {line}"
-            );
-        }
-    }
 }
 
 /// The indented lines of a paper that stand together, without their indentation.

@@ -61,7 +61,8 @@ fn loops() {
 
 #[test]
 fn switch() {
-    let script = "fn f {switch($1){\ncase a b\n\techo ab\ncase [0-9]*\n\techo number; echo two\ncase c;\ncase '*'\n\techo star\ncase *\n\techo other\n}}\n";
+    let script = "fn f {switch($1){\ncase a b\n\techo ab\ncase [0-9]*\n\techo number; echo two\ncase c;\n\
+                  case '*'\n\techo star\ncase *\n\techo other\n}}\n";
     check(&format!("{script}f a; f b; f 42x; f c; f '*'; f zzz"), "ab\nab\nnumber\ntwo\nstar\nother\n");
     check("switch(a b){case a b; echo parts; case 'a b'; echo whole}", "whole\n");
     check("switch x {case y; echo no}; echo $status", "\n");

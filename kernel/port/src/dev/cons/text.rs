@@ -150,7 +150,10 @@ mod tests {
         let line = sysstat(&[now], &[was]);
         assert_eq!(
             line,
-            "          1           7           3           0           0           0           0         250          75          10 \n"
+            concat!(
+                "          1           7           3           0           0",
+                "           0           0         250          75          10 \n",
+            )
         );
         assert_eq!(line.len(), 10 * 12 + 1);
     }
