@@ -2,22 +2,22 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ninep::proxy::{Half, MSIZE_MAX, Refusal, halves};
+use ninep::proxy::{MSIZE_MAX, Refusal, Stream, streams};
 
 /// Passes a stream on; the messages, and how it ended.
-fn pass(half: &mut Half, bytes: &[u8], step: usize) -> (Vec<Vec<u8>>, Result<(), Refusal>) {
+fn pass(stream: &mut Stream, bytes: &[u8], step: usize) -> (Vec<Vec<u8>>, Result<(), Refusal>) {
     let mut out = Vec::new();
     for piece in bytes.chunks(step) {
-        half.push(piece);
+        stream.push(piece);
         loop {
-            match half.next_message() {
+            match stream.next_message() {
                 Ok(Some(message)) => out.push(message.to_vec()),
                 Ok(None) => break,
                 Err(e) => return (out, Err(e)),
             }
         }
     }
-    (out, half.finish())
+    (out, stream.finish())
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(([step, share], rest)) = bytes.split_first_chunk() else { return };
     let (requests, replies) = rest.split_at(rest.len() * usize::from(*share) / 255);
     let run = |step: usize| {
-        let (mut client, mut server) = halves();
+        let (mut client, mut server) = streams();
         [pass(&mut client, requests, step), pass(&mut server, replies, step)]
     };
     let whole = run(usize::MAX);

@@ -1,13 +1,13 @@
 //! A middleman between a client and a server whose byte streams have lost their message boundaries.
 //!
-//! A [`Half`] is one direction: bytes are pushed as they come, whole messages come out, each to be written with one
-//! write. The two halves run at the same time, in processes of their own, so that a slow read holds nobody up and a
+//! A [`Stream`] is one direction: bytes are pushed as they come, whole messages come out, each to be written with one
+//! write. The two streams run at the same time, in processes of their own, so that a slow read holds nobody up and a
 //! `Tflush` overtakes it; all that they share is the [`Agreement`] about the largest message, which is learnt by
 //! looking at `Tversion` and `Rversion` as they pass.
 //!
 //! The agreement is changed before the message that changes it is given out. So nobody can have seen an `Rversion`,
-//! and make use of it, before the other half knows of it. No lock is needed: it is two numbers, and they are written
-//! by the half that is at work in that phase of the negotiation.
+//! and make use of it, before the other stream knows of it. No lock is needed: it is two numbers, and they are written
+//! by the stream that is at work in that phase of the negotiation.
 //!
 //! A middleman cannot repair a stream. Whatever no correct peer sends is a [`Refusal`], it stays, and both
 //! connections are of no more use.
@@ -26,20 +26,20 @@ pub const MSIZE_MAX: u32 = 1 << 20;
 /// A limit below this is not enforced: the next `Tversion`, or the error it gets, must still come through.
 pub const MSIZE_MIN: u32 = 256;
 
-/// Which side the bytes of a half come from.
+/// Which side the bytes of a stream come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Side {
     /// The client: requests.
     Client,
     /// The server: replies.
     Server,
 }
 
-impl fmt::Display for From {
+impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            From::Client => "client",
-            From::Server => "server",
+            Side::Client => "client",
+            Side::Server => "server",
         })
     }
 }
@@ -50,7 +50,7 @@ pub enum Refusal {
     /// A size field below 7, or above what was agreed.
     Size {
         /// Whose stream.
-        from: From,
+        from: Side,
         /// What the field says, in bytes.
         size: u32,
         /// What is allowed, in bytes.
@@ -59,14 +59,14 @@ pub enum Refusal {
     /// A reply from the client, or a request from the server: an echo, most likely.
     Direction {
         /// Whose stream.
-        from: From,
+        from: Side,
         /// The message type.
         kind: u8,
     },
     /// A version message that is none.
     Version {
         /// Whose stream.
-        from: From,
+        from: Side,
         /// What is wrong with it.
         error: WireError,
     },
@@ -80,7 +80,7 @@ pub enum Refusal {
     /// The stream ended inside a message.
     Cut {
         /// Whose stream.
-        from: From,
+        from: Side,
         /// Bytes of that message that had come.
         held: usize,
     },
@@ -109,7 +109,7 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// What both halves know of the largest message.
+/// What both streams know of the largest message.
 #[derive(Debug)]
 pub struct Agreement {
     /// What the last `Tversion` asked for.
@@ -127,8 +127,8 @@ impl Agreement {
 
 /// One direction.
 #[derive(Debug)]
-pub struct Half {
-    from: From,
+pub struct Stream {
+    from: Side,
     framer: Framer,
     agreement: Arc<Agreement>,
     /// The message that was given out last.
@@ -137,19 +137,19 @@ pub struct Half {
 }
 
 /// The two directions of a new connection: from the client, and from the server.
-pub fn halves() -> (Half, Half) {
+pub fn streams() -> (Stream, Stream) {
     let agreement = Arc::new(Agreement { asked: AtomicU32::new(0), limit: AtomicU32::new(MSIZE_MAX) });
-    let half = |from, agreement| Half {
+    let stream = |from, agreement| Stream {
         from,
         framer: Framer::new(MSIZE_MAX),
         agreement,
         message: Vec::new(),
         refusal: None,
     };
-    (half(From::Client, agreement.clone()), half(From::Server, agreement))
+    (stream(Side::Client, agreement.clone()), stream(Side::Server, agreement))
 }
 
-impl Half {
+impl Stream {
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.refusal.is_none() {
@@ -185,7 +185,7 @@ impl Half {
         }
     }
 
-    /// What both halves have agreed on.
+    /// What both streams have agreed on.
     pub fn agreement(&self) -> &Agreement {
         &self.agreement
     }
@@ -203,7 +203,7 @@ impl Half {
         self.message.extend_from_slice(message);
         let kind = Head::parse(&self.message).map_err(wire)?.kind;
         // Requests have even numbers, replies odd ones, in every dialect.
-        if kind.is_multiple_of(2) != (from == From::Client) {
+        if kind.is_multiple_of(2) != (from == Side::Client) {
             return Err(Refusal::Direction { from, kind });
         }
         match kind {

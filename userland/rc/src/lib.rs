@@ -16,7 +16,7 @@ mod env;
 mod eval;
 mod expand;
 pub mod fds;
-mod here;
+mod heredoc;
 mod job;
 pub mod lex;
 pub mod os;

@@ -92,7 +92,7 @@ impl Printer {
     /// The inside of braces or parentheses: on the same line when it is one short thing.
     fn inside(&mut self, open: char, cmd: &Body, close: char) -> fmt::Result {
         self.out.push(open);
-        let long = matches!(**cmd, Cmd::Seq(_)) || cmd.has_here();
+        let long = matches!(**cmd, Cmd::Seq(_)) || cmd.has_heredoc();
         if long {
             self.indent += 1;
             self.newline();

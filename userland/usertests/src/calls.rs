@@ -6,7 +6,7 @@ use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, Frame, Op, reg};
 use lib9::{Error, Rfork, fd, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("calls.unknown", unknown),

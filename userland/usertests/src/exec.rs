@@ -8,7 +8,7 @@ use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{NOWHERE, PAGE_SIZE};
 use lib9::{File, Result, Rfork, env, fd, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     once("exec.aout", aout_runs),
@@ -180,12 +180,12 @@ fn no_program() -> Outcome {
 
 fn args() -> Outcome {
     let words = ["args", "", "a b", "it's", "é", "\n"];
-    same(again(&words)?, "\na b\nit's\né\n\n\n", "the arguments")?;
+    same(run_helper(&words)?, "\na b\nit's\né\n\n\n", "the arguments")?;
     let long = "x".repeat(100_000);
-    same(again(&["args", &long])?.len(), 100_001, "a long one")?;
+    same(run_helper(&["args", &long])?.len(), 100_001, "a long one")?;
     let mut many = vec!["args"];
     many.extend(core::iter::repeat_n("12345", 5000));
-    same(again(&many)?.len(), 6 * 5000, "5000 of them")
+    same(run_helper(&many)?.len(), 6 * 5000, "5000 of them")
 }
 
 fn too_many() -> Outcome {
@@ -257,9 +257,9 @@ fn close_on_exec() -> Outcome {
 /// What a process keeps: number, directory, environment, children, name space.
 fn keeps() -> Outcome {
     env::putenv("kept", &["value"])?;
-    same(again(&["env", "kept"])?, "value", "the environment")?;
+    same(run_helper(&["env", "kept"])?, "value", "the environment")?;
     fd::chdir("/lib")?;
-    same(again(&["wd"])?, "/lib", "the directory")?;
+    same(run_helper(&["wd"])?, "/lib", "the directory")?;
     let (text, _) = output(|| {
         let me = proc::getpid();
         check(me > 0, "no number")?;
@@ -279,7 +279,7 @@ fn keeps() -> Outcome {
     lib9::ns::bind("/lib", "/mnt", abi::MREPL)?;
     child(|| {
         fd::chdir("/mnt")?;
-        same(again(&["wd"])?, "/mnt", "a directory in its name space")
+        same(run_helper(&["wd"])?, "/mnt", "a directory in its name space")
     })
 }
 

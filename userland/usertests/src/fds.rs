@@ -5,7 +5,7 @@ use lib9::alloc::format;
 use lib9::alloc::vec::Vec;
 use lib9::{File, fd};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("fd.lowest", lowest),

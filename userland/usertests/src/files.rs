@@ -8,7 +8,7 @@ use lib9::alloc::vec;
 use lib9::alloc::vec::Vec;
 use lib9::{Dir, File, fd, file};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("file.create", create),

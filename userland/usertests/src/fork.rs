@@ -9,7 +9,7 @@ use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, NOWHERE, PAGE_SIZE};
 use lib9::{env, fd, file, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("fork.wrong", wrong),

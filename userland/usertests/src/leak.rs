@@ -62,7 +62,7 @@ pub fn settled(before: &State) -> Result<u64, String> {
         proc::sleep(if round < 5 { 1 } else { 5 })?;
     }
     for (pid, _) in &left {
-        crate::t::release(*pid as i32);
+        crate::testkit::release(*pid as i32);
     }
     if left.is_empty() { Ok(grown) } else { Err(format!("these processes stay: {left:?}")) }
 }

@@ -7,12 +7,12 @@
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]
 
-mod again;
 mod calls;
 mod exec;
 mod fds;
 mod files;
 mod fork;
+mod helper;
 mod leak;
 mod memory;
 mod names;
@@ -24,14 +24,14 @@ mod procfs;
 mod prompt;
 mod smp;
 mod sync;
-mod t;
+mod testkit;
 
 use lib9::alloc::string::String;
 use lib9::alloc::vec::Vec;
 use lib9::proc::Fork;
 use lib9::{Args, Result, Rfork, alloc, eprintln, print, println, usage};
 
-use crate::t::{Outcome, Test};
+use crate::testkit::{Outcome, Test};
 
 lib9::program!(main);
 
@@ -65,7 +65,7 @@ fn main(args: &Args) -> Result<()> {
             'l' => list = true,
             'v' => verbose = true,
             // What a test executes.
-            'x' => return again::run(flags.value()?, flags.rest()),
+            'x' => return helper::run(flags.value()?, flags.rest()),
             _ => usage(args, "[-lv] [name ...]"),
         }
     }

@@ -7,7 +7,7 @@ use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
 use lib9::{Rfork, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("mem.brk", brk),

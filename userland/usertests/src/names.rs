@@ -7,7 +7,7 @@ use lib9::alloc::vec::Vec;
 use lib9::ns::{bind, unmount};
 use lib9::{File, Rfork, fd, file};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("name.errors", errors),

@@ -8,7 +8,7 @@ use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
 use lib9::{fd, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("note.faults", faults),

@@ -5,7 +5,7 @@ use lib9::alloc::format;
 use lib9::alloc::string::String;
 use lib9::{Dir, File, Rfork, fd, file, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("perm.who", who),

@@ -6,7 +6,7 @@ use lib9::alloc::vec::Vec;
 use lib9::sys::probe::notes::{self, Then};
 use lib9::{File, fd, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("pipe.both-ways", both_ways),

@@ -6,7 +6,7 @@ use lib9::alloc::format;
 use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, NOWHERE, PAGE_SIZE};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("pointers.read", read_by_the_kernel),

@@ -7,7 +7,7 @@ use lib9::alloc::vec::Vec;
 use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
 use lib9::{Dir, File, fd, file, proc};
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("proc.status", status),

@@ -8,7 +8,7 @@ use lib9::{Rfork, fd, file, proc};
 
 use abi::syscall as no;
 
-use crate::t::*;
+use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
     test("note.group", group),

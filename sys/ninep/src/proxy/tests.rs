@@ -25,8 +25,8 @@ fn read(len: usize) -> Vec<u8> {
 }
 
 /// A session of 8192 bytes, agreed on.
-fn session(msize: u32) -> (Half, Half) {
-    let (mut client, mut server) = halves();
+fn session(msize: u32) -> (Stream, Stream) {
+    let (mut client, mut server) = streams();
     client.push(&version(MSIZE_MAX));
     assert_eq!(client.next_message(), Ok(Some(&version(MSIZE_MAX)[..])));
     server.push(&agreed(msize, "9P2000"));
@@ -34,8 +34,8 @@ fn session(msize: u32) -> (Half, Half) {
     (client, server)
 }
 
-fn drain(half: &mut Half, out: &mut Vec<Vec<u8>>) -> Result<(), Refusal> {
-    while let Some(m) = half.next_message()? {
+fn drain(stream: &mut Stream, out: &mut Vec<Vec<u8>>) -> Result<(), Refusal> {
+    while let Some(m) = stream.next_message()? {
         out.push(m.to_vec());
     }
     Ok(())
@@ -54,14 +54,14 @@ fn every_cut_in_two_and_three_gives_the_same_messages() {
     let bytes = messages.concat();
     for a in 0..=bytes.len() {
         for b in a..=bytes.len() {
-            let (mut half, _) = halves();
+            let (mut stream, _) = streams();
             let mut got = Vec::new();
             for piece in [&bytes[..a], &bytes[a..b], &bytes[b..]] {
-                half.push(piece);
-                drain(&mut half, &mut got).unwrap();
+                stream.push(piece);
+                drain(&mut stream, &mut got).unwrap();
             }
             assert_eq!(got, messages, "{a} {b}");
-            assert_eq!(half.finish(), Ok(()));
+            assert_eq!(stream.finish(), Ok(()));
         }
     }
 }
@@ -71,14 +71,14 @@ fn reads_of_every_size_give_the_same_messages() {
     let messages: Vec<_> = [0, 1, 100, 4000, 4096, 8192 - 11].into_iter().map(read).collect();
     let bytes = messages.concat();
     for step in (1..300).chain([511, 512, 1000, 4095, 4096, bytes.len()]) {
-        let (_, mut half) = session(8192);
+        let (_, mut stream) = session(8192);
         let mut got = Vec::new();
         for piece in bytes.chunks(step) {
-            half.push(piece);
-            drain(&mut half, &mut got).unwrap();
+            stream.push(piece);
+            drain(&mut stream, &mut got).unwrap();
         }
         assert_eq!(got, messages, "{step}");
-        assert_eq!(half.finish(), Ok(()));
+        assert_eq!(stream.finish(), Ok(()));
     }
 }
 
@@ -86,51 +86,51 @@ fn reads_of_every_size_give_the_same_messages() {
 fn an_end_is_clean_only_between_messages() {
     let message = write(20);
     for cut in 0..=message.len() {
-        let (mut half, _) = session(8192);
-        half.push(&message[..cut]);
-        let whole = half.next_message().unwrap().is_some();
+        let (mut stream, _) = session(8192);
+        stream.push(&message[..cut]);
+        let whole = stream.next_message().unwrap().is_some();
         assert_eq!(whole, cut == message.len());
-        match half.finish() {
+        match stream.finish() {
             Ok(()) => assert!(whole || cut == 0),
-            Err(e) => assert_eq!(e, Refusal::Cut { from: From::Client, held: cut }),
+            Err(e) => assert_eq!(e, Refusal::Cut { from: Side::Client, held: cut }),
         }
     }
 }
 
 #[test]
 fn every_bad_length_is_refused_as_soon_as_the_head_is_there_and_for_good() {
-    let (limit, from) = (8192, From::Server);
+    let (limit, from) = (8192, Side::Server);
     for size in [0, 1, 6, 8193, MSIZE_MAX, MSIZE_MAX + 1, u32::MAX] {
-        let (_, mut half) = session(8192);
-        half.push(&size.to_le_bytes());
-        assert!(matches!(half.next_message(), Ok(None) | Err(Refusal::Size { .. })));
-        half.push(&[kind::RREAD, 1, 0]);
-        assert_eq!(half.next_message(), Err(Refusal::Size { from, size, limit }));
-        half.push(&read(1));
-        assert_eq!(half.next_message(), Err(Refusal::Size { from, size, limit }));
-        assert!(half.finish().is_err());
+        let (_, mut stream) = session(8192);
+        stream.push(&size.to_le_bytes());
+        assert!(matches!(stream.next_message(), Ok(None) | Err(Refusal::Size { .. })));
+        stream.push(&[kind::RREAD, 1, 0]);
+        assert_eq!(stream.next_message(), Err(Refusal::Size { from, size, limit }));
+        stream.push(&read(1));
+        assert_eq!(stream.next_message(), Err(Refusal::Size { from, size, limit }));
+        assert!(stream.finish().is_err());
     }
-    let (mut half, _) = session(8192);
-    half.push(&write(8192 - 23));
-    assert!(half.next_message().unwrap().is_some());
-    half.push(&write(8192 - 22));
-    let refused = half.next_message().unwrap_err();
+    let (mut stream, _) = session(8192);
+    stream.push(&write(8192 - 23));
+    assert!(stream.next_message().unwrap().is_some());
+    stream.push(&write(8192 - 22));
+    let refused = stream.next_message().unwrap_err();
     assert_eq!(refused.to_string(), "message of 8193 bytes from the client, 8192 are agreed");
 }
 
 #[test]
 fn before_a_session_and_at_its_largest_a_message_is_a_mebibyte() {
-    for (mut half, _) in [halves(), session(MSIZE_MAX)] {
-        half.push(&write(MSIZE_MAX as usize - 23));
-        assert!(half.next_message().unwrap().is_some());
-        half.push(&write(MSIZE_MAX as usize - 22));
-        assert!(matches!(half.next_message(), Err(Refusal::Size { limit: MSIZE_MAX, .. })));
+    for (mut stream, _) in [streams(), session(MSIZE_MAX)] {
+        stream.push(&write(MSIZE_MAX as usize - 23));
+        assert!(stream.next_message().unwrap().is_some());
+        stream.push(&write(MSIZE_MAX as usize - 22));
+        assert!(matches!(stream.next_message(), Err(Refusal::Size { limit: MSIZE_MAX, .. })));
     }
 }
 
 #[test]
 fn more_than_a_mebibyte_is_asked_for_as_a_mebibyte() {
-    let (mut client, mut server) = halves();
+    let (mut client, mut server) = streams();
     client.push(&version(u32::MAX));
     assert_eq!(client.next_message(), Ok(Some(&version(MSIZE_MAX)[..])));
     server.push(&agreed(MSIZE_MAX, "9P2000"));
@@ -139,20 +139,20 @@ fn more_than_a_mebibyte_is_asked_for_as_a_mebibyte() {
 
 #[test]
 fn a_server_cannot_agree_on_more_than_was_asked() {
-    let (mut client, mut server) = halves();
+    let (mut client, mut server) = streams();
     client.push(&version(8192));
     client.next_message().unwrap();
     server.push(&agreed(8193, "9P2000"));
     assert_eq!(server.next_message(), Err(Refusal::Msize { asked: 8192, got: 8193 }));
     // Nor on anything before it was asked.
-    let (_, mut server) = halves();
+    let (_, mut server) = streams();
     server.push(&agreed(8192, "9P2000"));
     assert_eq!(server.next_message(), Err(Refusal::Msize { asked: 0, got: 8192 }));
 }
 
 #[test]
 fn unknown_agrees_on_nothing_and_tiny_leaves_room_to_ask_again() {
-    let (mut client, mut server) = halves();
+    let (mut client, mut server) = streams();
     client.push(&version(8192));
     client.next_message().unwrap();
     server.push(&agreed(0, "unknown"));
@@ -187,9 +187,9 @@ fn requests_come_from_the_client_and_replies_from_the_server() {
         server.push(&message);
         let (from_client, from_server) = (client.next_message(), server.next_message());
         if k % 2 == 0 {
-            assert_eq!(from_server, Err(Refusal::Direction { from: From::Server, kind: k }));
+            assert_eq!(from_server, Err(Refusal::Direction { from: Side::Server, kind: k }));
         } else {
-            assert_eq!(from_client, Err(Refusal::Direction { from: From::Client, kind: k }));
+            assert_eq!(from_client, Err(Refusal::Direction { from: Side::Client, kind: k }));
         }
         // A version message of 7 bytes is none.
         assert_eq!(from_client.is_ok(), k % 2 == 0 && k != kind::TVERSION, "{k}");
@@ -208,15 +208,15 @@ fn whatever_comes_what_is_passed_on_is_whole_and_cutting_changes_nothing() {
             bytes[at] = rng::next(seed) as u8;
         }
         let run = |step: usize| {
-            let (mut half, _) = halves();
+            let (mut stream, _) = streams();
             let mut got = Vec::new();
             for piece in bytes.chunks(step) {
-                half.push(piece);
-                if let Err(e) = drain(&mut half, &mut got) {
+                stream.push(piece);
+                if let Err(e) = drain(&mut stream, &mut got) {
                     return (got, Err(e));
                 }
             }
-            (got, half.finish())
+            (got, stream.finish())
         };
         let (got, end) = run(bytes.len());
         assert_eq!(run(rng::next(seed) as usize % 40 + 1), (got.clone(), end));

@@ -13,7 +13,7 @@ extern crate alloc;
 use alloc::vec;
 
 use lib9::{Args, Result, Rfork, error, fd, proc, usage};
-use ninep::proxy::{Half, halves};
+use ninep::proxy::{Stream, streams};
 
 lib9::program!(main);
 
@@ -27,7 +27,7 @@ fn main(args: &Args) -> Result<()> {
     }
     let [file] = flags.rest() else { synopsis(args) };
     let port = fd::open(file, abi::ORDWR).map_err(|e| error!("open {file}: {e}"))?;
-    let (requests, replies) = halves();
+    let (requests, replies) = streams();
     let up = proc::spawn(Rfork::empty(), move || pass(requests, 0, port))?;
     let down = match proc::spawn(Rfork::empty(), move || pass(replies, port, 1)) {
         Ok(pid) => pid,
@@ -49,15 +49,15 @@ fn main(args: &Args) -> Result<()> {
 }
 
 /// Passes one direction on until it ends.
-fn pass(mut half: Half, from: i32, to: i32) -> Result<()> {
+fn pass(mut stream: Stream, from: i32, to: i32) -> Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let n = fd::read(from, &mut chunk)?;
         if n == 0 {
-            return half.finish().map_err(|e| error!("{e}"));
+            return stream.finish().map_err(|e| error!("{e}"));
         }
-        half.push(chunk.get(..n).unwrap_or_default());
-        while let Some(message) = half.next_message().map_err(|e| error!("{e}"))? {
+        stream.push(chunk.get(..n).unwrap_or_default());
+        while let Some(message) = stream.next_message().map_err(|e| error!("{e}"))? {
             fd::write_all(to, message)?;
         }
     }

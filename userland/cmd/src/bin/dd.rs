@@ -11,7 +11,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 
-use cmd::blocks::{Job, Tally, convert};
+use cmd::dd::{Job, Tally, convert};
 use lib9::{Args, File, Result, eprintln, error, fd, usage};
 
 lib9::program!(main);

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use cmd::copy::join;
-use cmd::listing::{Entry, Order, Show, Widths};
+use cmd::ls::{Entry, Order, Show, Widths};
 use lib9::date::Timezone;
 use lib9::{Args, Result, eprintln, exits, fd, print, proc, usage};
 

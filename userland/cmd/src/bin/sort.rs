@@ -11,7 +11,7 @@ extern crate alloc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use cmd::order::parse;
+use cmd::sort::parse;
 use lib9::{Args, File, Out, Result, error, exits, fd, usage};
 
 lib9::program!(main);

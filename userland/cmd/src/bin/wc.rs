@@ -5,7 +5,7 @@
 
 extern crate alloc;
 
-use cmd::count::{Counts, Which};
+use cmd::wc::{Counts, Which};
 use lib9::{Args, File, Reader, Result, eprintln, exits, println, usage};
 
 lib9::program!(main);

@@ -10,7 +10,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 
-use cmd::dump::{Dumper, Format};
+use cmd::xd::{Dumper, Format};
 use lib9::{Args, File, Result, eprintln, error, exits, fd, out, print, usage};
 
 lib9::program!(main);

@@ -21,9 +21,9 @@ impl Parser<'_> {
             };
             self.lex.bump()?;
             self.newlines()?;
-            rest.push((and, solid(self.prefixed()?)));
+            rest.push((and, never_nothing(self.prefixed()?)));
         }
-        Ok(if rest.is_empty() { first } else { Cmd::AndOr(solid(first), rest) })
+        Ok(if rest.is_empty() { first } else { Cmd::AndOr(never_nothing(first), rest) })
     }
 
     /// A pipeline, or a prefix and what it applies to.
@@ -36,10 +36,10 @@ impl Parser<'_> {
 
     fn prefix(&mut self) -> Parsed<Option<Cmd>> {
         if self.keyword("!")? {
-            return Ok(Some(Cmd::Not(solid(self.prefixed()?))));
+            return Ok(Some(Cmd::Not(never_nothing(self.prefixed()?))));
         }
         if self.keyword("@")? {
-            return Ok(Some(Cmd::Subshell(solid(self.prefixed()?))));
+            return Ok(Some(Cmd::Subshell(never_nothing(self.prefixed()?))));
         }
         let Some(redir) = self.redir()? else { return Ok(None) };
         Ok(Some(match self.prefixed()? {
@@ -62,9 +62,9 @@ impl Parser<'_> {
                 Some(cmd) => cmd,
                 None => self.primary()?,
             };
-            rest.push((conn, solid(right)));
+            rest.push((conn, never_nothing(right)));
         }
-        Ok(if rest.is_empty() { first } else { Cmd::Pipe(solid(first), rest) })
+        Ok(if rest.is_empty() { first } else { Cmd::Pipe(never_nothing(first), rest) })
     }
 
     fn primary(&mut self) -> Parsed<Cmd> {
@@ -93,7 +93,7 @@ impl Parser<'_> {
                 self.lex.bump()?;
                 let cond = self.paren()?;
                 self.newlines()?;
-                Ok(Cmd::While(cond, solid(self.cmd()?)))
+                Ok(Cmd::While(cond, never_nothing(self.cmd()?)))
             }
             "switch" => {
                 self.lex.bump()?;
@@ -120,11 +120,11 @@ impl Parser<'_> {
             }
             self.lex.bump()?;
             self.newlines()?;
-            return Ok(Cmd::IfNot(solid(self.cmd()?)));
+            return Ok(Cmd::IfNot(never_nothing(self.cmd()?)));
         }
         let cond = self.paren()?;
         self.newlines()?;
-        Ok(Cmd::If(cond, solid(self.cmd()?)))
+        Ok(Cmd::If(cond, never_nothing(self.cmd()?)))
     }
 
     fn for_cmd(&mut self) -> Parsed<Cmd> {
@@ -133,7 +133,7 @@ impl Parser<'_> {
         let list = if self.keyword("in")? { Some(self.words()?) } else { None };
         self.expect(&Tok::Rparen)?;
         self.newlines()?;
-        Ok(Cmd::For(var, list, solid(self.cmd()?)))
+        Ok(Cmd::For(var, list, never_nothing(self.cmd()?)))
     }
 
     fn switch(&mut self) -> Parsed<Cmd> {
@@ -253,6 +253,6 @@ impl Parser<'_> {
 }
 
 /// A command that a newline may not be skipped to: nothing becomes `{}`.
-fn solid(cmd: Cmd) -> Body {
+fn never_nothing(cmd: Cmd) -> Body {
     Arc::new(if cmd == Cmd::Empty { Cmd::Brace(Arc::new(Cmd::Empty)) } else { cmd })
 }

@@ -270,7 +270,7 @@ pub fn exec_again(words: &[&str]) -> Outcome {
 }
 
 /// What this program prints when it is executed again.
-pub fn again(words: &[&str]) -> Result<String, String> {
+pub fn run_helper(words: &[&str]) -> Result<String, String> {
     let (text, status) = output(|| exec_again(words))?;
     if status.is_empty() { Ok(text) } else { Err(status) }
 }
