@@ -19,7 +19,6 @@ fn stat() -> Stat<'static> {
         uid: Str(b"me"),
         gid: Str(b"sys"),
         muid: Str(b"?"),
-        ..Dir::untouched()
     })
 }
 

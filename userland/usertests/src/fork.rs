@@ -369,12 +369,13 @@ fn cut() -> Outcome {
     let at = arena()?;
     let pid = start(|| Err("status".into()))?;
     let n = int(no::AWAIT, &[at, 5])?;
-    same(
-        probe::peek(at, n as usize),
-        format!("{pid} 0 0 0").as_bytes()[..n as usize].to_vec(),
-        "the beginning",
-    )?;
-    check(n <= 5, "more than there is room for")
+    check(n <= 5, "more than there is room for")?;
+    // What comes after the process is how long it took, which is more than nothing on a busy machine.
+    let got = probe::peek(at, n as usize);
+    let begins = format!("{pid} ");
+    let both = got.len().min(begins.len());
+    same(&got[..both], &begins.as_bytes()[..both], "the beginning")?;
+    check(got[both..].iter().all(|b| b.is_ascii_digit() || *b == b' '), "times follow")
 }
 
 fn interrupted() -> Outcome {

@@ -83,7 +83,6 @@ impl Node {
             uid: Str(&self.uid),
             gid: Str(&self.gid),
             muid: Str(&self.muid),
-            ..Dir::untouched()
         }))
     }
 

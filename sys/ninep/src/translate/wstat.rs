@@ -129,7 +129,6 @@ impl Change {
             size: self.length.unwrap_or(0),
             atime: Time::seconds(u64::from(self.atime.unwrap_or(0))),
             mtime: Time::seconds(u64::from(self.mtime.unwrap_or(0))),
-            ..SetAttr::default()
         };
         (valid != 0).then_some(Tmsg::Setattr { fid, attr })
     }

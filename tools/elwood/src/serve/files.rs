@@ -239,7 +239,6 @@ fn record(node: &Node, name: &[u8]) -> Result<Vec<u8>> {
         uid,
         gid,
         muid: uid,
-        ..abi::Dir::untouched()
     });
     server::record(&stat)
 }
