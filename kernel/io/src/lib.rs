@@ -5,7 +5,7 @@
 //!
 //! | module | what a device is to the kernel |
 //! |---|---|
-//! | [`message`] | a way to a 9P server: [`Transport`](message::Transport) |
+//! | [`message`] | a way to a 9P server: [`Transport`] |
 //! | [`port`] | a byte pipe to the host: [`Port`] |
 //! | [`disk`] | sectors: [`Disk`] |
 //! | [`serial`] | a serial line: [`Serial`] |

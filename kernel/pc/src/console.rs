@@ -1,6 +1,6 @@
 //! The console on the PC's screen.
 //!
-//! Lock: the one around the screen and its state, a leaf, held for [`PIECE`] bytes at a time with interrupts off;
+//! Lock: the one around the screen and its state, a leaf, held for `PIECE` bytes at a time with interrupts off;
 //! printing is allowed in interrupt handlers.
 
 use io::ConsoleOut;

@@ -5,7 +5,7 @@
 //! by the three sample rates of Microsoft's IntelliMouse.
 //!
 //! Written on [`Ports`] and [`irq`], so it is the same on both halves. QEMU answers every command at once; each wait is
-//! [`LOOKS`] looks at the status and no longer, so a controller that is not there or never answers costs little.
+//! `LOOKS` looks at the status and no longer, so a controller that is not there or never answers costs little.
 //!
 //! Lock: `DRAINING` is held while a handler empties the controller and calls the receivers, which may take leaves
 //! and wake sleepers: two handlers on two processors would mix up what the two devices say.

@@ -8,7 +8,7 @@
 //! SeaBIOS, after qboot, which leaves the VGA as it was reset, and after a loader with pictures. No PCI register is
 //! needed.
 //!
-//! The visible rows are a window on [`LINES`] lines of memory: scrolling moves the window's start and clears a line,
+//! The visible rows are a window on `LINES` lines of memory: scrolling moves the window's start and clears a line,
 //! and once in 179 lines everything is moved back to the beginning.
 //!
 //! Owner: whoever has the [`Text`]; it has no lock of its own. Works on both halves.

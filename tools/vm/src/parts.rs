@@ -95,7 +95,7 @@ impl Share {
 /// Where the guest's first serial line goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serial {
-    /// QEMU's standard input and output, bytes as they are: what [`Vm::start`] uses.
+    /// QEMU's standard input and output, bytes as they are: what [`Vm::start`](crate::Vm::start) uses.
     #[default]
     Stdio,
     /// The same, shared with QEMU's monitor: `ctrl-a x` ends QEMU, `ctrl-a c` changes between the two.

@@ -1,6 +1,6 @@
 //! The glyphs of the screen: `font.txt`, and which characters have one.
 //!
-//! A VGA shows 256 glyphs. Those of Latin-1 have their own numbers; [`EXTRA`] are at the numbers of control characters,
+//! A VGA shows 256 glyphs. Those of Latin-1 have their own numbers; `EXTRA` are at the numbers of control characters,
 //! the first of them standing for all that have no glyph.
 
 /// Rows of a glyph.

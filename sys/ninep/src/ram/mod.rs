@@ -4,7 +4,7 @@
 //! exclusive-use files are what they say, a version counts the changes of each file, and a file that is removed lives
 //! until it is closed. What all of it takes is counted, and beyond a limit writing fails with `file system full`.
 //!
-//! One lock guards the whole tree ([`State`](state::State)); each open directory has another for how far it is read,
+//! One lock guards the whole tree (`State`); each open directory has another for how far it is read,
 //! which is taken first.
 
 pub mod data;

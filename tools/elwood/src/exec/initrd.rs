@@ -21,7 +21,7 @@ pub struct More<'a> {
     pub initrd: Option<&'a Path>,
 }
 
-/// Makes the archive. Whoever is to read it by [`path`] must inherit the descriptor.
+/// Makes the archive. Whoever is to read it by its path below /proc must inherit the descriptor.
 pub fn make(job: &Job, more: &More<'_>) -> Result<File> {
     let memory = memfd_create("elwood-exec", MemfdFlags::empty()).context("an archive in memory")?;
     let mut file = File::from(memory);

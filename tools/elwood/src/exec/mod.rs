@@ -3,7 +3,7 @@
 //! `describe` makes a job of the command line, an archive that carries it, and a machine whose ports are sockets that
 //! only this process and QEMU have. Then there is QEMU, bound to this process ([`bound`]), and threads: one for each
 //! standard file ([`streams`]), one for signals, one for what the guest says, one for the machine's console. They all
-//! report to the main thread as [`Event`]s; it alone decides how this ends. No file, socket or port of the host has a
+//! report to the main thread as `Event`s; it alone decides how this ends. No file, socket or port of the host has a
 //! name here, so any number of these run side by side and nothing is left of them.
 
 pub mod bound;
