@@ -262,6 +262,15 @@ pub struct Range {
     pub kind: RangeKind,
 }
 
+/// A module that the loader brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// Physical address of its first byte.
+    pub start: u64,
+    /// Its bytes, which nobody changes.
+    pub bytes: &'static [u8],
+}
+
 /// A module that the loader named and that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusedModule {
@@ -281,7 +290,7 @@ pub struct BootInfo {
     /// The memory map, ascending.
     pub ram: Vec<Range>,
     /// Modules in the loader's order (`-initrd` is the first).
-    pub modules: Vec<&'static [u8]>,
+    pub modules: Vec<Module>,
     /// Modules that the loader named and that cannot be used.
     pub refused: Vec<RefusedModule>,
     /// Physical address of ACPI's root pointer, when the loader knows it.

@@ -75,6 +75,6 @@ pub fn kernel(
 
 /// The embedded archive, and those that the loader brought, laid over it in order.
 fn archives() -> Vec<Archive> {
-    let modules = machine::boot::info().modules.iter().copied();
-    core::iter::once(ROOT).chain(modules).map(Archive::Static).collect()
+    let modules = machine::boot::info().modules.iter().map(|m| Archive::Module(m.bytes, m.start));
+    core::iter::once(Archive::Static(ROOT)).chain(modules).collect()
 }

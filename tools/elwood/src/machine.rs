@@ -25,6 +25,9 @@ pub struct Common {
     /// More words for the kernel's command line, as name=value, quoted as rc quotes
     #[arg(long, value_name = "WORDS")]
     append: Vec<String>,
+    /// An option of the machine, as QEMU's -machine has it (acpi=off). May be repeated
+    #[arg(long, value_name = "OPTION")]
+    machine_option: Vec<String>,
     /// Show QEMU's command line and do nothing
     #[arg(long, display_order = 998)]
     pub print: bool,
@@ -34,9 +37,16 @@ impl Common {
     /// The machine as these options have it, which ends when the guest says so.
     ///
     /// # Errors
-    /// There is no kernel.
+    /// There is no kernel; an option of the machine is none.
     pub fn vm(&self, board: Board) -> Result<Vm> {
-        Ok(Vm::new(board)
+        for option in &self.machine_option {
+            ensure!(
+                option.contains('=') && !option.contains(','),
+                "--machine-option {option}: not name=value"
+            );
+        }
+        let vm = self.machine_option.iter().fold(Vm::new(board), |vm, option| vm.board_option(option));
+        Ok(vm
             .kernel(find_kernel(self.kernel.as_deref())?)
             .memory_mib(self.memory)
             .smp(self.smp)

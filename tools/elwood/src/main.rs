@@ -3,6 +3,7 @@
 //! program in a machine of its own; `elwood serve` is a 9P2000 server of a folder, `elwood mount-test` a client of
 //! any 9P2000 server; `elwood completions` is for the user's shell.
 
+mod archive;
 mod completions;
 mod exec;
 mod machine;

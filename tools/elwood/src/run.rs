@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use vm::{Board, Serial, Share, Vm};
 
+use crate::archive;
 use crate::machine::{self, Common, Machine};
 use crate::terminal;
 
@@ -125,7 +126,7 @@ fn describe(options: &Options) -> Result<Vm> {
         vm = vm.qboot();
     }
     if let Some(initrd) = &options.initrd {
-        ensure!(initrd.is_file(), "--initrd {}: no such file", initrd.display());
+        archive::check("--initrd", initrd)?;
         vm = vm.initrd(initrd);
     }
     let mut tags: Vec<String> = Vec::new();

@@ -230,3 +230,25 @@ fn a_host_that_stops_the_machine_does_not_spoil_its_clock() {
         }
     }
 }
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn archives_are_laid_over_the_root_on_every_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("news"), "laid over\n").unwrap();
+    let archive = dir.path().join("a.tar");
+    let mut builder = tar::Builder::new(std::fs::File::create(&archive).unwrap());
+    builder.append_path_with_name(dir.path().join("news"), "lib/news").unwrap();
+    builder.finish().unwrap();
+    for machine in [&["-machine", "pc"][..], &["-M", "q35"], &[], &["-machine-option", "acpi=off"]] {
+        let words = [machine, &["-initrd", "a.tar", "cat", "/lib/news"]].concat();
+        let out = run(dir.path(), &words);
+        assert_eq!(
+            (text(&out.stdout), text(&out.stderr)),
+            ("laid over\n".into(), String::new()),
+            "{machine:?}"
+        );
+    }
+    let out = run(dir.path(), &["-initrd", "news", "cat", "/lib/news"]);
+    assert!(text(&out.stderr).contains("news: it is no tar archive") && !out.status.success(), "{out:?}");
+}

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use std::sync::PoisonError;
 
 use super::machine::machine;
-pub use crate::types::{BootInfo, Range, RangeKind};
+pub use crate::types::{BootInfo, Module, Range, RangeKind};
 
 /// Read-only bytes at a physical address: ACPI tables of a fake machine.
 pub(super) struct Firmware {

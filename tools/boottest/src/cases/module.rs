@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use vm::{Board, Vm};
 
-use crate::case::{Case, World};
+use crate::case::{Case, World, re};
 
 /// SeaBIOS as it is made for microvm. From QEMU 8 on it is what microvm with ACPI starts with, and older ones can be
 /// given it.
@@ -38,6 +38,13 @@ pub fn cases() -> Vec<Case> {
             .line("cat /dev/kmesg")
             .gives("acpi: the tables in memory are damaged; fw_cfg has a copy\n")
             .gives(&*format!("cpu: {MANY} of {MANY} used (ACPI)\n")),
+    );
+    // A file that is no archive is told, and the machine works without it.
+    cases.push(
+        Case::new("module/no-archive", microvm().initrd(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")))
+            .sees(re("root: the module of [0-9]+ bytes at 0x[0-9a-f]+: "))
+            .line("echo up")
+            .is("up\n"),
     );
     cases.into_iter().map(Case::pinned).collect()
 }

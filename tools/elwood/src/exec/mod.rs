@@ -27,6 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use vm::{Board, Share, Vm};
 
+use crate::archive;
 use crate::machine::{self, Common, Machine};
 
 /// What `elwood exec` takes.
@@ -91,6 +92,9 @@ fn describe(options: &Options) -> Result<Plan> {
     let job = job(options)?;
     let (initrd, root) = (options.initrd.as_deref(), options.root.as_deref());
     ensure!(root.is_none_or(Path::is_dir), "--root: no such folder");
+    if let Some(initrd) = initrd {
+        archive::check("--initrd", initrd)?;
+    }
     let archive = initrd::make(&job, &initrd::More { root, initrd })?;
     streams::inherit(archive.as_fd())?;
     let initrd = format!("/proc/self/fd/{}", archive.as_raw_fd());

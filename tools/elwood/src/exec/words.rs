@@ -10,6 +10,7 @@ const OPTIONS: &[(&str, bool)] = &[
     ("initrd", true),
     ("kernel", true),
     ("machine", true),
+    ("machine-option", true),
     ("memory", true),
     ("print", false),
     ("root", true),

@@ -1,6 +1,6 @@
 //! What the loader told the kernel, once there is a heap to keep it in.
 
-pub use crate::types::{BootInfo, Range, RangeKind};
+pub use crate::types::{BootInfo, Module, Range, RangeKind};
 
 use crate::amd64::BootParams;
 use crate::amd64::mem::early::Early;
@@ -34,7 +34,8 @@ pub(crate) fn publish(early: &Early, params: &BootParams) {
     let module = |(start, len): (u64, u64)| {
         let va = paging::direct(start, len)?;
         // SAFETY: the module is in the direct map, kept out of the free memory for good, and nobody writes to it.
-        Some(unsafe { core::slice::from_raw_parts(va as *const u8, len as usize) })
+        let bytes = unsafe { core::slice::from_raw_parts(va as *const u8, len as usize) };
+        Some(Module { start, bytes })
     };
     INFO.call_once(|| BootInfo {
         cmdline: String::from_utf8_lossy(early.cmdline()).into_owned(),

@@ -41,8 +41,10 @@ const MAXLINKS: usize = 8;
 /// An archive's bytes.
 #[derive(Clone)]
 pub enum Archive {
-    /// Part of the kernel's image or of a boot module.
+    /// Part of the kernel's image.
     Static(&'static [u8]),
+    /// A boot module, and its physical address.
+    Module(&'static [u8], u64),
     /// Made at run time.
     Shared(Arc<[u8]>),
 }
@@ -50,8 +52,16 @@ pub enum Archive {
 impl Archive {
     fn bytes(&self) -> &[u8] {
         match self {
-            Archive::Static(b) => b,
+            Archive::Static(b) | Archive::Module(b, _) => b,
             Archive::Shared(b) => b,
+        }
+    }
+
+    /// What it is called when something is wrong with it; `i` is its number among all.
+    fn name(&self, i: usize) -> String {
+        match self {
+            Archive::Module(bytes, start) => format!("the module of {} bytes at {start:#x}", bytes.len()),
+            Archive::Static(_) | Archive::Shared(_) => format!("archive {i}"),
         }
     }
 }
@@ -94,7 +104,7 @@ impl Root {
             for entry in tar::read(archive.bytes()) {
                 let said = match entry {
                     Ok(e) => root.add(i, &e).map_err(|why| format!("{}: {why}", e.name)),
-                    Err(why) => Err(format!("archive {i}: {why}")),
+                    Err(why) => Err(format!("{}: {why}", archive.name(i))),
                 };
                 wrong.extend(said.err());
             }
