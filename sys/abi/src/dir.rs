@@ -86,53 +86,50 @@ impl<S> Dir<S> {
     }
 
     /// The name, the owner, the group, and who changed it last: the strings in their order.
+    #[inline]
     pub fn strings(&self) -> [&S; 4] {
         [&self.name, &self.uid, &self.gid, &self.muid]
     }
 
     /// The same file with other strings.
+    #[inline]
     pub fn with_strings<T>(&self, [name, uid, gid, muid]: [T; 4]) -> Dir<T> {
         let &Dir { kind, dev, qid, mode, atime, mtime, length, .. } = self;
         Dir { kind, dev, qid, mode, atime, mtime, length, name, uid, gid, muid }
     }
 
     /// What stands in front of the strings of its record whose size field is `size`.
+    #[inline]
     pub fn head(&self, size: u16) -> [u8; STATHEADLEN] {
         let mut head = [0; STATHEADLEN];
-        let mut rest = &mut head[..];
-        let mut put = |field: &[u8]| {
-            let (place, behind) = core::mem::take(&mut rest).split_at_mut(field.len());
-            place.copy_from_slice(field);
-            rest = behind;
-        };
-        put(&size.to_le_bytes());
-        put(&self.kind.to_le_bytes());
-        put(&self.dev.to_le_bytes());
-        put(&[self.qid.kind]);
-        put(&self.qid.vers.to_le_bytes());
-        put(&self.qid.path.to_le_bytes());
-        put(&self.mode.to_le_bytes());
-        put(&self.atime.to_le_bytes());
-        put(&self.mtime.to_le_bytes());
-        put(&self.length.to_le_bytes());
+        head[0..2].copy_from_slice(&size.to_le_bytes());
+        head[2..4].copy_from_slice(&self.kind.to_le_bytes());
+        head[4..8].copy_from_slice(&self.dev.to_le_bytes());
+        head[8] = self.qid.kind;
+        head[9..13].copy_from_slice(&self.qid.vers.to_le_bytes());
+        head[13..21].copy_from_slice(&self.qid.path.to_le_bytes());
+        head[21..25].copy_from_slice(&self.mode.to_le_bytes());
+        head[25..29].copy_from_slice(&self.atime.to_le_bytes());
+        head[29..33].copy_from_slice(&self.mtime.to_le_bytes());
+        head[33..41].copy_from_slice(&self.length.to_le_bytes());
         head
     }
 
     /// The file of a record with this in front of these strings. The size is not looked at.
+    #[inline]
     pub fn from_head(head: &[u8; STATHEADLEN], [name, uid, gid, muid]: [S; 4]) -> Self {
-        let mut rest = &head[2..];
         Dir {
-            kind: u16::from_le_bytes(field(&mut rest)),
-            dev: u32::from_le_bytes(field(&mut rest)),
+            kind: u16::from_le_bytes(field(head, 2)),
+            dev: u32::from_le_bytes(field(head, 4)),
             qid: Qid {
-                kind: u8::from_le_bytes(field(&mut rest)),
-                vers: u32::from_le_bytes(field(&mut rest)),
-                path: u64::from_le_bytes(field(&mut rest)),
+                kind: head[8],
+                vers: u32::from_le_bytes(field(head, 9)),
+                path: u64::from_le_bytes(field(head, 13)),
             },
-            mode: u32::from_le_bytes(field(&mut rest)),
-            atime: u32::from_le_bytes(field(&mut rest)),
-            mtime: u32::from_le_bytes(field(&mut rest)),
-            length: u64::from_le_bytes(field(&mut rest)),
+            mode: u32::from_le_bytes(field(head, 21)),
+            atime: u32::from_le_bytes(field(head, 25)),
+            mtime: u32::from_le_bytes(field(head, 29)),
+            length: u64::from_le_bytes(field(head, 33)),
             name,
             uid,
             gid,
@@ -200,11 +197,10 @@ impl Dir {
     }
 }
 
-/// Takes a field of the head, which has room for all that are taken.
-fn field<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
-    let (field, behind) = rest.split_first_chunk().unwrap_or((&[0; N], &[]));
-    *rest = behind;
-    *field
+/// The field of the head that begins at `at`.
+#[inline]
+fn field<const N: usize>(head: &[u8; STATHEADLEN], at: usize) -> [u8; N] {
+    head.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]
