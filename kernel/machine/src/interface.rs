@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::dma::Dma;
+use crate::heap::Call;
 use crate::io::{Mmio, Ports};
 use crate::irq::{Handler, IrqError, IrqHandle, Line, Msi, Trigger};
 use crate::lock::{Lock, LockGuard};
@@ -42,6 +43,11 @@ const _: fn(&mut [u8]) = crate::random::fill;
 const _: fn(&[u8]) = crate::random::stir;
 const _: fn(Box<dyn Fn() + Send + Sync>) = crate::random::on_use;
 const _: usize = crate::random::APPETITE;
+
+// heap
+const _: fn() -> bool = crate::heap::is_granted;
+const _: fn(&'static str) -> Call = Call::enter;
+const _: fn(fn() -> u8) -> u8 = |f| crate::heap::may_fail(f);
 
 // lock
 const _: Lock<u8> = Lock::new(0);

@@ -21,6 +21,7 @@
 //! | [`clock`] | monotonic time, cycles, time of day |
 //! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
+//! | [`heap`] | kernel memory that can say no |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
 //! | [`firmware`] | what its firmware and its maker say of it |
 //! | [`pci_config`] | PCI configuration space, as `pci_types` takes it |
@@ -29,7 +30,8 @@
 //! # Testing on the host half
 //!
 //! Each test thread has a machine of its own, which the kernel threads that it spawns share: memory budget, interrupt
-//! table, fake devices, console. `host::limit_pages` makes memory run out, `host::chaos` shakes races,
+//! table, fake devices, console. `host::limit_pages` makes memory run out, `host::heap` watches what a call
+//! allocates and makes allocations fail, `host::chaos` shakes races,
 //! `host::program_at` runs user programs written as closures, `host::dma::peek` and `poke` are a fake device's way to
 //! memory, `host::irq::host_raise_msi` its way to interrupt, `host::io::host_register_mmio` puts it on the bus.
 //!
@@ -70,8 +72,13 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as arch;
 
+#[cfg(all(test, not(target_os = "none")))]
+#[global_allocator]
+static HEAP: host::heap::Heap = host::heap::Heap;
+
 mod claims;
 pub mod firmware;
+pub mod heap;
 mod interface;
 pub mod pci_config;
 mod pinned;

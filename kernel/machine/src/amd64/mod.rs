@@ -51,7 +51,7 @@ mod trap;
 
 pub use boot::processors::{Processors, start_others};
 pub use dev::{console, io, power, random, uart};
-pub use mem::{dma, page, space};
+pub use mem::{dma, grant as heap, page, space};
 pub use sched::thread;
 pub use time::clock;
 pub use trap::{irq, user};

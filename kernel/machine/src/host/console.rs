@@ -5,12 +5,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use std::sync::PoisonError;
 
+use super::heap::aside;
 use super::machine::machine;
 
 /// Writes bytes, before and beside any driver.
 pub fn write(bytes: &[u8]) {
-    machine().console.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-    std::print!("{}", String::from_utf8_lossy(bytes));
+    let m = machine();
+    aside(|| {
+        m.console.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        std::print!("{}", String::from_utf8_lossy(bytes));
+    });
 }
 
 /// Something that is told last words.

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::Ordering;
 
+use super::heap::aside;
 use super::machine::{Charge, Machine, machine};
 use super::words::Words;
 pub use crate::types::OutOfMemory;
@@ -26,7 +27,7 @@ impl Dma {
         let pages = bytes.div_ceil(abi::layout::PAGE as usize).max(1);
         let home = machine();
         home.charge(pages, Charge::Kernel)?;
-        Ok(Dma { words: Words::new(pages), bytes, home })
+        Ok(Dma { words: aside(|| Words::new(pages)), bytes, home })
     }
 
     /// Physical address of the first byte.

@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
+use super::heap::aside;
 use super::{boot, irq, power, program, uart, user};
 use crate::types::OutOfMemory;
 
@@ -44,6 +45,7 @@ pub struct Machine {
     pub(super) program: Mutex<Option<user::SharedProgram>>,
     pub(super) programs: program::Programs,
     pub(super) random: super::random::Pool,
+    pub(super) failures: super::heap::Failures,
 }
 
 /// What a page is charged to.
@@ -57,7 +59,7 @@ pub(super) enum Charge {
 
 impl Machine {
     fn new() -> Arc<Machine> {
-        Arc::new(Machine {
+        let new = || Machine {
             used: AtomicUsize::new(0),
             kernel: AtomicUsize::new(0),
             limit: AtomicUsize::new(DEFAULT_PAGES),
@@ -78,7 +80,9 @@ impl Machine {
             program: Mutex::new(None),
             programs: program::Programs::default(),
             random: super::random::Pool::default(),
-        })
+            failures: super::heap::Failures::default(),
+        };
+        aside(|| Arc::new(new()))
     }
 
     /// Makes the calling thread part of this machine. Call it before anything else of `machine`.
@@ -89,6 +93,12 @@ impl Machine {
     /// Makes the calling thread part of another machine, or of none; gives the one it was part of.
     pub(super) fn exchange(other: Option<Arc<Machine>>) -> Option<Arc<Machine>> {
         HERE.with(|h| core::mem::replace(&mut *h.borrow_mut(), other))
+    }
+
+    /// What `f` makes of the calling thread's machine; `None` when it has none, or is being torn down, or the machine is
+    /// being exchanged.
+    pub(super) fn with_here<R>(f: impl FnOnce(&Machine) -> R) -> Option<R> {
+        HERE.try_with(|h| h.try_borrow().ok()?.as_deref().map(f)).ok().flatten()
     }
 
     /// The chaos seed of the calling thread's machine; 0 also when it has none, or is being torn down.
@@ -104,6 +114,9 @@ impl Machine {
 
     /// Takes `n` pages out of the budget, or none.
     pub(super) fn charge(&self, n: usize, to: Charge) -> Result<(), OutOfMemory> {
+        if self.failures.step() {
+            return Err(OutOfMemory);
+        }
         let limit = self.limit.load(Ordering::Relaxed);
         let limit = if to == Charge::User { limit.saturating_sub(KERNEL_RESERVE) } else { limit };
         self.used

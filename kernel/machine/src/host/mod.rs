@@ -15,6 +15,7 @@ pub mod clock;
 pub mod console;
 pub mod cpu;
 pub mod dma;
+pub mod heap;
 pub mod io;
 pub mod irq;
 pub mod lock;

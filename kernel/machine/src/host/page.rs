@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::heap::aside;
 use super::machine::{Charge, Machine, machine};
 use super::words::Words;
 pub use crate::pinned::Pinned;
@@ -34,7 +35,7 @@ impl Page {
     pub fn new_zeroed() -> Result<Page, OutOfMemory> {
         let home = machine();
         home.charge(1, Charge::User)?;
-        Ok(Page(Arc::new(Frame { words: Words::new(1), pins: AtomicUsize::new(0), home })))
+        Ok(Page(aside(|| Arc::new(Frame { words: Words::new(1), pins: AtomicUsize::new(0), home }))))
     }
 
     /// A new page with the contents of `other`.

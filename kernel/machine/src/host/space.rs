@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::layout::{PAGE, USTKTOP};
 
+use super::heap::aside;
 use super::machine::{Charge, Machine, machine};
 use super::page::Page;
 pub use crate::types::{OutOfMemory, Prot};
@@ -34,7 +35,7 @@ impl AddressSpace {
     pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
         let home = machine();
         home.charge(1, Charge::Kernel)?;
-        Ok(Arc::new(AddressSpace { inner: Mutex::default(), home }))
+        Ok(aside(|| Arc::new(AddressSpace { inner: Mutex::default(), home })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -50,7 +51,7 @@ impl AddressSpace {
     /// When `va` is not a page of the user half.
     pub fn map(&self, va: u64, page: Page, prot: Prot) -> Result<(), OutOfMemory> {
         let mut inner = self.with_table(va)?;
-        let old = inner.pages.insert(va, (page, prot));
+        let old = aside(|| inner.pages.insert(va, (page, prot)));
         drop(inner);
         drop(old);
         Ok(())
@@ -66,7 +67,7 @@ impl AddressSpace {
     pub fn map_absent(&self, va: u64, page: Page, prot: Prot) -> Result<bool, OutOfMemory> {
         let mut inner = self.with_table(va)?;
         let absent = !inner.pages.contains_key(&va);
-        inner.pages.entry(va).or_insert((page, prot));
+        aside(|| inner.pages.entry(va).or_insert((page, prot)));
         Ok(absent)
     }
 
@@ -76,7 +77,7 @@ impl AddressSpace {
         let mut inner = self.inner();
         if !inner.tables.contains(&(va >> 21)) {
             self.home.charge(1, Charge::Kernel)?;
-            inner.tables.insert(va >> 21);
+            aside(|| inner.tables.insert(va >> 21));
         }
         Ok(inner)
     }
@@ -88,10 +89,12 @@ impl AddressSpace {
     pub fn unmap(&self, va: u64, pages: u64) {
         check(va, pages);
         let mut inner = self.inner();
-        let here: Vec<u64> = inner.pages.range(va..va + pages * PAGE).map(|(&va, _)| va).collect();
-        let gone: Vec<_> = here.iter().filter_map(|va| inner.pages.remove(va)).collect();
-        drop(inner);
-        drop(gone);
+        aside(|| {
+            let here: Vec<u64> = inner.pages.range(va..va + pages * PAGE).map(|(&va, _)| va).collect();
+            let gone: Vec<_> = here.iter().filter_map(|va| inner.pages.remove(va)).collect();
+            drop(inner);
+            drop(gone);
+        });
     }
 
     /// What is mapped at the page that holds `va`, with a reference of its own.

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::heap::aside;
 use super::machine::{Charge, machine};
 use super::{chaos, clock, irq, lock};
 use crate::threads::Common;
@@ -72,7 +73,7 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
     let thread = Thread::new(name, tag, State::Ready);
     let mine = thread.clone();
     let here = home.clone();
-    let started = std::thread::Builder::new().name(name.to_string()).spawn(move || {
+    let body = move || {
         here.enter();
         CURRENT.with(|c| *c.borrow_mut() = Some(mine.clone()));
         mine.parking().state = State::Running;
@@ -80,7 +81,8 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
         chaos::point();
         f();
         drop(life);
-    });
+    };
+    let started = aside(|| std::thread::Builder::new().name(name.to_string()).spawn(body));
     match started {
         Ok(_) => Ok(thread),
         Err(_) => {
@@ -95,8 +97,10 @@ pub fn current() -> ThreadRef {
     CURRENT.with(|c| {
         c.borrow_mut()
             .get_or_insert_with(|| {
-                let me = std::thread::current();
-                Thread::new(me.name().unwrap_or("test"), 0, State::Running)
+                aside(|| {
+                    let me = std::thread::current();
+                    Thread::new(me.name().unwrap_or("test"), 0, State::Running)
+                })
             })
             .clone()
     })

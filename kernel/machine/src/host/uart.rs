@@ -35,7 +35,8 @@ impl Uart {
 
     /// Writes bytes; returns when all are out.
     pub fn write(&self, bytes: &[u8]) {
-        self.0.uart.out.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        let mut out = self.0.uart.out.lock().unwrap_or_else(PoisonError::into_inner);
+        super::heap::aside(|| out.extend_from_slice(bytes));
     }
 
     /// Calls `receiver` with what comes in, in interrupt context.

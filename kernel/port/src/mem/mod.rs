@@ -24,8 +24,8 @@ pub(crate) use image::{ImageCache, ImageKey, Stretch};
 pub use memory::{FaultAccess, FaultError, Memory};
 pub use segment::{Backing, Kind, Segment};
 
-/// Is memory so short that the kernel needs what is left for itself? Programs are refused pages before that, at a
-/// thirty-second of memory; what they make the kernel keep for them (files, pipes, tables) is refused here.
+/// Is memory so short that the kernel needs what is left for itself? Programs are refused pages before that; what they
+/// make the kernel keep for them (files, pipes, tables) is refused here.
 pub(crate) fn is_scarce() -> bool {
-    machine::mem::free_bytes() < machine::mem::total_bytes() / 64 + (1 << 20)
+    !machine::heap::is_granted()
 }

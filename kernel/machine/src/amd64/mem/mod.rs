@@ -12,6 +12,7 @@ pub mod dma;
 pub(crate) mod early;
 pub(crate) mod flush;
 pub(crate) mod frames;
+pub mod grant;
 mod heap;
 mod map;
 mod modules;

@@ -1,0 +1,350 @@
+//! The heap of tests: what a call allocates without asking is watched, and what it asks for can be refused.
+//!
+//! A test binary declares [`Heap`] its global allocator. Then a thread between [`Call::enter`] and the drop of that
+//! [`Call`] has a peak: the bytes that it has allocated in the ordinary way and not freed again. When that is more than
+//! [`GRANT`] the drop panics, and names the call. With `RUST_BACKTRACE=1` it also says who asked for the bytes that
+//! were too many.
+//!
+//! What is asked for inside [`may_fail`], pages, `Dma`, threads, and the question [`is_granted`] are *steps* of the
+//! calling thread's machine. [`fail_nth`] makes one of them fail, [`fail_from`] one and all that follow, [`fail_every`]
+//! every so many; [`steps`] says how many there were.
+//!
+//! # How a block is known
+//!
+//! Behind each block stands the number of the call that allocated it, which no other call has; 0 when there was none or
+//! the block was asked for. So a block that is freed by another call, or by another thread, is nobody's credit: memory
+//! that a call gives back belongs to all threads. What this half of the machine allocates to be a machine (a page's
+//! words, a thread of `std`) is done in [`aside`], and is neither counted nor refused.
+//!
+//! What is kept of a thread is in cells without destructors: a thread that is ending allocates too.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::alloc::System;
+use std::backtrace::Backtrace;
+use std::boxed::Box;
+use std::string::String;
+
+use super::machine::{Machine, machine};
+use crate::heap::GRANT;
+
+/// What stands behind a block.
+const MARK: usize = size_of::<u64>();
+/// What the real heap needs to keep account of a small block, about.
+const OVERHEAD: usize = 16;
+/// From here on a block is whole pages.
+const PAGE: usize = 4096;
+
+std::thread_local! {
+    /// The number of the call that this thread is in, or 0.
+    static CALL: Cell<u64> = const { Cell::new(0) };
+    static USED: Cell<usize> = const { Cell::new(0) };
+    static PEAK: Cell<usize> = const { Cell::new(0) };
+    /// Who passed the grant. Leaked: a cell without a destructor cannot own it.
+    static CULPRIT: Cell<*mut Backtrace> = const { Cell::new(ptr::null_mut()) };
+    static MAY_FAIL: Cell<bool> = const { Cell::new(false) };
+    static ASIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The allocator of a test binary.
+#[derive(Debug, Default)]
+pub struct Heap;
+
+/// The layout with its mark, and where that is.
+fn marked(layout: Layout) -> Option<(Layout, usize)> {
+    let at = layout.size().checked_next_multiple_of(MARK)?;
+    let whole = Layout::from_size_align(at.checked_add(MARK)?, layout.align().max(MARK)).ok()?;
+    Some((whole, at))
+}
+
+/// What the real machine would take for it.
+fn cost(size: usize) -> usize {
+    if size >= PAGE { size.next_multiple_of(PAGE) } else { (size + OVERHEAD).next_multiple_of(OVERHEAD) }
+}
+
+/// Notes an allocation; gives its mark, or none if it is to fail.
+fn begin(size: usize) -> Option<u64> {
+    if ASIDE.get() {
+        return Some(0);
+    }
+    if MAY_FAIL.get() {
+        return (!refuses()).then_some(0);
+    }
+    let call = CALL.get();
+    if call == 0 {
+        return Some(0);
+    }
+    let used = USED.get() + cost(size);
+    USED.set(used);
+    let before = PEAK.get();
+    if used > before {
+        PEAK.set(used);
+        if before <= GRANT && used > GRANT && CULPRIT.get().is_null() {
+            CULPRIT.set(aside(|| Box::into_raw(Box::new(Backtrace::capture()))));
+        }
+    }
+    Some(call)
+}
+
+// SAFETY: blocks are `System`'s, made longer by a mark behind what the caller asked for; size and alignment are at least
+// what was asked, and `dealloc` computes the same longer layout from the same one.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some((whole, at)) = marked(layout) else { return ptr::null_mut() };
+        let Some(mark) = begin(layout.size()) else { return ptr::null_mut() };
+        // SAFETY: the size is not zero, there is a mark in it.
+        let block = unsafe { System.alloc(whole) };
+        if !block.is_null() {
+            // SAFETY: the mark lies inside the longer block, aligned to itself.
+            unsafe { block.add(at).cast::<u64>().write(mark) };
+        }
+        block
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let Some((whole, at)) = marked(layout) else { return ptr::null_mut() };
+        let Some(mark) = begin(layout.size()) else { return ptr::null_mut() };
+        // SAFETY: as in `alloc`.
+        let block = unsafe { System.alloc_zeroed(whole) };
+        if !block.is_null() {
+            // SAFETY: as in `alloc`.
+            unsafe { block.add(at).cast::<u64>().write(mark) };
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // A layout that was given a block has room for its mark.
+        let Some((whole, at)) = marked(layout) else { return };
+        // SAFETY: `alloc` put the mark there.
+        let mark = unsafe { block.add(at).cast::<u64>().read() };
+        if mark != 0 && mark == CALL.get() {
+            USED.set(USED.get().saturating_sub(cost(layout.size())));
+        }
+        // SAFETY: the block and the layout that `alloc` had from `System`.
+        unsafe { System.dealloc(block, whole) };
+    }
+}
+
+/// Runs `f`, in which an allocation may fail: only what can say so may allocate in it.
+pub fn may_fail<R>(f: impl FnOnce() -> R) -> R {
+    let _back = Back(&MAY_FAIL, MAY_FAIL.replace(true));
+    f()
+}
+
+/// Runs `f`, whose allocations are the host's own and none of the kernel's.
+pub fn aside<R>(f: impl FnOnce() -> R) -> R {
+    let _back = Back(&ASIDE, ASIDE.replace(true));
+    f()
+}
+
+/// Sets a flag back when it is dropped.
+struct Back(&'static std::thread::LocalKey<Cell<bool>>, bool);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+/// The kernel is carrying out a call, until this is dropped. A call inside of a call belongs to the outer one.
+#[derive(Debug)]
+pub struct Call {
+    name: &'static str,
+    number: u64,
+    /// It belongs to the thread that made it.
+    _here: core::marker::PhantomData<*const ()>,
+}
+
+impl Call {
+    /// The call of this name begins.
+    #[inline]
+    pub fn enter(name: &'static str) -> Call {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut number = 0;
+        if CALL.get() == 0 {
+            number = NEXT.fetch_add(1, Ordering::Relaxed);
+            CALL.set(number);
+            USED.set(0);
+            PEAK.set(0);
+        }
+        Call { name, number, _here: core::marker::PhantomData }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.number == 0 || CALL.get() != self.number {
+            return;
+        }
+        CALL.set(0);
+        let culprit = CULPRIT.replace(ptr::null_mut());
+        // SAFETY: it came from a box in `begin`, and was taken out of the only place that names it.
+        let culprit = (!culprit.is_null()).then(|| unsafe { Box::from_raw(culprit) });
+        if PEAK.get() > GRANT && !std::thread::panicking() {
+            let who = culprit.map_or_else(String::new, |c| std::format!("\n{c}"));
+            panic!("`{}` allocated {} bytes without asking; {GRANT} are granted{who}", self.name, PEAK.get());
+        }
+    }
+}
+
+/// The most bytes that the calling thread's call has had so far, or its last one had.
+pub fn peak() -> usize {
+    PEAK.get()
+}
+
+/// Whether memory is so plentiful that every thread's grant is whole.
+pub fn is_granted() -> bool {
+    let m = machine();
+    super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20) && !m.failures.step()
+}
+
+/// Which steps of a machine fail.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    steps: AtomicU64,
+    failed: AtomicU64,
+    /// The first that fails; 0 for none.
+    first: AtomicU64,
+    /// How many steps behind it the next one fails; 0 for none.
+    every: AtomicU64,
+}
+
+/// Whether any machine of this process was ever told to fail: keeps the usual path to one load.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+impl Failures {
+    /// A step is taken. True when it is to fail.
+    pub(super) fn step(&self) -> bool {
+        if !ANY.load(Ordering::Relaxed) || ASIDE.get() {
+            return false;
+        }
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let (first, every) = (self.first.load(Ordering::Relaxed), self.every.load(Ordering::Relaxed));
+        let fails = first != 0
+            && match step.checked_sub(first) {
+                Some(0) => true,
+                Some(behind) => every != 0 && behind.is_multiple_of(every),
+                None => false,
+            };
+        self.failed.fetch_add(u64::from(fails), Ordering::Relaxed);
+        fails
+    }
+
+    fn set(&self, first: u64, every: u64) {
+        ANY.store(true, Ordering::Relaxed);
+        self.first.store(0, Ordering::Relaxed);
+        self.every.store(every, Ordering::Relaxed);
+        self.failed.store(0, Ordering::Relaxed);
+        self.steps.store(0, Ordering::Relaxed);
+        self.first.store(first, Ordering::Relaxed);
+    }
+}
+
+/// Whether the allocation that the thread asks for is to fail.
+fn refuses() -> bool {
+    ANY.load(Ordering::Relaxed) && Machine::with_here(|m| m.failures.step()).unwrap_or(false)
+}
+
+/// The `n`th step of the calling thread's machine from now on fails, and no other; with 0 none does. Steps are counted
+/// from here on.
+pub fn fail_nth(n: u64) {
+    machine().failures.set(n, 0);
+}
+
+/// The `n`th step of the calling thread's machine from now on and all that follow fail.
+pub fn fail_from(n: u64) {
+    machine().failures.set(n, 1);
+}
+
+/// Every `n`th step of the calling thread's machine from now on fails.
+pub fn fail_every(n: u64) {
+    machine().failures.set(n, n);
+}
+
+/// Steps since one of the above was last called, and how many of them failed.
+pub fn steps() -> (u64, u64) {
+    let failures = &machine().failures;
+    (failures.steps.load(Ordering::Relaxed), failures.failed.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dma::Dma;
+    use crate::heap::{Text, try_bytes, try_copy, try_extend, try_format, try_push, try_string};
+    use crate::host;
+    use crate::page::Page;
+    use crate::types::OutOfMemory;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use core::fmt::Write;
+
+    #[test]
+    fn a_call_s_peak_is_what_it_holds_at_a_time() {
+        let old = vec![0u8; 5000];
+        let call = Call::enter("test");
+        for _ in 0..100 {
+            drop(vec![1u8; 1000]);
+        }
+        assert_eq!(peak(), 1024);
+        drop(old);
+        let two = (vec![1u8; 1000], vec![1u8; 1000]);
+        assert_eq!(peak(), 2048, "what was there before is no credit");
+        let asked = try_bytes(1 << 20).unwrap();
+        aside(|| drop(vec![0u8; 1 << 20]));
+        let inner = Call::enter("inner");
+        std::thread::spawn(move || drop((two, asked))).join().unwrap();
+        drop(inner);
+        drop(call);
+        assert!((2048..GRANT).contains(&peak()));
+        drop(vec![0u8; 1 << 20]);
+    }
+
+    #[test]
+    #[should_panic(expected = "`test` allocated 20480 bytes without asking; 16384 are granted")]
+    fn more_than_is_granted_is_noticed() {
+        let _call = Call::enter("test");
+        drop(vec![0u8; 20_000]);
+    }
+
+    #[test]
+    fn the_step_that_is_to_fail_fails_and_nothing_has_changed() {
+        host::new_machine();
+        let all = || -> Result<(), OutOfMemory> {
+            let mut v = try_copy(&[1u8, 2])?;
+            try_extend(&mut v, &[3; 100])?;
+            try_push(&mut v, 4)?;
+            let text = try_string("text")?;
+            assert_eq!(try_format(format_args!("{text} {}", v.len()))?, "text 103");
+            drop((Page::new_zeroed()?, Dma::new(5000)?));
+            crate::thread::spawn("steps", 0, Box::new(|| {}))?.host_join();
+            if is_granted() { Ok(()) } else { Err(OutOfMemory) }
+        };
+        fail_nth(0);
+        all().unwrap();
+        let (count, failed) = steps();
+        assert_eq!((count >= 9, failed), (true, 0));
+        for n in 1..=count {
+            fail_nth(n);
+            assert_eq!(all(), Err(OutOfMemory), "{n}");
+            all().unwrap();
+            assert_eq!(steps().1, 1);
+        }
+        fail_from(3);
+        assert_eq!((all(), all()), (Err(OutOfMemory), Err(OutOfMemory)));
+        fail_every(2);
+        let got: Vec<bool> = (0..6).map(|_| try_bytes(1).is_ok()).collect();
+        assert_eq!(got, [true, false, true, false, true, false]);
+        fail_nth(1);
+        let mut v = vec![7u8; 3];
+        assert_eq!(try_extend(&mut v, &[0; 9999]), Err(OutOfMemory));
+        assert_eq!(v, [7; 3]);
+        fail_nth(1);
+        let mut text = Text::new();
+        assert!(write!(text, "a").is_err() && text.finish().is_err());
+        fail_nth(0);
+    }
+}
