@@ -1,8 +1,14 @@
-//! What programs ask of the kernel: a process's [`life`] leads from user mode to here and back. The system calls, from
-//! numbers and arguments on the user's stack ([`syscall`]) to what they do with files ([`sysfile`]) and processes
-//! ([`sysproc`]).
+//! What programs ask of the kernel: a process's [`life`] leads from user mode to here and back.
+//!
+//! A system call goes through three layers: [`syscall`] finds it by its number, with its [`args`]; [`fileargs`] and
+//! [`procargs`] take what is in the program's memory and put answers there; [`sysfile`], [`sysproc`] and [`sysseg`] do
+//! what is asked, and can be called without a program in user mode.
 
+mod args;
+mod fileargs;
 pub mod life;
+mod procargs;
 pub mod syscall;
 pub mod sysfile;
 pub(crate) mod sysproc;
+mod sysseg;

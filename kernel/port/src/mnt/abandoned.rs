@@ -21,7 +21,8 @@ use machine::thread;
 use ninep::Tmsg;
 
 use super::session::Session;
-use super::slots::{AbandonedSlot, Flush, PIECES, SlotGuard};
+use super::slot::{Flush, PIECES};
+use super::slots::{AbandonedSlot, SlotGuard};
 use crate::error::{Error, Result};
 use crate::proc::notes;
 

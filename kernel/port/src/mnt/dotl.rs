@@ -19,7 +19,7 @@ use ninep::{Names, Rmsg, Str, Tmsg};
 use super::NO_NAMES;
 use super::fid::Fid;
 use super::links::{self, Place};
-use super::slots::PIECES;
+use super::slot::PIECES;
 use crate::error::Result;
 
 /// Bytes of a directory that one message brings: its reply has to fit into a slot's request.

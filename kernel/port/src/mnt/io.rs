@@ -21,7 +21,8 @@ use ninep::{Dialect, NOFID, Rmsg, kind};
 
 use super::file::MntFile;
 use super::session::Session;
-use super::slots::{PIECES, SlotGuard};
+use super::slot::PIECES;
+use super::slots::SlotGuard;
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src, kernel_pages};
 

@@ -12,7 +12,7 @@ use ninep::head::{HEADSZ, Head};
 use ninep::{NOFID, Rmsg, Tmsg, kind};
 
 use super::session::Session;
-use super::slots::Piece;
+use super::slot::Piece;
 use crate::error::{Error, Result};
 
 impl Session {
@@ -84,7 +84,7 @@ impl Session {
     }
 
     /// Has several messages under way together, in the requests of one slot: at most
-    /// [`PIECES`](super::slots::PIECES), none of which may depend on another, or be longer than a page, or its reply.
+    /// [`PIECES`](super::slot::PIECES), none of which may depend on another, or be longer than a page, or its reply.
     /// Gives what `take` makes of each reply, in the order of the messages.
     pub(super) fn call_all<R>(
         self: &Arc<Self>,

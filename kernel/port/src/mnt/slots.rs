@@ -1,6 +1,6 @@
 //! The PID cache: every process that talks to a server finds its own request slot again.
 //!
-//! A slot is what a message needs: buffers for it and for its reply, a tag, and for large transfers further
+//! A [`Slot`] is what a message needs: buffers for it and for its reply, a tag, and for large transfers further
 //! requests that are in flight together. A process's first message binds a slot to its pid and later ones find
 //! it by that: no allocation, and a process's messages stay in its own order, which QEMU does not keep by
 //! itself. When all slots are bound, or for a kernel thread, a message takes a spare one; when there is none,
@@ -12,150 +12,24 @@
 //! Ownership: a slot is in `bound`, in `idle`, in `spare`, or in the hands of the one call that uses it
 //! ([`SlotGuard`]). Its requests are in it, or lent to the transport. Lock order: `inner` is a leaf.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::error;
-use abi::layout::PAGE;
-use io::message::Request;
 use machine::clock;
 use machine::lock::Lock;
-use machine::page::{Page, Pinned};
-use machine::sync::{Completion, Rendez};
-use ninep::NOFID;
+use machine::sync::Rendez;
 
+use super::slot::Slot;
 use crate::error::Result;
 
 /// Slots that are bound to processes.
 const BOUND: usize = 64;
 /// Slots for whoever has none.
 const SPARE: usize = 16;
-/// Requests of a slot: as many pieces of one transfer are in flight together.
-pub(crate) const PIECES: usize = 8;
-/// Tags of a slot: one per piece, and the last ones for its flushes.
-const TAGS: u16 = 16;
-/// Bytes for a message that is not a piece of a transfer: sixteen names of 255 bytes fit, and any stat record of
-/// sensible length.
-const MESSAGE: usize = 8192;
 /// How often whoever is not to be interrupted looks whether it is to die, in ns.
 pub(crate) const POLL_NS: u64 = 1_000_000_000;
-
-/// One request and what belongs to it.
-pub(crate) struct Piece {
-    /// The request; `None` while the transport has it.
-    pub(crate) request: Option<Box<Request>>,
-    /// Where the request comes back.
-    pub(crate) done: Arc<Completion<Box<Request>>>,
-    /// Its tag.
-    pub(crate) tag: u16,
-    /// The fids that the message names; `NOFID` for none.
-    pub(crate) fids: [u32; 2],
-    /// May the server be asked to give the message up?
-    pub(crate) may_flush: bool,
-    /// Room behind the data of a read: an error reply that is longer than the data asked for ends here.
-    tail: Page,
-}
-
-impl Piece {
-    fn new(tag: u16, bytes: usize) -> Result<Self> {
-        let request = Request::new(bytes, bytes)?;
-        Ok(Piece {
-            done: request.done.clone(),
-            request: Some(request),
-            tag,
-            fids: [NOFID; 2],
-            may_flush: true,
-            tail: Page::new_zeroed()?,
-        })
-    }
-
-    /// The room behind the data.
-    pub(crate) fn tail(&self) -> Pinned {
-        Pinned::new(self.tail.clone(), 0, PAGE as usize)
-    }
-
-    /// Where the request comes back, when the transport has it.
-    pub(crate) fn is_out(&self) -> Option<Arc<Completion<Box<Request>>>> {
-        self.request.is_none().then(|| self.done.clone())
-    }
-
-    /// The request is back, and the pages are whose they were.
-    pub(crate) fn put_back(&mut self, mut request: Box<Request>) {
-        request.r_data.clear();
-        request.t_data.clear();
-        self.request = Some(request);
-    }
-}
-
-/// What a Tflush is for. Both may be under way together.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flush {
-    /// A message is given up.
-    Message = 1,
-    /// The server is asked whether it lives.
-    Sign = 2,
-}
-
-/// A slot.
-pub(crate) struct Slot {
-    index: u16,
-    /// For messages, and the first piece of a transfer. Never empty.
-    pieces: Vec<Piece>,
-    flushes: [Option<Piece>; 2],
-    /// Where a reply is put together to be decoded.
-    pub(crate) scratch: Vec<u8>,
-}
-
-impl Slot {
-    fn new(index: u16) -> Result<Self> {
-        let first = Piece::new(index * TAGS, MESSAGE)?;
-        Ok(Slot { index, pieces: alloc::vec![first], flushes: [None, None], scratch: Vec::new() })
-    }
-
-    /// The piece with this number, made when it is needed for the first time.
-    ///
-    /// # Errors
-    /// No memory.
-    pub(crate) fn piece(&mut self, number: usize) -> Result<&mut Piece> {
-        while self.pieces.len() <= number {
-            let tag = self.index * TAGS + self.pieces.len() as u16;
-            self.pieces.push(Piece::new(tag, PAGE as usize)?);
-        }
-        self.pieces.get_mut(number).ok_or(error::ENOMEM.into())
-    }
-
-    /// The pieces made so far.
-    pub(crate) fn pieces(&mut self) -> &mut [Piece] {
-        &mut self.pieces
-    }
-
-    /// The fids that are named in messages that are not back.
-    pub(crate) fn fids_out(&self) -> Vec<u32> {
-        let out = self.pieces.iter().filter(|p| p.request.is_none());
-        out.flat_map(|p| p.fids).filter(|&fid| fid != NOFID).collect()
-    }
-
-    /// The request that carries a Tflush, if there ever was one.
-    pub(crate) fn flush_made(&mut self, purpose: Flush) -> Option<&mut Piece> {
-        self.flushes.get_mut(purpose as usize - 1)?.as_mut()
-    }
-
-    /// The request that carries a Tflush.
-    ///
-    /// # Errors
-    /// No memory.
-    pub(crate) fn flush(&mut self, purpose: Flush) -> Result<&mut Piece> {
-        let tag = self.index * TAGS + TAGS - purpose as u16;
-        let place = self.flushes.get_mut(purpose as usize - 1).ok_or(error::ENOMEM)?;
-        match place {
-            Some(piece) => Ok(piece),
-            None => Ok(place.insert(Piece::new(tag, PAGE as usize)?)),
-        }
-    }
-}
 
 /// The slots of a session.
 pub(crate) struct Slots {
@@ -390,6 +264,9 @@ impl Drop for SlotGuard<'_> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::boxed::Box;
+    use alloc::sync::Arc;
+
     use super::*;
 
     /// Runs `f` on a thread of its own with this pid.

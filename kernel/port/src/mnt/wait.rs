@@ -23,7 +23,8 @@ use ninep::{Tmsg, kind};
 
 use super::rpc::prepare;
 use super::session::Session;
-use super::slots::{Flush, POLL_NS, SlotGuard};
+use super::slot::Flush;
+use super::slots::{POLL_NS, SlotGuard};
 use crate::error::Result;
 
 /// A tag that no slot uses.

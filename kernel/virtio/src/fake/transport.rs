@@ -2,7 +2,7 @@
 //! configuration say which device it is; what it can say of ports is a console's.
 
 use crate::Failure;
-use crate::fake::device::{Taken, chain, peek16};
+use crate::fake::chain::{Taken, chain, peek16};
 use crate::transport::{Cause, Handler, Interrupts, RingAddress, VERSION_1, VirtioTransport};
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -1,0 +1,213 @@
+//! `#p`: processes as files (section 3, `proc`).
+//!
+//! The device has no state: a channel's qid says pid and file ([`tree`]), and everything else is asked of the process
+//! when it is read. A process that is gone gives `process exited`. What the files say is in [`text`]; memory and
+//! registers, which debuggers read and write, are in [`image`].
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, Qid, error};
+
+use crate::dev::dirtab;
+use crate::dev::{Dev, Walk};
+use crate::error::{Result, clip};
+use crate::mem::iobuf::{Dst, Src};
+use crate::name::chan::Chan;
+use crate::name::path::Path;
+use crate::proc::exit;
+use crate::proc::notes::{self, NoteClass};
+use crate::proc::procctl;
+use crate::proc::process::Proc;
+
+mod image;
+mod text;
+mod tree;
+
+use text::text_of;
+use tree::{File, MODE, Place, entries, may_open, perm_of, place, stat_of, step};
+
+/// The device. It has no state.
+pub struct ProcDev;
+
+impl ProcDev {
+    /// The device.
+    pub fn new() -> Arc<Self> {
+        Arc::new(ProcDev)
+    }
+}
+
+impl Dev for ProcDev {
+    fn letter(&self) -> char {
+        'p'
+    }
+
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+
+    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+        if !spec.is_empty() {
+            return Err(error::EBADSPEC.into());
+        }
+        Ok(Chan::attach(self, 0, Qid::dir(0), Path::root("#p"), None))
+    }
+
+    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        let mut qids = Vec::with_capacity(names.len());
+        let mut at = c.qid;
+        for name in names {
+            match step(&up.kernel, at, name) {
+                Ok(qid) => at = qid,
+                Err(e) if qids.is_empty() => return Err(e),
+                Err(_) => return Ok(Walk { qids, chan: None }),
+            }
+            qids.push(at);
+        }
+        Ok(Walk { qids, chan: Some(c.derive(at, None)) })
+    }
+
+    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        Ok(match place(&up.kernel, c.qid)? {
+            Place::Root => stat_of(c.qid, "#p", &up.kernel.hostowner.lock(), 0o555),
+            Place::Dir(p) => stat_of(c.qid, &p.pid.to_string(), &p.user(), 0o555),
+            Place::File(p, _, name, perm) => stat_of(c.qid, name, &p.user(), perm_of(&p, perm)),
+        })
+    }
+
+    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        match place(&up.kernel, c.qid)? {
+            Place::Root | Place::Dir(_) => {
+                if mode & 0x1f != OREAD && mode & 0x1f != OEXEC {
+                    return Err(error::EISDIR.into());
+                }
+            }
+            Place::File(p, file, _, perm) => {
+                let access = match mode & 3 {
+                    OWRITE => AWRITE,
+                    ORDWR => AREAD | AWRITE,
+                    _ => AREAD,
+                } | if mode & OTRUNC != 0 { AWRITE } else { 0 };
+                may_open(up, &p, file, perm_of(&p, perm), access)?;
+                if file == File::Text {
+                    if access & AWRITE != 0 {
+                        return Err(error::EPERM.into());
+                    }
+                    return open_text(up, &p);
+                }
+            }
+        }
+        c.mode = Some(mode);
+        Ok(Arc::new(c))
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        let place = place(&up.kernel, c.qid)?;
+        let Place::File(p, file, ..) = place else {
+            return dirtab::put_dirs(entries(&up.kernel, &place).into_iter(), dst, offset);
+        };
+        match file {
+            File::Mem => image::read_mem(&p, dst, offset),
+            File::Regs => image::read_regs(&p, dst, offset),
+            File::Fpregs => image::read_fpregs(&p, dst, offset),
+            File::Proc => Err(error::ENOREG.into()),
+            File::Note => {
+                let note = p.notes.lock().queue.pop_front();
+                let text = note.map(|n| n.text).unwrap_or_default();
+                dst.put_from(clip(&text, dst.len()).as_bytes(), 0)
+            }
+            File::Notepg => Err(error::EBADUSEFD.into()),
+            File::Wait => {
+                let text = exit::await_child(&p)?.text();
+                dst.put_from(clip(&text, dst.len()).as_bytes(), 0)
+            }
+            _ => dst.put_from(text_of(up, &p, file).as_bytes(), offset),
+        }
+    }
+
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+        let Place::File(p, file, ..) = place(&up.kernel, c.qid)? else {
+            return Err(error::EISDIR.into());
+        };
+        match file {
+            File::Args => {
+                let new = line(src, 127)?; // the program's memory, so no lock may be held
+                let text = format!("{} [{new}]", *p.name.lock());
+                *p.args.lock() = text;
+            }
+            File::Ctl => procctl::control(up, &p, &line(src, 127)?)?,
+            File::Mem => return image::write_mem(&p, src, offset),
+            File::Note => {
+                if src.len() >= abi::ERRMAX {
+                    return Err(error::ETOOBIG.into());
+                }
+                if p.ctl.lock().broken {
+                    return Err(error::EPROCDIED.into());
+                }
+                let text = src.to_vec(abi::ERRMAX)?;
+                if !notes::post(&p, &String::from_utf8_lossy(&text), NoteClass::User) {
+                    return Err("note not posted".into());
+                }
+            }
+            File::Notepg => {
+                if src.len() >= abi::ERRMAX {
+                    return Err(error::ETOOBIG.into());
+                }
+                let text = src.to_vec(abi::ERRMAX)?;
+                let text = String::from_utf8_lossy(&text);
+                notes::post_group(&up.kernel, p.noteid(), &text, NoteClass::User, Some(up.pid));
+            }
+            File::Noteid => {
+                let id: u32 = line(src, 12)?.trim().parse().map_err(|_| error::EBADARG)?;
+                let procs: Vec<_> = up.kernel.procs.lock().values().cloned().collect();
+                // One may join the group of another process of one's own, or become a group of its own.
+                if id != p.pid && !procs.iter().any(|q| q.noteid() == id && *q.user() == *p.user()) {
+                    return Err(error::EBADARG.into());
+                }
+                p.noteid.store(id, Ordering::Relaxed);
+            }
+            File::Regs => image::write_regs(&p, src, offset)?,
+            File::Fpregs => image::write_fpregs(&p, src, offset)?,
+            _ => return Err(error::EPERM.into()),
+        }
+        Ok(src.len())
+    }
+
+    fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        let Place::File(p, _, _, perm) = place(&up.kernel, c.qid)? else {
+            return Err(error::EPERM.into());
+        };
+        let same = Dir { mode: !0, ..dir.clone() };
+        if same != Dir::untouched() || (!up.is_hostowner() && *up.user() != *p.user()) {
+            return Err(error::EPERM.into());
+        }
+        if dir.mode != !0 {
+            if perm != MODE {
+                return Err(error::EPERM.into());
+            }
+            p.procmode.store(dir.mode & 0o777, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// A fresh channel on the program's file, so that its offset is the reader's own; where the server will not
+/// give one from an open file, the process's.
+fn open_text(up: &Arc<Proc>, p: &Proc) -> Result<Arc<Chan>> {
+    let text = p.text.lock().clone().ok_or(error::ENONEXIST)?;
+    let walked = text.dev.walk(up, &text, &[]).ok().and_then(|w| w.chan);
+    match walked.map(|c| text.dev.open(up, c, OREAD)) {
+        Some(Ok(c)) => Ok(c),
+        _ => Ok(text),
+    }
+}
+
+/// A short text that was written, without its final newline.
+fn line(src: &Src<'_>, max: usize) -> Result<String> {
+    let bytes = src.to_vec(max)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.trim_end_matches(['\n', '\0']).to_string())
+}

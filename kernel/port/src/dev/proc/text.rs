@@ -1,0 +1,97 @@
+//! What the files of a process say: the columns and lines of `proc(3)`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+
+use abi::KNAMELEN;
+use machine::thread::State;
+
+use super::tree::File;
+use crate::error::clip;
+use crate::proc::exit;
+use crate::proc::process::Proc;
+
+/// The whole text of `file`; empty for one that has none.
+pub(super) fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> String {
+    match file {
+        File::Args => p.args.lock().clone(),
+        File::Ctl => p.pid.to_string(),
+        File::Fd => {
+            let was = p.remains.lock().as_ref().map(|r| r.fd.clone());
+            was.unwrap_or_else(|| p.fgrp().text(p.dot().path.as_str()))
+        }
+        File::Noteid => format!("{:11} ", p.noteid()),
+        File::Ns => {
+            let was = p.remains.lock().as_ref().map(|r| r.ns.clone());
+            was.unwrap_or_else(|| p.pgrp().text(p.dot().path.as_str()))
+        }
+        File::Ppid => format!("{:11} ", p.ppid),
+        File::Segment => segments(p),
+        File::Status => status(up, p),
+        _ => String::new(),
+    }
+}
+
+fn segments(p: &Proc) -> String {
+    let mut out = String::new();
+    for seg in p.mem.segments() {
+        let read_only = if seg.is_writable() { ' ' } else { 'R' };
+        out += &format!(
+            "{:<6} {read_only}  {:8x} {:8x} {:4}\n",
+            seg.kind.name(),
+            seg.base,
+            seg.top(),
+            seg.users()
+        );
+    }
+    out
+}
+
+/// The 176 bytes of `/proc/n/status`.
+fn status(up: &Arc<Proc>, p: &Proc) -> String {
+    let name = p.name.lock().clone();
+    let user = p.user();
+    let [user_ms, sys_ms, real_ms] = exit::times_ms(p);
+    let [cuser, csys, creal] = p.children.lock().times_ms;
+    let kb: u64 = p.mem.segments().iter().map(|s| s.resident() * 4).sum();
+    let mut out = column(&name, KNAMELEN - 1);
+    out += &column(&user, KNAMELEN - 1);
+    out += &column(&state(up, p), 11);
+    for n in [user_ms, sys_ms, real_ms, cuser, csys, creal, kb, 10, 10] {
+        out += &format!("{n:11} ");
+    }
+    out
+}
+
+/// `text` in a column of `width` bytes, and a blank.
+fn column(text: &str, width: usize) -> String {
+    let mut out = String::from(clip(text, width));
+    out.extend(core::iter::repeat_n(' ', width + 1 - out.len()));
+    out
+}
+
+fn state(up: &Arc<Proc>, p: &Proc) -> String {
+    let ctl = *p.ctl.lock();
+    if ctl.broken {
+        return "Broken".to_string();
+    }
+    if ctl.is_stopped() {
+        return "Stopped".to_string();
+    }
+    match p.thread.get().map(|t| t.state()) {
+        _ if p.pid == up.pid => "Running".to_string(),
+        None => "New".to_string(),
+        Some(State::Running) => "Running".to_string(),
+        Some(State::Ready) => "Ready".to_string(),
+        Some(State::Dead) => "Moribund".to_string(),
+        Some(State::Parked) => match p.current_call() {
+            Some(name) => {
+                let lower = name.to_lowercase();
+                let (first, rest) = lower.split_at(1.min(lower.len()));
+                first.to_uppercase() + rest
+            }
+            None => "Fault".to_string(),
+        },
+    }
+}
