@@ -39,7 +39,7 @@
 //!
 //! * `page::Page::pin` and `unpin` (`pub(crate)`), on which the shared [`page::Pinned`] stands;
 //! * `mem::read_phys`, through which [`firmware`] reads the firmware's tables;
-//! * `thread::Thread::common` and `prod`, on which `threads` stands.
+//! * `thread::Thread::common` and `recall`, on which `threads` stands.
 //!
 //! # What safe code cannot do, and what it is trusted with
 //!

@@ -1,7 +1,7 @@
 //! What a kernel thread is on both halves: who it is, how important, and whether somebody wants its attention.
 //!
 //! Everything here is atomic or never changes. What a half adds (its stack, its home, its condition variable) is
-//! beside `common` in its own `Thread`, with the four things that it does in its own way: `unpark`, `prod`, `state`
+//! beside `common` in its own `Thread`, with the four things that it does in its own way: `unpark`, `recall`, `state`
 //! and `times`.
 
 use crate::thread::Thread;
@@ -90,7 +90,7 @@ impl Thread {
     pub fn kick(&self) {
         self.common.kicked.store(true, Ordering::SeqCst);
         // It looks before it goes to user mode; where it is there already the half brings it back.
-        self.prod();
+        self.recall();
     }
 
     /// Takes a pending kick.

@@ -4,7 +4,7 @@
 use ninep::attr::getattr;
 use ninep::testserver::Server;
 use ninep::translate::ids::Ids;
-use ninep::translate::kept::Kept;
+use ninep::translate::modebits::ModeBits;
 use ninep::translate::stat::File;
 use ninep::translate::{self, FileType, create, errors, list, names, open, version, walk, wstat};
 use ninep::wire::{Data, Record};
@@ -17,7 +17,7 @@ struct Mount {
     dialect: Dialect,
     msize: u32,
     ids: Ids,
-    kept: Kept,
+    mode_bits: ModeBits,
     next_fid: u32,
 }
 
@@ -28,7 +28,8 @@ impl Mount {
         let reply = server.handle(&hello.to_vec(dialect, 1).unwrap());
         let reply = errors::reply(dialect, 1, hello.kind(), &reply).unwrap();
         let (dialect, msize) = version::accept(dialect, asked, &reply).unwrap();
-        let mut m = Mount { server, dialect, msize, ids: Ids::new(), kept: Kept::new(), next_fid: 1 };
+        let mut m =
+            Mount { server, dialect, msize, ids: Ids::new(), mode_bits: ModeBits::new(), next_fid: 1 };
         m.rpc(translate::attach(0, "glenda", ""), |_| ()).unwrap();
         m
     }
@@ -106,7 +107,7 @@ impl Mount {
                 other => panic!("{other:?}"),
             })?
         };
-        self.kept.show(&mut file.dir);
+        self.mode_bits.show(&mut file.dir);
         Ok(file)
     }
 
@@ -131,7 +132,7 @@ impl Mount {
         if self.dialect != Dialect::P9 {
             open::permit(file.what, mode)?;
         }
-        let append = self.kept.get(file.dir.qid.path) & abi::DMAPPEND != 0;
+        let append = self.mode_bits.get(file.dir.qid.path) & abi::DMAPPEND != 0;
         let open = open::request(self.dialect, fid, file.what, mode, append);
         if open.truncate_first {
             self.change(fid, &wstat::Change::truncate())?;
@@ -176,7 +177,7 @@ impl Mount {
         if !change.is_empty() {
             self.change(fid, &change)?;
         }
-        change.kept.into_iter().for_each(|bits| self.kept.set(now.dir.qid.path, bits));
+        change.mode_bits.into_iter().for_each(|bits| self.mode_bits.set(now.dir.qid.path, bits));
         Ok(())
     }
 

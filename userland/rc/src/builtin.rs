@@ -67,7 +67,7 @@ impl<O: Os> Shell<O> {
             let path = self.file_name(&path);
             match self.os.open(&path, abi::OREAD) {
                 Ok(fd) => {
-                    opened = Some(self.fds.adopt(fd));
+                    opened = Some(self.fds.take_for_shell(fd));
                     break;
                 }
                 Err(e) => reason = e,

@@ -113,9 +113,9 @@ impl<O: Os> Shell<O> {
     }
 
     fn simple(&mut self, words: &[Word], tail: bool) -> Run {
-        let exposed = self.fds.exposed();
+        let pipes = self.fds.pipe_arguments();
         let result = self.simple_words(words, tail);
-        self.fds.conceal(&mut self.os, exposed);
+        self.fds.close_pipe_arguments(&mut self.os, pipes);
         result?;
         self.check_e()
     }

@@ -149,8 +149,8 @@ impl<O: Os> Shell<O> {
         let body = body.clone();
         let pid = self.spawn(false, connect, move |sh| sh.finish(|sh| sh.eval(&body, true)));
         self.fds.close(&mut self.os, theirs);
-        self.fds.disown(ours);
-        let fd = self.fds.expose(&mut self.os, ours);
+        self.fds.give_to_user(ours);
+        let fd = self.fds.add_pipe_argument(&mut self.os, ours);
         self.children.remove(&pid?);
         Ok(format!("/fd/{fd}"))
     }

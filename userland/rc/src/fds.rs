@@ -15,7 +15,7 @@ pub struct Fds {
     /// Open here for the shell's use: scripts, pipes, files of redirections.
     own: BTreeSet<i32>,
     /// Pipes whose names (`/fd/7`) are arguments of the command being made.
-    process: Vec<i32>,
+    pipe_arguments: Vec<i32>,
 }
 
 impl Fds {
@@ -28,13 +28,13 @@ impl Fds {
     }
 
     /// Takes a descriptor as the shell's own.
-    pub fn adopt(&mut self, fd: i32) -> i32 {
+    pub fn take_for_shell(&mut self, fd: i32) -> i32 {
         self.own.insert(fd);
         fd
     }
 
     /// Gives an own descriptor to the user: `exec >file`.
-    pub fn disown(&mut self, fd: i32) {
+    pub fn give_to_user(&mut self, fd: i32) {
         self.own.remove(&fd);
     }
 
@@ -45,7 +45,7 @@ impl Fds {
     }
 
     /// Keeps an open pipe under a number that commands see as it is, and returns that number.
-    pub fn expose(&mut self, os: &mut impl Os, fd: i32) -> i32 {
+    pub fn add_pipe_argument(&mut self, os: &mut impl Os, fd: i32) -> i32 {
         let mut fd = fd;
         let mut skipped = Vec::new();
         while self.map.contains_key(&fd) {
@@ -58,28 +58,28 @@ impl Fds {
         for fd in skipped {
             os.close(fd);
         }
-        self.process.push(fd);
+        self.pipe_arguments.push(fd);
         fd
     }
 
-    /// How many pipes are exposed, for [`Fds::conceal`].
-    pub fn exposed(&self) -> usize {
-        self.process.len()
+    /// How many pipes are arguments, for [`Fds::close_pipe_arguments`].
+    pub fn pipe_arguments(&self) -> usize {
+        self.pipe_arguments.len()
     }
 
-    /// Closes the exposed pipes down to `count`.
-    pub fn conceal(&mut self, os: &mut impl Os, count: usize) {
-        while self.process.len() > count {
-            if let Some(fd) = self.process.pop() {
+    /// Closes the pipes that are arguments, the newest first, until `count` are left.
+    pub fn close_pipe_arguments(&mut self, os: &mut impl Os, count: usize) {
+        while self.pipe_arguments.len() > count {
+            if let Some(fd) = self.pipe_arguments.pop() {
                 os.close(fd);
             }
         }
     }
 
-    /// In a new process: closes what only the parent needs. A program about to run keeps the exposed pipes.
-    pub fn trim(&mut self, os: &mut impl Os, keep_process: bool) {
-        if !keep_process {
-            self.conceal(os, 0);
+    /// In a new process: closes what only the parent needs. A program about to run keeps the pipes that are its arguments.
+    pub fn close_unneeded(&mut self, os: &mut impl Os, keep_pipe_arguments: bool) {
+        if !keep_pipe_arguments {
+            self.close_pipe_arguments(os, 0);
         }
         let used: BTreeSet<i32> = self.map.values().flatten().copied().collect();
         let unused: Vec<i32> = self.own.difference(&used).copied().collect();
@@ -89,7 +89,7 @@ impl Fds {
     }
 
     /// Moves everything to the numbers that a program expects; afterwards the table is empty.
-    pub fn settle(&mut self, os: &mut impl Os) {
+    pub fn move_into_place(&mut self, os: &mut impl Os) {
         let map = core::mem::take(&mut self.map);
         // A source that is also somebody's place steps aside first.
         let mut aside = BTreeMap::new();

@@ -18,7 +18,7 @@ impl<O: Os> Shell<O> {
     /// A pipe whose ends are the shell's.
     pub(crate) fn pipe(&mut self) -> Result<[i32; 2], Flow> {
         match self.os.pipe() {
-            Ok([a, b]) => Ok([self.fds.adopt(a), self.fds.adopt(b)]),
+            Ok([a, b]) => Ok([self.fds.take_for_shell(a), self.fds.take_for_shell(b)]),
             Err(e) => self.fail(&format!("can't get pipe: {e}")),
         }
     }
@@ -42,7 +42,7 @@ impl<O: Os> Shell<O> {
             sh.subshell = true;
             sh.children.clear();
             sh.fds.map.extend(connect.into_iter().map(|(fd, ours)| (fd, Some(ours))));
-            sh.fds.trim(&mut sh.os, program);
+            sh.fds.close_unneeded(&mut sh.os, program);
             f(sh)
         });
         match child {
@@ -98,8 +98,8 @@ impl<O: Os> Shell<O> {
     /// Runs a program.
     pub(crate) fn program(&mut self, argv: Vec<String>, tail: bool) -> Run {
         if tail {
-            let exposed = self.fds.exposed();
-            self.fds.trim(&mut self.os, exposed > 0);
+            let pipes = self.fds.pipe_arguments();
+            self.fds.close_unneeded(&mut self.os, pipes > 0);
             return self.exec(&argv);
         }
         let run = move |sh: &mut Self| sh.finish(|sh| sh.exec(&argv));
@@ -113,7 +113,7 @@ impl<O: Os> Shell<O> {
     pub(crate) fn exec(&mut self, argv: &[String]) -> Run {
         let Some(name) = argv.first() else { return Ok(()) };
         self.export();
-        self.fds.settle(&mut self.os);
+        self.fds.move_into_place(&mut self.os);
         let mut reason = abi::error::ENONEXIST.into();
         for path in self.candidates(name) {
             match self.os.exec(&path, argv) {
@@ -200,7 +200,7 @@ impl<O: Os> Shell<O> {
 
     /// `cmd &`: in a note group of its own, so that an interrupt does not reach it, and without a terminal to read.
     pub(crate) fn background(&mut self, body: &Body) -> Run {
-        let null = self.os.open("/dev/null", abi::OREAD).ok().map(|fd| self.fds.adopt(fd));
+        let null = self.os.open("/dev/null", abi::OREAD).ok().map(|fd| self.fds.take_for_shell(fd));
         let connect: Vec<(i32, i32)> = null.into_iter().map(|fd| (0, fd)).collect();
         let body = body.clone();
         let pid = self.spawn(true, &connect, move |sh| sh.finish(|sh| sh.eval(&body, true)));

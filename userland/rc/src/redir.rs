@@ -14,7 +14,7 @@ impl<O: Os> Shell<O> {
     /// Runs a command with redirections, made from left to right.
     pub(crate) fn redirected(&mut self, list: &[Redir], inner: &Body, tail: bool) -> Run {
         let saved = self.fds.map.clone();
-        let exposed = self.fds.exposed();
+        let pipes = self.fds.pipe_arguments();
         let mut opened = Vec::new();
         let mut result = Ok(());
         for redir in list {
@@ -36,7 +36,7 @@ impl<O: Os> Shell<O> {
         for fd in opened {
             self.fds.close(&mut self.os, fd);
         }
-        self.fds.conceal(&mut self.os, exposed);
+        self.fds.close_pipe_arguments(&mut self.os, pipes);
         result
     }
 
@@ -47,7 +47,7 @@ impl<O: Os> Shell<O> {
                 let name = self.target(*mode, target)?;
                 match self.open_for(*mode, &name) {
                     Ok(ours) => {
-                        self.fds.adopt(ours);
+                        self.fds.take_for_shell(ours);
                         self.fds.map.insert(*fd, Some(ours));
                         Ok(Some(ours))
                     }

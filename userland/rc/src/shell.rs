@@ -207,10 +207,10 @@ impl<O: Os> Shell<O> {
                 if self.flag('r') {
                     self.put(2, &format!("{cmd}\n"));
                 }
-                let exposed = self.fds.exposed();
+                let pipes = self.fds.pipe_arguments();
                 let result = self.eval(&cmd, false);
                 // `x=<{...}` keeps its pipe to the end of the line.
-                self.fds.conceal(&mut self.os, exposed);
+                self.fds.close_pipe_arguments(&mut self.os, pipes);
                 result?;
                 self.traps()?;
                 if input.interactive && self.flag('s') && !self.succeeded() {

@@ -191,7 +191,7 @@ impl Thread {
     }
 
     /// A kick is seen when the program asks: nothing has to be done.
-    pub(crate) fn prod(&self) {}
+    pub(crate) fn recall(&self) {}
 
     /// Waits until the thread is dead.
     pub fn host_join(&self) {

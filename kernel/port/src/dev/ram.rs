@@ -87,7 +87,7 @@ impl RamDev {
         Ok(if file.user() == user.as_bytes() {
             file
         } else {
-            Arc::new(self.tree.again(&file, user.as_bytes()))
+            Arc::new(self.tree.as_user(&file, user.as_bytes()))
         })
     }
 

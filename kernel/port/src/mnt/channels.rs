@@ -34,7 +34,7 @@ struct Served {
     chan: Weak<Chan>,
     state: QLock<State>,
     /// The session, between `fversion` and the first mount.
-    kept: Lock<Option<Arc<Session>>>,
+    agreed: Lock<Option<Arc<Session>>>,
 }
 
 #[derive(Default)]
@@ -50,13 +50,13 @@ impl Channels {
     }
 
     fn entry(&self, server: &Arc<Chan>) -> Arc<Served> {
-        self.sweep();
+        self.forget_closed();
         let mut list = self.list.lock();
         match list.iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)) {
             Some(s) => s.clone(),
             None => {
                 let state = QLock::new(State::default());
-                let new = Arc::new(Served { chan: Arc::downgrade(server), state, kept: Lock::new(None) });
+                let new = Arc::new(Served { chan: Arc::downgrade(server), state, agreed: Lock::new(None) });
                 list.push(new.clone());
                 new
             }
@@ -114,22 +114,22 @@ impl Channels {
 
     /// Keeps the session on a channel until it is [used](Channels::used).
     pub(crate) fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
-        *self.entry(server).kept.lock() = Some(session.clone());
+        *self.entry(server).agreed.lock() = Some(session.clone());
     }
 
     /// The session on a channel has files now, which hold it.
     pub(crate) fn used(&self, server: &Arc<Chan>) {
-        let kept = self.entry(server).kept.lock().take();
-        drop(kept);
+        let agreed = self.entry(server).agreed.lock().take();
+        drop(agreed);
     }
 
     /// Forgets channels that nobody has any more but ourselves, and ends their sessions.
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn forget_closed(&self) {
         let mut gone = Vec::new();
         {
             let mut list = self.list.lock();
             for s in list.iter().filter(|s| s.chan.strong_count() <= CHAN_REFS) {
-                gone.extend(s.kept.lock().take());
+                gone.extend(s.agreed.lock().take());
             }
             list.retain(|s| s.chan.strong_count() > 0);
         }

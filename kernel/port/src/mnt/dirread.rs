@@ -121,7 +121,7 @@ impl MntFile {
             _ => file.dir,
         };
         if session.dialect != Dialect::P9 {
-            session.kept.lock().show(&mut dir);
+            session.mode_bits.lock().show(&mut dir);
         }
         // As all that servers have: programs take other types for devices.
         dir.kind = u16::from(b'M');

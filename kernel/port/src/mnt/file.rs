@@ -107,7 +107,7 @@ impl MntFile {
     pub(crate) fn open(&self, qid: Qid, open_mode: u32) -> Result<(Qid, u32)> {
         self.here()?;
         let session = self.session();
-        let kept = session.kept.lock().get(qid.path);
+        let mode_bits = session.mode_bits.lock().get(qid.path);
         let what = FileType::from_qid(qid);
         open::permit(what, open_mode)?;
         if session.dialect != Dialect::P9 && open_mode & 3 == OEXEC && what == FileType::Plain {
@@ -116,7 +116,7 @@ impl MntFile {
                 return Err(error::EPERM.into());
             }
         }
-        let append = kept & abi::DMAPPEND != 0;
+        let append = mode_bits & abi::DMAPPEND != 0;
         let request = open::request(session.dialect, self.fid.number, what, open_mode, append);
         if request.truncate_first {
             self.change(&wstat::Change::truncate())?;
@@ -166,7 +166,7 @@ impl MntFile {
         }
         Trail::follow(&self.fid, &self.fid, &[name]);
         if session.dialect != Dialect::P9 {
-            session.kept.lock().set(qid.path, perm & !DMDIR);
+            session.mode_bits.lock().set(qid.path, perm & !DMDIR);
         }
         self.opened(open_mode, perm & abi::DMAPPEND != 0);
         Ok((qid, open::iounit(iounit, session.msize)))
@@ -180,7 +180,7 @@ impl MntFile {
         self.remove_on_close.store(false, Ordering::Relaxed);
         self.named().remove()?;
         if Arc::ptr_eq(self.named(), &self.fid) {
-            self.session().kept.lock().forget(qid.path);
+            self.session().mode_bits.lock().forget(qid.path);
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl MntFile {
         let new_name = wstat::plan(&new_name, &name_now, &NO_NAMES)?.name;
         let now = if Arc::ptr_eq(named, &self.fid) { name_now } else { stat_of(&self.fid)? };
         let mut change = wstat::plan(&Dir { name: String::new(), ..want.clone() }, &now, &NO_NAMES)?;
-        if !change.is_empty() || change.kept.is_some() {
+        if !change.is_empty() || change.mode_bits.is_some() {
             self.here()?;
         }
         // A new name must be free: the server would replace what has it.
@@ -245,8 +245,8 @@ impl MntFile {
         if !change.is_empty() {
             self.change(&change)?;
         }
-        if let Some(bits) = change.kept {
-            session.kept.lock().set(now.dir.qid.path, bits);
+        if let Some(bits) = change.mode_bits {
+            session.mode_bits.lock().set(now.dir.qid.path, bits);
         }
         match new_name {
             None => Ok(()),
@@ -306,7 +306,7 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
         })?,
     };
     if session.dialect != Dialect::P9 {
-        session.kept.lock().show(&mut file.dir);
+        session.mode_bits.lock().show(&mut file.dir);
     }
     Ok(file)
 }

@@ -285,7 +285,7 @@ impl Dev for MntDev {
         for session in sessions {
             session.slots.release(u64::from(pid));
         }
-        self.channels.sweep();
+        self.channels.forget_closed();
     }
 
     fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {

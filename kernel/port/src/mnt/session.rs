@@ -6,7 +6,7 @@
 //! Ownership: every file of a mount holds its session; when the last is closed, the session is over. A session
 //! that failed is *hung up*: nothing is sent any more and every call says so; its files can only be closed.
 //!
-//! Lock order: `kept` is a leaf. `ending` is held while the transport is reset, and taken by nobody who holds anything.
+//! Lock order: `mode_bits` is a leaf. `ending` is held while the transport is reset, and taken by nobody who holds anything.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -18,7 +18,7 @@ use abi::error;
 use io::message::Transport;
 use machine::lock::Lock;
 use machine::sync::QLock;
-use ninep::translate::kept::Kept;
+use ninep::translate::modebits::ModeBits;
 use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
 
@@ -63,7 +63,7 @@ pub(crate) struct Session {
     /// The PID cache.
     pub(crate) slots: Slots,
     /// Mode bits the server does not know.
-    pub(crate) kept: Lock<Kept>,
+    pub(crate) mode_bits: Lock<ModeBits>,
     /// Which numbers are files.
     pub(super) fids: Fids,
     /// To ask who is to die.
@@ -90,7 +90,7 @@ impl Session {
             transport,
             patience,
             slots: Slots::new(),
-            kept: Lock::new(Kept::new()),
+            mode_bits: Lock::new(ModeBits::new()),
             fids: Fids::new(),
             kernel: Arc::downgrade(kernel),
             abandoned: Abandoned::new(),

@@ -57,8 +57,8 @@ impl<R: RawMutex> Ram<R> {
         self
     }
 
-    /// The file once more, not open, as `user` may use it.
-    pub fn again(&self, file: &File<R>, user: &[u8]) -> File<R> {
+    /// The same file, not open, as `user` may use it.
+    pub fn as_user(&self, file: &File<R>, user: &[u8]) -> File<R> {
         self.file(file.number, &Arc::from(user), false)
     }
 
@@ -68,7 +68,7 @@ impl<R: RawMutex> Ram<R> {
     }
 
     fn file(&self, number: u64, user: &Arc<[u8]>, is_open: bool) -> File<R> {
-        self.state.lock().hold(number, is_open);
+        self.state.lock().acquire(number, is_open);
         File { state: self.state.clone(), number, user: user.clone(), is_open, last: Mutex::new(None) }
     }
 }
@@ -82,7 +82,7 @@ impl<R: RawMutex> File<R> {
 
 impl<R: RawMutex> Drop for File<R> {
     fn drop(&mut self) {
-        self.state.lock().let_go(self.number, self.is_open);
+        self.state.lock().release(self.number, self.is_open);
     }
 }
 

@@ -202,7 +202,7 @@ impl State {
     }
 
     /// A further fid stands for the file.
-    pub fn hold(&mut self, number: u64, is_open: bool) {
+    pub fn acquire(&mut self, number: u64, is_open: bool) {
         if let Some(node) = self.nodes.get_mut(&number) {
             node.held += 1;
             node.opens += usize::from(is_open);
@@ -210,14 +210,15 @@ impl State {
     }
 
     /// One less; a removed file goes with the last.
-    pub fn let_go(&mut self, number: u64, is_open: bool) {
+    pub fn release(&mut self, number: u64, is_open: bool) {
         let Some(node) = self.nodes.get_mut(&number) else { return };
         node.held = node.held.saturating_sub(1);
         node.opens = node.opens.saturating_sub(usize::from(is_open));
-        self.sweep(number);
+        self.free_if_unused(number);
     }
 
-    fn sweep(&mut self, number: u64) {
+    /// Frees what is in no directory any more and in nobody's hands.
+    fn free_if_unused(&mut self, number: u64) {
         if self.nodes.get(&number).is_some_and(|node| !node.linked && node.held == 0)
             && let Some(node) = self.nodes.remove(&number)
         {
@@ -350,7 +351,7 @@ impl State {
         let parent = self.node_mut(parent)?;
         parent.entries_mut()?.remove(&name);
         parent.changed(user, now);
-        self.sweep(number);
+        self.free_if_unused(number);
         Ok(())
     }
 

@@ -21,7 +21,7 @@ pub enum Create<'a> {
 
 /// Translates create. `fid` is the directory, `name` what [`names::check`](super::names::check) let through,
 /// `perm` has been through [`inherit`]. Bits that make links, devices or set-id files never get through;
-/// `DMAPPEND`, `DMEXCL` and `DMTMP` are for the driver to [keep](super::kept).
+/// `DMAPPEND`, `DMEXCL` and `DMTMP` are for the driver to [keep](super::modebits).
 ///
 /// # Errors
 /// `file is a directory` for a directory that is to be written or executed.

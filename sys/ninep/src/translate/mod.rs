@@ -60,7 +60,7 @@
 //!   messages. We: two messages.
 //! * [`wstat::Sync`]. Plan 9: a wstat of nothing is a sync. The server: `.u`: `EINVAL` on a fid that is not open;
 //!   `.L`: `Tfsync`. We: send only where it is understood.
-//! * [`kept::Kept`]. Plan 9: append-only, exclusive, temporary files. The server: drops the bits. We: keep them here,
+//! * [`modebits::ModeBits`]. Plan 9: append-only, exclusive, temporary files. The server: drops the bits. We: keep them here,
 //!   by qid.
 //! * [`ids::Ids`]. Plan 9: owners are names. The server: numbers. We: a small table, else decimal.
 //! * [`io::read`], [`io::written`]. Plan 9: at most what was asked. The server: may say anything. We: more is an
@@ -77,8 +77,8 @@ pub mod create;
 pub mod errors;
 pub mod ids;
 pub mod io;
-pub mod kept;
 pub mod list;
+pub mod modebits;
 pub mod names;
 pub mod open;
 pub mod stat;

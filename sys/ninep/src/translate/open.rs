@@ -43,7 +43,7 @@ pub struct Open {
 }
 
 /// Translates Plan 9's open mode; [`permit`] was asked before. `append` is for a file that is
-/// [kept](super::kept) append-only: then the server puts every write at the end.
+/// [kept](super::modebits) append-only: then the server puts every write at the end.
 pub const fn request(dialect: Dialect, fid: u32, what: FileType, mode: u32, append: bool) -> Open {
     let truncates = mode & OTRUNC != 0;
     match dialect {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::FileType;
 use super::ids::Ids;
-use super::kept::KEPT;
+use super::modebits::DROPPED;
 use super::names;
 use super::stat::File;
 use crate::attr::setattr;
@@ -34,8 +34,8 @@ pub struct Change {
     pub name: Option<Vec<u8>>,
     /// The new length in bytes.
     pub length: Option<u64>,
-    /// `DMAPPEND`, `DMEXCL` and `DMTMP`, which are [kept](super::kept) and not sent.
-    pub kept: Option<u32>,
+    /// `DMAPPEND`, `DMEXCL` and `DMTMP`, which are [kept](super::modebits) and not sent.
+    pub mode_bits: Option<u32>,
 }
 
 /// Compares what a program wants with what the file is like. Fields that already are as wanted are left alone,
@@ -66,7 +66,7 @@ pub fn plan(want: &Dir, now: &File, ids: &Ids) -> Result<Change, &'static str> {
         }
         let mode = now.raw_mode & !0o777 | want.mode & 0o777;
         change.mode = Some(mode).filter(|m| *m != now.raw_mode);
-        change.kept = Some(want.mode & KEPT);
+        change.mode_bits = Some(want.mode & DROPPED);
     }
     if want.length != !0 {
         match now.what {
@@ -89,7 +89,7 @@ impl Change {
 
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        Change { kept: None, ..self.clone() } == Change::default()
+        Change { mode_bits: None, ..self.clone() } == Change::default()
     }
 
     /// The record of a 9P2000.u `Twstat`. The numbers that are not changed are `NONUM`: a record that ended
@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn bits_the_server_does_not_have_are_kept_here() {
         let c = change(0o644, |d| d.mode = DMEXCL | 0o644).unwrap();
-        assert_eq!((c.mode, c.kept, c.is_empty()), (None, Some(DMEXCL), true));
+        assert_eq!((c.mode, c.mode_bits, c.is_empty()), (None, Some(DMEXCL), true));
         let c = change(0o644, |d| d.mode = DMAPPEND | 0o600).unwrap();
-        assert_eq!((c.mode, c.kept, c.is_empty()), (Some(0o600), Some(DMAPPEND), false));
-        assert_eq!(change(0o644, |d| d.mtime = 9).unwrap().kept, None);
+        assert_eq!((c.mode, c.mode_bits, c.is_empty()), (Some(0o600), Some(DMAPPEND), false));
+        assert_eq!(change(0o644, |d| d.mtime = 9).unwrap().mode_bits, None);
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
         let file = now(0o644);
         let want = Dir { mtime: 99, length: !0, ..file.dir.clone() };
         let c = plan(&want, &file, &ids()).unwrap();
-        assert_eq!(c, Change { mtime: Some(99), kept: Some(0), ..Change::default() });
+        assert_eq!(c, Change { mtime: Some(99), mode_bits: Some(0), ..Change::default() });
     }
 
     #[test]

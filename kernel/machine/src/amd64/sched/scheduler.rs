@@ -57,8 +57,8 @@ pub(crate) fn init(cpu: &Cpu) {
 /// Lets a new thread run.
 pub(crate) fn start(thread: &ThreadRef) {
     // SAFETY: the thread has not run and is not queued: it is the caller's alone.
-    let own = unsafe { &mut *thread.own.get() };
-    if let Some(stack) = &own.stack {
+    let switched = unsafe { &mut *thread.switched.get() };
+    if let Some(stack) = &switched.stack {
         // After the seven words are gone the stack is aligned to 16 bytes, as a call wants it.
         let frame = (stack.top() - 120) as *mut u64;
         // What `switch_stacks` pops: six registers, then where it returns to. Above lie zeros, where backtraces end.
@@ -67,7 +67,7 @@ pub(crate) fn start(thread: &ThreadRef) {
             frame.write_bytes(0, 15);
             frame.add(6).write(switch::thread_entry as *const () as u64);
         }
-        own.sp = frame as u64;
+        switched.sp = frame as u64;
     }
     mem::forget(thread.clone()); // the scheduler's own reference: `end` finds it again
     let home = balance::idle_processor().unwrap_or(cpu::this());
@@ -81,7 +81,7 @@ pub(crate) extern "C" fn thread_main() {
     interrupts::enable();
     let me = thread::current_ref();
     // SAFETY: the running thread owns this.
-    let body = unsafe { (*me.own.get()).body.take() };
+    let body = unsafe { (*me.switched.get()).body.take() };
     if let Some(f) = body {
         f();
     }
@@ -96,7 +96,7 @@ fn end() -> ! {
     let mut local = cpu.local.lock();
     me.set_state(State::Dead);
     // SAFETY: the running thread owns this; what a dead program had in the FPU is of no use.
-    drop(unsafe { (*me.own.get()).fpu.take() });
+    drop(unsafe { (*me.switched.get()).fpu.take() });
     // `current` stays valid: this reference is dropped by `reap`, after the switch.
     // SAFETY: the reference that `start` forgot, taken back once.
     local.dead.push(unsafe { Arc::from_raw(me) });
@@ -118,7 +118,7 @@ pub(crate) fn reap() {
         };
         for thread in dead {
             // SAFETY: dead, and switched away from before the lock was released: nobody else touches it.
-            drop(unsafe { (*thread.own.get()).stack.take() });
+            drop(unsafe { (*thread.switched.get()).stack.take() });
         }
     }
 }
@@ -214,7 +214,7 @@ pub(crate) fn look() {
 }
 
 /// Brings a thread that runs on another processor back from user mode.
-pub(crate) fn prod(thread: &Thread) {
+pub(crate) fn recall(thread: &Thread) {
     // A thread that is being switched to looks for kicks after `switch` has marked it and fenced; so either it is seen
     // running here or it sees the kick.
     fence(Ordering::SeqCst);
@@ -280,11 +280,11 @@ impl Local {
     /// lately, since it may be one that a person waits for.
     fn queue(&mut self, cpu: &Cpu, thread: ThreadRef, has_slept: bool) {
         thread.set_state(State::Ready);
-        // SAFETY: a thread that does not run, or is about to stop: its own part is the scheduler's.
-        let own = unsafe { &mut *thread.own.get() };
-        let bonus = u8::from(has_slept && own.usage.is_little(clock::now_ns()));
-        own.level = 2 * thread.priority() + bonus;
-        self.ready.push(own.level, thread);
+        // SAFETY: a thread that does not run, or is about to stop: its `switched` is the scheduler's.
+        let switched = unsafe { &mut *thread.switched.get() };
+        let bonus = u8::from(has_slept && switched.usage.is_little(clock::now_ns()));
+        switched.level = 2 * thread.priority() + bonus;
+        self.ready.push(switched.level, thread);
         cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
     }
 
@@ -301,7 +301,7 @@ impl Local {
             return; // it looks at the queue before it halts
         }
         // SAFETY: written only under the lock, which is held.
-        let level = unsafe { (*thread::current_ref().own.get()).level };
+        let level = unsafe { (*thread::current_ref().switched.get()).level };
         if self.ready.highest() > Some(level) {
             cpu.need_resched.store(true, Ordering::Relaxed);
         } else {
@@ -357,18 +357,18 @@ pub(crate) fn switch(mut local: Guard) {
     cpu.busy.store(!cpu::is_idle_here(), Ordering::Relaxed);
     local.new_turn(cpu);
     balance::spread(cpu);
-    fence(Ordering::SeqCst); // see `prod`
+    fence(Ordering::SeqCst); // see `recall`
     let interrupts_on = local.keep();
-    // SAFETY: the lock is held, so both threads' own parts are the scheduler's: `old` has just stopped being the
+    // SAFETY: the lock is held, so what is `switched` of both threads is the scheduler's: `old` has just stopped being the
     // running one and `new` stands in `switch_stacks` or is new. Whoever comes back here holds the lock of the
     // processor that it then runs on, which may be another: hence `this` again.
     unsafe {
-        let old = &mut *old.own.get();
+        let old = &mut *old.switched.get();
         old.usage.add(ran, now);
         if let Some(area) = old.fpu.take() {
             area.save();
         }
-        switch::switch_stacks(&raw mut old.sp, (*new.own.get()).sp);
+        switch::switch_stacks(&raw mut old.sp, (*new.switched.get()).sp);
         cpu::this().local.release();
     }
     if interrupts_on {

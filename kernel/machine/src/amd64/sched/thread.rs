@@ -36,11 +36,11 @@ pub struct Thread {
     pub(crate) sys_cycles: AtomicU64,
     /// The time stamp when its time was last accounted, while it runs.
     pub(crate) stamp: AtomicU64,
-    pub(crate) own: UnsafeCell<Own>,
+    pub(crate) switched: UnsafeCell<Switched>,
 }
 
 /// What belongs to the thread while it runs and to the scheduler (under its home's lock) while it does not.
-pub(crate) struct Own {
+pub(crate) struct Switched {
     /// Saved stack pointer.
     pub sp: u64,
     /// The stack; taken away when the thread is dead.
@@ -55,7 +55,7 @@ pub(crate) struct Own {
     pub level: u8,
 }
 
-// SAFETY: `own` is touched by its owner only, as described there; all else is atomic or never changes.
+// SAFETY: `switched` is touched by its owner only, as described there; all else is atomic or never changes.
 unsafe impl Sync for Thread {}
 // SAFETY: nothing in a thread depends on the processor it was made on.
 unsafe impl Send for Thread {}
@@ -120,7 +120,14 @@ impl Thread {
             user_cycles: AtomicU64::new(0),
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
-            own: UnsafeCell::new(Own { sp: 0, stack, body, fpu: None, usage: Usage::default(), level: 0 }),
+            switched: UnsafeCell::new(Switched {
+                sp: 0,
+                stack,
+                body,
+                fpu: None,
+                usage: Usage::default(),
+                level: 0,
+            }),
         }
     }
 
@@ -141,8 +148,8 @@ impl Thread {
     }
 
     /// Brings it out of user mode, if it is there on another processor.
-    pub(crate) fn prod(&self) {
-        scheduler::prod(self);
+    pub(crate) fn recall(&self) {
+        scheduler::recall(self);
     }
 
     /// What the thread is doing.

@@ -90,7 +90,7 @@ impl UserContext {
                     self.fpu.discard();
                 }
                 // SAFETY: the running thread owns this.
-                unsafe { (*me.own.get()).fpu = None };
+                unsafe { (*me.switched.get()).fpu = None };
             }
         });
         // SAFETY: `self` is borrowed exclusively and the state is not live.
@@ -167,7 +167,7 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
         if ctx.fpu_used {
             ctx.fpu.load(cpu, me.id());
             // SAFETY: the running thread owns this.
-            unsafe { (*me.own.get()).fpu = Some(ctx.fpu.clone()) };
+            unsafe { (*me.switched.get()).fpu = Some(ctx.fpu.clone()) };
         } else {
             fpu::trap_on_use(cpu, true);
         }

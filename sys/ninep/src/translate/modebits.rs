@@ -1,32 +1,32 @@
 //! Row: mode bits that Plan 9 has and the server drops.
 //!
-//! Append-only, exclusive-use and temporary files do not exist on the host. The bits are kept here, by qid,
+//! Append-only, exclusive-use and temporary files do not exist on the host. They are kept here, by qid,
 //! for as long as the session lasts: they are right between the programs of this machine, which is what
 //! lock files need, and the host knows nothing of them. The driver asks for the bits when it opens a file
-//! (`DMEXCL`: one opener at a time; `DMAPPEND`: open to append) and [shows](Kept::show) them in stats.
+//! (`DMEXCL`: one opener at a time; `DMAPPEND`: open to append) and [shows](ModeBits::show) them in stats.
 
 use alloc::collections::BTreeMap;
 
 use abi::{DMAPPEND, DMEXCL, DMTMP, Dir};
 
-/// The bits that are kept.
-pub const KEPT: u32 = DMAPPEND | DMEXCL | DMTMP;
+/// The bits that servers drop.
+pub const DROPPED: u32 = DMAPPEND | DMEXCL | DMTMP;
 
-/// The kept bits of the files of one session.
+/// The mode bits of the files of one session.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct ModeBits {
     bits: BTreeMap<u64, u32>,
 }
 
-impl Kept {
-    /// Nothing kept.
+impl ModeBits {
+    /// Nothing mode_bits.
     pub const fn new() -> Self {
-        Kept { bits: BTreeMap::new() }
+        ModeBits { bits: BTreeMap::new() }
     }
 
     /// Sets the bits of a file from a whole mode or permission: a create or a wstat.
     pub fn set(&mut self, qid_path: u64, mode: u32) {
-        match mode & KEPT {
+        match mode & DROPPED {
             0 => self.bits.remove(&qid_path),
             bits => self.bits.insert(qid_path, bits),
         };
@@ -57,17 +57,17 @@ mod tests {
 
     #[test]
     fn bits_live_until_the_file_is_gone() {
-        let mut kept = Kept::new();
+        let mut mode_bits = ModeBits::new();
         let mut dir = Dir { qid: Qid::file(7), mode: 0o644, ..Dir::default() };
-        kept.show(&mut dir);
+        mode_bits.show(&mut dir);
         assert_eq!((dir.mode, dir.qid.kind), (0o644, 0));
-        kept.set(7, DMEXCL | DMAPPEND | 0o600);
-        kept.show(&mut dir);
+        mode_bits.set(7, DMEXCL | DMAPPEND | 0o600);
+        mode_bits.show(&mut dir);
         assert_eq!((dir.mode, dir.qid.kind), (DMEXCL | DMAPPEND | 0o644, QTEXCL | QTAPPEND));
-        kept.set(7, 0o600);
-        assert_eq!(kept.get(7), 0);
-        kept.set(7, DMTMP);
-        kept.forget(7);
-        assert_eq!(kept.get(7), 0);
+        mode_bits.set(7, 0o600);
+        assert_eq!(mode_bits.get(7), 0);
+        mode_bits.set(7, DMTMP);
+        mode_bits.forget(7);
+        assert_eq!(mode_bits.get(7), 0);
     }
 }
