@@ -294,7 +294,7 @@ fn a_fork_while_a_page_is_pinned() {
     use machine::lock::Lock;
     use machine::page::Pinned;
     use machine::sync::Completion;
-    use port::dev::{Dev, Walk};
+    use port::dev::{Dev, Root, Walk};
     use port::name::chan::Chan;
     use port::{Proc, Result};
 
@@ -311,8 +311,8 @@ fn a_fork_while_a_page_is_pinned() {
         fn name(&self) -> &'static str {
             "slow"
         }
-        fn attach(self: Arc<Self>, _: &Arc<Proc>, _: &str) -> Result<Chan> {
-            Ok(Chan::attach(self, 0, Qid::file(1), port::name::namec::device_path('Z', ""), None))
+        fn attach(&self, _: &Arc<Proc>, _: &str) -> Result<Root> {
+            Ok(Root { qid: Qid::file(1), ..Root::default() })
         }
         fn walk(&self, _: &Arc<Proc>, c: &Chan, _: &[&str]) -> Result<Walk> {
             Ok(Walk { qids: vec![], chan: Some(c.derive(c.qid, None)) })

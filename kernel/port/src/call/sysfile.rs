@@ -71,7 +71,7 @@ pub fn dup(up: &Arc<Proc>, old: i32, new: i32) -> Result<i32> {
 /// # Errors
 /// `no free file descriptors`.
 pub fn pipe(up: &Arc<Proc>) -> Result<[i32; 2]> {
-    let root = up.kernel.dev('|')?.attach(up, "")?;
+    let root = Chan::attach(up, up.kernel.dev('|')?, "")?;
     let fgrp = up.fgrp();
     let first = fgrp.install(open_below(up, &root, "data")?, false)?;
     match open_below(up, &root, "data1").and_then(|c| fgrp.install(c, false)) {

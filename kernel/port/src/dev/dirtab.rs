@@ -1,7 +1,7 @@
 //! Devices whose files are a table: walking, stat, permission and directory reads, written once.
 //!
-//! Such a device says which [`Entry`]s a directory has ([`Tree::list`]), from a constant or made up on the
-//! spot, and gives itself as [`Dev::tree`]; the defaults of `Dev` come here. What is left to write is read and write.
+//! Such a device says which [`Entry`]s a directory has ([`Dev::list`]), from a constant or made up on the
+//! spot; the defaults of `Dev` come here. What is left to write is read and write.
 //! A channel's `aux` is passed on from a directory to what is below it.
 //!
 //! No state, no locks.
@@ -19,7 +19,6 @@ use crate::dev::{Dev, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 
 /// A file of a device.
@@ -55,71 +54,20 @@ impl Entry {
     }
 }
 
-/// A device that knows its files as lists of entries. The root has qid path 0.
-pub trait Tree: Dev {
-    /// The files in the directory `dir`. `c` is any channel of the tree, for its `aux`.
-    ///
-    /// # Errors
-    /// When the directory has gone.
-    fn list(&self, up: &Arc<Proc>, c: &Chan, dir: Qid) -> Result<Vec<Entry>>;
-
-    /// The file `name` in the directory `dir`.
-    ///
-    /// # Errors
-    /// As [`Tree::list`].
-    fn lookup(&self, up: &Arc<Proc>, c: &Chan, dir: Qid, name: &str) -> Result<Option<Qid>> {
-        Ok(self.list(up, c, dir)?.into_iter().find(|e| e.name == name).map(|e| e.qid))
-    }
-
-    /// The directory in which `file` (a file or a directory) is.
-    fn parent(&self, _c: &Chan, _file: Qid) -> Qid {
-        Qid::dir(0)
-    }
-
-    /// The root itself.
-    fn root(&self) -> Entry {
-        Entry::dir("", 0, 0o555)
-    }
-
-    /// What `c` is.
-    ///
-    /// # Errors
-    /// `file does not exist` when it has gone.
-    fn entry(&self, up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
-        if c.qid.path == 0 {
-            return Ok(self.root());
-        }
-        let siblings = self.list(up, c, self.parent(c, c.qid))?;
-        siblings.into_iter().find(|e| e.qid.path == c.qid.path).ok_or(error::ENONEXIST.into())
-    }
-}
-
-/// `Dev::attach` of a device that knows no specifiers.
-///
-/// # Errors
-/// `bad attach specifier`.
-pub(crate) fn attach(dev: Arc<dyn Dev>, spec: &str) -> Result<Chan> {
-    if !spec.is_empty() {
-        return Err(error::EBADSPEC.into());
-    }
-    let path = device_path(dev.letter(), "");
-    Ok(Chan::attach(dev, 0, Qid::dir(0), path, None))
-}
-
 /// `Dev::walk`.
 ///
 /// # Errors
 /// `file does not exist`, `not a directory`, for the first element.
-pub(crate) fn walk<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+pub(crate) fn walk<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
     let mut at = c.qid;
     let mut qids = Vec::with_capacity(names.len());
     for name in names {
         let next = if !at.is_dir() {
             Err(error::ENOTDIR.into())
         } else if *name == ".." {
-            Ok(if at.path == 0 { at } else { tree.parent(c, at) })
+            Ok(if at.path == 0 { at } else { dev.parent(c, at) })
         } else {
-            tree.lookup(up, c, at, name).and_then(|q| q.ok_or(error::ENONEXIST.into()))
+            dev.lookup(up, c, at, name).and_then(|q| q.ok_or(error::ENONEXIST.into()))
         };
         match next {
             Ok(qid) => at = qid,
@@ -135,19 +83,19 @@ pub(crate) fn walk<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan, names: 
 ///
 /// # Errors
 /// `file does not exist` when it has gone.
-pub(crate) fn stat<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
-    Ok(to_dir(up, tree.letter(), c.devno, tree.entry(up, c)?))
+pub(crate) fn stat<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+    Ok(to_dir(up, dev.letter(), c.devno, dev.entry(up, c)?))
 }
 
 /// Checks permission and opens `c`; the device may then give it an `aux`.
 ///
 /// # Errors
 /// `permission denied`, also for a directory that is not only to be read.
-pub(crate) fn open<T: Tree + ?Sized>(tree: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
+pub(crate) fn open<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
     if c.qid.is_dir() && mode != abi::OREAD {
         return Err(error::EPERM.into());
     }
-    let entry = tree.entry(up, &c)?;
+    let entry = dev.entry(up, &c)?;
     match &entry.owner {
         Some(owner) => up.check_perm(owner, entry.perm, access(mode))?,
         None => {
@@ -178,15 +126,15 @@ pub(crate) fn access(mode: u32) -> u32 {
 ///
 /// # Errors
 /// `i/o count too small` when not one fits.
-pub(crate) fn read_tree<T: Tree + ?Sized>(
-    tree: &T,
+pub(crate) fn read_dir<T: Dev + ?Sized>(
+    dev: &T,
     up: &Arc<Proc>,
     c: &Chan,
     dst: &mut Dst<'_>,
     offset: u64,
 ) -> Result<usize> {
-    let entries = tree.list(up, c, c.qid)?;
-    put_dirs(entries.into_iter().map(|e| to_dir(up, tree.letter(), c.devno, e)), dst, offset)
+    let entries = dev.list(up, c, c.qid)?;
+    put_dirs(entries.into_iter().map(|e| to_dir(up, dev.letter(), c.devno, e)), dst, offset)
 }
 
 /// The records of `dirs` as a directory read at `offset` gives them. Files may have come or gone since the

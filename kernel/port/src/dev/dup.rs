@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use abi::Qid;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
@@ -33,7 +33,15 @@ fn fd_of(qid: Qid) -> (i32, bool) {
     (i32::try_from(n / 2).unwrap_or(-1), n % 2 == 1)
 }
 
-impl Tree for Dup {
+impl Dev for Dup {
+    fn letter(&self) -> char {
+        'd'
+    }
+
+    fn name(&self) -> &'static str {
+        "dup"
+    }
+
     fn list(&self, up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
         let mut out = Vec::new();
         for (n, fd) in up.fgrp().list() {
@@ -60,24 +68,6 @@ impl Tree for Dup {
         let open = fd.filter(|&fd| up.fgrp().get(fd).is_ok());
         Ok(open.map(|fd| Qid::file(fd as u64 * 2 + extra)))
     }
-}
-
-impl Dev for Dup {
-    fn letter(&self) -> char {
-        'd'
-    }
-
-    fn name(&self) -> &'static str {
-        "dup"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
-    }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
         let (fd, is_ctl) = fd_of(c.qid);
@@ -92,7 +82,7 @@ impl Dev for Dup {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let (fd, _) = fd_of(c.qid);
         let text: String = fgrp::line(fd, &*up.fgrp().get(fd)?);

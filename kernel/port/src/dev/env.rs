@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use abi::{Qid, error};
 use spin::Once;
 
-use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
+use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -42,7 +42,23 @@ fn check_write(up: &Arc<Proc>, c: &Chan) -> Result<()> {
     if c.aux.is_some() && !up.is_hostowner() { Err(error::EPERM.into()) } else { Ok(()) }
 }
 
-impl Tree for Env {
+impl Dev for Env {
+    fn letter(&self) -> char {
+        'e'
+    }
+
+    fn name(&self) -> &'static str {
+        "env"
+    }
+
+    fn attach(&self, up: &Arc<Proc>, spec: &str) -> Result<Root> {
+        if spec == "c" {
+            let boot = self.boot.call_once(|| Egrp::from_config(&up.kernel.config)).clone();
+            return Ok(Root { devno: 1, aux: Some(boot), ..Root::default() });
+        }
+        Root::of_only_tree(spec)
+    }
+
     fn list(&self, up: &Arc<Proc>, c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
         let entry = |v: Var| Entry {
             name: String::from(&*v.name).into(),
@@ -58,37 +74,8 @@ impl Tree for Env {
         Ok(group(up, c).find(name).map(|v| v.qid()))
     }
 
-    fn root(&self) -> Entry {
+    fn root_entry(&self) -> Entry {
         Entry::dir("", 0, 0o775)
-    }
-}
-
-impl Dev for Env {
-    fn letter(&self) -> char {
-        'e'
-    }
-
-    fn name(&self) -> &'static str {
-        "env"
-    }
-
-    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        let boot = match spec {
-            "" => None,
-            "c" => Some(self.boot.call_once(|| Egrp::from_config(&up.kernel.config)).clone()),
-            _ => return Err(error::EBADSPEC.into()),
-        };
-        let mut c = dirtab::attach(self, "")?;
-        if let Some(boot) = boot {
-            c.path = crate::name::namec::device_path('e', spec);
-            c.devno = 1;
-            c.aux = Some(boot);
-        }
-        Ok(c)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -125,7 +112,7 @@ impl Dev for Env {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         dst.put_from(&group(up, c).value(c.qid.path)?, offset)
     }

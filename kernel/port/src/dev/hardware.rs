@@ -17,7 +17,7 @@ use machine::lock::Lock;
 use machine::{clock, irq};
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Text, Tree};
+use crate::dev::dirtab::{self, Entry, Text};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
@@ -101,13 +101,6 @@ fn ports_text(ports: &Lock<Vec<Ports>>) -> String {
     ports.iter().map(line).collect()
 }
 
-impl Tree for Hardware {
-    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        let files = self.files.lock().clone();
-        Ok(files.into_iter().zip(1..).map(|(f, path)| Entry::file(f.name, path, f.perm)).collect())
-    }
-}
-
 impl Dev for Hardware {
     fn letter(&self) -> char {
         'P'
@@ -117,12 +110,9 @@ impl Dev for Hardware {
         "arch"
     }
 
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        let files = self.files.lock().clone();
+        Ok(files.into_iter().zip(1..).map(|(f, path)| Entry::file(f.name, path, f.perm)).collect())
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -135,7 +125,7 @@ impl Dev for Hardware {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let file = self.file(c.qid)?;
         c.aux::<Text>()?.read(dst, offset, || (file.make)())

@@ -1,11 +1,12 @@
 //! `Dev`: what every device is to the kernel, with defaults for whatever a simple one does not do.
 //!
-//! A simple device is a directory table plus `read` and `write` (see [`dirtab`]). Devices are found through the
+//! A simple device is a directory table ([`Dev::list`], see [`dirtab`]) plus `read` and `write`. Devices are found through the
 //! table in `pc64/config.rs`, held in `Kernel::devs`; they own their state, and a channel carries a typed
 //! `aux` of theirs. Methods may sleep unless said otherwise.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 
 use abi::{Dir, Qid, error};
 
@@ -31,7 +32,33 @@ pub mod srv;
 pub mod uart;
 pub mod virtcon;
 
-use dirtab::Tree;
+use dirtab::Entry;
+
+/// The root of a tree of a device.
+pub struct Root {
+    /// Instance of the device: which mount, which pipe.
+    pub devno: u32,
+    /// The root's identity.
+    pub qid: Qid,
+    /// The device's own, which is passed on from a directory to what is below it.
+    pub aux: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Default for Root {
+    fn default() -> Root {
+        Root { devno: 0, qid: Qid::dir(0), aux: None }
+    }
+}
+
+impl Root {
+    /// The root of a device that has one tree, and knows no specifiers.
+    ///
+    /// # Errors
+    /// `bad attach specifier` for any.
+    pub fn of_only_tree(spec: &str) -> Result<Root> {
+        if spec.is_empty() { Ok(Root::default()) } else { Err(error::EBADSPEC.into()) }
+    }
+}
 
 /// What a walk achieved: one qid per element that exists, and the new channel when all do.
 pub struct Walk {
@@ -49,17 +76,53 @@ pub trait Dev: Send + Sync {
     /// The name in `/dev/drivers`.
     fn name(&self) -> &'static str;
 
-    /// The device's files, when they are a table: what [`walk`](Dev::walk) and [`stat`](Dev::stat) need. A device
-    /// without has those two itself.
-    fn tree(&self) -> Option<&dyn Tree> {
-        None
-    }
-
-    /// The root of the tree that `spec` chooses (`#eNAME` gives `NAME`).
+    /// The root of the tree that `spec` chooses (`#eNAME` gives `NAME`). Most devices have only one.
     ///
     /// # Errors
     /// `bad attach specifier`.
-    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan>;
+    fn attach(&self, _up: &Arc<Proc>, spec: &str) -> Result<Root> {
+        Root::of_only_tree(spec)
+    }
+
+    /// The files in the directory `dir`, of a device whose files are a table; the root has qid path 0. `c` is any
+    /// channel of the tree, for its `aux`. [`walk`](Dev::walk), [`stat`](Dev::stat) and [`open`](Dev::open) need
+    /// nothing else; a device that has no such table has those three itself.
+    ///
+    /// # Errors
+    /// When the directory has gone.
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        Err(error::EPERM.into())
+    }
+
+    /// The file `name` in the directory `dir` of the table.
+    ///
+    /// # Errors
+    /// As [`list`](Dev::list).
+    fn lookup(&self, up: &Arc<Proc>, c: &Chan, dir: Qid, name: &str) -> Result<Option<Qid>> {
+        Ok(self.list(up, c, dir)?.into_iter().find(|e| e.name == name).map(|e| e.qid))
+    }
+
+    /// The directory of the table in which `file` (a file or a directory) is.
+    fn parent(&self, _c: &Chan, _file: Qid) -> Qid {
+        Qid::dir(0)
+    }
+
+    /// The root of the table itself.
+    fn root_entry(&self) -> Entry {
+        Entry::dir("", 0, 0o555)
+    }
+
+    /// What `c` is in the table.
+    ///
+    /// # Errors
+    /// `file does not exist` when it has gone.
+    fn entry(&self, up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        if c.qid.path == 0 {
+            return Ok(self.root_entry());
+        }
+        let siblings = self.list(up, c, self.parent(c, c.qid))?;
+        siblings.into_iter().find(|e| e.qid.path == c.qid.path).ok_or(error::ENONEXIST.into())
+    }
 
     /// Walks from `c`, which is not open (or is a directory), over `names` (at most 16; none clones `c`).
     /// `..` at the root stays there; `.` never comes.
@@ -67,17 +130,19 @@ pub trait Dev: Send + Sync {
     /// # Errors
     /// When the first element does not exist (`file does not exist`) or `c` is no directory.
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        dirtab::walk(self.tree().ok_or(error::EPERM)?, up, c, names)
+        dirtab::walk(self, up, c, names)
     }
 
     /// What the file is. The kernel itself replaces the name by the last element used to get here.
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
-        dirtab::stat(self.tree().ok_or(error::EPERM)?, up, c)
+        dirtab::stat(self, up, c)
     }
 
     /// Opens `c` (mode bits OREAD..OEXEC, OTRUNC, OCEXEC, ORCLOSE) after checking permission.
     /// May give another channel in its place (`#d`, `#s`).
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>>;
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        dirtab::open(self, up, c, mode).map(Arc::new)
+    }
 
     /// Creates `name` in the directory `c` and opens it. Fails when it exists.
     fn create(&self, _up: &Arc<Proc>, _c: Chan, _name: &str, _mode: u32, _perm: u32) -> Result<Arc<Chan>> {

@@ -14,7 +14,7 @@ use io::PciBus;
 use io::pci::{Address, Function};
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -60,7 +60,15 @@ impl PciDev {
     }
 }
 
-impl Tree for PciDev {
+impl Dev for PciDev {
+    fn letter(&self) -> char {
+        '$'
+    }
+
+    fn name(&self) -> &'static str {
+        "pnp"
+    }
+
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
         if dir.path == 0 {
             return Ok(alloc::vec![Entry::dir("pci", PCI, 0o555)]);
@@ -79,32 +87,10 @@ impl Tree for PciDev {
     fn parent(&self, _c: &Chan, file: Qid) -> Qid {
         if file.path == PCI { Qid::dir(0) } else { Qid::dir(PCI) }
     }
-}
-
-impl Dev for PciDev {
-    fn letter(&self) -> char {
-        '$'
-    }
-
-    fn name(&self) -> &'static str {
-        "pnp"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
-    }
-
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
-        dirtab::open(self, up, c, mode).map(Arc::new)
-    }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let (at, raw) = address_of(c.qid.path);
         if !raw {

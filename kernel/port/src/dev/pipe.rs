@@ -15,8 +15,8 @@ use abi::{Qid, error};
 use machine::lock::Lock;
 use machine::sync::Rendez;
 
-use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
+use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -185,21 +185,6 @@ fn end_of(c: &Chan) -> usize {
     usize::from(c.qid.path == 2)
 }
 
-impl Tree for Pipe {
-    fn list(&self, _up: &Arc<Proc>, c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        let ends = c.aux::<Ends>()?;
-        let mut files = [Entry::file("data", 1, 0o666), Entry::file("data1", 2, 0o666)];
-        for (file, q) in files.iter_mut().zip(&ends.queues) {
-            file.length = q.state.lock().bytes as u64;
-        }
-        Ok(files.to_vec())
-    }
-
-    fn root(&self) -> Entry {
-        Entry::dir("", 0, 0o500)
-    }
-}
-
 impl Dev for Pipe {
     fn letter(&self) -> char {
         '|'
@@ -209,15 +194,22 @@ impl Dev for Pipe {
         "pipe"
     }
 
-    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        let mut c = dirtab::attach(self, spec)?;
-        c.devno = up.kernel.new_id();
-        c.aux = Some(Arc::new(Ends::default()));
-        Ok(c)
+    fn attach(&self, up: &Arc<Proc>, spec: &str) -> Result<Root> {
+        let root = Root::of_only_tree(spec)?;
+        Ok(Root { devno: up.kernel.new_id(), aux: Some(Arc::new(Ends::default())), ..root })
     }
 
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
+    fn list(&self, _up: &Arc<Proc>, c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        let ends = c.aux::<Ends>()?;
+        let mut files = [Entry::file("data", 1, 0o666), Entry::file("data1", 2, 0o666)];
+        for (file, q) in files.iter_mut().zip(&ends.queues) {
+            file.length = q.state.lock().bytes as u64;
+        }
+        Ok(files.to_vec())
+    }
+
+    fn root_entry(&self) -> Entry {
+        Entry::dir("", 0, 0o500)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -256,7 +248,7 @@ impl Dev for Pipe {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let [a, b] = &c.aux::<Ends>()?.queues;
         if end_of(c) == 0 { a.read(dst) } else { b.read(dst) }

@@ -20,11 +20,10 @@ use ninep::ram::{File, Ram};
 use ninep::server::{Files, Refused};
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Walk};
+use crate::dev::{Dev, Root, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 
 /// Bytes that go through the kernel at a time.
@@ -124,12 +123,10 @@ impl Dev for RamDev {
         "ram"
     }
 
-    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        if !spec.is_empty() {
-            return Err(error::EBADSPEC.into());
-        }
+    fn attach(&self, up: &Arc<Proc>, spec: &str) -> Result<Root> {
+        let root = Root::of_only_tree(spec)?;
         let (file, qid) = self.tree.attach(up.user().as_bytes(), b"")?;
-        Ok(Chan::attach(self, 0, qid, device_path('R', ""), Some(Arc::new(file))))
+        Ok(Root { qid, aux: Some(Arc::new(file)), ..root })
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {

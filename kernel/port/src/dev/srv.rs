@@ -15,7 +15,7 @@ use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -67,7 +67,15 @@ impl Srv {
     }
 }
 
-impl Tree for Srv {
+impl Dev for Srv {
+    fn letter(&self) -> char {
+        's'
+    }
+
+    fn name(&self) -> &'static str {
+        "srv"
+    }
+
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
         let posts = self.posts.lock().list.clone();
         let entry =
@@ -78,24 +86,6 @@ impl Tree for Srv {
     fn lookup(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
         let posts = self.posts.lock();
         Ok(posts.list.iter().find(|p| *p.name == *name).map(|p| Qid::file(p.path)))
-    }
-}
-
-impl Dev for Srv {
-    fn letter(&self) -> char {
-        's'
-    }
-
-    fn name(&self) -> &'static str {
-        "srv"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -143,7 +133,7 @@ impl Dev for Srv {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         // A file that was opened is the posted channel; one that was created is open for writing.
-        dirtab::read_tree(self, up, c, dst, offset)
+        dirtab::read_dir(self, up, c, dst, offset)
     }
 
     fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {

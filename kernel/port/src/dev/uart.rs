@@ -21,7 +21,7 @@ use machine::sync::{QLock, Rendez};
 
 use super::cons::input::Input;
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -157,18 +157,6 @@ fn reads(c: &Chan) -> bool {
     c.qid.path % 4 == 1 && c.mode.is_some_and(|m| dirtab::access(m) & abi::AREAD != 0)
 }
 
-impl Tree for Uart {
-    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        let mut out = Vec::new();
-        for n in 0..self.ports.len() {
-            for (suffix, kind, perm) in [("", 1, 0o660), ("ctl", 2, 0o660), ("status", 3, 0o444)] {
-                out.push(Entry::named(format!("eia{n}{suffix}"), n as u64 * 4 + kind, perm));
-            }
-        }
-        Ok(out)
-    }
-}
-
 impl Dev for Uart {
     fn letter(&self) -> char {
         't'
@@ -178,12 +166,14 @@ impl Dev for Uart {
         "uart"
     }
 
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        let mut out = Vec::new();
+        for n in 0..self.ports.len() {
+            for (suffix, kind, perm) in [("", 1, 0o660), ("ctl", 2, 0o660), ("status", 3, 0o444)] {
+                out.push(Entry::named(format!("eia{n}{suffix}"), n as u64 * 4 + kind, perm));
+            }
+        }
+        Ok(out)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -205,7 +195,7 @@ impl Dev for Uart {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let port = self.port(c.qid)?;
         match c.qid.path % 4 {

@@ -24,7 +24,7 @@ use ninep::translate::ids::Ids;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
-use crate::dev::{Dev, MountDriver, Walk};
+use crate::dev::{Dev, MountDriver, Root, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -140,7 +140,7 @@ impl MntDev {
         let (fid, qid) = attached;
         debug_assert!(Arc::ptr_eq(session, &fid.session));
         let path = Path::root(if self.letter() == 'M' { "#M" } else { "#9" });
-        Chan::attach(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
+        Chan::new(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
     }
 }
 
@@ -218,7 +218,7 @@ impl Dev for MntDev {
         if self.tags.is_some() { "phantom" } else { "mnt" }
     }
 
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, _spec: &str) -> Result<Chan> {
+    fn attach(&self, _up: &Arc<Proc>, _spec: &str) -> Result<Root> {
         Err(error::ENOATTACH.into())
     }
 

@@ -18,6 +18,7 @@ use crate::dev::Dev;
 use crate::error::Result;
 use crate::name::namespace::Mhead;
 use crate::name::path::Path;
+use crate::proc::process::Proc;
 
 /// A device's own state of a `Chan`, typed inside the device.
 pub(crate) type Aux = Option<Arc<dyn Any + Send + Sync>>;
@@ -60,8 +61,18 @@ pub(crate) struct DirPos {
 }
 
 impl Chan {
-    /// A new, unopened channel at the root of a device.
-    pub fn attach(dev: Arc<dyn Dev>, devno: u32, qid: Qid, path: Path, aux: Aux) -> Self {
+    /// A new, unopened channel at the root of the tree of `dev` that `spec` chooses.
+    ///
+    /// # Errors
+    /// What the device says: `bad attach specifier`.
+    pub fn attach(up: &Arc<Proc>, dev: Arc<dyn Dev>, spec: &str) -> Result<Self> {
+        let root = dev.attach(up, spec)?;
+        let path = Path::of_device(dev.letter(), spec);
+        Ok(Chan::new(dev, root.devno, root.qid, path, root.aux))
+    }
+
+    /// A new, unopened channel on a file of a device.
+    pub(crate) fn new(dev: Arc<dyn Dev>, devno: u32, qid: Qid, path: Path, aux: Aux) -> Self {
         Chan {
             dev,
             devno,
@@ -78,7 +89,7 @@ impl Chan {
 
     /// A new, unopened channel of the same device, for another file of it. The path is the caller's to advance.
     pub fn derive(&self, qid: Qid, aux: Aux) -> Self {
-        Chan::attach(self.dev.clone(), self.devno, qid, self.path.clone(), aux)
+        Chan::new(self.dev.clone(), self.devno, qid, self.path.clone(), aux)
     }
 
     /// The device's own state, when it is of type `T`.

@@ -6,7 +6,6 @@
 //!
 //! No lock is held here; lists of unions are immutable (see `namespace`).
 
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use abi::{Qid, error};
@@ -240,19 +239,11 @@ fn create_in(up: &Arc<Proc>, found: Found, last: &str, mode: u32, perm: u32) -> 
     dev.create(up, c, last, mode & !abi::OCEXEC, perm)
 }
 
-/// The text that a channel at the root of device `letter` gets as its path.
-pub fn device_path(letter: char, spec: &str) -> Path {
-    let mut text = String::from("#");
-    text.push(letter);
-    text.push_str(spec);
-    Path::root(&text)
-}
-
 /// The root of `#/` under the name `/`, where the first process starts.
 ///
 /// # Errors
 /// `unknown device in # filename` when the kernel has no `#/`.
 pub(crate) fn root(kernel: &Kernel) -> Result<Arc<Chan>> {
     let dev = kernel.dev('/')?;
-    Ok(Arc::new(Chan::attach(dev, 0, Qid::dir(0), Path::root("/"), None)))
+    Ok(Arc::new(Chan::new(dev, 0, Qid::dir(0), Path::root("/"), None)))
 }

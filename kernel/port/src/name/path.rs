@@ -37,6 +37,14 @@ impl Path {
         Path { text: text.into(), root: text.len(), crossed: None }
     }
 
+    /// The path of the root of a device: `#`, its letter, and what chooses the tree.
+    pub(crate) fn of_device(letter: char, spec: &str) -> Self {
+        let mut text = String::from("#");
+        text.push(letter);
+        text.push_str(spec);
+        Path::root(&text)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.text

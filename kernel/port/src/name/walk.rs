@@ -139,7 +139,7 @@ impl<'u> Walker<'u> {
                 if pgrp.no_mount() && !"|decp".contains(letter) {
                     return Err(error::ENOATTACH.into());
                 }
-                let c = up.kernel.dev(letter)?.attach(up, spec)?;
+                let c = Chan::attach(up, up.kernel.dev(letter)?, spec)?;
                 let path = c.path.to_buf();
                 (At::Own(c), path)
             }

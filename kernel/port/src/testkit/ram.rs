@@ -10,11 +10,10 @@ use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Walk};
+use crate::dev::{Dev, Root, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 
 struct File {
@@ -88,7 +87,7 @@ impl Dev for Ram {
         "ram"
     }
 
-    fn attach(self: Arc<Self>, up: &Arc<Proc>, spec: &str) -> Result<Chan> {
+    fn attach(&self, up: &Arc<Proc>, spec: &str) -> Result<Root> {
         let path = {
             let mut files = self.files.lock();
             match files.list.iter().find(|f| f.path == f.parent && f.name == spec) {
@@ -109,7 +108,7 @@ impl Dev for Ram {
                 }
             }
         };
-        Ok(Chan::attach(self, 0, Qid::dir(path), device_path('R', spec), None))
+        Ok(Root { qid: Qid::dir(path), ..Root::default() })
     }
 
     fn walk(&self, _up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {

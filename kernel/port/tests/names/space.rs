@@ -67,7 +67,7 @@ impl port::Dev for Driver {
     fn name(&self) -> &'static str {
         "mnt"
     }
-    fn attach(self: Arc<Self>, _: &Arc<port::Proc>, _: &str) -> port::Result<port::Chan> {
+    fn attach(&self, _: &Arc<port::Proc>, _: &str) -> port::Result<port::dev::Root> {
         Err(error::ENOATTACH.into())
     }
     fn walk(&self, _: &Arc<port::Proc>, _: &port::Chan, _: &[&str]) -> port::Result<port::Walk> {
@@ -98,7 +98,7 @@ impl port::MountDriver for Driver {
         if spec == "wrong" {
             return Err(error::EBADSPEC.into());
         }
-        port::Dev::attach(self.0.clone(), up, spec)
+        port::Chan::attach(up, self.0.clone(), spec)
     }
     fn version(
         &self,

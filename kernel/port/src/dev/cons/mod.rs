@@ -23,7 +23,7 @@ use machine::{clock, cpu, random};
 
 use self::input::Input;
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Text, Tree};
+use crate::dev::dirtab::{self, Entry, Text};
 use crate::error::Result;
 use crate::kernel::{Kernel, is_user_name};
 use crate::mem::iobuf::{Dst, Src};
@@ -200,7 +200,15 @@ fn read_random(dst: &mut Dst<'_>) -> Result<usize> {
     Ok(n)
 }
 
-impl Tree for Cons {
+impl Dev for Cons {
+    fn letter(&self) -> char {
+        'c'
+    }
+
+    fn name(&self) -> &'static str {
+        "cons"
+    }
+
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
         Ok(FILES.to_vec())
     }
@@ -211,27 +219,9 @@ impl Tree for Cons {
 
     fn entry(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
         match c.qid.path {
-            0 => Ok(self.root()),
+            0 => Ok(self.root_entry()),
             path => FILES.iter().find(|f| f.qid.path == path).cloned().ok_or(error::ENONEXIST.into()),
         }
-    }
-}
-
-impl Dev for Cons {
-    fn letter(&self) -> char {
-        'c'
-    }
-
-    fn name(&self) -> &'static str {
-        "cons"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -262,7 +252,7 @@ impl Dev for Cons {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let kernel = &up.kernel;
         let text = match c.qid.path {

@@ -20,7 +20,7 @@ use machine::sync::Rendez;
 
 use self::packet::{Move, Packets};
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -178,15 +178,6 @@ fn reads(c: &Chan) -> bool {
     c.qid.path == MOUSE && c.mode.is_some_and(|m| dirtab::access(m) & abi::AREAD != 0)
 }
 
-impl Tree for Mouse {
-    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        if !self.there {
-            return Ok(Vec::new());
-        }
-        Ok(alloc::vec![Entry::file("mouse", MOUSE, 0o666), Entry::file("mousectl", MOUSECTL, 0o222)])
-    }
-}
-
 impl Dev for Mouse {
     fn letter(&self) -> char {
         'm'
@@ -196,12 +187,11 @@ impl Dev for Mouse {
         "mouse"
     }
 
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
+    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
+        if !self.there {
+            return Ok(Vec::new());
+        }
+        Ok(alloc::vec![Entry::file("mouse", MOUSE, 0o666), Entry::file("mousectl", MOUSECTL, 0o222)])
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -229,7 +219,7 @@ impl Dev for Mouse {
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         match c.qid.path {
             MOUSE => self.read_mouse(dst),
-            _ if c.qid.is_dir() => dirtab::read_tree(self, up, c, dst, offset),
+            _ if c.qid.is_dir() => dirtab::read_dir(self, up, c, dst, offset),
             _ => Err(error::EPERM.into()),
         }
     }

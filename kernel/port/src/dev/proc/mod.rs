@@ -10,14 +10,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, Qid, error};
+use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, error};
 
 use crate::dev::dirtab;
 use crate::dev::{Dev, Walk};
 use crate::error::{Result, clip};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::path::Path;
 use crate::proc::exit;
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::procctl;
@@ -47,13 +46,6 @@ impl Dev for ProcDev {
 
     fn name(&self) -> &'static str {
         "proc"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        if !spec.is_empty() {
-            return Err(error::EBADSPEC.into());
-        }
-        Ok(Chan::attach(self, 0, Qid::dir(0), Path::root("#p"), None))
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {

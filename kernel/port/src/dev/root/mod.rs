@@ -23,7 +23,6 @@ use crate::dev::{Dev, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
-use crate::name::namec::device_path;
 use crate::proc::process::Proc;
 
 pub mod tar;
@@ -287,13 +286,6 @@ impl Dev for Root {
 
     fn name(&self) -> &'static str {
         "root"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        if !spec.is_empty() {
-            return Err(error::EBADSPEC.into());
-        }
-        Ok(Chan::attach(self, 0, Qid::dir(0), device_path('/', ""), None))
     }
 
     fn walk(&self, _up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {

@@ -22,7 +22,7 @@ use ::io::{Disk, DiskError};
 use abi::{Qid, error};
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Text, Tree};
+use crate::dev::dirtab::{self, Entry, Text};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -77,7 +77,15 @@ fn file(qid: Qid) -> u64 {
     qid.path & ((1 << UNIT) - 1)
 }
 
-impl Tree for Sd {
+impl Dev for Sd {
+    fn letter(&self) -> char {
+        'S'
+    }
+
+    fn name(&self) -> &'static str {
+        "sd"
+    }
+
     fn list(&self, up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
         let mut out = Vec::new();
         if dir.path == 0 {
@@ -102,24 +110,6 @@ impl Tree for Sd {
     fn parent(&self, _c: &Chan, of: Qid) -> Qid {
         if of.path == SDCTL || file(of) == 0 { Qid::dir(0) } else { Qid::dir(of.path - file(of)) }
     }
-}
-
-impl Dev for Sd {
-    fn letter(&self) -> char {
-        'S'
-    }
-
-    fn name(&self) -> &'static str {
-        "sd"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
-    }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
         let part = c.qid.path != SDCTL && file(c.qid) >= PART;
@@ -138,7 +128,7 @@ impl Dev for Sd {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         match c.aux::<Open>()? {
             Open::Part(part) => io::read(up, self.unit(c.qid)?, part, dst, offset),

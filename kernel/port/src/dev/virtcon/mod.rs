@@ -20,7 +20,7 @@ use io::Port;
 use io::port::{Finder, PIECE};
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -66,7 +66,15 @@ fn is_name(label: &str) -> bool {
     !matches!(label, "" | "." | "..") && !label.contains('/') && !label.contains(char::is_control)
 }
 
-impl Tree for VirtCon {
+impl Dev for VirtCon {
+    fn letter(&self) -> char {
+        'C'
+    }
+
+    fn name(&self) -> &'static str {
+        "virtcon"
+    }
+
     fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
         if dir.path == 0 {
             return Ok(alloc::vec![Entry::dir("virtcon", VIRTCON, 0o555)]);
@@ -104,24 +112,6 @@ impl Tree for VirtCon {
             path => Qid::dir(path & 3),
         }
     }
-}
-
-impl Dev for VirtCon {
-    fn letter(&self) -> char {
-        'C'
-    }
-
-    fn name(&self) -> &'static str {
-        "virtcon"
-    }
-
-    fn attach(self: Arc<Self>, _up: &Arc<Proc>, spec: &str) -> Result<Chan> {
-        dirtab::attach(self, spec)
-    }
-
-    fn tree(&self) -> Option<&dyn Tree> {
-        Some(self)
-    }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
         // Truncating a pipe is harmless: `>` to one must work.
@@ -141,7 +131,7 @@ impl Dev for VirtCon {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         if c.qid.is_dir() {
-            return dirtab::read_tree(self, up, c, dst, offset);
+            return dirtab::read_dir(self, up, c, dst, offset);
         }
         let open = c.aux::<Open>()?;
         if dst.is_empty() {
