@@ -1,6 +1,6 @@
 //! Giving addresses to base address registers that the firmware left at zero, as qboot does.
 //!
-//! What the firmware assigned stays. A function on the root bus gets what it lacks; a bridge behind which
+//! What the firmware assigned stays. A function on a root bus gets what it lacks; a bridge behind which
 //! anything is missing is laid out afresh with all that is behind it: its memory and port windows hold what the
 //! functions there need, largest first, so that nothing is wasted on alignment (PCI-to-PCI Bridge Architecture
 //! 1.2 section 3.2.5). Prefetchable memory goes into the plain window, which is allowed; the prefetchable
@@ -188,7 +188,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Gives a function on the root bus what it lacks.
+    /// Gives a function on a root bus what it lacks.
     fn assign_function(&mut self, i: usize) {
         for usage in [Use::Memory, Use::Io] {
             for (n, bar) in self.registers(i, usage) {
@@ -203,7 +203,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Lays out everything behind a bridge of the root bus.
+    /// Lays out everything behind a bridge of a root bus.
     fn assign_below(&mut self, bridge: usize) {
         for usage in [Use::Memory, Use::Io] {
             let (size, align) = self.measure(bridge, usage);

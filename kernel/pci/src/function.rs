@@ -33,7 +33,7 @@ impl fmt::Display for Plan9 {
 pub struct Function {
     /// Where it sits.
     pub address: PciAddress,
-    /// Index in [`crate::Pci::functions`] of the bridge it is behind; `None` on the root bus.
+    /// Index in [`crate::Pci::functions`] of the bridge it is behind; `None` on a root bus.
     pub bridge: Option<usize>,
     /// Vendor id.
     pub vendor: u16,

@@ -24,8 +24,8 @@ const PIRQ: u16 = 0x60;
 /// First GSI of the eight PCI lines of `q35`. They also pull ISA interrupts, which stay masked.
 const Q35_FIRST: u32 = 16;
 
-/// Where a pin (0 INTA to 3 INTD) of a function arrives on the root bus: device number and pin there.
-fn root(pci: &Pci, function: &Function) -> Option<(u32, u32)> {
+/// Where a pin (0 INTA to 3 INTD) of a function arrives on its root bus: bus, device number and pin there.
+fn root(pci: &Pci, function: &Function) -> Option<(u8, u32, u32)> {
     let mut pin = u32::from(function.pin).checked_sub(1).filter(|pin| *pin < 4)?;
     let mut at = function;
     // Bridges come before what is behind them, so this ends.
@@ -33,7 +33,7 @@ fn root(pci: &Pci, function: &Function) -> Option<(u32, u32)> {
         pin = (pin + u32::from(at.address.device())) & 3;
         at = above;
     }
-    Some((u32::from(at.address.device()), pin))
+    Some((at.address.bus(), u32::from(at.address.device()), pin))
 }
 
 /// The GSI that a function's line reaches, on a machine with so many I/O APICs.
@@ -41,17 +41,19 @@ fn root(pci: &Pci, function: &Function) -> Option<(u32, u32)> {
 /// # Errors
 /// When the function has no pin, the board is not one of those known, or its chipset connects the line to nothing.
 pub fn gsi(pci: &Pci, function: &Function, ioapics: usize) -> Result<u32, Failure> {
-    let (device, pin) = root(pci, function).ok_or(Failure::new("device has no interrupt pin"))?;
+    let (bus, device, pin) = root(pci, function).ok_or(Failure::new("device has no interrupt pin"))?;
     let space = pci.space();
     match space.read32(address(0, 0, 0), 0) {
         PC => {
-            // A device's INTA is the line of the number before the device's.
+            // A device's INTA is the line of the number before the device's, on every root bus.
             let line = (device + pin + 3) & 3;
             match u32::from(space.read8(address(0, PIIX3_DEVICE, 0), PIRQ + line as u16)) {
                 isa @ 0..16 => Ok(isa),
                 _ => Err(Failure::new("interrupt line is not connected")),
             }
         }
+        // Where QEMU connects them depends on the slot of the bus's own device, and which device that is nothing tells.
+        Q35 if bus != 0 => Err(Failure::new("interrupt lines of a further root bus are not known")),
         Q35 => Ok(Q35_FIRST
             + match device {
                 // The chipset's own devices.

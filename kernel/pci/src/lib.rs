@@ -85,9 +85,10 @@ pub struct Pci {
 }
 
 impl Pci {
-    /// Finds all functions, and gives addresses from `windows` where the firmware gave none.
-    pub fn scan(mut space: Box<dyn Segment>, windows: &Windows) -> Pci {
-        let mut functions = scan::scan(&mut *space);
+    /// Finds all functions on bus 0 and as many other root buses, and behind their bridges, and gives addresses from
+    /// `windows` where the firmware gave none.
+    pub fn scan(mut space: Box<dyn Segment>, windows: &Windows, extra_roots: usize) -> Pci {
+        let mut functions = scan::scan(&mut *space, extra_roots);
         assign::assign(&*space, &mut functions, windows);
         Pci { space: Arc::from(space), functions }
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::bar::FIRST;
 use crate::fake::captured::{
-    ALL, MICROVM, NO_LEGACY, NO_MODERN, PC, PC_QBOOT, PORTS, PORTS_QBOOT, ROOT_PORT, ROOT_PORT_QBOOT,
+    ALL, EXTRA_ROOTS, MICROVM, NO_LEGACY, NO_MODERN, PC, PC_QBOOT, PORTS, PORTS_QBOOT, ROOT_PORT,
+    ROOT_PORT_QBOOT,
 };
 use crate::fake::{FakeSpace, Noise};
 use alloc::string::String;
@@ -13,7 +14,7 @@ use pci_types::capability::PciCapability;
 
 fn scan(space: &FakeSpace) -> Pci {
     let taken = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
-    Pci::scan(space.boxed(), &Windows::below_4g(&taken, space.ports))
+    Pci::scan(space.boxed(), &Windows::below_4g(&taken, space.ports), 0)
 }
 
 fn addresses(pci: &Pci) -> Vec<String> {
@@ -144,11 +145,57 @@ fn what_the_firmware_left_out_is_assigned() {
     }
 }
 
+/// A machine with further root buses as SeaBIOS leaves it, or as qboot does, which does not look for them.
+fn extra_roots(qboot: bool) -> FakeSpace {
+    let space = FakeSpace::new(EXTRA_ROOTS);
+    for f in space.functions().iter_mut().filter(|f| qboot && f.captured.bus() != 0) {
+        // No addresses and no numbers of buses; the kind of a register stays.
+        for at in (0x10..0x28).step_by(4) {
+            let kind = if f.bytes[0x0E] & 0x7F == 0 { f.bytes[at] & 0xF } else { 0 };
+            f.bytes[at..at + 4].copy_from_slice(&[kind, 0, 0, 0]);
+        }
+    }
+    space
+}
+
+/// Where everything sits that is not on bus 0.
+fn elsewhere(pci: &Pci) -> Vec<String> {
+    addresses(pci).into_iter().filter(|at| !at.starts_with("0.")).collect()
+}
+
+#[test]
+fn further_root_buses_are_found_where_they_are() {
+    for qboot in [false, true] {
+        let taken = [0..0x2000_0000, 0xB000_0000..0xC000_0000];
+        let windows = Windows::below_4g(&taken, true);
+        let space = extra_roots(qboot);
+        let before = space.snapshot();
+        let pci = Pci::scan(space.boxed(), &windows, 2);
+        assert_eq!(elsewhere(&pci), ["64.0.0", "65.0.0", "128.0.0", "129.0.0"]);
+        assert_sound(&space, &pci, &taken);
+        assert!(qboot || space.snapshot() == before, "what the firmware set up stays");
+        // Nobody looks where nobody told of anything, and a wrong count does no harm.
+        assert_eq!(elsewhere(&Pci::scan(extra_roots(qboot).boxed(), &windows, 0)), [""; 0]);
+        assert_eq!(elsewhere(&Pci::scan(extra_roots(qboot).boxed(), &windows, 255)).len(), 4);
+    }
+}
+
+#[test]
+fn no_bridge_gets_the_number_of_a_root_bus() {
+    let space = extra_roots(true);
+    // The root bus 128 is 65 now, which the bridge on bus 64 would have got.
+    for f in space.functions().iter_mut().filter(|f| f.captured.bus() == 128) {
+        f.captured = address(65, f.captured.device(), f.captured.function());
+    }
+    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&[], true), 2);
+    assert_eq!(elsewhere(&pci), ["64.0.0", "65.0.0", "66.0.0"]);
+}
+
 #[test]
 fn taken_addresses_are_left_alone() {
     let space = FakeSpace::new(PC_QBOOT);
     let taken = [0..0xE000_0000, 0xE800_0000..0xE900_0800];
-    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&taken, true));
+    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&taken, true), 0);
     assert_sound(&space, &pci, &taken);
     let lowest = pci.functions().iter().flat_map(|f| f.bars.iter().flatten()).filter(|b| b.is_memory());
     assert_eq!(lowest.map(|b| b.address).min(), Some(0xE900_1000));
@@ -157,7 +204,8 @@ fn taken_addresses_are_left_alone() {
 #[test]
 fn without_room_registers_stay_without_address() {
     let space = FakeSpace::new(PORTS_QBOOT);
-    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&[0..0xD000_0000, 0xD000_0000..0xFF00_0000], true));
+    let pci =
+        Pci::scan(space.boxed(), &Windows::below_4g(&[0..0xD000_0000, 0xD000_0000..0xFF00_0000], true), 0);
     for f in pci.functions() {
         assert!(f.bars.iter().flatten().filter(|b| b.is_memory()).all(|b| b.address == 0));
         let why = pci.map(f, 4, 0, 16).err().map(|e| alloc::format!("{e}"));

@@ -46,6 +46,12 @@ pub fn processors() -> Option<u16> {
     Some(u16::from_le_bytes(count))
 }
 
+/// How many PCI root buses the machine has besides bus 0, at most 255. QEMU tells of them when it has some.
+pub fn extra_pci_roots() -> usize {
+    let count = open("etc/extra-pci-roots").and_then(|mut file| <[u8; 8]>::try_from(file.read(8)).ok());
+    count.map_or(0, |bytes| u64::from_le_bytes(bytes).min(255) as usize)
+}
+
 /// The ports, if it is there.
 fn qemu() -> Option<Ports> {
     let ports = Ports::claim(PORT, 2).ok()?;
@@ -124,6 +130,7 @@ mod tests {
     fn files_are_found_by_name() {
         host::new_machine();
         assert!(open("etc/fdt").is_none(), "no fw_cfg, no files");
+        assert_eq!(extra_pci_roots(), 0);
         assert_eq!(processors(), None);
         let mut directory = 2u32.to_be_bytes().to_vec();
         directory.extend(entry(7, 0x20, "etc/acpi"));

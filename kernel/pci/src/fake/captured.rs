@@ -21,6 +21,9 @@ pub const NO_MODERN: &str = include_str!("../../tests/fixtures/disable-modern.tx
 /// `microvm,pcie=on`, which has no ports.
 pub const MICROVM: &str = include_str!("../../tests/fixtures/microvm.txt");
 
-/// All of them.
+/// `q35` with root buses 64 and 128, a root port on each, and a device behind each port.
+pub const EXTRA_ROOTS: &str = include_str!("../../tests/fixtures/extra-roots.txt");
+
+/// All of those with one root bus.
 pub const ALL: [&str; 10] =
     [PC, PC_QBOOT, Q35, PORTS, PORTS_QBOOT, ROOT_PORT, ROOT_PORT_QBOOT, NO_LEGACY, NO_MODERN, MICROVM];

@@ -101,9 +101,14 @@ impl FakeSpace {
     /// The function that answers at an address now.
     fn find(&self, at: PciAddress) -> Option<usize> {
         let functions = self.functions();
-        let behind = if at.bus() == 0 { None } else { Some(route(&functions, None, at.bus())?) };
+        let is_root =
+            at.bus() == 0 || functions.iter().any(|f| f.bridge.is_none() && f.captured.bus() == at.bus());
+        let behind = if is_root { None } else { Some(route(&functions, None, at.bus())?) };
         functions.iter().position(|f| {
-            f.bridge == behind && f.captured.device() == at.device() && f.captured.function() == at.function()
+            f.bridge == behind
+                && (!is_root || f.captured.bus() == at.bus())
+                && f.captured.device() == at.device()
+                && f.captured.function() == at.function()
         })
     }
 

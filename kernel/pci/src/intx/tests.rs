@@ -9,7 +9,7 @@ use alloc::string::ToString;
 
 fn scan(fixture: &str) -> (FakeSpace, Pci) {
     let space = FakeSpace::new(fixture);
-    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&[], true));
+    let pci = Pci::scan(space.boxed(), &Windows::below_4g(&[], true), 0);
     (space, pci)
 }
 

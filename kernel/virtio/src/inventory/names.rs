@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn devices_of_captured_machines() {
         let names = |fixture| -> Vec<String> {
-            let pci = Pci::scan(FakeSpace::new(fixture).boxed(), &Windows::below_4g(&[], true));
+            let pci = Pci::scan(FakeSpace::new(fixture).boxed(), &Windows::below_4g(&[], true), 0);
             enumerate(Some(&pci), &[]).iter().map(|f| format!("{} {}", f.name, f.location)).collect()
         };
         assert_eq!(

@@ -30,6 +30,8 @@ use pci::{Pci, Segment, Windows, intx, mechanism};
 pub struct Config {
     /// Memory-mapped configuration windows, as ACPI's MCFG table has them; may be empty.
     pub ecam: Vec<acpi::Ecam>,
+    /// PCI root buses besides bus 0.
+    pub extra_roots: usize,
     /// Physical addresses that are taken, whatever by: the whole memory map.
     pub taken: Vec<Range<u64>>,
     /// How devices may interrupt.
@@ -52,6 +54,7 @@ impl Config {
         let (slots, complaints) = mmio::from_words(words);
         Config {
             ecam: acpi::mcfg(),
+            extra_roots: fwcfg::extra_pci_roots(),
             taken: map.iter().map(|r| r.start..r.start.saturating_add(r.len)).collect(),
             interrupts: Choice { nomsi, ioapics: ioapics.len() },
             slots: if slots.is_empty() { slots_of_board(&board) } else { slots },
@@ -115,15 +118,15 @@ pub fn init(config: &Config) -> System {
     taken.extend(config.slots.iter().map(|s| s.base..s.base.saturating_add(s.size)));
     let pci = mechanism::find(&config.ecam, &config.taken).map(|found| {
         taken.extend(found.window);
-        scan(found.segment, &taken)
+        scan(found.segment, &taken, config.extra_roots)
     });
     start_all(pci, &config.slots, config.interrupts, config.complaints.clone())
 }
 
 /// The functions in a configuration space, when some addresses are taken. None of them interrupts.
-fn scan(space: Box<dyn Segment>, taken: &[Range<u64>]) -> Pci {
+fn scan(space: Box<dyn Segment>, taken: &[Range<u64>], extra_roots: usize) -> Pci {
     let windows = Windows::below_4g(taken, space.has_ports());
-    let pci = Pci::scan(space, &windows);
+    let pci = Pci::scan(space, &windows, extra_roots);
     intx::disable_all(&pci);
     pci
 }
@@ -131,7 +134,7 @@ fn scan(space: Box<dyn Segment>, taken: &[Range<u64>]) -> Pci {
 /// A machine with this configuration space and nothing else.
 #[cfg(test)]
 pub(crate) fn init_on(space: Box<dyn Segment>, taken: &[Range<u64>], choice: Choice) -> System {
-    start_all(Some(scan(space, taken)), &[], choice, Vec::new())
+    start_all(Some(scan(space, taken, 0)), &[], choice, Vec::new())
 }
 
 /// Names and starts every virtio device among the functions and in the slots.

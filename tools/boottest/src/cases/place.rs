@@ -54,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     cases.push(behind_bridges());
+    cases.extend(root_buses());
     cases
 }
 
@@ -113,6 +114,38 @@ fn qemus_places(tree: &str) -> BTreeMap<String, String> {
         }
     }
     places
+}
+
+/// A device behind a bridge of a root bus of its own, with a firmware that numbers its buses and with one that does
+/// not, and with each kind of interrupt.
+fn root_buses() -> Vec<Case> {
+    let pc = "pci-bridge,id=behind,bus=far,chassis_nr=2,addr=1";
+    let q35 = "pcie-root-port,id=behind,bus=far,chassis=1";
+    let machine = |name: &str, vm: Vm, pxb: &str, port: &str, at: &str| {
+        Case::new(&format!("place/root-bus-{name}"), vm)
+            .device(&format!("{pxb},id=far,bus_nr=128"))
+            .device(port)
+            .device(&format!("virtio-rng-pci,bus=behind,addr={at}"))
+    };
+    // The driver asks it for entropy as it starts, and hears of it by an interrupt.
+    let works = |name: &str, vm: Vm, pxb: &str, port: &str, at: &str| {
+        machine(name, vm, pxb, port, at)
+            .line("cat /dev/virtio | grep -c '^virtio-rng-0 pci 1[23][0-9]\\.'")
+            .gives("1")
+            .line("virtio virtio-rng-0 | grep -c 'interrupts [1-9]'")
+            .gives("1")
+    };
+    vec![
+        works("pc", Vm::new(Board::Pc), "pxb", pc, "1"),
+        works("pc-nomsi", Vm::new(Board::Pc).append("nomsi"), "pxb", pc, "1"),
+        works("q35", Vm::new(Board::Q35), "pxb-pcie", q35, "0"),
+        // QEMU's lines there lead where nothing tells of.
+        machine("q35-nomsi", Vm::new(Board::Q35).append("nomsi"), "pxb-pcie", q35, "0")
+            .line("cat /dev/virtio")
+            .gives("virtio-rng-0 pci 129.0.0")
+            .gives("interrupt lines of a further root bus are not known"),
+        works("q35-qboot", Vm::new(Board::Q35).qboot(), "pxb-pcie", q35, "0"),
+    ]
 }
 
 /// Sixty devices behind two root ports with a bridge each: all are found, in order, and work.

@@ -64,7 +64,7 @@ fn a_legacy_device_with_messages_and_without() {
 fn configuration_moves_when_messages_are_enabled() {
     let device = Fake::ninep("old");
     let (space, p9) = start(old_place(), &device, Choice::default());
-    let pci = pci::Pci::scan(space.boxed(), &pci::Windows::below_4g(&[], true));
+    let pci = pci::Pci::scan(space.boxed(), &pci::Windows::below_4g(&[], true), 0);
     drop(p9);
     let function = pci.find(old_place()).unwrap();
     let mut tag = [0; 3];
