@@ -15,12 +15,16 @@ mod bitmap;
 mod chacha;
 #[path = "../src/amd64/time/date.rs"]
 mod date;
+#[path = "../src/amd64/mem/kept.rs"]
+mod kept;
 #[path = "../src/amd64/mem/map.rs"]
 mod map;
 #[path = "../src/amd64/mem/modules.rs"]
 mod modules;
 #[path = "../src/amd64/sched/runq.rs"]
 mod runq;
+#[path = "../src/amd64/mem/slots.rs"]
+mod slots;
 #[path = "../src/amd64/time/timers.rs"]
 mod timers;
 #[path = "../src/amd64/sched/usage.rs"]

@@ -34,8 +34,9 @@
 //! | `dev::io`'s `WINDOWS`, `PORTS` | who has which device registers |
 //! | `mem::space::AddressSpace` | one user address space's tables |
 //! | `mem::stack::POOL` | kernel stacks not in use |
+//! | `mem::heap` | the kernel's small blocks |
 //! | `mem::paging::KERNEL` | the kernel's own page tables |
-//! | `mem::heap`, then `mem::frames::FRAMES` | kernel memory, page frames |
+//! | `mem::window`, then `mem::frames::FRAMES` | the kernel's large blocks, page frames |
 //!
 //! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers. Whoever waits
 //! with interrupts off serves other processors' `flush`es.

@@ -3,12 +3,16 @@
 //! Every frame has a `Meta` (references and pins) that is only valid while the frame is a `Page`. A bitmap says
 //! which frames are free; `FRAMES` guards it. Frames for programs are refused while fewer than the reserve are
 //! free, so that the kernel itself can go on working (and clean up) when programs have taken everything.
+//!
+//! Frames in blocks of the heap that nobody uses (`window`) count as free, and are given back before anybody is
+//! refused.
 
 use super::bitmap::{self, Bitmap};
 use super::copy;
 use super::early::Early;
 use super::paging::DIRECT;
 use super::tables::PAGE;
+use super::window;
 use crate::amd64::lock::Lock;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -68,6 +72,7 @@ pub(crate) unsafe fn init(early: &Early) {
     TOTAL.store(total, Ordering::Relaxed);
     RESERVE.store((map.free() / RESERVE_PART).max(RESERVE_MIN), Ordering::Relaxed);
     *FRAMES.lock() = Some(map);
+    window::init(total);
 }
 
 /// The account of a frame.
@@ -82,6 +87,10 @@ pub(super) unsafe fn meta(frame: u32) -> &'static Meta {
 
 /// Takes a frame for a program: refused while only the reserve is left. Contents are whatever they were.
 pub(super) fn user() -> Option<u64> {
+    user_now().or_else(|| if window::give_back() { user_now() } else { None })
+}
+
+fn user_now() -> Option<u64> {
     let mut guard = FRAMES.lock();
     let map = guard.as_mut()?;
     if map.free() <= RESERVE.load(Ordering::Relaxed) {
@@ -92,17 +101,46 @@ pub(super) fn user() -> Option<u64> {
 
 /// Whether a program may have `count` more frames now.
 pub(super) fn user_may_have(count: usize) -> bool {
-    FRAMES.lock().as_ref().is_some_and(|m| m.free() > RESERVE.load(Ordering::Relaxed) + count)
+    let may = || FRAMES.lock().as_ref().is_some_and(|m| m.free() > RESERVE.load(Ordering::Relaxed) + count);
+    may() || (window::give_back() && may())
 }
 
 /// Takes `count` neighbouring frames for the kernel; contents are whatever they were.
 pub(crate) fn kernel_run(count: usize) -> Option<u64> {
-    let first = match count {
+    let take = || match count {
         1 => FRAMES.lock().as_mut()?.take(),
         _ => FRAMES.lock().as_mut()?.take_run(count),
-    }?;
+    };
+    let first = take().or_else(|| if window::give_back() { take() } else { None })?;
     KERNEL.fetch_add(count, Ordering::Relaxed);
     Some(first as u64 * PAGE)
+}
+
+/// Takes some frames for the kernel, all that there is room for or none. To be asked for few at a time: interrupts are
+/// off meanwhile.
+pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
+    let mut take = || {
+        let mut guard = FRAMES.lock();
+        let Some(map) = guard.as_mut().filter(|map| map.free() >= frames.len()) else { return false };
+        frames.fill_with(|| map.take().map_or(0, |f| f as u64 * PAGE));
+        true
+    };
+    let taken = take() || (window::give_back() && take());
+    if taken {
+        KERNEL.fetch_add(frames.len(), Ordering::Relaxed);
+    }
+    taken
+}
+
+/// Gives back what `kernel_some` gave, few at a time.
+///
+/// # Safety
+/// As `put_kernel`.
+pub(super) unsafe fn put_kernel_some(frames: &[u64]) {
+    if let Some(map) = FRAMES.lock().as_mut() {
+        frames.iter().for_each(|phys| map.put((phys / PAGE) as usize, 1));
+    }
+    KERNEL.fetch_sub(frames.len(), Ordering::Relaxed);
 }
 
 /// Takes a zeroed frame for the kernel.
@@ -145,5 +183,6 @@ pub(super) unsafe fn zero(phys: u64) {
 /// Frames: all, free, the kernel's.
 pub(super) fn counts() -> (usize, usize, usize) {
     let free = FRAMES.lock().as_ref().map_or(0, Bitmap::free);
-    (TOTAL.load(Ordering::Relaxed), free, KERNEL.load(Ordering::Relaxed))
+    let kept = window::kept();
+    (TOTAL.load(Ordering::Relaxed), free + kept, KERNEL.load(Ordering::Relaxed).saturating_sub(kept))
 }

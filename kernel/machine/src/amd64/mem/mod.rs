@@ -2,9 +2,10 @@
 //!
 //! From the bottom: `map`, `modules` and `early` (what the loader says there is), `tables` (page tables as
 //! data), `copy`, `frames` on a `bitmap`, `paging` (the kernel's own half) and `flush` (stale translations
-//! on all processors), and on these `heap`, `stack`, `page`, `space` and `dma`. `frames`, `paging` and
-//! `flush` know one another: a table is made of frames, and what is unmapped is flushed. The room imports none of
-//! those above it.
+//! on all processors), `window` on `slots` and `kept` (blocks of whole pages from single frames), and on these
+//! `heap`, `stack`, `page`, `space` and `dma`. `frames`, `paging`, `flush` and `window` know one another: a table is
+//! made of frames, what is unmapped is flushed, and what `window` keeps for later comes back when frames are wanted.
+//! The room imports none of those above it.
 
 mod bitmap;
 mod copy;
@@ -14,13 +15,16 @@ pub(crate) mod flush;
 pub(crate) mod frames;
 pub mod grant;
 mod heap;
+mod kept;
 mod map;
 mod modules;
 pub mod page;
 pub(crate) mod paging;
+mod slots;
 pub mod space;
 pub(crate) mod stack;
 pub(crate) mod tables;
+mod window;
 
 use tables::PAGE;
 

@@ -5,9 +5,10 @@
 //! | `DIRECT` | RAM and the loader's modules: writable (but not the kernel's text and constants), large pages |
 //! | `DEVICES` | device registers, uncached, mapped when first asked for and then for good |
 //! | `STACKS` | kernel stacks, each with unmapped pages below |
+//! | `HEAP` | blocks of the heap, made of single frames (`window`) |
 //! | `IMAGE` | the kernel: text R+X, constants R, data R+W; a hole below the boot stack |
 //!
-//! The four root entries never change after `init`, so every program's address space copies them once.
+//! The root entries never change after `init`, so every program's address space copies them once.
 //! `KERNEL` guards the tables below them.
 
 use super::early::Early;
@@ -34,6 +35,8 @@ const DIRECT_SIZE: u64 = 1 << 45;
 const DEVICES: u64 = 0xffff_c000_0000_0000;
 /// The window for kernel stacks, 512 GiB.
 pub const STACKS: u64 = 0xffff_d000_0000_0000;
+/// The window for blocks of the heap, 512 GiB.
+pub const HEAP: u64 = 0xffff_e000_0000_0000;
 /// Where the kernel is linked.
 const IMAGE: u64 = 0xffff_ffff_8000_0000;
 /// Where a PC's firmware has its own memory, below which are the registers of the screen.
@@ -152,7 +155,7 @@ pub(crate) unsafe fn init(early: &mut Early) {
     let above = guard + PAGE;
     must(root.map(above, above - IMAGE, IMAGE + image_end - above, data, 1, alloc));
 
-    for window in [DEVICES, STACKS] {
+    for window in [DEVICES, STACKS, HEAP] {
         must(root.make(window, 3, WRITE, alloc).map(|_| ()));
     }
     ROOT.store(root_phys, Ordering::Release);
@@ -206,7 +209,7 @@ pub fn table() -> Table {
 
 /// Copies the kernel's root entries into a program's root table.
 pub fn share_with(other: Table) {
-    for va in [DIRECT, DEVICES, STACKS, IMAGE] {
+    for va in [DIRECT, DEVICES, STACKS, HEAP, IMAGE] {
         let windows = if va == DIRECT { DIRECT_END.load(Ordering::Relaxed).div_ceil(WINDOW) } else { 1 };
         for i in 0..windows {
             let index = Table::index(va + i * WINDOW, 4);
@@ -264,6 +267,17 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
     kernel.next = va + bytes;
     kernel.devices.push((first, bytes, va));
     Ok((va + (phys - first)) as usize)
+}
+
+/// The page table for an address of the heap's window, made if there is none. Its entries belong to whose block is
+/// there.
+pub fn heap_table(va: u64) -> Option<Table> {
+    if let Ok(leaf) = table().leaf(va) {
+        return Some(leaf);
+    }
+    let _kernel = KERNEL.lock();
+    table().make(va, 1, WRITE, &mut || frames::kernel_zeroed())?;
+    table().leaf(va).ok()
 }
 
 /// Maps one page of kernel data.
