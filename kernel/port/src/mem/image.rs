@@ -4,6 +4,9 @@
 //! image keeps the program's file open to page from. When the last goes, the file is closed (so that a server
 //! can be unmounted) and the pages stay until memory is wanted elsewhere.
 //!
+//! A page is read by whoever needs it first; others who need it wait for that one, each until it is to die itself. When
+//! the reader fails or is killed the next of them reads.
+//!
 //! Lock order: `ImageCache::list`, then `Image::state`; both leaves otherwise. Pages are read without either.
 
 use alloc::collections::BTreeMap;
@@ -14,6 +17,7 @@ use core::ops::Range;
 use abi::layout::PAGE;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
+use machine::sync::Rendez;
 
 use super::iobuf::{Dst, cut};
 use crate::error::Result;
@@ -65,12 +69,49 @@ pub(crate) fn neighbours(number: u64) -> Range<u64> {
 pub(crate) struct Image {
     key: ImageKey,
     state: Lock<State>,
+    /// Somebody has ended reading.
+    read: Rendez,
 }
 
 struct State {
     chan: Option<Arc<Chan>>,
     users: u32,
     pages: BTreeMap<Key, Page>,
+    /// The parts of the file that are being read.
+    coming: Vec<Range<u64>>,
+}
+
+impl State {
+    fn is_coming(&self, key: Key) -> bool {
+        self.coming.iter().any(|part| part.contains(&key.0))
+    }
+}
+
+/// A part of the file that is being read. Its drop wakes those who wait for that.
+struct Reading<'a> {
+    image: &'a Image,
+    part: Range<u64>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut state = self.image.state.lock();
+        if let Some(at) = state.coming.iter().position(|part| *part == self.part) {
+            state.coming.swap_remove(at);
+        }
+        drop(state);
+        self.image.read.wakeup();
+    }
+}
+
+/// Who brings a page in.
+enum Whose<'a> {
+    /// Nobody: it is there.
+    Done(Page),
+    /// Another does.
+    Others,
+    /// The caller, these pages together, from this file.
+    Mine(Range<u64>, Arc<Chan>, Reading<'a>),
 }
 
 /// A running program's hold on its image.
@@ -101,7 +142,8 @@ impl ImageCache {
             Some(at) => list.remove(at),
             None => Arc::new(Image {
                 key,
-                state: Lock::new(State { chan: None, users: 0, pages: BTreeMap::new() }),
+                state: Lock::new(State { chan: None, users: 0, pages: BTreeMap::new(), coming: Vec::new() }),
+                read: Rendez::new(),
             }),
         };
         {
@@ -169,23 +211,60 @@ impl ImageRef {
     }
 
     /// Page `number` of a stretch of the file. When it has to be read, its neighbours are read with it, as far as they
-    /// are not there. Sleeps while the file is read; two who want the same page at once may both read it.
+    /// are not there. Sleeps while the file is read, by the caller or by another.
     ///
     /// # Errors
-    /// What the file's server says, a file that ends early, or no memory.
+    /// What the file's server says, a file that ends early, or no memory; `interrupted` when the process is to die.
     pub(crate) fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
         let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
-        let (chan, wanted) = {
-            let state = self.image.state.lock();
-            if let Some(page) = state.pages.get(&key) {
-                return Ok(page.clone());
+        loop {
+            match self.whose(from, number, key)? {
+                Whose::Done(page) => return Ok(page),
+                Whose::Mine(wanted, chan, reading) => {
+                    self.read(up, from, wanted, number, &chan)?;
+                    drop(reading);
+                    return self.cached(from, number).ok_or(abi::error::EIOLOAD.into());
+                }
+                Whose::Others => {
+                    let image = &self.image;
+                    let over = || Ok(image.read.sleep_intr(|| !image.state.lock().is_coming(key))?);
+                    up.despite_notes(over)?;
+                }
             }
-            let group = neighbours(number);
-            let missing = |n: &u64| from.key(*n).is_some_and(|key| !state.pages.contains_key(&key));
-            let before = (group.start..number).rev().take_while(missing).count() as u64;
-            let behind = (number..group.end).take_while(missing).count() as u64;
-            (state.chan.clone().ok_or(abi::error::EIOLOAD)?, number - before..number + behind)
+        }
+    }
+
+    fn whose(&self, from: Stretch, number: u64, key: Key) -> Result<Whose<'_>> {
+        let mut state = self.image.state.lock();
+        if let Some(page) = state.pages.get(&key) {
+            return Ok(Whose::Done(page.clone()));
+        }
+        if state.is_coming(key) {
+            return Ok(Whose::Others);
+        }
+        let chan = state.chan.clone().ok_or(abi::error::EIOLOAD)?;
+        let group = neighbours(number);
+        let missing = |n: &u64| {
+            from.key(*n).is_some_and(|key| !state.pages.contains_key(&key) && !state.is_coming(key))
         };
+        let before = (group.start..number).rev().take_while(missing).count() as u64;
+        let behind = (number..group.end).take_while(missing).count() as u64;
+        let wanted = number - before..number + behind;
+        let start = from.key(wanted.start).map_or(key.0, |first| first.0);
+        let part = start..start + (before + behind) * PAGE;
+        state.coming.push(part.clone());
+        Ok(Whose::Mine(wanted, chan, Reading { image: &self.image, part }))
+    }
+
+    /// Reads these pages of a stretch, or as many as there is memory for, `number` among them.
+    fn read(
+        &self,
+        up: &Arc<Proc>,
+        from: Stretch,
+        wanted: Range<u64>,
+        number: u64,
+        chan: &Arc<Chan>,
+    ) -> Result<()> {
         let pages = wanted.clone().map(|_| super::memory::new_page(up)).collect::<Result<Vec<_>>>();
         let (wanted, pages) = match pages {
             Ok(pages) => (wanted, pages),
@@ -201,7 +280,7 @@ impl ImageRef {
         while got < len {
             let rest = cut(&pinned, got, len - got);
             // A note must not look like a broken disk.
-            let read = || chan.dev.read(up, &chan, &mut Dst::Pages(&rest), first + got as u64);
+            let read = || chan.dev.read(up, chan, &mut Dst::Pages(&rest), first + got as u64);
             match up.despite_notes(read)? {
                 0 => break,
                 n => got += n,
@@ -214,7 +293,7 @@ impl ImageRef {
                 state.pages.entry(*key).or_insert(page);
             }
         }
-        state.pages.get(&key).cloned().ok_or(abi::error::EIOLOAD.into())
+        Ok(())
     }
 
     /// Name of the file, for messages.

@@ -9,9 +9,10 @@
 //! memory share the `Arc<Segment>`; each has its own `AddressSpace`, filled on demand, and a segment knows
 //! (weakly) every space that maps it, so that it can take a page back from all of them.
 //!
-//! Lock order: `Memory::segs` (never held over anything), then one `Segment::inner` (a `QLock`: paging in
-//! sleeps), then `Segment::users`, then the address space's own lock. Two segments' `inner` are never held
-//! together but by `fork`, which locks the parent's only: the child's segment is not shared yet.
+//! Lock order: `Memory::segs` (never held over anything), then one `Segment::inner` (a `QLock`: copying a page or all
+//! the references of a fork is too long for interrupts to be off), then `Segment::users`, then the address space's own
+//! lock. Two segments' `inner` are never held together but by `fork`, which locks the parent's only: the child's segment
+//! is not shared yet. Nothing is held while a page is brought in from a file: its server may be anybody's.
 
 mod image;
 pub mod iobuf;

@@ -1,4 +1,9 @@
 //! `Segment`: a run of pages with one purpose, at one address, in one or many processes.
+//!
+//! Lock: `inner` guards pages and length, and is held for as long as it takes to look them up, to copy one or to make
+//! them copy-on-write: never while a page is brought in from a file, whose server may be anybody's and silent. So the
+//! segment's other pages can be used meanwhile, and it can be looked at, forked, resized and given up. Whoever brought
+//! a page in begins anew, since all of that may have happened.
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -172,16 +177,22 @@ impl Segment {
     /// # Errors
     /// Paging in failed, or no memory.
     pub(crate) fn fault(&self, up: &Arc<Proc>, space: &AddressSpace, va: u64, write: bool) -> Result<bool> {
-        let mut inner = self.inner.lock();
-        if va >= inner.top {
-            return Ok(false);
-        }
         let va = va & !(PAGE - 1);
-        let found = self.find(up, &mut inner, va, write)?;
-        // Mapped while `inner` is held: whoever takes the page back afterwards finds it in the tables.
-        space.map(va, found.page, Prot { write: found.writable, exec: self.prot.exec })?;
-        self.map_around(&mut inner, space, (va - self.base) / PAGE);
-        Ok(true)
+        let mut loaded = None;
+        loop {
+            let mut inner = self.inner.lock();
+            if va >= inner.top {
+                return Ok(false);
+            }
+            if let Some(found) = self.find(up, &mut inner, va, write, loaded.take())? {
+                // Mapped while `inner` is held: whoever takes the page back afterwards finds it in the tables.
+                space.map(va, found.page, Prot { write: found.writable, exec: self.prot.exec })?;
+                self.map_around(&mut inner, space, (va - self.base) / PAGE);
+                return Ok(true);
+            }
+            drop(inner);
+            loaded = self.load(up, va)?;
+        }
     }
 
     /// Maps what is in memory next to page `number`: programs go on nearby, and each fault costs more than a page
@@ -228,51 +239,71 @@ impl Segment {
         out: &mut Vec<Pinned>,
     ) -> Result<usize> {
         let mut inner = self.inner.lock();
-        let end = inner.top.min(va.saturating_add(len as u64));
         let mut at = va;
-        while at < end {
+        let mut loaded = None;
+        loop {
+            // Looked at anew: while a page was brought in the end may have moved.
+            let end = inner.top.min(va.saturating_add(len as u64));
+            if at >= end {
+                return Ok((at - va) as usize);
+            }
             let offset = at % PAGE;
-            let n = (PAGE - offset).min(end - at);
-            let found = self.find(up, &mut inner, at - offset, write)?;
-            out.push(Pinned::new(found.page, offset as usize, n as usize));
-            at += n;
+            match self.find(up, &mut inner, at - offset, write, loaded.take())? {
+                Some(found) => {
+                    let n = (PAGE - offset).min(end - at);
+                    out.push(Pinned::new(found.page, offset as usize, n as usize));
+                    at += n;
+                }
+                None => {
+                    drop(inner);
+                    loaded = self.load(up, at)?;
+                    inner = self.inner.lock();
+                }
+            }
         }
-        Ok((at - va) as usize)
     }
 
-    /// The page at `va`, made present and, for a write, private.
-    fn find(&self, up: &Arc<Proc>, inner: &mut Inner, va: u64, write: bool) -> Result<Found> {
+    /// The page at `va`, made present and, for a write, private. `loaded` is what was [brought in](Self::load) for it.
+    /// `None`: it has to be brought in, which is not done with `inner` in hand.
+    fn find(
+        &self,
+        up: &Arc<Proc>,
+        inner: &mut Inner,
+        va: u64,
+        write: bool,
+        loaded: Option<Page>,
+    ) -> Result<Option<Found>> {
         let number = (va - self.base) / PAGE;
         if let Some(entry) = inner.pages.get(number) {
             if !entry.cow || !write {
-                return Ok(Found { page: entry.page.clone(), writable: self.prot.write && !entry.cow });
+                return Ok(Some(Found { page: entry.page.clone(), writable: self.prot.write && !entry.cow }));
             }
             let old = entry.page.clone();
-            return self.own(up, inner, va, number, old);
+            return self.own(up, inner, va, number, old).map(Some);
         }
-        let page = self.first_contents(up, number)?;
-        match page {
+        let contents = match self.from_file(number) {
+            None => None,
+            Some(backing) => match loaded.or_else(|| backing.image.cached(backing.from, number)) {
+                None => return Ok(None),
+                page => page,
+            },
+        };
+        let (page, cow) = match contents {
             // Nobody else has it: zeros that will be written.
-            None if write => {
-                let page = new_page(up)?;
-                inner.pages.insert(number, Entry { page: page.clone(), cow: false })?;
-                Ok(Found { page, writable: self.prot.write })
-            }
-            None => {
-                let page = up.kernel.zero_page()?;
-                inner.pages.insert(number, Entry { page: page.clone(), cow: true })?;
-                Ok(Found { page, writable: false })
-            }
-            Some(page) if self.prot.write && write => {
-                let copy = copy_page(up, &page)?;
-                inner.pages.insert(number, Entry { page: copy.clone(), cow: false })?;
-                Ok(Found { page: copy, writable: true })
-            }
-            Some(page) => {
-                inner.pages.insert(number, Entry { page: page.clone(), cow: true })?;
-                Ok(Found { page, writable: false })
-            }
-        }
+            None if write => (new_page(up)?, false),
+            None => (up.kernel.zero_page()?, true),
+            Some(page) if self.prot.write && write => (copy_page(up, &page)?, false),
+            Some(page) => (page, true),
+        };
+        inner.pages.insert(number, Entry { page: page.clone(), cow })?;
+        Ok(Some(Found { page, writable: self.prot.write && !cow }))
+    }
+
+    /// Brings in the page at `va` from the file behind it. Nothing is held meanwhile: it is as long as the file's
+    /// server likes.
+    fn load(&self, up: &Arc<Proc>, va: u64) -> Result<Option<Page>> {
+        let number = (va - self.base) / PAGE;
+        self.from_file(number).map(|backing| backing.image.page(up, backing.from, number)).transpose()
     }
 
     /// Copy on write: makes page `number` this segment's own.
@@ -288,14 +319,9 @@ impl Segment {
         Ok(Found { page, writable: self.prot.write })
     }
 
-    /// What page `number` holds before anybody writes it; `None` for zeros.
-    fn first_contents(&self, up: &Arc<Proc>, number: u64) -> Result<Option<Page>> {
-        match &self.backing {
-            Some(backing) if number * PAGE < backing.from.len => {
-                backing.image.page(up, backing.from, number).map(Some)
-            }
-            _ => Ok(None),
-        }
+    /// Where page `number` comes from before anybody writes it; `None` for zeros.
+    fn from_file(&self, number: u64) -> Option<&Backing> {
+        self.backing.as_ref().filter(|backing| number * PAGE < backing.from.len)
     }
 
     /// The child's segment after an `rfork` that does not share it: every page becomes copy-on-write on both

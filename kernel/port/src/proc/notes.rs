@@ -157,12 +157,16 @@ fn interrupt(proc: &Proc) {
 
 impl Proc {
     /// Does `f`, and does it again when a note interrupts it: for what has to be done whatever comes, as paging in. The
-    /// note is seen afterwards. Only a process that is to die gives up.
+    /// note is seen afterwards. Only a process that is to die gives up, and who does it for another process, as a
+    /// debugger that reads its memory: that one can be told of the note.
     ///
     /// # Errors
     /// What `f` says.
     pub(crate) fn despite_notes<R>(&self, mut f: impl FnMut() -> Result<R>) -> Result<R> {
         let me = machine::thread::current();
+        if me.tag() != u64::from(self.pid) {
+            return f();
+        }
         let mut came = false;
         loop {
             match f() {

@@ -20,6 +20,8 @@ pub(super) fn read_mem(p: &Proc, dst: &mut Dst<'_>, va: u64) -> Result<usize> {
         match p.mem.copy_in(at, piece) {
             Ok(()) => dst.put(done, piece)?,
             Err(_) if done > 0 => break,
+            // A page of it may be at a server, and the note is the reader's.
+            Err(e) if e.is(error::EINTR) => return Err(e),
             Err(_) => return Err(error::EBADARG.into()),
         }
         done += n;
@@ -29,7 +31,7 @@ pub(super) fn read_mem(p: &Proc, dst: &mut Dst<'_>, va: u64) -> Result<usize> {
 
 pub(super) fn write_mem(p: &Proc, src: &Src<'_>, va: u64) -> Result<usize> {
     let bytes = src.to_vec(1 << 20)?;
-    p.mem.copy_out(va, &bytes).map_err(|_| error::EBADARG)?;
+    p.mem.copy_out(va, &bytes).map_err(|e| if e.is(error::EINTR) { e } else { error::EBADARG.into() })?;
     Ok(bytes.len())
 }
 
