@@ -126,6 +126,47 @@ impl Dst<'_> {
     }
 }
 
+/// Bytes that are there: copying them waits for nobody.
+pub(crate) enum Ready<'a> {
+    /// The kernel's own.
+    Kernel(&'a [u8]),
+    /// Pages that are pinned, one after the other.
+    Pages(Vec<Pinned>),
+}
+
+impl Ready<'_> {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Ready::Kernel(b) => b.len(),
+            Ready::Pages(p) => p.iter().map(Pinned::len).sum(),
+        }
+    }
+
+    /// Fills `bytes` from offset `at`.
+    ///
+    /// # Errors
+    /// More than there is.
+    pub(crate) fn get(&self, at: usize, bytes: &mut [u8]) -> Result<()> {
+        let pages = match self {
+            Ready::Kernel(b) => return Src::Kernel(b).get(at, bytes),
+            Ready::Pages(pages) => pages,
+        };
+        let (mut skip, mut rest) = (at, bytes);
+        for p in pages {
+            if skip >= p.len() {
+                skip -= p.len();
+                continue;
+            }
+            let n = rest.len().min(p.len() - skip);
+            let (now, later) = core::mem::take(&mut rest).split_at_mut(n);
+            p.read(skip, now);
+            (skip, rest) = (0, later);
+        }
+        if rest.is_empty() { Ok(()) } else { Err(abi::error::EBADARG.into()) }
+    }
+}
+
 impl Src<'_> {
     /// Bytes to write.
     pub(crate) fn len(&self) -> usize {
@@ -169,6 +210,20 @@ impl Src<'_> {
         out.resize(self.len(), 0);
         self.get(0, &mut out)?;
         Ok(out)
+    }
+
+    /// The bytes `at..at + len`, present, to be copied where one must not wait. They are pinned until that is dropped.
+    ///
+    /// # Errors
+    /// As [`Dst::pin`].
+    pub(crate) fn ready(&self, at: usize, len: usize) -> Result<Ready<'_>> {
+        match self {
+            Src::Kernel(b) => {
+                let end = at.checked_add(len).ok_or(abi::error::EBADARG)?;
+                Ok(Ready::Kernel(b.get(at..end).ok_or(abi::error::EBADARG)?))
+            }
+            Src::User(u) => Ok(Ready::Pages(u.mem.pin(u.at(at, len)?, len, false)?)),
+        }
     }
 
     /// The pages behind `at..at + len`, present, for a device to read. `None` when the bytes are the kernel's.

@@ -6,8 +6,9 @@
 //! 0, and cannot be written any more. A connection has one reader at a time ([`readers`]). Offsets mean nothing.
 //!
 //! Which ports there are is asked of the machine each time; who reads is all that the device knows itself. An open
-//! channel keeps its port. Lock: the port's own `writing` (a QLock) is held over a whole write, so that writes do not
-//! mix.
+//! channel keeps its port. Lock: the port's own `writing` (a QLock) is held over a write of up to [`WHOLE`] bytes, so
+//! that writes do not mix. What is written is in memory, and stays there, before it is taken: a program's memory may
+//! have to be paged in from a server behind this very port.
 
 pub mod console;
 mod readers;
@@ -22,7 +23,7 @@ use io::port::{Finder, PIECE};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
-use crate::mem::iobuf::{Dst, Src};
+use crate::mem::iobuf::{Dst, Ready, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 use console::PortConsole;
@@ -40,6 +41,8 @@ const VIRTCON: u64 = 1;
 const BY_NAME: u64 = 2;
 const BY_PLACE: u64 = 3;
 const PORT: u64 = 0x100;
+/// Longest write that is not mixed with others: a message of 9P on a channel is no longer.
+const WHOLE: usize = 1 << 20;
 
 /// An open file: what a channel's `aux` is.
 struct Open {
@@ -64,6 +67,27 @@ impl VirtCon {
 /// Can a file be called so?
 fn is_name(label: &str) -> bool {
     !matches!(label, "" | "." | "..") && !label.contains('/') && !label.contains(char::is_control)
+}
+
+impl Open {
+    /// Writes all of it, not mixed with what others write, but for what a note keeps back.
+    fn write(&self, bytes: &Ready<'_>) -> Result<usize> {
+        let _alone = self.port.writing().lock_intr()?;
+        let mut done = 0;
+        loop {
+            let mut piece = alloc::vec![0; (bytes.len() - done).min(PIECE)];
+            bytes.get(done, &mut piece)?;
+            match self.port.write(self.connection, &piece) {
+                Ok(true) => done += piece.len(),
+                Ok(false) => return Err(error::EHUNGUP.into()),
+                Err(_) if done != 0 => return Ok(done),
+                Err(e) => return Err(e.into()),
+            }
+            if done == bytes.len() {
+                return Ok(done);
+            }
+        }
+    }
 }
 
 impl Dev for VirtCon {
@@ -144,17 +168,16 @@ impl Dev for VirtCon {
 
     fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
         let open = c.aux::<Open>()?;
-        let _alone = open.port.writing().lock_intr()?;
         let mut done = 0;
         loop {
-            let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
-            src.get(done, &mut piece)?;
-            match open.port.write(open.connection, &piece) {
-                Ok(true) => done += piece.len(),
-                Ok(false) => return Err(error::EHUNGUP.into()),
+            // The memory may be paged in from a server behind this very port: before the lock.
+            let ready = src.ready(done, (src.len() - done).min(WHOLE))?;
+            match open.write(&ready) {
+                Ok(n) if n == ready.len() => done += n,
+                Ok(n) => return Ok(done + n),
                 // What went out before the note came counts.
-                Err(_) if done != 0 => return Ok(done),
-                Err(e) => return Err(e.into()),
+                Err(e) if done == 0 || !e.is(error::EINTR) => return Err(e),
+                Err(_) => return Ok(done),
             }
             if done == src.len() {
                 return Ok(done);
