@@ -16,3 +16,5 @@ mod kill;
 mod links;
 #[path = "mnt_pieces.rs"]
 mod pieces;
+#[path = "mnt_slow.rs"]
+mod slow;

@@ -1,8 +1,8 @@
 //! Reading directories.
 //!
 //! The server's records have another length than ours, and QEMU's server only goes on from where it stopped. So
-//! an open directory has a cursor: where the server is, where the program is, and the translated records in
-//! between. Reading from 0 begins anew.
+//! an open directory has a cursor: where the server is, where the program is, and the files in between. Reading from 0
+//! begins anew. A note ends a read before its next message, of which a symbolic link takes some; nothing is lost.
 
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -29,15 +29,17 @@ pub(crate) struct Cursor {
     ours: u64,
     /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
     theirs: u64,
-    /// Read and not yet given out.
-    unread: VecDeque<Vec<u8>>,
+    /// Read, and not yet looked at.
+    files: VecDeque<File>,
+    /// The record of the file before those, which is to be given out next.
+    record: Option<Vec<u8>>,
 }
 
 impl MntFile {
     /// Reads whole records of this open directory at `offset`. `dev` is the mount's.
     ///
     /// # Errors
-    /// `seek in directory`, `i/o count too small`, the server's.
+    /// `seek in directory`, `i/o count too small`, the server's, `interrupted` before there is any record.
     pub(crate) fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
         let mut cursor = self.cursor.lock_intr()?;
         let cursor = &mut *cursor;
@@ -48,32 +50,52 @@ impl MntFile {
         }
         let mut done = 0;
         loop {
-            if cursor.unread.is_empty() && !self.fill(cursor, dev)? {
-                break;
-            }
-            let Some(record) = cursor.unread.front() else { break };
+            let record = match self.next(cursor, dev) {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                // What there is comes first; the error comes again, or the note is seen.
+                Err(_) if done > 0 => break,
+                Err(e) => return Err(e),
+            };
             if done + record.len() > dst.len() {
+                cursor.record = Some(record);
                 if done == 0 {
                     return Err(error::ESHORT.into());
                 }
                 break;
             }
-            dst.put(done, record)?;
+            dst.put(done, &record)?;
             done += record.len();
-            cursor.unread.pop_front();
+            if machine::thread::current().interrupted() {
+                break;
+            }
         }
         cursor.ours += done as u64;
         Ok(done)
     }
 
-    /// Gets more records; false at the end of the directory.
-    fn fill(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
+    /// Takes the next record; `None` at the end of the directory.
+    fn next(&self, cursor: &mut Cursor, dev: u32) -> Result<Option<Vec<u8>>> {
+        if let Some(record) = cursor.record.take() {
+            return Ok(Some(record));
+        }
+        if cursor.files.is_empty() && !self.fill(cursor)? {
+            return Ok(None);
+        }
+        let Some(file) = cursor.files.front() else { return Ok(None) };
+        let record = self.entry(file, dev)?.to_bytes();
+        cursor.files.pop_front();
+        Ok(Some(record))
+    }
+
+    /// Asks for more files; false at the end of the directory.
+    fn fill(&self, cursor: &mut Cursor) -> Result<bool> {
         let session = self.session();
         if session.dialect == Dialect::L {
-            return self.fill_by_name(cursor, dev);
+            return self.fill_by_name(cursor);
         }
         let most = (session.msize as usize).saturating_sub(ninep::IOHDRSZ as usize);
-        while cursor.unread.is_empty() {
+        while cursor.files.is_empty() {
             let mut bytes = vec![0; ASK.min(most)];
             let n = self.read_piece(&mut Dst::Kernel(&mut bytes), cursor.theirs)?;
             if n == 0 {
@@ -86,8 +108,7 @@ impl MntFile {
                 match file {
                     Ok(file) => {
                         shown += 1;
-                        let dir = self.entry(file, dev);
-                        cursor.unread.push_back(dir.to_bytes());
+                        cursor.files.push_back(file);
                     }
                     Err(e) => bad = Some(e),
                 }
@@ -100,32 +121,34 @@ impl MntFile {
     }
 
     /// The same where the server gives only names.
-    fn fill_by_name(&self, cursor: &mut Cursor, dev: u32) -> Result<bool> {
-        while cursor.unread.is_empty() {
+    fn fill_by_name(&self, cursor: &mut Cursor) -> Result<bool> {
+        while cursor.files.is_empty() {
             let Some((files, next)) = dotl::list(&self.fid, cursor.theirs)? else { return Ok(false) };
             cursor.theirs = next;
-            cursor.unread.extend(files.into_iter().map(|file| self.entry(file, dev).to_bytes()));
+            cursor.files.extend(files);
         }
         Ok(true)
     }
 
     /// What the directory shows for a file: a link as what it leads to, or as an empty file.
-    fn entry(&self, file: File, dev: u32) -> Dir {
+    fn entry(&self, file: &File, dev: u32) -> Result<Dir> {
         let session = self.session();
-        let mut dir = match file.what {
-            FileType::Link => {
-                let name = file.dir.name.clone();
-                let end = self.walk(Qid::dir(0), &[&name]).ok().and_then(|(_, f)| f?.stat().ok());
-                Dir { name, ..end.map_or(file.dir, |end| end.dir) }
+        let mut dir = file.dir.clone();
+        if file.what == FileType::Link {
+            let end = self.walk(Qid::dir(0), &[&dir.name]).and_then(|(_, f)| f.map(|f| f.stat()).transpose());
+            match end {
+                Ok(Some(end)) => dir = Dir { name: dir.name, ..end.dir },
+                // It is looked at again: nobody is told that it is empty because a note came.
+                Err(e) if e.is(error::EINTR) && machine::thread::current().interrupted() => return Err(e),
+                _ => {}
             }
-            _ => file.dir,
-        };
+        }
         if session.dialect != Dialect::P9 {
             session.mode_bits.lock().show(&mut dir);
         }
         // As all that servers have: programs take other types for devices.
         dir.kind = u16::from(b'M');
         dir.dev = dev;
-        dir
+        Ok(dir)
     }
 }

@@ -82,8 +82,8 @@ pub(super) fn enter(fid: &Fid, name: &[u8]) -> Result<(Qid, u32)> {
     })
 }
 
-/// The next files of an open directory behind the server's position `cookie`, and the position behind them;
-/// `None` at the end. Files that cannot be looked at are left out.
+/// The next files of an open directory behind the server's position `cookie`, and the position behind them; `None` at
+/// the end. Files that cannot be looked at are left out. It looks at some at least; when a note comes, at no more.
 pub(super) fn list(dir: &Fid, cookie: u64) -> Result<Option<(Vec<File>, u64)>> {
     let session = &dir.session;
     let count = LISTED.min(session.msize.saturating_sub(READDIRHDR));
@@ -96,8 +96,13 @@ pub(super) fn list(dir: &Fid, cookie: u64) -> Result<Option<(Vec<File>, u64)>> {
     })?;
     let Some(next) = next else { return Ok(None) };
     let mut files = Vec::with_capacity(entries.len());
+    let mut left = entries.len();
     for some in entries.chunks(PIECES) {
         look(dir, some, &mut files)?;
+        left -= some.len();
+        if left > 0 && machine::thread::current().interrupted() {
+            return Ok(Some((files, some.last().map_or(next, |last| last.cookie))));
+        }
     }
     Ok(Some((files, next)))
 }

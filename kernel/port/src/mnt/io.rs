@@ -5,6 +5,12 @@
 //! be anything, a device with a memory of what was read for one, so `#M` sends a piece only when the one before
 //! it came back whole.
 //!
+//! Between two rounds of pieces one looks for notes: what has been moved is then all that is moved, and how much that is
+//! is said. A note that comes while pieces are under way has them flushed; if any were moved before, up to the first
+//! that was given up, they count too. Plan 9's devmnt looks between its messages likewise (`up->nnote` in mntrdwr), but
+//! calls the whole transfer interrupted when the note comes while a message is under way, though some of the data have
+//! gone: a count is what a program can go on from, and what the descriptor's offset is moved by.
+//!
 //! The reply to a read has room for more than the data: an error can be longer than the few bytes asked for, and
 //! QEMU breaks a device whose reply does not fit.
 
@@ -140,6 +146,7 @@ impl MntFile {
                 Some(e) if done == 0 => return Err(e),
                 Some(_) => return Ok(done),
                 None if !whole || done >= len => return Ok(done),
+                None if machine::thread::current().interrupted() => return Ok(done),
                 None => {}
             }
         }

@@ -57,6 +57,8 @@ pub(crate) struct SlotGuard<'a> {
     /// `None` when it was [abandoned](SlotGuard::abandon).
     slot: Option<Slot>,
     owner: Owner,
+    /// When who waits looks whether to wait on, `clock::now_ns`; 0 before anybody had to.
+    look_at: u64,
 }
 
 /// Whose a slot is.
@@ -134,7 +136,7 @@ impl Slots {
             Found::Wait => return Err(error::EINTR.into()),
         };
         match made {
-            Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner }),
+            Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner, look_at: 0 }),
             Err(e) => {
                 self.unmake(owner);
                 Err(e)
@@ -194,7 +196,7 @@ impl Slots {
 
     /// A slot that was abandoned is a keeper's.
     pub(crate) fn keep(&self, slot: AbandonedSlot) -> SlotGuard<'_> {
-        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner }
+        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner, look_at: 0 }
     }
 
     /// The process with this pid is gone: its slot is free for another.
@@ -239,6 +241,20 @@ impl SlotGuard<'_> {
     /// `interrupted` when it was abandoned.
     pub(crate) fn slot(&mut self) -> Result<&mut Slot> {
         self.slot.as_mut().ok_or(error::EINTR.into())
+    }
+
+    /// When to look whether to wait on. However many messages are waited for one after the other, that is once a second
+    /// in all.
+    pub(super) fn look_at(&mut self) -> u64 {
+        if self.look_at == 0 {
+            self.looked();
+        }
+        self.look_at
+    }
+
+    /// That was looked at just now.
+    pub(super) fn looked(&mut self) {
+        self.look_at = clock::now_ns().saturating_add(POLL_NS);
     }
 
     /// Abandons the slot, with the requests that are out, to a keeper. `None` when that has happened before.

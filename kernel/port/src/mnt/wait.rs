@@ -4,7 +4,8 @@
 //! request and the flush have come back, because until then its buffers are the transport's. A reply that came
 //! before the flush took effect counts, as section 5 (`flush`) asks.
 //!
-//! A process that is to die waits a second for that, and for the answer to a Tclunk. Then it abandons its slot to a
+//! A process that is to die waits a second for that, or for all that it has under way together, and for the answer to a
+//! Tclunk. Then it abandons its slot to a
 //! keeper ([`abandoned`](super::abandoned)), and the call is `interrupted`.
 //!
 //! A device that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
@@ -24,7 +25,7 @@ use ninep::{Tmsg, kind};
 use super::rpc::prepare;
 use super::session::Session;
 use super::slot::Flush;
-use super::slots::{POLL_NS, SlotGuard};
+use super::slots::SlotGuard;
 use crate::error::Result;
 
 /// A tag that no slot uses.
@@ -110,7 +111,7 @@ impl Session {
     ) -> Result<Box<Request>> {
         let end = clock::now_ns().saturating_add(ns);
         loop {
-            if let Some(request) = done.wait_surely_until(end.min(poll())) {
+            if let Some(request) = done.wait_surely_until(end.min(guard.look_at())) {
                 return Ok(request);
             }
             if clock::now_ns() >= end {
@@ -118,6 +119,7 @@ impl Session {
                 return Ok(done.wait());
             }
             self.abandon_in_time(guard)?;
+            guard.looked();
         }
     }
 
@@ -134,12 +136,15 @@ impl Session {
             let got = if interruptible {
                 done.wait_until(ask)
             } else {
-                done.wait_surely_until(ask.min(poll())).ok_or(Wake::TimedOut)
+                done.wait_surely_until(ask.min(guard.look_at())).ok_or(Wake::TimedOut)
             };
             match got {
                 Ok(request) => return Ok(Some(request)),
                 Err(Wake::Interrupted) => return Ok(None),
-                Err(Wake::TimedOut) => self.abandon_in_time(guard)?,
+                Err(Wake::TimedOut) => {
+                    self.abandon_in_time(guard)?;
+                    guard.looked();
+                }
             }
             if clock::now_ns() >= ask {
                 self.ask_for_sign(guard)?;
@@ -170,11 +175,6 @@ impl Session {
         self.transport.submit(prepare(piece, bytes.get(..n).unwrap_or(&[]))?);
         Ok(piece.done.clone())
     }
-}
-
-/// When to look again whether to wait on.
-fn poll() -> u64 {
-    clock::now_ns().saturating_add(POLL_NS)
 }
 
 /// Whether a Tflush was answered by an Rflush.

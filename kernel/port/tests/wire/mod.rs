@@ -102,6 +102,8 @@ pub struct State {
     /// Answers come in the reverse order, when several requests are there.
     pub reorders: bool,
     pub resets: u32,
+    /// How long every answer takes; one is given after the other.
+    pub delay: Duration,
     closed: bool,
 }
 
@@ -125,6 +127,7 @@ impl Handle {
             cancels: false,
             reorders: false,
             resets: 0,
+            delay: Duration::ZERO,
             closed: false,
         };
         let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
@@ -248,6 +251,8 @@ impl Wire {
 
     fn one(&self, request: Box<Request>) {
         let t = whole(&request);
+        let delay = self.state.lock().unwrap().delay;
+        std::thread::sleep(delay);
         let mut state = self.state.lock().unwrap();
         state.log.push(t[4]);
         if state.mute {

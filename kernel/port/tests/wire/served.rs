@@ -18,6 +18,8 @@ pub enum Act {
     Hold,
     /// Another reply.
     Say(Vec<u8>),
+    /// It is answered, and this makes another reply of the reply.
+    Edit(fn(&mut Vec<u8>)),
     /// Closes the connection.
     Die,
 }
@@ -97,6 +99,11 @@ pub fn serve(up: &Arc<Proc>, fd: i32, served: &Served, mut act: impl FnMut(&Arc<
             let reply = match act {
                 Act::Answer => served.server().handle(&t),
                 Act::Say(bytes) => bytes,
+                Act::Edit(edit) => {
+                    let mut reply = served.server().handle(&t);
+                    edit(&mut reply);
+                    reply
+                }
                 Act::Hold => {
                     held.push(tag(&t));
                     served.held.fetch_add(1, Ordering::SeqCst);

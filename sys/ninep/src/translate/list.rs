@@ -58,6 +58,8 @@ pub struct Entry {
     pub qid: Qid,
     /// What it is, when the server says.
     pub what: Option<FileType>,
+    /// The server's mark of the place behind it.
+    pub cookie: u64,
 }
 
 /// The names in the data of an `Rreaddir`, without `.` and `..`. An entry that is cut short is an error and the last.
@@ -89,7 +91,8 @@ impl Iterator for Names<'_> {
             self.cookie = Some(entry.cookie);
             if names::visible(entry.name) {
                 let what = FileType::from_dtype(entry.dtype);
-                return Some(Ok(Entry { name: entry.name.text().into_owned(), qid: entry.qid, what }));
+                let name = entry.name.text().into_owned();
+                return Some(Ok(Entry { name, qid: entry.qid, what, cookie: entry.cookie }));
             }
         }
     }
