@@ -17,6 +17,7 @@ mod odd;
 mod place;
 mod proxy;
 mod servers;
+mod silent;
 mod smp;
 mod usertests;
 mod virtcon;
@@ -52,6 +53,7 @@ fn usual() -> Vec<Case> {
         .chain(guide::cases().into_iter().chain(wires::cases()).map(Case::pinned))
         .chain(virtcon::cases())
         .chain(servers::cases())
+        .chain(silent::cases())
         .chain(diod::cases())
         .chain(disk::cases())
         .chain(short)

@@ -1,0 +1,89 @@
+//! A file server that falls silent while a program's pages are to come from it: who needs them waits, and nobody else.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::{MOUNT, q35};
+use crate::case::{Case, PROMPT, re};
+
+pub fn cases() -> Vec<Case> {
+    vec![paging(), interrupted()]
+}
+
+/// How the server is stopped, and started.
+const SERVER: &str = "fn server {for(p in `{ps | grep ramfs | sed 's/^[^ ]+ +([0-9]+).*/\\1/'}) echo $1 >/proc/$p/ctl}";
+
+/// A program that sleeps for so long and then uses memory that is not in the first 64 KiB of it.
+fn program(sleep_ms: u16) -> Vec<u8> {
+    const BASE: u64 = 0x20_0000;
+    const SIZE: u64 = 400_000;
+    let mut code = vec![0xbd, 17, 0, 0, 0]; // mov $SLEEP, %ebp
+    code.push(0x68); // push
+    code.extend(u32::from(sleep_ms).to_le_bytes());
+    code.extend([0x6a, 0, 0x0f, 0x05]); // push $0 (where a return address would be); syscall
+    code.extend([0x8a, 0x04, 0x25]); // mov (end of the file), %al
+    code.extend(((BASE + SIZE - 1) as u32).to_le_bytes());
+    code.extend([0xbd, 8, 0, 0, 0, 0x6a, 0, 0x6a, 0, 0x0f, 0x05]); // exits(0)
+
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    for word in [BASE + 120, 64, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    // One segment, to be read and executed.
+    file.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+    for word in [0, BASE, BASE, SIZE, SIZE, 4096] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(code);
+    file.resize(SIZE as usize, 0);
+    file
+}
+
+fn programs(folder: &Path) -> Result<()> {
+    std::fs::write(folder.join("late"), program(4000))?;
+    Ok(std::fs::write(folder.join("late2"), program(4001))?)
+}
+
+/// A machine with the programs on a ramfs.
+fn served(name: &str) -> Case {
+    Case::new(name, q35())
+        .share("host", programs)
+        .line(format!(
+            "{MOUNT}; ramfs -c -m /mnt/two; cp /n/host/late /n/host/late2 /mnt/two; chmod 755 /mnt/two/late*"
+        ))
+        .is("")
+        .line(SERVER)
+        .is("")
+}
+
+/// Everybody may look at the process, and it can be killed; when the server goes on, so do those who waited.
+fn paging() -> Case {
+    served("silent/paging")
+        .line("/mnt/two/late & pid=$apid; /mnt/two/late2 & other=$apid; sleep 1; server stop; sleep 5; ps")
+        .gives(re("Fault +late\n"))
+        .gives(re("Fault +late2\n"))
+        .line("cd /proc/$pid; cat status segment args ns fd noteid ppid | wc -l; ls | wc -l")
+        .gives(re("^ *[0-9]+\n *16\n$"))
+        .line("cd /; echo kill >/proc/$pid/ctl; sleep 3; ls -d /proc/$pid; ps | grep 'late$' | wc -l")
+        .gives("does not exist")
+        .gives(re("^ *0$"))
+        .line("server start; wait $other; echo status $status")
+        .is("status \n")
+        .line("unmount /mnt/two; while(ps | grep ramfs >/dev/null) sleep 1")
+        .is("")
+}
+
+/// An interrupt always leads to a prompt.
+fn interrupted() -> Case {
+    served("silent/interrupted")
+        .types("{sleep 2; server stop; while(! {ps | grep 'Fault +late'}) sleep 1} & /mnt/two/late\n")
+        .sees(re("Fault +late\n"))
+        .types("\x7f")
+        .sees(PROMPT)
+        .line("ps | grep 'late$' | wc -l")
+        .gives(re("^ *0$"))
+}
