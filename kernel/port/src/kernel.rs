@@ -1,8 +1,8 @@
 //! `Kernel`: everything that exists once. One value, shared by reference; there are no statics in this crate,
 //! so that tests run several kernels side by side.
 //!
-//! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs`, `hostowner`, `sysname`
-//! and `zero` are leaves. No device is called under any of them.
+//! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs` before a process's `user`;
+//! `hostowner`, `sysname` and `zero` are leaves. No device is called under any of them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -51,8 +51,13 @@ pub struct Kernel {
     pub(crate) broken: crate::proc::broken::Broken,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
+    next_group: AtomicU32,
     next_id: AtomicU32,
 }
+
+/// The number of the first note group. Process ids are below it, so that nobody can have a stranger's group for its own
+/// by being given that number.
+const NOTE_GROUPS: u32 = 1 << 30;
 
 /// Can this be the name of a user? One word, no longer than a name in a stat record of old.
 pub(crate) fn is_user_name(name: &str) -> bool {
@@ -79,6 +84,7 @@ impl Kernel {
             broken: crate::proc::broken::Broken::default(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
+            next_group: AtomicU32::new(1),
             next_id: AtomicU32::new(2), // 0 and 1 are instances of the root and of #R
         })
     }
@@ -120,12 +126,25 @@ impl Kernel {
         Ok(self.zero.lock().get_or_insert(page).clone())
     }
 
-    /// The next process id. They rise and are not used again before 2^31 of them.
+    /// The next process id, from 1. They rise, and are used again after 2^30 of them if nobody has them.
     pub(crate) fn new_pid(&self) -> u32 {
-        self.next_pid.fetch_add(1, Ordering::Relaxed)
+        loop {
+            let next = self.next_pid.fetch_add(1, Ordering::Relaxed);
+            let pid = next % NOTE_GROUPS;
+            // A process may have begun a group that has its number, and others may be left in it.
+            let taken = || self.procs.lock().values().any(|p| p.pid == pid || p.noteid() == pid);
+            if pid != 0 && (next < NOTE_GROUPS || !taken()) {
+                return pid;
+            }
+        }
     }
 
-    /// A number used once: instance of a mount or a pipe, id of a mount, note group.
+    /// The number of a new note group: 2^30 or more, which no process id is.
+    pub(crate) fn new_noteid(&self) -> u32 {
+        NOTE_GROUPS + self.next_group.fetch_add(1, Ordering::Relaxed) % NOTE_GROUPS
+    }
+
+    /// A number used once: instance of a mount or a pipe, id of a mount.
     pub(crate) fn new_id(&self) -> u32 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use abi::{MREPL, OREAD, OWRITE, error};
+use port::Proc;
 use port::call::sysfile;
+use port::mem::iobuf::Src;
 use port::testkit::Hosted;
 
 fn machine(config: &[(&str, &str)]) -> Hosted {
@@ -55,4 +57,49 @@ fn directories_of_devices_have_permissions_too() {
     assert!(sysfile::open(&none, "#|", OREAD).unwrap_err().is(error::EPERM));
     sysfile::pipe(&none).unwrap();
     sysfile::open(&none, "/dev", OREAD).unwrap();
+}
+
+/// The numbers of note groups are no process ids, and nobody is in a group with a stranger but by becoming one.
+#[test]
+fn note_groups_keep_users_apart() {
+    let t = machine(&[]);
+    let of = |user: &str| {
+        let p = t.process();
+        *p.user.lock() = user.into();
+        p
+    };
+    let set = |p: &Proc, id: u32| {
+        let fd = sysfile::open(&t.up, &format!("/proc/{}/noteid", p.pid), OWRITE).unwrap();
+        sysfile::pwrite(&t.up, fd, &Src::Kernel(format!("{id}").as_bytes()), -1).map(|_| p.noteid())
+    };
+    let mine = t.up.noteid();
+    for _ in 0..100 {
+        let p = of("bob");
+        assert_ne!(p.pid, mine);
+        t.kernel.procs.lock().remove(&p.pid);
+    }
+    let (bob, other, none) = (of("bob"), of("bob"), of("none"));
+    assert!(set(&bob, mine + 1).unwrap_err().is(error::EBADARG), "there is no such group");
+    assert_eq!(set(&bob, bob.pid).unwrap(), bob.pid);
+    assert!(set(&bob, mine).unwrap_err().is(error::EPERM));
+    assert_eq!(set(&other, bob.pid).unwrap(), bob.pid);
+    assert!(set(&none, bob.pid).unwrap_err().is(error::EPERM));
+    // Who becomes none stays in its group, but has nothing to say there.
+    *other.user.lock() = "none".into();
+    assert!(set(&none, bob.pid).unwrap_err().is(error::EPERM), "none is there, and so is bob");
+    let tell = |from: &std::sync::Arc<Proc>| {
+        let fd = sysfile::open(from, &format!("/proc/{}/notepg", from.pid), OWRITE).unwrap();
+        sysfile::pwrite(from, fd, &Src::Kernel(b"hello"), -1).unwrap();
+    };
+    let told = |p: &Proc| p.notes.lock().queue.drain(..).count();
+    tell(&other);
+    assert_eq!((told(&bob), told(&other)), (0, 0));
+    *other.user.lock() = "bob".into();
+    tell(&other);
+    assert_eq!((told(&bob), told(&other)), (1, 0));
+    // The owner tells everybody.
+    t.up.noteid.store(bob.pid, std::sync::atomic::Ordering::Relaxed);
+    *other.user.lock() = "none".into();
+    tell(&t.up);
+    assert_eq!((told(&bob), told(&other), told(&t.up)), (1, 1, 0));
 }

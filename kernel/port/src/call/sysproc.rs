@@ -98,7 +98,7 @@ fn regroup(up: &Arc<Proc>, to: &Arc<Proc>, flags: Rfork) -> Result<()> {
         replace(&to.rgrp, Arc::new(Rgrp::default()));
     }
     if flags.contains(Rfork::NOTEG) {
-        to.noteid.store(up.kernel.new_id(), Ordering::Relaxed);
+        to.noteid.store(up.kernel.new_noteid(), Ordering::Relaxed);
     }
     Ok(())
 }

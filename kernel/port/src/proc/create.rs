@@ -81,7 +81,7 @@ fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str) -> Result<Arc<Proc>> {
         fgrp: Fgrp::new(),
         egrp: Egrp::from_config(&kernel.config),
         rgrp: Arc::new(Rgrp::default()),
-        noteid: kernel.new_id(),
+        noteid: kernel.new_noteid(),
         user,
         name: String::from(name),
         text: None,

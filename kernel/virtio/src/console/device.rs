@@ -25,6 +25,8 @@ const TRANSMIT: u16 = 3;
 const BUFFERS: usize = 32;
 /// Bytes of one: a long name fits.
 const BUFFER: usize = 512;
+/// Messages that are fetched before they are seen to, at most.
+const MESSAGES: usize = 8 * BUFFERS;
 /// How long the device may take for a control message, in nanoseconds.
 const ANSWER_NS: u64 = 1_000_000_000;
 /// How long a broken device is left alone before it is started again, in nanoseconds.
@@ -302,12 +304,13 @@ impl Device {
         None
     }
 
-    /// Fetches all messages there are, so that the device has its buffers back before anything makes it say more.
+    /// Fetches all messages there are, so that the device has its buffers back before anything makes it say more. But a
+    /// device that says more and more is let wait.
     fn fetch(&self, inbox: &mut VecDeque<Vec<u8>>) {
         let Some(control) = &self.control else { return };
         let mut bytes = [0; BUFFER];
         let mut fetched = false;
-        loop {
+        while inbox.len() < MESSAGES {
             let message = {
                 let mut control = control.lock();
                 let Some((buffer, len)) = control.unread.pop_front() else { break };

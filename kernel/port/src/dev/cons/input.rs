@@ -13,6 +13,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use abi::error;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread;
@@ -143,14 +144,24 @@ impl Input {
     /// Waits for a line (in raw mode: for anything) and gives up to `max` bytes of it; none is end of file.
     ///
     /// # Errors
-    /// `interrupted`.
+    /// `interrupted`; `kernel allocate failed`.
     pub fn read(&self, max: usize) -> Result<Vec<u8>> {
-        let mut got = None;
-        self.ready.sleep_intr(|| {
-            got = self.line.lock().take(max);
-            got.is_some()
-        })?;
-        Ok(got.unwrap_or_default())
+        loop {
+            let mut next = None;
+            self.ready.sleep_intr(|| {
+                next = self.line.lock().next();
+                next.is_some()
+            })?;
+            let n = next.unwrap_or(0).min(max);
+            let mut got = Vec::new();
+            got.try_reserve_exact(n).map_err(|_| error::ENOMEM)?;
+            let mut line = self.line.lock();
+            // Unless another reader was faster.
+            if line.next() == next {
+                line.take(n, &mut got);
+                return Ok(got);
+            }
+        }
     }
 
     /// Raw mode on or off.

@@ -16,25 +16,34 @@ const KILL: u8 = 0x15;
 const WORD: u8 = 0x17;
 const DEL: u8 = 0x7f;
 
-/// Most bytes that wait for a reader, with those of the line that is being typed. Characters beyond are dropped; what
-/// ends a line or the input still counts, so the line that is there can be finished.
+/// Most that waits for a reader, with the line that is being typed: bytes, and [`PIECE`] more for each line and each end
+/// of the input. What would be more is dropped, whatever it is. Whoever has begun a line can finish it.
 pub(crate) const MAXWAITING: usize = 1 << 20;
+/// What a line, or an end of the input, counts beside its bytes: the memory that its [`Piece`] takes.
+const PIECE: usize = size_of::<Piece>();
+/// What has to be left for a character to be taken: itself, and the newline that ends its line.
+const CHARACTER: usize = 2 + PIECE;
+/// Bytes of memory that are kept when nothing waits.
+const KEPT: usize = 4096;
 
 /// What the typist sees and what is ready to be read.
 #[derive(Default)]
 pub(crate) struct Line {
     /// The line being typed.
     edit: Vec<u8>,
-    /// Finished lines; an empty one is an end of file.
+    /// The bytes of all that is ready, one piece after the other.
+    bytes: VecDeque<u8>,
+    /// How the bytes are to be read, piece by piece; an empty one is an end of file.
     ready: VecDeque<Piece>,
-    waiting: usize,
     raw: bool,
     hold: bool,
     echoing: bool,
 }
 
+/// A finished line, or what was typed in raw mode.
 struct Piece {
-    bytes: Vec<u8>,
+    /// Bytes.
+    len: u32,
     raw: bool,
 }
 
@@ -51,7 +60,9 @@ impl Line {
                 echo.extend_from_slice(b"^C\n");
                 return true;
             }
-            EOF => self.finish(),
+            EOF => {
+                self.finish(false);
+            }
             BACKSPACE => self.take_back(echo),
             KILL => {
                 if !self.edit.is_empty() {
@@ -68,12 +79,12 @@ impl Line {
                 }
             }
             b'\r' | b'\n' => {
-                self.edit.push(b'\n');
-                echo.push(b'\n');
-                self.finish();
+                if self.finish(true) {
+                    echo.push(b'\n');
+                }
             }
             _ => {
-                if self.waiting + self.edit.len() < MAXWAITING {
+                if self.left() >= CHARACTER && self.edit.try_reserve(1).is_ok() {
                     self.edit.push(byte);
                     echo.push(byte);
                 }
@@ -82,21 +93,42 @@ impl Line {
         false
     }
 
+    /// How much more may wait.
+    fn left(&self) -> usize {
+        let waiting = self.bytes.len() + self.edit.len() + self.ready.len() * PIECE;
+        MAXWAITING.saturating_sub(waiting)
+    }
+
     fn key_raw(&mut self, byte: u8) {
-        if self.waiting >= MAXWAITING {
+        if self.left() < CHARACTER || self.bytes.try_reserve(1).is_err() {
             return;
         }
-        self.waiting += 1;
-        match self.ready.back_mut() {
-            Some(p) if p.raw => p.bytes.push(byte),
-            _ => self.ready.push_back(Piece { bytes: alloc::vec![byte], raw: true }),
+        if self.ready.back().is_none_or(|piece| !piece.raw) {
+            if self.ready.try_reserve(1).is_err() {
+                return;
+            }
+            self.ready.push_back(Piece { len: 0, raw: true });
+        }
+        if let Some(piece) = self.ready.back_mut() {
+            piece.len += 1;
+            self.bytes.push_back(byte);
         }
     }
 
-    fn finish(&mut self) {
-        let bytes = core::mem::take(&mut self.edit);
-        self.waiting += bytes.len();
-        self.ready.push_back(Piece { bytes, raw: false });
+    /// The line that is being typed can be read, with a newline or as it is. False when there is no room for it: then it
+    /// is still being typed.
+    fn finish(&mut self, newline: bool) -> bool {
+        let len = self.edit.len() + usize::from(newline);
+        let room = self.left() >= PIECE + usize::from(newline)
+            && self.bytes.try_reserve(len).is_ok()
+            && self.ready.try_reserve(1).is_ok();
+        if room {
+            // Drained and not taken away, since the next line is soon as long.
+            self.bytes.extend(self.edit.drain(..));
+            self.bytes.extend(newline.then_some(b'\n'));
+            self.ready.push_back(Piece { len: len as u32, raw: false });
+        }
+        room
     }
 
     /// Takes back the last character, all bytes of it.
@@ -110,24 +142,32 @@ impl Line {
         }
     }
 
-    /// Up to `max` bytes for a reader, none at an end of file. `None`: it has to wait.
-    pub(crate) fn take(&mut self, max: usize) -> Option<Vec<u8>> {
-        if self.echoing || self.hold && !self.ready.front()?.raw {
-            return None;
+    /// How many bytes the next read gives at most, 0 at an end of file. `None`: it has to wait.
+    pub(crate) fn next(&self) -> Option<usize> {
+        let piece = self.ready.front().filter(|piece| !self.echoing && (piece.raw || !self.hold))?;
+        Some(piece.len as usize)
+    }
+
+    /// Puts up to `max` bytes of the [next](Line::next) piece into `out`.
+    pub(crate) fn take(&mut self, max: usize, out: &mut Vec<u8>) {
+        let Some(piece) = self.ready.front_mut() else { return };
+        let n = (piece.len as usize).min(max);
+        out.extend(self.bytes.drain(..n.min(self.bytes.len())));
+        piece.len -= n as u32;
+        if piece.len == 0 {
+            self.ready.pop_front();
         }
-        let mut piece = self.ready.pop_front()?;
-        if piece.bytes.len() > max {
-            let rest = piece.bytes.split_off(max);
-            self.ready.push_front(Piece { bytes: rest, raw: piece.raw });
+        // What a flood of input has taken is not kept for the next one.
+        if self.ready.is_empty() {
+            self.bytes.shrink_to(KEPT);
+            self.ready.shrink_to(KEPT / PIECE);
         }
-        self.waiting -= piece.bytes.len();
-        Some(piece.bytes)
     }
 
     /// Raw mode on or off. What has been typed of a line can be read at once when it goes on.
     pub(crate) fn set_raw(&mut self, raw: bool) {
         if raw && !self.raw && !self.edit.is_empty() {
-            self.finish();
+            self.finish(false);
         }
         self.raw = raw;
     }
@@ -155,8 +195,15 @@ mod tests {
         (String::from_utf8(echo).unwrap(), n)
     }
 
+    fn take(line: &mut Line, max: usize) -> Option<Vec<u8>> {
+        line.next()?;
+        let mut out = Vec::new();
+        line.take(max, &mut out);
+        Some(out)
+    }
+
     fn read(line: &mut Line) -> Option<String> {
-        line.take(1000).map(|b| String::from_utf8(b).unwrap())
+        take(line, 1000).map(|b| String::from_utf8(b).unwrap())
     }
 
     #[test]
@@ -190,9 +237,9 @@ mod tests {
     fn a_short_read_leaves_the_rest_of_the_line() {
         let mut line = Line::default();
         type_in(&mut line, "abcdef\ng\n");
-        assert_eq!(line.take(4).unwrap(), b"abcd");
-        assert_eq!(line.take(40).unwrap(), b"ef\n");
-        assert_eq!(line.take(40).unwrap(), b"g\n");
+        assert_eq!(take(&mut line, 4).unwrap(), b"abcd");
+        assert_eq!(take(&mut line, 40).unwrap(), b"ef\n");
+        assert_eq!(take(&mut line, 40).unwrap(), b"g\n");
     }
 
     #[test]
@@ -218,15 +265,44 @@ mod tests {
         assert_eq!(read(&mut line), Some("a\n".into()));
     }
 
-    #[test]
-    fn what_nobody_reads_is_bounded() {
-        let mut line = Line::default();
+    /// Types `byte` again and again, many more times than there can be room for; gives how many bytes were echoed.
+    fn flood(line: &mut Line, byte: u8) -> usize {
         let mut echo = Vec::new();
-        for _ in 0..MAXWAITING + 100 {
-            line.key(b'x', &mut echo);
+        for _ in 0..2 * MAXWAITING {
+            line.key(byte, &mut echo);
         }
-        assert!(line.key(0x7f, &mut echo), "an interrupt still comes through");
-        type_in(&mut line, "y\n");
-        assert_eq!(read(&mut line), Some("y\n".into()));
+        echo.len()
+    }
+
+    /// Bytes of memory that a line takes.
+    fn memory(line: &Line) -> usize {
+        line.edit.capacity() + line.bytes.capacity() + line.ready.capacity() * PIECE
+    }
+
+    #[test]
+    fn what_nobody_reads_is_bounded_whatever_it_is() {
+        for (byte, most) in [(b'x', MAXWAITING), (b'\n', MAXWAITING / (1 + PIECE)), (EOF, 0)] {
+            let mut line = Line::default();
+            let echoed = flood(&mut line, byte);
+            assert!(echoed <= most && (echoed > most / 2 || most == 0), "{byte}: {echoed}");
+            assert!(line.left() <= CHARACTER, "{byte}: {}", line.left());
+            assert!(memory(&line) <= 3 * MAXWAITING, "{byte}: {}", memory(&line));
+            // The line that was begun can be ended.
+            if byte == b'x' {
+                type_in(&mut line, "\n");
+                let got = take(&mut line, MAXWAITING).unwrap();
+                assert!(got.len() == echoed + 1 && got.ends_with(b"x\n"));
+            }
+            let mut echo = Vec::new();
+            assert!(line.key(DEL, &mut echo), "an interrupt still comes through");
+            while take(&mut line, MAXWAITING).is_some() {}
+            assert!(memory(&line) <= MAXWAITING + 4 * KEPT, "{byte}: {}", memory(&line));
+            type_in(&mut line, "y\n");
+            assert_eq!(read(&mut line), Some("y\n".into()));
+        }
+        let mut line = Line::default();
+        line.set_raw(true);
+        assert_eq!(flood(&mut line, b'\n'), 0);
+        assert!(take(&mut line, 3 * MAXWAITING).is_some_and(|bytes| bytes.len() <= MAXWAITING));
     }
 }

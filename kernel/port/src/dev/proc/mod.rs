@@ -150,16 +150,11 @@ impl Dev for ProcDev {
                 }
                 let text = src.to_vec(abi::ERRMAX)?;
                 let text = String::from_utf8_lossy(&text);
-                notes::post_group(&up.kernel, p.noteid(), &text, NoteClass::User, Some(up.pid));
+                notes::post_group(&up.kernel, p.noteid(), &text, NoteClass::User, Some(up));
             }
             File::Noteid => {
                 let id: u32 = line(src, 12)?.trim().parse().map_err(|_| error::EBADARG)?;
-                let procs: Vec<_> = up.kernel.procs.lock().values().cloned().collect();
-                // One may join the group of another process of one's own, or become a group of its own.
-                if id != p.pid && !procs.iter().any(|q| q.noteid() == id && *q.user() == *p.user()) {
-                    return Err(error::EBADARG.into());
-                }
-                p.noteid.store(id, Ordering::Relaxed);
+                notes::join(&p, id)?;
             }
             File::Regs => image::write_regs(&p, src, offset)?,
             File::Fpregs => image::write_fpregs(&p, src, offset)?,
