@@ -47,7 +47,16 @@ impl Error {
     pub(crate) fn with_name(&self, name: &str) -> Self {
         // The text must survive whole: a long name gives way, from its front.
         let room = (abi::ERRMAX - 1).saturating_sub(self.text.len() + 3);
-        let mut quoted = name.replace('\'', "''");
+        let mut front = name.len().saturating_sub(room);
+        while !name.is_char_boundary(front) {
+            front += 1;
+        }
+        // What does not fit anyway is left out first: names are long.
+        let mut quoted = name.get(front..).unwrap_or("").replace('\'', "''");
+        if front > 0 && quoted.len() <= room {
+            // So that it is seen to be cut.
+            quoted.insert_str(0, "...");
+        }
         if quoted.len() > room {
             let mut cut = quoted.len() - room.saturating_sub(3);
             while !quoted.is_char_boundary(cut) {

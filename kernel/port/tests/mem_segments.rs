@@ -489,10 +489,10 @@ fn a_fork_that_fails_leaves_nothing() {
         assert_eq!(used(), before);
     }
     host::limit_pages(total as usize);
-    assert!(up.mem.segments().iter().all(|s| s.users() == 1));
+    assert!(up.mem.segments().unwrap().iter().all(|s| s.users() == 1));
     let child = up.mem.fork(up, false).unwrap();
-    assert_eq!(up.mem.segments().iter().map(|s| s.users()).collect::<Vec<_>>(), [2, 1, 1]);
+    assert_eq!(up.mem.segments().unwrap().iter().map(|s| s.users()).collect::<Vec<_>>(), [2, 1, 1]);
     drop((child, pins));
-    assert!(up.mem.segments().iter().all(|s| s.users() == 1));
+    assert!(up.mem.segments().unwrap().iter().all(|s| s.users() == 1));
     assert_eq!(used(), before);
 }

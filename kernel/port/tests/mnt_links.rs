@@ -278,3 +278,17 @@ fn a_link_that_becomes_something_else() {
     assert_eq!(t.read("/n/plain").unwrap(), b"contents");
     s.end();
 }
+
+/// A file knows the links on the way to it, and they are let go one after the other.
+#[test]
+fn a_long_way_of_links_ends_on_a_short_stack() {
+    let s = Share::new(tree);
+    let t = &s.t;
+    sysfile::chdir(&t.up, &format!("/n{}", "/dot".repeat(3000))).unwrap();
+    let dot = t.up.dot();
+    sysfile::chdir(&t.up, "/").unwrap();
+    // Closing sends messages, which takes some stack, but nothing like 3000 times some.
+    let small = std::thread::Builder::new().stack_size(256 << 10);
+    small.spawn(move || drop(dot)).unwrap().join().unwrap();
+    assert_eq!(t.read("/n/top").unwrap(), b"top");
+}

@@ -75,7 +75,7 @@ fn nothing_but_kill_wakes_it() {
     assert_eq!(posted.unwrap_err().text(), error::EPROCDIED);
     ctl(&w, p.pid, "kill").unwrap();
     assert!(read(&w, p.pid, "status").is_err());
-    assert!(p.mem.segments().is_empty());
+    assert!(p.mem.segments().unwrap().is_empty());
     assert!(!broken::release(&p));
 }
 
@@ -86,7 +86,7 @@ fn the_last_four_are_kept() {
     let kept: Vec<_> = all.iter().map(|p| read(&w, p.pid, "status").is_ok()).collect();
     assert_eq!(kept, [false, false, true, true, true, true]);
     assert!(broken::release_all(&w.t.kernel));
-    assert!(all.iter().all(|p| p.mem.segments().is_empty()));
+    assert!(all.iter().all(|p| p.mem.segments().unwrap().is_empty()));
 }
 
 /// A record tells of the times of the children as well.

@@ -14,6 +14,7 @@ mod files;
 mod fork;
 mod helper;
 mod leak;
+mod many;
 mod memory;
 mod names;
 mod notes;
@@ -52,6 +53,7 @@ const GROUPS: &[&[Test]] = &[
     memory::TESTS,
     procfs::TESTS,
     smp::TESTS,
+    many::TESTS,
 ];
 
 /// Longest life of a test in ms.

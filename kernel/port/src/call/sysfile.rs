@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, error};
+use machine::heap;
 
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
@@ -85,8 +86,8 @@ pub fn pipe(up: &Arc<Proc>) -> Result<[i32; 2]> {
 
 fn open_below(up: &Arc<Proc>, root: &Chan, name: &str) -> Result<Arc<Chan>> {
     let mut c = root.dev.walk(up, root, &[name])?.chan.ok_or(error::ENONEXIST)?;
-    let mut path = root.path.to_buf();
-    path.push(name);
+    let mut path = root.path.to_buf()?;
+    path.push(name)?;
     c.path = path.finish();
     root.dev.open(up, c, abi::ORDWR)
 }
@@ -208,7 +209,7 @@ pub fn wstat(up: &Arc<Proc>, name: &str, bytes: &[u8]) -> Result<()> {
 pub fn fwstat(up: &Arc<Proc>, fd: i32, bytes: &[u8]) -> Result<()> {
     let dir = parse_stat(bytes)?;
     let c = fd_to_chan(up, fd, None)?;
-    wstat_chan(up, &c, c.umh.is_some(), &dir)
+    wstat_chan(up, &c, c.mounted, &dir)
 }
 
 /// `remove`.
@@ -276,11 +277,11 @@ pub fn mount(
     let old = namec(up, old, Access::Mount)?;
     let root = driver.attach_server(up, server.clone(), auth, spec)?;
     let posted = up.kernel.devs().iter().find_map(|d| d.posted_name(&server));
-    let origin = Origin {
-        server_name: posted.unwrap_or_else(|| server.path.as_str().into()),
-        server: Some(server),
-        spec: spec.into(),
+    let server_name = match posted {
+        Some(name) => name,
+        None => heap::try_string(server.path.as_str())?,
     };
+    let origin = Origin { server_name, server: Some(server), spec: heap::try_string(spec)? };
     let id = pgrp.mount(up.kernel.new_id(), root, old, flag, origin)?;
     // Another process of the group may have closed it meanwhile.
     let _ = up.fgrp().close(fd);

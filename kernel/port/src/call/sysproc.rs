@@ -12,7 +12,6 @@ use machine::user::UserContext;
 use crate::call::life;
 use crate::error::Result;
 use crate::name::fgrp::Fgrp;
-use crate::name::namespace::Pgrp;
 use crate::proc::egrp::Egrp;
 use crate::proc::exit::replace;
 use crate::proc::process::Proc;
@@ -75,24 +74,31 @@ pub(crate) fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result
 
 /// Gives `to` (the child, or the caller itself) the groups that `flags` ask for, made from `up`'s.
 fn regroup(up: &Arc<Proc>, to: &Arc<Proc>, flags: Rfork) -> Result<()> {
+    // All that memory may be missing for is made before anything changes.
+    let pgrp = match flags {
+        f if f.contains(Rfork::NAMEG) => Some(up.pgrp().copy()?),
+        f if f.contains(Rfork::CNAMEG) => Some(up.pgrp().emptied()),
+        _ => None,
+    };
+    let egrp = match flags {
+        f if f.contains(Rfork::ENVG) => Some(up.egrp().copy()?),
+        f if f.contains(Rfork::CENVG) => Some(Egrp::new()),
+        _ => None,
+    };
     // Replaced groups are dropped outside the locks: that closes files.
     if flags.contains(Rfork::FDG) {
         replace(&to.fgrp, Fgrp::copy(&up.fgrp()));
     } else if flags.contains(Rfork::CFDG) {
         replace(&to.fgrp, Fgrp::new());
     }
-    if flags.contains(Rfork::NAMEG) {
-        replace(&to.pgrp, Pgrp::copy(&up.pgrp()));
-    } else if flags.contains(Rfork::CNAMEG) {
-        replace(&to.pgrp, up.pgrp().emptied());
+    if let Some(pgrp) = pgrp {
+        replace(&to.pgrp, pgrp);
     }
     if flags.contains(Rfork::NOMNT) {
         to.pgrp().forbid_mounts();
     }
-    if flags.contains(Rfork::ENVG) {
-        replace(&to.egrp, Egrp::copy(&up.egrp()));
-    } else if flags.contains(Rfork::CENVG) {
-        replace(&to.egrp, Egrp::new());
+    if let Some(egrp) = egrp {
+        replace(&to.egrp, egrp);
     }
     if flags.contains(Rfork::REND) {
         replace(&to.rgrp, Arc::new(Rgrp::default()));

@@ -3,10 +3,10 @@
 use alloc::sync::Arc;
 
 use abi::error;
-use abi::layout::{PAGE, USTKSIZE, USTKTOP, UTZERO};
+use abi::layout::{PAGE, UTZERO};
 
 use crate::error::Result;
-use crate::mem::{Kind, Memory, Segment};
+use crate::mem::{Kind, Segment};
 use crate::proc::process::Proc;
 
 /// `segattach`: memory of a class, at an address of the caller's or, for 0, the kernel's choice. Gives the address.
@@ -24,7 +24,7 @@ pub(crate) fn segattach(up: &Arc<Proc>, attr: u32, class: &str, va: u64, len: u3
     }
     let len = u64::from(len).next_multiple_of(PAGE);
     let base = match va & !(PAGE - 1) {
-        0 => below_stack(&up.mem, len).ok_or(error::ENOVMEM)?,
+        0 => up.mem.room_below_stack(len).ok_or(error::ENOVMEM)?,
         // Whatever is below the text stays a trap for null pointers.
         va if va < UTZERO => return Err(error::EBADARG.into()),
         va => va,
@@ -34,19 +34,6 @@ pub(crate) fn segattach(up: &Arc<Proc>, attr: u32, class: &str, va: u64, len: u3
     let seg = Segment::attached(kind, base, top, write, attr & abi::SG_CEXEC != 0);
     up.mem.add(seg)?;
     Ok(base)
-}
-
-/// Room for `len` bytes: downwards from the stack, below whatever is there already.
-fn below_stack(mem: &Memory, len: u64) -> Option<u64> {
-    let mut top = USTKTOP - USTKSIZE;
-    for seg in mem.segments().iter().rev().filter(|s| s.kind != Kind::Stack) {
-        let end = seg.top();
-        if top >= len && end <= top - len {
-            break;
-        }
-        top = seg.base;
-    }
-    top.checked_sub(len).filter(|&b| b > UTZERO)
 }
 
 /// `segdetach`: the segment around `va` goes, unless it is the stack.
@@ -65,7 +52,7 @@ pub(crate) fn segdetach(up: &Arc<Proc>, va: u64) -> Result<()> {
 /// `segbrk`: moves the end of the attached segment around `va`.
 ///
 /// # Errors
-/// `bad arg in system call`, what [`Memory::resize`] says.
+/// `bad arg in system call`, what [`Memory::resize`](crate::mem::Memory::resize) says.
 pub(crate) fn segbrk(up: &Arc<Proc>, va: u64, top: u64) -> Result<()> {
     let seg = up.mem.find_whole(va)?;
     if !matches!(seg.kind, Kind::Shared | Kind::Memory) {

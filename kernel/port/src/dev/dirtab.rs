@@ -12,13 +12,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, Qid, error};
-use machine::clock;
 use machine::lock::Lock;
+use machine::{clock, heap};
 
 use crate::dev::{Dev, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, Seen};
 use crate::proc::process::Proc;
 
 /// A file of a device.
@@ -133,34 +133,71 @@ pub(crate) fn read_dir<T: Dev + ?Sized>(
     dst: &mut Dst<'_>,
     offset: u64,
 ) -> Result<usize> {
-    let entries = dev.list(up, c, c.qid)?;
-    put_dirs(entries.into_iter().map(|e| to_dir(up, dev.letter(), c.devno, e)), dst, offset)
+    put_each(c, dst, offset, |after, put| {
+        let mut put = |key, entry| put(key, to_dir(up, dev.letter(), c.devno, entry));
+        dev.each(up, c, c.qid, after, &mut put)
+    })
 }
 
-/// The records of `dirs` as a directory read at `offset` gives them. Files may have come or gone since the
-/// last read: what begins before `offset` counts as read.
+/// The records of a directory as a read of its channel `c` at `offset` gives them. `each` hands over the files behind the
+/// one with a key, 0 for all, in the order of their keys, until it is told that no more are wanted.
+///
+/// Where the last read ended is known by the key, so that reading a directory of thousands goes through it once. Who
+/// reads elsewhere pays for what is before: what begins before `offset` counts as read.
 ///
 /// # Errors
-/// `i/o count too small` when not one fits; a bad user address.
-pub(crate) fn put_dirs(dirs: impl Iterator<Item = Dir>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+/// `i/o count too small` when not one fits; `kernel allocate failed`; a bad user address.
+pub(crate) fn put_each(
+    c: &Chan,
+    dst: &mut Dst<'_>,
+    offset: u64,
+    each: impl FnOnce(u64, &mut dyn FnMut(u64, Dir) -> bool) -> Result<()>,
+) -> Result<usize> {
     let room = dst.len();
-    let mut at = 0u64;
     let mut out = Vec::new();
-    for dir in dirs {
+    let mut at = Some(*c.seen.lock()).filter(|at| at.offset == offset).unwrap_or_default();
+    let mut stopped = None;
+    each(at.after, &mut |key, dir| {
         let size = dir.size();
-        if at >= offset {
+        if at.offset >= offset {
             if out.len() + size > room {
-                if out.is_empty() {
-                    return Err(error::ESHORT.into());
-                }
-                break;
+                stopped = Some(error::ESHORT);
+            } else if heap::try_reserve(&mut out, size).is_err() {
+                stopped = Some(error::ENOMEM);
+            } else {
+                dir.append_to(&mut out);
             }
-            dir.append_to(&mut out);
         }
-        at += size as u64;
+        if stopped.is_none() {
+            at = Seen { offset: at.offset + size as u64, after: key };
+        }
+        stopped.is_none()
+    })?;
+    match stopped {
+        Some(why) if out.is_empty() => return Err(why.into()),
+        _ => {}
     }
+    *c.seen.lock() = at;
     dst.put(0, &out)?;
     Ok(out.len())
+}
+
+/// As [`put_each`], for files whose keys are their places, counted from 1.
+///
+/// # Errors
+/// As [`put_each`].
+pub(crate) fn put_list<F>(
+    c: &Chan,
+    dst: &mut Dst<'_>,
+    offset: u64,
+    files: impl Iterator<Item = F>,
+    to_dir: impl Fn(F) -> Dir,
+) -> Result<usize> {
+    put_each(c, dst, offset, |after, put| {
+        let mut places = (1..).zip(files).skip(usize::try_from(after).unwrap_or(usize::MAX));
+        while places.next().is_some_and(|(place, file)| put(place, to_dir(file))) {}
+        Ok(())
+    })
 }
 
 /// An entry as `stat` tells it.

@@ -5,7 +5,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::Qid;
 
@@ -33,6 +32,23 @@ fn fd_of(qid: Qid) -> (i32, bool) {
     (i32::try_from(n / 2).unwrap_or(-1), n % 2 == 1)
 }
 
+fn path_of(fd: i32) -> u64 {
+    fd as u64 * 2 + 1
+}
+
+/// The file with this qid, as long as its descriptor is open.
+fn entry(up: &Arc<Proc>, qid: Qid) -> Result<Entry> {
+    let (fd, is_ctl) = fd_of(qid);
+    let chan = up.fgrp().get(fd).map_err(|_| abi::error::ENONEXIST)?;
+    let (name, perm) = match chan.mode.map(|m| m & 3) {
+        _ if is_ctl => (format!("{fd}ctl"), 0o400),
+        Some(abi::OWRITE) => (format!("{fd}"), 0o200),
+        Some(abi::ORDWR) => (format!("{fd}"), 0o600),
+        _ => (format!("{fd}"), 0o400),
+    };
+    Ok(Entry { owner: Some(up.user()), ..Entry::named(name, qid.path, perm) })
+}
+
 impl Dev for Dup {
     fn letter(&self) -> char {
         'd'
@@ -42,20 +58,26 @@ impl Dev for Dup {
         "dup"
     }
 
-    fn list(&self, up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        let mut out = Vec::new();
-        for (n, fd) in up.fgrp().list() {
-            let perm = match fd.chan.mode.map(|m| m & 3) {
-                Some(abi::OWRITE) => 0o200,
-                Some(abi::ORDWR) => 0o600,
-                _ => 0o400,
-            };
-            let path = n as u64 * 2 + 1;
-            for (name, path, perm) in [(format!("{n}"), path, perm), (format!("{n}ctl"), path + 1, 0o400)] {
-                out.push(Entry { owner: Some(up.user()), ..Entry::named(name, path, perm) });
+    fn each(
+        &self,
+        up: &Arc<Proc>,
+        _c: &Chan,
+        _dir: Qid,
+        after: u64,
+        put: &mut dyn FnMut(u64, Entry) -> bool,
+    ) -> Result<()> {
+        let (fgrp, mut key) = (up.fgrp(), after + 1);
+        // A descriptor and its ctl have one key after the other.
+        while let Some(fd) = fgrp.next_open(fd_of(Qid::file(key)).0) {
+            key = key.max(path_of(fd));
+            if let Ok(entry) = entry(up, Qid::file(key))
+                && !put(key, entry)
+            {
+                break;
             }
+            key += 1;
         }
-        Ok(out)
+        Ok(())
     }
 
     fn lookup(&self, up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
@@ -67,6 +89,10 @@ impl Dev for Dup {
         let fd = digits.parse::<i32>().ok().filter(|n| *n >= 0 && format!("{n}") == digits);
         let open = fd.filter(|&fd| up.fgrp().get(fd).is_ok());
         Ok(open.map(|fd| Qid::file(fd as u64 * 2 + extra)))
+    }
+
+    fn entry(&self, up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        if c.qid.path == 0 { Ok(self.root_entry()) } else { entry(up, c.qid) }
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {

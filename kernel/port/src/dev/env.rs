@@ -42,6 +42,16 @@ fn check_write(up: &Arc<Proc>, c: &Chan) -> Result<()> {
     if c.aux.is_some() && !up.is_hostowner() { Err(error::EPERM.into()) } else { Ok(()) }
 }
 
+fn entry(v: &Var) -> Entry {
+    Entry {
+        name: String::from(&*v.name).into(),
+        qid: v.qid(),
+        length: v.value.len() as u64,
+        perm: 0o666,
+        owner: None,
+    }
+}
+
 impl Dev for Env {
     fn letter(&self) -> char {
         'e'
@@ -59,15 +69,29 @@ impl Dev for Env {
         Root::of_only_tree(spec)
     }
 
-    fn list(&self, up: &Arc<Proc>, c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        let entry = |v: Var| Entry {
-            name: String::from(&*v.name).into(),
-            qid: v.qid(),
-            length: v.value.len() as u64,
-            perm: 0o666,
-            owner: None,
-        };
-        Ok(group(up, c).list().into_iter().map(entry).collect())
+    fn each(
+        &self,
+        up: &Arc<Proc>,
+        c: &Chan,
+        _dir: Qid,
+        after: u64,
+        put: &mut dyn FnMut(u64, Entry) -> bool,
+    ) -> Result<()> {
+        let group = group(up, c);
+        let mut some = Vec::new();
+        let mut at = after;
+        loop {
+            group.after(at, &mut some);
+            if some.is_empty() {
+                return Ok(());
+            }
+            for v in some.drain(..) {
+                at = v.qid().path;
+                if !put(at, entry(&v)) {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     fn lookup(&self, up: &Arc<Proc>, c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
@@ -76,6 +100,13 @@ impl Dev for Env {
 
     fn root_entry(&self) -> Entry {
         Entry::dir("", 0, 0o775)
+    }
+
+    fn entry(&self, up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        match c.qid.path {
+            0 => Ok(self.root_entry()),
+            path => Ok(entry(&group(up, c).get(path).ok_or(error::ENONEXIST)?)),
+        }
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {

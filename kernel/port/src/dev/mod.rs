@@ -94,6 +94,26 @@ pub trait Dev: Send + Sync {
         Err(error::EPERM.into())
     }
 
+    /// Hands over the files in the directory `dir` of the table that are behind the one with the key `after`, each with
+    /// its key, until `put` says that no more are wanted. Keys rise and are not 0. A device with many files has this, and
+    /// [`lookup`](Dev::lookup) and [`entry`](Dev::entry), and no list.
+    ///
+    /// # Errors
+    /// As [`list`](Dev::list).
+    fn each(
+        &self,
+        up: &Arc<Proc>,
+        c: &Chan,
+        dir: Qid,
+        after: u64,
+        put: &mut dyn FnMut(u64, Entry) -> bool,
+    ) -> Result<()> {
+        let list = self.list(up, c, dir)?;
+        let mut rest = (1..).zip(list).skip(usize::try_from(after).unwrap_or(usize::MAX));
+        while rest.next().is_some_and(|(place, entry)| put(place, entry)) {}
+        Ok(())
+    }
+
     /// The file `name` in the directory `dir` of the table.
     ///
     /// # Errors

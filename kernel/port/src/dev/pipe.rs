@@ -273,7 +273,7 @@ impl Dev for Pipe {
                 Err(e) => return Err(e),
             }
             // An empty write is a piece of its own, too.
-            if done == src.len() {
+            if done == src.len() || !up.may_go_on(done) {
                 return Ok(done);
             }
         }

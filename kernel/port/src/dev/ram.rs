@@ -190,14 +190,14 @@ impl Dev for RamDev {
         }
     }
 
-    fn read(&self, _up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         let file = c.aux::<Node>()?;
         if c.qid.is_dir() {
             return self.read_dir(file, dst, offset);
         }
         let mut bytes = buffer(dst.len().min(PIECE))?;
         let mut done = 0;
-        while done < dst.len() {
+        while done < dst.len() && up.may_go_on(done) {
             let want = (dst.len() - done).min(PIECE);
             let place = bytes.get_mut(..want).unwrap_or_default();
             let n = self.tree.read(file, offset.saturating_add(done as u64), place)?;
@@ -210,7 +210,7 @@ impl Dev for RamDev {
         Ok(done)
     }
 
-    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
         let file = c.aux::<Node>()?;
         let mut bytes = buffer(src.len().min(PIECE))?;
         let mut done = 0;
@@ -224,7 +224,7 @@ impl Dev for RamDev {
                 Err(_) if done != 0 => return Ok(done),
                 Err(e) => return Err(e.into()),
             }
-            if done == src.len() {
+            if done == src.len() || !up.may_go_on(done) {
                 return Ok(done);
             }
         }

@@ -6,10 +6,10 @@
 //!
 //! Locks: `posts` guards the table and is a leaf. Channels that leave it are dropped after it is released.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::{Dir, Qid, error};
 use machine::lock::Lock;
@@ -34,13 +34,21 @@ struct Post {
 
 #[derive(Default)]
 struct Posts {
-    list: Vec<Post>,
+    /// In the order in which they were made.
+    by_path: BTreeMap<u64, Post>,
+    by_name: BTreeMap<Arc<str>, u64>,
     last_path: u64,
 }
 
 impl Posts {
     fn get(&mut self, c: &Chan) -> Result<&mut Post> {
-        self.list.iter_mut().find(|p| p.path == c.qid.path).ok_or(error::ENONEXIST.into())
+        self.by_path.get_mut(&c.qid.path).ok_or(error::ENONEXIST.into())
+    }
+
+    fn remove(&mut self, path: u64) -> Option<Post> {
+        let post = self.by_path.remove(&path)?;
+        self.by_name.remove(&post.name);
+        Some(post)
     }
 }
 
@@ -61,10 +69,12 @@ impl Srv {
     }
 
     fn unpost(&self, path: u64) -> Option<Post> {
-        let mut posts = self.posts.lock();
-        let at = posts.list.iter().position(|p| p.path == path)?;
-        Some(posts.list.remove(at))
+        self.posts.lock().remove(path)
     }
+}
+
+fn entry(p: &Post) -> Entry {
+    Entry { owner: Some(p.owner.clone()), ..Entry::named(String::from(&*p.name), p.path, p.perm) }
 }
 
 impl Dev for Srv {
@@ -76,16 +86,34 @@ impl Dev for Srv {
         "srv"
     }
 
-    fn list(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid) -> Result<Vec<Entry>> {
-        let posts = self.posts.lock().list.clone();
-        let entry =
-            |p: Post| Entry { owner: Some(p.owner), ..Entry::named(String::from(&*p.name), p.path, p.perm) };
-        Ok(posts.into_iter().map(entry).collect())
+    fn each(
+        &self,
+        _up: &Arc<Proc>,
+        _c: &Chan,
+        _dir: Qid,
+        after: u64,
+        put: &mut dyn FnMut(u64, Entry) -> bool,
+    ) -> Result<()> {
+        let mut at = after;
+        loop {
+            let next = self.posts.lock().by_path.range(at + 1..).next().map(|(_, post)| entry(post));
+            let Some(next) = next else { return Ok(()) };
+            at = next.qid.path;
+            if !put(at, next) {
+                return Ok(());
+            }
+        }
     }
 
     fn lookup(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
-        let posts = self.posts.lock();
-        Ok(posts.list.iter().find(|p| *p.name == *name).map(|p| Qid::file(p.path)))
+        Ok(self.posts.lock().by_name.get(name).map(|&path| Qid::file(path)))
+    }
+
+    fn entry(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        match c.qid.path {
+            0 => Ok(self.root_entry()),
+            _ => Ok(entry(self.posts.lock().get(c)?)),
+        }
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -112,13 +140,15 @@ impl Dev for Srv {
         }
         let owner = up.user();
         {
+            let name: Arc<str> = name.into();
             let mut posts = self.posts.lock();
-            if posts.list.iter().any(|p| *p.name == *name) {
+            if posts.by_name.contains_key(&name) {
                 return Err(error::EEXIST.into());
             }
             posts.last_path += 1;
             let path = posts.last_path;
-            posts.list.push(Post { name: name.into(), path, owner, perm: perm & 0o777, chan: None });
+            posts.by_name.insert(name.clone(), path);
+            posts.by_path.insert(path, Post { name, path, owner, perm: perm & 0o777, chan: None });
             c.qid = Qid::file(path);
         }
         c.mode = Some(mode);
@@ -141,8 +171,9 @@ impl Dev for Srv {
         let number = core::str::from_utf8(&text).ok().map(|t| t.trim_matches(['\0', ' ', '\n', '\t']));
         let fd = number.and_then(|t| t.parse::<i32>().ok()).ok_or(error::EBADARG)?;
         let chan = fd_to_chan(up, fd, None)?;
-        // A post of itself would never go away; an authentication file is good for one conversation.
-        if chan.same_file(c) || chan.qid.kind & abi::QTAUTH != 0 {
+        // A post of itself would never go away, nor would two of each other, and the end of a long chain of them would
+        // end the next one and so on; an authentication file is good for one conversation.
+        if chan.dev.letter() == self.letter() || chan.qid.kind & abi::QTAUTH != 0 {
             return Err(error::EBADARG.into());
         }
         let mut posts = self.posts.lock();
@@ -171,8 +202,9 @@ impl Dev for Srv {
             return Err(error::EPERM.into());
         }
         let (user, host) = (up.user(), up.is_hostowner());
+        let new: Arc<str> = dir.name.as_str().into();
         let mut posts = self.posts.lock();
-        let taken = posts.list.iter().any(|p| *p.name == *dir.name && p.path != c.qid.path);
+        let taken = posts.by_name.get(&new).is_some_and(|path| *path != c.qid.path);
         let post = posts.get(c)?;
         if *post.owner != *user && !host {
             return Err(error::EPERM.into());
@@ -183,11 +215,13 @@ impl Dev for Srv {
         if !dir.uid.is_empty() {
             post.owner = dir.uid.as_str().into();
         }
-        if !dir.name.is_empty() {
-            post.name = dir.name.as_str().into();
-        }
         if dir.mode != !0 {
             post.perm = dir.mode & 0o777;
+        }
+        if !dir.name.is_empty() {
+            let old = core::mem::replace(&mut post.name, new.clone());
+            posts.by_name.remove(&old);
+            posts.by_name.insert(new, c.qid.path);
         }
         Ok(())
     }
@@ -195,6 +229,6 @@ impl Dev for Srv {
     fn posted_name(&self, c: &Chan) -> Option<String> {
         let posts = self.posts.lock();
         let same = |p: &&Post| p.chan.as_ref().is_some_and(|x| core::ptr::eq(Arc::as_ptr(x), c));
-        posts.list.iter().find(same).map(|p| format!("/srv/{}", p.name))
+        posts.by_path.values().find(same).map(|p| format!("/srv/{}", p.name))
     }
 }

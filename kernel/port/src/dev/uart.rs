@@ -205,7 +205,7 @@ impl Dev for Uart {
         }
     }
 
-    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
         let port = self.port(c.qid)?;
         if c.qid.path % 4 == 2 {
             let bytes = src.to_vec(128)?;
@@ -213,7 +213,7 @@ impl Dev for Uart {
             return Ok(bytes.len());
         }
         let mut done = 0;
-        while done < src.len() {
+        while done < src.len() && up.may_go_on(done) {
             let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
             src.get(done, &mut piece)?;
             let _alone = port.writers.lock_intr()?;

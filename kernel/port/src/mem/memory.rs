@@ -4,7 +4,8 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
-use abi::layout::{PAGE, USTKSIZE, USTKTOP};
+use abi::layout::{PAGE, USTKSIZE, USTKTOP, UTZERO};
+use machine::heap;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::space::AddressSpace;
@@ -15,6 +16,12 @@ use crate::proc::process::Proc;
 
 /// Largest segment in bytes.
 pub(crate) const SEGMAX: u64 = 64 << 30;
+/// Most segments of a process.
+pub const MAXSEGS: usize = 4000;
+/// Where the kernel puts what is attached: below this, as high as there is room.
+const ATTACH_TOP: u64 = USTKTOP - USTKSIZE;
+/// Segments that are forked between looks at memory.
+const BATCH: usize = 16;
 
 /// Bytes that are copied while the address space's Lock is held, when the page is mapped: arguments of system calls,
 /// names, records. More, and what has to be brought in first, goes through pins.
@@ -24,9 +31,53 @@ const SMALL: usize = 256;
 pub struct Memory {
     /// The page tables.
     pub(crate) space: Arc<AddressSpace>,
-    segs: Lock<Vec<Arc<Segment>>>,
+    segs: Lock<Segs>,
     /// Whose it is; set once, when the process is made.
     owner: Lock<Weak<Proc>>,
+}
+
+/// The segments of a process.
+struct Segs {
+    /// By address. They do not overlap.
+    list: Vec<Arc<Segment>>,
+    /// From here to [`ATTACH_TOP`] all is taken, as far as is known: there is no need to look for room in it.
+    full_from: u64,
+}
+
+impl Segs {
+    /// Where the first segment is that begins above `va`.
+    fn above(&self, va: u64) -> usize {
+        self.list.partition_point(|s| s.base <= va)
+    }
+
+    fn find(&self, va: u64) -> Option<&Arc<Segment>> {
+        // The base decides; the top is the segment's own business (it grows) and is checked under its lock.
+        self.list.get(self.above(va).checked_sub(1)?)
+    }
+
+    /// There is room below `top` again.
+    fn room_below(&mut self, top: u64) {
+        self.full_from = self.full_from.max(top).min(ATTACH_TOP);
+    }
+
+    /// Makes room in the list for some more.
+    fn reserve(&mut self, more: usize) -> Result<()> {
+        if self.list.len() + more > MAXSEGS {
+            return Err(abi::error::ENOVMEM.into());
+        }
+        Ok(heap::try_reserve(&mut self.list, more)?)
+    }
+
+    /// Puts one in, for which there is [room](Segs::reserve) in the list.
+    fn put(&mut self, seg: Arc<Segment>) {
+        let mut at = self.above(seg.base);
+        self.list.insert(at, seg);
+        while let Some(seg) = self.list.get(at).filter(|s| s.top() == self.full_from) {
+            self.full_from = seg.base;
+            let Some(below) = at.checked_sub(1) else { return };
+            at = below;
+        }
+    }
 }
 
 /// What a program did when it faulted.
@@ -70,7 +121,8 @@ impl Memory {
     /// No memory for page tables.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let space = AddressSpace::new()?;
-        Ok(Arc::new(Memory { space, segs: Lock::new(Vec::new()), owner: Lock::new(Weak::new()) }))
+        let segs = Segs { list: Vec::new(), full_from: ATTACH_TOP };
+        Ok(Arc::new(Memory { space, segs: Lock::new(segs), owner: Lock::new(Weak::new()) }))
     }
 
     /// Tells whose it is: paging in works on behalf of a process.
@@ -83,14 +135,26 @@ impl Memory {
     }
 
     /// The segments, by address.
-    pub fn segments(&self) -> Vec<Arc<Segment>> {
-        self.segs.lock().clone()
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub fn segments(&self) -> Result<Vec<Arc<Segment>>> {
+        let mut list = Vec::new();
+        loop {
+            let len = self.segs.lock().list.len();
+            // Not under the lock: it may be a long list.
+            heap::try_reserve_exact(&mut list, len)?;
+            let segs = self.segs.lock();
+            if segs.list.len() <= list.capacity() {
+                list.extend(segs.list.iter().cloned());
+                return Ok(list);
+            }
+        }
     }
 
     /// The segment that holds `va`.
     pub(crate) fn find(&self, va: u64) -> Option<Arc<Segment>> {
-        // The base decides; the top is the segment's own business (it grows) and is checked under its lock.
-        self.segs.lock().iter().rev().find(|s| s.base <= va).cloned()
+        self.segs.lock().find(va).cloned()
     }
 
     /// The segment that holds `va`, its end looked at as well.
@@ -103,7 +167,7 @@ impl Memory {
 
     /// The segment of this kind, the one `brk` extends for `Kind::Bss`.
     pub(crate) fn segment(&self, kind: Kind) -> Option<Arc<Segment>> {
-        self.segs.lock().iter().find(|s| s.kind == kind).cloned()
+        self.segs.lock().list.iter().find(|s| s.kind == kind).cloned()
     }
 
     /// Is data of the one data of the other (RFMEM)? So is everything with itself.
@@ -112,32 +176,61 @@ impl Memory {
         core::ptr::eq(self, other) || own(self).is_some() && own(self) == own(other)
     }
 
+    /// Room for `len` bytes: below the stack, and below whatever is there already.
+    pub(crate) fn room_below_stack(&self, len: u64) -> Option<u64> {
+        let segs = self.segs.lock();
+        let mut top = segs.full_from;
+        let below = segs.list.partition_point(|s| s.base < top);
+        let below = segs.list.get(..below).unwrap_or_default();
+        for seg in below.iter().rev().filter(|s| s.kind != Kind::Stack) {
+            if top >= len && seg.top() <= top - len {
+                break;
+            }
+            top = seg.base;
+        }
+        top.checked_sub(len).filter(|&base| base > UTZERO)
+    }
+
     /// Adds a segment.
     ///
     /// # Errors
-    /// `segments overlap`, or an address out of range (`bad arg in system call`).
+    /// `segments overlap`, or an address out of range (`bad arg in system call`); `virtual memory allocation failed` when
+    /// there are [`MAXSEGS`].
     pub fn add(&self, seg: Arc<Segment>) -> Result<()> {
         let top = seg.top();
         if seg.base > top || top > USTKTOP || !seg.base.is_multiple_of(PAGE) {
             return Err(abi::error::EBADARG.into());
         }
-        if self.segments().iter().any(|s| s.overlaps(&seg)) {
-            return Err(abi::error::ESOVERLAP.into());
+        // Before it is found by anybody: its pages have to be taken back from here, too.
+        seg.attach(&self.space)?;
+        let added = {
+            let mut segs = self.segs.lock();
+            let at = segs.above(seg.base);
+            // They are sorted and do not overlap, so only a neighbour can be in the way.
+            let neighbours = segs.list.get(at.saturating_sub(1)..segs.list.len().min(at + 1));
+            if neighbours.is_some_and(|n| n.iter().any(|s| s.overlaps(&seg))) {
+                Err(abi::error::ESOVERLAP.into())
+            } else {
+                segs.reserve(1).map(|()| segs.put(seg.clone()))
+            }
+        };
+        if added.is_err() {
+            seg.detach(&self.space);
         }
-        self.put(seg);
-        Ok(())
-    }
-
-    fn put(&self, seg: Arc<Segment>) {
-        seg.attach(&self.space);
-        let mut segs = self.segs.lock();
-        let at = segs.partition_point(|s| s.base <= seg.base);
-        segs.insert(at, seg);
+        added
     }
 
     /// Takes out a segment.
     pub(crate) fn remove(&self, seg: &Arc<Segment>) {
-        self.segs.lock().retain(|s| !Arc::ptr_eq(s, seg));
+        {
+            let mut segs = self.segs.lock();
+            let from = segs.list.partition_point(|s| s.base < seg.base);
+            let here = segs.list.iter().skip(from).position(|s| Arc::ptr_eq(s, seg));
+            if let Some(place) = here {
+                segs.list.remove(from + place);
+            }
+            segs.room_below(seg.top());
+        }
         seg.detach(&self.space);
     }
 
@@ -145,24 +238,34 @@ impl Memory {
     /// everything stays as it was.
     ///
     /// # Errors
-    /// `segments overlap` when one that survives is in the way of a new one.
+    /// `segments overlap` when one that survives is in the way of a new one; `virtual memory allocation failed`.
     pub(crate) fn replace(&self, new: Vec<Arc<Segment>>) -> Result<()> {
         let survives = |s: &Arc<Segment>| matches!(s.kind, Kind::Shared | Kind::Memory) && !s.close_on_exec;
-        let (stay, go): (Vec<_>, Vec<_>) = self.segments().into_iter().partition(survives);
-        if new.iter().any(|n| stay.iter().any(|s| s.overlaps(n))) {
+        let old = self.segments()?;
+        if new.iter().any(|n| old.iter().any(|s| survives(s) && s.overlaps(n))) {
             return Err(abi::error::ESOVERLAP.into());
         }
-        for seg in go {
-            self.remove(&seg);
+        heap::try_reserve(&mut self.segs.lock().list, new.len())?;
+        if let Err(e) = new.iter().try_for_each(|seg| seg.attach(&self.space)) {
+            new.iter().for_each(|seg| seg.detach(&self.space));
+            return Err(e);
         }
-        new.into_iter().for_each(|seg| self.put(seg));
+        for seg in old.iter().filter(|s| !survives(s)) {
+            self.remove(seg);
+        }
+        new.into_iter().for_each(|seg| self.segs.lock().put(seg));
         Ok(())
     }
 
     /// Gives up everything (exit).
     pub(crate) fn clear(&self) {
-        for seg in self.segments() {
-            self.remove(&seg);
+        let list = {
+            let mut segs = self.segs.lock();
+            segs.full_from = ATTACH_TOP;
+            core::mem::take(&mut segs.list)
+        };
+        for seg in list {
+            seg.detach(&self.space);
         }
     }
 
@@ -173,12 +276,22 @@ impl Memory {
     /// No memory.
     pub fn fork(&self, up: &Arc<Proc>, share: bool) -> Result<Arc<Memory>> {
         let child = Memory::new()?;
-        for seg in self.segments() {
-            child.put(match seg.kind {
+        let list = self.segments()?;
+        child.segs.lock().reserve(list.len())?;
+        for (n, seg) in list.into_iter().enumerate() {
+            if n % BATCH == BATCH - 1 {
+                up.let_others();
+                if !heap::is_granted() {
+                    return Err(abi::error::ENOVMEM.into());
+                }
+            }
+            let seg = match seg.kind {
                 Kind::Text | Kind::Shared => seg,
                 Kind::Data | Kind::Bss | Kind::Memory if share => seg,
                 _ => seg.fork(up)?,
-            });
+            };
+            seg.attach(&child.space)?;
+            child.segs.lock().put(seg);
         }
         Ok(child)
     }
@@ -206,10 +319,13 @@ impl Memory {
             return Err(abi::error::ENOVMEM.into());
         }
         let end = top.next_multiple_of(PAGE);
-        let above = self.segs.lock().iter().find(|s| s.base > seg.base).map(|s| s.base);
-        if above.unwrap_or(USTKTOP - USTKSIZE) < end {
+        let mut segs = self.segs.lock();
+        let above = segs.list.get(segs.above(seg.base)).map(|s| s.base);
+        if above.unwrap_or(ATTACH_TOP) < end {
             return Err(abi::error::ESOVERLAP.into());
         }
+        segs.room_below(seg.top());
+        drop(segs);
         seg.set_top(end)
     }
 

@@ -22,7 +22,7 @@ mod segment;
 pub(crate) mod sema;
 
 pub(crate) use image::{ImageCache, ImageKey, Stretch};
-pub use memory::{FaultAccess, FaultError, Memory};
+pub use memory::{FaultAccess, FaultError, MAXSEGS, Memory};
 pub use segment::{Backing, Kind, Segment};
 
 /// Is memory so short that the kernel needs what is left for itself? Programs are refused pages before that; what they

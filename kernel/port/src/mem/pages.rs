@@ -25,7 +25,10 @@ type Chunk = Box<[Option<Entry>; CHUNK as usize]>;
 /// Pages by their number, counted from the segment's base.
 #[derive(Default)]
 pub(crate) struct PageMap {
+    /// None of them is empty.
     chunks: BTreeMap<u64, Chunk>,
+    /// Pages in all of them.
+    count: u64,
 }
 
 impl PageMap {
@@ -54,7 +57,7 @@ impl PageMap {
             Vacant(place) => place.insert(Box::new([const { None }; CHUNK as usize])),
         };
         if let Some(place) = chunk.get_mut((number % CHUNK) as usize) {
-            *place = Some(entry);
+            self.count += u64::from(place.replace(entry).is_none());
         }
         Ok(())
     }
@@ -71,7 +74,7 @@ impl PageMap {
 
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
-        self.chunks.values().map(|c| c.iter().flatten().count() as u64).sum()
+        self.count
     }
 
     /// Takes out the pages `from..to`.
@@ -80,17 +83,24 @@ impl PageMap {
             return;
         }
         let last = (to - 1) / CHUNK;
-        for (&chunk, places) in self.chunks.range_mut(from / CHUNK..=last) {
-            for (i, place) in places.iter_mut().enumerate() {
-                let number = chunk * CHUNK + i as u64;
+        let mut at = from / CHUNK;
+        // Chunk by chunk of those that are there: the range may be far larger.
+        while let Some((&chunk, places)) = self.chunks.range_mut(at..=last).next() {
+            let mut left = false;
+            for (number, place) in (chunk * CHUNK..).zip(places.iter_mut()) {
                 if (from..to).contains(&number) {
-                    *place = None;
+                    self.count -= u64::from(place.take().is_some());
                 }
+                left |= place.is_some();
+            }
+            if !left {
+                self.chunks.remove(&chunk);
+            }
+            at = chunk + 1;
+            if at > last {
+                return;
             }
         }
-        self.chunks.retain(|&chunk, places| {
-            !(from / CHUNK..=last).contains(&chunk) || places.iter().any(Option::is_some)
-        });
     }
 }
 

@@ -7,8 +7,10 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::layout::PAGE;
+use machine::heap;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::space::{AddressSpace, Prot};
@@ -72,6 +74,8 @@ pub struct Segment {
     /// Detached by exec.
     pub(crate) close_on_exec: bool,
     inner: QLock<Inner>,
+    /// `Inner::top`, for those who only want to know.
+    top: AtomicU64,
     users: Lock<Vec<Weak<AddressSpace>>>,
     /// Those who wait for a semaphore in it.
     pub(crate) sema: Sema,
@@ -115,6 +119,7 @@ impl Segment {
             prot,
             backing,
             close_on_exec,
+            top: AtomicU64::new(inner.top),
             inner: QLock::new(inner),
             users: Lock::new(Vec::new()),
             sema: Sema::new(),
@@ -123,7 +128,7 @@ impl Segment {
 
     /// First address behind it.
     pub(crate) fn top(&self) -> u64 {
-        self.inner.lock().top
+        self.top.load(Ordering::Acquire)
     }
 
     /// May it be written?
@@ -161,8 +166,19 @@ impl Segment {
     }
 
     /// A space begins to map it.
-    pub(crate) fn attach(&self, space: &Arc<AddressSpace>) {
-        self.users.lock().push(Arc::downgrade(space));
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub(crate) fn attach(&self, space: &Arc<AddressSpace>) -> Result<()> {
+        Ok(heap::try_push(&mut *self.users.lock(), Arc::downgrade(space))?)
+    }
+
+    /// Does something with each space that maps it. `inner` is held, so that none gives it up meanwhile; one that begins
+    /// to map it has none of its pages yet.
+    fn each_space(&self, f: impl Fn(&AddressSpace)) {
+        // Not all of it under the lock: taking pages back is long, and so is the end of a space.
+        let space = |n: usize| self.users.lock().get(n).map(Weak::upgrade);
+        (0..).map_while(space).flatten().for_each(|space| f(&space));
     }
 
     /// A space gives it up: its page table entries go.
@@ -281,7 +297,7 @@ impl Segment {
             let old = entry.page.clone();
             return self.own(up, inner, va, number, old).map(Some);
         }
-        let contents = match self.from_file(number) {
+        let contents = match self.behind(number) {
             None => None,
             Some(backing) => match loaded.or_else(|| backing.image.cached(backing.from, number)) {
                 None => return Ok(None),
@@ -303,15 +319,13 @@ impl Segment {
     /// server likes.
     fn load(&self, up: &Arc<Proc>, va: u64) -> Result<Option<Page>> {
         let number = (va - self.base) / PAGE;
-        self.from_file(number).map(|backing| backing.image.page(up, backing.from, number)).transpose()
+        self.behind(number).map(|backing| backing.image.page(up, backing.from, number)).transpose()
     }
 
     /// Copy on write: makes page `number` this segment's own.
     fn own(&self, up: &Arc<Proc>, inner: &mut Inner, va: u64, number: u64, old: Page) -> Result<Found> {
         // Everybody who maps the shared page has to come back for the new one.
-        for space in self.users.lock().iter().filter_map(Weak::upgrade) {
-            space.unmap(va, 1);
-        }
+        self.each_space(|space| space.unmap(va, 1));
         // Two references are ours: the entry's and `old`. If there are no others, the other side has
         // copied or gone, and the page is ours without copying.
         let page = if old.refs() == 2 && old.pins() == 0 { old } else { copy_page(up, &old)? };
@@ -320,7 +334,7 @@ impl Segment {
     }
 
     /// Where page `number` comes from before anybody writes it; `None` for zeros.
-    fn from_file(&self, number: u64) -> Option<&Backing> {
+    fn behind(&self, number: u64) -> Option<&Backing> {
         self.backing.as_ref().filter(|backing| number * PAGE < backing.from.len)
     }
 
@@ -345,9 +359,7 @@ impl Segment {
         });
         // What was writable must fault before the next write, also when the copy ended half-way.
         if first <= last {
-            for space in self.users.lock().iter().filter_map(Weak::upgrade) {
-                space.unmap(self.base + first * PAGE, last - first + 1);
-            }
+            self.each_space(|space| space.unmap(self.base + first * PAGE, last - first + 1));
         }
         copied?;
         let copy = Inner { top: inner.top, pages };
@@ -368,6 +380,7 @@ impl Segment {
             self.drop_pages(&mut inner, top, u64::MAX);
         }
         inner.top = top;
+        self.top.store(top, Ordering::Release);
         Ok(())
     }
 
@@ -383,9 +396,7 @@ impl Segment {
 
     fn drop_pages(&self, inner: &mut Inner, from: u64, to: u64) {
         let to = to.min(inner.top);
-        for space in self.users.lock().iter().filter_map(Weak::upgrade) {
-            space.unmap(from, (to - from) / PAGE);
-        }
+        self.each_space(|space| space.unmap(from, (to - from) / PAGE));
         inner.pages.remove_range((from - self.base) / PAGE, (to - self.base) / PAGE);
     }
 }

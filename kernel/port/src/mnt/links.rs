@@ -39,6 +39,16 @@ pub(crate) struct Via {
     outer: Option<Arc<Via>>,
 }
 
+impl Drop for Via {
+    fn drop(&mut self) {
+        // One after the other: links within links must not become a deep stack.
+        let mut outer = self.outer.take();
+        while let Some(mut via) = outer.and_then(Arc::into_inner) {
+            outer = via.outer.take();
+        }
+    }
+}
+
 /// The way to what is `names` below a file reached by `via`.
 fn deeper(via: &Option<Arc<Via>>, names: usize) -> Option<Arc<Via>> {
     let v = via.as_ref()?;

@@ -139,7 +139,7 @@ impl MntDev {
     fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
         let (fid, qid) = attached;
         debug_assert!(Arc::ptr_eq(session, &fid.session));
-        let path = Path::root(if self.letter() == 'M' { "#M" } else { "#9" });
+        let path = Path::of_device(self.letter(), "");
         Chan::new(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
     }
 }

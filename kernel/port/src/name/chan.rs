@@ -2,10 +2,11 @@
 //!
 //! Ownership: whoever walks owns a plain `Chan`; opening it gives an `Arc<Chan>`, which descriptors, mounts
 //! and segments share. The last owner's drop calls the device's [`Dev::close`], which may talk to a server
-//! and therefore sleep: **never drop a `Chan` while holding a `Lock`**. A `Chan` does not change but for its
-//! offset and directory position, each under its own lock.
+//! and therefore sleep: **never drop a `Chan` while holding a `Lock`**. What it alone has held goes with it, in a
+//! [loop](super::leftovers). A `Chan` does not change but for its offset and directory position, each under its own
+//! lock.
 //!
-//! Lock order: `dir` before `offset`; neither is held while another `Chan`'s is taken.
+//! Lock order: `dir` before `offset` and `seen`; none is held while another `Chan`'s is taken.
 
 use alloc::sync::Arc;
 use core::any::Any;
@@ -16,6 +17,7 @@ use machine::sync::QLock;
 
 use crate::dev::Dev;
 use crate::error::Result;
+use crate::name::leftovers::Leftovers;
 use crate::name::namespace::Mhead;
 use crate::name::path::Path;
 use crate::proc::process::Proc;
@@ -39,12 +41,26 @@ pub struct Chan {
     pub(crate) aux: Aux,
     /// Most bytes the server moves in one piece without cutting; 0 when it does not matter.
     pub(crate) iounit: u32,
-    /// Set when this directory was reached through a mount point: its union.
+    /// Set when this directory was reached through a mount point: its union. Only directories have it: a file that
+    /// held what it is mounted on could be the server that is mounted there, and never be closed.
     pub(crate) umh: Option<Arc<Mhead>>,
+    /// It was reached through a mount point.
+    pub(crate) mounted: bool,
     /// Offset of the next read or write through a descriptor.
     pub(crate) offset: Lock<u64>,
     /// Position of a directory read.
     pub(crate) dir: QLock<DirPos>,
+    /// How far a device has told of a directory that it has as a table.
+    pub(crate) seen: Lock<Seen>,
+}
+
+/// A place in a directory that is a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Bytes of records up to here.
+    pub(crate) offset: u64,
+    /// The device's key of the last file told of; 0 at the beginning.
+    pub(crate) after: u64,
 }
 
 /// Where a directory read stands.
@@ -82,8 +98,10 @@ impl Chan {
             aux,
             iounit: 0,
             umh: None,
+            mounted: false,
             offset: Lock::new(0),
             dir: QLock::new(DirPos::default()),
+            seen: Lock::new(Seen::default()),
         }
     }
 
@@ -126,5 +144,8 @@ impl Drop for Chan {
     fn drop(&mut self) {
         let dev = self.dev.clone();
         dev.close(self);
+        let mut rest = Leftovers::default();
+        rest.take_from(self);
+        rest.let_go();
     }
 }

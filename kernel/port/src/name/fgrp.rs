@@ -127,6 +127,13 @@ impl Fgrp {
         drop(table);
     }
 
+    /// The first open descriptor from `fd` on.
+    pub(crate) fn next_open(&self, fd: i32) -> Option<i32> {
+        let from = usize::try_from(fd).ok()?;
+        let table = self.table.lock();
+        table.iter().enumerate().skip(from).find(|(_, f)| f.is_some()).map(|(n, _)| n as i32)
+    }
+
     /// All open descriptors, ascending.
     pub fn list(&self) -> Vec<(i32, Fd)> {
         let table = self.table.lock();

@@ -5,8 +5,9 @@
 pub mod chan;
 pub(crate) mod dirread;
 pub mod fgrp;
+mod leftovers;
 pub mod namec;
-pub(crate) mod namespace;
+pub mod namespace;
 pub(crate) mod path;
 pub(crate) mod transfer;
 mod walk;

@@ -72,12 +72,10 @@ impl Found {
     /// # Errors
     /// What the server says to a walk of no elements.
     pub(crate) fn into_chan(self, up: &Arc<Proc>) -> Result<Chan> {
-        let mut c = match self.at {
-            At::Own(c) => c,
-            At::Shared(shared) => clone_chan(up, &shared)?,
-        };
+        let mut c = own(up, self.at)?;
         c.path = self.path.finish();
-        c.umh = self.union;
+        c.mounted = self.union.is_some();
+        c.umh = self.union.filter(|_| c.qid.is_dir());
         Ok(c)
     }
 
@@ -90,6 +88,13 @@ impl Found {
             At::Shared(c) if self.union.is_none() && c.path.as_str() == self.path.as_str() => Ok(c.clone()),
             _ => Ok(Arc::new(self.into_chan(up)?)),
         }
+    }
+}
+
+fn own(up: &Arc<Proc>, at: At) -> Result<Chan> {
+    match at {
+        At::Own(c) => Ok(c),
+        At::Shared(shared) => clone_chan(up, &shared),
     }
 }
 
@@ -137,7 +142,7 @@ pub(crate) fn find(up: &Arc<Proc>, name: &str, access: Access) -> Result<Found> 
                 return Err(name.error(name.elements.len(), error::EISMTPT.into()));
             }
         }
-        _ => w.cross(),
+        _ => w.cross().map_err(|e| name.error(name.elements.len(), e))?,
     }
     let must_be_dir = name.must_be_dir || access == Access::Chdir;
     if must_be_dir && !w.at.chan().qid.is_dir() {
@@ -150,7 +155,7 @@ fn open(up: &Arc<Proc>, name: &Name<'_>, mode: u32) -> Result<Arc<Chan>> {
     let all = name.elements.len();
     let mut w = Walker::start(up, name)?;
     w.forward(name, all)?;
-    w.cross();
+    w.cross().map_err(|e| name.error(all, e))?;
     let qid = w.at.chan().qid;
     if name.must_be_dir && !qid.is_dir() {
         return Err(name.error(all, error::ENOTDIR.into()));
@@ -183,7 +188,7 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
         let mut w = Walker::start(up, name)?;
         match w.forward(name, all) {
             Ok(()) => {
-                w.cross();
+                w.cross().map_err(|e| name.error(all, e))?;
                 return open_existing(up, Found::from(w), mode, perm, excl).map_err(|e| name.error(all, e));
             }
             // A directory on the way is missing. (Servers word the absence of the last element differently.)
@@ -195,7 +200,7 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
         }
         let mut w = Walker::start(up, name)?;
         w.forward(name, all - 1)?;
-        w.cross();
+        w.cross().map_err(|e| name.error(all - 1, e))?;
         if !w.at.chan().qid.is_dir() {
             return Err(name.error(all - 1, error::ENOTDIR.into()));
         }
@@ -221,9 +226,9 @@ fn open_existing(up: &Arc<Proc>, found: Found, mode: u32, perm: u32, excl: bool)
 
 /// Creates `last` in the directory, in a union in its first element that allows it.
 fn create_in(up: &Arc<Proc>, found: Found, last: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
-    let mut path = found.path.clone();
-    path.push(last);
-    let mut c = match &found.union {
+    let Found { at, mut path, union } = found;
+    path.push(last)?;
+    let mut c = match &union {
         Some(u) => {
             let list = u.list();
             let Some(m) = list.iter().find(|m| m.flags & abi::MCREATE != 0) else {
@@ -231,10 +236,9 @@ fn create_in(up: &Arc<Proc>, found: Found, last: &str, mode: u32, perm: u32) -> 
             };
             clone_chan(up, &m.to)?
         }
-        None => found.into_chan(up)?,
+        None => own(up, at)?,
     };
     c.path = path.finish();
-    c.umh = None;
     let dev = c.dev.clone();
     dev.create(up, c, last, mode & !abi::OCEXEC, perm)
 }
@@ -245,5 +249,5 @@ fn create_in(up: &Arc<Proc>, found: Found, last: &str, mode: u32, perm: u32) -> 
 /// `unknown device in # filename` when the kernel has no `#/`.
 pub(crate) fn root(kernel: &Kernel) -> Result<Arc<Chan>> {
     let dev = kernel.dev('/')?;
-    Ok(Arc::new(Chan::new(dev, 0, Qid::dir(0), Path::root("/"), None)))
+    Ok(Arc::new(Chan::new(dev, 0, Qid::dir(0), Path::root("/".into()), None)))
 }

@@ -5,28 +5,42 @@
 //! place. Lists are replaced, never changed: whoever looks takes a counted reference to the list as it is
 //! and then walks or reads without any lock.
 //!
+//! A union has at most [`MAXUNION`] elements and a name space at most [`MAXMOUNTS`] in all, and what grows with either is
+//! built where memory can say no: a union that is bound onto itself doubles each time.
+//!
 //! Locks: `Pgrp::change` (sleeping) serialises bind and unmount; `Pgrp::table` and `Mhead::list` guard
-//! single pointers and are leaves. What is replaced is dropped after they are released, because dropping
-//! the last reference to a `Chan` may talk to a server.
+//! single pointers and are leaves. What is replaced is dropped after all of them are released, because dropping
+//! the last reference to a `Chan` may talk to a server, and wait for it.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt::Write;
+use core::ops::{Bound, Deref};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::error;
-use abi::quote::quote;
+use abi::quote::needs_quotes;
+use machine::heap;
 use machine::lock::Lock;
 use machine::sync::QLock;
 
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::name::chan::Chan;
+use crate::name::path::MAXNEST;
 
 /// What identifies a file that is mounted upon: device letter, instance, qid path.
 pub(crate) type Key = (char, u32, u64);
+
+/// Most elements of a union.
+pub const MAXUNION: usize = 1024;
+/// Most elements of all unions of a name space.
+pub const MAXMOUNTS: usize = 16384;
+/// Files mounted upon that are copied at a time, between looks at memory.
+const BATCH: usize = 32;
 
 /// One element of a union.
 #[derive(Clone)]
@@ -35,6 +49,11 @@ pub(crate) struct Mount {
     pub(crate) id: u32,
     /// Order and `MCREATE`, as given.
     pub(crate) flags: u32,
+    what: Arc<Mounted>,
+}
+
+/// What is mounted, in one place or in many.
+pub(crate) struct Mounted {
     /// The channel to the server, for `mount`; `None` for `bind`.
     pub(crate) server: Option<Arc<Chan>>,
     /// Name under which the server is posted, else its path; empty for `bind`.
@@ -45,8 +64,16 @@ pub(crate) struct Mount {
     pub(crate) to: Arc<Chan>,
 }
 
+impl Deref for Mount {
+    type Target = Mounted;
+
+    fn deref(&self) -> &Mounted {
+        &self.what
+    }
+}
+
 /// The elements of a union, in order.
-pub(crate) type Union = Arc<[Mount]>;
+pub(crate) type Union = Arc<Vec<Mount>>;
 
 /// A file that is mounted upon.
 pub(crate) struct Mhead {
@@ -56,14 +83,24 @@ pub(crate) struct Mhead {
 }
 
 impl Mhead {
+    fn new(from: Arc<Chan>, list: Union) -> Arc<Self> {
+        Arc::new(Mhead { from, list: Lock::new(list) })
+    }
+
     /// What stands here now, in order. Empty once everything has been unmounted.
     pub(crate) fn list(&self) -> Union {
         self.list.lock().clone()
     }
 
-    fn replace(&self, list: Vec<Mount>) {
-        let old = core::mem::replace(&mut *self.list.lock(), list.into());
-        drop(old);
+    /// Changes what stands here; gives what stood here before, to be dropped when nothing is held.
+    fn replace(&self, list: Vec<Mount>) -> Union {
+        let new = Arc::new(list);
+        core::mem::replace(&mut *self.list.lock(), new)
+    }
+
+    /// What it is made of.
+    pub(super) fn into_parts(self) -> (Arc<Chan>, Union) {
+        (self.from, self.list.into_inner())
     }
 }
 
@@ -84,39 +121,66 @@ pub struct Pgrp {
     id: AtomicU32,
     no_mount: AtomicBool,
     table: Lock<BTreeMap<Key, Arc<Mhead>>>,
-    change: QLock<()>,
+    /// Held while the table or a union changes: how many elements all unions have.
+    change: QLock<usize>,
 }
 
 impl Pgrp {
     /// An empty name space.
     pub(crate) fn new() -> Arc<Self> {
+        Self::with(false, BTreeMap::new(), 0)
+    }
+
+    fn with(no_mount: bool, table: BTreeMap<Key, Arc<Mhead>>, mounts: usize) -> Arc<Self> {
         Arc::new(Pgrp {
             id: AtomicU32::new(0),
-            no_mount: AtomicBool::new(false),
-            table: Lock::new(BTreeMap::new()),
-            change: QLock::new(()),
+            no_mount: AtomicBool::new(no_mount),
+            table: Lock::new(table),
+            change: QLock::new(mounts),
         })
     }
 
     /// A copy, for `RFNAMEG`. Changes of one are not seen in the other. `RFNOMNT` is inherited.
-    pub fn copy(&self) -> Arc<Self> {
-        let new = Pgrp::new();
-        new.no_mount.store(self.no_mount(), Ordering::Relaxed);
-        let _quiet = self.change.lock();
-        let heads: Vec<(Key, Arc<Mhead>)> = self.table.lock().iter().map(|(k, h)| (*k, h.clone())).collect();
-        let copies = heads
-            .into_iter()
-            .map(|(k, h)| (k, Arc::new(Mhead { from: h.from.clone(), list: Lock::new(h.list()) })))
-            .collect();
-        *new.table.lock() = copies;
-        new
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub fn copy(&self) -> Result<Arc<Self>> {
+        let mounts = self.change.lock();
+        let mut copy = BTreeMap::new();
+        self.each_head(|key, head| {
+            if copy.len() % BATCH == BATCH - 1 && !heap::is_granted() {
+                return Err(error::ENOMEM.into());
+            }
+            copy.insert(key, Mhead::new(head.from.clone(), head.list()));
+            Ok(())
+        })?;
+        Ok(Self::with(self.no_mount(), copy, *mounts))
+    }
+
+    /// Does something with each file that is mounted upon, in the order of the keys. `change` is held. A table with
+    /// thousands is not gone through with interrupts off.
+    fn each_head(&self, mut f: impl FnMut(Key, Arc<Mhead>) -> Result<()>) -> Result<()> {
+        let mut some: [Option<(Key, Arc<Mhead>)>; BATCH] = [const { None }; BATCH];
+        let mut from = Bound::Unbounded;
+        loop {
+            let mut last = None;
+            let table = self.table.lock();
+            for (place, (key, head)) in some.iter_mut().zip(table.range((from, Bound::Unbounded))) {
+                last = Some(*key);
+                *place = Some((*key, head.clone()));
+            }
+            drop(table);
+            let Some(key) = last else { return Ok(()) };
+            from = Bound::Excluded(key);
+            for (key, head) in some.iter_mut().filter_map(Option::take) {
+                f(key, head)?;
+            }
+        }
     }
 
     /// An empty one in its place, for `RFCNAMEG`. `RFNOMNT` is inherited.
     pub(crate) fn emptied(&self) -> Arc<Self> {
-        let new = Pgrp::new();
-        new.no_mount.store(self.no_mount(), Ordering::Relaxed);
-        new
+        Self::with(self.no_mount(), BTreeMap::new(), 0)
     }
 
     /// The number of this name space, `/dev/pgrpid`: given when it is first asked for.
@@ -156,7 +220,9 @@ impl Pgrp {
     ///
     /// # Errors
     /// `inconsistent mount`: a file on a directory or the other way round; before or after a file; creation
-    /// wanted in a union, or in a single mount that does not allow it.
+    /// wanted in a union, or in a single mount that does not allow it. `no free devices`: more elements than
+    /// [`MAXUNION`] or [`MAXMOUNTS`]. `name too long`: `old` is in too many mounts that are in mounts. `kernel allocate
+    /// failed`. Nothing has changed then.
     pub(crate) fn mount(
         &self,
         id: u32,
@@ -170,6 +236,9 @@ impl Pgrp {
         if new.qid.is_dir() != old.qid.is_dir() || (!old.qid.is_dir() && order != abi::MREPL) {
             return Err(error::EMOUNT.into());
         }
+        if old.path.nest() >= MAXNEST {
+            return Err(error::ETOOLONG.into());
+        }
         // It is not kept in the channel: a union that is bound onto itself would never go away.
         let source = new.umh.take().map(|h| h.list());
         if let (true, Some(s)) = (create, &source) {
@@ -181,43 +250,53 @@ impl Pgrp {
         }
         let key = old.key();
         let Origin { server, server_name, spec } = origin;
-        let mut fresh = alloc::vec![Mount { id, flags, server, server_name, spec, to: Arc::new(new) }];
-        for m in source.iter().flat_map(|s| s.iter().skip(1)) {
+        let mounted = Arc::new(Mounted { server, server_name, spec, to: Arc::new(new) });
+        let first = Mount { id, flags, what: mounted };
+        let others = source.as_ref().and_then(|s| s.get(1..)).unwrap_or_default();
+        let others = others.iter().map(|m| {
             let order = if order == abi::MREPL { abi::MAFTER } else { order };
-            fresh.push(Mount { id, flags: order, ..m.clone() });
-        }
+            Mount { id, flags: order, what: m.what.clone() }
+        });
 
-        let _alone = self.change.lock();
-        match self.find(key) {
-            Some(head) => {
-                let was = head.list();
-                match order {
-                    abi::MBEFORE => fresh.extend(was.iter().cloned()),
-                    abi::MAFTER => {
-                        fresh.splice(0..0, was.iter().cloned());
-                    }
-                    _ => {}
-                }
-                head.replace(fresh);
+        let mut drop_later = None;
+        let mut mounts = self.change.lock();
+        let head = self.find(key);
+        let was = match &head {
+            Some(head) => head.list(),
+            // The first union on a plain directory keeps the directory itself.
+            None if order != abi::MREPL => {
+                let (server_name, spec) = (String::new(), String::new());
+                let this = Mounted { server: None, server_name, spec, to: old.clone() };
+                Arc::new(alloc::vec![Mount { id: 0, flags: 0, what: Arc::new(this) }])
             }
+            None => Union::default(),
+        };
+        let (before, after) = match order {
+            abi::MBEFORE => (&[][..], &was[..]),
+            abi::MAFTER => (&was[..], &[][..]),
+            _ => (&[][..], &[][..]),
+        };
+        let len = before.len() + 1 + others.len() + after.len();
+        let had = if head.is_some() { was.len() } else { 0 };
+        let total = mounts.saturating_sub(had) + len;
+        if len > MAXUNION || total > MAXMOUNTS {
+            return Err(error::ENODEV.into());
+        }
+        let mut list = heap::try_vec(len)?;
+        list.extend_from_slice(before);
+        list.push(first);
+        list.extend(others);
+        list.extend_from_slice(after);
+        match &head {
+            Some(head) => drop_later = Some(head.replace(list)),
             None => {
-                if order != abi::MREPL {
-                    // The first union on a plain directory keeps the directory itself.
-                    let this = Mount {
-                        id: 0,
-                        flags: 0,
-                        server: None,
-                        server_name: String::new(),
-                        spec: String::new(),
-                        to: old.clone(),
-                    };
-                    let at = if order == abi::MBEFORE { fresh.len() } else { 0 };
-                    fresh.insert(at, this);
-                }
-                let head = Arc::new(Mhead { from: old, list: Lock::new(fresh.into()) });
+                let head = Mhead::new(old, Arc::new(list));
                 self.table.lock().insert(key, head);
             }
         }
+        *mounts = total;
+        drop(mounts);
+        drop((was, drop_later));
         Ok(id)
     }
 
@@ -225,9 +304,9 @@ impl Pgrp {
     /// server that was mounted.
     ///
     /// # Errors
-    /// `not mounted`; `not in union`.
+    /// `not mounted`; `not in union`; `kernel allocate failed`.
     pub(crate) fn unmount(&self, what: Option<&Chan>, old: &Chan) -> Result<()> {
-        let _alone = self.change.lock();
+        let mut mounts = self.change.lock();
         let head = self.find(old.key()).ok_or(error::EUNMOUNT)?;
         let was = head.list();
         let mut rest: Vec<Mount> = Vec::new();
@@ -235,40 +314,71 @@ impl Pgrp {
             let is_it =
                 |m: &Mount| m.to.same_file(what) || m.server.as_ref().is_some_and(|s| s.same_file(what));
             let at = was.iter().position(is_it).ok_or(error::EUNION)?;
+            heap::try_reserve_exact(&mut rest, was.len())?;
             rest.extend(was.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, m)| m.clone()));
         }
-        if rest.is_empty() {
-            let gone = self.table.lock().remove(&old.key());
-            drop(gone);
-        }
+        *mounts = (*mounts + rest.len()).saturating_sub(was.len());
+        let gone = if rest.is_empty() { self.table.lock().remove(&old.key()) } else { None };
         // Channels that were opened through this union go on without what is gone.
-        head.replace(rest);
+        let replaced = head.replace(rest);
+        drop(mounts);
+        drop((was, replaced, gone, head));
         Ok(())
     }
 
     /// The mounts as rc commands in the order in which they were made, the last line being the current
     /// directory: `/proc/n/ns`.
-    pub fn text(&self, dot: &str) -> String {
-        let heads: Vec<Arc<Mhead>> = self.table.lock().values().cloned().collect();
-        let mut lines: Vec<(u32, String)> = Vec::new();
-        for head in heads {
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub fn text(&self, dot: &str) -> Result<String> {
+        let mounts = self.change.lock();
+        let mut lines: Vec<(Mount, usize, Arc<Mhead>)> = heap::try_vec(*mounts)?;
+        self.each_head(|_, head| {
             for m in head.list().iter().filter(|m| m.id != 0) {
-                lines.push((m.id, m.line(head.from.path.as_str())));
+                let place = lines.len();
+                heap::try_push(&mut lines, (m.clone(), place, head.clone()))?;
+            }
+            Ok(())
+        })?;
+        drop(mounts);
+        lines.sort_unstable_by_key(|(m, place, _)| (m.id, *place));
+        let mut out = heap::Text::new();
+        for (m, _, head) in &lines {
+            m.write_line(head.from.path.as_str(), &mut out)?;
+        }
+        writeln!(out, "cd {}", Quoted(dot)).map_err(|_| error::ENOMEM)?;
+        Ok(out.finish()?)
+    }
+}
+
+/// A word as rc reads it back.
+struct Quoted<'a>(&'a str);
+
+impl core::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if !needs_quotes(self.0) {
+            return f.write_str(self.0);
+        }
+        f.write_char('\'')?;
+        for piece in self.0.split_inclusive('\'') {
+            f.write_str(piece)?;
+            if piece.ends_with('\'') {
+                f.write_char('\'')?;
             }
         }
-        lines.sort_by_key(|(id, _)| *id);
-        let mut out = String::new();
-        for (_, line) in lines {
-            out.push_str(&line);
-        }
-        out.push_str(&format!("cd {}\n", quote(dot)));
-        out
+        f.write_char('\'')
     }
 }
 
 impl Mount {
+    /// What is mounted, when nobody else has it.
+    pub(super) fn into_mounted(self) -> Option<Mounted> {
+        Arc::into_inner(self.what)
+    }
+
     /// The command that would make this mount again.
-    fn line(&self, old: &str) -> String {
+    fn write_line(&self, old: &str, out: &mut heap::Text) -> Result<()> {
         let mut flags = String::new();
         match self.flags & abi::MORDER {
             abi::MBEFORE => flags.push('b'),
@@ -284,14 +394,21 @@ impl Mount {
         if !flags.is_empty() {
             flags = format!("-{flags} ");
         }
-        if self.server.is_none() {
-            return format!("bind {flags}{} {}\n", quote(self.to.path.as_str()), quote(old));
-        }
-        let letter = self.to.dev.letter();
-        if letter != 'M' {
-            flags.push_str(&format!("-d #{letter} "));
-        }
-        let spec = if self.spec.is_empty() { String::new() } else { format!(" {}", quote(&self.spec)) };
-        format!("mount {flags}{} {}{spec}\n", quote(&self.server_name), quote(old))
+        let old = Quoted(old);
+        let written = if self.server.is_none() {
+            writeln!(out, "bind {flags}{} {old}", Quoted(self.to.path.as_str()))
+        } else {
+            let letter = self.to.dev.letter();
+            if letter != 'M' {
+                flags.push_str(&format!("-d #{letter} "));
+            }
+            let server = Quoted(&self.server_name);
+            if self.spec.is_empty() {
+                writeln!(out, "mount {flags}{server} {old}")
+            } else {
+                writeln!(out, "mount {flags}{server} {old} {}", Quoted(&self.spec))
+            }
+        };
+        Ok(written.map_err(|_| error::ENOMEM)?)
     }
 }

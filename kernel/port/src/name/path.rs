@@ -4,37 +4,64 @@
 //! remembers how much of the text was walked when it happened and which directory was mounted upon, so that
 //! `..` out of a mounted tree arrives where the user came from and not above the server's root.
 //!
-//! Paths are immutable and shared: cloning costs two reference counts. [`PathBuf`] is the one being built
+//! Paths are immutable and shared: cloning costs one reference count. [`PathBuf`] is the one being built
 //! during a walk.
+//!
+//! # How long a path can be
+//!
+//! The text has at most [`MAXPATH`] bytes, and the path at most [`MAXCROSSED`] crossings. What was mounted upon has a path
+//! of its own, with crossings of its own: they are nested. [`MAXNEST`] is how deep a mount point may be in others'.
+//! Paths are let go in a loop all the same, see [`Leftovers`](super::leftovers::Leftovers).
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use abi::error;
+use machine::heap;
+
+use crate::error::Result;
 use crate::name::chan::Chan;
 
+/// Longest text, in bytes. No name is longer, so no element of one is.
+pub(crate) const MAXPATH: usize = 65535;
+/// Most mounts crossed on the way.
+pub(crate) const MAXCROSSED: usize = 1000;
+/// How deep crossings may be nested in what is mounted upon.
+pub(crate) const MAXNEST: u16 = 256;
+
+/// Bytes that a path is given at once to grow by: most names are short.
+const SPARE: usize = 40;
+
 /// One mount that was crossed.
-struct Crossing {
+#[derive(Clone)]
+pub(crate) struct Crossing {
     /// Length in bytes of the text that names the mount point.
     len: usize,
     /// What was mounted upon.
-    from: Arc<Chan>,
-    /// The crossing before this one.
-    outer: Option<Arc<Crossing>>,
+    pub(crate) from: Arc<Chan>,
 }
 
-/// The name of a channel. See the module comment.
+/// The mounts that were crossed, the last one last; `None` for none.
+type Crossed = Option<Arc<Vec<Crossing>>>;
+
+/// The name of a channel. See the module comment. It is empty once its owner has let it go.
 #[derive(Clone)]
-pub struct Path {
-    text: Arc<str>,
+pub struct Path(Option<Arc<Inner>>);
+
+struct Inner {
+    text: String,
     /// Bytes at the front that `..` never removes: `/`, `#c`, `#e` with its specifier.
     root: usize,
-    crossed: Option<Arc<Crossing>>,
+    crossed: Crossed,
+    nest: u16,
 }
 
 impl Path {
     /// The path of the root of something: `/`, or `#` with device letter and specifier.
-    pub(crate) fn root(text: &str) -> Self {
-        Path { text: text.into(), root: text.len(), crossed: None }
+    pub(crate) fn root(text: String) -> Self {
+        let root = text.len();
+        Path(Some(Arc::new(Inner { text, root, crossed: None, nest: 0 })))
     }
 
     /// The path of the root of a device: `#`, its letter, and what chooses the tree.
@@ -42,31 +69,50 @@ impl Path {
         let mut text = String::from("#");
         text.push(letter);
         text.push_str(spec);
-        Path::root(&text)
+        Path::root(text)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.0.as_ref().map_or("", |p| &p.text)
     }
 
     /// The last element, which `stat` gives as the file's name: `/` for the root, `#c` for that of a device.
     pub(crate) fn last(&self) -> &str {
-        last(&self.text, self.root)
+        self.0.as_ref().map_or("", |p| last(&p.text, p.root))
+    }
+
+    /// How deep its crossings are nested; 0 when there are none.
+    pub(crate) fn nest(&self) -> u16 {
+        self.0.as_ref().map_or(0, |p| p.nest)
     }
 
     /// Starts to build on this path.
-    pub(crate) fn to_buf(&self) -> PathBuf {
-        PathBuf { text: String::from(&*self.text), root: self.root, crossed: self.crossed.clone() }
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub(crate) fn to_buf(&self) -> Result<PathBuf> {
+        let Some(p) = &self.0 else {
+            return Ok(PathBuf { text: String::new(), root: 0, crossed: None, nest: 0 });
+        };
+        let mut text = String::new();
+        heap::try_reserve_exact(&mut text, p.text.len() + SPARE)?;
+        text.push_str(&p.text);
+        Ok(PathBuf { text, root: p.root, crossed: p.crossed.clone(), nest: p.nest })
+    }
+
+    /// Lets it go, but for what it alone has crossed, which is the caller's to let go.
+    pub(crate) fn take_crossed(&mut self) -> Option<Vec<Crossing>> {
+        Arc::into_inner(Arc::into_inner(self.0.take()?)?.crossed?)
     }
 }
 
 /// A path that is being walked.
-#[derive(Clone)]
 pub(crate) struct PathBuf {
     text: String,
     root: usize,
-    crossed: Option<Arc<Crossing>>,
+    crossed: Crossed,
+    nest: u16,
 }
 
 impl PathBuf {
@@ -81,41 +127,85 @@ impl PathBuf {
     }
 
     /// One element further.
-    pub(crate) fn push(&mut self, element: &str) {
+    ///
+    /// # Errors
+    /// `name too long`; `kernel allocate failed`.
+    pub(crate) fn push(&mut self, element: &str) -> Result<()> {
+        if self.text.len() + element.len() >= MAXPATH {
+            return Err(error::ETOOLONG.into());
+        }
+        heap::try_reserve(&mut self.text, 1 + element.len())?;
         if !self.text.ends_with('/') {
             self.text.push('/');
         }
         self.text.push_str(element);
+        Ok(())
     }
 
     /// The directory here is mounted upon, and the walk goes on in what is mounted.
-    pub(crate) fn cross(&mut self, from: Arc<Chan>) {
-        let outer = self.crossed.take();
-        self.crossed = Some(Arc::new(Crossing { len: self.text.len(), from, outer }));
+    ///
+    /// # Errors
+    /// As [`PathBuf::push`].
+    pub(crate) fn cross(&mut self, from: Arc<Chan>) -> Result<()> {
+        let n = self.crossed.as_ref().map_or(0, |c| c.len());
+        if n >= MAXCROSSED {
+            return Err(error::ETOOLONG.into());
+        }
+        let (len, nest) = (self.text.len(), from.path.nest().saturating_add(1));
+        heap::try_push(self.own_crossed(n)?, Crossing { len, from })?;
+        self.nest = self.nest.max(nest);
+        Ok(())
+    }
+
+    /// The first `n` crossings, to be changed: this path's alone.
+    fn own_crossed(&mut self, n: usize) -> Result<&mut Vec<Crossing>> {
+        if self.crossed.as_mut().and_then(Arc::get_mut).is_none() {
+            let old = self.crossed.as_ref().and_then(|c| c.get(..n)).unwrap_or_default();
+            let mut own = heap::try_vec(n + 1)?;
+            own.extend_from_slice(old);
+            self.crossed = Some(Arc::new(own));
+        }
+        match self.crossed.as_mut().and_then(Arc::get_mut) {
+            Some(own) => {
+                own.truncate(n);
+                Ok(own)
+            }
+            // It is new, and nobody else can have it.
+            None => Err(error::ENOMEM.into()),
+        }
     }
 
     /// One element back. When that leads to the root of a mounted tree the crossing is undone, and what was
     /// mounted upon is returned: the walk goes on from there.
-    pub(crate) fn pop(&mut self) -> Option<Arc<Chan>> {
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub(crate) fn pop(&mut self) -> Result<Option<Arc<Chan>>> {
         let below = self.text.get(self.root..).unwrap_or("");
         let cut = self.root + below.rfind('/').unwrap_or(0);
-        self.text.truncate(cut);
-        let mut undone = None;
-        while let Some(c) = &self.crossed {
-            if c.len < self.text.len() {
-                break;
-            }
-            if c.len == self.text.len() {
-                undone = Some(c.from.clone());
-            }
-            self.crossed = c.outer.clone();
+        let crossed = self.crossed.as_ref().map_or(&[][..], |c| c);
+        let stay = crossed.iter().rposition(|c| c.len < cut).map_or(0, |last| last + 1);
+        // The first of those that end here was crossed from where the user came.
+        let undone = crossed.get(stay).filter(|c| c.len == cut).map(|c| c.from.clone());
+        if stay == 0 {
+            self.crossed = None;
+            self.nest = 0;
+        } else if stay < crossed.len() {
+            let left = self.own_crossed(stay)?;
+            self.nest = left.iter().map(|c| c.from.path.nest().saturating_add(1)).max().unwrap_or(0);
         }
-        undone
+        self.text.truncate(cut);
+        Ok(undone)
     }
 
     /// The finished path.
     pub(crate) fn finish(self) -> Path {
-        Path { text: self.text.into(), root: self.root, crossed: self.crossed }
+        Path(Some(Arc::new(Inner {
+            text: self.text,
+            root: self.root,
+            crossed: self.crossed,
+            nest: self.nest,
+        })))
     }
 }
 
@@ -131,12 +221,12 @@ mod tests {
     use super::*;
 
     fn walk(root: &str, elements: &[&str]) -> Path {
-        let mut p = Path::root(root).to_buf();
+        let mut p = Path::root(root.into()).to_buf().unwrap();
         for e in elements {
             if *e == ".." {
-                assert!(p.pop().is_none());
+                assert!(p.pop().unwrap().is_none());
             } else {
-                p.push(e);
+                p.push(e).unwrap();
             }
         }
         p.finish()

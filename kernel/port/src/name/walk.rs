@@ -15,15 +15,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
+use machine::heap;
 
 use crate::error::{Error, Result};
 use crate::name::chan::Chan;
 use crate::name::namespace::{Key, Mhead, Pgrp};
-use crate::name::path::PathBuf;
+use crate::name::path::{MAXPATH, PathBuf};
 use crate::proc::process::Proc;
 
-/// Longest name, in bytes.
-pub(crate) const MAXNAME: usize = 65535;
+/// Longest name, in bytes. The path that it leads to is not longer either.
+pub(crate) const MAXNAME: usize = MAXPATH;
 /// Most elements in one walk message (9P2000, `walk`).
 const MAXWELEM: usize = 16;
 
@@ -87,7 +88,11 @@ impl<'a> Name<'a> {
         };
         let last = rest.rsplit('/').next().unwrap_or("");
         let must_be_dir = !rest.is_empty() && (last.is_empty() || last == ".");
-        let elements = rest.split('/').filter(|e| !e.is_empty() && *e != ".").collect();
+        let elements = || rest.split('/').filter(|e| !e.is_empty() && *e != ".");
+        // Counted first: a long name has many.
+        let mut list = heap::try_vec(elements().count())?;
+        list.extend(elements());
+        let elements = list;
         Ok(Name { text, start, elements, must_be_dir })
     }
 
@@ -127,12 +132,12 @@ impl<'u> Walker<'u> {
         let (at, path) = match name.start {
             Start::Root => {
                 let slash = up.slash();
-                let path = slash.path.to_buf();
+                let path = slash.path.to_buf()?;
                 (At::Shared(slash), path)
             }
             Start::Dot => {
                 let dot = up.dot();
-                let path = dot.path.to_buf();
+                let path = dot.path.to_buf()?;
                 (At::Shared(dot), path)
             }
             Start::Device(letter, spec) => {
@@ -140,7 +145,7 @@ impl<'u> Walker<'u> {
                     return Err(error::ENOATTACH.into());
                 }
                 let c = Chan::attach(up, up.kernel.dev(letter)?, spec)?;
-                let path = c.path.to_buf();
+                let path = c.path.to_buf()?;
                 (At::Own(c), path)
             }
         };
@@ -160,20 +165,25 @@ impl<'u> Walker<'u> {
     }
 
     /// Goes over to what is mounted here, if anything is.
-    pub(crate) fn cross(&mut self) {
+    ///
+    /// # Errors
+    /// `name too long` when too many mounts have been crossed; `kernel allocate failed`.
+    pub(crate) fn cross(&mut self) -> Result<()> {
         if !self.crossed
             && let Some(mounted) = self.find_mount(self.at.chan().key())
         {
-            self.enter(mounted);
+            self.enter(mounted)?;
         }
         self.crossed = true;
+        Ok(())
     }
 
-    fn enter(&mut self, (head, first): (Arc<Mhead>, Arc<Chan>)) {
-        self.path.cross(head.from.clone());
+    fn enter(&mut self, (head, first): (Arc<Mhead>, Arc<Chan>)) -> Result<()> {
+        self.path.cross(head.from.clone())?;
         self.at = At::Shared(first);
         self.union = Some(head);
         self.crossed = true;
+        Ok(())
     }
 
     fn stand(&mut self, at: At) {
@@ -204,7 +214,7 @@ impl<'u> Walker<'u> {
     fn dotdot(&mut self) -> Result<()> {
         let c = self.at.chan();
         let up_one = c.dev.walk(self.up, c, &[".."])?.chan.ok_or(error::ENONEXIST)?;
-        let at = match self.path.pop() {
+        let at = match self.path.pop()? {
             Some(mounted_upon) => At::Shared(mounted_upon),
             None => At::Own(up_one),
         };
@@ -214,7 +224,7 @@ impl<'u> Walker<'u> {
 
     /// Walks some elements, none of them `..`, as far as the first that is mounted upon.
     fn step(&mut self, name: &Name<'_>, names: &[&str]) -> Result<()> {
-        self.cross();
+        self.cross().map_err(|e| name.error(self.walked, e))?;
         let c = self.at.chan();
         let mut result = c.dev.walk(self.up, c, names);
         let (mut letter, mut devno) = (c.dev.letter(), c.devno);
@@ -243,23 +253,25 @@ impl<'u> Walker<'u> {
         let passed = walk.qids.len().min(names.len().saturating_sub(1));
         for (i, qid) in walk.qids.iter().take(passed).enumerate() {
             if let Some(mounted) = self.find_mount((letter, devno, qid.path)) {
-                for e in names.iter().take(i + 1) {
-                    self.path.push(e);
-                }
-                self.walked += i + 1;
+                self.push(name, names.get(..=i).unwrap_or(names))?;
                 drop(walk.chan);
-                self.enter(mounted);
-                return Ok(());
+                return self.enter(mounted).map_err(|e| name.error(self.walked, e));
             }
         }
         let Some(chan) = walk.chan else {
             return Err(self.missing(name, &walk.qids));
         };
-        for e in names {
-            self.path.push(e);
-        }
-        self.walked += names.len();
+        self.push(name, names)?;
         self.stand(At::Own(chan));
+        Ok(())
+    }
+
+    /// These elements were walked.
+    fn push(&mut self, name: &Name<'_>, elements: &[&str]) -> Result<()> {
+        for e in elements {
+            self.walked += 1;
+            self.path.push(e).map_err(|e| name.error(self.walked, e))?;
+        }
         Ok(())
     }
 

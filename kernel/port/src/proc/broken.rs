@@ -42,7 +42,9 @@ pub(crate) struct Remains {
 /// Writes down what will be gone when `up` has exited.
 pub(crate) fn prepare(up: &Arc<Proc>, ctx: &mut UserContext) {
     let dot = up.dot();
-    let remains = Remains { fd: up.fgrp().text(dot.path.as_str()), ns: up.pgrp().text(dot.path.as_str()) };
+    // Without memory for it nobody is told.
+    let ns = up.pgrp().text(dot.path.as_str()).unwrap_or_default();
+    let remains = Remains { fd: up.fgrp().text(dot.path.as_str()), ns };
     *up.regs.lock() = Some(ctx.regs);
     *up.fpregs.lock() = Some(Box::new(ctx.fpu_save()));
     *up.remains.lock() = Some(remains);

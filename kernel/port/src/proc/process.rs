@@ -201,6 +201,28 @@ impl Proc {
         }
     }
 
+    /// Between two pieces of something long: whoever waits for the processor has it for a while, and a note that waits
+    /// ends it here. No lock may be held.
+    ///
+    /// # Errors
+    /// `interrupted`.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.let_others();
+        self.check_interrupt()
+    }
+
+    /// Whoever waits for the processor has it for a while. No lock may be held.
+    pub(crate) fn let_others(&self) {
+        if machine::thread::need_resched() {
+            machine::thread::yield_now();
+        }
+    }
+
+    /// As [`Proc::pause`], when `done` bytes have been moved: a note ends the transfer, and what was moved counts.
+    pub(crate) fn may_go_on(&self, done: usize) -> bool {
+        done == 0 || self.pause().is_ok()
+    }
+
     /// Note group.
     pub fn noteid(&self) -> u32 {
         self.noteid.load(Ordering::Relaxed)

@@ -196,7 +196,7 @@ impl Dev for Ram {
                 let inside = files.list.iter().filter(|f| f.parent == c.qid.path && f.path != c.qid.path);
                 inside.map(File::dir).collect()
             };
-            return dirtab::put_dirs(dirs.into_iter(), dst, offset);
+            return dirtab::put_list(c, dst, offset, dirs.into_iter(), |dir| dir);
         }
         let data = self.files.lock().get(c.qid.path)?.data.clone();
         dst.put_from(&data, offset)

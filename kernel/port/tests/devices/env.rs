@@ -64,7 +64,7 @@ fn each_process_sees_its_own_group_through_a_shared_bind() {
     bind(&t.up, "#e", "/env", MREPL | abi::MCREATE).unwrap();
     t.create("/env/x", b"1").unwrap();
     let other = t.process();
-    *other.egrp.lock() = t.up.egrp().copy();
+    *other.egrp.lock() = t.up.egrp().copy().unwrap();
     let fd = open(&other, "/env/x", ORDWR).unwrap();
     put(&other, fd, b"2").unwrap();
     assert_eq!(read_file(&other, "/env/x").unwrap(), b"2");

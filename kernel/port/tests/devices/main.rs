@@ -3,6 +3,7 @@
 mod cons;
 mod env;
 mod machine;
+mod many;
 mod pipe;
 mod srv;
 mod uart;

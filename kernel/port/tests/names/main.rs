@@ -3,6 +3,7 @@
 mod bind;
 mod create;
 mod list;
+mod long;
 mod space;
 mod walk;
 

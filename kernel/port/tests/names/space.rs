@@ -16,7 +16,7 @@ fn name_spaces_are_copied_and_closed() {
     mkdir(&t, "/n/a");
     sysfile::bind(&t.up, "#c", "/dev", MREPL).unwrap();
     let other = t.process();
-    *other.pgrp.lock() = t.up.pgrp().copy();
+    *other.pgrp.lock() = t.up.pgrp().copy().unwrap();
     sysfile::bind(&other, "/n/a", "/dev", MREPL).unwrap();
     assert!(t.read("/dev/osversion").is_ok());
     assert!(sysfile::open(&other, "/dev/osversion", OREAD).is_err());
@@ -24,7 +24,7 @@ fn name_spaces_are_copied_and_closed() {
     assert_eq!(sysfile::unmount(&other, None, "/dev"), Ok(()));
 
     other.pgrp().forbid_mounts();
-    let copy = other.pgrp().copy();
+    let copy = other.pgrp().copy().unwrap();
     assert!(copy.no_mount() && !t.up.pgrp().no_mount());
     assert_eq!(sysfile::open(&other, "#R", OREAD).unwrap_err().text(), error::ENOATTACH);
     let fd = sysfile::open(&other, "#c/null", ORDWR).unwrap();
@@ -41,7 +41,7 @@ fn ns_tells_how_to_do_it_again() {
     sysfile::bind(&t.up, "/n/a", "/dev", MBEFORE | MCREATE).unwrap();
     sysfile::bind(&t.up, "#e", "/env", MAFTER).unwrap();
     sysfile::chdir(&t.up, "/n/a").unwrap();
-    let text = t.up.pgrp().text(t.up.dot().path.as_str());
+    let text = t.up.pgrp().text(t.up.dot().path.as_str()).unwrap();
     assert_eq!(text, "bind -c #R /n\nbind #c /dev\nbind -bc /n/a /dev\nbind -a #e /env\ncd /n/a\n");
 }
 
@@ -139,7 +139,7 @@ fn mount_closes_the_descriptor_and_is_undone_by_it() {
     assert_eq!(sysfile::close(up, server).unwrap_err().text(), error::EBADFD, "mount has closed it");
     t.create("/n/file", b"x").unwrap();
     assert_eq!(t.ls("/n").unwrap(), ["file"]);
-    let text = up.pgrp().text("/");
+    let text = up.pgrp().text("/").unwrap();
     assert!(text.contains("mount -c -d #R /srv/fs /n 'a b'\n"), "{text}");
     assert_eq!(sysfile::unmount(up, Some("#c/null"), "/n").unwrap_err().text(), error::EUNION);
     sysfile::unmount(up, Some("/srv/fs"), "/n").unwrap();

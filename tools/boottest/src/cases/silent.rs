@@ -12,7 +12,8 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// How the server is stopped, and started.
-const SERVER: &str = "fn server {for(p in `{ps | grep ramfs | sed 's/^[^ ]+ +([0-9]+).*/\\1/'}) echo $1 >/proc/$p/ctl}";
+const SERVER: &str =
+    "fn server {for(p in `{ps | grep ramfs | sed 's/^[^ ]+ +([0-9]+).*/\\1/'}) echo $1 >/proc/$p/ctl}";
 
 /// A program that sleeps for so long and then uses memory that is not in the first 64 KiB of it.
 fn program(sleep_ms: u16) -> Vec<u8> {

@@ -6,11 +6,12 @@ use super::q35;
 use crate::case::{Case, re};
 
 /// The parts: a name, and the groups of tests in it.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 5] = [
     ("calls", "calls pointers exec fd"),
     ("files", "file dir name bind ns chdir perm pipe"),
     ("processes", "fork wait sem rendezvous note"),
     ("memory", "mem proc broken smp"),
+    ("many", "many"),
 ];
 
 pub fn cases() -> Vec<Case> {

@@ -24,6 +24,10 @@ use x86_64::instructions::interrupts;
 const USER_ENTRIES: u64 = 256;
 /// Pages dropped at a time, with the lock released in between.
 const BATCH: usize = 64;
+/// Missing tables looked for in that time: a stretch of many gigabytes may be empty.
+const LOOKS: usize = 128;
+/// What going through a table counts for.
+const TABLE: usize = 16;
 
 /// A program's address space.
 pub struct AddressSpace {
@@ -102,12 +106,19 @@ impl AddressSpace {
         let mut gone: Vec<Page> = Vec::with_capacity(BATCH);
         while at < end {
             let first = at;
+            let mut looks = 0;
             let guard = self.lock.lock();
-            while at < end && gone.len() < BATCH {
+            while at < end && gone.len() < BATCH && looks < LOOKS {
                 at = match self.table().leaf(at) {
-                    Ok(table) => take(table, at, end, &mut gone),
+                    Ok(table) => {
+                        looks += TABLE;
+                        take(table, at, end, &mut gone)
+                    }
                     // Nothing is mapped in all of what a missing table would cover.
-                    Err(level) => (at / tables::span(level) + 1) * tables::span(level),
+                    Err(level) => {
+                        looks += 1;
+                        (at / tables::span(level) + 1) * tables::span(level)
+                    }
                 };
             }
             if !gone.is_empty() {

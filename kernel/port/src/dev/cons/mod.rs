@@ -113,7 +113,7 @@ impl Cons {
 
     fn write_cons(&self, up: &Arc<Proc>, src: &Src<'_>) -> Result<usize> {
         let mut done = 0;
-        while done < src.len() {
+        while done < src.len() && up.may_go_on(done) {
             let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
             src.get(done, &mut piece)?;
             let _alone = self.writers.lock_intr()?;
@@ -176,28 +176,28 @@ fn name_in(text: &str) -> Result<&str> {
 /// The same zeros for everybody.
 static ZEROS: [u8; 4096] = [0; 4096];
 
-fn read_zero(dst: &mut Dst<'_>) -> Result<usize> {
+fn read_zero(up: &Proc, dst: &mut Dst<'_>) -> Result<usize> {
     let n = dst.len();
     let mut at = 0;
-    while at < n {
+    while at < n && up.may_go_on(at) {
         let piece = ZEROS.get(..(n - at).min(ZEROS.len())).unwrap_or(&ZEROS);
         dst.put(at, piece)?;
         at += piece.len();
     }
-    Ok(n)
+    Ok(at)
 }
 
-fn read_random(dst: &mut Dst<'_>) -> Result<usize> {
+fn read_random(up: &Proc, dst: &mut Dst<'_>) -> Result<usize> {
     let n = dst.len();
     let mut at = 0;
-    while at < n {
+    while at < n && up.may_go_on(at) {
         let mut piece = [0; 256];
         let part = piece.get_mut(..(n - at).min(256)).unwrap_or_default();
         random::fill(part);
         dst.put(at, part)?;
         at += part.len();
     }
-    Ok(n)
+    Ok(at)
 }
 
 impl Dev for Cons {
@@ -263,8 +263,8 @@ impl Dev for Cons {
                 return Ok(bytes.len());
             }
             NULL => return Ok(0),
-            ZERO => return read_zero(dst),
-            RANDOM => return read_random(dst),
+            ZERO => return read_zero(up, dst),
+            RANDOM => return read_random(up, dst),
             BINTIME => {
                 let numbers = text::bintime();
                 let n = dst.len().min(numbers.len()) / 8 * 8;

@@ -27,7 +27,7 @@ mod text;
 mod tree;
 
 use text::text_of;
-use tree::{File, MODE, Place, entries, may_open, perm_of, place, stat_of, step};
+use tree::{File, MODE, Place, each, may_open, perm_of, place, stat_of, step};
 
 /// The device. It has no state.
 pub struct ProcDev;
@@ -99,7 +99,10 @@ impl Dev for ProcDev {
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         let place = place(&up.kernel, c.qid)?;
         let Place::File(p, file, ..) = place else {
-            return dirtab::put_dirs(entries(&up.kernel, &place).into_iter(), dst, offset);
+            return dirtab::put_each(c, dst, offset, |after, put| {
+                each(&up.kernel, &place, after, put);
+                Ok(())
+            });
         };
         match file {
             File::Mem => image::read_mem(&p, dst, offset),
@@ -116,7 +119,7 @@ impl Dev for ProcDev {
                 let text = exit::await_child(&p)?.text();
                 dst.put_from(clip(&text, dst.len()).as_bytes(), 0)
             }
-            _ => dst.put_from(text_of(up, &p, file).as_bytes(), offset),
+            _ => dst.put_from(text_of(up, &p, file)?.as_bytes(), offset),
         }
     }
 

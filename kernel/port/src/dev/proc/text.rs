@@ -3,18 +3,23 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use core::fmt::Write;
 
-use abi::KNAMELEN;
+use abi::{KNAMELEN, error};
+use machine::heap;
 use machine::thread::State;
 
 use super::tree::File;
-use crate::error::clip;
+use crate::error::{Result, clip};
 use crate::proc::exit;
 use crate::proc::process::Proc;
 
 /// The whole text of `file`; empty for one that has none.
-pub(super) fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> String {
-    match file {
+///
+/// # Errors
+/// `kernel allocate failed`.
+pub(super) fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> Result<String> {
+    Ok(match file {
         File::Args => p.args.lock().clone(),
         File::Ctl => p.pid.to_string(),
         File::Fd => {
@@ -24,44 +29,49 @@ pub(super) fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> String {
         File::Noteid => format!("{:11} ", p.noteid()),
         File::Ns => {
             let was = p.remains.lock().as_ref().map(|r| r.ns.clone());
-            was.unwrap_or_else(|| p.pgrp().text(p.dot().path.as_str()))
+            match was {
+                Some(ns) => ns,
+                None => p.pgrp().text(p.dot().path.as_str())?,
+            }
         }
         File::Ppid => format!("{:11} ", p.ppid),
-        File::Segment => segments(p),
-        File::Status => status(up, p),
+        File::Segment => segments(p)?,
+        File::Status => status(up, p)?,
         _ => String::new(),
-    }
+    })
 }
 
-fn segments(p: &Proc) -> String {
-    let mut out = String::new();
-    for seg in p.mem.segments() {
+fn segments(p: &Proc) -> Result<String> {
+    let mut out = heap::Text::new();
+    for seg in p.mem.segments()? {
         let read_only = if seg.is_writable() { ' ' } else { 'R' };
-        out += &format!(
-            "{:<6} {read_only}  {:8x} {:8x} {:4}\n",
+        writeln!(
+            out,
+            "{:<6} {read_only}  {:8x} {:8x} {:4}",
             seg.kind.name(),
             seg.base,
             seg.top(),
             seg.users()
-        );
+        )
+        .map_err(|_| error::ENOMEM)?;
     }
-    out
+    Ok(out.finish()?)
 }
 
 /// The 176 bytes of `/proc/n/status`.
-fn status(up: &Arc<Proc>, p: &Proc) -> String {
+fn status(up: &Arc<Proc>, p: &Proc) -> Result<String> {
     let name = p.name.lock().clone();
     let user = p.user();
     let [user_ms, sys_ms, real_ms] = exit::times_ms(p);
     let [cuser, csys, creal] = p.children.lock().times_ms;
-    let kb: u64 = p.mem.segments().iter().map(|s| s.resident() * 4).sum();
+    let kb: u64 = p.mem.segments()?.iter().map(|s| s.resident() * 4).sum();
     let mut out = column(&name, KNAMELEN - 1);
     out += &column(&user, KNAMELEN - 1);
     out += &column(&state(up, p), 11);
     for n in [user_ms, sys_ms, real_ms, cuser, csys, creal, kb, 10, 10] {
         out += &format!("{n:11} ");
     }
-    out
+    Ok(out)
 }
 
 /// `text` in a column of `width` bytes, and a blank.

@@ -5,7 +5,6 @@
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::{AREAD, DMDIR, Dir, Qid, error};
@@ -108,21 +107,31 @@ pub(super) fn stat_of(qid: Qid, name: &str, owner: &str, mode: u32) -> Dir {
     }
 }
 
-/// The entries of a directory.
-pub(super) fn entries(kernel: &Kernel, place: &Place) -> Vec<Dir> {
+/// Hands over the files of a directory behind the one with the key `after`, as a [table](crate::dev::dirtab) does: pids
+/// are the keys of the root, and a process's files have their places.
+pub(super) fn each(kernel: &Kernel, place: &Place, after: u64, put: &mut dyn FnMut(u64, Dir) -> bool) {
     match place {
         Place::Root => {
-            let procs: Vec<_> = kernel.procs.lock().values().cloned().collect();
-            procs.iter().map(|p| stat_of(dir_qid(p.pid), &p.pid.to_string(), &p.user(), 0o555)).collect()
+            let mut pid = u32::try_from(after).unwrap_or(u32::MAX);
+            while let Some(next) = pid.checked_add(1) {
+                let found = kernel.procs.lock().range(next..).next().map(|(_, p)| p.clone());
+                let Some(p) = found else { return };
+                pid = p.pid;
+                if !put(pid.into(), stat_of(dir_qid(pid), &pid.to_string(), &p.user(), 0o555)) {
+                    return;
+                }
+            }
         }
         Place::Dir(p) => {
             let user = p.user();
-            let file = |(i, &(_, name, perm)): (usize, &(File, &str, u32))| {
-                stat_of(file_qid(p.pid, i), name, &user, perm_of(p, perm))
-            };
-            FILES.iter().enumerate().map(file).collect()
+            let after = usize::try_from(after).unwrap_or(usize::MAX);
+            for (i, &(_, name, perm)) in FILES.iter().enumerate().skip(after) {
+                if !put(i as u64 + 1, stat_of(file_qid(p.pid, i), name, &user, perm_of(p, perm))) {
+                    return;
+                }
+            }
         }
-        Place::File(..) => Vec::new(),
+        Place::File(..) => {}
     }
 }
 

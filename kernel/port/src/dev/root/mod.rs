@@ -331,7 +331,7 @@ impl Dev for Root {
             What::File { archive, data } => dst.put_from(self.contents(*archive, data), offset),
             What::Dir(children) => {
                 let nodes = children.values().filter_map(|&n| Some((n, self.nodes.get(n)?)));
-                dirtab::put_dirs(nodes.map(|(n, node)| self.dir(up, n, node)), dst, offset)
+                dirtab::put_list(c, dst, offset, nodes, |(n, node)| self.dir(up, n, node))
             }
             What::Symlink(_) => Err(error::ENONEXIST.into()),
         }

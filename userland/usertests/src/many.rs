@@ -1,0 +1,337 @@
+//! Very many of everything: binds, segments, variables, notes, alarms, processes. The kernel refuses what is too much,
+//! forgets what is over, and takes no longer for the thousandth than for the first.
+
+use abi::{DMDIR, MAFTER, MCREATE, MREPL, ORCLOSE, ORDWR, OREAD, OWRITE, error};
+use lib9::alloc::format;
+use lib9::alloc::string::{String, ToString};
+use lib9::alloc::vec;
+use lib9::alloc::vec::Vec;
+use lib9::ns::{bind, mount, unmount};
+use lib9::{File, Rfork, fd, file, proc};
+
+use crate::testkit::*;
+
+pub const TESTS: &[Test] = &[
+    once("many.binds", binds),
+    test("many.union", union),
+    test("many.crossings", crossings),
+    test("many.nested", nested),
+    once("many.segments", segments),
+    once("many.variables", variables),
+    once("many.processes", processes),
+    test("many.orphans", orphans),
+    test("many.rendezvous", meetings),
+    test("many.notes", storm),
+    test("many.alarms", alarms),
+    test("many.orclose", orclose),
+    test("many.posts", posts),
+    test("many.shared-segments", shared),
+    test("many.zeros", zeros),
+];
+
+/// A time in which nothing here takes too long, unless it is done for each of those before.
+const LONG_MS: i64 = 40_000;
+
+fn in_time(begun: i64) -> Outcome {
+    let ms = (proc::nsec() - begun) / 1_000_000;
+    check(ms < LONG_MS, &format!("{ms} ms"))
+}
+
+fn binds() -> Outcome {
+    let (f, begun) = (Folder::new()?, proc::nsec());
+    for n in 0..2000 {
+        let name = f.at(&n.to_string());
+        File::create(&name, OREAD, DMDIR | 0o777)?;
+        bind("/lib", &name, MREPL)?;
+    }
+    child_with(Rfork::NAMEG | Rfork::FDG, || {
+        check(file::read(&f.at("1999/namespace")).is_ok(), "in the copy")?;
+        unmount(None, &f.at("1999"))?;
+        Ok(())
+    })?;
+    check(file::read(&f.at("1999/namespace")).is_ok(), "the child's was a copy")?;
+    let ns = proc_file(proc::getpid(), "ns")?;
+    check(ns.lines().count() > 2000, "all are told of")?;
+    for n in 0..2000 {
+        unmount(None, &f.at(&n.to_string()))?;
+    }
+    in_time(begun)
+}
+
+/// A union that is bound onto itself doubles, until there is no more room.
+fn union() -> Outcome {
+    let f = Folder::new()?;
+    let name = f.file("here", 0o666, b"x").map(|_| f.0.clone())?;
+    let refused = (0..30).find_map(|_| bind(&name, &name, MAFTER).err());
+    check(refused.is_some_and(|e| e.is(error::ENODEV)), "no error")?;
+    same(file::read(&f.at("here"))?, b"x".to_vec(), "its file")?;
+    check(fd::readdir(&name)?.len() > 500, "as often as it is there")?;
+    unmount(None, &name)?;
+    same(fd::readdir(&name)?.len(), 1, "afterwards")
+}
+
+/// A way through the same mount again and again.
+fn crossings() -> Outcome {
+    let f = Folder::new()?;
+    File::create(&f.at("one"), OREAD, DMDIR | 0o777)?;
+    bind(&f.0, &f.at("one"), MREPL)?;
+    fd::chdir(&format!("{}{}", f.0, "/one".repeat(900)))?;
+    check(File::open("one", OREAD).is_ok(), "there")?;
+    fails(fd::chdir(&format!("{}{}", f.0, "/one".repeat(2048))), error::ETOOLONG, "2048 mounts")?;
+    let steps = (0..200).take_while(|_| fd::chdir("one").is_ok()).count();
+    check(steps < 150, "as far as one likes")?;
+    fd::chdir("/")?;
+    unmount(None, &f.at("one"))?;
+    Ok(())
+}
+
+/// What is mounted upon was itself named through a mount, and so on.
+fn nested() -> Outcome {
+    let f = Folder::new()?;
+    for name in ["x", "y"] {
+        File::create(&f.at(name), OREAD, DMDIR | 0o777)?;
+    }
+    bind(&f.0, &f.at("x"), MREPL)?;
+    for n in 0..1000 {
+        let (from, to) = if n % 2 == 0 { ("x", "y") } else { ("y", "x") };
+        if let Err(e) = bind(&f.0, &f.at(&format!("{from}/{to}")), MREPL) {
+            check(n > 100 && e.is(error::ETOOLONG), e.text())?;
+            return Ok(unmount(None, &f.at(from))?);
+        }
+        unmount(None, &f.at(from))?;
+    }
+    Err("there is no end to it".to_string())
+}
+
+fn segments() -> Outcome {
+    let begun = proc::nsec();
+    let mut bases = Vec::new();
+    for _ in 0..2000 {
+        let base = attach(0, "memory", 0, 4096)?;
+        lib9::sys::probe::poke(base, &[1]);
+        bases.push(base);
+    }
+    child(|| same(lib9::sys::probe::peek(bases.first().copied().unwrap_or(0), 1), vec![1], "in the child"))?;
+    for base in bases {
+        call(abi::syscall::SEGDETACH, &[base])?;
+    }
+    in_time(begun)
+}
+
+fn variables() -> Outcome {
+    let begun = proc::nsec();
+    proc::rfork(Rfork::CENVG)?;
+    for n in 0..20_000 {
+        file::write(&format!("#e/variable{n}"), b"value")
+            .or_else(|_| File::create(&format!("#e/variable{n}"), OWRITE, 0o666)?.write_all(b"value"))?;
+    }
+    same(fd::readdir("#e")?.len(), 20_000, "variables")?;
+    child_with(Rfork::ENVG | Rfork::FDG, || {
+        file::write("#e/variable77", b"other")?;
+        same(fd::readdir("#e")?.len(), 20_000, "the child's")
+    })?;
+    same(file::read("#e/variable77")?, b"value".to_vec(), "the parent's")?;
+    in_time(begun)
+}
+
+fn processes() -> Outcome {
+    let begun = proc::nsec();
+    for _ in 0..1000 {
+        child(|| Ok(()))?;
+    }
+    in_time(begun)
+}
+
+/// A line of processes each of which ends when it has made the next.
+fn orphans() -> Outcome {
+    let [r, w] = fd::pipe()?;
+    let pid = start_with(Rfork::NOWAIT, || {
+        for _ in 0..300 {
+            if let proc::Fork::Parent(_) = proc::rfork(Rfork::PROC | Rfork::NOWAIT)? {
+                proc::exits_now("");
+            }
+        }
+        fd::write(w, b"x")?;
+        Ok(())
+    })?;
+    let mut byte = [0];
+    same(fd::read(r, &mut byte)?, 1, "the last one")?;
+    fd::close(r)?;
+    fd::close(w)?;
+    check(pid > 0, "the first one")
+}
+
+/// Who waits at a tag and dies leaves nobody to meet there.
+fn meetings() -> Outcome {
+    let mut waiting = Vec::new();
+    for tag in 0..100 {
+        waiting.push(start(|| Ok(proc::rendezvous(tag, 1).map(|_| ())?))?);
+    }
+    for &pid in &waiting {
+        until_state(pid, "Rendezvous")?;
+        ctl(pid, "kill")?;
+    }
+    for pid in waiting {
+        wait(pid)?;
+    }
+    let other = start(|| Ok(proc::rendezvous(5, 2).map(|_| ())?))?;
+    same(proc::rendezvous(5, 3)?, 2, "the one who lives")?;
+    same(wait(other)?, String::new(), "what it says")
+}
+
+/// Processes that send each other notes as fast as they can.
+fn storm() -> Outcome {
+    let victims: Vec<i32> = (0..8)
+        .map(|_| {
+            start(|| {
+                proc::notify(Some(|_| proc::Noted::Continue))?;
+                loop {
+                    // Interrupted all the time.
+                    let _ = proc::sleep(1000);
+                }
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let senders: Vec<i32> = (0..4)
+        .map(|_| {
+            start(|| {
+                for n in 0..500 {
+                    if let Some(&pid) = victims.get(n % victims.len()) {
+                        // Too many at once are refused.
+                        let _ = proc::postnote(pid, "storm");
+                    }
+                }
+                Ok(())
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    for pid in senders {
+        same(wait(pid)?, String::new(), "a sender")?;
+    }
+    for &pid in &victims {
+        ctl(pid, "kill")?;
+    }
+    for pid in victims {
+        wait(pid)?;
+    }
+    Ok(())
+}
+
+fn alarms() -> Outcome {
+    let all: Vec<i32> = (0..40)
+        .map(|n| {
+            start(move || {
+                proc::notify(Some(|_| proc::Noted::Continue))?;
+                for round in 0..20 {
+                    proc::alarm(1 + (n + round) % 7);
+                    // Set again before it rings, often.
+                    proc::alarm(1 + (n * round) % 5);
+                    let _ = proc::sleep(50);
+                }
+                proc::alarm(60_000);
+                Ok(())
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    for pid in all {
+        same(wait(pid)?, String::new(), "one with alarms")?;
+    }
+    Ok(())
+}
+
+/// Files that go when they are closed, by processes that are killed, and of one name.
+fn orclose() -> Outcome {
+    let f = Folder::new()?;
+    for round in 0..5 {
+        let all: Vec<i32> = (0..10)
+            .map(|n| {
+                start(|| {
+                    for k in 0..30 {
+                        let name = if k % 3 == 0 { f.at("same") } else { f.at(&format!("{n}.{k}")) };
+                        // Another may have taken it away this moment.
+                        if let Ok(file) = File::create(&name, ORDWR | ORCLOSE, 0o666) {
+                            let _ = file.write_all(b"gone");
+                            core::mem::forget(file);
+                        }
+                    }
+                    proc::sleep(10_000)?;
+                    Ok(())
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        proc::sleep(20)?;
+        for (n, &pid) in all.iter().enumerate() {
+            if (n + round) % 2 == 0 { ctl(pid, "kill")? } else { proc::postnote(pid, "end")? }
+        }
+        for pid in all {
+            wait(pid)?;
+        }
+    }
+    same(fd::readdir(&f.0)?.len(), 0, "files that are left")
+}
+
+/// Channels posted that lead to themselves: a pipe whose server is mounted and posts what is in it.
+fn posts() -> Outcome {
+    let name = format!("/srv/usertests.{}", proc::getpid());
+    for _ in 0..50 {
+        let [a, b] = fd::pipe()?;
+        let post = File::create(&name, OWRITE | ORCLOSE, 0o600)?;
+        fails(post.write_all(post.fd().to_string().as_bytes()), error::EBADARG, "a post of itself")?;
+        post.write_all(a.to_string().as_bytes())?;
+        fd::close(a)?;
+        let again = fd::open(&name, ORDWR)?;
+        // Nobody serves it: the mount does not come to an end, and is killed.
+        let pid = start(|| {
+            let srv = fd::open(&name, ORDWR)?;
+            mount(srv, -1, "/mnt", MREPL | MCREATE, "")?;
+            Ok(())
+        })?;
+        ctl(pid, "kill")?;
+        wait(pid)?;
+        fd::close(again)?;
+        fd::close(b)?;
+        drop(post);
+    }
+    check(File::open(&name, ORDWR).is_err(), "it is gone")
+}
+
+/// Memory that is shared by processes which come and go.
+fn shared() -> Outcome {
+    let base = attach(0, "shared", 0, 16 * 4096)?;
+    let mut all = Vec::new();
+    for n in 0..50u64 {
+        all.push(start(|| {
+            let at = base + n % 16 * 4096;
+            lib9::sys::probe::poke(at, &[n as u8]);
+            if n % 3 == 0 {
+                call(abi::syscall::SEGDETACH, &[base])?;
+            }
+            Ok(())
+        })?);
+    }
+    for pid in all {
+        same(wait(pid)?, String::new(), "one that shares")?;
+    }
+    same(lib9::sys::probe::peek(base, 1).len(), 1, "still there")?;
+    call(abi::syscall::SEGDETACH, &[base])?;
+    Ok(())
+}
+
+/// A read of two gigabytes ends with the process that does it.
+fn zeros() -> Outcome {
+    for name in ["/dev/zero", "/dev/random"] {
+        let pid = start(|| {
+            let at = attach(0, "memory", 0, 0x7000_0000)?;
+            let file = File::open(name, OREAD)?;
+            call(abi::syscall::PREAD, &[file.fd() as u64, at, 0x7000_0000, 0])?;
+            Ok(())
+        })?;
+        proc::sleep(20)?;
+        let begun = proc::nsec();
+        ctl(pid, "kill")?;
+        wait(pid)?;
+        let ms = (proc::nsec() - begun) / 1_000_000;
+        check(ms < 1000, &format!("{name}: {ms} ms"))?;
+    }
+    Ok(())
+}
