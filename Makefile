@@ -13,6 +13,11 @@ CASES   ?=
 JOBS    ?= 2
 # Other versions of QEMU that test-qemus tests with: what boot/qemu takes.
 QEMUS   ?= trixie sid
+# Of 'make attack', 'make soak' and 'make fuzz': seconds. A seed and a number of machines repeat what was seen.
+TIME    ?= 60
+SEED    ?=
+MACHINES ?=
+TARGETS ?=
 # Where 'make install' puts things.
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -36,7 +41,7 @@ JSON = --message-format=json-render-diagnostics
 PROGRAMS = -p lib9 -p cmd
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: build run test test-host test-exec test-boot test-qemus go-test check lint install uninstall clean deps help
+.PHONY: build run test test-host test-exec test-boot test-qemus go-test attack attack-tools soak fuzz check lint install uninstall clean deps help
 .DEFAULT_GOAL := build
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
@@ -84,13 +89,30 @@ go-test: build ## tests of Go's standard library in Elwood; GO=1.24.11 PKGS='os 
 	@$(CARGO) run --quiet -p gotest -- $(if $(GO),--go '$(GO)') $(if $(PKGS),--packages '$(PKGS)') --jobs $(JOBS) \
 		--options '--accel $(ACCEL)'
 
+attack: attack-tools ## do the worst to machines by seed: TIME=60 SEED=... MACHINES=... ARGS='--only calls -m 64 --smp 2'
+	@$(CARGO) run --quiet -p attack -- --time $(TIME) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MACHINES),--machines $(MACHINES)) $(ARGS)
+
+soak: attack-tools ## honest work for a long time, results compared: TIME=60 SEED=... ARGS='-m 64 --smp 2'
+	@$(CARGO) run --quiet -p attack -- --soak --time $(TIME) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# The program that attacks from inside is not in the root.
+attack-tools: build ## what attack and soak need, without running it
+	boot/kcargo build --release -p attack9 $(JSON) >build/attack9.json
+	@strip -o build/attack9 "$$($(EXECUTABLE) build/attack9.json)"
+	@$(CARGO) build --quiet -p attack
+
+fuzz: deps ## fuzz everything that reads bytes from outside: TIME=60 for each of TARGETS='words of their names'
+	@$(CARGO) build --quiet --release -p fuzzer
+	@$(CARGO) run --quiet --release -p fuzzer -- --time $(TIME) $(if $(SEED),--seed $(SEED)) $(ARGS) $(TARGETS)
+
 check: lint test ## fmt, clippy and test: what CI does
 
 lint: ## the source's form: fmt, clippy and the width of lines, without changing anything
 	@boot/deps lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -- -D warnings
+	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -p attack9 -- -D warnings
 	$(CARGO) test --quiet -p boottest --test papers no_line_is_wide
 
 install: ## what 'make' has built, below PREFIX=/usr/local: the command elwood, its kernel, its manual page, completions

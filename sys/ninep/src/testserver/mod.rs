@@ -24,6 +24,7 @@
 mod dotl;
 mod dotu;
 pub mod errno;
+pub mod hostile;
 mod tree;
 
 use alloc::collections::BTreeMap;

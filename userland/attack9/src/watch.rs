@@ -1,0 +1,155 @@
+//! Children that do their worst, watched from here: what they made is found and ended when their time is over.
+//!
+//! A process belongs to the attack if it was not there when the attack began and nobody with its name was, apart from
+//! this program's. So servers that the machine runs for others are let be.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use lib9::proc::{self, Fork};
+use lib9::{Rfork, fd, file};
+
+/// What an attack says in the end: what was done, or what the kernel did wrong.
+pub type Said = Result<String, String>;
+
+/// Where attacks make their files.
+pub const FOLDER: &str = "/tmp/attack";
+
+/// How long processes that were killed may take to go, in ms, on a busy host with a busy guest.
+const KILL_MAX: u64 = 15_000;
+
+/// The processes that there were when the attack began.
+pub struct Before(BTreeMap<u32, String>);
+
+impl Before {
+    /// Those there are now, and the attack's folder.
+    pub fn now() -> Before {
+        let _ = fd::create(FOLDER, abi::OREAD, abi::DMDIR | 0o777).map(fd::close);
+        Before(processes())
+    }
+
+    /// The processes that the attack has made.
+    fn made(&self) -> Vec<(u32, String)> {
+        let known = |name: &String| name != "attack9" && self.0.values().any(|n| n == name);
+        processes().into_iter().filter(|(pid, name)| !self.0.contains_key(pid) && !known(name)).collect()
+    }
+
+    /// Whether the attack has processes.
+    pub fn running(&self) -> usize {
+        self.made().len()
+    }
+
+    /// Kills whatever the attack has made, and waits until it is gone.
+    pub fn end(&self) -> Result<(), String> {
+        let begun = now_ms();
+        loop {
+            let made = self.made();
+            if made.is_empty() {
+                break;
+            }
+            for (pid, _) in &made {
+                // It may have gone meanwhile.
+                let _ = file::control(&format!("/proc/{pid}/ctl"), "kill");
+            }
+            if now_ms() - begun > KILL_MAX {
+                let states = made.iter().take(5).map(|(pid, _)| {
+                    file::read_string(&format!("/proc/{pid}/status"))
+                        .unwrap_or_else(|e| format!("{pid}: {e}"))
+                });
+                let states: Vec<String> = states.collect();
+                return Err(format!("{} processes cannot be killed: {}", made.len(), states.join("; ")));
+            }
+            let _ = proc::sleep(20);
+        }
+        Ok(())
+    }
+
+    /// [`Before::end`], and removes the attack's files.
+    pub fn clean(&self) -> Result<(), String> {
+        let ended = self.end();
+        remove_below(FOLDER);
+        let _ = fd::remove(FOLDER);
+        for dir in fd::readdir("/srv").unwrap_or_default() {
+            if dir.name.starts_with("attack") {
+                let _ = fd::remove(&format!("/srv/{}", dir.name));
+            }
+        }
+        ended
+    }
+}
+
+/// Ends what an earlier attack has left, whose own process was killed.
+pub fn clean() -> Said {
+    let mut others = processes();
+    let me = proc::getpid() as u32;
+    others.retain(|pid, name| name != "attack9" || *pid == me);
+    Before(others).clean()?;
+    Ok(String::new())
+}
+
+/// Starts `f` in a process with groups of its own, without a console.
+pub fn start(f: impl FnOnce()) -> Result<i32, String> {
+    let flags =
+        Rfork::PROC | Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG | Rfork::REND | Rfork::NOWAIT;
+    match proc::rfork(flags).map_err(|e| format!("rfork: {e}"))? {
+        Fork::Parent(pid) => Ok(pid),
+        Fork::Child => {
+            let _ = fd::chdir(FOLDER);
+            for (name, mode, to) in [("/dev/null", abi::OREAD, 0), ("/dev/null", abi::OWRITE, 1)] {
+                if let Ok(null) = fd::open(name, mode) {
+                    let _ = fd::dup(null, to);
+                    let _ = fd::close(null);
+                }
+            }
+            let _ = fd::dup(1, 2);
+            f();
+            proc::exits_now("")
+        }
+    }
+}
+
+/// Waits until the attack has no processes, or `ms` have passed; then [`Before::end`].
+pub fn finish(before: &Before, ms: u64) -> Result<(), String> {
+    let until = now_ms() + ms;
+    while now_ms() < until && before.running() > 0 {
+        let _ = proc::sleep(50);
+    }
+    before.end()
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    (proc::nsec() / 1_000_000) as u64
+}
+
+/// Names of the processes by number.
+fn processes() -> BTreeMap<u32, String> {
+    let pids = fd::readdir("/proc").unwrap_or_default();
+    let name = |pid: u32| {
+        let status = file::read_string(&format!("/proc/{pid}/status")).ok()?;
+        Some(String::from(status.get(..27)?.trim_end()))
+    };
+    pids.iter().filter_map(|d| d.name.parse().ok()).filter_map(|pid| Some((pid, name(pid)?))).collect()
+}
+
+/// Removes all that is in a folder. Folders may be deep, so this goes down with a list and not by calling itself.
+pub fn remove_below(name: &str) {
+    let mut folders = alloc::vec![String::from(name)];
+    let mut at = 0;
+    while let Some(folder) = folders.get(at).cloned() {
+        at += 1;
+        for dir in fd::readdir(&folder).unwrap_or_default() {
+            let below = format!("{folder}/{}", dir.name);
+            if dir.is_dir() && at < 20_000 {
+                folders.push(below);
+            } else {
+                let _ = fd::remove(&below);
+            }
+        }
+    }
+    for folder in folders.iter().skip(1).rev() {
+        let _ = fd::remove(folder);
+    }
+}
