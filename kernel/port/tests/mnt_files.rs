@@ -5,7 +5,7 @@ mod wire;
 
 use abi::{DMAPPEND, DMDIR, Dir, MAFTER, OEXCL, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use ninep::testserver::Body;
-use ninep::{Dialect, kind};
+use ninep::{Dialect, Rmsg, kind};
 use port::call::sysfile;
 use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
@@ -119,6 +119,35 @@ fn every_day() {
     let fd = open(t, "/n/a/hello", OEXEC).unwrap();
     assert_eq!(read_at(t, fd, 5, 0).unwrap(), b"HELLO");
     close(t, fd);
+    s.end();
+}
+
+#[test]
+fn times_beyond_2038_are_told() {
+    let s = Share::new(|host| drop(host.file("f", b"x").unwrap()));
+    let t = &s.t;
+    for time in [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe] {
+        assert_eq!(wstat(t, "/n/f", |d| (d.mtime, d.mode) = (time, 0o600 | time & 7)), Ok(()));
+        let d = t.stat("/n/f").unwrap();
+        assert_eq!((d.mtime, d.mode), (time, 0o600 | time & 7));
+        // Behind a channel a record of .u tells what a program's server takes as it likes; this one does as QEMU.
+        if wire::dialect() != Dialect::U || !wire::piped() {
+            assert_eq!(s.wire.state().server.host.node("f").unwrap().mtime, i64::from(time));
+        }
+    }
+    if wire::dialect() == Dialect::U && !wire::piped() {
+        // A device that knows .u alone is told the last time that it can be told.
+        s.wire.plan_for(kind::TSETATTR, |t| {
+            let unknown = Rmsg::Error { ename: "Operation not supported".into(), errno: 95 };
+            let reply = unknown.to_vec(Dialect::U, u16::from_le_bytes([t[5], t[6]])).unwrap();
+            let len = reply.len();
+            Fate::Say(reply, len)
+        });
+        assert_eq!(wstat(t, "/n/f", |d| (d.atime, d.mtime) = (7, 0x9000_0000)), Ok(()));
+        let node = s.wire.state().server.host.node("f").unwrap().clone();
+        assert_eq!((node.atime, node.mtime), (7, 0x7fff_ffff));
+        s.wire.no_plan();
+    }
     s.end();
 }
 

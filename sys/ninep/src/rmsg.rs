@@ -138,7 +138,7 @@ messages! {
         attr: Attr;
     }
     /// They are changed.
-    RSETATTR Setattr in l {}
+    RSETATTR Setattr in ul {}
     /// The fid for the extended attribute is there.
     RXATTRWALK Xattrwalk in l {
         /// Bytes to read.

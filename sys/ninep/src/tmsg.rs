@@ -188,8 +188,8 @@ messages! {
         /// Which of them, as in [`getattr`](crate::attr::getattr).
         mask: u64;
     }
-    /// Changes a file's attributes.
-    TSETATTR Setattr in l {
+    /// Changes a file's attributes. It is 9P2000.L's, and QEMU takes it in a session of 9P2000.u too.
+    TSETATTR Setattr in ul {
         /// The file.
         fid: u32;
         /// Which, and to what.

@@ -316,12 +316,33 @@ fn change_fid(root: &Place, fid: &Fid, change: &wstat::Change) -> Result<()> {
     if fid.session.dialect == Dialect::L {
         dotl::change(root, fid, change)?;
     } else {
-        let record = change.record().map_err(|_| error::ETOOLONG)?;
-        let message = Tmsg::Wstat { fid: fid.number, stat: ninep::wire::Record(&record) };
-        fid.session.call(&message, |_| Ok(()))?;
+        let mut now = change.clone();
+        let times = if fid.session.is_device() { now.take_late_times() } else { None };
+        if times.is_none() || !now.is_empty() {
+            wstat_fid(fid, &now)?;
+        }
+        // After all that sets the time of the change.
+        if let Some(times) = times {
+            set_late_times(fid, times)?;
+        }
     }
     if let Some(name) = &change.name {
         Trail::renamed(fid, name);
     }
     Ok(())
+}
+
+fn wstat_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
+    let record = change.record().map_err(|_| error::ETOOLONG)?;
+    let message = Tmsg::Wstat { fid: fid.number, stat: ninep::wire::Record(&record) };
+    fid.session.call(&message, |_| Ok(()))
+}
+
+/// Sets times that a 9P2000.u record cannot tell a device's server; where it knows no other message, the nearest.
+fn set_late_times(fid: &Fid, times: wstat::Change) -> Result<()> {
+    match times.setattr(fid.number).map(|message| fid.session.call(&message, |_| Ok(()))) {
+        None | Some(Ok(())) => Ok(()),
+        Some(Err(e)) if e.is(error::EINTR) || e.is(error::EHUNGUP) => Err(e),
+        Some(Err(_)) => wstat_fid(fid, &times.earlier()),
+    }
 }

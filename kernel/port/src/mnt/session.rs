@@ -105,6 +105,11 @@ impl Session {
         Ok(session)
     }
 
+    /// Is the server a device's, which is QEMU's own, and not a program's?
+    pub(super) fn is_device(&self) -> bool {
+        self.patience != Patience::ENDLESS
+    }
+
     /// Does it still live?
     ///
     /// # Errors

@@ -200,9 +200,9 @@ impl Server {
             size: node.size(),
             blksize: 4096,
             blocks: node.size().div_ceil(512),
-            atime: Time::seconds(u64::from(node.atime)),
-            mtime: Time::seconds(u64::from(node.mtime)),
-            ctime: Time::seconds(u64::from(node.mtime)),
+            atime: Time::seconds(node.atime as u64),
+            mtime: Time::seconds(node.mtime as u64),
+            ctime: Time::seconds(node.mtime as u64),
             ..Attr::default()
         })
     }
@@ -217,10 +217,10 @@ impl Server {
             node.mode = node.mode & smode::IFMT | attr.mode & 0o7777;
         }
         if has(setattr::ATIME) {
-            node.atime = if has(setattr::ATIME_SET) { attr.atime.sec as u32 } else { now };
+            node.atime = if has(setattr::ATIME_SET) { attr.atime.sec as i64 } else { now };
         }
         if has(setattr::MTIME) {
-            node.mtime = if has(setattr::MTIME_SET) { attr.mtime.sec as u32 } else { now };
+            node.mtime = if has(setattr::MTIME_SET) { attr.mtime.sec as i64 } else { now };
         }
         if has(setattr::UID) && attr.uid != NONUM {
             node.uid = attr.uid;

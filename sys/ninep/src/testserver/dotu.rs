@@ -176,8 +176,8 @@ impl Server {
             dev: 0,
             qid: self.qid(ino)?,
             mode: if self.plan9 { mode_u(node.mode) & (DMDIR | 0o777) } else { mode_u(node.mode) },
-            atime: node.atime,
-            mtime: node.mtime,
+            atime: node.atime as u32,
+            mtime: node.mtime as u32,
             length: if self.plan9 && node.is_dir() { 0 } else { node.size() },
             name: Str(name),
             uid: uid.into(),
@@ -249,7 +249,8 @@ impl Server {
         }
         for (field, value) in [(&mut node.atime, stat.atime), (&mut node.mtime, stat.mtime)] {
             if value != !0 {
-                *field = value;
+                // QEMU takes it for a signed number.
+                *field = i64::from(value as i32);
             }
         }
         for (field, value) in [(&mut node.uid, stat.n_uid), (&mut node.gid, stat.n_gid)] {
@@ -322,7 +323,7 @@ impl Server {
             node.mode = node.mode & !0o777 | stat.mode & 0o777;
         }
         if stat.mtime != !0 {
-            node.mtime = stat.mtime;
+            node.mtime = i64::from(stat.mtime);
         }
         if renames {
             self.move_path(&path, &target)?;

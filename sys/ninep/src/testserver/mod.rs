@@ -372,7 +372,7 @@ impl Server {
             smode::IFLNK if !self.plan9 => QTSYMLINK,
             _ => 0,
         };
-        Ok(Qid { kind, vers: node.mtime ^ (node.size() as u32) << 8, path: ino })
+        Ok(Qid { kind, vers: node.mtime as u32 ^ (node.size() as u32) << 8, path: ino })
     }
 
     /// Makes an open file of a fid.

@@ -29,9 +29,9 @@ pub struct Node {
     /// Group.
     pub gid: u32,
     /// Last read, in seconds since 1970.
-    pub atime: u32,
+    pub atime: i64,
     /// Last change, in seconds since 1970.
-    pub mtime: u32,
+    pub mtime: i64,
     /// Names it has.
     pub nlink: u32,
     /// What it is.
@@ -65,7 +65,7 @@ pub const SELF: u32 = 1000;
 pub struct Tree {
     nodes: BTreeMap<u64, Node>,
     next: u64,
-    clock: u32,
+    clock: i64,
 }
 
 impl Default for Tree {
@@ -147,7 +147,7 @@ impl Tree {
     }
 
     /// The next second: every change has its own.
-    pub(super) fn tick(&mut self) -> u32 {
+    pub(super) fn tick(&mut self) -> i64 {
         self.clock += 1;
         self.clock
     }

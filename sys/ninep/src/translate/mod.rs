@@ -56,6 +56,8 @@
 //!   first what must fail; every number not changed is `NONUM`.
 //! * [`wstat::Change::record`]. Plan 9: one `Twstat`. The server: `.u`: mode, times, group, name, length, in this
 //!   order; type bits must be as they are. We: one record, type and set-id bits put back.
+//! * [`wstat::Change::take_late_times`]. Plan 9: times to 2106. The server: QEMU's `.u` record takes them as signed, to
+//!   2038. We: send later ones with `.L`'s message, which QEMU takes.
 //! * [`wstat::Change::setattr`], [`rename`](wstat::Change::rename). Plan 9: the same. The server: `.L` has two
 //!   messages. We: two messages.
 //! * [`wstat::Sync`]. Plan 9: a wstat of nothing is a sync. The server: `.u`: `EINVAL` on a fid that is not open;

@@ -16,6 +16,9 @@ use crate::{Dialect, NONUM, SetAttr, Stat, Str, Time, Tmsg, WireError, unescape}
 use abi::error::{EISDIR, EPERM};
 use abi::{DMDIR, Dir};
 
+/// The last second that QEMU can be told in a 9P2000.u record, where it takes times for signed numbers.
+const LAST: u32 = i32::MAX as u32;
+
 /// A group that has no number.
 pub const EGROUP: &str = "unknown group";
 
@@ -90,6 +93,22 @@ impl Change {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         Change { mode_bits: None, ..self.clone() } == Change::default()
+    }
+
+    /// Takes out the times that are later than QEMU can be told in a 9P2000.u record; `None` when there are none. QEMU
+    /// takes 9P2000.L's [`Change::setattr`] in any session, and there they have room.
+    pub fn take_late_times(&mut self) -> Option<Change> {
+        let late = |time: &mut Option<u32>| time.take_if(|t| *t > LAST);
+        let times =
+            Change { atime: late(&mut self.atime), mtime: late(&mut self.mtime), ..Change::default() };
+        (!times.is_empty()).then_some(times)
+    }
+
+    /// The same with the last times that can be told in place of later ones.
+    #[must_use]
+    pub fn earlier(self) -> Change {
+        let bound = |time: Option<u32>| time.map(|t| t.min(LAST));
+        Change { atime: bound(self.atime), mtime: bound(self.mtime), ..self }
     }
 
     /// The record of a 9P2000.u `Twstat`. The numbers that are not changed are `NONUM`: a record that ended

@@ -9,6 +9,15 @@ use anyhow::{Context, Result, ensure};
 use super::{Dialect, MOTD, motd, q35};
 use crate::case::{Case, World, re};
 
+/// The host has the times that were set.
+fn times(w: &World) -> Result<()> {
+    for time in [1, 2_147_483_647, 2_147_483_648, 4_294_967_294] {
+        let found = fs::metadata(w.folder("host")?.join(format!("motd{time}")))?.mtime();
+        ensure!(found == time, "{time} became {found}");
+    }
+    Ok(())
+}
+
 pub fn cases(d: Dialect) -> Vec<Case> {
     vec![
         d.case("files/changes", q35())
@@ -40,6 +49,14 @@ pub fn cases(d: Dialect) -> Vec<Case> {
             .gives("file does not exist")
             .line("cat /n/host/motd/x")
             .gives("/n/host/motd/x"),
+        d.case("files/times", q35())
+            .share("host", motd)
+            .line(d.mount())
+            .is("")
+            .line("cd /n/host; for(t in 1 2147483647 2147483648 4294967294) touch -t $t motd$t")
+            .is("")
+            .is("")
+            .check(times),
         d.case("files/host-changes", q35())
             .share("host", motd)
             .line(d.mount())
