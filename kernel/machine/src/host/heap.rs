@@ -88,7 +88,7 @@ fn begin(size: usize) -> Option<u64> {
     Some(call)
 }
 
-// SAFETY: blocks are `System`'s, made longer by a mark behind what the caller asked for; size and alignment are at least
+// SAFETY: blocks are `System`'s, made longer by a mark behind what was asked for; size and alignment are at least
 // what was asked, and `dealloc` computes the same longer layout from the same one.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -95,7 +95,7 @@ impl Machine {
         HERE.with(|h| core::mem::replace(&mut *h.borrow_mut(), other))
     }
 
-    /// What `f` makes of the calling thread's machine; `None` when it has none, or is being torn down, or the machine is
+    /// What `f` makes of the calling thread's machine; `None` when it has none, is being torn down, or the machine is
     /// being exchanged.
     pub(super) fn with_here<R>(f: impl FnOnce(&Machine) -> R) -> Option<R> {
         HERE.try_with(|h| h.try_borrow().ok()?.as_deref().map(f)).ok().flatten()

@@ -1,5 +1,5 @@
-//! The registers of a [fake device](super::device) in the places where QEMU has them: the modern layout in its BARs, and
-//! the legacy one in ports.
+//! The registers of a [fake device](super::device) in the places where QEMU has them: the modern layout in its BARs,
+//! and the legacy one in ports.
 
 use pci::fake::FakeRegisters;
 
