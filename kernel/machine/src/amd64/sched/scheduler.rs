@@ -359,7 +359,7 @@ pub(crate) fn switch(mut local: Guard) {
     balance::spread(cpu);
     fence(Ordering::SeqCst); // see `recall`
     let interrupts_on = local.keep();
-    // SAFETY: the lock is held, so what is `switched` of both threads is the scheduler's: `old` has just ceased to be the
+    // SAFETY: the lock is held, so what is `switched` of both threads is the scheduler's: `old` is no longer the
     // running one and `new` stands in `switch_stacks` or is new. Whoever comes back here holds the lock of the
     // processor that it then runs on, which may be another: hence `this` again.
     unsafe {
