@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use abi::{ORCLOSE, ORDWR, OREAD, OWRITE};
+use abi::{ORCLOSE, ORDWR, OREAD, OWRITE, error};
 use machine::page::{Page, Pinned};
 use machine::sync::Completion;
 use ninep::kind;
@@ -146,6 +146,50 @@ fn only_who_is_to_die_goes() {
     ends(&done, "killed");
     thaw(&s);
     end(s);
+}
+
+/// One that has a handler, a shell for one, goes back to what it does: after any call but a read or a write, whose pages
+/// are its own until the server gives them back.
+#[test]
+fn who_is_told_a_note_goes_on_without_an_answer() {
+    type Call = fn(&Arc<Proc>, i32) -> bool;
+    const CALLS: [(u8, Call); 5] = [
+        (kind::TWALK, |up, _| sysfile::stat(up, "/n/dir/g").unwrap_err().is(error::EINTR)),
+        (kind::TOPEN, |up, _| sysfile::open(up, "/n/dir/g", OREAD).unwrap_err().is(error::EINTR)),
+        (kind::TCREATE, |up, _| sysfile::create(up, "/n/new", OWRITE, 0o644).unwrap_err().is(error::EINTR)),
+        (kind::TCLUNK, |up, fd| sysfile::close(up, fd).is_ok()),
+        (kind::TREMOVE, |up, _| sysfile::remove(up, "/n/dir/g").unwrap_err().is(error::EINTR)),
+    ];
+    for (kind, call) in CALLS {
+        let s = share();
+        let fids = s.wire.fids();
+        let wire = s.wire.clone();
+        let again = Arc::new(Completion::new());
+        let go = again.clone();
+        let (p, done) = start(&s, move |up| {
+            let fd = sysfile::open(up, "/n/f", ORDWR).unwrap();
+            up.notes.lock().handler = 0x20_0000;
+            wire.plan_for(kind, |_| Fate::Hold);
+            assert!(call(up, fd), "message {kind}");
+            up.notes.lock().queue.clear();
+            machine::thread::current().clear_interrupt();
+            go.put(());
+            // It lives, and the server's other answers are its own.
+            while wire.state().mute {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(port::testkit::read_file(up, "/n/f").unwrap().len(), 1_000_000);
+        });
+        s.wire.until_held(1);
+        s.wire.state().mute = true;
+        note(&p);
+        ends(&again, &format!("message {kind}"));
+        assert_eq!(s.wire.state().resets, 0);
+        thaw(&s);
+        ends(&done, "it goes on");
+        until("the server has everything back", || s.wire.fids() == fids);
+        end(s);
+    }
 }
 
 /// The server thinks about one file for ever. Nobody else notices, and the number of that file is not given to another

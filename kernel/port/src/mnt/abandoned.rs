@@ -1,6 +1,7 @@
-//! Requests that nobody can wait for any more: their process was killed, and the server does not answer.
+//! Requests that nobody can wait for any more: their process was killed or told a note, and the server does not answer.
 //!
-//! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. A kernel thread, the
+//! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. So does one that goes
+//! on living, if nothing but the slot's own buffers is in the request: a read or write may still come for its pages. A kernel thread, the
 //! slot's *keeper*, waits in its place. Until the requests are back, tags and buffers are the transport's. The fids
 //! that they name are *parked*: what the server thinks of them is not known, so their numbers may not be used again.
 //! When all is back they are clunked, those that the server does not know too, to which it only says no.
@@ -67,12 +68,17 @@ impl Session {
         self.abandoned.threads.load(Ordering::Relaxed) > 0 && self.must_die()
     }
 
+    /// Is the running process to die, or was it told a note, so that it should not wait for ever?
+    pub(super) fn must_leave(&self) -> bool {
+        thread::current().interrupted() || self.must_die()
+    }
+
     /// Whoever has waited for a while asks this whether to wait on.
     ///
     /// # Errors
-    /// `interrupted`: the process is to die, and has abandoned its slot.
+    /// `interrupted`: the process is to die, or to see a note, and has abandoned its slot.
     pub(super) fn abandon_in_time(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Result<()> {
-        if self.must_die() {
+        if if guard.may_leave { self.must_leave() } else { self.must_die() } {
             return Err(self.abandon(guard));
         }
         let threads = self.abandoned.threads.load(Ordering::Acquire);

@@ -229,7 +229,7 @@ impl Drop for Fid {
             match session.call_surely(&Tmsg::Clunk { fid: number }, |_| Ok(())) {
                 // The server still has it: the number is lost, which is better than used twice.
                 Err(e) if e.is(error::ENOMEM) => return,
-                // AbandonedSlot, or never sent: the process is to die.
+                // Abandoned, or never sent: a note came, and nothing else.
                 Err(e) if e.is(error::EINTR) => {
                     return match session.fids.drops(number) {
                         Drops::Later => {}

@@ -31,7 +31,8 @@ impl Session {
     /// The same for messages that must get through, notes or not: Tclunk and Tremove.
     ///
     /// # Errors
-    /// As [`Session::call`], but `interrupted` only when the process is to die and could wait no longer.
+    /// As [`Session::call`], but `interrupted` only when a note came, the server was silent for a second, and a keeper
+    /// waits now.
     pub(crate) fn call_surely<R>(
         self: &Arc<Self>,
         message: &Tmsg<'_>,
@@ -47,7 +48,8 @@ impl Session {
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
         self.alive()?;
-        let mut guard = self.slots.take(interruptible, || self.must_die())?;
+        let mut guard = self.slots.take(interruptible, || self.must_leave())?;
+        guard.may_leave = true;
         guard.count();
         let slot = guard.slot()?;
         let mut bytes = core::mem::take(&mut slot.scratch);
@@ -92,10 +94,12 @@ impl Session {
         interruptible: bool,
         mut take: impl FnMut(usize, Rmsg<'_>) -> Result<R>,
     ) -> Vec<Result<R>> {
-        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, || self.must_die())) {
+        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, || self.must_leave()))
+        {
             Ok(guard) => guard,
             Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
         };
+        guard.may_leave = true;
         let mut sent = Vec::with_capacity(messages.len());
         let mut bytes = Vec::new();
         for (number, message) in messages.iter().enumerate() {

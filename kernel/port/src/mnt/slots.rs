@@ -59,6 +59,8 @@ pub(crate) struct SlotGuard<'a> {
     owner: Owner,
     /// When who waits looks whether to wait on, `clock::now_ns`; 0 before anybody had to.
     look_at: u64,
+    /// Nothing of the caller's is in its messages, so that a note is enough for them to be left behind.
+    pub(super) may_leave: bool,
 }
 
 /// Whose a slot is.
@@ -136,7 +138,7 @@ impl Slots {
             Found::Wait => return Err(error::EINTR.into()),
         };
         match made {
-            Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner, look_at: 0 }),
+            Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner, look_at: 0, may_leave: false }),
             Err(e) => {
                 self.unmake(owner);
                 Err(e)
@@ -196,7 +198,7 @@ impl Slots {
 
     /// A slot that was abandoned is a keeper's.
     pub(crate) fn keep(&self, slot: AbandonedSlot) -> SlotGuard<'_> {
-        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner, look_at: 0 }
+        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner, look_at: 0, may_leave: false }
     }
 
     /// The process with this pid is gone: its slot is free for another.

@@ -5,8 +5,9 @@
 //! before the flush took effect counts, as section 5 (`flush`) asks.
 //!
 //! A process that is to die waits a second for that, or for all that it has under way together, and for the answer to a
-//! Tclunk. Then it abandons its slot to a
-//! keeper ([`abandoned`](super::abandoned)), and the call is `interrupted`.
+//! Tclunk. Then it abandons its slot to a keeper ([`abandoned`](super::abandoned)), and the call is `interrupted`. So
+//! does one that was told a note and goes on living, so that a shell comes back to its prompt; but not for a read or
+//! write, whose pages are its own until the request is back.
 //!
 //! A device that is silent for long is asked whether it lives, with the flush of a tag that is not in use: QEMU answers
 //! that at once, however slow its disk is. If it does not, the session is over. ([`Patience`](super::session::Patience)
@@ -36,7 +37,7 @@ impl Session {
     /// a Tversion cannot be flushed, and is given up with the session that it was to begin.
     ///
     /// # Errors
-    /// `interrupted`: the process is to die, and the slot was abandoned.
+    /// `interrupted`: the process is to die, or to see a note, and the slot was abandoned.
     pub(super) fn wait(
         self: &Arc<Self>,
         guard: &mut SlotGuard<'_>,
