@@ -1,5 +1,8 @@
 //! A program whose file is at a server that says nothing: who needs a page of it waits, and nobody else does.
 
+#[path = "virtcon/port.rs"]
+#[allow(dead_code, reason = "a test of consoles uses the rest of it")]
+mod fake;
 mod wire;
 mod world;
 
@@ -12,6 +15,8 @@ use abi::{DMDIR, MCREATE, MREPL, OREAD, Rfork, error};
 use machine::host::{Cpu, program_at};
 use ninep::kind;
 use port::call::sysfile;
+use port::dev::Dev;
+use port::dev::virtcon::VirtCon;
 use port::mnt::MntDev;
 use wire::served::{Act, Served, start};
 use world::procfs::{ctl, state, until_state};
@@ -41,7 +46,12 @@ struct Far {
 
 impl Far {
     fn new() -> Far {
-        let w = World::with(vec![MntDev::channels()]);
+        Far::with(Vec::new())
+    }
+
+    fn with(mut devs: Vec<Arc<dyn Dev>>) -> Far {
+        devs.push(MntDev::channels());
+        let w = World::with(devs);
         let data: Vec<u8> = (0..BYTES / 8).flat_map(|i| (DATA + i * 8).to_le_bytes()).collect();
         let served = Served::plan9(|host| {
             host.file("big", &aout(ENTRY, &data, 1 << 20)).unwrap();
@@ -204,15 +214,77 @@ fn the_next_takes_over() {
         };
         gone(others[1]);
         gone(first);
-        let reads = served.count(kind::TREAD);
         server.store(ANSWERS, Ordering::SeqCst);
         for _ in 0..2 {
             cpu.wait_ok();
         }
-        assert!(served.count(kind::TREAD) <= reads + 3, "one reads for both");
         assert_eq!(cpu.load_u64(va), va);
-        assert_eq!(cpu.errstr(), "");
+
+        // Nobody is killed: one reads for all.
+        let reads = served.count(kind::TREAD);
+        server.store(SILENT, Ordering::SeqCst);
+        let va = DATA + 3 * GROUP;
+        let all = [0, 8, 4096, 8192].map(|more| reader(cpu, va + more));
+        for pid in all {
+            until_state(cpu, pid, "Fault");
+        }
+        server.store(ANSWERS, Ordering::SeqCst);
+        for _ in all {
+            cpu.wait_ok();
+        }
+        assert!(served.count(kind::TREAD) <= reads + all.len(), "each at most once");
     });
+}
+
+/// A reader that never comes to its end, because it is told one note after the other, holds up others for a second.
+#[test]
+fn a_reader_that_is_always_interrupted() {
+    program_at(world::HANDLER, |cpu| {
+        cpu.syscall(call::NOTED, &[abi::NCONT as u64]);
+    });
+    Far::new().ok(|cpu, server, _| {
+        assert_eq!(cpu.load_u64(DATA), DATA);
+        server.store(THINKS, Ordering::SeqCst);
+        let va = DATA + 2 * GROUP;
+        let first = fork(cpu, Rfork::MEM, move |cpu| {
+            cpu.must(call::NOTIFY, &[world::HANDLER]);
+            cpu.load_u64(va);
+        });
+        until_state(cpu, first, "Fault");
+        let other = reader(cpu, va);
+        until_state(cpu, other, "Fault");
+        // From now on the server answers; but the first is interrupted before it can.
+        let notes = fork(cpu, Rfork::MEM, move |cpu| {
+            let fd = cpu.open(&format!("/proc/{first}/note"), abi::OWRITE);
+            loop {
+                // There may be too many that wait.
+                cpu.write(fd, b"again");
+            }
+        });
+        cpu.sleep_ms(20);
+        server.store(ANSWERS, Ordering::SeqCst);
+        soon("another's page", || {
+            while is_there(cpu, other) {
+                cpu.sleep_ms(5);
+            }
+        });
+        cpu.kill(notes);
+        cpu.kill(first);
+        for _ in 0..3 {
+            let record = cpu.wait();
+            assert!(record.contains("killed") || record.starts_with(&format!("{other} ")), "{record}");
+        }
+        assert_eq!(cpu.load_u64(va), va);
+    });
+}
+
+/// Is this process there still?
+fn is_there(cpu: &mut Cpu, pid: u64) -> bool {
+    let fd = cpu.open(&format!("/proc/{pid}/status"), OREAD);
+    if fd != FAILED {
+        cpu.close(fd);
+    }
+    fd != FAILED
 }
 
 /// Notes that a program handles do not end its paging in, however many come.
@@ -297,5 +369,63 @@ fn unmounted_meanwhile() {
         server.store(ANSWERS, Ordering::SeqCst);
         cpu.wait_ok();
         assert_eq!(cpu.load_u64(va + GROUP), va + GROUP);
+    });
+}
+
+/// Whoever takes a mount away waits for the server to close its root, and holds up nobody who changes the name space.
+#[test]
+fn an_unmount_that_waits() {
+    let far = Far::new();
+    far.server.store(SILENT, Ordering::SeqCst);
+    let server = far.server.clone();
+    far.w.start(&["prog"], move |cpu| {
+        let goes = fork(cpu, NONE, |cpu| {
+            let at = cpu.string("/n/m");
+            cpu.must(call::UNMOUNT, &[0, at]);
+        });
+        until_state(cpu, goes, "Unmount");
+        soon("the name space", || {
+            assert_eq!(cpu.open("/n/m/big", OREAD), FAILED);
+            let (new, old) = (cpu.string("#e"), cpu.string("/n/m"));
+            cpu.must(call::BIND, &[new, old, u64::from(MREPL)]);
+            cpu.must(call::UNMOUNT, &[0, old]);
+            fork(cpu, Rfork::NAMEG, |_| ());
+            cpu.wait_ok();
+        });
+        soon("a kill", || {
+            cpu.kill(goes);
+            let record = cpu.wait();
+            assert!(record.starts_with(&format!("{goes} ")) && record.contains("killed"), "{record}");
+        });
+        server.store(ANSWERS, Ordering::SeqCst);
+    });
+    assert_eq!(far.w.wait().msg, "");
+    far.done.wait();
+    far.served.is_clean();
+}
+
+/// A port of a virtio console is everybody's, while what somebody writes to it is paged in: it may come from a server
+/// behind that port.
+#[test]
+fn a_port_that_the_server_may_be_behind() {
+    let port = Arc::new(fake::Fake::there(0, false));
+    let far = Far::with(vec![VirtCon::new(fake::finder(std::slice::from_ref(&port)), None)]);
+    sysfile::bind(&far.w.t.up, "#C", "/n/m", abi::MAFTER).unwrap();
+    let heard = port.clone();
+    far.ok(move |cpu, server, _| {
+        assert_eq!(cpu.load_u64(DATA), DATA);
+        let fd = cpu.open("/n/m/virtcon/virtio-console-0", abi::OWRITE);
+        assert_ne!(fd, FAILED);
+        server.store(SILENT, Ordering::SeqCst);
+        let writes = fork(cpu, NONE, move |cpu| {
+            assert_eq!(cpu.must(call::PWRITE, &[fd, DATA + 2 * GROUP - 8, 16, !0]), 16);
+        });
+        until_state(cpu, writes, "Pwrite");
+        soon("another's write", || assert_eq!(cpu.write(fd, b"hello"), 5));
+        assert_eq!(heard.heard(), b"hello");
+        server.store(ANSWERS, Ordering::SeqCst);
+        cpu.wait_ok();
+        cpu.close(fd);
+        assert_eq!(heard.heard()[13..], (DATA + 2 * GROUP).to_le_bytes());
     });
 }

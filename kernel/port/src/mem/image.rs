@@ -5,7 +5,8 @@
 //! can be unmounted) and the pages stay until memory is wanted elsewhere.
 //!
 //! A page is read by whoever needs it first; others who need it wait for that one, each until it is to die itself. When
-//! the reader fails or is killed the next of them reads.
+//! the reader fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader may
+//! be somebody else's program, which is told a note each time before it is done.
 //!
 //! Lock order: `ImageCache::list`, then `Image::state`; both leaves otherwise. Pages are read without either.
 
@@ -15,9 +16,10 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use abi::layout::PAGE;
+use machine::clock;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
-use machine::sync::Rendez;
+use machine::sync::{Rendez, Wake};
 
 use super::iobuf::{Dst, cut};
 use crate::error::Result;
@@ -124,6 +126,9 @@ pub struct ImageCache {
     list: Lock<Vec<Arc<Image>>>,
 }
 
+/// How long one waits for another who reads, in ns.
+const PATIENCE_NS: u64 = 1_000_000_000;
+
 /// Images kept without anybody running them.
 const KEEP: usize = 64;
 
@@ -164,6 +169,13 @@ impl ImageCache {
         drop(list);
         drop(dropped);
         ImageRef { image }
+    }
+
+    /// How many images there are, run by somebody or not, and their pages.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let list = self.list.lock();
+        let pages = list.iter().map(|i| i.state.lock().pages.len() as u64).sum();
+        (list.len() as u64, pages)
     }
 
     /// Gives back the memory of images that nobody runs. True when there were any.
@@ -217,8 +229,9 @@ impl ImageRef {
     /// What the file's server says, a file that ends early, or no memory; `interrupted` when the process is to die.
     pub(crate) fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
         let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
+        let mut alone = false;
         loop {
-            match self.whose(from, number, key)? {
+            match self.whose(from, number, key, alone)? {
                 Whose::Done(page) => return Ok(page),
                 Whose::Mine(wanted, chan, reading) => {
                     self.read(up, from, wanted, number, &chan)?;
@@ -226,20 +239,25 @@ impl ImageRef {
                     return self.cached(from, number).ok_or(abi::error::EIOLOAD.into());
                 }
                 Whose::Others => {
-                    let image = &self.image;
-                    let over = || Ok(image.read.sleep_intr(|| !image.state.lock().is_coming(key))?);
-                    up.despite_notes(over)?;
+                    let (image, until) = (&self.image, clock::now_ns().saturating_add(PATIENCE_NS));
+                    let over = || !image.state.lock().is_coming(key);
+                    alone = up.despite_notes(|| match image.read.sleep_until(until, over) {
+                        Ok(()) => Ok(false),
+                        Err(Wake::TimedOut) => Ok(true),
+                        Err(Wake::Interrupted) => Err(abi::error::EINTR.into()),
+                    })?;
                 }
             }
         }
     }
 
-    fn whose(&self, from: Stretch, number: u64, key: Key) -> Result<Whose<'_>> {
+    /// Who is to read page `number`: not another if it has to be `alone`.
+    fn whose(&self, from: Stretch, number: u64, key: Key, alone: bool) -> Result<Whose<'_>> {
         let mut state = self.image.state.lock();
         if let Some(page) = state.pages.get(&key) {
             return Ok(Whose::Done(page.clone()));
         }
-        if state.is_coming(key) {
+        if !alone && state.is_coming(key) {
             return Ok(Whose::Others);
         }
         let chan = state.chan.clone().ok_or(abi::error::EIOLOAD)?;
@@ -248,10 +266,10 @@ impl ImageRef {
             from.key(*n).is_some_and(|key| !state.pages.contains_key(&key) && !state.is_coming(key))
         };
         let before = (group.start..number).rev().take_while(missing).count() as u64;
-        let behind = (number..group.end).take_while(missing).count() as u64;
-        let wanted = number - before..number + behind;
+        let behind = (number + 1..group.end).take_while(missing).count() as u64;
+        let wanted = number - before..number + 1 + behind;
         let start = from.key(wanted.start).map_or(key.0, |first| first.0);
-        let part = start..start + (before + behind) * PAGE;
+        let part = start..start + (before + 1 + behind) * PAGE;
         state.coming.push(part.clone());
         Ok(Whose::Mine(wanted, chan, Reading { image: &self.image, part }))
     }

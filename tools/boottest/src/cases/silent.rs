@@ -85,6 +85,11 @@ fn interrupted() -> Case {
         .sees(re("Fault +late\n"))
         .types("\x7f")
         .sees(PROMPT)
+        // A call of the shell's own.
+        .types("echo going; cd /mnt/two/far\n")
+        .sees("\ngoing\n")
+        .types("\x7f")
+        .sees(PROMPT)
         .line("ps | grep 'late$' | wc -l")
         .gives(re("^ *0$"))
 }
