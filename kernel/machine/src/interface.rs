@@ -49,6 +49,9 @@ const _: fn() -> bool = crate::heap::is_granted;
 const _: fn(&'static str) -> Call = Call::enter;
 const _: fn(fn() -> u8) -> u8 = |f| crate::heap::may_fail(f);
 
+// census
+const _: fn(usize) -> u64 = crate::census::count;
+
 // lock
 const _: Lock<u8> = Lock::new(0);
 const _: LockMethod<'static, LockGuard<'static, u8>> = Lock::lock;

@@ -22,6 +22,7 @@
 //! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`heap`] | kernel memory that can say no |
+//! | [`census`] | how many values of a kind live |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
 //! | [`firmware`] | what its firmware and its maker say of it |
 //! | [`pci_config`] | PCI configuration space, as `pci_types` takes it |
@@ -76,6 +77,7 @@ use host as arch;
 #[global_allocator]
 static HEAP: host::heap::Heap = host::heap::Heap;
 
+pub mod census;
 mod claims;
 pub mod firmware;
 pub mod heap;

@@ -4,6 +4,7 @@
 //! (fork) looks at that count and copies at once instead, since a device would go on writing into the page it was
 //! given.
 
+use crate::census::{Counted, PINNED};
 use crate::page::Page;
 
 /// Part of one page, kept alive and counted in [`Page::pins`] while a device may touch it.
@@ -11,6 +12,7 @@ pub struct Pinned {
     page: Page,
     off: u32,
     len: u32,
+    _counted: Counted<PINNED>,
 }
 
 impl Pinned {
@@ -23,7 +25,7 @@ impl Pinned {
         assert!(off <= size && len <= size - off, "pin of {len} bytes at {off} leaves the page");
         page.pin();
         // Both are at most 4096 by the assertion above.
-        Pinned { page, off: off as u32, len: len as u32 }
+        Pinned { page, off: off as u32, len: len as u32, _counted: Counted::new() }
     }
 
     /// Physical address of the first byte.
@@ -92,7 +94,7 @@ impl Pinned {
 impl Clone for Pinned {
     fn clone(&self) -> Pinned {
         self.page.pin();
-        Pinned { page: self.page.clone(), off: self.off, len: self.len }
+        Pinned { page: self.page.clone(), off: self.off, len: self.len, _counted: Counted::new() }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | room | what is there |
 //! |---|---|
 //! | `error`, `kmesg` | what a failed operation says; the log and the console |
+//! | `pools` | what is counted while it lives |
 //! | `mem` | a process's segments, images of executables, and access to user memory |
 //! | `name` | channels, paths, name spaces, descriptors |
 //! | `proc` | processes: how they begin and end, notes, alarms, rendezvous |
@@ -48,6 +49,7 @@ pub mod kmesg;
 pub mod mem;
 pub mod mnt;
 pub mod name;
+mod pools;
 pub mod proc;
 
 #[cfg(not(target_os = "none"))]

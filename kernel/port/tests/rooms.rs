@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 /// From the bottom to the top.
-const ROOMS: [&str; 11] =
-    ["error", "kmesg", "mem", "name", "proc", "kernel", "exec", "dev", "mnt", "call", "testkit"];
+const ROOMS: [&str; 12] =
+    ["error", "kmesg", "pools", "mem", "name", "proc", "kernel", "exec", "dev", "mnt", "call", "testkit"];
 
 /// The types that know each other and are known everywhere: see `lib.rs`.
 const KNOWN: [&str; 6] = [

@@ -1,4 +1,4 @@
-//! Does everything that a test took come back? Processes, descriptors, pages.
+//! Does everything that a test took come back? Processes, descriptors, pages, and whatever else the kernel counts.
 
 use lib9::alloc::collections::BTreeMap;
 use lib9::alloc::format;
@@ -11,12 +11,17 @@ pub struct State {
     procs: BTreeMap<u32, String>,
     fds: usize,
     pages: u64,
+    /// Of what `/dev/pools` tells, what is no cache.
+    pools: BTreeMap<String, u64>,
 }
+
+/// What the kernel keeps for the next who wants it.
+const CACHES: &[&str] = &["frame", "frame.kernel", "image", "image.page", "9p.slot", "9p.request"];
 
 impl State {
     /// What there is now.
     pub fn now() -> Result<State, String> {
-        Ok(State { procs: processes()?, fds: fd::readdir("/fd")?.len(), pages: pages()? })
+        Ok(State { procs: processes()?, fds: fd::readdir("/fd")?.len(), pages: pages()?, pools: pools()? })
     }
 }
 
@@ -35,13 +40,36 @@ fn pages() -> Result<u64, String> {
     line.split('/').next().and_then(|n| n.parse().ok()).ok_or(String::from("/dev/swap has no user pages"))
 }
 
+/// What the kernel counts, by name.
+fn pools() -> Result<BTreeMap<String, u64>, String> {
+    let text = file::read_string("/dev/pools")?;
+    let line = |l: &str| {
+        let (n, name) = l.trim_start().split_once(' ')?;
+        Some((String::from(name), n.parse().ok()?))
+    };
+    let all: Option<BTreeMap<_, _>> = text.lines().map(line).collect();
+    let mut all = all.ok_or(String::from("/dev/pools has a line that is none"))?;
+    all.retain(|name, _| !CACHES.contains(&name.as_str()));
+    Ok(all)
+}
+
+/// What there is more of than before.
+fn more(before: &State, now: BTreeMap<String, u64>) -> Vec<String> {
+    let grew = now.into_iter().filter_map(|(name, n)| {
+        let was = before.pools.get(&name).copied().unwrap_or(0);
+        (n > was).then(|| format!("{name} {was} to {n}"))
+    });
+    grew.collect()
+}
+
 /// Waits until what was taken since `before` has come back; gives the pages that have not. Processes end in their own
 /// time after their parent was told, so this may take a moment.
 ///
 /// # Errors
-/// Processes or descriptors that stay.
+/// Processes, descriptors or anything else that stays.
 pub fn settled(before: &State) -> Result<u64, String> {
     let mut left = Vec::new();
+    let mut grew = Vec::new();
     let mut grown = 0;
     for round in 0..200 {
         let now = State::now()?;
@@ -56,7 +84,8 @@ pub fn settled(before: &State) -> Result<u64, String> {
             .filter(|(pid, name)| !before.procs.contains_key(pid) && !known(name))
             .collect();
         grown = now.pages.saturating_sub(before.pages);
-        if left.is_empty() && (grown == 0 || round > 20) {
+        grew = more(before, now.pools);
+        if left.is_empty() && grew.is_empty() && (grown == 0 || round > 20) {
             return Ok(grown);
         }
         proc::sleep(if round < 5 { 1 } else { 5 })?;
@@ -64,5 +93,9 @@ pub fn settled(before: &State) -> Result<u64, String> {
     for (pid, _) in &left {
         crate::testkit::release(*pid as i32);
     }
-    if left.is_empty() { Ok(grown) } else { Err(format!("these processes stay: {left:?}")) }
+    match (left.is_empty(), grew.is_empty()) {
+        (true, true) => Ok(grown),
+        (true, false) => Err(format!("there are more of these: {}", grew.join(", "))),
+        _ => Err(format!("these processes stay: {left:?}")),
+    }
 }

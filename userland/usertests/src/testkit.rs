@@ -232,6 +232,8 @@ impl Folder {
 fn remove_all(name: &str) {
     for dir in fd::readdir(name).unwrap_or_default() {
         let below = format!("{name}/{}", dir.name);
+        // What is mounted on it would keep it.
+        let _ = lib9::ns::unmount(None, &below);
         if dir.is_dir() {
             remove_all(&below);
         }

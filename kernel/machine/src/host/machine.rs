@@ -12,6 +12,7 @@ use std::sync::Mutex;
 
 use super::heap::aside;
 use super::{boot, irq, power, program, uart, user};
+use crate::census::Counts;
 use crate::types::OutOfMemory;
 
 /// Pages a machine has unless [`limit_pages`] says otherwise: 1 GiB. They cost nothing until used.
@@ -46,6 +47,7 @@ pub struct Machine {
     pub(super) programs: program::Programs,
     pub(super) random: super::random::Pool,
     pub(super) failures: super::heap::Failures,
+    counts: Counts,
 }
 
 /// What a page is charged to.
@@ -81,6 +83,7 @@ impl Machine {
             programs: program::Programs::default(),
             random: super::random::Pool::default(),
             failures: super::heap::Failures::default(),
+            counts: Counts::new(),
         };
         aside(|| Arc::new(new()))
     }
@@ -153,6 +156,11 @@ impl Machine {
 
 std::thread_local! {
     static HERE: RefCell<Option<Arc<Machine>>> = const { RefCell::new(None) };
+}
+
+/// What is counted on the calling thread's machine; `None` when it has none, or is being torn down.
+pub(crate) fn counted<R>(f: impl FnOnce(&Counts) -> R) -> Option<R> {
+    Machine::with_here(|m| f(&m.counts))
 }
 
 /// The machine that the calling thread belongs to; a new one for a thread that has none.

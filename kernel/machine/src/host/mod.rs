@@ -33,6 +33,7 @@ mod words;
 
 pub use boot::set_boot_info;
 pub use chaos::chaos;
+pub(crate) use machine::counted;
 pub use machine::{DEFAULT_PAGES, KERNEL_RESERVE, Machine, limit_pages, machine, new_machine};
 pub use program::{Cpu, program_at};
 pub use user::{set_default_user_program, set_user_program};

@@ -203,6 +203,9 @@ pub trait Dev: Send + Sync {
     /// The process with this pid has exited: whatever the device keeps for it can go.
     fn process_exited(&self, _pid: u32) {}
 
+    /// Tells of everything that the device keeps, by name and number, for `/dev/pools`.
+    fn pools(&self, _show: &mut dyn FnMut(&str, u64)) {}
+
     /// A mount driver: `Some` of the trait by which `mount` reaches it.
     fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {
         None

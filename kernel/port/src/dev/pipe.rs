@@ -20,6 +20,7 @@ use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
+use crate::pools::{Counted, PIPES};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
 
@@ -46,6 +47,7 @@ struct Ends {
     queues: [Queue; 2],
     /// Channels open on each end.
     open: Lock<[u32; 2]>,
+    _counted: Counted<PIPES>,
 }
 
 #[derive(Default)]

@@ -230,6 +230,11 @@ impl Dev for RamDev {
         }
     }
 
+    fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
+        show("ram.file", self.tree.files() as u64);
+        show("ram.byte", self.used());
+    }
+
     fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
         let file = self.file(up, &c)?;
         Ok(self.tree.remove(&file)?)

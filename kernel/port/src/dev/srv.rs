@@ -64,6 +64,10 @@ impl Srv {
         Arc::new(Srv::default())
     }
 
+    fn count(&self) -> u64 {
+        self.posts.lock().by_path.len() as u64
+    }
+
     fn post(&self, c: &Chan) -> Result<Post> {
         self.posts.lock().get(c).cloned()
     }
@@ -159,6 +163,10 @@ impl Dev for Srv {
         if c.mode.is_some_and(|m| m & abi::ORCLOSE != 0) && !c.qid.is_dir() {
             drop(self.unpost(c.qid.path));
         }
+    }
+
+    fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
+        show("srv", self.count());
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

@@ -21,6 +21,7 @@ use super::memory::{FaultAccess, new_page};
 use super::pages::{Entry, PageMap};
 use super::sema::Sema;
 use crate::error::Result;
+use crate::pools::{Counted, SEGMENTS};
 use crate::proc::process::Proc;
 
 /// What a segment is for; it decides how `rfork` treats it and what `/proc/n/segment` calls it.
@@ -79,6 +80,7 @@ pub struct Segment {
     users: Lock<Vec<Weak<AddressSpace>>>,
     /// Those who wait for a semaphore in it.
     pub(crate) sema: Sema,
+    _counted: Counted<SEGMENTS>,
 }
 
 struct Inner {
@@ -123,6 +125,7 @@ impl Segment {
             inner: QLock::new(inner),
             users: Lock::new(Vec::new()),
             sema: Sema::new(),
+            _counted: Counted::new(),
         })
     }
 

@@ -71,6 +71,12 @@ impl Fids {
         self.inner.lock().free.push(number);
     }
 
+    /// How many are not free.
+    pub(super) fn in_use(&self) -> u64 {
+        let fids = self.inner.lock();
+        u64::from(fids.next - 1).saturating_sub(fids.free.len() as u64)
+    }
+
     /// Requests that name these fids were abandoned.
     pub(super) fn park(&self, numbers: &[u32]) {
         let mut fids = self.inner.lock();

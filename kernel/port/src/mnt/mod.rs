@@ -64,8 +64,8 @@ pub struct MntDev {
     tags: Option<Tags>,
     /// Both have the same.
     channels: Arc<Channels>,
-    /// Everything that lives, to tell it of processes that exit.
-    sessions: Lock<Vec<Weak<Session>>>,
+    /// Everything that lives, to tell it of processes that exit, and the numbers of the mounts.
+    sessions: Lock<Vec<(u32, Weak<Session>)>>,
 }
 
 impl MntDev {
@@ -93,10 +93,15 @@ impl MntDev {
         self.tags.as_ref().map_or_else(String::new, |tags| tags.mtags() + &self.channels.mtags())
     }
 
-    fn remember(&self, session: &Arc<Session>) {
+    fn remember(&self, devno: u32, session: &Arc<Session>) {
         let mut sessions = self.sessions.lock();
-        sessions.retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(session));
-        sessions.push(Arc::downgrade(session));
+        sessions.retain(|(_, w)| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(session));
+        sessions.push((devno, Arc::downgrade(session)));
+    }
+
+    /// Those that live, with the numbers of their mounts.
+    fn living(&self) -> Vec<(u32, Arc<Session>)> {
+        self.sessions.lock().iter().filter_map(|(devno, w)| Some((*devno, w.upgrade()?))).collect()
     }
 
     /// The session on a channel.
@@ -110,7 +115,7 @@ impl MntDev {
         let dialect = wanted.dialect.unwrap_or(Dialect::U);
         let (session, devno) =
             self.channels.session(up, server, wanted, (dialect, wanted.msize.unwrap_or(msize)))?;
-        self.remember(&session);
+        self.remember(devno, &session);
         Ok((session, devno))
     }
 
@@ -124,7 +129,7 @@ impl MntDev {
     ) -> Result<(Arc<Session>, u32, &'a str)> {
         if let Some((tag, wanted)) = tags.find(spec)? {
             let (session, devno) = tags.session(&up.kernel, tag, wanted)?;
-            self.remember(&session);
+            self.remember(devno, &session);
             return Ok((session, devno, ""));
         }
         let (aname, wanted) = Wanted::parse(spec)?;
@@ -281,11 +286,18 @@ impl Dev for MntDev {
     }
 
     fn process_exited(&self, pid: u32) {
-        let sessions: Vec<_> = self.sessions.lock().iter().filter_map(Weak::upgrade).collect();
-        for session in sessions {
+        for (_, session) in self.living() {
             session.slots.release(u64::from(pid));
         }
         self.channels.forget_closed();
+    }
+
+    fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
+        for (devno, session) in self.living() {
+            for (what, n) in session.pools() {
+                show(&alloc::format!("9p.{devno}.{what}"), n);
+            }
+        }
     }
 
     fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {

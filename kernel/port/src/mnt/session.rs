@@ -27,6 +27,7 @@ use super::fid::Fids;
 use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
+use crate::pools::{Counted, SESSIONS};
 
 /// How long a server may be silent before the session is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub(crate) struct Session {
     pub(super) abandoned: Abandoned,
     dead: AtomicBool,
     ending: QLock<()>,
+    _counted: Counted<SESSIONS>,
 }
 
 impl Session {
@@ -96,6 +98,7 @@ impl Session {
             abandoned: Abandoned::new(),
             dead: AtomicBool::new(false),
             ending: QLock::new(()),
+            _counted: Counted::new(),
         });
         let ask = Tmsg::Version { msize, version: dialect.version().into() };
         let (dialect, msize) = session.call(&ask, |reply| Ok(version::accept(dialect, msize, &reply)?))?;
@@ -122,6 +125,12 @@ impl Session {
     pub(super) fn mtag(&self, name: &str) -> String {
         let (used, hits) = self.slots.counts();
         format!("{name}:{}:{}:{used}:{hits}\n", self.dialect.version(), self.msize)
+    }
+
+    /// What it keeps, for `/dev/pools`: files at the server, slots with messages under way, slots at keepers.
+    pub(super) fn pools(&self) -> [(&'static str, u64); 3] {
+        let (busy, abandoned) = self.slots.in_use();
+        [("fid", self.fids.in_use()), ("busy", busy), ("abandoned", abandoned)]
     }
 
     /// Ends it: whatever is under way comes back as hung up.

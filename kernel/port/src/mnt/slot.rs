@@ -15,6 +15,7 @@ use machine::sync::Completion;
 use ninep::NOFID;
 
 use crate::error::Result;
+use crate::pools::{Counted, REQUESTS, SLOTS};
 
 /// Requests of a slot: as many pieces of one transfer are in flight together.
 pub(crate) const PIECES: usize = 8;
@@ -38,6 +39,7 @@ pub(crate) struct Piece {
     pub(crate) may_flush: bool,
     /// Room behind the data of a read: an error reply that is longer than the data asked for ends here.
     tail: Page,
+    _counted: Counted<REQUESTS>,
 }
 
 impl Piece {
@@ -50,6 +52,7 @@ impl Piece {
             fids: [NOFID; 2],
             may_flush: true,
             tail: Page::new_zeroed()?,
+            _counted: Counted::new(),
         })
     }
 
@@ -88,6 +91,7 @@ pub(crate) struct Slot {
     flushes: [Option<Piece>; 2],
     /// Where a reply is put together to be decoded.
     pub(crate) scratch: Vec<u8>,
+    _counted: Counted<SLOTS>,
 }
 
 impl Slot {
@@ -97,7 +101,8 @@ impl Slot {
     /// No memory.
     pub(super) fn new(index: u16) -> Result<Self> {
         let first = Piece::new(index * TAGS, MESSAGE)?;
-        Ok(Slot { index, pieces: alloc::vec![first], flushes: [None, None], scratch: Vec::new() })
+        let pieces = alloc::vec![first];
+        Ok(Slot { index, pieces, flushes: [None, None], scratch: Vec::new(), _counted: Counted::new() })
     }
 
     /// The piece with this number, made when it is needed for the first time.

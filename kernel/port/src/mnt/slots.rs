@@ -110,6 +110,14 @@ impl Slots {
         (self.used.load(Ordering::Relaxed), self.hits.load(Ordering::Relaxed))
     }
 
+    /// How many slots are in use, and how many of those are keepers'.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
+        let inner = self.inner.lock();
+        let bound = inner.bound.values().filter(|slot| slot.is_none()).count();
+        let busy = bound + inner.spares_made - inner.spare.len() + inner.abandoned;
+        (busy as u64, inner.abandoned as u64)
+    }
+
     /// The slot of the running process, or a spare one; waits for one when there is none. A note ends the wait if it is
     /// `interruptible`; else what `gives_up` says when it is asked, which is now and then.
     ///

@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::name::leftovers::Leftovers;
 use crate::name::namespace::Mhead;
 use crate::name::path::Path;
+use crate::pools::{CHANS, Counted};
 use crate::proc::process::Proc;
 
 /// A device's own state of a `Chan`, typed inside the device.
@@ -52,6 +53,7 @@ pub struct Chan {
     pub(crate) dir: QLock<DirPos>,
     /// How far a device has told of a directory that it has as a table.
     pub(crate) seen: Lock<Seen>,
+    _counted: Counted<CHANS>,
 }
 
 /// A place in a directory that is a table.
@@ -102,6 +104,7 @@ impl Chan {
             offset: Lock::new(0),
             dir: QLock::new(DirPos::default()),
             seen: Lock::new(Seen::default()),
+            _counted: Counted::new(),
         }
     }
 

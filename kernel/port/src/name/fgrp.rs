@@ -16,6 +16,7 @@ use machine::lock::Lock;
 
 use crate::error::Result;
 use crate::name::chan::Chan;
+use crate::pools::{Counted, FD_GROUPS};
 use crate::proc::process::Proc;
 
 /// Entries that the table has at first and by which it grows.
@@ -35,17 +36,18 @@ pub struct Fd {
 /// A table of descriptors. See the module comment.
 pub struct Fgrp {
     table: Lock<Vec<Option<Fd>>>,
+    _counted: Counted<FD_GROUPS>,
 }
 
 impl Fgrp {
     /// An empty table.
     pub fn new() -> Arc<Self> {
-        Arc::new(Fgrp { table: Lock::new(alloc::vec![None; DELTAFD]) })
+        Arc::new(Fgrp { table: Lock::new(alloc::vec![None; DELTAFD]), _counted: Counted::new() })
     }
 
     /// Another table with the same descriptors; they share channels and so offsets.
     pub fn copy(&self) -> Arc<Self> {
-        Arc::new(Fgrp { table: Lock::new(self.table.lock().clone()) })
+        Arc::new(Fgrp { table: Lock::new(self.table.lock().clone()), _counted: Counted::new() })
     }
 
     /// The channel behind `fd`.

@@ -31,6 +31,7 @@ use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::name::chan::Chan;
 use crate::name::path::MAXNEST;
+use crate::pools::{Counted, MOUNTS, NAME_SPACES};
 
 /// What identifies a file that is mounted upon: device letter, instance, qid path.
 pub(crate) type Key = (char, u32, u64);
@@ -62,6 +63,7 @@ pub(crate) struct Mounted {
     pub(crate) spec: String,
     /// What stands here.
     pub(crate) to: Arc<Chan>,
+    _counted: Counted<MOUNTS>,
 }
 
 impl Deref for Mount {
@@ -123,6 +125,7 @@ pub struct Pgrp {
     table: Lock<BTreeMap<Key, Arc<Mhead>>>,
     /// Held while the table or a union changes: how many elements all unions have.
     change: QLock<usize>,
+    _counted: Counted<NAME_SPACES>,
 }
 
 impl Pgrp {
@@ -137,6 +140,7 @@ impl Pgrp {
             no_mount: AtomicBool::new(no_mount),
             table: Lock::new(table),
             change: QLock::new(mounts),
+            _counted: Counted::new(),
         })
     }
 
@@ -250,7 +254,8 @@ impl Pgrp {
         }
         let key = old.key();
         let Origin { server, server_name, spec } = origin;
-        let mounted = Arc::new(Mounted { server, server_name, spec, to: Arc::new(new) });
+        let mounted =
+            Arc::new(Mounted { server, server_name, spec, to: Arc::new(new), _counted: Counted::new() });
         let first = Mount { id, flags, what: mounted };
         let others = source.as_ref().and_then(|s| s.get(1..)).unwrap_or_default();
         let others = others.iter().map(|m| {
@@ -266,7 +271,8 @@ impl Pgrp {
             // The first union on a plain directory keeps the directory itself.
             None if order != abi::MREPL => {
                 let (server_name, spec) = (String::new(), String::new());
-                let this = Mounted { server: None, server_name, spec, to: old.clone() };
+                let to = old.clone();
+                let this = Mounted { server: None, server_name, spec, to, _counted: Counted::new() };
                 Arc::new(alloc::vec![Mount { id: 0, flags: 0, what: Arc::new(this) }])
             }
             None => Union::default(),

@@ -86,6 +86,11 @@ impl Alarms {
         }
     }
 
+    /// How many are set.
+    pub(crate) fn count(&self) -> u64 {
+        self.list.lock().len() as u64
+    }
+
     fn ensure_started(&self, kernel: &Arc<Kernel>) {
         if self.started.swap(true, Ordering::AcqRel) {
             return;

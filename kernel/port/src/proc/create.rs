@@ -21,6 +21,7 @@ use crate::mem::Memory;
 use crate::name::chan::Chan;
 use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
+use crate::pools::Counted;
 use crate::proc::egrp::Egrp;
 use crate::proc::notes::Notes;
 use crate::proc::process::{Children, Ctl, Proc};
@@ -159,6 +160,7 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         ctl_changed: Rendez::new(),
         regs: Lock::new(None),
         exiting: AtomicBool::new(false),
+        _counted: Counted::new(),
     });
     proc.mem.set_owner(&proc);
     proc

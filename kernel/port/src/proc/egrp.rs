@@ -18,6 +18,7 @@ use machine::heap;
 use machine::lock::Lock;
 
 use crate::error::Result;
+use crate::pools::{Counted, ENV_GROUPS};
 
 /// Longest value, in bytes.
 pub(crate) const MAXVALUE: usize = 512 * 1024;
@@ -51,6 +52,7 @@ impl Var {
 /// A group of variables, shared by processes.
 pub struct Egrp {
     vars: Lock<Vars>,
+    _counted: Counted<ENV_GROUPS>,
 }
 
 #[derive(Default)]
@@ -106,7 +108,7 @@ impl Egrp {
     }
 
     fn with(vars: Vars) -> Arc<Self> {
-        Arc::new(Egrp { vars: Lock::new(vars) })
+        Arc::new(Egrp { vars: Lock::new(vars), _counted: Counted::new() })
     }
 
     /// Another group with the same variables, for `RFENVG`.

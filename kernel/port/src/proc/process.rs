@@ -26,6 +26,7 @@ use crate::mem::Memory;
 use crate::name::chan::Chan;
 use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
+use crate::pools::{Counted, PROCESSES};
 use crate::proc::broken::Remains;
 use crate::proc::egrp::Egrp;
 use crate::proc::exit::WaitMsg;
@@ -98,6 +99,7 @@ pub struct Proc {
     pub(crate) remains: Lock<Option<Remains>>,
     /// Has left user mode for good.
     pub(crate) exiting: AtomicBool,
+    pub(super) _counted: Counted<PROCESSES>,
 }
 
 /// What a parent knows of its children.

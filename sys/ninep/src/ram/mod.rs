@@ -62,6 +62,11 @@ impl<R: RawMutex> Ram<R> {
         self.file(file.number, &Arc::from(user), false)
     }
 
+    /// Files and directories, those too that were removed and are in use still.
+    pub fn files(&self) -> usize {
+        self.state.lock().files()
+    }
+
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.state.lock().used()

@@ -187,6 +187,11 @@ impl State {
         self.budget.room = room;
     }
 
+    /// Files and directories, those too that were removed and are in use still.
+    pub fn files(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.budget.used

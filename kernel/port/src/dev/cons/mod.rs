@@ -1,6 +1,6 @@
 //! `#c`: the console, and the files that tell a process about itself and the machine.
 //!
-//! Input is in `input` and `line`, the texts of the informative files in `text`. What is here is the table and
+//! Input is in `input` and `line`, the texts of the informative files in `text` and `pools`. What is here is the table and
 //! who does what. Output of one write to `cons` stays together.
 //!
 //! Locks: `writers` (sleeping) while a piece goes out; `stats`, `domain`, `ctl_opens` are leaves.
@@ -8,6 +8,7 @@
 pub mod cmdline;
 pub mod input;
 pub(crate) mod line;
+mod pools;
 mod text;
 
 use alloc::format;
@@ -67,6 +68,7 @@ files! {
     PGRPID = 12 "pgrpid" 0o444,
     PID = 13 "pid" 0o444,
     PPID = 14 "ppid" 0o444,
+    POOLS = 23 "pools" 0o444,
     RANDOM = 15 "random" 0o444,
     REBOOT = 16 "reboot" 0o220,
     SWAP = 17 "swap" 0o664,
@@ -229,7 +231,7 @@ impl Dev for Cons {
         match c.qid.path {
             CONS if dirtab::access(mode) & abi::AREAD != 0 => self.input.used_by(up.noteid()),
             CONSCTL => *self.ctl_opens.lock() += 1,
-            CONFIG | DRIVERS | KMESG | SWAP | SYSSTAT => c.aux = Some(Arc::new(Text::new())),
+            CONFIG | DRIVERS | KMESG | POOLS | SWAP | SYSSTAT => c.aux = Some(Arc::new(Text::new())),
             _ => {}
         }
         Ok(Arc::new(c))
@@ -273,6 +275,7 @@ impl Dev for Cons {
             CONFIG => return c.aux::<Text>()?.read(dst, offset, || text::config(kernel)),
             DRIVERS => return c.aux::<Text>()?.read(dst, offset, || text::drivers(kernel)),
             KMESG => return c.aux::<Text>()?.read(dst, offset, || text::kmesg(kernel)),
+            POOLS => return c.aux::<Text>()?.read(dst, offset, || pools::text(kernel)),
             SWAP => return c.aux::<Text>()?.read(dst, offset, text::swap),
             SYSSTAT => {
                 let since = self.stats.lock().clone();
