@@ -46,7 +46,7 @@ pub fn kernel(
     }
     let ports = virtio::finder(consoles);
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
-    let mouse = glue::desk(&kmesg, &console.input, &hardware); // and the keyboard, which types on the console
+    let mouse = glue::keyboard_and_mouse(&kmesg, &console.input, &hardware); // the keyboard types on the console
     let com1: uart::LineOf = (Arc::new(Uart::com1()), places.uart.then(|| console.input.clone()));
     let devices: Vec<Arc<dyn Dev>> = vec![
         root,                                      // #/ the root and its archives

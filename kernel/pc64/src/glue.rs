@@ -15,10 +15,10 @@ use port::proc::create;
 use port::{Kernel, exec};
 
 mod console_places;
-mod desk;
+mod keyboard_mouse;
 
 pub use console_places::{Places, console, console_port, last_words};
-pub use desk::desk;
+pub use keyboard_mouse::keyboard_and_mouse;
 
 /// The first program, unless the command line says `boot=`.
 const INIT: &str = "/rc/bin/init";

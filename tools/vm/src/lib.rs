@@ -28,6 +28,7 @@
 //! standard error, one waits for its end. Locks: the one inside each `Transcript` and the one around the process
 //! state; neither is ever held while taking the other.
 
+mod command_line;
 mod describe;
 mod fits;
 mod guest;

@@ -7,7 +7,9 @@
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]
 
+mod broken;
 mod calls;
+mod dirs;
 mod exec;
 mod fds;
 mod files;
@@ -43,6 +45,7 @@ const GROUPS: &[&[Test]] = &[
     exec::TESTS,
     fds::TESTS,
     files::TESTS,
+    dirs::TESTS,
     names::TESTS,
     perms::TESTS,
     pipes::TESTS,
@@ -52,6 +55,7 @@ const GROUPS: &[&[Test]] = &[
     prompt::TESTS,
     memory::TESTS,
     procfs::TESTS,
+    broken::TESTS,
     smp::TESTS,
     many::TESTS,
 ];

@@ -16,8 +16,10 @@
 //! control before port. Under both the alarm's may be taken.
 
 pub(crate) mod control;
+mod control_queues;
 mod device;
 mod inbox;
+mod keeper;
 mod placed;
 pub mod port;
 #[cfg(test)]

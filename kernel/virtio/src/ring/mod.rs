@@ -21,39 +21,23 @@
 //! that runs ahead of what is in flight: [`Queue::pop`] says so, and from then on the queue gives nothing any
 //! more until it is [cleared](Queue::clear). A device can be wrong about what it wrote, and no more.
 
+mod descriptor;
 mod merge;
 
 use crate::transport::RingAddress;
 use alloc::vec::Vec;
+use descriptor::DESCRIPTOR;
+pub use descriptor::Segment;
 use machine::OutOfMemory;
 use machine::dma::{Dma, fence};
 pub use merge::merge;
 
-/// Descriptor flag: another one follows.
-const NEXT: u16 = 1;
-/// Descriptor flag: the device writes here.
-const WRITE: u16 = 2;
-/// Descriptor flag: this is a table of descriptors.
-const INDIRECT: u16 = 4;
-/// Bytes of a descriptor.
-const DESCRIPTOR: usize = 16;
 /// Bytes of an entry of the used ring.
 const USED: usize = 8;
 /// Alignment of the used ring.
 const PAGE: usize = 4096;
 /// Used flag: the device does not want to be notified.
 const NO_NOTIFY: u16 = 1;
-
-/// A stretch of physical memory that a device reads or writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Physical address.
-    pub phys: u64,
-    /// Bytes, not 0.
-    pub len: u32,
-    /// Whether the device writes it.
-    pub write: bool,
-}
 
 /// Not enough descriptors are free just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,39 +284,6 @@ impl<T> Queue<T> {
     fn next(&self, at: u16) -> u16 {
         self.descriptors.get(usize::from(at)).map_or(0, |descriptor| descriptor.next)
     }
-
-    /// Writes the chain into the descriptors that are free, in the order in which they are.
-    fn fill_direct(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
-        let mut at = head;
-        for (n, segment) in segments.take(count).enumerate() {
-            let next = self.next(at);
-            let link = if n + 1 < count { Some(next) } else { None };
-            write(&self.ring, usize::from(at) * DESCRIPTOR, &segment, link);
-            at = next;
-        }
-    }
-
-    /// Writes the chain into the table of descriptor `head`, and the table into the descriptor.
-    fn fill_table(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
-        let Some(tables) = &self.tables else { return };
-        let start = usize::from(head) * self.segments * DESCRIPTOR;
-        for (n, segment) in (0u16..).zip(segments.take(count)) {
-            let link = if usize::from(n) + 1 < count { Some(n + 1) } else { None };
-            write(tables, start + usize::from(n) * DESCRIPTOR, &segment, link);
-        }
-        let at = usize::from(head) * DESCRIPTOR;
-        self.ring.set_u64(at, tables.phys() + start as u64);
-        self.ring.set_u32(at + 8, (count * DESCRIPTOR) as u32);
-        self.ring.set_u32(at + 12, u32::from(INDIRECT));
-    }
-}
-
-/// Writes one descriptor.
-fn write(memory: &Dma, at: usize, segment: &Segment, link: Option<u16>) {
-    let flags = if segment.write { WRITE } else { 0 } | if link.is_some() { NEXT } else { 0 };
-    memory.set_u64(at, segment.phys);
-    memory.set_u32(at + 8, segment.len);
-    memory.set_u32(at + 12, u32::from(flags) | u32::from(link.unwrap_or(0)) << 16);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The ring against a device that is played by the test.
 
+use super::descriptor::{INDIRECT, NEXT, WRITE};
 use super::*;
 use crate::fake::Noise;
 use alloc::vec;

@@ -8,6 +8,7 @@
 //! which is taken first.
 
 pub mod data;
+mod node;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,15 @@
-//! The files themselves, by number, and the rules about them.
+//! The [files](Node) by number, and the rules about them.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::ops::Bound;
 
 use abi::{
-    AEXEC, AREAD, AWRITE, DMAPPEND, DMDIR, DMEXCL, DMTMP, Dir, OEXEC, ORCLOSE, ORDWR, OTRUNC, OWRITE, Qid,
-    error,
+    AEXEC, AREAD, AWRITE, DMAPPEND, DMDIR, DMEXCL, DMTMP, OEXEC, ORCLOSE, ORDWR, OTRUNC, OWRITE, Qid, error,
 };
 
-use super::data::{Budget, Bytes};
-use super::qid_kind;
-use crate::server::{Result, record, valid_name};
+use super::data::Budget;
+use super::node::{Body, Node, node_cost};
+use crate::server::{Result, valid_name};
 use crate::{Stat, Str};
 
 /// The root's number.
@@ -20,8 +18,6 @@ pub const ROOT: u64 = 0;
 const EEXCL: &str = "exclusive use file already open";
 /// The bits of a mode that a file can have.
 const MODE: u32 = DMDIR | DMAPPEND | DMEXCL | DMTMP | 0o777;
-/// What a file takes beside its contents and its name, about.
-const NODE_COST: u64 = 320;
 /// Fields of a `Twstat` that change nothing.
 const KEEP: u32 = u32::MAX;
 
@@ -33,113 +29,6 @@ pub struct State {
     clock: fn() -> u32,
 }
 
-/// One file.
-pub struct Node {
-    name: Vec<u8>,
-    /// The directory it stands in, or stood in.
-    pub parent: u64,
-    /// Whether it stands there still.
-    pub linked: bool,
-    mode: u32,
-    uid: Vec<u8>,
-    gid: Vec<u8>,
-    muid: Vec<u8>,
-    atime: u32,
-    mtime: u32,
-    vers: u32,
-    body: Body,
-    /// Fids that stand for it.
-    held: usize,
-    /// Those of them that are open.
-    opens: usize,
-}
-
-enum Body {
-    Dir(BTreeMap<Vec<u8>, u64>),
-    File(Bytes),
-}
-
-impl Node {
-    /// What the client knows it by.
-    pub fn qid(&self, number: u64) -> Qid {
-        Qid { kind: qid_kind(self.mode), vers: self.vers, path: number }
-    }
-
-    /// Its record.
-    pub fn record(&self, number: u64) -> Result<Vec<u8>> {
-        let length = match &self.body {
-            Body::Dir(_) => 0,
-            Body::File(bytes) => bytes.length(),
-        };
-        record(&Stat::from(Dir {
-            kind: 0,
-            dev: 0,
-            qid: self.qid(number),
-            mode: self.mode,
-            atime: self.atime,
-            mtime: self.mtime,
-            length,
-            name: Str(&self.name),
-            uid: Str(&self.uid),
-            gid: Str(&self.gid),
-            muid: Str(&self.muid),
-        }))
-    }
-
-    /// May this user do this (`AREAD`, `AWRITE`, `AEXEC` together)?
-    pub fn allow(&self, user: &[u8], want: u32) -> Result<()> {
-        let mut has = self.mode & 7;
-        if user == self.uid {
-            has |= self.mode >> 6 & 7;
-        }
-        if user == self.gid {
-            has |= self.mode >> 3 & 7;
-        }
-        if has & want == want { Ok(()) } else { Err(error::EPERM.into()) }
-    }
-
-    /// What stands under a name in this directory.
-    pub fn child(&self, name: &[u8]) -> Result<u64> {
-        Ok(*self.entries()?.get(name).ok_or(error::ENONEXIST)?)
-    }
-
-    fn entries(&self) -> Result<&BTreeMap<Vec<u8>, u64>> {
-        match &self.body {
-            Body::Dir(entries) => Ok(entries),
-            Body::File(_) => Err(error::ENOTDIR.into()),
-        }
-    }
-
-    fn entries_mut(&mut self) -> Result<&mut BTreeMap<Vec<u8>, u64>> {
-        match &mut self.body {
-            Body::Dir(entries) => Ok(entries),
-            Body::File(_) => Err(error::ENOTDIR.into()),
-        }
-    }
-
-    /// Its contents have changed.
-    fn changed(&mut self, user: &[u8], now: u32) {
-        self.vers = self.vers.wrapping_add(1);
-        self.mtime = now;
-        if self.muid != user {
-            self.muid = user.to_vec();
-        }
-    }
-
-    fn cost(&self) -> u64 {
-        let body = match &self.body {
-            Body::Dir(_) => 0,
-            Body::File(bytes) => bytes.cost(),
-        };
-        node_cost(&self.name) + body
-    }
-}
-
-/// What a file of this name takes. The name stands in the directory, too.
-fn node_cost(name: &[u8]) -> u64 {
-    NODE_COST + 2 * name.len() as u64
-}
-
 impl State {
     /// The root alone.
     pub fn new(owner: &[u8], limit: u64, clock: fn() -> u32) -> State {
@@ -149,30 +38,11 @@ impl State {
             budget: Budget { used: 0, limit, room: |_| true },
             clock,
         };
-        let mut root = state.make(owner, owner, b"/", DMDIR | 0o775, ROOT);
+        let mut root = Node::new(clock(), owner, owner, b"/", DMDIR | 0o775, ROOT);
         root.held = 1;
         state.nodes.insert(ROOT, root);
         state.next = ROOT + 1;
         state
-    }
-
-    fn make(&self, uid: &[u8], gid: &[u8], name: &[u8], mode: u32, parent: u64) -> Node {
-        let now = (self.clock)();
-        Node {
-            name: name.to_vec(),
-            parent,
-            linked: true,
-            mode,
-            uid: uid.to_vec(),
-            gid: gid.to_vec(),
-            muid: uid.to_vec(),
-            atime: now,
-            mtime: now,
-            vers: 0,
-            body: if mode & DMDIR != 0 { Body::Dir(BTreeMap::new()) } else { Body::File(Bytes::default()) },
-            held: 0,
-            opens: 0,
-        }
     }
 
     /// Gives the root other permissions.
@@ -279,7 +149,7 @@ impl State {
         }
         let mask = if perm & DMDIR != 0 { 0o777 } else { 0o666 };
         let mode = perm & (!mask | parent.mode & mask);
-        let node = self.make(user, &parent.gid, name, mode, dir);
+        let node = Node::new((self.clock)(), user, &parent.gid, name, mode, dir);
         self.budget.take(node_cost(name))?;
         let number = self.next;
         self.next += 1;

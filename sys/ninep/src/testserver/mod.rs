@@ -24,6 +24,7 @@
 mod dotl;
 mod dotu;
 pub mod errno;
+mod fids;
 pub mod hostile;
 mod tree;
 
@@ -33,33 +34,11 @@ use alloc::vec::Vec;
 
 use crate::attr::smode;
 use crate::wire::Data;
-use crate::{Dialect, NOFID, NONUM, Names, Qids, Rmsg, Str, Tmsg, WireError, kind};
+use crate::{Dialect, Names, Qids, Rmsg, Str, Tmsg, WireError, kind};
 use abi::{QTDIR, QTSYMLINK, Qid};
 use errno::*;
+use fids::{Fid, Open, illegal};
 pub use tree::{Body, Node, ROOT, SELF, Tree};
-
-/// What the server knows of a fid: a path, and a file once it is open.
-#[derive(Clone, Debug)]
-struct Fid {
-    path: Vec<Vec<u8>>,
-    uid: u32,
-    open: Option<Open>,
-}
-
-#[derive(Clone, Debug)]
-struct Open {
-    ino: u64,
-    read: bool,
-    write: bool,
-    append: bool,
-    remove: bool,
-    /// A directory's names as they were when it was opened or rewound.
-    names: Vec<Vec<u8>>,
-    /// How many of them have been read.
-    at: usize,
-    /// 9P2000: the offset at which the next directory read must be.
-    offset: u64,
-}
 
 /// The server: one session at a time, as the device has it.
 #[derive(Clone, Debug)]
@@ -261,14 +240,6 @@ impl Server {
         self.say(Rmsg::Version { msize: self.msize, version: dialect.version().into() })
     }
 
-    fn new_fid(&mut self, number: u32, fid: Fid) -> Result<(), u32> {
-        if number == NOFID || self.fids.contains_key(&number) {
-            return Err(EINVAL);
-        }
-        self.fids.insert(number, fid);
-        Ok(())
-    }
-
     fn walk(&mut self, fid: u32, newfid: u32, names: Names<'_>) -> Answer {
         let from = self.fids.get(&fid).ok_or(ENOENT)?;
         let (uid, is_open) = (from.uid, from.open.is_some());
@@ -313,14 +284,6 @@ impl Server {
             self.new_fid(newfid, Fid { path, uid, open: None })?;
         }
         self.say(Rmsg::Walk { qids: Qids::new(&qids) })
-    }
-
-    fn opened(&self, fid: u32) -> Result<&Open, u32> {
-        self.fids.get(&fid).and_then(|f| f.open.as_ref()).ok_or(EINVAL)
-    }
-
-    fn opened_mut(&mut self, fid: u32) -> Result<&mut Open, u32> {
-        self.fids.get_mut(&fid).and_then(|f| f.open.as_mut()).ok_or(EINVAL)
     }
 
     fn read(&mut self, fid: u32, offset: u64, count: u32) -> Answer {
@@ -375,33 +338,6 @@ impl Server {
         Ok(Qid { kind, vers: node.mtime as u32 ^ (node.size() as u32) << 8, path: ino })
     }
 
-    /// Makes an open file of a fid.
-    fn set_open(&mut self, fid: u32, mut open: Open) -> Result<(), u32> {
-        if self.host.inode(open.ino)?.is_dir() {
-            open.names = self.host.listing(open.ino)?;
-        }
-        self.fids.get_mut(&fid).ok_or(EINVAL)?.open = Some(open);
-        Ok(())
-    }
-
-    /// Owner of what a fid makes.
-    fn creator(&self, fid: u32) -> u32 {
-        self.fids.get(&fid).map(|f| f.uid).filter(|uid| *uid != NONUM).unwrap_or(SELF)
-    }
-
-    /// The path of a name in the directory of a fid. QEMU looks at the name first: `dots` is what it says of
-    /// `.` and `..`, and `no_fid` what it says of an unknown fid.
-    fn place(&self, dir: u32, name: Str<'_>, dots: u32, no_fid: u32) -> Result<Vec<Vec<u8>>, u32> {
-        match name.bytes() {
-            n if illegal(n) => return Err(ENOENT),
-            b"." | b".." => return Err(dots),
-            _ => {}
-        }
-        let mut path = self.fids.get(&dir).ok_or(no_fid)?.path.clone();
-        path.push(name.bytes().to_vec());
-        Ok(path)
-    }
-
     /// QEMU's `iounit`: whole blocks of the host's file system.
     fn whole_blocks(&self) -> u32 {
         let most = self.msize.saturating_sub(crate::IOHDRSZ);
@@ -412,37 +348,6 @@ impl Server {
     fn iounit(&self, ino: u64) -> u32 {
         if self.host.inode(ino).is_ok_and(Node::is_dir) { 0 } else { self.whole_blocks() }
     }
-
-    /// Renames, and takes the fids below along.
-    fn move_path(&mut self, from: &[Vec<u8>], to: &[Vec<u8>]) -> Result<(), u32> {
-        self.host.mv(from, to)?;
-        for fid in self.fids.values_mut() {
-            if let Some(below) = fid.path.strip_prefix(from) {
-                fid.path = [to, below].concat();
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Open {
-    fn new(ino: u64) -> Self {
-        Open {
-            ino,
-            read: true,
-            write: false,
-            append: false,
-            remove: false,
-            names: Vec::new(),
-            at: 0,
-            offset: 0,
-        }
-    }
-}
-
-/// A name that is no name.
-fn illegal(name: &[u8]) -> bool {
-    name.is_empty() || name.contains(&b'/')
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::translate::errors;
 use crate::translate::ids::Ids;
 use crate::translate::list::Listing;
-use crate::{Attr, Dirents, Stat};
+use crate::{Attr, Dirents, NOFID, NONUM, Stat};
 use abi::Dir;
 use alloc::string::ToString;
 use alloc::vec;

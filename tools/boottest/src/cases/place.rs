@@ -122,7 +122,7 @@ fn root_buses() -> Vec<Case> {
     let pc = "pci-bridge,id=behind,bus=far,chassis_nr=2,addr=1";
     let q35 = "pcie-root-port,id=behind,bus=far,chassis=1";
     let machine = |name: &str, vm: Vm, pxb: &str, port: &str, at: &str| {
-        Case::new(&format!("place/root-bus-{name}"), vm)
+        Case::new(format!("place/root-bus-{name}"), vm)
             .device(&format!("{pxb},id=far,bus_nr=128"))
             .device(port)
             .device(&format!("virtio-rng-pci,bus=behind,addr={at}"))

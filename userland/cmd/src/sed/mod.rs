@@ -5,6 +5,8 @@
 
 mod edit;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use edit::{Editor, Io};

@@ -24,7 +24,8 @@ macro_rules! dma_access {
         /// # Panics
         /// When it is not inside, or not aligned.
         pub fn $get(&self, off: usize) -> $t {
-            // SAFETY: `at` checked bounds and alignment; volatile, since a device may write at any time.
+            // SAFETY: `at` checked bounds and alignment, any bits are a value, and it is one move of the processor;
+            // volatile, since a device or another processor may write at any time.
             unsafe { ptr::read_volatile(self.at(off, size_of::<$t>()).cast()) }
         }
 

@@ -1,4 +1,4 @@
-//! What stands on the desk: keyboard and mouse, behind the PC's keyboard controller.
+//! Keyboard and mouse, behind the PC's keyboard controller.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -12,7 +12,7 @@ use port::dev::mouse::Mouse;
 use port::kmesg::Kmesg;
 
 /// Lets the keyboard type on the console; gives the mouse. Both stay for good.
-pub fn desk(kmesg: &Kmesg, input: &Arc<Input>, hardware: &Hardware) -> Arc<Mouse> {
+pub fn keyboard_and_mouse(kmesg: &Kmesg, input: &Arc<Input>, hardware: &Hardware) -> Arc<Mouse> {
     let found = i8042::probe();
     let mouse = Mouse::new(found.as_ref().and_then(|f| f.mouse()).map(|m| m.wheel));
     let Some(found) = found else { return mouse };

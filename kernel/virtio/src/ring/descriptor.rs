@@ -1,0 +1,60 @@
+//! Descriptors in the memory that the device reads (virtio 1.3 sections 2.7.5 and 2.7.5.3): 16 bytes each, address,
+//! length, flags, and which comes next.
+
+use super::Queue;
+use machine::dma::Dma;
+
+/// Descriptor flag: another one follows.
+pub(super) const NEXT: u16 = 1;
+/// Descriptor flag: the device writes here.
+pub(super) const WRITE: u16 = 2;
+/// Descriptor flag: this is a table of descriptors.
+pub(super) const INDIRECT: u16 = 4;
+/// Bytes of a descriptor.
+pub(super) const DESCRIPTOR: usize = 16;
+
+/// A stretch of physical memory that a device reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Physical address.
+    pub phys: u64,
+    /// Bytes, not 0.
+    pub len: u32,
+    /// Whether the device writes it.
+    pub write: bool,
+}
+
+impl<T> Queue<T> {
+    /// Writes the chain into the descriptors that are free, in the order in which they are.
+    pub(super) fn fill_direct(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
+        let mut at = head;
+        for (n, segment) in segments.take(count).enumerate() {
+            let next = self.next(at);
+            let link = if n + 1 < count { Some(next) } else { None };
+            write(&self.ring, usize::from(at) * DESCRIPTOR, &segment, link);
+            at = next;
+        }
+    }
+
+    /// Writes the chain into the table of descriptor `head`, and the table into the descriptor.
+    pub(super) fn fill_table(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
+        let Some(tables) = &self.tables else { return };
+        let start = usize::from(head) * self.segments * DESCRIPTOR;
+        for (n, segment) in (0u16..).zip(segments.take(count)) {
+            let link = if usize::from(n) + 1 < count { Some(n + 1) } else { None };
+            write(tables, start + usize::from(n) * DESCRIPTOR, &segment, link);
+        }
+        let at = usize::from(head) * DESCRIPTOR;
+        self.ring.set_u64(at, tables.phys() + start as u64);
+        self.ring.set_u32(at + 8, (count * DESCRIPTOR) as u32);
+        self.ring.set_u32(at + 12, u32::from(INDIRECT));
+    }
+}
+
+/// Writes one descriptor.
+fn write(memory: &Dma, at: usize, segment: &Segment, link: Option<u16>) {
+    let flags = if segment.write { WRITE } else { 0 } | if link.is_some() { NEXT } else { 0 };
+    memory.set_u64(at, segment.phys);
+    memory.set_u32(at + 8, segment.len);
+    memory.set_u32(at + 12, u32::from(flags) | u32::from(link.unwrap_or(0)) << 16);
+}
