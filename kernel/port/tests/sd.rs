@@ -16,6 +16,7 @@ struct Ram {
     sectors: AtomicU64,
     bytes: Mutex<Vec<u8>>,
     writable: bool,
+    serial: &'static str,
     broken: AtomicBool,
     reads: AtomicU64,
     flushes: AtomicU64,
@@ -29,6 +30,7 @@ impl Ram {
             sectors: AtomicU64::new(sectors),
             bytes: Mutex::new(bytes),
             writable: true,
+            serial: "abc",
             broken: AtomicBool::new(false),
             reads: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
@@ -51,7 +53,7 @@ impl Disk for Ram {
     }
 
     fn serial(&self) -> String {
-        "abc".into()
+        self.serial.into()
     }
 
     fn sector_size(&self) -> u32 {
@@ -190,6 +192,20 @@ fn any_offset_and_any_length() {
         disk.broken.store(true, SeqCst);
         assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut got), 0).unwrap_err().text(), error::EIO);
         assert_eq!(pwrite(&t.up, fd, &Src::Kernel(&[1; 10]), 3).unwrap_err().text(), error::EIO);
+    }
+}
+
+/// The host may call a disk what it likes.
+#[test]
+fn a_serial_is_one_word_of_its_line() {
+    for (serial, shown) in [("", ""), ("it's\npart x 0 9", " 'it''s␊part x 0 9'")] {
+        let mut disk = Ram::new(8, 512);
+        disk.serial = serial;
+        let t = hosted(&[Arc::new(disk)]);
+        assert_eq!(
+            text(&t, "/dev/sdF0/ctl"),
+            format!("inquiry virtio-block-3{shown}\ngeometry 8 512\npart data 0 8\n")
+        );
     }
 }
 

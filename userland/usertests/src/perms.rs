@@ -79,6 +79,7 @@ fn devices() -> Outcome {
             ("#c/cons", OWRITE),
             ("#c/consctl", OWRITE),
             ("#c/swap", OWRITE),
+            ("#c/sysstat", OWRITE),
         ] {
             fails(File::open(name, mode), abi::error::EPERM, name)?;
         }

@@ -19,6 +19,7 @@ use ninep::Dialect;
 use super::chan_transport::{CHAN_REFS, ChanTransport, Line, MOST};
 use super::session::{Patience, Session};
 use super::shared::{Shared, Wanted};
+use super::tags::mtags_field;
 use crate::error::Result;
 use crate::name::chan::Chan;
 use crate::proc::create;
@@ -106,7 +107,7 @@ impl Channels {
             };
             let live = state.shared.session().filter(|s| s.alive().is_ok());
             if let (Some(session), Some(line)) = (live, &state.line) {
-                out += &session.mtag(line.name());
+                out += &session.mtag(&mtags_field(line.name()));
             }
         }
         out

@@ -1,7 +1,7 @@
 //! `#9`, the phantom mount device: mount tags and their sessions. (Its servers behind channels are in `channels`.)
 //!
 //! The spec of a mount is the mount tag of a virtio-9p device, by itself or as `/dev/mtags` shows it,
-//! `tag:version:msize`. A tag has one session; a second mount of it shares that, and the last to go ends it.
+//! `tag:version:msize`, quoted or not. A tag has one session; a second mount of it shares that, and the last to go ends it.
 //!
 //! Lock order: a tag's `state` is held while its session is begun, which sleeps; nothing is held when it is taken.
 
@@ -10,6 +10,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use abi::quote::{one_line, quote_among};
 use io::message::Transport;
 use machine::sync::QLock;
 use ninep::Dialect;
@@ -20,9 +21,14 @@ use super::shared::{Shared, Wanted};
 use crate::error::Result;
 use crate::kernel::Kernel;
 
-/// A virtio-9p device.
+/// A virtio-9p device. Its tag is the host's to choose, and may be anything.
 pub(crate) struct Tag {
+    /// The tag itself.
     name: String,
+    /// The tag on one line, as somebody can type it.
+    line: String,
+    /// The tag as a field of `/dev/mtags`.
+    field: String,
     transport: Arc<dyn Transport>,
     state: QLock<Shared>,
 }
@@ -36,7 +42,13 @@ pub(crate) struct Tags {
 impl Tags {
     /// For these devices: mount tag and transport.
     pub(crate) fn new(devices: Vec<(String, Arc<dyn Transport>)>, patience: Patience) -> Self {
-        let tag = |(name, transport)| Tag { name, transport, state: QLock::new(Shared::default()) };
+        let tag = |(name, transport): (String, _)| Tag {
+            line: one_line(&name),
+            field: mtags_field(&name),
+            name,
+            transport,
+            state: QLock::new(Shared::default()),
+        };
         Tags { tags: devices.into_iter().map(tag).collect(), patience }
     }
 
@@ -45,7 +57,10 @@ impl Tags {
     /// # Errors
     /// `bad attach specifier` for a size that cannot be.
     pub(crate) fn find(&self, spec: &str) -> Result<Option<(&Tag, Wanted)>> {
-        let tag = |name: &str| self.tags.iter().find(|t| t.name == name);
+        let tag = |name: &str| {
+            let by = |form: fn(&Tag) -> &String| self.tags.iter().find(|t| form(t) == name);
+            by(|t| &t.name).or_else(|| by(|t| &t.line)).or_else(|| by(|t| &t.field))
+        };
         // A tag may look like anything, so a spec that is one is that.
         if let Some(tag) = tag(spec) {
             return Ok(Some((tag, Wanted::default())));
@@ -86,12 +101,17 @@ impl Tags {
             let live = tag.state.try_lock().and_then(|state| state.session());
             let live = live.filter(|s| s.alive().is_ok());
             out += &match live {
-                None => format!("{}:-\n", tag.name),
-                Some(s) => s.mtag(&tag.name),
+                None => format!("{}:-\n", tag.field),
+                Some(s) => s.mtag(&tag.field),
             };
         }
         out
     }
+}
+
+/// A name that is not ours as a field of `/dev/mtags`: it ends neither the field nor the line.
+pub(super) fn mtags_field(name: &str) -> String {
+    quote_among(&one_line(name), &[':'])
 }
 
 #[cfg(test)]
@@ -121,7 +141,7 @@ mod tests {
 
     #[test]
     fn specs() {
-        let tags: Vec<(String, Arc<dyn Transport>)> = ["host", "a:b", "x:9P2000.u"]
+        let tags: Vec<(String, Arc<dyn Transport>)> = ["host", "a:b", "x:9P2000.u", "it's\n:a tag"]
             .map(|t| (String::from(t), Arc::new(Nobody) as Arc<dyn Transport>))
             .into();
         let tags = Tags::new(tags, Patience::DEVICE);
@@ -136,15 +156,23 @@ mod tests {
         assert_eq!(find("a:b:9P2000.u"), Some(("a:b", Some(Dialect::U), None)));
         assert_eq!(find("x:9P2000.u:9P2000.L"), Some(("x:9P2000.u", Some(Dialect::L), None)));
         assert_eq!(find("host:9P2000.L:8192"), Some(("host", Some(Dialect::L), Some(8192))));
+        // A tag that is more than a word is found by what it is, by what is shown of it, and by the whole field.
+        let odd = "it's\n:a tag";
+        for spec in [odd, "it's␊:a tag", "'it''s␊:a tag'"] {
+            assert_eq!(find(spec), Some((odd, None, None)), "{spec}");
+            assert_eq!(find(&format!("{spec}:9P2000.L")), Some((odd, Some(Dialect::L), None)), "{spec}");
+        }
+        assert_eq!(find("'a:b':9P2000.u:8192"), Some(("a:b", Some(Dialect::U), Some(8192))));
         assert_eq!([find(""), find("nope"), find("nope:9P2000.u"), find("x"), find(":9P2000.u")], [None; 5]);
         assert_eq!(
             tags.find("host:9P2000.u:5").err().unwrap().text(),
             "'host:9P2000.u:5' bad attach specifier"
         );
-        assert_eq!(tags.mtags(), "host:-\na:b:-\nx:9P2000.u:-\n");
+        let shown = "host:-\n'a:b':-\n'x:9P2000.u':-\n'it''s␊:a tag':-\n";
+        assert_eq!(tags.mtags(), shown);
         // A server that is not there is an error, and the tag stays free.
         let (tag, wanted) = tags.find("host").unwrap().unwrap();
         assert_eq!(tags.session(&kernel, tag, wanted).err().unwrap().text(), abi::error::EHUNGUP);
-        assert_eq!(tags.mtags(), "host:-\na:b:-\nx:9P2000.u:-\n");
+        assert_eq!(tags.mtags(), shown);
     }
 }

@@ -28,6 +28,7 @@ mod tests;
 use crate::Failure;
 use crate::inventory::table::{Driver, Status};
 use crate::transport::{self, Interrupts, VirtioTransport};
+use abi::quote::quote_among;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -113,7 +114,10 @@ impl Driver for Console {
     }
 
     fn status(&self) -> Status {
-        let labels: Vec<String> = self.device.ports().iter().filter_map(|p| p.label()).collect();
+        // Where it could be taken for two, a label is quoted among the others.
+        let shown =
+            |label: String| if label.contains([',', '\'']) { quote_among(&label, &[',']) } else { label };
+        let labels: Vec<String> = self.device.ports().iter().filter_map(|p| p.label().map(shown)).collect();
         Status {
             interrupts: self.interrupts.text.clone(),
             identity: labels.join(","),

@@ -7,6 +7,7 @@ use crate::inventory::identity;
 use crate::inventory::names::NamedDevice;
 use crate::transport::VirtioTransport;
 use crate::transport::recorder::Recorder;
+use abi::quote::{one_line, quote};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -68,7 +69,7 @@ impl Table {
         &self.rows
     }
 
-    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes),
+    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes, with pictures for control characters),
     /// features offered, features taken (both hexadecimal), driver, then the reason why it does not work, or
     /// the driver's counters other than 0 as `name value`. `-` stands for what there is not.
     pub fn text(&self) -> String {
@@ -125,7 +126,7 @@ impl Row {
         line("\tplace", &self.found.location);
         line("\ttransport", &self.transport);
         if !status.identity.is_empty() {
-            line("\tidentity", &abi::quote::quote(&status.identity));
+            line("\tidentity", &shown(&status.identity));
         }
         if !status.interrupts.is_empty() {
             line("\tinterrupts", &status.interrupts);
@@ -165,7 +166,7 @@ impl Row {
             self.found.location.to_string(),
             self.transport.to_string(),
             dash(status.interrupts),
-            if status.identity.is_empty() { "-".to_string() } else { abi::quote::quote(&status.identity) },
+            if status.identity.is_empty() { "-".to_string() } else { shown(&status.identity) },
             dash(hex(record.offered)),
             dash(hex(record.taken)),
             self.driver.as_ref().map_or("-", |d| d.driver()).to_string(),
@@ -177,6 +178,11 @@ impl Row {
         });
         (fields, rest)
     }
+}
+
+/// What the host has named, on one line and as one word; a `-` of its own is told from none.
+fn shown(identity: &str) -> String {
+    if identity == "-" { "'-'".to_string() } else { quote(&one_line(identity)) }
 }
 
 /// Hexadecimal, or nothing for zero.
@@ -233,5 +239,13 @@ mod tests {
             "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x110000001 0x110000001 9p requests 3 in 99\n\
              virtio-rng-1 pci 0.10.0 -      -          -        -           -           -  no driver for rng\n"
         );
+    }
+
+    #[test]
+    fn what_the_host_names_is_one_word_of_one_line() {
+        let forged = "-\nvirtio-9p-1 pci 0.3.0 it's";
+        assert_eq!(shown(forged), "'-␊virtio-9p-1 pci 0.3.0 it''s'");
+        assert_eq!(["-", "host", "a\tb"].map(shown), ["'-'", "host", "a␉b"]);
+        assert_eq!(abi::quote::tokenize(&shown(forged)).len(), 1);
     }
 }

@@ -202,6 +202,7 @@ impl State {
     }
 
     /// May this user take the file out of its directory?
+    /// May this user take the file out of its directory, or give it another name there?
     fn may_remove(&self, number: u64, user: &[u8]) -> Result<()> {
         let node = self.node(number)?;
         if number == ROOT {
@@ -210,7 +211,11 @@ impl State {
         if !node.linked {
             return Err(error::ENONEXIST.into());
         }
-        self.node(node.parent)?.allow(user, AWRITE)
+        let dir = self.node(node.parent)?;
+        dir.allow(user, AWRITE)?;
+        // Where everybody may make files, what somebody has made stays there until he takes it away.
+        let his = user == node.uid || user == dir.uid;
+        if dir.mode & 0o002 == 0 || his { Ok(()) } else { Err(error::EPERM.into()) }
     }
 
     /// Takes a file out of its directory.

@@ -126,6 +126,35 @@ fn exclusive_use_is_one_at_a_time() {
     c.open(2, OREAD).unwrap();
 }
 
+/// In a directory in which everybody may make files, as `/tmp` is, nobody takes away another's.
+#[test]
+fn what_somebody_made_in_a_directory_of_all_stays_his() {
+    let mut c = two_users();
+    c.attach(501, "vole").unwrap();
+    c.walk(0, 1, "").unwrap();
+    c.create(1, "all", DMDIR | 0o775, OREAD).unwrap();
+    c.wstat(1, Dir { mode: DMDIR | 0o777, ..keep() }).unwrap();
+    c.clunk(1).unwrap();
+    for (root, fid) in [(500, 2), (501, 3)] {
+        c.walk(root, fid, "all").unwrap();
+    }
+    c.walk(2, 4, "").unwrap();
+    c.create(4, "his", 0o666, OWRITE).unwrap();
+    c.clunk(4).unwrap();
+    c.walk(3, 5, "his").unwrap();
+    assert_eq!(no(c.wstat(5, Dir { name: "mine".into(), ..keep() })), error::EPERM);
+    assert_eq!(no(c.remove(5)), error::EPERM);
+    // He may, and so may she whose directory it is.
+    c.walk(2, 5, "his").unwrap();
+    c.wstat(5, Dir { name: "still-his".into(), ..keep() }).unwrap();
+    c.remove(5).unwrap();
+    c.walk(3, 6, "").unwrap();
+    c.create(6, "hers", 0o600, OWRITE).unwrap();
+    c.walk(0, 7, "all").unwrap();
+    c.walk(7, 8, "hers").unwrap();
+    c.remove(8).unwrap();
+}
+
 #[test]
 fn removed_files_live_until_they_are_closed() {
     let mut c = two_users();

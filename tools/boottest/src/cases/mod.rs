@@ -8,6 +8,7 @@ mod diod;
 mod disk;
 mod files;
 mod guide;
+mod hostnames;
 mod load;
 mod manual;
 mod mmio;
@@ -19,6 +20,7 @@ mod proxy;
 mod servers;
 mod silent;
 mod smp;
+mod users;
 mod usertests;
 mod virtcon;
 mod wires;
@@ -52,6 +54,8 @@ fn usual() -> Vec<Case> {
     long.chain(proxy::cases())
         .chain(guide::cases().into_iter().chain(wires::cases()).map(Case::pinned))
         .chain(virtcon::cases())
+        .chain(hostnames::cases())
+        .chain(users::cases())
         .chain(servers::cases())
         .chain(silent::cases())
         .chain(diod::cases())

@@ -73,7 +73,7 @@ files! {
     REBOOT = 16 "reboot" 0o220,
     SWAP = 17 "swap" 0o664,
     SYSNAME = 18 "sysname" 0o664,
-    SYSSTAT = 19 "sysstat" 0o666,
+    SYSSTAT = 19 "sysstat" 0o664,
     TIME = 20 "time" 0o664,
     USER = 21 "user" 0o666,
     ZERO = 22 "zero" 0o444,

@@ -191,7 +191,7 @@ impl Dev for Mouse {
         if !self.there {
             return Ok(Vec::new());
         }
-        Ok(alloc::vec![Entry::file("mouse", MOUSE, 0o666), Entry::file("mousectl", MOUSECTL, 0o222)])
+        Ok(alloc::vec![Entry::file("mouse", MOUSE, 0o660), Entry::file("mousectl", MOUSECTL, 0o220)])
     }
 
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {

@@ -11,6 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use abi::error;
+use abi::quote::{one_line, quote};
 use machine::page::{Page, Pinned};
 use machine::sync::{QGuard, QLock, RwQLock};
 
@@ -93,8 +94,12 @@ impl Unit {
     /// What `ctl` says.
     pub(crate) fn ctl_text(&self, up: &Arc<Proc>) -> String {
         let disk = &*self.disk;
-        let mut text = format!("inquiry {} {}", disk.name(), disk.serial());
-        text.truncate(text.trim_end().len());
+        let mut text = format!("inquiry {}", disk.name());
+        let serial = disk.serial();
+        if !serial.is_empty() {
+            // The host's to choose.
+            text.push_str(&format!(" {}", quote(&one_line(&serial))));
+        }
         text.push_str(&format!("\ngeometry {} {}\n", disk.sectors(), disk.sector_size()));
         for part in self.parts(up) {
             let end = part.end.unwrap_or_else(|| disk.sectors());

@@ -13,6 +13,7 @@
 pub mod console;
 mod readers;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -64,9 +65,11 @@ impl VirtCon {
     }
 }
 
-/// Can a file be called so?
-fn is_name(label: &str) -> bool {
-    !matches!(label, "" | "." | "..") && !label.contains('/') && !label.contains(char::is_control)
+/// The file of a port with this label. What no name can have is replaced by what looks like it: control characters by
+/// their pictures, a slash by U+2215. `None` for what leads elsewhere.
+fn file_name(label: &str) -> Option<String> {
+    let name = abi::quote::one_line(label).replace('/', "\u{2215}");
+    (!matches!(&*name, "" | "." | "..")).then_some(name)
 }
 
 impl Open {
@@ -106,7 +109,7 @@ impl Dev for VirtCon {
         let (mut out, mut labelled) = (Vec::new(), false);
         for port in (self.find)() {
             let path = (u64::from(port.id()) << 2 | dir.path) + PORT;
-            let label = port.label().filter(|l| is_name(l));
+            let label = port.label().and_then(|label| file_name(&label));
             labelled |= label.is_some();
             let name = match dir.path {
                 BY_NAME => label,
@@ -117,7 +120,8 @@ impl Dev for VirtCon {
             if let Some(name) = name
                 && !out.iter().any(|e: &Entry| e.name == name)
             {
-                out.push(Entry::named(name, path, 0o666));
+                // A server behind it does not know who of this machine asks.
+                out.push(Entry::named(name, path, 0o660));
             }
         }
         if dir.path == VIRTCON && !out.is_empty() {

@@ -1,0 +1,51 @@
+//! Two users of one machine, its owner and `none`, and that they are kept apart.
+
+use super::{MOTD, motd, q35};
+use crate::case::{Case, re};
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("users/apart", q35())
+            .share("host", motd)
+            .chardev("c0")
+            .device("virtio-serial-pci")
+            .device("virtserialport,chardev=c0,name=chat")
+            .line("cat /dev/user; echo; none cat /dev/user; echo; none none cat /dev/user")
+            .is("glenda\nnone\nnone")
+            .connects("c0")
+            .line("none rc -c 'echo -n glenda >/dev/user'")
+            .gives("permission denied")
+            // What the owner keeps for himself.
+            .line(
+                "none rc -c 'for(f in cons consctl kmesg reboot sysstat sysname time virtcon/by-name/chat) \
+                 @{echo x >/dev/$f && echo $f is open}; echo done'",
+            )
+            .gives(re("(?s)permission denied.*done\n$"))
+            // A process, its notes and its memory.
+            .line("sleep 1000 & victim=$apid")
+            .is("")
+            .line(
+                "none rc -c 'for(f in args ctl mem note noteid notepg regs) \
+                 @{echo kill >/proc/$victim/$f && echo $f is open}; cat /proc/$victim/mem; echo done'",
+            )
+            .gives(re("(?s)permission denied.*done\n$"))
+            .line("cat /proc/$victim/status >/dev/null && echo lives; echo kill >/proc/$victim/ctl; wait")
+            .gives("lives\n")
+            // Files in /tmp and /srv.
+            .line("echo mine >/tmp/mine; echo all >/tmp/all; chmod 600 /tmp/mine; chmod 666 /tmp/all")
+            .is("")
+            .line(
+                "none rc -c 'cat /tmp/mine; @{echo x >/tmp/mine}; rm /tmp/all; mv /tmp/all /tmp/his; \
+                 echo his >/tmp/his; cat /tmp/his; echo done'",
+            )
+            .gives(re("(?s)permission denied.*his\ndone\n$"))
+            .line("cat /tmp/mine /tmp/all /tmp/his; ls -l /tmp/his; rm /tmp/mine /tmp/all /tmp/his")
+            .gives(re("^mine\nall\nhis\n.* none none "))
+            .line("srv -q -e 'ramfs -i' mine; chmod 600 /srv/mine; none cat /srv/mine; none rm /srv/mine; ls /srv/mine")
+            .gives("permission denied")
+            .gives("/srv/mine\n")
+            .line("mount -c -d '#9' /dev/null /mnt host; none cat /mnt/motd; rm /srv/mine; echo still here")
+            .is(format!("{MOTD}still here\n"))
+            .never(re("(?m)^[a-z0-9/-]+ is open$")),
+    ]
+}
