@@ -39,6 +39,8 @@ EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
 # Of the programs, what can run on the host.
 PROGRAMS = -p lib9 -p cmd
+FUZZED := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+CHOSEN = $(or $(foreach word,$(TARGETS),$(foreach name,$(FUZZED),$(if $(findstring $(word),$(name)),$(name)))),$(FUZZED))
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 .PHONY: build run test test-host test-exec test-boot test-qemus go-test attack attack-tools soak fuzz check lint install uninstall clean deps help
@@ -102,9 +104,14 @@ attack-tools: build ## what attack and soak need, without running it
 	@strip -o build/attack9 "$$($(EXECUTABLE) build/attack9.json)"
 	@$(CARGO) build --quiet -p attack
 
-fuzz: deps ## fuzz everything that reads bytes from outside: TIME=60 for each of TARGETS='words of their names'
-	@$(CARGO) build --quiet --release -p fuzzer
-	@$(CARGO) run --quiet --release -p fuzzer -- --time $(TIME) $(if $(SEED),--seed $(SEED)) $(ARGS) $(TARGETS)
+fuzz: deps ## fuzz all that reads bytes from outside, each TIME=60; TARGETS='words of their names'; SEED=... ARGS=...
+	@if command -v cargo-fuzz >/dev/null && rustup toolchain list 2>/dev/null | grep -q nightly; then \
+		for target in $(CHOSEN); do \
+			cargo +nightly fuzz run $$target -- -max_total_time=$(TIME) || exit 1; \
+		done; \
+	else \
+		$(CARGO) run --quiet --release -p fuzzer -- --time $(TIME) $(if $(SEED),--seed $(SEED)) $(ARGS) $(TARGETS); \
+	fi
 
 check: lint test ## fmt, clippy and test: what CI does
 

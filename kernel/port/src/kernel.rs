@@ -2,7 +2,7 @@
 //! so that tests run several kernels side by side.
 //!
 //! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs` before a process's `user`;
-//! `hostowner`, `sysname` and `zero` are leaves. No device is called under any of them.
+//! `hostowner`, `sysname`, `first_told` and `zero` are leaves. No device is called under any of them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -47,6 +47,8 @@ pub struct Kernel {
     pub(crate) alarms: crate::proc::alarm::Alarms,
     /// What happens when the first process has ended, for this reason. Nothing, unless the machine says so.
     pub first_ended: Once<FirstEnded>,
+    /// Who told the first process something that it may end of.
+    pub(crate) first_told: Lock<Option<String>>,
     /// Processes kept for a debugger.
     pub(crate) broken: crate::proc::broken::Broken,
     zero: Lock<Option<Page>>,
@@ -81,6 +83,7 @@ impl Kernel {
             group_notes: QLock::new(0),
             alarms: crate::proc::alarm::Alarms::new(),
             first_ended: Once::new(),
+            first_told: Lock::new(None),
             broken: crate::proc::broken::Broken::default(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),

@@ -1,10 +1,13 @@
 //! Who owns the machine, and what nobody in particular may do.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::sync::{Arc, Mutex};
+
 use abi::{MREPL, OREAD, OWRITE, error};
 use port::Proc;
 use port::call::sysfile;
 use port::mem::iobuf::Src;
+use port::proc::exit;
 use port::testkit::Hosted;
 
 fn machine(config: &[(&str, &str)]) -> Hosted {
@@ -102,4 +105,30 @@ fn note_groups_keep_users_apart() {
     *other.user.lock() = "none".into();
     tell(&t.up);
     assert_eq!((told(&bob), told(&other), told(&t.up)), (1, 1, 0));
+}
+
+/// With the first process the machine ends. Whoever looks for the reason is told who sent it what it may have died of.
+#[test]
+fn the_end_of_the_first_process_has_a_name() {
+    let said = |file: &str, text: &str| {
+        let t = machine(&[]);
+        let told = Arc::new(Mutex::new(String::new()));
+        let kept = told.clone();
+        t.kernel.first_ended.call_once(|| Box::new(move |why| *kept.lock().unwrap() = why.into()));
+        let other = t.process();
+        assert_eq!((t.up.pid, other.pid), (1, 2));
+        if !file.is_empty() {
+            let fd = sysfile::open(&other, file, OWRITE).unwrap();
+            sysfile::pwrite(&other, fd, &Src::Kernel(text.as_bytes()), -1).unwrap();
+        }
+        exit::exit(&t.up, "why");
+        told.lock().unwrap().clone()
+    };
+    let by = |what: &str| format!("why ({what:?} came from process 2 (init) of glenda)");
+    assert_eq!(said("", ""), "why");
+    assert_eq!(said("/proc/1/ctl", "kill"), by("kill"));
+    assert_eq!(said("/proc/1/note", "one\nline"), by("one\nline"));
+    assert_eq!(said("/proc/2/notepg", "hangup"), by("hangup"), "they are in one group");
+    assert_eq!(said("/proc/1/ctl", "hang"), "why", "that kills nobody");
+    assert_eq!(said("/proc/2/ctl", "kill"), "why", "that kills somebody else");
 }

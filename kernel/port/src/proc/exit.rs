@@ -1,7 +1,7 @@
 //! How a process ends, and what its parent learns of it.
 //!
-//! A process ends in [`exit`]: it gives up its groups and memory, leaves its wait record with its parent, and is taken
-//! out of `Kernel::procs`; only then does its thread return.
+//! A process ends in [`exit`]: it gives up its groups and memory, leaves its wait record with its parent, and is
+//! taken out of `Kernel::procs`; only then does its thread return.
 //!
 //! Lock order: `Proc::children`, the parent's or one's own, is taken alone.
 
@@ -107,7 +107,32 @@ fn leave(up: &Arc<Proc>, status: &str, keep: bool) {
     if up.pid == FIRST_PID
         && let Some(then) = up.kernel.first_ended.get()
     {
-        then(status);
+        let told = up.kernel.first_told.lock().take();
+        match told {
+            Some(who) => then(&format!("{status} ({who})")),
+            None => then(status),
+        }
+    }
+}
+
+/// Remembers that `up` is about to send `what` to `p`, if that is the first process: with it the machine ends, and
+/// whoever looks for the reason is to be told who that was.
+pub(crate) fn first_is_told(up: &Arc<Proc>, p: &Arc<Proc>, what: &str) {
+    if p.pid != FIRST_PID || up.pid == FIRST_PID {
+        return;
+    }
+    let name = String::from(&*up.name.lock());
+    let what = clip(what, abi::ERRMAX - 1);
+    let who = format!("{what:?} came from process {} ({name}) of {}", up.pid, up.user());
+    let old = up.kernel.first_told.lock().replace(who);
+    drop(old);
+}
+
+/// [`first_is_told`], if it is in this note group.
+pub(crate) fn first_is_told_with(up: &Arc<Proc>, noteid: u32, what: &str) {
+    let first = up.kernel.procs.lock().get(&FIRST_PID).cloned();
+    if let Some(first) = first.filter(|first| first.noteid() == noteid) {
+        first_is_told(up, &first, what);
     }
 }
 

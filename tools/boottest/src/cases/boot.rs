@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use vm::{Board, Vm};
 
 use super::{MOTD, motd, q35};
-use crate::case::{Case, End, World, re};
+use crate::case::{Case, End, PROMPT, World, re};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -64,6 +64,19 @@ pub fn cases() -> Vec<Case> {
         Case::new("init/unknown-command", q35()).init("nosuchcommand").sees("nosuchcommand").ends(End::Fails),
         Case::new("init/no-exit-device", q35()).append("init='exit bad'").sees("bad").ends(End::Exits(0)),
         Case::new("init/quotes", q35()).init("x='it''s'; echo $x | sed 's/it/that/'").sees("that's\n"),
+        Case::new("init/killed", q35().debug_exit())
+            .sees(PROMPT)
+            .types("echo -n kill >/proc/1/note\n")
+            .sees(re(
+                "^boot: /rc/bin/init has ended: .*\"kill\" came from process [0-9]+ \\(echo\\) of glenda\\)\n",
+            ))
+            .ends(End::Fails),
+        // The shell's group is not init's, which ends the machine in order when the shell has gone.
+        Case::new("init/group", q35().debug_exit())
+            .sees(PROMPT)
+            .types("echo -n hangup >/proc/$pid/notepg\n")
+            .never("has ended")
+            .ends(End::Exits(0)),
         Case::new("init/mounted", q35())
             .share("one", motd)
             .share("two", motd)

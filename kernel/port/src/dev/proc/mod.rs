@@ -133,7 +133,13 @@ impl Dev for ProcDev {
                 let text = format!("{} [{new}]", *p.name.lock());
                 *p.args.lock() = text;
             }
-            File::Ctl => procctl::control(up, &p, &line(src, 127)?)?,
+            File::Ctl => {
+                let message = line(src, 127)?;
+                if message.trim() == "kill" {
+                    exit::first_is_told(up, &p, "kill");
+                }
+                procctl::control(up, &p, &message)?;
+            }
             File::Mem => return image::write_mem(&p, src, offset),
             File::Note => {
                 if src.len() >= abi::ERRMAX {
@@ -143,7 +149,9 @@ impl Dev for ProcDev {
                     return Err(error::EPROCDIED.into());
                 }
                 let text = src.to_vec(abi::ERRMAX)?;
-                if !notes::post(&p, &String::from_utf8_lossy(&text), NoteClass::User) {
+                let text = String::from_utf8_lossy(&text);
+                exit::first_is_told(up, &p, &text);
+                if !notes::post(&p, &text, NoteClass::User) {
                     return Err("note not posted".into());
                 }
             }
@@ -153,6 +161,7 @@ impl Dev for ProcDev {
                 }
                 let text = src.to_vec(abi::ERRMAX)?;
                 let text = String::from_utf8_lossy(&text);
+                exit::first_is_told_with(up, p.noteid(), &text);
                 notes::post_group(&up.kernel, p.noteid(), &text, NoteClass::User, Some(up));
             }
             File::Noteid => {
