@@ -95,7 +95,7 @@ fn tags(case: Case) -> Case {
 /// The console as a pipe to the host.
 fn console(case: Case) -> Case {
     case.line("ls -l /dev/virtcon")
-        .gives(re("^--rw-rw-rw- C 0 glenda glenda 0 .* /dev/virtcon/virtio-console-2$"))
+        .gives(re("^--rw-rw---- C 0 glenda glenda 0 .* /dev/virtcon/virtio-console-2$"))
         .line("ls /dev/virtcon")
         .is("/dev/virtcon/by-place\n/dev/virtcon/virtio-console-2\n")
         .connects("c0")
