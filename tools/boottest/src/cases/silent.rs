@@ -15,13 +15,15 @@ pub fn cases() -> Vec<Case> {
 const SERVER: &str =
     "fn server {for(p in `{ps | grep ramfs | sed 's/^[^ ]+ +([0-9]+).*/\\1/'}) echo $1 >/proc/$p/ctl}";
 
-/// A program that sleeps for so long and then uses memory that is not in the first 64 KiB of it.
-fn program(sleep_ms: u16) -> Vec<u8> {
+/// Does a line of ps end like this?
+const SEEN: &str = "fn seen {ps | grep $1^'$' >/dev/null}";
+
+/// A program that waits for a byte on its standard input and then uses memory that is not in the first 64 KiB of it.
+fn program() -> Vec<u8> {
     const BASE: u64 = 0x20_0000;
     const SIZE: u64 = 400_000;
-    let mut code = vec![0xbd, 17, 0, 0, 0]; // mov $SLEEP, %ebp
-    code.push(0x68); // push
-    code.extend(u32::from(sleep_ms).to_le_bytes());
+    let mut code = vec![0xbd, 50, 0, 0, 0, 0x48, 0x89, 0xe0]; // mov $PREAD, %ebp; mov %rsp, %rax
+    code.extend([0x6a, 0xff, 0x6a, 1, 0x50, 0x6a, 0]); // push $-1; push $1; push %rax; push $0
     code.extend([0x6a, 0, 0x0f, 0x05]); // push $0 (where a return address would be); syscall
     code.extend([0x8a, 0x04, 0x25]); // mov (end of the file), %al
     code.extend(((BASE + SIZE - 1) as u32).to_le_bytes());
@@ -45,8 +47,8 @@ fn program(sleep_ms: u16) -> Vec<u8> {
 }
 
 fn programs(folder: &Path) -> Result<()> {
-    std::fs::write(folder.join("late"), program(4000))?;
-    Ok(std::fs::write(folder.join("late2"), program(4001))?)
+    std::fs::write(folder.join("late"), program())?;
+    Ok(std::fs::write(folder.join("late2"), program())?)
 }
 
 /// A machine with the programs on a ramfs.
@@ -57,31 +59,41 @@ fn served(name: &str) -> Case {
             "{MOUNT}; ramfs -c -m /mnt/two; cp /n/host/late /n/host/late2 /mnt/two; chmod 755 /mnt/two/late*"
         ))
         .is("")
-        .line(SERVER)
+        .line(format!("{SERVER}; {SEEN}"))
         .is("")
 }
 
 /// Everybody may look at the process, and it can be killed; when the server goes on, so do those who waited.
 fn paging() -> Case {
     served("silent/paging")
-        .line("/mnt/two/late & pid=$apid; /mnt/two/late2 & other=$apid; sleep 1; server stop; sleep 5; ps")
+        .line(
+            "{while(! {seen 'Pread +late' && seen 'Pread +late2'}) sleep 1; server stop; echo} | /mnt/two/late & \
+             {while(! seen 'Fault +late') sleep 1; echo} | /mnt/two/late2 & \
+             while(! seen 'Fault +late2') sleep 1; ps",
+        )
         .gives(re("Fault +late\n"))
         .gives(re("Fault +late2\n"))
-        .line("cd /proc/$pid; cat status segment args ns fd noteid ppid | wc -l; ls | wc -l")
-        .gives(re("^ *[0-9]+\n *16\n$"))
-        .line("cd /; echo kill >/proc/$pid/ctl; sleep 3; ls -d /proc/$pid; ps | grep 'late$' | wc -l")
+        .line("pid=`{ps | grep 'late$' | sed 's/^[^ ]+ +([0-9]+).*/\\1/'}; cd /proc/$pid; ls | wc -l")
+        .gives(re("^ *16\n$"))
+        .line("cat status segment args ns fd noteid ppid >/tmp/all; ls -s /tmp/all")
+        .gives("all")
+        .line("cd /; echo kill >/proc/$pid/ctl; while(seen late) sleep 1; ls -d /proc/$pid")
         .gives("does not exist")
-        .gives(re("^ *0$"))
-        .line("server start; wait $other; echo status $status")
+        .line("seen 'Fault +late2'; echo status $status")
         .is("status \n")
-        .line("unmount /mnt/two; while(ps | grep ramfs >/dev/null) sleep 1")
+        .line("server start; while(seen late2) sleep 1")
+        .is("")
+        .line("unmount /mnt/two; while(seen ramfs) sleep 1")
         .is("")
 }
 
 /// An interrupt always leads to a prompt.
 fn interrupted() -> Case {
     served("silent/interrupted")
-        .types("{sleep 2; server stop; while(! {ps | grep 'Fault +late'}) sleep 1} & /mnt/two/late\n")
+        .types(
+            "{while(! seen 'Pread +late') sleep 1; server stop; echo; \
+             while(! {ps | grep 'Fault +late$' >[1=2]}) sleep 1} | /mnt/two/late\n",
+        )
         .sees(re("Fault +late\n"))
         .types("\x7f")
         .sees(PROMPT)
@@ -90,6 +102,6 @@ fn interrupted() -> Case {
         .sees("\ngoing\n")
         .types("\x7f")
         .sees(PROMPT)
-        .line("ps | grep 'late$' | wc -l")
-        .gives(re("^ *0$"))
+        .line("while(seen late) sleep 1")
+        .is("")
 }
