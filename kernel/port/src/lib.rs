@@ -28,8 +28,8 @@
 //!
 //! Each module says what its locks guard and in which order they are taken. One sleeping lock is held while a device is
 //! called: `Chan::dir`, by who reads a directory; a device's own locks come after it. None is held while a program's
-//! memory is copied or pinned, which may page it in. `Kernel::group_notes` comes before `Kernel::procs` and a process's notes. A `Lock` is held for a
-//! moment: never while sleeping, dropping a `Chan`, or calling a device.
+//! memory is copied or pinned, which may page it in. `Kernel::group_notes` comes before `Kernel::procs` and a process's
+//! notes. A `Lock` is held for a moment: never while sleeping, dropping a `Chan`, or calling a device.
 #![no_std]
 #![forbid(unsafe_code)]
 // Who reads these pages reads the source: what is the crate's own has its place in them.

@@ -349,7 +349,8 @@ fn unmounted_meanwhile() {
         let va = DATA + 2 * GROUP;
         let stuck = reader(cpu, va);
         until_state(cpu, stuck, "Fault");
-        // The program's file still has its way from the root, so that is not closed, and nothing is asked of the server.
+        // The program's file still has its way from the root, so that is not closed, and nothing is asked of the
+        // server.
         soon("the mount is gone", || {
             fork(cpu, NONE, |cpu| {
                 let at = cpu.string("/n/m");

@@ -148,8 +148,8 @@ fn only_who_is_to_die_goes() {
     end(s);
 }
 
-/// One that has a handler, a shell for one, goes back to what it does: after any call but a read or a write, whose pages
-/// are its own until the server gives them back.
+/// One that has a handler, a shell for one, goes back to what it does: after any call but a read or a write, whose
+/// pages are its own until the server gives them back.
 #[test]
 fn who_is_told_a_note_goes_on_without_an_answer() {
     type Call = fn(&Arc<Proc>, i32) -> bool;

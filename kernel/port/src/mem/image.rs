@@ -5,8 +5,8 @@
 //! can be unmounted) and the pages stay until memory is wanted elsewhere.
 //!
 //! A page is read by whoever needs it first; others who need it wait for that one, each until it is to die itself. When
-//! the reader fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader may
-//! be somebody else's program, which is told a note each time before it is done.
+//! the reader fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader
+//! may be somebody else's program, which is told a note each time before it is done.
 //!
 //! Lock order: `ImageCache::list`, then `Image::state`; both leaves otherwise. Pages are read without either.
 

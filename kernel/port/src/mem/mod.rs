@@ -11,8 +11,8 @@
 //!
 //! Lock order: `Memory::segs` (never held over anything), then one `Segment::inner` (a `QLock`: copying a page or all
 //! the references of a fork is too long for interrupts to be off), then `Segment::users`, then the address space's own
-//! lock. Two segments' `inner` are never held together but by `fork`, which locks the parent's only: the child's segment
-//! is not shared yet. Nothing is held while a page is brought in from a file: its server may be anybody's.
+//! lock. Two segments' `inner` are never held together but by `fork`, which locks the parent's only: the child's
+//! segment is not shared yet. Nothing is held while a page is brought in from a file: its server may be anybody's.
 
 mod image;
 pub mod iobuf;

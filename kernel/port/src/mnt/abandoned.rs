@@ -1,10 +1,11 @@
 //! Requests that nobody can wait for any more: their process was killed or told a note, and the server does not answer.
 //!
 //! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. So does one that goes
-//! on living, if nothing but the slot's own buffers is in the request: a read or write may still come for its pages. A kernel thread, the
-//! slot's *keeper*, waits in its place. Until the requests are back, tags and buffers are the transport's. The fids
-//! that they name are *parked*: what the server thinks of them is not known, so their numbers may not be used again.
-//! When all is back they are clunked, those that the server does not know too, to which it only says no.
+//! on living, if nothing but the slot's own buffers is in the request: a read or write may still come for its pages. A
+//! kernel thread, the slot's *keeper*, waits in its place. Until the requests are back, tags and buffers are the
+//! transport's. The fids that they name are *parked*: what the server thinks of them is not known, so their numbers may
+//! not be used again. When all is back they are clunked, those that the server does not know too, to which it only says
+//! no.
 //!
 //! While a session has keepers, whoever is to die waits for nothing that it sends: one more thread sends its Tclunks.
 //!

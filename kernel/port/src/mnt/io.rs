@@ -5,8 +5,8 @@
 //! be anything, a device with a memory of what was read for one, so `#M` sends a piece only when the one before
 //! it came back whole.
 //!
-//! Between two rounds of pieces one looks for notes: what has been moved is then all that is moved, and how much that is
-//! is said. A note that comes while pieces are under way has them flushed; if any were moved before, up to the first
+//! Between two rounds of pieces one looks for notes: what has been moved is then all that is moved, and how much that
+//! is is said. A note that comes while pieces are under way has them flushed; if any were moved before, up to the first
 //! that was given up, they count too. Plan 9's devmnt looks between its messages likewise (`up->nnote` in mntrdwr), but
 //! calls the whole transfer interrupted when the note comes while a message is under way, though some of the data have
 //! gone: a count is what a program can go on from, and what the descriptor's offset is moved by.

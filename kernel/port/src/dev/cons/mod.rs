@@ -1,7 +1,7 @@
 //! `#c`: the console, and the files that tell a process about itself and the machine.
 //!
-//! Input is in `input` and `line`, the texts of the informative files in `text` and `pools`. What is here is the table and
-//! who does what. Output of one write to `cons` stays together.
+//! Input is in `input` and `line`, the texts of the informative files in `text` and `pools`. What is here is the table
+//! and who does what. Output of one write to `cons` stays together.
 //!
 //! Locks: `writers` (sleeping) while a piece goes out; `stats`, `domain`, `ctl_opens` are leaves.
 
