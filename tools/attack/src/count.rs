@@ -8,8 +8,8 @@
 pub struct Counts(Vec<(String, u64)>);
 
 impl Counts {
-    /// Reads lines `NUMBER NAME` and `USED/ALL NAME`, as `/dev/swap` has them, of things that come back when nobody
-    /// has them any more.
+    /// Reads lines `NUMBER NAME` and `USED/ALL NAME`, as `/dev/swap` and `/dev/pools` have them, of things that come
+    /// back when nobody has them any more.
     pub fn parse(text: &str) -> Counts {
         let line = |line: &str| {
             let (number, name) = line.trim().split_once(' ')?;

@@ -150,7 +150,7 @@ impl Player<'_> {
     }
 
     fn counts(&mut self) -> Result<Counts> {
-        let counts = Counts::parse(&self.line("cat /dev/swap", ANSWER)?);
+        let counts = Counts::parse(&self.line("cat /dev/swap /dev/pools >[2]/dev/null", ANSWER)?);
         ensure!(!counts.is_empty(), "/dev/swap has nothing to count");
         Ok(counts)
     }
