@@ -94,4 +94,4 @@ pub use arch::{
 pub use types::{Interrupted, IoError, OutOfMemory, Wake};
 
 #[cfg(target_os = "none")]
-pub use amd64::{BootParams, Processors, init, schedule, start_others};
+pub use amd64::{BootParams, Processors, events, init, schedule, start_others};

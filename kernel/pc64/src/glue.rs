@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use io::message::Transport;
+use machine::events::{self, Event};
 use machine::firmware::acpi;
 use machine::{boot, clock, mem, power};
 use port::call::life;
@@ -129,6 +130,18 @@ impl Power for Switch {
 /// Power off and reset.
 pub fn power() -> Arc<dyn Power> {
     Arc::new(Switch)
+}
+
+/// Listens for what the board tells: the power button.
+pub fn listen(kernel: &Kernel) {
+    let ending = kernel.ending.clone();
+    let told = events::listen(Box::new(move |event| match event {
+        Event::PowerButton => ending.press(),
+        Event::PciSlots => {}
+    }));
+    if let Err(why) = told {
+        kernel.kmesg.print(format_args!("power: no button: {why}\n"));
+    }
 }
 
 /// Starts the first process, and sees to it that the machine does not outlive it. A machine without one says so and

@@ -49,6 +49,8 @@ pub struct Kernel {
     pub first_ended: Once<FirstEnded>,
     /// Who told the first process something that it may end of.
     pub(crate) first_told: Lock<Option<String>>,
+    /// The power button, and the end in order that it asks for.
+    pub ending: Arc<crate::proc::ending::Ending>,
     /// Processes kept for a debugger.
     pub(crate) broken: crate::proc::broken::Broken,
     zero: Lock<Option<Page>>,
@@ -84,6 +86,7 @@ impl Kernel {
             alarms: crate::proc::alarm::Alarms::new(),
             first_ended: Once::new(),
             first_told: Lock::new(None),
+            ending: Arc::default(),
             broken: crate::proc::broken::Broken::default(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),

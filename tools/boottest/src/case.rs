@@ -41,6 +41,10 @@ pub enum Step {
     Keys(String),
     /// Tell QEMU this: a command and its arguments.
     Qmp(&'static str, Value),
+    /// QEMU stands still for so long, as on a host that sleeps.
+    Stands(Duration),
+    /// The host waits for so long.
+    Waits(Duration),
     /// The screen shows this text sooner or later; the rows end in newlines.
     Shows(Pattern),
 }
@@ -336,6 +340,16 @@ impl Case {
     pub fn qmp(mut self, command: &'static str, arguments: Value) -> Case {
         self.vm = self.vm.with_qmp();
         self.step(Step::Qmp(command, arguments))
+    }
+
+    /// QEMU stands still for so long, as on a host that sleeps.
+    pub fn stands(self, seconds: u64) -> Case {
+        self.step(Step::Stands(Duration::from_secs(seconds)))
+    }
+
+    /// Nothing happens for so long.
+    pub fn waits(self, seconds: u64) -> Case {
+        self.step(Step::Waits(Duration::from_secs(seconds)))
     }
 
     /// The screen shows `text` from now on or soon.

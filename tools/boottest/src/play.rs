@@ -175,6 +175,14 @@ impl Player<'_> {
                 self.world.answer = self.guest.qmp()?.execute(command, arguments.clone())?;
                 Ok(())
             }
+            Step::Stands(time) => {
+                self.guest.stand_still(*time);
+                Ok(())
+            }
+            Step::Waits(time) => {
+                std::thread::sleep(*time);
+                Ok(())
+            }
             Step::Shows(pattern) => screen::wait(self.guest.qmp()?, pattern, self.deadline),
         }
     }

@@ -36,7 +36,10 @@ impl Vm {
         if !self.default_devices {
             args.add(["-nodefaults"]);
         }
-        args.add(["-no-user-config", "-no-reboot"]);
+        args.add(["-no-user-config"]);
+        if !self.reboots {
+            args.add(["-no-reboot"]);
+        }
         args.add(["-display", self.display.as_deref().unwrap_or("none")]);
         if self.display.is_some() {
             ensure!(self.board != Board::Microvm, "microvm has no screen");

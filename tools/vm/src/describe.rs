@@ -24,6 +24,7 @@ pub struct Vm {
     pub(crate) cpu: Option<String>,
     pub(crate) shares: Vec<Share>,
     pub(crate) debug_exit: bool,
+    pub(crate) reboots: bool,
     pub(crate) default_devices: bool,
     pub(crate) serial: Serial,
     pub(crate) virtio_console: bool,
@@ -50,6 +51,7 @@ impl Vm {
             cpu: None,
             shares: Vec::new(),
             debug_exit: false,
+            reboots: false,
             default_devices: false,
             serial: Serial::default(),
             virtio_console: false,
@@ -178,6 +180,12 @@ impl Vm {
     /// A device through which the guest ends QEMU with an exit status: value `v` written to port 0xF4 gives `2v + 1`.
     pub fn debug_exit(mut self) -> Vm {
         self.debug_exit = true;
+        self
+    }
+
+    /// A reset starts it again, where it ends QEMU otherwise.
+    pub fn reboots(mut self) -> Vm {
+        self.reboots = true;
         self
     }
 

@@ -135,6 +135,13 @@ impl Guest {
         self.process.kill();
     }
 
+    /// Has QEMU stand still for so long, as on a host that sleeps: it does nothing, and its clocks go on.
+    pub fn stand_still(&self, time: Duration) {
+        self.process.signal(rustix::process::Signal::STOP);
+        std::thread::sleep(time);
+        self.process.signal(rustix::process::Signal::CONT);
+    }
+
     /// What QEMU itself has said on its standard error.
     pub fn qemu_messages(&self) -> String {
         self.errors.text()

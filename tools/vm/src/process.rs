@@ -85,10 +85,15 @@ impl Process {
 
     /// Kills the whole group, unless the child has been reaped.
     pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends the whole group a signal, unless the child has been reaped.
+    pub(crate) fn signal(&self, signal: Signal) {
         let end = self.lock();
         if end.is_none() {
-            // An error means that there is nobody left to kill.
-            let _ = kill_process_group(self.pid, Signal::KILL);
+            // An error means that there is nobody left.
+            let _ = kill_process_group(self.pid, signal);
         }
     }
 }

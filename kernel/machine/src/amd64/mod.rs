@@ -55,7 +55,7 @@ pub use dev::{console, io, power, random, uart};
 pub use mem::{dma, grant as heap, page, space};
 pub use sched::thread;
 pub use time::clock;
-pub use trap::{irq, user};
+pub use trap::{events, irq, user};
 
 use crate::firmware::acpi;
 use boot::registers;

@@ -95,6 +95,36 @@ pub struct Power {
     pub reset: Option<(Register, u8)>,
 }
 
+/// How a machine tells that its power button was pressed, or that a PCI slot is to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// By the fixed registers of section 4.8.3, and a level-triggered interrupt.
+    Fixed {
+        /// The system control interrupt: an ISA interrupt if there is a pair of 8259, else a line.
+        irq: u8,
+        /// First port of the PM1a events: status and enable, 16 bits wide each.
+        pm1a: u16,
+        /// First port of the general purpose events and how many there are: status bits, then as many to enable them.
+        gpe0: Option<(u16, u8)>,
+        /// What makes the firmware hand these registers over: a port, and what is written there.
+        enable: Option<(u16, u8)>,
+    },
+    /// By the generic event device of QEMU's microvm: a register, which says what has come and forgets it, and an
+    /// edge-triggered line. Where they are stands in AML only, which nobody reads here; the board has them in one
+    /// place.
+    Generic {
+        /// Physical address of the register, which is 32 bits wide.
+        register: u64,
+        /// The line.
+        line: u32,
+    },
+}
+
+/// Where QEMU's microvm has its generic event device, the registers by which it is switched off, and its interrupt.
+const GENERIC: u64 = 0xfea0_0000;
+const GENERIC_SLEEP: u64 = GENERIC + 0x200;
+const GENERIC_LINE: u32 = 9;
+
 /// Memory-mapped PCI configuration space of some buses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ecam {
@@ -159,16 +189,43 @@ pub fn parse_mcfg(table: &[u8]) -> Vec<Ecam> {
     entries.filter(|e| e.bus_start <= e.bus_end && e.base.is_multiple_of(4096)).collect()
 }
 
-/// Parses a FADT, header included.
-pub fn parse_fadt(table: &[u8]) -> Option<Power> {
-    let table = Table::new(table.to_vec())?;
-    let found = table.view::<Fadt>()?;
-    let register = |a: GenericAddress| match a.address_space {
+fn register(a: GenericAddress) -> Option<Register> {
+    match a.address_space {
         _ if a.address == 0 => None,
         AddressSpace::SystemIo => u16::try_from(a.address).ok().map(Register::Port),
         AddressSpace::SystemMemory => Some(Register::Memory(a.address)),
         _ => None,
-    };
+    }
+}
+
+/// What a FADT, header included, says of the machine's events.
+pub fn parse_events(table: &[u8]) -> Option<Events> {
+    let table = Table::new(table.to_vec())?;
+    let found = table.view::<Fadt>()?;
+    if { found.flags }.system_is_hw_reduced_acpi() {
+        let sleep = found.sleep_control_register().ok().flatten().and_then(register);
+        let microvm = sleep == Some(Register::Memory(GENERIC_SLEEP));
+        return microvm.then_some(Events::Generic { register: GENERIC, line: GENERIC_LINE });
+    }
+    let Some(Register::Port(pm1a)) = found.pm1a_event_block().ok().and_then(register) else { return None };
+    let gpe0 = found.gpe0_block().ok().flatten();
+    let gpe0 = gpe0.and_then(|block| match register(block)? {
+        Register::Port(port) => Some((port, block.bit_width / 2)),
+        Register::Memory(_) => None,
+    });
+    let smi = u16::try_from(found.smi_cmd_port).ok().filter(|port| *port != 0 && found.acpi_enable != 0);
+    Some(Events::Fixed {
+        irq: u8::try_from(found.sci_interrupt).ok()?,
+        pm1a,
+        gpe0: gpe0.filter(|(_, events)| *events != 0),
+        enable: smi.map(|port| (port, found.acpi_enable)),
+    })
+}
+
+/// Parses a FADT, header included.
+pub fn parse_fadt(table: &[u8]) -> Option<Power> {
+    let table = Table::new(table.to_vec())?;
+    let found = table.view::<Fadt>()?;
     let flags = found.flags;
     let mut power = Power::default();
     if flags.system_is_hw_reduced_acpi() {
@@ -267,6 +324,11 @@ pub fn mcfg() -> Vec<Ecam> {
 /// The registers by which this machine is switched off and reset.
 pub fn power() -> Option<Power> {
     parse_fadt(&table::<Fadt>(b"FACP")?)
+}
+
+/// How this machine tells of its power button.
+pub fn events() -> Option<Events> {
+    parse_events(&table::<Fadt>(b"FACP")?)
 }
 
 #[cfg(test)]

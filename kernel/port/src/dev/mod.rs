@@ -206,6 +206,10 @@ pub trait Dev: Send + Sync {
     /// Tells of everything that the device keeps, by name and number, for `/dev/pools`.
     fn pools(&self, _show: &mut dyn FnMut(&str, u64)) {}
 
+    /// The machine is to be switched off: what was written is to be where it stays. Gives up when it has to `leave`, or
+    /// when it fails, and tells of that.
+    fn finish(&self, _kernel: &crate::kernel::Kernel, _leave: &dyn Fn() -> bool) {}
+
     /// A mount driver: `Some` of the trait by which `mount` reaches it.
     fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {
         None

@@ -21,10 +21,11 @@ use crate::name::namespace::Pgrp;
 use crate::proc::alarm::set_alarm;
 use crate::proc::broken;
 use crate::proc::egrp::Egrp;
+use crate::proc::ending;
 use crate::proc::process::Proc;
 
 /// The process that all others come from.
-const FIRST_PID: u32 = 1;
+pub(crate) const FIRST_PID: u32 = 1;
 /// Wait records kept for a parent that does not ask.
 const WAIT_MAX: usize = 128;
 
@@ -104,9 +105,12 @@ fn leave(up: &Arc<Proc>, status: &str, keep: bool) {
         drop(children);
         parent.child_exited.wakeup();
     }
+    // When the machine ends anyway, whoever ends it sees to the rest.
     if up.pid == FIRST_PID
+        && !up.kernel.ending.has_begun()
         && let Some(then) = up.kernel.first_ended.get()
     {
+        ending::finish_within(&up.kernel, ending::DEVICES_NS);
         let told = up.kernel.first_told.lock().take();
         match told {
             Some(who) => then(&format!("{status} ({who})")),

@@ -8,6 +8,7 @@ pub(crate) mod alarm;
 pub mod broken;
 pub mod create;
 pub mod egrp;
+pub mod ending;
 pub mod exit;
 pub mod fault;
 pub mod notes;

@@ -16,6 +16,7 @@ mod module;
 mod mount;
 mod odd;
 mod place;
+mod power;
 mod proxy;
 mod servers;
 mod silent;
@@ -64,6 +65,7 @@ fn usual() -> Vec<Case> {
         .chain(mount::other_cases())
         .chain(console::cases())
         .chain(manual::cases())
+        .chain(power::cases().into_iter().map(Case::pinned))
         .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(balloon::cases())
         .chain(boot::cases())

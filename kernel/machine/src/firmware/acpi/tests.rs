@@ -308,6 +308,38 @@ fn power_registers_are_told() {
 }
 
 #[test]
+fn the_power_buttons_registers_are_told() {
+    // pc: the interrupt at 46, the command port at 48 and its value at 52, PM1a events at 56 and their length at 88,
+    // general purpose events at 80 and their length at 92.
+    let pc =
+        [(46, 2, 9), (48, 4, 0xb2), (52, 1, 0xf1), (56, 4, 0x600), (80, 4, 0xafe0), (88, 1, 4), (92, 1, 4)];
+    let events = parse_events(&fadt(116, 1, &pc)).unwrap();
+    let (gpe0, enable) = (Some((0xafe0, 16)), Some((0xb2, 0xf1)));
+    assert_eq!(events, Events::Fixed { irq: 9, pm1a: 0x600, gpe0, enable });
+    // Without the optional ones.
+    let events = parse_events(&fadt(116, 1, &[(46, 2, 9), (56, 4, 0x600), (88, 1, 4)])).unwrap();
+    assert_eq!(events, Events::Fixed { irq: 9, pm1a: 0x600, gpe0: None, enable: None });
+    // No register, or an interrupt that is none.
+    assert_eq!(parse_events(&fadt(116, 1, &[(46, 2, 9)])), None);
+    assert_eq!(parse_events(&fadt(116, 1, &[(46, 2, 0x109), (56, 4, 0x600)])), None);
+    // microvm, and a board with reduced hardware that is not known.
+    let reduced = |at: u64| [(112, 4, 1 << 20), (244, 2, 0x0800), (248, 8, at)];
+    let events = parse_events(&fadt(276, 5, &reduced(0xfea0_0200))).unwrap();
+    assert_eq!(events, Events::Generic { register: 0xfea0_0000, line: 9 });
+    assert_eq!(parse_events(&fadt(276, 5, &reduced(0xfea0_0300))), None);
+    // No bytes do harm.
+    for at in 36..116 {
+        for value in [1, 0x1f, 0x7f, 0x80, 0xff] {
+            let mut t = fadt(116, 1, &pc);
+            t[at] = value;
+            let _ = parse_events(&t);
+            let _ = parse_events(&t[..at]);
+        }
+    }
+    assert_eq!(parse_events(&unhex(APIC)), None);
+}
+
+#[test]
 fn entries_of_large_machines_are_read() {
     let mut t = unhex(APIC)[..44].to_vec();
     t.extend([9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0]);

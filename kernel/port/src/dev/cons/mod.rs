@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::kernel::{Kernel, is_user_name};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
+use crate::proc::ending;
 use crate::proc::process::Proc;
 
 /// Ending the machine, which the binary knows how to do.
@@ -105,12 +106,15 @@ impl Cons {
         })
     }
 
-    /// Starts the process that handles input. Before that, what is typed waits.
+    /// Starts the process that handles input, before which what is typed waits, and the one that ends the machine in
+    /// order when [`Kernel::ending`] says so.
     ///
     /// # Errors
     /// `kernel allocate failed`.
     pub fn start(&self, kernel: &Arc<Kernel>) -> Result<()> {
-        self.input.start(kernel)
+        self.input.start(kernel)?;
+        let power = self.power.clone();
+        ending::start(kernel, move || power.off(false))
     }
 
     fn write_cons(&self, up: &Arc<Proc>, src: &Src<'_>) -> Result<usize> {
@@ -140,7 +144,7 @@ impl Cons {
         Ok(())
     }
 
-    fn write_reboot(&self, kernel: &Kernel, text: &str) -> Result<()> {
+    fn write_reboot(&self, up: &Arc<Proc>, text: &str) -> Result<()> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let act: fn(&dyn Power) = match words.as_slice() {
             ["halt"] => |power| power.off(false),
@@ -150,7 +154,13 @@ impl Cons {
             ["halt" | "reboot" | "panic", ..] => return Err(error::ECMDARGS.into()),
             _ => return Err(error::EBADCTL.into()),
         };
-        kernel.kmesg.flush();
+        if up.kernel.ending.has_begun() {
+            return ending::wait_for(up);
+        }
+        if words != ["panic"] {
+            ending::finish_within(&up.kernel, ending::DEVICES_NS);
+        }
+        up.kernel.kmesg.flush();
         act(&*self.power);
         Ok(())
     }
@@ -321,7 +331,7 @@ impl Dev for Cons {
                 if !up.is_hostowner() {
                     return Err(error::EPERM.into());
                 }
-                self.write_reboot(&up.kernel, text)?;
+                self.write_reboot(up, text)?;
             }
             SWAP => return Err(error::EPERM.into()),
             SYSNAME => *up.kernel.sysname.lock() = name_in(text)?.into(),

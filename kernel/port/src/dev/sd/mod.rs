@@ -24,6 +24,7 @@ use abi::{Qid, error};
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text};
 use crate::error::Result;
+use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
@@ -124,6 +125,14 @@ impl Dev for Sd {
             Some(Arc::new(Open::Text(Text::new())))
         };
         Ok(Arc::new(c))
+    }
+
+    fn finish(&self, kernel: &Kernel, leave: &dyn Fn() -> bool) {
+        for unit in self.units.iter().filter(|unit| unit.disk.writable()) {
+            if let Err(e) = unit.disk.flush(leave) {
+                crate::kprint!(kernel, "sd: {}: not everything written is on the medium: {e}\n", unit.name);
+            }
+        }
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
