@@ -61,7 +61,7 @@ impl Request {
     /// # Errors
     /// When there is no memory that a device can reach.
     pub fn new(t_bytes: usize, r_bytes: usize) -> Result<Box<Request>, OutOfMemory> {
-        let (t, r) = (Dma::new(t_bytes)?, Dma::new(r_bytes)?);
+        let (t, r) = (Dma::scattered(t_bytes)?, Dma::scattered(r_bytes)?);
         Ok(Box::new(Request {
             t,
             t_len: 0,
@@ -86,7 +86,8 @@ impl Request {
 
     /// Segments a transport has to carry: what `Transport::max_segments` limits.
     pub fn segments(&self) -> usize {
-        self.t_data.len() + self.r_data.len() + 2
+        let heads = [self.t.pieces(self.t_len).count(), self.r.pieces(self.r_len).count()];
+        self.t_data.len() + self.r_data.len() + heads.map(|n| n.max(1)).iter().sum::<usize>()
     }
 
     /// Copies bytes of the reply out, from `at` on, wherever they went. Gives how many there were room for, which is

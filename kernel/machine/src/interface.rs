@@ -108,7 +108,8 @@ const _: fn(&mut UserContext) -> &mut abi::ureg::Ureg = |ctx| &mut ctx.regs;
 const _: fn(&mut UserContext, &Arc<AddressSpace>) -> Event = crate::user::run;
 
 // dma
-const _: fn(usize) -> Memory<Dma> = Dma::new;
+const _: [fn(usize) -> Memory<Dma>; 2] = [Dma::new, Dma::scattered];
+const _: fn(&Dma, usize) -> usize = |dma, len| dma.pieces(len).map(|(_phys, n): (u64, usize)| n).sum();
 const _: fn(&Dma) -> u64 = Dma::phys;
 const _: fn(&Dma) -> usize = Dma::len;
 const _: fn(&Dma) -> bool = Dma::is_empty;

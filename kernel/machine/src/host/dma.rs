@@ -1,6 +1,7 @@
 //! Memory shared with devices. On the host the devices are threads that use [`peek`] and [`poke`].
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering;
 
@@ -9,30 +10,55 @@ use super::machine::{Charge, Machine, machine};
 use super::words::Words;
 pub use crate::types::OutOfMemory;
 
-/// Physically contiguous, page-aligned memory of the kernel, freed when dropped.
+const PAGE: usize = abi::layout::PAGE as usize;
+
+/// Page-aligned memory of the kernel, freed when dropped.
 ///
 /// All accesses are checked: out of bounds or not aligned to their width is a kernel bug and panics.
 pub struct Dma {
-    words: Arc<Words>,
+    pieces: Vec<Arc<Words>>,
+    /// Bytes of each piece but the last.
+    piece: usize,
     bytes: usize,
     home: Arc<Machine>,
 }
 
 impl Dma {
-    /// `bytes` bytes of zeros.
+    /// `bytes` bytes of zeros, in one piece.
     ///
     /// # Errors
     /// When there is no contiguous memory of that size.
     pub fn new(bytes: usize) -> Result<Dma, OutOfMemory> {
-        let pages = bytes.div_ceil(abi::layout::PAGE as usize).max(1);
+        Dma::of(bytes, usize::MAX)
+    }
+
+    /// `bytes` bytes of zeros, of which each page is somewhere else.
+    ///
+    /// # Errors
+    /// When there is not so much memory.
+    pub fn scattered(bytes: usize) -> Result<Dma, OutOfMemory> {
+        Dma::of(bytes, PAGE)
+    }
+
+    fn of(bytes: usize, piece: usize) -> Result<Dma, OutOfMemory> {
+        let pages = bytes.div_ceil(PAGE).max(1);
         let home = machine();
         home.charge(pages, Charge::Kernel)?;
-        Ok(Dma { words: aside(|| Words::new(pages)), bytes, home })
+        let each = pages.min(piece / PAGE);
+        let pieces = aside(|| (0..pages / each).map(|_| Words::new(each)).collect());
+        Ok(Dma { pieces, piece, bytes, home })
     }
 
     /// Physical address of the first byte.
     pub fn phys(&self) -> u64 {
-        self.words.phys()
+        self.pieces.first().map_or(0, |words| words.phys())
+    }
+
+    /// The first `len` bytes in the pieces that a device finds them in: physical address and length.
+    pub fn pieces(&self, len: usize) -> impl Iterator<Item = (u64, usize)> + Clone {
+        self.check(0, len);
+        let full = self.pieces.iter().zip((0..len).step_by(self.piece));
+        full.map(move |(words, off)| (words.phys(), (len - off).min(self.piece)))
     }
 
     /// Length in bytes.
@@ -56,28 +82,40 @@ impl Dma {
     /// Copies bytes out.
     pub fn read(&self, off: usize, buf: &mut [u8]) {
         self.check(off, buf.len());
-        self.words.read(off, buf);
+        let (mut off, mut buf) = (off, buf);
+        while !buf.is_empty() {
+            let at = off % self.piece;
+            let (now, later) = buf.split_at_mut(buf.len().min(self.piece - at));
+            self.pieces[off / self.piece].read(at, now);
+            (off, buf) = (off + now.len(), later);
+        }
     }
 
     /// Copies bytes in.
     pub fn write(&self, off: usize, data: &[u8]) {
         self.check(off, data.len());
-        self.words.write(off, data);
+        let (mut off, mut data) = (off, data);
+        while !data.is_empty() {
+            let at = off % self.piece;
+            let (now, later) = data.split_at(data.len().min(self.piece - at));
+            self.pieces[off / self.piece].write(at, now);
+            (off, data) = (off + now.len(), later);
+        }
     }
 
     /// Makes all bytes zero.
     pub fn zero(&self) {
-        self.words.zero();
+        self.pieces.iter().for_each(|words| words.zero());
     }
 
     fn get<const N: usize>(&self, off: usize) -> [u8; N] {
         self.check(off, N);
-        self.words.get(off)
+        self.pieces[off / self.piece].get(off % self.piece)
     }
 
     fn set<const N: usize>(&self, off: usize, value: [u8; N]) {
         self.check(off, N);
-        self.words.set(off, value);
+        self.pieces[off / self.piece].set(off % self.piece, value);
     }
 
     /// Reads a byte.
@@ -143,8 +181,8 @@ impl Dma {
 
 impl Drop for Dma {
     fn drop(&mut self) {
-        self.words.forget();
-        self.home.release(self.words.len() / abi::layout::PAGE as usize, Charge::Kernel);
+        self.pieces.iter().for_each(|words| words.forget());
+        self.home.release(self.bytes.div_ceil(PAGE).max(1), Charge::Kernel);
     }
 }
 
@@ -208,6 +246,28 @@ mod tests {
     #[should_panic(expected = "4-byte access at 2")]
     fn a_value_lies_on_its_own_boundary() {
         Dma::new(100).unwrap().get_u32(2);
+    }
+
+    #[test]
+    fn scattered_memory_is_one_to_the_kernel_and_many_to_a_device() {
+        let d = Dma::scattered(3 * PAGE - 10).unwrap();
+        let data: Vec<u8> = (0..d.len()).map(|i| (i % 251) as u8).collect();
+        d.write(0, &data);
+        let mut seen = Vec::new();
+        for (phys, n) in d.pieces(d.len()) {
+            let mut piece = alloc::vec![0; n];
+            assert!(peek(phys, &mut piece));
+            seen.extend(piece);
+        }
+        assert_eq!(seen, data);
+        let mut part = [0; 100];
+        d.read(PAGE - 50, &mut part);
+        assert_eq!(part[..], data[PAGE - 50..PAGE + 50]);
+        let pieces: Vec<(u64, usize)> = d.pieces(PAGE + 1).collect();
+        assert_eq!((pieces[0].1, pieces[1].1, pieces.len()), (PAGE, 1, 2));
+        assert!(pieces[0].0 + PAGE as u64 != pieces[1].0 && d.pieces(0).next().is_none());
+        let run = Dma::new(3 * PAGE).unwrap();
+        assert_eq!(run.pieces(2 * PAGE + 1).collect::<Vec<_>>(), [(run.phys(), 2 * PAGE + 1)]);
     }
 
     #[test]

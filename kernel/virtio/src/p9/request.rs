@@ -71,14 +71,12 @@ fn get_u32(request: &Request, at: usize) -> u32 {
 /// The segments of a request in order: T-message, then room for the reply. Empty pieces are left out, and
 /// pieces that follow each other in memory become one.
 pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clone {
-    let head =
-        |dma: &machine::dma::Dma, len: usize, write| Segment { phys: dma.phys(), len: len as u32, write };
+    let head = |(phys, len): (u64, usize), write| Segment { phys, len: len as u32, write };
     let read = request.t_data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write: false });
     let write = request.r_data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write: true });
-    let pieces = core::iter::once(head(&request.t, request.t_len, false))
-        .chain(read)
-        .chain(core::iter::once(head(&request.r, request.r_len, true)))
-        .chain(write);
+    let t = request.t.pieces(request.t_len).map(move |piece| head(piece, false));
+    let r = request.r.pieces(request.r_len).map(move |piece| head(piece, true));
+    let pieces = t.chain(read).chain(r).chain(write);
     merge(pieces, u32::MAX)
 }
 

@@ -6,15 +6,29 @@ use super::copy;
 use super::frames;
 use super::paging::DIRECT;
 use super::tables::PAGE;
+use super::window;
 use core::ptr;
 use core::sync::atomic::{self, AtomicU16, AtomicU32, Ordering};
 
-/// Zeroed, physically contiguous, page-aligned memory; freed when dropped, which its owner must not do while a device
-/// may still use it.
+/// Most pages of memory that is not in one piece.
+const PIECES: usize = 8;
+
+/// Zeroed, page-aligned memory; freed when dropped, which its owner must not do while a device may still use it.
 #[derive(Debug)]
 pub struct Dma {
-    phys: u64,
+    /// Where the kernel finds it.
+    at: u64,
     len: usize,
+    place: Place,
+}
+
+/// Where a device finds it.
+#[derive(Debug)]
+enum Place {
+    /// In one piece from here on.
+    Run(u64),
+    /// Each page by itself.
+    Pages([u64; PIECES]),
 }
 
 macro_rules! dma_access {
@@ -57,18 +71,63 @@ macro_rules! dma_atomic {
 }
 
 impl Dma {
-    /// Allocates `bytes`, made whole pages.
+    /// Memory in one piece, for what a device wants to find so: rings, and whatever is no larger than a page.
+    ///
+    /// # Errors
+    /// When there are not so many neighbouring pages.
     pub fn new(bytes: usize) -> Result<Dma, OutOfMemory> {
-        let pages = pages(bytes);
-        let phys = frames::kernel_run(pages).ok_or(OutOfMemory)?;
-        let dma = Dma { phys, len: bytes };
-        dma.zero();
-        Ok(dma)
+        let phys = frames::kernel_run(pages(bytes)).ok_or(OutOfMemory)?;
+        Ok(Dma { at: DIRECT + phys, len: bytes, place: Place::Run(phys) }.zeroed())
     }
 
-    /// Physical address.
+    /// Memory of whatever pages there are, at most 32 KiB, for what a device is told of [piece by piece](Dma::pieces).
+    ///
+    /// # Errors
+    /// When there is not so much memory.
+    pub fn scattered(bytes: usize) -> Result<Dma, OutOfMemory> {
+        let count = pages(bytes);
+        if count == 1 || count > PIECES {
+            return Dma::new(bytes);
+        }
+        let at = window::take(count).ok_or(OutOfMemory)?;
+        let mut frames = [0; PIECES];
+        for (frame, page) in frames.iter_mut().zip(0..count as u64) {
+            *frame = window::frame(at + page * PAGE);
+        }
+        Ok(Dma { at, len: bytes, place: Place::Pages(frames) }.zeroed())
+    }
+
+    fn zeroed(self) -> Dma {
+        self.zero();
+        self
+    }
+
+    /// Physical address of the first byte; of the others as far as it is in one piece, or in the first page.
+    #[inline]
     pub fn phys(&self) -> u64 {
-        self.phys
+        match &self.place {
+            Place::Run(phys) | Place::Pages([phys, ..]) => *phys,
+        }
+    }
+
+    /// The first `len` bytes in the pieces that a device finds them in: physical address and length. Pieces may be
+    /// neighbours.
+    ///
+    /// # Panics
+    /// When there are not so many bytes.
+    #[inline]
+    pub fn pieces(&self, len: usize) -> impl Iterator<Item = (u64, usize)> + Clone {
+        self.check(0, len);
+        let (frames, step) = match &self.place {
+            Place::Run(phys) => (core::slice::from_ref(phys), usize::MAX),
+            Place::Pages(frames) => (frames.as_slice(), PAGE as usize),
+        };
+        let mut left = len;
+        frames.iter().map_while(move |phys| {
+            let n = left.min(step);
+            left -= n;
+            (n > 0).then_some((*phys, n))
+        })
     }
 
     /// Length in bytes, as asked for.
@@ -88,7 +147,7 @@ impl Dma {
     pub fn read(&self, off: usize, buf: &mut [u8]) {
         self.check(off, buf.len());
         // SAFETY: inside our frames; a device that writes meanwhile gives a mixture of bytes, all of them values.
-        unsafe { copy::bytes(((DIRECT + self.phys) as *const u8).add(off), buf.as_mut_ptr(), buf.len()) };
+        unsafe { copy::bytes((self.at as *const u8).add(off), buf.as_mut_ptr(), buf.len()) };
     }
 
     /// Copies bytes in.
@@ -98,13 +157,13 @@ impl Dma {
     pub fn write(&self, off: usize, data: &[u8]) {
         self.check(off, data.len());
         // SAFETY: inside our frames, which nobody holds references into.
-        unsafe { copy::bytes(data.as_ptr(), ((DIRECT + self.phys) as *mut u8).add(off), data.len()) };
+        unsafe { copy::bytes(data.as_ptr(), (self.at as *mut u8).add(off), data.len()) };
     }
 
     /// Zeroes all of it.
     pub fn zero(&self) {
         // SAFETY: our frames, which nobody has references into.
-        (0..pages(self.len)).for_each(|i| unsafe { frames::zero(self.phys + i as u64 * PAGE) });
+        (0..pages(self.len) as u64).for_each(|i| unsafe { copy::zero_page((self.at + i * PAGE) as *mut u8) });
     }
 
     dma_access!(get_u8, set_u8, u8);
@@ -125,14 +184,19 @@ impl Dma {
     fn at(&self, off: usize, size: usize) -> *mut u8 {
         self.check(off, size);
         assert!(off.is_multiple_of(size), "{size} bytes at {off} are not aligned");
-        (DIRECT + self.phys + off as u64) as *mut u8
+        (self.at + off as u64) as *mut u8
     }
 }
 
 impl Drop for Dma {
     fn drop(&mut self) {
-        // SAFETY: the frames taken in `new`. That no device uses them any more is its driver's word.
-        unsafe { frames::put_kernel(self.phys, pages(self.len)) };
+        // SAFETY: taken in `new` and `scattered`. That no device uses them any more is its driver's word.
+        unsafe {
+            match self.place {
+                Place::Run(phys) => frames::put_kernel(phys, pages(self.len)),
+                Place::Pages(_) => window::put(self.at, pages(self.len)),
+            }
+        }
     }
 }
 

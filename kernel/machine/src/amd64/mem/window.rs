@@ -139,6 +139,11 @@ pub unsafe fn move_larger(block: u64, old: usize, new: usize) -> Option<u64> {
     Some(address(to))
 }
 
+/// The physical address of a page of a block, for devices.
+pub fn frame(page: u64) -> u64 {
+    entry((page - HEAP) / PAGE).map_or(0, |e| e.load(Ordering::Relaxed) & tables::ADDRESS)
+}
+
 /// Frames in blocks that nobody uses.
 pub fn kept() -> usize {
     KEPT.load(Ordering::Relaxed)
