@@ -11,6 +11,7 @@ mod guide;
 mod hostnames;
 mod load;
 mod manual;
+mod memory;
 mod mmio;
 mod module;
 mod mount;
@@ -69,6 +70,7 @@ fn usual() -> Vec<Case> {
         .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(balloon::cases())
         .chain(boot::cases())
+        .chain(memory::cases())
         .chain(module::cases())
         .chain(smp::cases().into_iter().map(Case::pinned))
         .chain(usertests::cases())
