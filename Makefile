@@ -51,7 +51,7 @@ build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what 
 	boot/kcargo build --release -p cmd -p rc -p usertests $(JSON) >build/programs.json
 	@boot/mkroot build/programs.json build/root.tar
 	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
-	@strip --strip-debug -o build/kernel.elf.new "$$($(EXECUTABLE) build/kernel.json)"
+	@boot/mksymbols "$$($(EXECUTABLE) build/kernel.json)" build/kernel.elf.new
 	@cmp -s build/kernel.elf.new build/kernel.elf && rm build/kernel.elf.new || mv build/kernel.elf.new build/kernel.elf
 	$(CARGO) build --release -p elwood $(JSON) >build/elwood.json
 	@strip -o build/elwood.new "$$($(EXECUTABLE) build/elwood.json)"

@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::dma::Dma;
 use crate::heap::Call;
@@ -22,12 +23,14 @@ use crate::user::{Event, FpuState, UserContext};
 type Memory<T> = Result<T, OutOfMemory>;
 type Body = Box<dyn FnOnce() + Send>;
 type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
+type Witness = Box<dyn Fn(u64, &mut dyn fmt::Write) + Send + Sync>;
 type LockMethod<'a, R> = fn(&'a Lock<u8>) -> R;
 
 // boot, console, cpu, clock, mem, power, random
 const _: fn() -> &'static BootInfo = crate::boot::info;
 const _: fn(&[u8]) = crate::console::write;
 const _: fn(Receiver) = crate::console::set_last_words;
+const _: fn(Witness) = crate::console::set_witness;
 const _: fn() -> Vec<CpuStat> = crate::cpu::stats;
 const _: fn() -> usize = crate::cpu::count;
 const _: [fn(); 2] = [crate::cpu::count_syscall, crate::cpu::count_fault];

@@ -68,6 +68,12 @@ impl Thread {
         self.common.name.clone()
     }
 
+    /// The same without a copy, for a panic.
+    #[cfg(target_os = "none")]
+    pub(crate) fn name_here(&self) -> &str {
+        &self.common.name
+    }
+
     /// Sets the interrupted flag, wakes the thread if it is parked, and makes it leave user mode soon if it is there.
     pub fn interrupt(&self) {
         self.common.interrupted.store(true, Ordering::Release);

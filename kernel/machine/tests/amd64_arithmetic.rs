@@ -25,6 +25,8 @@ mod modules;
 mod runq;
 #[path = "../src/amd64/mem/slots.rs"]
 mod slots;
+#[path = "../src/amd64/trap/symbols.rs"]
+mod symbols;
 #[path = "../src/amd64/time/timers.rs"]
 mod timers;
 #[path = "../src/amd64/sched/usage.rs"]

@@ -10,7 +10,7 @@ use machine::events::{self, Event};
 use machine::firmware::acpi;
 use machine::{boot, clock, mem, power};
 use port::call::life;
-use port::dev::cons::{Power, cmdline};
+use port::dev::cons::{Power, Wrong, cmdline};
 use port::kmesg::Kmesg;
 use port::proc::create;
 use port::{Kernel, exec};
@@ -122,9 +122,24 @@ impl Power for Switch {
         power::reset()
     }
 
-    fn panic(&self) {
-        panic!("asked for through /dev/reboot")
+    fn panic(&self, how: Wrong) {
+        match how {
+            Wrong::Found => panic!("asked for through /dev/reboot"),
+            Wrong::Stack => drop(deeper(0)),
+            Wrong::Memory => drop(alloc::vec::Vec::<u8>::with_capacity(isize::MAX as usize)),
+        }
     }
+}
+
+/// Calls itself until there is no more stack.
+fn deeper(n: u64) -> u64 {
+    core::hint::black_box(if core::hint::black_box(n) == u64::MAX { n } else { deeper(n + 1) })
+}
+
+/// What a panic says of the process that it happens in.
+pub fn witness(kernel: &Arc<Kernel>) {
+    let kernel = kernel.clone();
+    machine::console::set_witness(Box::new(move |pid, out| drop(kernel.tell_of(pid, out))));
 }
 
 /// Power off and reset.

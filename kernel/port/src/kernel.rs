@@ -9,6 +9,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use machine::lock::Lock;
@@ -153,6 +154,21 @@ impl Kernel {
     /// A number used once: instance of a mount or a pipe, id of a mount.
     pub(crate) fn new_id(&self) -> u32 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells of the process with this pid, for a panic: what runs in it, and the system call that it is in. Waits for
+    /// no lock.
+    pub fn tell_of(&self, pid: u64, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "process {pid}")?;
+        let Some(procs) = self.procs.try_lock() else { return Ok(()) };
+        let Some(p) = u32::try_from(pid).ok().and_then(|pid| procs.get(&pid)) else { return Ok(()) };
+        if let Some(name) = p.name.try_lock() {
+            write!(out, " ({})", *name)?;
+        }
+        match p.current_call() {
+            Some(call) => write!(out, ", in the system call {call}"),
+            None => out.write_str(", in no system call"),
+        }
     }
 
     /// The live process with this pid.

@@ -28,7 +28,7 @@ pub use self::ram::Ram;
 use crate::call::sysfile;
 use crate::dev::Dev;
 use crate::dev::cons::cmdline;
-use crate::dev::cons::{Cons, Power};
+use crate::dev::cons::{Cons, Power, Wrong};
 use crate::dev::{dup, env, hardware, pipe, proc, root, srv};
 use crate::error::Result;
 use crate::kernel::Kernel;
@@ -75,8 +75,12 @@ impl Power for Switch {
         self.0.lock().push("reset");
     }
 
-    fn panic(&self) {
-        self.0.lock().push("panic");
+    fn panic(&self, how: Wrong) {
+        self.0.lock().push(match how {
+            Wrong::Found => "panic",
+            Wrong::Stack => "panic stack",
+            Wrong::Memory => "panic memory",
+        });
     }
 }
 

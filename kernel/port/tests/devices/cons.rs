@@ -120,9 +120,11 @@ fn the_machines_owner_and_power() {
     t.write("#c/reboot", b"halt fail\n").unwrap();
     t.write("#c/reboot", b"reboot").unwrap();
     t.write("#c/reboot", b"panic").unwrap();
+    t.write("#c/reboot", b"panic stack\n").unwrap();
+    t.write("#c/reboot", b"panic memory").unwrap();
     assert!(t.write("#c/reboot", b"explode").unwrap_err().is(error::EBADCTL));
     assert!(t.write("#c/reboot", b"halt gracefully").unwrap_err().is(error::ECMDARGS));
-    assert_eq!(t.power.pressed(), ["off", "failed", "reset", "panic"]);
+    assert_eq!(t.power.pressed(), ["off", "failed", "reset", "panic", "panic stack", "panic memory"]);
     t.write("#c/user", b"none").unwrap();
     assert_eq!(&*t.up.user(), "none");
     assert!(t.write("#c/user", b"elwood").unwrap_err().is(error::EPERM));

@@ -16,6 +16,7 @@ mod mmio;
 mod module;
 mod mount;
 mod odd;
+mod panic;
 mod place;
 mod power;
 mod proxy;
@@ -71,6 +72,7 @@ fn usual() -> Vec<Case> {
         .chain(balloon::cases())
         .chain(boot::cases())
         .chain(memory::cases())
+        .chain(panic::cases())
         .chain(module::cases())
         .chain(smp::cases().into_iter().map(Case::pinned))
         .chain(usertests::cases())

@@ -7,7 +7,7 @@
 
 use crate::amd64::lock::Lock;
 use alloc::boxed::Box;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use uart_16550::backend::{Backend, PioBackend};
 use uart_16550::spec::FIFO_SIZE;
@@ -162,6 +162,25 @@ static LAST_WORDS: spin::Once<LastWords> = spin::Once::new();
 /// first one stays.
 pub fn set_last_words(also: LastWords) {
     LAST_WORDS.call_once(|| also);
+}
+
+/// Something that knows the processes: it is given the number that a thread was spawned with, and tells what the
+/// process is and does.
+pub type Witness = Box<dyn Fn(u64, &mut dyn fmt::Write) + Send + Sync>;
+
+static WITNESS: spin::Once<Witness> = spin::Once::new();
+
+/// Who is asked in a panic of what process it happened in. It waits for no lock. The first one stays.
+pub fn set_witness(witness: Witness) {
+    WITNESS.call_once(|| witness);
+}
+
+/// Tells of the process with this number.
+pub(crate) fn tell_of(process: u64) {
+    match WITNESS.get() {
+        Some(witness) => witness(process, &mut Console),
+        None => drop(write!(Console, "process {process}")),
+    }
 }
 
 /// Gives the transmitter what it takes at once; returns how many bytes that was, 0 while it is busy.

@@ -93,6 +93,11 @@ pub fn boot_stack() -> (u64, u64, u64) {
     (guard + PAGE, &raw const boot_stack_top as u64, guard)
 }
 
+/// Where the kernel's text begins.
+pub fn text_start() -> u64 {
+    &raw const __text_start as u64
+}
+
 /// Whether an address is in the kernel's text.
 pub fn is_text(va: u64) -> bool {
     (&raw const __text_start as u64..&raw const __data_start as u64).contains(&va)

@@ -4,24 +4,24 @@
 //! word alone. Nothing here takes a lock, allocates, or trusts a stack or processor-local data: a processor is told
 //! by its APIC id.
 
-use crate::amd64::dev::console::Console;
+use super::backtrace::{self, At};
+use crate::amd64::cpu::{self, Cpu};
+use crate::amd64::dev::console::{self, Console};
 use crate::amd64::dev::lapic;
 use crate::amd64::dev::power;
 use crate::amd64::mem::paging;
 use crate::amd64::mem::stack;
+use crate::amd64::sched::thread::Thread;
 use abi::ureg::Ureg;
 use core::arch::asm;
 use core::fmt::Write;
 use core::panic::PanicInfo;
-use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::{Cr2, Cr3};
 
 /// Status that QEMU's debug exit gets; its exit status is then 7.
 const EXIT: u8 = 3;
-/// Callers listed at most.
-const DEPTH: usize = 32;
 
 static TIMES: AtomicU32 = AtomicU32::new(0);
 /// The APIC id, plus one, of the processor that has the word; 0 while none has.
@@ -38,7 +38,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let frame: u64;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
-    backtrace(frame);
+    who();
+    let _ = writeln!(Console, "called from");
+    backtrace::tell(frame);
     end()
 }
 
@@ -49,9 +51,9 @@ pub(crate) fn kernel_fault(r: &Ureg) -> ! {
     let address = Cr2::read_raw();
     let faulted = matches!(r.kind, 8 | 14);
     if faulted && (stack::is_guard(address) || stack::is_guard(r.sp)) {
-        let _ = writeln!(Console, "\nkernel panic: stack overflow");
+        let _ = writeln!(Console, "\nkernel panic: stack overflow in {}", At(r.pc));
     } else {
-        let _ = writeln!(Console, "\nkernel panic: trap {name}");
+        let _ = writeln!(Console, "\nkernel panic: trap {name} in {}", At(r.pc));
     }
     let _ = writeln!(
         Console,
@@ -69,8 +71,29 @@ pub(crate) fn kernel_fault(r: &Ureg) -> ! {
     let _ = writeln!(Console, "si {:016x} di {:016x} bp {:016x} r8 {:016x}", r.si, r.di, r.bp, r.r8);
     let _ = writeln!(Console, "r9 {:016x} 10 {:016x} 11 {:016x} 12 {:016x}", r.r9, r.r10, r.r11, r.r12);
     let _ = writeln!(Console, "13 {:016x} 14 {:016x} 15 {:016x}", r.r13, r.r14, r.r15);
-    backtrace(r.bp);
+    who();
+    let _ = writeln!(Console, "called from");
+    backtrace::tell(r.bp);
     end()
+}
+
+/// Tells in whose name it happened: processor, thread, and the process that this works for.
+fn who() {
+    let id = lapic::id_if_known();
+    let _ = write!(Console, "on the processor with APIC id {id}");
+    let there = |cpu: &&'static Cpu| cpu.apic.load(Ordering::Relaxed) == id;
+    let all = if cpu::count() > 0 { cpu::all_bits() } else { 0 };
+    let current = cpu::among(all).find(there).map_or(0, |cpu| cpu.current.get() as u64);
+    if current != 0 && paging::is_readable(current) {
+        // SAFETY: the processor's own, which the scheduler keeps alive as long as it runs.
+        let thread = unsafe { &*(current as *const Thread) };
+        let _ = write!(Console, ", in the thread {:?}", thread.name_here());
+        if thread.tag() != 0 {
+            let _ = write!(Console, " of ");
+            console::tell_of(thread.tag());
+        }
+    }
+    let _ = writeln!(Console);
 }
 
 /// Makes this processor the only one that runs. One that comes second, or was stopped, stays here.
@@ -97,29 +120,6 @@ fn once_only() {
         }
         _ => power::reset(),
     }
-}
-
-/// Return addresses along the frame pointers. `addr2line -e build/kernel.elf` names them.
-fn backtrace(mut frame: u64) {
-    let _ = write!(Console, "on the processor with APIC id {}, called from", lapic::id_if_known());
-    for _ in 0..DEPTH {
-        if !paging::is_readable(frame) || !paging::is_readable(frame + 8) {
-            break;
-        }
-        // SAFETY: mapped kernel memory and no device, aligned; another processor may be writing there, hence volatile.
-        let (next, from) = unsafe {
-            (ptr::read_volatile(frame as *const u64), ptr::read_volatile((frame + 8) as *const u64))
-        };
-        if !paging::is_text(from) {
-            break;
-        }
-        let _ = write!(Console, " {from:#x}");
-        if next <= frame {
-            break;
-        }
-        frame = next;
-    }
-    let _ = writeln!(Console);
 }
 
 fn end() -> ! {

@@ -39,7 +39,18 @@ pub trait Power: Send + Sync {
     /// Start again from the firmware.
     fn reset(&self);
     /// End as a kernel that is wrong does.
-    fn panic(&self);
+    fn panic(&self, how: Wrong);
+}
+
+/// In what way a kernel can be wrong, for who wants to see how it tells that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It finds that itself.
+    Found,
+    /// Its stack is too small.
+    Stack,
+    /// It asks for memory that there is not.
+    Memory,
 }
 
 /// Longest piece of a write that is not mixed with others.
@@ -150,7 +161,9 @@ impl Cons {
             ["halt"] => |power| power.off(false),
             ["halt", "fail"] => |power| power.off(true),
             ["reboot"] => |power| power.reset(),
-            ["panic"] => |power| power.panic(),
+            ["panic"] => |power| power.panic(Wrong::Found),
+            ["panic", "stack"] => |power| power.panic(Wrong::Stack),
+            ["panic", "memory"] => |power| power.panic(Wrong::Memory),
             ["halt" | "reboot" | "panic", ..] => return Err(error::ECMDARGS.into()),
             _ => return Err(error::EBADCTL.into()),
         };
