@@ -16,7 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-pub use crate::arch::heap::{Call, is_granted, may_fail};
+pub use crate::arch::heap::{Call, can_afford, is_granted, may_fail};
 use crate::types::OutOfMemory;
 
 /// Bytes that a call may allocate without asking, at its peak.

@@ -39,7 +39,6 @@ const _: fn() -> i64 = crate::clock::wall_ns;
 const _: fn(i64) = crate::clock::set_wall_ns;
 const _: [fn() -> u64; 3] = [crate::mem::total_bytes, crate::mem::free_bytes, crate::mem::kernel_bytes];
 const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
-const _: fn(u64) -> bool = crate::mem::programs_may_have;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];
 const _: fn(u8) = crate::power::exit_qemu;
 const _: fn(&mut [u8]) = crate::random::fill;
@@ -49,6 +48,7 @@ const _: usize = crate::random::APPETITE;
 
 // heap
 const _: fn() -> bool = crate::heap::is_granted;
+const _: fn(u64) -> bool = crate::heap::can_afford;
 const _: fn(&'static str) -> Call = Call::enter;
 const _: fn(fn() -> u8) -> u8 = |f| crate::heap::may_fail(f);
 

@@ -23,6 +23,7 @@
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`heap`] | kernel memory that can say no |
 //! | [`census`] | how many values of a kind live |
+//! | [`ledger`] | who pays for memory |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
 //! | [`firmware`] | what its firmware and its maker say of it |
 //! | [`pci_config`] | PCI configuration space, as `pci_types` takes it |
@@ -82,6 +83,7 @@ mod claims;
 pub mod firmware;
 pub mod heap;
 mod interface;
+pub mod ledger;
 pub mod pci_config;
 mod pinned;
 pub mod sync;

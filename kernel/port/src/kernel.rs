@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use machine::ledger;
 use machine::lock::Lock;
 use machine::page::Page;
 use machine::sync::QLock;
@@ -54,6 +55,8 @@ pub struct Kernel {
     pub ending: Arc<crate::proc::ending::Ending>,
     /// Processes kept for a debugger.
     pub(crate) broken: crate::proc::broken::Broken,
+    /// Who pays for memory.
+    pub(crate) users: crate::proc::bill::Users,
     zero: Lock<Option<Page>>,
     next_pid: AtomicU32,
     next_group: AtomicU32,
@@ -89,6 +92,7 @@ impl Kernel {
             first_told: Lock::new(None),
             ending: Arc::default(),
             broken: crate::proc::broken::Broken::default(),
+            users: crate::proc::bill::Users::new(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),
             next_group: AtomicU32::new(1),
@@ -129,7 +133,7 @@ impl Kernel {
         if let Some(page) = &*self.zero.lock() {
             return Ok(page.clone());
         }
-        let page = Page::new_zeroed().map_err(|_| abi::error::ENOVMEM)?;
+        let page = ledger::as_kernel(Page::new_zeroed).map_err(|_| abi::error::ENOVMEM)?;
         Ok(self.zero.lock().get_or_insert(page).clone())
     }
 

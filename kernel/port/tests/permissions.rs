@@ -261,7 +261,10 @@ fn processes_of_others_are_only_looked_at() {
         let own = open(&bob, &format!("/proc/{}/noteid", bob.pid), OWRITE).unwrap();
         let joined = pwrite(&bob, own, &Src::Kernel(victim.to_string().as_bytes()), 0);
         let refused = joined.unwrap_err();
-        assert!(refused.is(error::EBADARG) || refused.is(error::EPERM), "the note group of {victim}: {refused}");
+        assert!(
+            refused.is(error::EBADARG) || refused.is(error::EPERM),
+            "the note group of {victim}: {refused}"
+        );
     }
 }
 

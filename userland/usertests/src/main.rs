@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_main)]
 #![forbid(unsafe_code)]
 
+mod bills;
 mod broken;
 mod calls;
 mod dirs;
@@ -58,6 +59,7 @@ const GROUPS: &[&[Test]] = &[
     broken::TESTS,
     smp::TESTS,
     many::TESTS,
+    bills::TESTS,
 ];
 
 /// Longest life of a test in ms.

@@ -19,6 +19,7 @@ use super::sched::scheduler::Local;
 use super::sched::thread::Thread;
 use super::time::clock::cycles_to_ns;
 use super::trap::desc::Tables;
+use crate::ledger::Payer;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::arch::asm;
@@ -47,6 +48,10 @@ pub(crate) struct Cpu {
     pub id: Cell<u32>,
     /// The thread that runs here; the scheduler keeps it alive.
     pub current: Cell<*const Thread>,
+    /// Who pays for what is allocated here: the running thread, or `nobody` while an interrupt is served.
+    pub payer: Cell<*const Payer>,
+    /// The kernel, on behalf of no thread.
+    pub nobody: Payer,
     /// The thread that runs when no other can.
     pub idle: Cell<*const Thread>,
     /// The program's address space that is loaded, kept alive until another is; or one that was until lately.
@@ -117,6 +122,8 @@ impl Cpu {
             scratch: Cell::new(0),
             id: Cell::new(0),
             current: Cell::new(ptr::null()),
+            payer: Cell::new(ptr::null()),
+            nobody: Payer::new(),
             idle: Cell::new(ptr::null()),
             space: UnsafeCell::new(None),
             root: Cell::new(0),
@@ -179,6 +186,14 @@ pub(crate) fn this() -> &'static Cpu {
         asm!("mov {}, gs:[0]", out(reg) cpu, options(nostack, readonly, preserves_flags));
         &*cpu
     }
+}
+
+/// Uses what says who pays for what is allocated here and now.
+#[inline]
+pub(crate) fn with_payer<R>(f: impl FnOnce(&Payer) -> R) -> R {
+    // SAFETY: `install`, before which nothing is allocated, set it; it is the running thread's, which the scheduler
+    // keeps alive while it runs, or the processor's own.
+    f(unsafe { &*this().payer.get() })
 }
 
 /// The same once the boot processor has one.

@@ -50,6 +50,8 @@ mod sched;
 mod time;
 mod trap;
 
+pub(crate) use cpu::with_payer;
+
 pub use boot::processors::{Processors, start_others};
 pub use dev::{console, io, power, random, uart};
 pub use mem::{dma, grant as heap, page, space};

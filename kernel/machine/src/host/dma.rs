@@ -21,6 +21,8 @@ pub struct Dma {
     piece: usize,
     bytes: usize,
     home: Arc<Machine>,
+    /// The account that pays for it.
+    owner: u16,
 }
 
 impl Dma {
@@ -43,10 +45,10 @@ impl Dma {
     fn of(bytes: usize, piece: usize) -> Result<Dma, OutOfMemory> {
         let pages = bytes.div_ceil(PAGE).max(1);
         let home = machine();
-        home.charge(pages, Charge::Kernel)?;
+        let owner = home.charge(pages, Charge::Kernel)?;
         let each = pages.min(piece / PAGE);
         let pieces = aside(|| (0..pages / each).map(|_| Words::new(each)).collect());
-        Ok(Dma { pieces, piece, bytes, home })
+        Ok(Dma { pieces, piece, bytes, home, owner })
     }
 
     /// Physical address of the first byte.
@@ -182,7 +184,7 @@ impl Dma {
 impl Drop for Dma {
     fn drop(&mut self) {
         self.pieces.iter().for_each(|words| words.forget());
-        self.home.release(self.bytes.div_ceil(PAGE).max(1), Charge::Kernel);
+        self.home.release(self.bytes.div_ceil(PAGE).max(1), Charge::Kernel, self.owner);
     }
 }
 

@@ -11,8 +11,8 @@
 //!
 //! # How a block is known
 //!
-//! Behind each block stands the number of the call that allocated it, which no other call has; 0 when there was none or
-//! the block was asked for. So a block that is freed by another call, or by another thread, is nobody's credit: memory
+//! Behind each block stands the number of the account that pays for it (`crate::ledger`), and that of the call that
+//! allocated it, which no other call has; 0 when there was none or the block was asked for. So a block that is freed by another call, or by another thread, is nobody's credit: memory
 //! that a call gives back belongs to all threads. What this half of the machine allocates to be a machine (a page's
 //! words, a thread of `std`) is done in [`aside`], and is neither counted nor refused.
 //!
@@ -29,9 +29,12 @@ use std::string::String;
 
 use super::machine::{Machine, machine};
 use crate::heap::GRANT;
+use crate::ledger;
 
 /// What stands behind a block.
 const MARK: usize = size_of::<u64>();
+/// In a mark, where the number of the account begins that pays for the block; the number of the call is below.
+const ACCOUNT_SHIFT: u32 = 48;
 /// What the real heap needs to keep account of a small block, about.
 const OVERHEAD: usize = 16;
 /// From here on a block is whole pages.
@@ -70,11 +73,11 @@ fn begin(size: usize) -> Option<u64> {
         return Some(0);
     }
     if MAY_FAIL.get() {
-        return (!refuses()).then_some(0);
+        return (ledger::may_have(cost(size)) && !refuses()).then(|| paid(size));
     }
     let call = CALL.get();
     if call == 0 {
-        return Some(0);
+        return Some(paid(size));
     }
     let used = USED.get() + cost(size);
     USED.set(used);
@@ -85,7 +88,12 @@ fn begin(size: usize) -> Option<u64> {
             CULPRIT.set(aside(|| Box::into_raw(Box::new(Backtrace::capture()))));
         }
     }
-    Some(call)
+    Some(paid(size) | call)
+}
+
+/// Charges a block to the thread's account; the upper part of the mark says which that is.
+fn paid(size: usize) -> u64 {
+    u64::from(ledger::charge(cost(size))) << ACCOUNT_SHIFT
 }
 
 // SAFETY: blocks are `System`'s, made longer by a mark behind what was asked for; size and alignment are at least
@@ -120,7 +128,9 @@ unsafe impl GlobalAlloc for Heap {
         let Some((whole, at)) = marked(layout) else { return };
         // SAFETY: `alloc` put the mark there.
         let mark = unsafe { block.add(at).cast::<u64>().read() };
-        if mark != 0 && mark == CALL.get() {
+        ledger::credit((mark >> ACCOUNT_SHIFT) as u16, cost(layout.size()));
+        let call = mark & ((1 << ACCOUNT_SHIFT) - 1);
+        if call != 0 && call == CALL.get() {
             USED.set(USED.get().saturating_sub(cost(layout.size())));
         }
         // SAFETY: the block and the layout that `alloc` had from `System`.
@@ -198,7 +208,15 @@ pub fn peak() -> usize {
 /// Whether memory is so plentiful that every thread's grant is whole.
 pub fn is_granted() -> bool {
     let m = machine();
-    super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20) && !m.failures.step()
+    let is_whole = super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20);
+    is_whole && ledger::may_have(0) && !m.failures.step()
+}
+
+/// Whether the calling thread may have so many bytes more. The host's own heap is not counted.
+pub fn can_afford(bytes: u64) -> bool {
+    let page = abi::layout::PAGE;
+    usize::try_from(bytes).is_ok_and(ledger::may_have)
+        && super::mem::free_bytes() >= (super::KERNEL_RESERVE as u64 * page).saturating_add(bytes)
 }
 
 /// Which steps of a machine fail.

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use super::heap::aside;
 use super::{boot, irq, power, program, uart, user};
 use crate::census::Counts;
+use crate::ledger;
 use crate::types::OutOfMemory;
 
 /// Pages a machine has unless [`limit_pages`] says otherwise: 1 GiB. They cost nothing until used.
@@ -115,9 +116,10 @@ impl Machine {
         self.panics.load(Ordering::Acquire)
     }
 
-    /// Takes `n` pages out of the budget, or none.
-    pub(super) fn charge(&self, n: usize, to: Charge) -> Result<(), OutOfMemory> {
-        if self.failures.step() {
+    /// Takes `n` pages out of the budget, or none. Gives the number of the account that pays for them.
+    pub(super) fn charge(&self, n: usize, to: Charge) -> Result<u16, OutOfMemory> {
+        let bytes = n * abi::layout::PAGE as usize;
+        if self.failures.step() || !ledger::may_have(bytes) {
             return Err(OutOfMemory);
         }
         let limit = self.limit.load(Ordering::Relaxed);
@@ -130,11 +132,12 @@ impl Machine {
         if to == Charge::Kernel {
             self.kernel.fetch_add(n, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(ledger::charge(bytes))
     }
 
-    /// Puts `n` pages back.
-    pub(super) fn release(&self, n: usize, from: Charge) {
+    /// Puts `n` pages back, for which `owner` paid.
+    pub(super) fn release(&self, n: usize, from: Charge, owner: u16) {
+        ledger::credit(owner, n * abi::layout::PAGE as usize);
         if from == Charge::Kernel {
             self.kernel.fetch_sub(n, Ordering::Relaxed);
         }

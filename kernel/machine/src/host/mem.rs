@@ -21,11 +21,6 @@ pub fn kernel_bytes() -> u64 {
     machine().kernel_pages() as u64 * PAGE
 }
 
-/// Whether programs may have that many bytes more, with the kernel's reserve left. The host's own heap is not counted.
-pub fn programs_may_have(bytes: u64) -> bool {
-    free_bytes() > super::KERNEL_RESERVE as u64 * PAGE + bytes
-}
-
 /// Copies physical memory out: what a test put there as firmware, or any Page or Dma. False when not all of it exists.
 pub(crate) fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
     read_firmware(&machine(), phys, buf) || dma::peek(phys, buf)

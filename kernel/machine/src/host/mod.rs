@@ -31,6 +31,8 @@ pub mod uart;
 pub mod user;
 mod words;
 
+pub(crate) use thread::with_payer;
+
 pub use boot::set_boot_info;
 pub use chaos::chaos;
 pub(crate) use machine::counted;

@@ -18,12 +18,14 @@ struct Frame {
     words: Arc<Words>,
     pins: AtomicUsize,
     home: Arc<Machine>,
+    /// The account that pays for it.
+    owner: u16,
 }
 
 impl Drop for Frame {
     fn drop(&mut self) {
         self.words.forget();
-        self.home.release(1, Charge::User);
+        self.home.release(1, Charge::User, self.owner);
     }
 }
 
@@ -34,8 +36,8 @@ impl Page {
     /// When only the kernel's reserve is left.
     pub fn new_zeroed() -> Result<Page, OutOfMemory> {
         let home = machine();
-        home.charge(1, Charge::User)?;
-        Ok(Page(aside(|| Arc::new(Frame { words: Words::new(1), pins: AtomicUsize::new(0), home }))))
+        let owner = home.charge(1, Charge::User)?;
+        Ok(Page(aside(|| Arc::new(Frame { words: Words::new(1), pins: AtomicUsize::new(0), home, owner }))))
     }
 
     /// A new page with the contents of `other`.
@@ -109,6 +111,11 @@ impl Page {
     /// References held by a [`Pinned`].
     pub fn pins(&self) -> usize {
         self.0.pins.load(Ordering::Acquire)
+    }
+
+    /// The number of the account that pays for it.
+    pub fn account(&self) -> u16 {
+        self.0.owner
     }
 
     /// Whether both are the same page.

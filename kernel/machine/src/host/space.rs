@@ -3,7 +3,8 @@
 //! Each 2 MiB region that was ever used charges one kernel page until the space is gone, as a page table would, so
 //! that tests meet a `map` that fails.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,12 +20,15 @@ pub use crate::types::{OutOfMemory, Prot};
 pub struct AddressSpace {
     inner: Mutex<Inner>,
     home: Arc<Machine>,
+    /// The account that pays for the root table.
+    owner: u16,
 }
 
 #[derive(Default)]
 struct Inner {
     pages: BTreeMap<u64, (Page, Prot)>,
-    tables: BTreeSet<u64>,
+    /// Tables, and the accounts that pay for them.
+    tables: BTreeMap<u64, u16>,
 }
 
 impl AddressSpace {
@@ -34,8 +38,8 @@ impl AddressSpace {
     /// When there is no page for its root table.
     pub fn new() -> Result<Arc<AddressSpace>, OutOfMemory> {
         let home = machine();
-        home.charge(1, Charge::Kernel)?;
-        Ok(aside(|| Arc::new(AddressSpace { inner: Mutex::default(), home })))
+        let owner = home.charge(1, Charge::Kernel)?;
+        Ok(aside(|| Arc::new(AddressSpace { inner: Mutex::default(), home, owner })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -75,9 +79,9 @@ impl AddressSpace {
     fn with_table(&self, va: u64) -> Result<MutexGuard<'_, Inner>, OutOfMemory> {
         check(va, 1);
         let mut inner = self.inner();
-        if !inner.tables.contains(&(va >> 21)) {
-            self.home.charge(1, Charge::Kernel)?;
-            aside(|| inner.tables.insert(va >> 21));
+        if let Entry::Vacant(place) = inner.tables.entry(va >> 21) {
+            let owner = self.home.charge(1, Charge::Kernel)?;
+            aside(|| place.insert(owner));
         }
         Ok(inner)
     }
@@ -132,8 +136,9 @@ impl AddressSpace {
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        let tables = self.inner().tables.len();
-        self.home.release(1 + tables, Charge::Kernel);
+        let tables = core::mem::take(&mut self.inner().tables);
+        tables.values().for_each(|&owner| self.home.release(1, Charge::Kernel, owner));
+        self.home.release(1, Charge::Kernel, self.owner);
     }
 }
 

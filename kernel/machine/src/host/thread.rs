@@ -14,6 +14,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::heap::aside;
 use super::machine::{Charge, machine};
 use super::{chaos, clock, irq, lock};
+use crate::ledger::Payer;
 use crate::threads::Common;
 pub use crate::types::{OutOfMemory, State, Times};
 
@@ -44,16 +45,18 @@ pub type ThreadRef = Arc<Thread>;
 const STACK_PAGES: usize = 4;
 
 std::thread_local! {
+    /// Who pays for what the thread allocates. Without a destructor: a thread that is ending allocates, too.
+    static PAYER: Payer = const { Payer::new() };
     static CURRENT: RefCell<Option<ThreadRef>> = const { RefCell::new(None) };
 }
 
 /// Marks the thread dead when its function returns or panics, and gives its stack back.
-struct Life(ThreadRef);
+struct Life(ThreadRef, u16);
 
 impl Drop for Life {
     fn drop(&mut self) {
         let m = machine();
-        m.release(STACK_PAGES, Charge::Kernel);
+        m.release(STACK_PAGES, Charge::Kernel, self.1);
         if std::thread::panicking() && super::power::host_state().is_none() {
             m.panics.fetch_add(1, Ordering::AcqRel);
         }
@@ -69,7 +72,7 @@ impl Drop for Life {
 /// When there is no memory for its stack.
 pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<ThreadRef, OutOfMemory> {
     let home = machine();
-    home.charge(STACK_PAGES, Charge::Kernel)?;
+    let owner = home.charge(STACK_PAGES, Charge::Kernel)?;
     let thread = Thread::new(name, tag, State::Ready);
     let mine = thread.clone();
     let here = home.clone();
@@ -77,7 +80,7 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
         here.enter();
         CURRENT.with(|c| *c.borrow_mut() = Some(mine.clone()));
         mine.parking().state = State::Running;
-        let life = Life(mine);
+        let life = Life(mine, owner);
         chaos::point();
         f();
         drop(life);
@@ -86,10 +89,15 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
     match started {
         Ok(_) => Ok(thread),
         Err(_) => {
-            home.release(STACK_PAGES, Charge::Kernel);
+            home.release(STACK_PAGES, Charge::Kernel, owner);
             Err(OutOfMemory)
         }
     }
+}
+
+/// The running thread's payer.
+pub(crate) fn with_payer<R>(f: impl FnOnce(&Payer) -> R) -> R {
+    PAYER.with(f)
 }
 
 /// The running thread.

@@ -13,6 +13,7 @@ use machine::user::{self, UserContext};
 use crate::call::syscall;
 use crate::error::Result;
 use crate::mem::FaultAccess;
+use crate::proc::bill;
 use crate::proc::exit::{exit, exit_broken};
 use crate::proc::fault::{page_fault, pass_over_zeros, trap};
 use crate::proc::notes::{self, After};
@@ -29,7 +30,7 @@ pub fn start(
 ) -> Result<()> {
     let proc = up.clone();
     // The thread may run before `spawn` returns, and asks for itself.
-    let body = move || {
+    let life = move || {
         proc.thread.call_once(thread::current);
         // What was posted before could interrupt nobody.
         notes::interrupt_if_posted(&proc);
@@ -39,6 +40,8 @@ pub fn start(
             Err(e) => exit(&proc, e.text()),
         }
     };
+    let account = up.account.clone();
+    let body = move || bill::pays(account.as_ref(), life);
     let name = up.name.lock().clone();
     let thread = thread::spawn(&name, u64::from(up.pid), Box::new(body))?;
     up.thread.call_once(|| thread);

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering;
 
 use abi::error;
 use abi::syscall as call;
+use machine::heap::is_granted;
 use machine::user::UserContext;
 
 use crate::call::args::Args;
@@ -58,8 +59,9 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     After::Continue
 }
 
-/// Refuses calls that make something in the kernel while the kernel's own reserve of memory is being used up:
-/// a program that asks for things without end gets an error, and the machine goes on.
+/// Refuses calls that keep something in the kernel, before they have changed anything, while not all that is set aside
+/// is there, or the process's user has all that it may: a program that asks for things without end gets an error, and
+/// the machine goes on. The others keep nothing, or no more than a process can have once (an alarm, a rendezvous).
 fn room_for(kernel: &Kernel, number: u64) -> Result<()> {
     let makes = matches!(
         number,
@@ -77,8 +79,12 @@ fn room_for(kernel: &Kernel, number: u64) -> Result<()> {
             | call::PWRITE
             | call::WRITE_OLD
             | call::FAUTH
+            | call::FVERSION
+            | call::CHDIR
+            | call::WSTAT
+            | call::FWSTAT
     );
-    if !makes || !crate::mem::is_scarce() || broken::release_all(kernel) {
+    if !makes || is_granted() || (broken::release_all(kernel) && is_granted()) {
         return Ok(());
     }
     Err(error::ENOMEM.into())

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use abi::{Rfork, error};
+use machine::ledger::{Account, as_kernel};
 use machine::user::UserContext;
 
 use crate::call::life;
@@ -16,10 +17,7 @@ use crate::proc::egrp::Egrp;
 use crate::proc::exit::replace;
 use crate::proc::process::Proc;
 use crate::proc::rendezvous::Rgrp;
-use crate::proc::{create, notes};
-
-/// Live processes at once.
-const PROC_MAX: usize = 4000;
+use crate::proc::{bill, create, notes};
 
 /// `rfork`. In the parent: the child's pid, or 0 when no process was asked for.
 ///
@@ -39,11 +37,22 @@ pub(crate) fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result
         regroup(up, up, flags)?;
         return Ok(0);
     }
-    if up.kernel.procs.lock().len() >= PROC_MAX {
+    if up.kernel.procs.lock().len() >= bill::PROC_MAX as usize {
         return Err(error::ENOPROC.into());
     }
+    // What the child is made of is on its own bill.
+    let account = bill::child_account(up)?;
+    bill::pays(account.as_ref(), || make_child(up, ctx, flags, account.clone()))
+}
+
+fn make_child(
+    up: &Arc<Proc>,
+    ctx: &mut UserContext,
+    flags: Rfork,
+    account: Option<Arc<Account>>,
+) -> Result<u32> {
     let mem = up.mem.fork(up, flags.contains(Rfork::MEM))?;
-    let child = create::child(up, mem, flags);
+    let child = create::child(up, account, mem, flags);
     regroup(up, &child, flags)?;
     let mut child_ctx = UserContext::new();
     child_ctx.regs = ctx.regs;
@@ -53,7 +62,7 @@ pub(crate) fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result
     if !flags.contains(Rfork::NOWAIT) {
         up.children.lock().live += 1;
     }
-    up.kernel.procs.lock().insert(child.pid, child.clone());
+    as_kernel(|| up.kernel.procs.lock().insert(child.pid, child.clone()));
     if !flags.contains(Rfork::NOTEG) {
         notes::pass_on(up, &child);
     }

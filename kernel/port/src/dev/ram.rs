@@ -13,8 +13,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, ORCLOSE, OTRUNC, error};
+use machine::clock;
+use machine::heap::can_afford;
 use machine::sync::RawQLock;
-use machine::{clock, mem};
 use ninep::Str;
 use ninep::ram::{File, Ram};
 use ninep::server::{Files, Refused};
@@ -70,7 +71,7 @@ fn buffer(len: usize) -> Result<Vec<u8>> {
 impl RamDev {
     /// An empty tree that takes at most `limit` bytes.
     pub fn new(limit: u64) -> Arc<Self> {
-        let tree = Ram::new(OWNER, limit, now).with_root(ROOT).with_room(mem::programs_may_have);
+        let tree = Ram::new(OWNER, limit, now).with_root(ROOT).with_room(can_afford);
         Arc::new(RamDev { tree })
     }
 

@@ -17,6 +17,7 @@ use core::ops::Range;
 
 use abi::layout::PAGE;
 use machine::clock;
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::sync::{Rendez, Wake};
@@ -145,10 +146,9 @@ impl ImageCache {
         let found = list.iter().position(|i| i.key == key);
         let image = match found {
             Some(at) => list.remove(at),
-            None => Arc::new(Image {
-                key,
-                state: Lock::new(State { chan: None, users: 0, pages: BTreeMap::new(), coming: Vec::new() }),
-                read: Rendez::new(),
+            None => as_kernel(|| {
+                let state = State { chan: None, users: 0, pages: BTreeMap::new(), coming: Vec::new() };
+                Arc::new(Image { key, state: Lock::new(state), read: Rendez::new() })
             }),
         };
         {
@@ -159,7 +159,7 @@ impl ImageCache {
             }
         }
         // Most recently used last; the oldest idle ones go.
-        list.push(image.clone());
+        as_kernel(|| list.push(image.clone()));
         while list.len() > KEEP {
             match list.iter().position(|i| i.state.lock().users == 0) {
                 Some(at) => dropped.push(list.remove(at)),
@@ -270,7 +270,7 @@ impl ImageRef {
         let wanted = number - before..number + 1 + behind;
         let start = from.key(wanted.start).map_or(key.0, |first| first.0);
         let part = start..start + (before + 1 + behind) * PAGE;
-        state.coming.push(part.clone());
+        as_kernel(|| state.coming.push(part.clone()));
         Ok(Whose::Mine(wanted, chan, Reading { image: &self.image, part }))
     }
 
@@ -283,11 +283,11 @@ impl ImageRef {
         number: u64,
         chan: &Arc<Chan>,
     ) -> Result<()> {
-        let pages = wanted.clone().map(|_| super::memory::new_page(up)).collect::<Result<Vec<_>>>();
+        let pages = wanted.clone().map(|_| super::memory::new_image_page(up)).collect::<Result<Vec<_>>>();
         let (wanted, pages) = match pages {
             Ok(pages) => (wanted, pages),
             // Enough for what is needed, perhaps.
-            Err(_) => (number..number + 1, alloc::vec![super::memory::new_page(up)?]),
+            Err(_) => (number..number + 1, alloc::vec![super::memory::new_image_page(up)?]),
         };
         let keys: Vec<Key> = wanted.filter_map(|n| from.key(n)).collect();
         let first = keys.first().map_or(0, |k| k.0);
@@ -308,7 +308,7 @@ impl ImageRef {
         let mut state = self.image.state.lock();
         for (key, page) in keys.iter().zip(pages) {
             if key.0 + u64::from(key.1) <= first + got as u64 {
-                state.pages.entry(*key).or_insert(page);
+                as_kernel(|| state.pages.entry(*key).or_insert(page));
             }
         }
         Ok(())

@@ -5,9 +5,10 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use abi::layout::{PAGE, USTKSIZE, USTKTOP, UTZERO};
-use machine::heap;
+use machine::heap::{self, can_afford};
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
-use machine::page::{Page, Pinned};
+use machine::page::{OutOfMemory, Page, Pinned};
 use machine::space::AddressSpace;
 
 use super::segment::{Kind, Segment};
@@ -114,6 +115,21 @@ pub(crate) fn new_page(up: &Arc<Proc>) -> Result<Page> {
     }
 }
 
+/// A zeroed page for an image, which everybody shares and nobody pays for. It is refused as one of the process's own.
+///
+/// # Errors
+/// As [`new_page`].
+pub(crate) fn new_image_page(up: &Arc<Proc>) -> Result<Page> {
+    let take = || match can_afford(PAGE) {
+        true => as_kernel(Page::new_zeroed),
+        false => Err(OutOfMemory),
+    };
+    match take() {
+        Err(_) if up.kernel.images.reclaim() => Ok(take().map_err(|_| abi::error::ENOVMEM)?),
+        page => Ok(page.map_err(|_| abi::error::ENOVMEM)?),
+    }
+}
+
 impl Memory {
     /// No segments.
     ///
@@ -189,6 +205,21 @@ impl Memory {
             top = seg.base;
         }
         top.checked_sub(len).filter(|&base| base > UTZERO)
+    }
+
+    /// Bytes of pages in it for which nobody pays who is still there.
+    pub(crate) fn left_by_the_dead(&self) -> u64 {
+        // One after the other: there is no memory for a list of them.
+        let (mut bytes, mut from) = (0, 0);
+        loop {
+            let next = {
+                let segs = self.segs.lock();
+                segs.list.get(segs.list.partition_point(|s| s.base < from)).cloned()
+            };
+            let Some(seg) = next else { return bytes };
+            bytes += seg.left_by_the_dead() * PAGE;
+            from = seg.base + 1;
+        }
     }
 
     /// Adds a segment.

@@ -24,9 +24,3 @@ pub(crate) mod sema;
 pub(crate) use image::{ImageCache, ImageKey, Stretch};
 pub use memory::{FaultAccess, FaultError, MAXSEGS, Memory};
 pub use segment::{Backing, Kind, Segment};
-
-/// Is memory so short that the kernel needs what is left for itself? Programs are refused pages before that; what they
-/// make the kernel keep for them (files, pipes, tables) is refused here.
-pub(crate) fn is_scarce() -> bool {
-    !machine::heap::is_granted()
-}

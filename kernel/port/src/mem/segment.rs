@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::layout::PAGE;
 use machine::heap;
+use machine::ledger::is_held;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::space::{AddressSpace, Prot};
@@ -158,9 +159,10 @@ impl Segment {
         self.users.lock().len()
     }
 
-    /// Pages that are there.
-    pub(crate) fn resident(&self) -> u64 {
-        self.inner.lock().pages.count()
+    /// Pages in it for which nobody pays who is still there.
+    pub(crate) fn left_by_the_dead(&self) -> u64 {
+        let is_left = |(_, entry): &(u64, &mut Entry)| !is_held(entry.page.account());
+        self.inner.lock().pages.iter_mut().filter(is_left).count() as u64
     }
 
     /// The executable behind it, for messages.
@@ -188,7 +190,13 @@ impl Segment {
     pub(crate) fn detach(&self, space: &Arc<AddressSpace>) {
         let inner = self.inner.lock();
         space.unmap(self.base, (inner.top - self.base) / PAGE);
-        self.users.lock().retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(space));
+        let mut users = self.users.lock();
+        users.retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(space));
+        // It is on the bill of whoever made it so long, and may be everybody's.
+        if users.capacity() > 4 * users.len() + 16 {
+            let room = 2 * users.len();
+            users.shrink_to(room);
+        }
     }
 
     /// Makes the page at `va` present in `space`. False when `va` is not (any more) in the segment.

@@ -12,6 +12,7 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::QLock;
 use ninep::Dialect;
@@ -58,7 +59,7 @@ impl Channels {
             None => {
                 let state = QLock::new(State::default());
                 let new = Arc::new(Served { chan: Arc::downgrade(server), state, agreed: Lock::new(None) });
-                list.push(new.clone());
+                as_kernel(|| list.push(new.clone()));
                 new
             }
         }

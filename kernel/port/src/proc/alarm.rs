@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::error;
 use machine::clock;
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread;
@@ -63,7 +64,7 @@ pub(crate) fn set_alarm(up: &Arc<Proc>, deadline_ns: u64) -> u64 {
             list.remove(&(old, up.pid));
         }
         if deadline_ns != 0 {
-            list.insert((deadline_ns, up.pid));
+            as_kernel(|| list.insert((deadline_ns, up.pid)));
         }
         old
     };
@@ -106,7 +107,8 @@ impl Alarms {
                 let _ = changed.sleep_until(next, || version.load(Ordering::Acquire) != before);
             }
         };
-        if thread::spawn("alarm", 0, Box::new(body)).is_err() {
+        // It is there for good, whoever is the first to want it.
+        if as_kernel(|| thread::spawn("alarm", 0, Box::new(body))).is_err() {
             self.started.store(false, Ordering::Release);
         }
     }

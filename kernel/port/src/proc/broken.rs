@@ -16,6 +16,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::user::UserContext;
 
@@ -55,7 +56,7 @@ pub(crate) fn keep(up: &Arc<Proc>) {
     up.ctl.lock().broken = true;
     let oldest = {
         let mut list = up.kernel.broken.list.lock();
-        list.push_back(up.clone());
+        as_kernel(|| list.push_back(up.clone()));
         if list.len() > KEPT { list.pop_front() } else { None }
     };
     if let Some(p) = oldest {

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::Rfork;
 use machine::clock;
+use machine::ledger::{self, Account};
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use spin::Once;
@@ -22,6 +23,7 @@ use crate::name::chan::Chan;
 use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
 use crate::pools::Counted;
+use crate::proc::bill;
 use crate::proc::egrp::Egrp;
 use crate::proc::notes::Notes;
 use crate::proc::process::{Children, Ctl, Proc};
@@ -42,6 +44,7 @@ struct Start {
     user: Arc<str>,
     name: String,
     text: Option<Arc<Chan>>,
+    account: Option<Arc<Account>>,
     mem: Arc<Memory>,
     /// Address of the note handler.
     handler: u64,
@@ -55,8 +58,9 @@ struct Start {
 /// # Errors
 /// No memory, no `#/`.
 pub fn first_process(kernel: &Arc<Kernel>) -> Result<Arc<Proc>> {
-    let up = bare(kernel, kernel.new_pid(), "init")?;
-    kernel.procs.lock().insert(up.pid, up.clone());
+    let account = bill::first_account(kernel);
+    let up = bill::pays(account.as_ref(), || bare(kernel, kernel.new_pid(), "init", account.clone()))?;
+    ledger::as_kernel(|| kernel.procs.lock().insert(up.pid, up.clone()));
     Ok(up)
 }
 
@@ -66,10 +70,10 @@ pub fn first_process(kernel: &Arc<Kernel>) -> Result<Arc<Proc>> {
 /// # Errors
 /// As [`first_process`].
 pub(crate) fn kernel_process(kernel: &Arc<Kernel>, name: &str) -> Result<Arc<Proc>> {
-    bare(kernel, 0, name)
+    ledger::as_kernel(|| bare(kernel, 0, name, None))
 }
 
-fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str) -> Result<Arc<Proc>> {
+fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str, account: Option<Arc<Account>>) -> Result<Arc<Proc>> {
     let root = crate::name::namec::root(kernel)?;
     let user: Arc<str> = kernel.hostowner.lock().as_str().into();
     let start = Start {
@@ -86,6 +90,7 @@ fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str) -> Result<Arc<Proc>> {
         user,
         name: String::from(name),
         text: None,
+        account,
         mem: Memory::new()?,
         handler: 0,
         procmode: 0o640,
@@ -95,8 +100,14 @@ fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str) -> Result<Arc<Proc>> {
     Ok(new(kernel, start))
 }
 
-/// The child of `up` after an `rfork` with these flags, with its memory `mem` and `up`'s own groups. It is not started.
-pub(crate) fn child(up: &Arc<Proc>, mem: Arc<Memory>, flags: Rfork) -> Arc<Proc> {
+/// The child of `up` after an `rfork` with these flags, with its account, its memory `mem` and `up`'s own groups. It is
+/// not started.
+pub(crate) fn child(
+    up: &Arc<Proc>,
+    account: Option<Arc<Account>>,
+    mem: Arc<Memory>,
+    flags: Rfork,
+) -> Arc<Proc> {
     let parent = if flags.contains(Rfork::NOWAIT) { Weak::new() } else { Arc::downgrade(up) };
     let rgrp = up.rgrp.lock().clone();
     let name = up.name.lock().clone();
@@ -117,6 +128,7 @@ pub(crate) fn child(up: &Arc<Proc>, mem: Arc<Memory>, flags: Rfork) -> Arc<Proc>
         user: up.user(),
         name,
         text,
+        account,
         mem,
         handler,
         procmode: up.procmode.load(Ordering::Relaxed),
@@ -145,6 +157,7 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         args: Lock::new(String::new()),
         text: Lock::new(start.text),
         errstr: Lock::new(String::new()),
+        account: start.account,
         mem: start.mem,
         notes: Lock::new(Notes::with_handler(start.handler)),
         procmode: AtomicU32::new(start.procmode),

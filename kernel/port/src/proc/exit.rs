@@ -93,14 +93,17 @@ fn leave(up: &Arc<Proc>, status: &str, keep: bool) {
     if let Some(parent) = parent.upgrade() {
         let [user, sys, real] = times_ms(up);
         let [cuser, csys, _] = up.children.lock().times_ms;
-        let record = WaitMsg { pid: up.pid, times_ms: [user + cuser, sys + csys, real], msg };
+        // The record is the parent's: it is there until the parent asks for it.
+        let times_ms = [user + cuser, sys + csys, real];
+        let msg = parent.pays(|| msg.as_str().into());
+        let record = WaitMsg { pid: up.pid, times_ms, msg };
         let mut children = parent.children.lock();
         for (sum, ms) in children.times_ms.iter_mut().zip(record.times_ms) {
             *sum += ms;
         }
         children.live = children.live.saturating_sub(1);
         if children.waiting.len() < WAIT_MAX {
-            children.waiting.push(record);
+            parent.pays(|| children.waiting.push(record));
         }
         drop(children);
         parent.child_exited.wakeup();

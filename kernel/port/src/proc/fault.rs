@@ -1,19 +1,17 @@
 //! Page faults and processor exceptions of programs: they are mended, or become notes.
 //!
-//! No locks are held here, but for that of `Proc::ctl` for a moment. `Proc::name` is held while a line with it is
-//! logged.
+//! No locks are held here.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use machine::user::UserContext;
 
 use crate::mem::{FaultAccess, FaultError};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
-use crate::proc::{broken, procctl};
+use crate::proc::{broken, starve};
 
 /// `rep stosq`: how programs clear memory, Go's runtime its whole heap before the first use.
 const REP_STOSQ: [u8; 3] = [0xf3, 0x48, 0xab];
@@ -50,23 +48,9 @@ pub(crate) fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
         FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
         // What is kept for a debugger is not worth a life.
         FaultError::NoMemory if broken::release_all(&up.kernel) => return page_fault(up, addr, access),
-        FaultError::NoMemory => return starve(up, addr),
+        FaultError::NoMemory => return starve::starve(up, addr),
     };
     notes::post(up, &text, NoteClass::Debug);
-}
-
-/// Memory is out: the process gets a note, which Go's runtime for one turns into a trace and an exit. One that comes
-/// here again has no use for notes, and dies with all that share its memory: else it would not become free.
-fn starve(up: &Arc<Proc>, addr: u64) {
-    let again = core::mem::replace(&mut up.ctl.lock().starved, true);
-    let what = if again { "killed: out of memory" } else { "out of memory" };
-    up.kernel.kmesg.print(format_args!("{} {}: {what}\n", *up.name.lock(), up.pid));
-    if !again {
-        notes::post(up, &format!("sys: trap: out of memory addr={addr:#x}"), NoteClass::Debug);
-        return;
-    }
-    let all = up.kernel.procs.lock().values().cloned().collect::<Vec<_>>();
-    all.iter().filter(|p| p.mem.shares_with(&up.mem)).for_each(|p| procctl::kill(p));
 }
 
 /// A processor exception in user mode becomes a note.

@@ -1,10 +1,12 @@
 //! Processes: what one is ([`process`]), how it is made ([`create`]) and how it ends ([`exit`], [`broken`]); notes
-//! ([`notes`]), alarms ([`alarm`]) and faults ([`fault`]); how processes meet ([`rendezvous`]); the environment that
+//! ([`notes`]), alarms ([`alarm`]) and faults ([`fault`]); who pays for memory ([`bill`]), and who goes when it is
+//! out ([`starve`]); how processes meet ([`rendezvous`]); the environment that
 //! they share ([`egrp`]); and the words that control one ([`procctl`]).
 //!
 //! How a process runs, from user mode into the kernel and back, is in [`call::life`](crate::call::life).
 
 pub(crate) mod alarm;
+pub(crate) mod bill;
 pub mod broken;
 pub mod create;
 pub mod egrp;
@@ -15,3 +17,4 @@ pub mod notes;
 pub mod procctl;
 pub(crate) mod process;
 pub(crate) mod rendezvous;
+pub(crate) mod starve;

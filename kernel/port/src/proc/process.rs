@@ -14,6 +14,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use machine::ledger::Account;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread::ThreadRef;
@@ -69,6 +70,8 @@ pub struct Proc {
     pub(crate) text: Lock<Option<Arc<Chan>>>,
     /// Text of the last failed call.
     pub errstr: Lock<String>,
+    /// Who pays for what it uses. None: the kernel.
+    pub(crate) account: Option<Arc<Account>>,
     /// Segments and page tables.
     pub mem: Arc<Memory>,
     /// Notes: queue, handler, the note being handled.

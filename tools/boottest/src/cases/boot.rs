@@ -43,6 +43,12 @@ pub fn cases() -> Vec<Case> {
             .check(|w| pages(w, " kernel", 2000))
             .line("sed -n 's/\\/.* user$/ user/p' /dev/swap")
             .check(|w| pages(w, " user", 2000)),
+        // And whoever is beside it goes on.
+        Case::new("boot/beside-an-eater", q35().memory_mib(64))
+            .line("@{x=aaaaaaaa; while(~ 1 1) x=($x $x)} &")
+            .line("for(i in 1 2 3 4 5 6 7 8 9 10 11 12) {ls /bin >/dev/null || echo failed; sleep 1}; echo all is well")
+            .gives(re("^all is well$"))
+            .never(re("^failed$")),
         Case::new("boot/memory-8192", q35().memory_mib(8192))
             .line("cat /dev/swap")
             .check(|w| memory(w, 7900, 8192)),

@@ -6,12 +6,13 @@ use super::q35;
 use crate::case::{Case, re};
 
 /// The parts: a name, and the groups of tests in it.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     ("calls", "calls pointers exec fd"),
     ("files", "file dir name bind ns chdir perm pipe"),
     ("processes", "fork wait sem rendezvous note"),
     ("memory", "mem proc broken smp"),
     ("many", "many"),
+    ("bills", "bill"),
 ];
 
 pub fn cases() -> Vec<Case> {
@@ -39,7 +40,11 @@ pub fn cases() -> Vec<Case> {
         .is("")
         .line("broke")
         .is("");
-    on("", q35).into_iter().chain([broken]).chain(on("/pc", || Vm::new(Board::Pc))).collect()
+    let narrow = Case::new("usertests/bills/64", q35().memory_mib(64))
+        .line("usertests bill")
+        .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
+        .budget(180);
+    on("", q35).into_iter().chain([broken, narrow]).chain(on("/pc", || Vm::new(Board::Pc))).collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ pub(crate) unsafe fn init_boot() {
 pub(crate) unsafe fn install(cpu: &'static Cpu, id: u32, stacks: u64) {
     cpu.this.set(cpu);
     cpu.id.set(id);
+    if cpu.payer.get().is_null() {
+        cpu.payer.set(&raw const cpu.nobody); // until it has a thread
+    }
     cpu.start_cycles.store(cpu::cycles(), Ordering::Relaxed);
     let address = VirtAddr::from_ptr(cpu);
     // SAFETY: this processor's own tables, once, before they are used.

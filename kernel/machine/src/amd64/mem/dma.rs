@@ -7,6 +7,7 @@ use super::frames;
 use super::paging::DIRECT;
 use super::tables::PAGE;
 use super::window;
+use crate::ledger;
 use core::ptr;
 use core::sync::atomic::{self, AtomicU16, AtomicU32, Ordering};
 
@@ -76,7 +77,11 @@ impl Dma {
     /// # Errors
     /// When there are not so many neighbouring pages.
     pub fn new(bytes: usize) -> Result<Dma, OutOfMemory> {
-        let phys = frames::kernel_run(pages(bytes)).ok_or(OutOfMemory)?;
+        let pages = pages(bytes);
+        if !frames::affords(pages) {
+            return Err(OutOfMemory);
+        }
+        let phys = frames::kernel_run(pages).ok_or(OutOfMemory)?;
         Ok(Dma { at: DIRECT + phys, len: bytes, place: Place::Run(phys) }.zeroed())
     }
 
@@ -89,7 +94,12 @@ impl Dma {
         if count == 1 || count > PIECES {
             return Dma::new(bytes);
         }
+        if !frames::affords(count) {
+            return Err(OutOfMemory);
+        }
         let at = window::take(count).ok_or(OutOfMemory)?;
+        // SAFETY: the block is ours.
+        unsafe { window::set_owner(at, ledger::charge(count * PAGE as usize)) };
         let mut frames = [0; PIECES];
         for (frame, page) in frames.iter_mut().zip(0..count as u64) {
             *frame = window::frame(at + page * PAGE);
@@ -194,7 +204,10 @@ impl Drop for Dma {
         unsafe {
             match self.place {
                 Place::Run(phys) => frames::put_kernel(phys, pages(self.len)),
-                Place::Pages(_) => window::put(self.at, pages(self.len)),
+                Place::Pages(_) => {
+                    ledger::credit(window::owner(self.at), pages(self.len) * PAGE as usize);
+                    window::put(self.at, pages(self.len));
+                }
             }
         }
     }

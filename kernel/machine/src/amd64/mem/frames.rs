@@ -1,8 +1,19 @@
 //! Page frames: who has which, and how often.
 //!
-//! Every frame has a `Meta` (references and pins) that is only valid while the frame is a `Page`. A bitmap says
-//! which frames are free; `FRAMES` guards it. Frames for programs are refused while fewer than the reserve are
-//! free, so that the kernel itself can go on working (and clean up) when programs have taken everything.
+//! Every frame has a `Meta`: the account that pays for it (for a run of frames, in that of the first one), and while it
+//! is a `Page` its references and pins. A bitmap says which frames are free; `FRAMES` guards it.
+//!
+//! # What is set aside
+//!
+//! What may be refused is refused when less than this would be left free, so that the kernel can go on working, and
+//! clean up, when programs have taken everything:
+//!
+//! * `GRANTS`: what each thread may allocate without asking (`crate::heap`), for all threads;
+//! * `OWNERS`: for the owner of the machine, who has to look around and kill when others, or a program of his own, have
+//!   taken the rest. Processes of the owner with a small bill may use it;
+//! * `COMMON`: for the heap, whose blocks do not come in frames.
+//!
+//! The kernel's own threads and drivers leave the grants alone and nothing else.
 //!
 //! Frames in blocks of the heap that nobody uses (`window`) count as free, and are given back before anybody is
 //! refused.
@@ -14,6 +25,7 @@ use super::paging::DIRECT;
 use super::tables::PAGE;
 use super::window;
 use crate::amd64::lock::Lock;
+use crate::ledger::{self, Standing};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
@@ -23,20 +35,31 @@ pub(super) struct Meta {
     pub refs: AtomicU32,
     /// How many of those are `Pinned`.
     pub pins: AtomicU32,
+    /// The account that pays for the frame.
+    pub owner: AtomicU32,
 }
 
 static FRAMES: Lock<Option<Bitmap<'static>>> = Lock::new(None);
 static META: AtomicPtr<Meta> = AtomicPtr::new(ptr::null_mut());
-/// Frames that programs may not take.
-static RESERVE: AtomicUsize = AtomicUsize::new(0);
+/// How many are free: what the bitmap says, for those who look without its lock.
+static FREE: AtomicUsize = AtomicUsize::new(0);
+static GRANTS: AtomicUsize = AtomicUsize::new(0);
+static OWNERS: AtomicUsize = AtomicUsize::new(0);
+static COMMON: AtomicUsize = AtomicUsize::new(0);
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 /// Frames the kernel uses for itself.
 static KERNEL: AtomicUsize = AtomicUsize::new(0);
 
-/// The reserve is this part of memory...
-const RESERVE_PART: usize = 32;
-/// ...and at least this many frames (2 MiB).
-const RESERVE_MIN: usize = 512;
+/// What one thread is granted, in frames.
+const GRANT: usize = crate::heap::GRANT.div_ceil(PAGE as usize);
+/// `OWNERS` and `COMMON` are this part of memory each...
+const PART: usize = 128;
+/// ...and so many frames more: half a megabyte, and three quarters of one.
+const OWNERS_MIN: usize = 128;
+const COMMON_MIN: usize = 192;
+/// A bill is small when it is less than this part of memory, or than so many bytes.
+const SMALL_PART: usize = 32;
+const SMALL_MIN: usize = 1 << 20;
 
 /// Sets up the allocator over all free memory.
 ///
@@ -70,7 +93,9 @@ pub(crate) unsafe fn init(early: &Early) {
     let total = map.free() + ((early.carved + bytes as u64) / PAGE) as usize;
     KERNEL.store(total - map.free(), Ordering::Relaxed);
     TOTAL.store(total, Ordering::Relaxed);
-    RESERVE.store((map.free() / RESERVE_PART).max(RESERVE_MIN), Ordering::Relaxed);
+    OWNERS.store(map.free() / PART + OWNERS_MIN, Ordering::Relaxed);
+    COMMON.store(map.free() / PART + COMMON_MIN, Ordering::Relaxed);
+    FREE.store(map.free(), Ordering::Relaxed);
     *FRAMES.lock() = Some(map);
     window::init(total);
 }
@@ -85,45 +110,106 @@ pub(super) unsafe fn meta(frame: u32) -> &'static Meta {
     unsafe { &*META.load(Ordering::Relaxed).add(frame as usize) }
 }
 
-/// Takes a frame for a program: refused while only the reserve is left. Contents are whatever they were.
-pub(super) fn user() -> Option<u64> {
-    user_now().or_else(|| if window::give_back() { user_now() } else { None })
-}
-
-fn user_now() -> Option<u64> {
+/// Does something with the bitmap, and publishes how many frames are free then.
+fn with_map<R>(f: impl FnOnce(&mut Bitmap<'static>) -> R) -> Option<R> {
     let mut guard = FRAMES.lock();
     let map = guard.as_mut()?;
-    if map.free() <= RESERVE.load(Ordering::Relaxed) {
+    let result = f(map);
+    FREE.store(map.free(), Ordering::Relaxed);
+    Some(result)
+}
+
+/// One thread more has its grant.
+pub(crate) fn add_grant() {
+    GRANTS.fetch_add(GRANT, Ordering::Relaxed);
+}
+
+/// One has ended.
+pub(crate) fn end_grant() {
+    GRANTS.fetch_sub(GRANT, Ordering::Relaxed);
+}
+
+/// Takes frames out of the bitmap, those of blocks that nobody uses if there are no others.
+fn take(count: usize) -> Option<usize> {
+    let take = || with_map(|map| if count == 1 { map.take() } else { map.take_run(count) }).flatten();
+    take().or_else(|| if window::give_back() { take() } else { None })
+}
+
+/// Frames that nobody uses.
+fn free() -> usize {
+    FREE.load(Ordering::Relaxed) + window::kept()
+}
+
+/// Frames that the calling thread has to leave free.
+fn set_aside() -> usize {
+    let grants = GRANTS.load(Ordering::Relaxed);
+    let common = grants + COMMON.load(Ordering::Relaxed);
+    let small = (TOTAL.load(Ordering::Relaxed) * PAGE as usize / SMALL_PART).max(SMALL_MIN);
+    match ledger::standing(small) {
+        Standing::Kernel => grants,
+        Standing::Owner => common,
+        Standing::Other => common + OWNERS.load(Ordering::Relaxed),
+    }
+}
+
+/// Whether the calling thread may have `count` more frames now: what is set aside stays, and so do its user's limits.
+pub(crate) fn affords(count: usize) -> bool {
+    let free = free();
+    count <= free && free - count >= set_aside() && ledger::may_have(count.saturating_mul(PAGE as usize))
+}
+
+/// Whether the calling thread may start another one, with its stack and its grant.
+pub(crate) fn affords_thread(stack: usize) -> bool {
+    affords(stack + GRANT)
+}
+
+/// Takes a frame for a `Page`, refused when it cannot be afforded. Contents are whatever they were.
+pub(super) fn page() -> Option<u64> {
+    // A page is a program's, even if nobody pays for it.
+    if free() <= GRANTS.load(Ordering::Relaxed) + COMMON.load(Ordering::Relaxed) || !affords(1) {
         return None;
     }
-    map.take().map(|f| f as u64 * PAGE)
+    let frame = take(1)?;
+    note_owner(frame, ledger::charge(PAGE as usize));
+    Some(frame as u64 * PAGE)
 }
 
-/// Whether a program may have `count` more frames now.
-pub(super) fn user_may_have(count: usize) -> bool {
-    let may = || FRAMES.lock().as_ref().is_some_and(|m| m.free() > RESERVE.load(Ordering::Relaxed) + count);
-    may() || (window::give_back() && may())
+/// Gives the frame of a `Page` back.
+///
+/// # Safety
+/// It is from `page`, and nobody uses it any more.
+pub(super) unsafe fn put_page(phys: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { put(phys, 1) };
 }
 
-/// Takes `count` neighbouring frames for the kernel; contents are whatever they were.
+/// Takes `count` neighbouring frames for the kernel, on the calling thread's account; contents are whatever they were.
 pub(crate) fn kernel_run(count: usize) -> Option<u64> {
-    let take = || match count {
-        1 => FRAMES.lock().as_mut()?.take(),
-        _ => FRAMES.lock().as_mut()?.take_run(count),
-    };
-    let first = take().or_else(|| if window::give_back() { take() } else { None })?;
+    let phys = kernel_own(count)?;
+    note_owner((phys / PAGE) as usize, ledger::charge(count * PAGE as usize));
+    Some(phys)
+}
+
+/// The same for which nobody pays.
+pub(crate) fn kernel_own(count: usize) -> Option<u64> {
+    let first = take(count)?;
     KERNEL.fetch_add(count, Ordering::Relaxed);
+    note_owner(first, 0);
     Some(first as u64 * PAGE)
 }
 
-/// Takes some frames for the kernel, all that there is room for or none. To be asked for few at a time: interrupts are
+/// Takes some frames for the kernel, for which the heap keeps account, all that there is room for or none. To be asked for few at a time: interrupts are
 /// off meanwhile.
 pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
     let mut take = || {
-        let mut guard = FRAMES.lock();
-        let Some(map) = guard.as_mut().filter(|map| map.free() >= frames.len()) else { return false };
-        frames.fill_with(|| map.take().map_or(0, |f| f as u64 * PAGE));
-        true
+        let some = with_map(|map| {
+            let enough = map.free() >= frames.len();
+            if enough {
+                frames.fill_with(|| map.take().map_or(0, |f| f as u64 * PAGE));
+            }
+            enough
+        });
+        some == Some(true)
     };
     let taken = take() || (window::give_back() && take());
     if taken {
@@ -137,21 +223,31 @@ pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
 /// # Safety
 /// As `put_kernel`.
 pub(super) unsafe fn put_kernel_some(frames: &[u64]) {
-    if let Some(map) = FRAMES.lock().as_mut() {
-        frames.iter().for_each(|phys| map.put((phys / PAGE) as usize, 1));
-    }
+    with_map(|map| frames.iter().for_each(|phys| map.put((phys / PAGE) as usize, 1)));
     KERNEL.fetch_sub(frames.len(), Ordering::Relaxed);
 }
 
-/// Takes a zeroed frame for the kernel.
+/// Notes which account pays for a frame of this allocator.
+pub(super) fn note_owner(frame: usize, number: u16) {
+    // SAFETY: a frame from this allocator.
+    unsafe { meta(frame as u32) }.owner.store(u32::from(number), Ordering::Relaxed);
+}
+
+/// The account that pays for a frame of this allocator.
+pub(super) fn owner(frame: usize) -> u16 {
+    // SAFETY: a frame from this allocator.
+    unsafe { meta(frame as u32) }.owner.load(Ordering::Relaxed) as u16
+}
+
+/// Takes a zeroed frame for the kernel, for which nobody pays.
 pub(super) fn kernel_zeroed() -> Option<u64> {
-    let phys = kernel_run(1)?;
+    let phys = kernel_own(1)?;
     // SAFETY: a fresh frame.
     unsafe { zero(phys) };
     Some(phys)
 }
 
-/// Gives kernel frames back.
+/// Gives kernel frames back, all that were taken at a time.
 ///
 /// # Safety
 /// They are from this allocator, the kernel's, and nobody uses them any more.
@@ -161,14 +257,14 @@ pub(super) unsafe fn put_kernel(phys: u64, count: usize) {
     KERNEL.fetch_sub(count, Ordering::Relaxed);
 }
 
-/// Gives frames back.
+/// Gives frames back, all that were taken at a time.
 ///
 /// # Safety
 /// They are from this allocator, and nobody uses them any more.
-pub(super) unsafe fn put(phys: u64, count: usize) {
-    if let Some(map) = FRAMES.lock().as_mut() {
-        map.put((phys / PAGE) as usize, count);
-    }
+unsafe fn put(phys: u64, count: usize) {
+    let first = (phys / PAGE) as usize;
+    ledger::credit(owner(first), count * PAGE as usize);
+    with_map(|map| map.put(first, count));
 }
 
 /// Zeroes a frame.
@@ -182,7 +278,7 @@ pub(super) unsafe fn zero(phys: u64) {
 
 /// Frames: all, free, the kernel's.
 pub(super) fn counts() -> (usize, usize, usize) {
-    let free = FRAMES.lock().as_ref().map_or(0, Bitmap::free);
     let kept = window::kept();
-    (TOTAL.load(Ordering::Relaxed), free + kept, KERNEL.load(Ordering::Relaxed).saturating_sub(kept))
+    let kernel = KERNEL.load(Ordering::Relaxed).saturating_sub(kept);
+    (TOTAL.load(Ordering::Relaxed), FREE.load(Ordering::Relaxed) + kept, kernel)
 }

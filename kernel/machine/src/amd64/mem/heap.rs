@@ -10,6 +10,9 @@
 //! decides, and `dealloc` is told the size, so nothing has to be remembered. (What is between a page and two is packed
 //! into chunks, since two frames for it could be half empty.)
 //!
+//! Every block has the number of the account that pays for it (`crate::ledger`): a small one behind its last byte, the
+//! others with their first frame (`frames::Meta`). Chunks are nobody's.
+//!
 //! A block's address says nothing of where its bytes are in physical memory: a device is told of `dma` and `page` only.
 //!
 //! Lock order: the heap's, then those of `paging`, `window` and `frames`.
@@ -18,6 +21,8 @@ use super::frames;
 use super::paging::DIRECT;
 use super::window;
 use crate::amd64::lock::Lock;
+use crate::amd64::with_payer;
+use crate::ledger::{self, Payer};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use talc::base::Talc;
@@ -36,6 +41,8 @@ const MOVED: usize = 32;
 const CHUNKS: [usize; 2] = [64, 16];
 /// What `talc` needs of a chunk for itself, at most.
 const CHUNK_HEAD: usize = 128;
+/// Bytes behind a small block: its account's number.
+const MARK: usize = size_of::<u16>();
 
 struct Heap {
     small: Lock<Talc<Chunks, DefaultBinning>>,
@@ -67,41 +74,97 @@ fn kind(layout: &Layout) -> Kind {
     }
 }
 
+/// What a small block costs: its bytes, its mark, and what `talc` needs to know of it.
+fn cost(size: usize) -> usize {
+    size + 16
+}
+
+/// A small block's layout with the mark behind it: the number of the account that pays.
+///
+/// # Safety
+/// As `Layout::from_size_align_unchecked`: a small size, and an alignment that a layout had.
+unsafe fn marked(size: usize, align: usize) -> Layout {
+    // SAFETY: the caller's promise.
+    unsafe { Layout::from_size_align_unchecked(size + MARK, align) }
+}
+
+/// The mark of a block of `size` bytes.
+///
+/// # Safety
+/// A small block of ours, with room for the mark.
+unsafe fn mark(block: *mut u8, size: usize) -> *mut u16 {
+    // SAFETY: the caller's promise.
+    unsafe { block.add(size) }.cast()
+}
+
+/// Whether a thread that says that its allocations may fail can afford so many bytes.
+#[inline]
+fn is_refused(payer: &Payer, bytes: usize) -> bool {
+    payer.tries() && !frames::affords(bytes / PAGE)
+}
+
 // SAFETY: blocks come either from talc, behind a lock, or are frames that `frames` or `window` gave to nobody else; all
 // honour size and alignment.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        if with_payer(|payer| is_refused(payer, size)) {
+            return ptr::null_mut();
+        }
         let address = match kind(&layout) {
             Kind::Small => {
-                // SAFETY: `GlobalAlloc`'s caller promises a size other than zero.
-                let block = unsafe { self.small.lock().allocate(layout) };
-                return block.map_or(ptr::null_mut(), |block| block.as_ptr());
+                // SAFETY: a small size, not zero, as `GlobalAlloc`'s caller promises.
+                let block = unsafe { self.small.lock().allocate(marked(size, align)) };
+                let Some(block) = block else { return ptr::null_mut() };
+                // SAFETY: the block is fresh and has room for a mark.
+                unsafe { mark(block.as_ptr(), size).write_unaligned(ledger::charge(cost(size))) };
+                return block.as_ptr();
             }
             Kind::Frame => frames::kernel_run(1).map(|phys| DIRECT + phys),
-            Kind::Pages(pages) => window::take(pages),
+            Kind::Pages(pages) => window::take(pages).inspect(|block| {
+                // SAFETY: it is ours.
+                unsafe { window::set_owner(*block, ledger::charge(pages * PAGE)) }
+            }),
         };
         address.map_or(ptr::null_mut(), |address| address as *mut u8)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let (size, align) = (layout.size(), layout.align());
         // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave for this layout, or `realloc` made fit it.
         unsafe {
             match kind(&layout) {
-                Kind::Small => self.small.lock().deallocate(block, layout),
+                Kind::Small => {
+                    ledger::credit(mark(block, size).read_unaligned(), cost(size));
+                    self.small.lock().deallocate(block, marked(size, align));
+                }
                 Kind::Frame => frames::put_kernel(block as u64 - DIRECT, 1),
-                Kind::Pages(pages) => window::put(block as u64, pages),
+                Kind::Pages(pages) => {
+                    ledger::credit(window::owner(block as u64), pages * PAGE);
+                    window::put(block as u64, pages);
+                }
             }
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let (had, align) = (layout.size(), layout.align());
         // SAFETY: the caller promises that the size is valid for the alignment.
-        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, align) };
+        if size > had && with_payer(|payer| is_refused(payer, size - had)) {
+            return ptr::null_mut();
+        }
         // SAFETY: the caller's block, with its layout, of which it uses no more than `size` bytes from now on.
         let stays = unsafe {
             match (kind(&layout), kind(&wanted)) {
-                (Kind::Small, Kind::Small) => self.small.lock().try_realloc_in_place(block, layout, size),
-                (Kind::Pages(old), Kind::Pages(new)) => window::resize(block as u64, old, new),
+                (Kind::Small, Kind::Small) => self.resize_small(block, had, size, align),
+                (Kind::Pages(old), Kind::Pages(new)) => {
+                    let stays = window::resize(block as u64, old, new);
+                    if stays {
+                        resized(block as u64, old, new);
+                    }
+                    stays
+                }
                 (old, new) => old == new,
             }
         };
@@ -114,7 +177,9 @@ unsafe impl GlobalAlloc for Heap {
         {
             // SAFETY: as above; the caller forgets the old address if it is given another.
             let moved = unsafe { window::move_larger(block as u64, old, new) };
-            return moved.map_or(ptr::null_mut(), |address| address as *mut u8);
+            let Some(address) = moved else { return ptr::null_mut() };
+            resized(address, old, new);
+            return address as *mut u8;
         }
         // SAFETY: the caller's promises are those of `alloc` and `dealloc`; both blocks hold the bytes copied.
         unsafe {
@@ -126,6 +191,37 @@ unsafe impl GlobalAlloc for Heap {
             new
         }
     }
+}
+
+impl Heap {
+    /// Makes a small block have `size` bytes where it is, if that can be.
+    ///
+    /// # Safety
+    /// It is ours, small, has `had` bytes and this alignment, and those behind `size` are not used any more.
+    unsafe fn resize_small(&self, block: *mut u8, had: usize, size: usize, align: usize) -> bool {
+        // SAFETY: the caller's promise; the mark is moved to behind what the block has then, where there is room for
+        // it: a block that shrinks still has its old end when the new mark is written.
+        unsafe {
+            let number = mark(block, had).read_unaligned();
+            if size < had {
+                mark(block, size).write_unaligned(number);
+            }
+            if !self.small.lock().try_realloc_in_place(block, marked(had, align), size + MARK) {
+                mark(block, had).write_unaligned(number);
+                return false;
+            }
+            mark(block, size).write_unaligned(number);
+            ledger::resized(number, size as i64 - had as i64);
+            true
+        }
+    }
+}
+
+/// A block of the window has other pages: its account is told.
+fn resized(block: u64, old: usize, new: usize) {
+    // SAFETY: the block is the caller's.
+    let number = unsafe { window::owner(block) };
+    ledger::resized(number, (new as i64 - old as i64) * PAGE as i64);
 }
 
 /// The blocks of the window behind the small heap.

@@ -44,11 +44,6 @@ pub fn kernel_bytes() -> u64 {
     frames::counts().2 as u64 * PAGE
 }
 
-/// Whether programs may have that many bytes more, with the kernel's reserve left.
-pub fn programs_may_have(bytes: u64) -> bool {
-    usize::try_from(bytes.div_ceil(PAGE)).is_ok_and(frames::user_may_have)
-}
-
 /// Reads physical memory for the firmware's tables: what the direct map covers, what the memory map calls by another
 /// name, and the firmware's own part of the first megabyte. False elsewhere, where devices are, which do something
 /// when they are read.

@@ -39,7 +39,7 @@ impl Page {
     }
 
     fn take() -> Result<Page, OutOfMemory> {
-        let phys = frames::user().ok_or(OutOfMemory)?;
+        let phys = frames::page().ok_or(OutOfMemory)?;
         let frame = u32::try_from(phys / PAGE).ok().and_then(NonZeroU32::new).ok_or(OutOfMemory)?;
         let page = Page(frame);
         page.meta().refs.store(1, Ordering::Relaxed);
@@ -114,6 +114,11 @@ impl Page {
     /// How many of them are pins of [`Pinned`].
     pub fn pins(&self) -> usize {
         self.meta().pins.load(Ordering::Acquire) as usize
+    }
+
+    /// The number of the account that pays for it.
+    pub fn account(&self) -> u16 {
+        self.meta().owner.load(Ordering::Relaxed) as u16
     }
 
     /// Whether both are the same page.
@@ -207,7 +212,7 @@ impl Drop for Page {
         assert!(before > 0, "page {:#x} given back twice", self.phys());
         if before == 1 {
             // SAFETY: the frame came from the allocator, and this was the last reference.
-            unsafe { frames::put(self.phys(), 1) };
+            unsafe { frames::put_page(self.phys()) };
         }
     }
 }

@@ -291,9 +291,12 @@ fn flags(prot: Prot) -> u64 {
     PRESENT | USER | write | no_exec
 }
 
-/// A table for a program: refused while memory is short, counted as the kernel's.
+/// A table for a program, which pays for it: refused while memory is short, counted as the kernel's.
 fn new_table() -> Option<u64> {
-    if frames::user_may_have(1) { frames::kernel_zeroed() } else { None }
+    let phys = if frames::affords(1) { frames::kernel_run(1) } else { None }?;
+    // SAFETY: a fresh frame.
+    unsafe { frames::zero(phys) };
+    Some(phys)
 }
 
 fn check(va: u64, pages: u64) {

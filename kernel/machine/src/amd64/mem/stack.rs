@@ -7,6 +7,7 @@ use super::frames;
 use super::paging::{self, STACKS};
 use super::tables::PAGE;
 use crate::amd64::lock::Lock;
+use crate::ledger;
 use crate::types::OutOfMemory;
 use alloc::vec::Vec;
 
@@ -28,14 +29,22 @@ struct Pool {
 static POOL: Lock<Pool> = Lock::new(Pool { ready: Vec::new(), unmapped: Vec::new(), next: 0 });
 
 /// A mapped stack; dropping it (never while standing on it) gives it back.
-pub struct Stack(u64);
+pub struct Stack {
+    slot: u64,
+    /// The account that pays for it.
+    owner: u16,
+}
 
 impl Stack {
     /// A stack, refused while memory is short: threads are made on behalf of programs.
     pub fn new() -> Result<Stack, OutOfMemory> {
+        if !frames::affords_thread((SIZE / PAGE) as usize) {
+            return Err(OutOfMemory);
+        }
         let mut pool = POOL.lock();
         if let Some(slot) = pool.ready.pop() {
-            return Ok(Stack(slot));
+            drop(pool);
+            return Ok(Stack::on_account(slot));
         }
         let slot = match pool.unmapped.pop() {
             Some(slot) => slot,
@@ -46,30 +55,36 @@ impl Stack {
             None => return Err(OutOfMemory),
         };
         drop(pool);
-        if !frames::user_may_have((SIZE / PAGE) as usize) || map(slot).is_err() {
+        if map(slot).is_err() {
             unmap(slot);
             POOL.lock().unmapped.push(slot);
             return Err(OutOfMemory);
         }
-        Ok(Stack(slot))
+        Ok(Stack::on_account(slot))
+    }
+
+    /// Frames of stacks are nobody's, since they wait for the next one; who has a stack pays for it.
+    fn on_account(slot: u64) -> Stack {
+        Stack { slot, owner: ledger::charge(SIZE as usize) }
     }
 
     /// The address above the highest byte.
     pub fn top(&self) -> u64 {
-        bottom(self.0) + SIZE
+        bottom(self.slot) + SIZE
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        ledger::credit(self.owner, SIZE as usize);
         let mut pool = POOL.lock();
         if pool.ready.len() < KEEP {
-            pool.ready.push(self.0);
+            pool.ready.push(self.slot);
             return;
         }
         drop(pool);
-        unmap(self.0);
-        POOL.lock().unmapped.push(self.0);
+        unmap(self.slot);
+        POOL.lock().unmapped.push(self.slot);
     }
 }
 
@@ -79,7 +94,7 @@ fn bottom(slot: u64) -> u64 {
 
 fn map(slot: u64) -> Result<(), OutOfMemory> {
     for off in (0..SIZE).step_by(PAGE as usize) {
-        let phys = frames::kernel_run(1).ok_or(OutOfMemory)?;
+        let phys = frames::kernel_own(1).ok_or(OutOfMemory)?;
         // SAFETY: a slot that is not mapped and belongs to the caller, and a fresh frame.
         if unsafe { paging::map_data(bottom(slot) + off, phys) }.is_err() {
             // SAFETY: the frame taken above, which is not mapped.

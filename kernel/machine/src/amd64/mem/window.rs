@@ -144,6 +144,29 @@ pub fn frame(page: u64) -> u64 {
     entry((page - HEAP) / PAGE).map_or(0, |e| e.load(Ordering::Relaxed) & tables::ADDRESS)
 }
 
+/// Notes which account pays for a block.
+///
+/// # Safety
+/// `take` gave it, and it is the caller's.
+pub unsafe fn set_owner(block: u64, number: u16) {
+    if let Some(frame) = first_frame(block) {
+        frames::note_owner(frame, number);
+    }
+}
+
+/// The account that pays for a block.
+///
+/// # Safety
+/// `take` gave it, and it is the caller's.
+pub unsafe fn owner(block: u64) -> u16 {
+    first_frame(block).map_or(0, frames::owner)
+}
+
+/// Where the number is: with the block's first frame, which goes along when it is moved.
+fn first_frame(block: u64) -> Option<usize> {
+    entry((block - HEAP) / PAGE).map(|e| ((e.load(Ordering::Relaxed) & tables::ADDRESS) / PAGE) as usize)
+}
+
 /// Frames in blocks that nobody uses.
 pub fn kept() -> usize {
     KEPT.load(Ordering::Relaxed)

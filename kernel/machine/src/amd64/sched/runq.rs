@@ -27,6 +27,17 @@ impl<T> RunQueue<T> {
         self.len += 1;
     }
 
+    /// Whether an item more at this level needs memory.
+    pub fn is_full(&self, level: u8) -> bool {
+        let queue = &self.queues[usize::from(level).min(LEVELS - 1)];
+        queue.len() == queue.capacity()
+    }
+
+    /// Makes room for some items more at this level.
+    pub fn make_room(&mut self, level: u8) {
+        self.queues[usize::from(level).min(LEVELS - 1)].reserve(4);
+    }
+
     /// Takes the first item of the highest level.
     pub fn pop(&mut self) -> Option<T> {
         let p = self.highest()?;
@@ -56,6 +67,9 @@ mod tests {
     #[test]
     fn higher_first_then_first_come() {
         let mut q = RunQueue::new();
+        assert!(q.is_full(10));
+        q.make_room(10);
+        assert!(!q.is_full(10) && q.is_full(11));
         for (p, name) in [(10, 'a'), (0, 'z'), (10, 'b'), (41, 't'), (99, 'u'), (10, 'c')] {
             q.push(p, name);
         }

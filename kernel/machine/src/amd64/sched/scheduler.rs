@@ -21,8 +21,10 @@ use super::thread::{self, Thread, ThreadRef};
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
 use crate::amd64::lock::LockGuard;
+use crate::amd64::mem::frames;
 use crate::amd64::time::clock;
 use crate::amd64::time::timers::TimerQueue;
+use crate::ledger::as_kernel;
 use crate::types::State;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -52,6 +54,8 @@ pub(crate) fn init(cpu: &Cpu) {
     let raw: *const Thread = Arc::into_raw(idle); // lives for good
     cpu.idle.set(raw);
     cpu.current.set(raw);
+    // SAFETY: the idle thread lives for good.
+    cpu.payer.set(unsafe { &raw const (*raw).payer });
 }
 
 /// Lets a new thread run.
@@ -91,6 +95,7 @@ pub(crate) extern "C" fn thread_main() {
 /// Ends the calling thread.
 fn end() -> ! {
     balance::release_space(true);
+    frames::end_grant();
     let me = thread::current_ref();
     let cpu = cpu::this();
     let mut local = cpu.local.lock();
@@ -99,7 +104,7 @@ fn end() -> ! {
     drop(unsafe { (*me.switched.get()).fpu.take() });
     // `current` stays valid: this reference is dropped by `reap`, after the switch.
     // SAFETY: the reference that `start` forgot, taken back once.
-    local.dead.push(unsafe { Arc::from_raw(me) });
+    as_kernel(|| local.dead.push(unsafe { Arc::from_raw(me) }));
     cpu.has_dead.store(true, Ordering::Relaxed);
     switch(local);
     unreachable!("a dead thread runs");
@@ -137,7 +142,7 @@ pub(crate) fn park(deadline: Option<u64>) {
         if deadline <= clock::now_ns() {
             return;
         }
-        local.sleepers.insert(deadline, me.id(), me.counted());
+        as_kernel(|| local.sleepers.insert(deadline, me.id(), me.counted()));
     }
     me.set_state(State::Parked);
     switch(local);
@@ -284,6 +289,9 @@ impl Local {
         let switched = unsafe { &mut *thread.switched.get() };
         let bonus = u8::from(has_slept && switched.usage.is_little(clock::now_ns()));
         switched.level = 2 * thread.priority() + bonus;
+        if self.ready.is_full(switched.level) {
+            as_kernel(|| self.ready.make_room(switched.level));
+        }
         self.ready.push(switched.level, thread);
         cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
     }
@@ -354,6 +362,7 @@ pub(crate) fn switch(mut local: Guard) {
     let ran = now.saturating_sub(cpu.turn_start.replace(now));
     new.stamp.store(clock::cycles(), Ordering::Relaxed);
     cpu.current.set(next);
+    cpu.payer.set(&raw const new.payer);
     cpu.busy.store(!cpu::is_idle_here(), Ordering::Relaxed);
     local.new_turn(cpu);
     balance::spread(cpu);

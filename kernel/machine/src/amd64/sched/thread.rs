@@ -9,8 +9,10 @@ use super::fpu::Area;
 use super::scheduler;
 use super::usage::Usage;
 use crate::amd64::cpu;
+use crate::amd64::mem::frames;
 use crate::amd64::mem::stack::Stack;
 use crate::amd64::time::clock;
+use crate::ledger::Payer;
 use crate::threads::Common;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -36,6 +38,8 @@ pub struct Thread {
     pub(crate) sys_cycles: AtomicU64,
     /// The time stamp when its time was last accounted, while it runs.
     pub(crate) stamp: AtomicU64,
+    /// Who pays for what it allocates.
+    pub(crate) payer: Payer,
     pub(crate) switched: UnsafeCell<Switched>,
 }
 
@@ -68,6 +72,7 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
     scheduler::reap();
     let stack = Stack::new()?;
     let thread = Arc::new(Thread::new(name, tag, Some(stack), Some(f)));
+    frames::add_grant();
     scheduler::start(&thread);
     Ok(thread)
 }
@@ -120,6 +125,7 @@ impl Thread {
             user_cycles: AtomicU64::new(0),
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
+            payer: Payer::new(),
             switched: UnsafeCell::new(Switched {
                 sp: 0,
                 stack,

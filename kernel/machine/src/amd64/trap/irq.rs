@@ -198,6 +198,7 @@ pub(crate) fn dispatch(vector: u8) {
     let cpu = cpu::this();
     let start = clock::cycles();
     cpu.interrupts.fetch_add(1, Ordering::Relaxed);
+    let payer = cpu.payer.replace(&raw const cpu.nobody);
     match vector {
         lapic::TIMER => {
             lapic::eoi();
@@ -226,6 +227,7 @@ pub(crate) fn dispatch(vector: u8) {
             lapic::eoi();
         }
     }
+    cpu.payer.set(payer);
     cpu.intr_cycles.fetch_add(clock::cycles().wrapping_sub(start), Ordering::Relaxed);
 }
 

@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::kernel::{Kernel, is_user_name};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
+use crate::proc::bill;
 use crate::proc::ending;
 use crate::proc::process::Proc;
 
@@ -189,6 +190,8 @@ fn set_hostowner(up: &Arc<Proc>, name: &str) {
         if **user == *old {
             *user = new.clone();
         }
+        drop(user);
+        bill::user_changed(&p);
     }
 }
 
@@ -299,7 +302,7 @@ impl Dev for Cons {
             DRIVERS => return c.aux::<Text>()?.read(dst, offset, || text::drivers(kernel)),
             KMESG => return c.aux::<Text>()?.read(dst, offset, || text::kmesg(kernel)),
             POOLS => return c.aux::<Text>()?.read(dst, offset, || pools::text(kernel)),
-            SWAP => return c.aux::<Text>()?.read(dst, offset, text::swap),
+            SWAP => return c.aux::<Text>()?.read(dst, offset, || text::swap(kernel)),
             SYSSTAT => {
                 let since = self.stats.lock().clone();
                 return c.aux::<Text>()?.read(dst, offset, || text::sysstat(&cpu::stats(), &since));
@@ -360,6 +363,7 @@ impl Dev for Cons {
                     return Err(error::EPERM.into());
                 }
                 *up.user.lock() = "none".into();
+                bill::user_changed(up);
             }
             _ => return Err(error::EPERM.into()),
         }

@@ -12,6 +12,7 @@ use machine::{clock, mem};
 use super::driver_line;
 use crate::error::Result;
 use crate::kernel::Kernel;
+use crate::proc::bill;
 use crate::proc::process::Proc;
 
 /// A number as kernel files have it: eleven columns and a blank.
@@ -75,13 +76,16 @@ pub(crate) fn set_bintime(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// `swap`: bytes of memory, of a page, pages of the kernel, pages of programs in use and in all. No swap.
-pub(crate) fn swap() -> String {
+/// `swap`: bytes of memory, of a page, pages of the kernel, pages of programs in use and in all; no swap; then the
+/// [bills](bill::text).
+pub(crate) fn swap(kernel: &Kernel) -> String {
     let page = abi::layout::PAGE;
-    let (total, kernel, free) = (mem::total_bytes(), mem::kernel_bytes(), mem::free_bytes());
-    let user = total.saturating_sub(kernel) / page;
+    let (total, own, free) = (mem::total_bytes(), mem::kernel_bytes(), mem::free_bytes());
+    let user = total.saturating_sub(own) / page;
     let used = user.saturating_sub(free / page);
-    format!("{total} memory\n{page} pagesize\n{} kernel\n{used}/{user} user\n0/0 swap\n", kernel / page)
+    let pages =
+        format!("{total} memory\n{page} pagesize\n{} kernel\n{used}/{user} user\n0/0 swap\n", own / page);
+    pages + &bill::text(kernel)
 }
 
 /// `sysstat`: a line for each processor: number, context switches, interrupts, system calls, faults, TLB faults,

@@ -64,7 +64,7 @@ fn status(up: &Arc<Proc>, p: &Proc) -> Result<String> {
     let user = p.user();
     let [user_ms, sys_ms, real_ms] = exit::times_ms(p);
     let [cuser, csys, creal] = p.children.lock().times_ms;
-    let kb: u64 = p.mem.segments()?.iter().map(|s| s.resident() * 4).sum();
+    let kb = p.bill().div_ceil(1024);
     let mut out = column(&name, KNAMELEN - 1);
     out += &column(&user, KNAMELEN - 1);
     out += &column(&state(up, p), 11);

@@ -1,0 +1,250 @@
+//! Who pays for memory, what users may have of it, and who goes when there is none left.
+
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use abi::syscall as call;
+use abi::{OREAD, OWRITE, Rfork, error};
+use machine::host::{self, Cpu};
+use world::{BSS, FAILED, NONE, Sys, World, fork};
+
+/// The bytes on the bill of the owner, or of all others, as a program reads them.
+fn bill_of(cpu: &mut Cpu, who: &str) -> u64 {
+    let text = cpu.file("/dev/swap");
+    let ends = format!(" bill {who}");
+    let line = text.lines().find(|l| l.ends_with(&ends)).unwrap_or_else(|| panic!("{text}"));
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// The memory column of a status, in bytes.
+fn memory_of(cpu: &mut Cpu, pid: u64) -> u64 {
+    let text = cpu.file(&format!("/proc/{pid}/status"));
+    assert_eq!(text.len(), 176);
+    text.get(68 + 6 * 12..68 + 7 * 12).unwrap().trim().parse::<u64>().unwrap() * 1024
+}
+
+fn touch(cpu: &mut Cpu, pages: u64) {
+    cpu.must(call::BRK, &[BSS + (1 << 30)]);
+    (0..pages).for_each(|page| cpu.store_u64(BSS + (page + 16) * 4096, 1));
+}
+
+fn until(what: &str, mut it_is: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !it_is() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn pages_are_on_the_bill_of_who_made_them_until_they_are_gone() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let before = bill_of(cpu, "glenda");
+        let child = fork(cpu, NONE, |cpu| {
+            touch(cpu, 1000);
+            cpu.sleep_ms(600_000);
+        });
+        while memory_of(cpu, child) < 4_000_000 {
+            cpu.sleep_ms(1);
+        }
+        assert!(memory_of(cpu, child) < 4_500_000);
+        assert!(bill_of(cpu, "glenda") >= before + 4_000_000);
+        assert_eq!(bill_of(cpu, "others"), 0);
+        cpu.kill(child);
+        cpu.wait();
+        // What remains is what it takes to ask.
+        while bill_of(cpu, "glenda") > before + 3_000_000 {
+            cpu.sleep_ms(1);
+        }
+    });
+}
+
+#[test]
+fn a_bill_goes_with_its_process_to_another_user() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let child = fork(cpu, NONE, |cpu| {
+            touch(cpu, 500);
+            cpu.echo("none", "/dev/user");
+            touch(cpu, 1000);
+            cpu.sleep_ms(600_000);
+        });
+        while bill_of(cpu, "others") < 4_000_000 {
+            cpu.sleep_ms(1);
+        }
+        assert!(bill_of(cpu, "glenda") < 1_000_000);
+        cpu.kill(child);
+        cpu.wait();
+        while bill_of(cpu, "others") > 0 {
+            cpu.sleep_ms(1);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_left_on_any_bill_when_all_are_gone() {
+    let accounts = machine::ledger::in_use();
+    let w = World::new();
+    let (kernel, held) = (w.t.kernel.clone(), machine::ledger::in_use());
+    w.ok(|cpu| {
+        cpu.must(call::RFORK, &[u64::from(Rfork::NAMEG.bits())]);
+        for n in 0..20 {
+            fork(cpu, if n % 2 == 0 { NONE } else { Rfork::FDG | Rfork::ENVG }, move |cpu| {
+                touch(cpu, n);
+                cpu.echo("value", "/dev/null");
+                fork(cpu, Rfork::MEM, move |cpu| touch(cpu, 2 * n));
+                cpu.wait();
+                let at = cpu.push(&[0; 8]);
+                cpu.must(call::PIPE, &[at]);
+            });
+        }
+        (0..20).for_each(|_| cpu.wait_ok());
+    });
+    until("accounts", || machine::ledger::in_use() == held);
+    drop((w, kernel));
+    until("the first account", || machine::ledger::in_use() <= accounts.max(1));
+}
+
+#[test]
+fn others_have_half_of_memory_and_the_owner_the_rest() {
+    let w = World::new();
+    let free = Arc::new(AtomicU64::new(0));
+    let seen = free.clone();
+    // The limits are those of the machine as it was made: a gigabyte. Memory is not used up.
+    w.ok(move |cpu| {
+        let child = fork(cpu, NONE, |cpu| {
+            cpu.echo("none", "/dev/user");
+            touch(cpu, 1 << 18);
+        });
+        let record = cpu.wait();
+        assert!(record.starts_with(&format!("{child} ")) && record.contains(": out of memory"), "{record}");
+        seen.store(machine::mem::free_bytes(), Ordering::SeqCst);
+    });
+    assert!(free.load(Ordering::SeqCst) > 400 << 20);
+    let text = w.t.screen.take();
+    assert!(text.contains(": out of memory"), "{text}");
+}
+
+#[test]
+fn a_user_that_is_not_the_owner_has_half_of_the_processes() {
+    let w = World::new();
+    w.ok(|cpu| {
+        fork(cpu, NONE, |cpu| {
+            cpu.echo("none", "/dev/user");
+            let mut children = 0;
+            let refused = loop {
+                let pid = cpu.fork(call::RFORK, &[u64::from((Rfork::PROC | Rfork::NOWAIT).bits())], |cpu| {
+                    cpu.sleep_ms(600_000);
+                });
+                if pid == FAILED {
+                    break cpu.errstr();
+                }
+                children += 1;
+                assert!(children < 3000);
+            };
+            assert_eq!((refused.as_str(), children), (error::ENOPROC, 1999));
+        });
+        cpu.wait_ok();
+        // The owner still makes processes, and kills.
+        fork(cpu, NONE, |cpu| assert_eq!(cpu.file("/dev/osversion"), "2000"));
+        cpu.wait_ok();
+        let all = cpu.open("/proc", OREAD);
+        cpu.close(all);
+    });
+    let procs: Vec<_> = w.t.kernel.procs.lock().values().cloned().collect();
+    procs.iter().filter(|p| *p.user() == *"none").for_each(|p| port::proc::procctl::kill(p));
+    until("the children", || w.live() == 0);
+}
+
+#[test]
+fn an_innocent_process_lives_on_beside_one_that_eats() {
+    let w = World::new();
+    host::limit_pages(4000);
+    let ready = Arc::new(AtomicBool::new(false));
+    let eaten = ready.clone();
+    w.ok(move |cpu| {
+        touch(cpu, 0);
+        let eaten = eaten.clone();
+        // It takes nearly all of memory and then asks for nothing more.
+        let eater = fork(cpu, NONE, move |cpu| {
+            let free = machine::mem::free_bytes() / 4096;
+            touch(cpu, free - 500);
+            eaten.store(true, Ordering::SeqCst);
+            cpu.sleep_ms(600_000);
+        });
+        // It was there before and has much, too, but asks for no more either.
+        let younger = fork(cpu, NONE, |cpu| {
+            touch(cpu, 20);
+            cpu.sleep_ms(600_000);
+        });
+        while !ready.load(Ordering::SeqCst) {
+            cpu.sleep_ms(1);
+        }
+        touch(cpu, 1000);
+        let record = cpu.wait();
+        assert!(record.starts_with(&format!("{eater} ")) && record.ends_with(": sys: killed'"), "{record}");
+        assert_eq!(cpu.load_u64(BSS + 17 * 4096), 1);
+        cpu.kill(younger);
+        cpu.wait();
+    });
+    let text = w.t.screen.take();
+    assert!(text.contains(": killed: out of memory") && !text.contains("suicide"), "{text}");
+}
+
+#[test]
+fn what_a_parent_left_to_its_child_counts_as_the_child_s() {
+    let w = World::new();
+    host::limit_pages(6000);
+    let ready = Arc::new(AtomicBool::new(false));
+    let left = ready.clone();
+    w.ok(move |cpu| {
+        let left = left.clone();
+        fork(cpu, NONE, move |cpu| {
+            let free = machine::mem::free_bytes() / 4096;
+            touch(cpu, free - 500);
+            fork(cpu, Rfork::NOWAIT, move |cpu| {
+                left.store(true, Ordering::SeqCst);
+                cpu.sleep_ms(600_000);
+            });
+        });
+        cpu.wait_ok();
+        while !ready.load(Ordering::SeqCst) {
+            cpu.sleep_ms(1);
+        }
+        touch(cpu, 1000);
+    });
+    assert!(w.t.screen.take().contains(": killed: out of memory"));
+    until("the heir", || w.live() == 0);
+}
+
+#[test]
+fn another_user_s_processes_do_not_go_for_what_one_wants() {
+    let w = World::new();
+    host::limit_pages(4000);
+    w.ok(|cpu| {
+        let at = cpu.push(&[0; 8]);
+        cpu.must(call::PIPE, &[at]);
+        let (read, write) = (u64::from(cpu.u32_at(at)), u64::from(cpu.u32_at(at + 4)));
+        fork(cpu, NONE, move |cpu| {
+            let free = machine::mem::free_bytes() / 4096;
+            touch(cpu, free - 500);
+            cpu.write(write, b"x");
+            cpu.sleep_ms(300);
+            assert_eq!(cpu.load_u64(BSS + 17 * 4096), 1);
+        });
+        cpu.read(read, 1);
+        fork(cpu, NONE, |cpu| {
+            cpu.echo("none", "/dev/user");
+            touch(cpu, 1000);
+        });
+        let records = [cpu.wait(), cpu.wait()];
+        assert!(records.iter().any(|r| r.ends_with(" ''")), "{records:?}");
+        assert!(records.iter().any(|r| r.contains("out of memory")), "{records:?}");
+        let unused = cpu.open("/dev/null", OWRITE);
+        cpu.close(unused);
+    });
+}
