@@ -25,6 +25,7 @@ pub const TESTS: &[Test] = &[
     test("many.alarms", alarms),
     test("many.orclose", orclose),
     test("many.posts", posts),
+    once("many.self-mount", self_mount),
     test("many.shared-segments", shared),
     test("many.zeros", zeros),
 ];
@@ -293,6 +294,45 @@ fn posts() -> Outcome {
         drop(post);
     }
     check(File::open(&name, ORDWR).is_err(), "it is gone")
+}
+
+/// A server of the name space in which it is mounted itself: a name leads through it again and again, and each time it
+/// has one more request of its own to answer.
+fn self_mount() -> Outcome {
+    let f = Folder::new()?;
+    File::create(&f.at("l"), OREAD, DMDIR | 0o777)?;
+    file::write(&f.at("file"), b"x").or_else(|_| f.file("file", 0o666, b"x").map(|_| ()))?;
+    let [a, b] = fd::pipe()?;
+    let server = start(|| {
+        fd::dup(b, 0)?;
+        fd::dup(b, 1)?;
+        fd::close(a)?;
+        fd::close(b)?;
+        proc::exec("/bin/exportfs", &["exportfs", "-s"])?;
+        Ok(())
+    })?;
+    fd::close(b)?;
+    mount(a, -1, &f.at("l"), MREPL | MCREATE, "")?;
+    let name = |deep: usize| format!("{}{}/file", f.at("l").repeat(deep), f.0);
+    for deep in 1..5 {
+        same(file::read(&name(deep))?, b"x".to_vec(), "through it")?;
+    }
+    let pid = start(|| {
+        quiet()?;
+        file::read(&name(200)).map(|_| ())?;
+        Ok(())
+    })?;
+    proc::sleep(300)?;
+    let begun = proc::nsec();
+    // It may be over already: requests that wait are counted.
+    let _ = ctl(pid, "kill");
+    wait(pid)?;
+    let ms = (proc::nsec() - begun) / 1_000_000;
+    check(ms < 5000, &format!("killed after {ms} ms"))?;
+    unmount(None, &f.at("l"))?;
+    let _ = ctl(server, "kill");
+    wait(server)?;
+    Ok(())
 }
 
 /// Memory that is shared by processes which come and go.
