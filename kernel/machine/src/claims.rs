@@ -5,9 +5,9 @@
 //! registers that the kernel itself uses.
 //!
 //! That there is a device is the word of who claims it, and needs no proof: the address of a PCI device is written into
-//! it by `kernel/pci` itself, and that of a slot may be a word of the command line. A wrong word does no harm to memory.
-//! What the memory map calls RAM is refused, the registers that the kernel keeps are claimed by it or never given away,
-//! and what is left is devices, or nothing.
+//! it by `kernel/pci` itself, and that of a slot may be a word of the command line. A wrong word does no harm to
+//! memory. What the memory map calls RAM is refused, the registers that the kernel keeps are claimed by it or never
+//! given away, and what is left is devices, or nothing.
 
 use crate::types::IoError;
 use alloc::vec::Vec;

@@ -1,8 +1,8 @@
 //! `Kernel`: everything that exists once. One value, shared by reference; there are no statics in this crate,
 //! so that tests run several kernels side by side.
 //!
-//! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs` before a process's `user`;
-//! `hostowner`, `sysname`, `first_told` and `zero` are leaves. No device is called under any of them.
+//! Lock order: `group_notes`, which sleeps, comes before `procs` and a process's notes; `procs` before a process's
+//! `user`; `hostowner`, `sysname`, `first_told` and `zero` are leaves. No device is called under any of them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

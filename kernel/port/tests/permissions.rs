@@ -130,7 +130,8 @@ const PAGES: [(&str, &str); 8] = [
     ("virtcon", "#C"),
 ];
 
-/// What a page of section 3 says: for each name, in which `*` stands for any part and `?` for a letter, its permissions.
+/// What a page of section 3 says: for each name, in which `*` stands for any part and `?` for a letter, its
+/// permissions.
 fn said(page: &str) -> BTreeMap<String, u32> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sys/man/3").join(page);
     let text = fs::read_to_string(path).unwrap();

@@ -1,7 +1,7 @@
 //! Plan 9's quoting (`%q`, `tokenize`): blanks and quotes are protected by single quotes, inner quotes doubled.
 //!
-//! Quoting has no way to write a newline but as itself. So what somebody else has named, and what is to stay on its line
-//! among others, is [made one line](one_line) first.
+//! Quoting has no way to write a newline but as itself. So what somebody else has named, and what is to stay on its
+//! line among others, is [made one line](one_line) first.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -76,7 +76,8 @@ impl Fds {
         }
     }
 
-    /// In a new process: closes what only the parent needs. A program about to run keeps the pipes that are its arguments.
+    /// In a new process: closes what only the parent needs. A program about to run keeps the pipes that are its
+    /// arguments.
     pub fn close_unneeded(&mut self, os: &mut impl Os, keep_pipe_arguments: bool) {
         if !keep_pipe_arguments {
             self.close_pipe_arguments(os, 0);

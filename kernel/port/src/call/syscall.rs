@@ -1,8 +1,8 @@
 //! System calls: a number in, a result or an error text out.
 //!
-//! The number is in RBP, the arguments are on the user's stack ([`args`](super::args)). [`dispatch`] is the table of the
-//! calls. What takes more of the program's memory than a name and a number is in `fileargs` and `procargs`, what the
-//! calls do in `sysfile`, `sysproc` and `sysseg`.
+//! The number is in RBP, the arguments are on the user's stack ([`args`](super::args)). [`dispatch`] is the table of
+//! the calls. What takes more of the program's memory than a name and a number is in `fileargs` and `procargs`, what
+//! the calls do in `sysfile`, `sysproc` and `sysseg`.
 
 use alloc::string::String;
 use alloc::sync::Arc;

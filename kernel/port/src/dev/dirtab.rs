@@ -139,8 +139,8 @@ pub(crate) fn read_dir<T: Dev + ?Sized>(
     })
 }
 
-/// The records of a directory as a read of its channel `c` at `offset` gives them. `each` hands over the files behind the
-/// one with a key, 0 for all, in the order of their keys, until it is told that no more are wanted.
+/// The records of a directory as a read of its channel `c` at `offset` gives them. `each` hands over the files behind
+/// the one with a key, 0 for all, in the order of their keys, until it is told that no more are wanted.
 ///
 /// Where the last read ended is known by the key, so that reading a directory of thousands goes through it once. Who
 /// reads elsewhere pays for what is before: what begins before `offset` counts as read.

@@ -1,7 +1,7 @@
 //! `Dev`: what every device is to the kernel, with defaults for whatever a simple one does not do.
 //!
-//! A simple device is a directory table ([`Dev::list`], see [`dirtab`]) plus `read` and `write`. Devices are found through the
-//! table in `pc64/config.rs`, held in `Kernel::devs`; they own their state, and a channel carries a typed
+//! A simple device is a directory table ([`Dev::list`], see [`dirtab`]) plus `read` and `write`. Devices are found
+//! through the table in `pc64/config.rs`, held in `Kernel::devs`; they own their state, and a channel carries a typed
 //! `aux` of theirs. Methods may sleep unless said otherwise.
 
 use alloc::sync::Arc;
@@ -95,8 +95,8 @@ pub trait Dev: Send + Sync {
     }
 
     /// Hands over the files in the directory `dir` of the table that are behind the one with the key `after`, each with
-    /// its key, until `put` says that no more are wanted. Keys rise and are not 0. A device with many files has this, and
-    /// [`lookup`](Dev::lookup) and [`entry`](Dev::entry), and no list.
+    /// its key, until `put` says that no more are wanted. Keys rise and are not 0. A device with many files has this,
+    /// and [`lookup`](Dev::lookup) and [`entry`](Dev::entry), and no list.
     ///
     /// # Errors
     /// As [`list`](Dev::list).

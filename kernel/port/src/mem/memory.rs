@@ -225,8 +225,8 @@ impl Memory {
     /// Adds a segment.
     ///
     /// # Errors
-    /// `segments overlap`, or an address out of range (`bad arg in system call`); `virtual memory allocation failed` when
-    /// there are [`MAXSEGS`].
+    /// `segments overlap`, or an address out of range (`bad arg in system call`); `virtual memory allocation failed`
+    /// when there are [`MAXSEGS`].
     pub fn add(&self, seg: Arc<Segment>) -> Result<()> {
         let top = seg.top();
         if seg.base > top || top > USTKTOP || !seg.base.is_multiple_of(PAGE) {

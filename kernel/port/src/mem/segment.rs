@@ -178,8 +178,8 @@ impl Segment {
         Ok(heap::try_push(&mut *self.users.lock(), Arc::downgrade(space))?)
     }
 
-    /// Does something with each space that maps it. `inner` is held, so that none gives it up meanwhile; one that begins
-    /// to map it has none of its pages yet.
+    /// Does something with each space that maps it. `inner` is held, so that none gives it up meanwhile; one that
+    /// begins to map it has none of its pages yet.
     fn each_space(&self, f: impl Fn(&AddressSpace)) {
         // Not all of it under the lock: taking pages back is long, and so is the end of a space.
         let space = |n: usize| self.users.lock().get(n).map(Weak::upgrade);

@@ -6,7 +6,8 @@
 //! Ownership: every file of a mount holds its session; when the last is closed, the session is over. A session
 //! that failed is *hung up*: nothing is sent any more and every call says so; its files can only be closed.
 //!
-//! Lock order: `mode_bits` is a leaf. `ending` is held while the transport is reset, and taken by nobody who holds anything.
+//! Lock order: `mode_bits` is a leaf. `ending` is held while the transport is reset, and taken by nobody who holds
+//! anything.
 
 use alloc::borrow::Cow;
 use alloc::format;

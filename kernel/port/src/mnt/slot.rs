@@ -1,7 +1,8 @@
 //! A slot: what one message of a process needs, and the pieces of a large transfer that are in flight together.
 //!
 //! A [`Piece`] is a request with its tag and buffers. The first carries messages; the others, and those that carry a
-//! Tflush, are made when they are needed for the first time. Who may use a slot is the matter of [`slots`](super::slots).
+//! Tflush, are made when they are needed for the first time. Who may use a slot is the matter of
+//! [`slots`](super::slots).
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -1,7 +1,8 @@
 //! `#9`, the phantom mount device: mount tags and their sessions. (Its servers behind channels are in `channels`.)
 //!
 //! The spec of a mount is the mount tag of a virtio-9p device, by itself or as `/dev/mtags` shows it,
-//! `tag:version:msize`, quoted or not. A tag has one session; a second mount of it shares that, and the last to go ends it.
+//! `tag:version:msize`, quoted or not. A tag has one session; a second mount of it shares that, and the last to go ends
+//! it.
 //!
 //! Lock order: a tag's `state` is held while its session is begun, which sleeps; nothing is held when it is taken.
 

@@ -5,8 +5,8 @@
 //! place. Lists are replaced, never changed: whoever looks takes a counted reference to the list as it is
 //! and then walks or reads without any lock.
 //!
-//! A union has at most [`MAXUNION`] elements and a name space at most [`MAXMOUNTS`] in all, and what grows with either is
-//! built where memory can say no: a union that is bound onto itself doubles each time.
+//! A union has at most [`MAXUNION`] elements and a name space at most [`MAXMOUNTS`] in all, and what grows with either
+//! is built where memory can say no: a union that is bound onto itself doubles each time.
 //!
 //! Locks: `Pgrp::change` (sleeping) serialises bind and unmount; `Pgrp::table` and `Mhead::list` guard
 //! single pointers and are leaves. What is replaced is dropped after all of them are released, because dropping

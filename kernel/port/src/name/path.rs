@@ -9,9 +9,9 @@
 //!
 //! # How long a path can be
 //!
-//! The text has at most [`MAXPATH`] bytes, and the path at most [`MAXCROSSED`] crossings. What was mounted upon has a path
-//! of its own, with crossings of its own: they are nested. [`MAXNEST`] is how deep a mount point may be in others'.
-//! Paths are let go in a loop all the same, see [`Leftovers`](super::leftovers::Leftovers).
+//! The text has at most [`MAXPATH`] bytes, and the path at most [`MAXCROSSED`] crossings. What was mounted upon has a
+//! path of its own, with crossings of its own: they are nested. [`MAXNEST`] is how deep a mount point may be in
+//! others'. Paths are let go in a loop all the same, see [`Leftovers`](super::leftovers::Leftovers).
 
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -186,8 +186,8 @@ impl Proc {
     }
 }
 
-/// Posts to every process of a note group, once to each. A process that posts, `by`, is not told itself, nor are those of
-/// other users, who may be in its group after one of it has become another user; but the machine's owner tells all.
+/// Posts to every process of a note group, once to each. A process that posts, `by`, is not told itself, nor are those
+/// of other users, who may be in its group after one of it has become another user; but the machine's owner tells all.
 ///
 /// A process that is being made while this goes on gets the note as well: either it is in the table of processes when
 /// that is gone through for the second time, or its parent has had the note before it came there, and [passes it

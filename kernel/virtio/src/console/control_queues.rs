@@ -1,5 +1,5 @@
-//! The two queues for control messages, with the memory that the device writes them to and reads them from. The messages
-//! themselves are in [`control`](super::control). [`Device`](super::device::Device) has the lock around this.
+//! The two queues for control messages, with the memory that the device writes them to and reads them from. The
+//! messages themselves are in [`control`](super::control). [`Device`](super::device::Device) has the lock around this.
 
 use super::control::HEAD;
 use super::port::ring;

@@ -69,9 +69,9 @@ impl Table {
         &self.rows
     }
 
-    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes, with pictures for control characters),
-    /// features offered, features taken (both hexadecimal), driver, then the reason why it does not work, or
-    /// the driver's counters other than 0 as `name value`. `-` stands for what there is not.
+    /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes, with
+    /// pictures for control characters), features offered, features taken (both hexadecimal), driver, then the reason
+    /// why it does not work, or the driver's counters other than 0 as `name value`. `-` stands for what there is not.
     pub fn text(&self) -> String {
         let lines: Vec<([String; COLUMNS], String)> = self.rows.iter().map(Row::fields).collect();
         let mut widths = [0; COLUMNS];

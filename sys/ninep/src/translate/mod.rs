@@ -62,8 +62,8 @@
 //!   messages. We: two messages.
 //! * [`wstat::Sync`]. Plan 9: a wstat of nothing is a sync. The server: `.u`: `EINVAL` on a fid that is not open;
 //!   `.L`: `Tfsync`. We: send only where it is understood.
-//! * [`modebits::ModeBits`]. Plan 9: append-only, exclusive, temporary files. The server: drops the bits. We: keep them here,
-//!   by qid.
+//! * [`modebits::ModeBits`]. Plan 9: append-only, exclusive, temporary files. The server: drops the bits. We: keep them
+//!   here, by qid.
 //! * [`ids::Ids`]. Plan 9: owners are names. The server: numbers. We: a small table, else decimal.
 //! * [`io::read`], [`io::written`]. Plan 9: at most what was asked. The server: may say anything. We: more is an
 //!   error, never a longer buffer.

@@ -40,7 +40,7 @@ pub fn cases() -> Vec<Case> {
             )
             .gives(re("(?s)permission denied.*his\ndone\n$"))
             .line("cat /tmp/mine /tmp/all /tmp/his; ls -l /tmp/his; rm /tmp/mine /tmp/all /tmp/his")
-            .gives(re("^mine\nall\nhis\n.* none none "))
+            .gives(re("^mine\nall\nhis\n.* none glenda "))
             .line("srv -q -e 'ramfs -i' mine; chmod 600 /srv/mine; none cat /srv/mine; none rm /srv/mine; ls /srv/mine")
             .gives("permission denied")
             .gives("/srv/mine\n")

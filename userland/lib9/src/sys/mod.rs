@@ -4,7 +4,8 @@
 //! interface has the call number in RBP, argument `i` at RSP+8+8*i, the result in RAX, and only RSP survives.
 //!
 //! `entry` runs first and ends the process, `heap` is the allocator, `note` delivers notes, `lock` is the mutex that
-//! processes sharing memory use; the calls themselves are in `files` and `procs`. On the host there is no kernel: every call fails.
+//! processes sharing memory use; the calls themselves are in `files` and `procs`. On the host there is no kernel: every
+//! call fails.
 #![allow(unsafe_code)]
 
 #[cfg(target_os = "none")]

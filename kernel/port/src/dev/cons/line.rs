@@ -16,8 +16,8 @@ const KILL: u8 = 0x15;
 const WORD: u8 = 0x17;
 const DEL: u8 = 0x7f;
 
-/// Most that waits for a reader, with the line that is being typed: bytes, and [`PIECE`] more for each line and each end
-/// of the input. What would be more is dropped, whatever it is. Whoever has begun a line can finish it.
+/// Most that waits for a reader, with the line that is being typed: bytes, and [`PIECE`] more for each line and each
+/// end of the input. What would be more is dropped, whatever it is. Whoever has begun a line can finish it.
 pub(crate) const MAXWAITING: usize = 1 << 20;
 /// What a line, or an end of the input, counts beside its bytes: the memory that its [`Piece`] takes.
 const PIECE: usize = size_of::<Piece>();
@@ -115,8 +115,8 @@ impl Line {
         }
     }
 
-    /// The line that is being typed can be read, with a newline or as it is. False when there is no room for it: then it
-    /// is still being typed.
+    /// The line that is being typed can be read, with a newline or as it is. False when there is no room for it: then
+    /// it is still being typed.
     fn finish(&mut self, newline: bool) -> bool {
         let len = self.edit.len() + usize::from(newline);
         let room = self.left() >= PIECE + usize::from(newline)
