@@ -52,7 +52,8 @@ pub fn run(what: &str, rest: &[String]) -> Result<()> {
 /// Runs a command while half of memory is free, but every second page of it.
 fn fragments(command: &[String]) -> Result<()> {
     const MOST: u64 = 1 << 30;
-    let start = testkit::attach(0, "memory", NOWHERE, MOST)?;
+    // The command does not inherit it.
+    let start = testkit::attach(abi::SG_CEXEC, "memory", NOWHERE, MOST)?;
     // Bytes that are not zero, page by page until there are no more.
     let from = File::open("/bin/usertests", abi::OREAD)?;
     let mut end = start;

@@ -198,8 +198,8 @@ pub(crate) fn kernel_own(count: usize) -> Option<u64> {
     Some(first as u64 * PAGE)
 }
 
-/// Takes some frames for the kernel, for which the heap keeps account, all that there is room for or none. To be asked for few at a time: interrupts are
-/// off meanwhile.
+/// Takes some frames for the kernel, for which the heap keeps account, all that there is room for or none. To be asked
+/// for few at a time: interrupts are off meanwhile.
 pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
     let mut take = || {
         let some = with_map(|map| {

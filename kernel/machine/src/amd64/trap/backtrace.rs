@@ -23,14 +23,30 @@ pub struct At(pub u64);
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)?;
-        let (start, end) = (&raw const __symbols_start, &raw const __symbols_end);
-        // SAFETY: the linker script makes room for the table between the two, among the constants.
-        let table = unsafe { core::slice::from_raw_parts(start, end as usize - start as usize) };
-        match symbols::find(table, paging::text_start(), self.0) {
-            Some(name) if paging::is_text(self.0) => write!(f, " {}+{:#x}", name.text(), name.offset),
-            _ => Ok(()),
+        tell_one(f, self.0, self.0)
+    }
+}
+
+/// Where a call returns to. That is behind the call, and may be behind the function if it never returns.
+struct Return(u64);
+
+impl fmt::Display for Return {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        tell_one(f, self.0, self.0.wrapping_sub(1))
+    }
+}
+
+/// An address, and what it is counted from the start of the function that `inside` is in.
+fn tell_one(f: &mut fmt::Formatter<'_>, address: u64, inside: u64) -> fmt::Result {
+    write!(f, "{address:#x}")?;
+    let (start, end) = (&raw const __symbols_start, &raw const __symbols_end);
+    // SAFETY: the linker script makes room for the table between the two, among the constants.
+    let table = unsafe { core::slice::from_raw_parts(start, end as usize - start as usize) };
+    match symbols::find(table, paging::text_start(), inside) {
+        Some(name) if paging::is_text(inside) => {
+            write!(f, " {}+{:#x}", name.text(), name.offset + (address - inside))
         }
+        _ => Ok(()),
     }
 }
 
@@ -40,7 +56,7 @@ pub fn tell(frame: u64) {
     let left_out = SHOWN..all.saturating_sub(SHOWN).max(SHOWN);
     for (i, from) in callers(frame).enumerate() {
         if !left_out.contains(&i) {
-            let _ = writeln!(Console, "  {}", At(from));
+            let _ = writeln!(Console, "  {}", Return(from));
         } else if i == left_out.start {
             let _ = writeln!(Console, "  ... and {} more ...", left_out.len());
         }
