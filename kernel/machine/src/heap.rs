@@ -4,7 +4,8 @@
 //! kernel thread that loops) allocates in the ordinary way, at its peak, fits in that; such an allocation does not
 //! fail. Whatever a program, a server or a device can make larger is asked for with the functions of this module, under
 //! a limit of its own: they give [`OutOfMemory`] while the grants are still whole, and nothing has changed then. A call
-//! that keeps something small asks [`is_granted`] before it begins.
+//! that keeps something small asks [`is_granted`] before it begins; one that keeps many small things asks again between
+//! them, for whoever is told that the grants are whole has his own from there on.
 //!
 //! So the kernel does not run out: the threads' peaks together are no more than what is set aside. In tests
 //! `host::heap` watches the first half of this and makes the second happen.
@@ -165,6 +166,22 @@ pub fn try_string(text: &str) -> Result<String, OutOfMemory> {
     let mut s = String::new();
     try_reserve_exact(&mut s, text.len())?;
     s.push_str(text);
+    Ok(s)
+}
+
+/// The text of these bytes, with a replacement character for what is no UTF-8.
+///
+/// # Errors
+/// When there is no memory for it.
+pub fn try_lossy(bytes: &[u8]) -> Result<String, OutOfMemory> {
+    let mut s = String::new();
+    try_reserve_exact(&mut s, bytes.len())?;
+    for part in bytes.utf8_chunks() {
+        try_append(&mut s, part.valid())?;
+        if !part.invalid().is_empty() {
+            try_append(&mut s, "\u{fffd}")?;
+        }
+    }
     Ok(s)
 }
 

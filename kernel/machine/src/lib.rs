@@ -74,10 +74,6 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as arch;
 
-#[cfg(all(test, not(target_os = "none")))]
-#[global_allocator]
-static HEAP: host::heap::Heap = host::heap::Heap;
-
 pub mod census;
 mod claims;
 pub mod firmware;

@@ -33,11 +33,11 @@ pub fn kernel(
     let phantom = mnt.phantom(glue::transports(&system));
     let hardware = hardware::Hardware::new();
     let tags = phantom.clone();
-    hardware.add("mtags", 0o444, Box::new(move || tags.mtags()));
+    hardware.add("mtags", 0o444, Box::new(move |out| tags.write_mtags(out)));
     let (table, consoles) = (Arc::new(system.table), system.consoles);
     let details = table.clone();
-    hardware.add("virtio", 0o444, Box::new(move || table.text()));
-    hardware.add("virtiostat", 0o444, Box::new(move || details.details()));
+    hardware.add("virtio", 0o444, Box::new(move |out| table.write_text(out)));
+    hardware.add("virtiostat", 0o444, Box::new(move |out| details.write_details(out)));
     hardware.add_ports(0x3f8, 0x3ff, "eia0");
 
     let (root, wrong) = Root::new(archives(), cmdline::places(&words));

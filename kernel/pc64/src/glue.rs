@@ -96,7 +96,10 @@ pub fn tell_devices(kmesg: &Kmesg, system: &virtio::System) {
     for line in &system.complaints {
         kmesg.print(format_args!("virtio: {line}\n"));
     }
-    for line in system.table.text().lines() {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = system.table.write_text(&mut text);
+    for line in text.lines() {
         kmesg.print(format_args!("{line}\n"));
     }
 }

@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use io::ConsoleOut;
+use machine::OutOfMemory;
+use machine::heap;
 use machine::lock::Lock;
 
 /// Bytes of the log that are kept: the last ones.
@@ -58,14 +60,17 @@ impl Kmesg {
     pub fn set_console(&self, out: Arc<dyn ConsoleOut>, replay: bool) {
         let old = self.out.lock().replace(out);
         drop(old);
-        if replay {
-            self.console(&self.text());
+        if replay && let Ok(text) = self.text() {
+            self.console(&text);
         }
     }
 
     /// Everything that is kept, oldest first; it begins at a line's beginning.
-    pub(crate) fn text(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(SIZE);
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn text(&self) -> Result<Vec<u8>, OutOfMemory> {
+        let mut out = heap::try_vec(SIZE)?;
         let full = {
             let ring = self.ring.lock();
             let (new, old) = ring.bytes.split_at(ring.next.min(ring.bytes.len()));
@@ -78,7 +83,7 @@ impl Kmesg {
         if full && let Some(end) = out.iter().position(|&b| b == b'\n') {
             out.drain(..=end);
         }
-        out
+        Ok(out)
     }
 
     /// Puts bytes into the log and out to the console.
@@ -103,9 +108,11 @@ impl Kmesg {
         }
     }
 
-    /// Puts all that was kept out there, too.
+    /// Puts all that was kept out there, too, if there is memory to do it with.
     pub(crate) fn replay(&self, out: &dyn ConsoleOut) {
-        put_lines(&self.text(), out);
+        if let Ok(text) = self.text() {
+            put_lines(&text, out);
+        }
     }
 
     /// Waits until the console has said everything, but not for ever: before the machine ends.
@@ -230,12 +237,12 @@ mod tests {
         k.set_console(screen.clone(), true);
         k.print(format_args!("two\n"));
         assert_eq!(*screen.0.lock(), b"one 1\r\ntwo\r\n");
-        assert_eq!(k.text(), b"one 1\ntwo\n");
+        assert_eq!(k.text().unwrap(), b"one 1\ntwo\n");
         let long = "x".repeat(300);
         for i in 0..1000 {
             k.print(format_args!("{i} {long}\n"));
         }
-        let text = String::from_utf8(k.text()).unwrap();
+        let text = String::from_utf8(k.text().unwrap()).unwrap();
         assert!(text.len() <= SIZE && text.len() > SIZE - 400);
         assert!(text.ends_with(&alloc::format!("999 {long}\n")));
         assert!(text.lines().all(|l| l.ends_with(&long) && l.split(' ').count() == 2));

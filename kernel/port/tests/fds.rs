@@ -63,7 +63,7 @@ fn copies_share_channels_and_not_numbers() {
     t.create("#R/f", b"abcdef").unwrap();
     let fd = open(&t.up, "#R/f", OREAD).unwrap();
     let other = t.process();
-    *other.fgrp.lock() = t.up.fgrp().copy();
+    *other.fgrp.lock() = t.up.fgrp().copy().unwrap();
     let mut buf = [0; 2];
     assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1).unwrap(), 2);
     assert_eq!(pread(&other, fd, &mut Dst::Kernel(&mut buf), -1).unwrap(), 2);
@@ -164,6 +164,6 @@ fn dup_files_are_the_descriptors() {
     let line = String::from_utf8(t.read("#d/0ctl").unwrap()).unwrap();
     let path = t.stat("#R/f").unwrap().qid.path;
     assert_eq!(line, format!("  0 w  R    0 ({path:016x} 1 00)     0        0 #R/f\n"));
-    let all = t.up.fgrp().text("/");
+    let all = t.up.fgrp().text("/").unwrap();
     assert_eq!(all, format!("/\n{line}"));
 }

@@ -19,7 +19,7 @@ pub mod quote;
 pub mod syscall;
 pub mod ureg;
 
-pub use dir::{Dir, Qid};
+pub use dir::{Dir, Qid, STATFIXLEN};
 pub use flags::*;
 
 /// Longest error text or note with its terminating zero, in bytes.

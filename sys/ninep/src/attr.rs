@@ -257,6 +257,11 @@ impl<'a> Dirents<'a> {
         Dirents { rest: Reader::new(data) }
     }
 
+    /// Bytes that were not looked at.
+    pub fn left(&self) -> usize {
+        self.rest.left()
+    }
+
     fn entry(&mut self) -> Result<Dirent<'a>, WireError> {
         let r = &mut self.rest;
         Ok(Dirent { qid: r.get()?, cookie: r.get()?, dtype: r.get()?, name: r.get()? })

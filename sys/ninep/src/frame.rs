@@ -32,11 +32,26 @@ impl Framer {
 
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.make_room();
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// Takes the next bytes of the stream, if `reserve` can make room for so many more in what is kept. False when it
+    /// cannot: then nothing has changed.
+    pub fn try_push(&mut self, bytes: &[u8], reserve: impl FnOnce(&mut Vec<u8>, usize) -> bool) -> bool {
+        self.make_room();
+        let has_room = reserve(&mut self.buf, bytes.len());
+        if has_room {
+            self.buf.extend_from_slice(bytes);
+        }
+        has_room
+    }
+
+    fn make_room(&mut self) {
         if self.start > 0 {
             self.buf.drain(..self.start);
             self.start = 0;
         }
-        self.buf.extend_from_slice(bytes);
     }
 
     /// The next whole message, or `None` until more bytes are pushed.

@@ -1,13 +1,13 @@
 //! The heap of tests: what a call allocates without asking is watched, and what it asks for can be refused.
 //!
-//! A test binary declares [`Heap`] its global allocator. Then a thread between [`Call::enter`] and the drop of that
-//! [`Call`] has a peak: the bytes that it has allocated in the ordinary way and not freed again. When that is more than
-//! [`GRANT`] the drop panics, and names the call. With `RUST_BACKTRACE=1` it also says who asked for the bytes that
-//! were too many.
+//! `Heap` is the global allocator of whatever is built with this crate. A thread between [`Call::enter`] and the
+//! drop of that [`Call`] has a peak: the bytes that it has allocated in the ordinary way and not freed again. When
+//! that is more than [`GRANT`] the drop panics, and names the call. With `RUST_BACKTRACE=1` it also says who asked for
+//! the bytes that were too many.
 //!
 //! What is asked for inside [`may_fail`], pages, `Dma`, threads, and the question [`is_granted`] are *steps* of the
-//! calling thread's machine. [`fail_nth`] makes one of them fail, [`fail_from`] one and all that follow, [`fail_every`]
-//! every so many; [`steps`] says how many there were.
+//! calling thread's machine. [`fail_nth`] makes one of them fail ([`fail_nth_in_calls`]: one inside of a call),
+//! [`fail_from`] one and all that follow, [`fail_every`] every so many; [`steps`] says how many there were.
 //!
 //! # How a block is known
 //!
@@ -51,9 +51,15 @@ std::thread_local! {
     static ASIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The allocator of a test binary.
+/// Numbers of calls.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// The allocator of tests.
 #[derive(Debug, Default)]
-pub struct Heap;
+struct Heap;
+
+#[global_allocator]
+static HEAP: Heap = Heap;
 
 /// The layout with its mark, and where that is.
 fn marked(layout: Layout) -> Option<(Layout, usize)> {
@@ -163,7 +169,8 @@ impl Drop for Back {
 #[derive(Debug)]
 pub struct Call {
     name: &'static str,
-    number: u64,
+    /// No other call of this thread was in progress.
+    outer: bool,
     /// It belongs to the thread that made it.
     _here: core::marker::PhantomData<*const ()>,
 }
@@ -172,21 +179,19 @@ impl Call {
     /// The call of this name begins.
     #[inline]
     pub fn enter(name: &'static str) -> Call {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let mut number = 0;
-        if CALL.get() == 0 {
-            number = NEXT.fetch_add(1, Ordering::Relaxed);
-            CALL.set(number);
+        let outer = CALL.get() == 0;
+        if outer {
+            CALL.set(NEXT.fetch_add(1, Ordering::Relaxed));
             USED.set(0);
             PEAK.set(0);
         }
-        Call { name, number, _here: core::marker::PhantomData }
+        Call { name, outer, _here: core::marker::PhantomData }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.number == 0 || CALL.get() != self.number {
+        if !self.outer {
             return;
         }
         CALL.set(0);
@@ -206,10 +211,17 @@ pub fn peak() -> usize {
 }
 
 /// Whether memory is so plentiful that every thread's grant is whole.
+///
+/// A call to which that was said begins anew: what it has had so far is no part of its grant any more.
 pub fn is_granted() -> bool {
     let m = machine();
-    let is_whole = super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20);
-    is_whole && ledger::may_have(0) && !m.failures.step()
+    let whole = super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20);
+    let whole = whole && ledger::may_have(0) && !m.failures.step();
+    if whole && CALL.get() != 0 {
+        CALL.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        USED.set(0);
+    }
+    whole
 }
 
 /// Whether the calling thread may have so many bytes more. The host's own heap is not counted.
@@ -228,6 +240,8 @@ pub(super) struct Failures {
     first: AtomicU64,
     /// How many steps behind it the next one fails; 0 for none.
     every: AtomicU64,
+    /// Only steps inside of calls count.
+    calls_only: AtomicBool,
 }
 
 /// Whether any machine of this process was ever told to fail: keeps the usual path to one load.
@@ -237,6 +251,9 @@ impl Failures {
     /// A step is taken. True when it is to fail.
     pub(super) fn step(&self) -> bool {
         if !ANY.load(Ordering::Relaxed) || ASIDE.get() {
+            return false;
+        }
+        if self.calls_only.load(Ordering::Relaxed) && CALL.get() == 0 {
             return false;
         }
         let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
@@ -251,10 +268,11 @@ impl Failures {
         fails
     }
 
-    fn set(&self, first: u64, every: u64) {
+    fn set(&self, first: u64, every: u64, calls_only: bool) {
         ANY.store(true, Ordering::Relaxed);
         self.first.store(0, Ordering::Relaxed);
         self.every.store(every, Ordering::Relaxed);
+        self.calls_only.store(calls_only, Ordering::Relaxed);
         self.failed.store(0, Ordering::Relaxed);
         self.steps.store(0, Ordering::Relaxed);
         self.first.store(first, Ordering::Relaxed);
@@ -269,17 +287,22 @@ fn refuses() -> bool {
 /// The `n`th step of the calling thread's machine from now on fails, and no other; with 0 none does. Steps are counted
 /// from here on.
 pub fn fail_nth(n: u64) {
-    machine().failures.set(n, 0);
+    machine().failures.set(n, 0, false);
+}
+
+/// The same, but only steps inside of calls count: those of a program's page faults do not.
+pub fn fail_nth_in_calls(n: u64) {
+    machine().failures.set(n, 0, true);
 }
 
 /// The `n`th step of the calling thread's machine from now on and all that follow fail.
 pub fn fail_from(n: u64) {
-    machine().failures.set(n, 1);
+    machine().failures.set(n, 1, false);
 }
 
 /// Every `n`th step of the calling thread's machine from now on fails.
 pub fn fail_every(n: u64) {
-    machine().failures.set(n, n);
+    machine().failures.set(n, n, false);
 }
 
 /// Steps since one of the above was last called, and how many of them failed.
@@ -319,6 +342,10 @@ mod tests {
         drop(call);
         assert!((2048..GRANT).contains(&peak()));
         drop(vec![0u8; 1 << 20]);
+        let call = Call::enter("rounds");
+        let kept: Vec<_> = (0..9).map(|_| is_granted().then(|| vec![0u8; 5000])).collect();
+        drop((call, kept));
+        assert!(peak() < GRANT);
     }
 
     #[test]

@@ -5,11 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::{DMDIR, error};
+use machine::heap;
 
 use crate::call::args::Args;
 use crate::call::sysfile;
 use crate::error::{Result, clip};
 use crate::mem::iobuf::{Dst, Src};
+use crate::name::walk::MAXELEMENT;
 use crate::name::{fgrp, transfer};
 
 pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
@@ -54,9 +56,7 @@ pub(super) fn fd2path(a: &Args<'_>) -> Result<u64> {
     if len == 0 {
         return Err(error::EBADARG.into());
     }
-    let mut out = Vec::from(clip(&path, len - 1));
-    out.push(0);
-    a.up.mem.copy_out(a.long(1), &out)?;
+    string_out(a, 1, clip(&path, len - 1))?;
     Ok(0)
 }
 
@@ -73,6 +73,9 @@ pub(super) fn stat_out(a: &Args<'_>, record: Vec<u8>) -> Result<u64> {
 
 /// The 116-byte record of the obsolete stat calls: fixed 28-byte names.
 pub(super) fn old_stat(a: &Args<'_>, record: Vec<u8>) -> Result<u64> {
+    if record.len() > abi::STATFIXLEN + 4 * MAXELEMENT {
+        return Err(error::ETOOLONG.into());
+    }
     let (dir, _) = abi::Dir::parse(&record)?;
     let mut out = Vec::with_capacity(116);
     for name in [&dir.name, &dir.uid, &dir.gid] {
@@ -99,9 +102,15 @@ pub(super) fn wstat_in(a: &Args<'_>) -> Result<Vec<u8>> {
     if len > abi::STATMAX {
         return Err(error::EBADSTAT.into());
     }
-    let mut bytes = alloc::vec![0; len];
+    let mut bytes = heap::try_bytes(len)?;
     a.up.mem.copy_in(a.long(1), &mut bytes)?;
     Ok(bytes)
+}
+
+/// Puts a string with its zero byte where argument `i` says.
+fn string_out(a: &Args<'_>, i: usize, text: &str) -> Result<()> {
+    a.up.mem.copy_out(a.long(i), text.as_bytes())?;
+    a.up.mem.copy_out(a.long(i).wrapping_add(text.len() as u64), &[0])
 }
 
 /// The three mount calls: the arguments from the old name on, `old` being its place, are the same in all.
@@ -117,8 +126,6 @@ pub(super) fn fversion(a: &Args<'_>) -> Result<u64> {
     if agreed.len() >= room {
         return Err(error::EBADARG.into());
     }
-    let mut out = Vec::from(agreed.as_str());
-    out.push(0);
-    a.up.mem.copy_out(a.long(2), &out)?;
+    string_out(a, 2, &agreed)?;
     Ok(agreed.len() as u64)
 }

@@ -10,11 +10,9 @@ use machine::user::UserContext;
 
 use crate::call::args::Args;
 use crate::error::{Error, Result, clip};
+use crate::exec::argv::Argv;
 use crate::exec::load;
 use crate::proc::exit;
-
-/// Longest single argument of a program and most of them.
-const ARG_MAX: usize = 1 << 20;
 
 /// Longest wait record: four numbers, and a message of which every byte is a quote.
 const RECORD_MAX: usize = 4 * 21 + 2 * ERRMAX;
@@ -37,29 +35,25 @@ pub(super) fn exits(a: &Args<'_>) -> Result<String> {
     Ok(String::from(clip(&String::from_utf8_lossy(&text), ERRMAX - 1)))
 }
 
-/// `exec`, with as many arguments as half a stack holds. The registers are the new program's afterwards.
+/// `exec`, with as many [arguments](Argv) as half a stack holds. The registers are the new program's afterwards.
 pub(super) fn exec(a: &Args<'_>, ctx: &mut UserContext) -> Result<()> {
     let name = a.string(0)?;
-    let mut args = Vec::new();
-    let mut total = 0;
+    let mut args = Argv::new();
     let mut at = a.long(1);
     loop {
         let mut word = [0u8; 8];
         a.up.mem.copy_in(at, &mut word)?;
         match u64::from_le_bytes(word) {
             0 => break,
-            pointer => {
-                let arg = a.up.mem.copy_in_string(pointer, ARG_MAX)?;
-                total += arg.len() + 9;
-                args.push(arg);
-            }
+            pointer => args.push_from(&a.up.mem, pointer).map_err(|e| match e.is(error::ETOOLONG) {
+                true => error::EBADARG.into(),
+                false => e,
+            })?,
         }
-        if total as u64 > abi::layout::USTKSIZE / 2 {
-            return Err(error::EBADARG.into());
-        }
+        a.up.check_interrupt()?;
         at = at.checked_add(8).ok_or(Error::bad_address())?;
     }
-    if args.is_empty() {
+    if args.count() == 0 {
         return Err(error::EBADARG.into());
     }
     ctx.regs = load::exec(a.up, &name, args)?;

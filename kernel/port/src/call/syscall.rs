@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering;
 
 use abi::error;
 use abi::syscall as call;
-use machine::heap::is_granted;
+use machine::heap::{Call, is_granted};
 use machine::user::UserContext;
 
 use crate::call::args::Args;
@@ -28,6 +28,7 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     machine::cpu::count_syscall();
     ctx.regs.kind = 64;
     let number = ctx.regs.bp;
+    let _call = Call::enter(call::name(number).unwrap_or("system call"));
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
     *up.regs.lock() = Some(ctx.regs);
     let result =

@@ -3,6 +3,8 @@
 //! Each function is one call of section 2 of the manual, with its checks in Plan 9's order: the mode before
 //! the name, the descriptor before the buffer. The caller (`syscall`) has copied names in.
 //!
+//! Each enters its [`Call`] itself, too, for those who call it without a system call.
+//!
 //! Locks: a channel's `offset` for a moment at a time. Reads and writes themselves are in `name::transfer`.
 
 use alloc::string::String;
@@ -10,7 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, error};
-use machine::heap;
+use machine::heap::{self, Call};
 
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
@@ -19,6 +21,7 @@ use crate::name::fgrp::fd_to_chan;
 use crate::name::namec::{self, Access, namec};
 use crate::name::namespace::Origin;
 use crate::name::transfer;
+use crate::name::walk::MAXELEMENT;
 use crate::proc::process::Proc;
 
 /// Checks the mode bits of `open`, and of `create` without `OEXCL`.
@@ -34,6 +37,7 @@ fn check_mode(mode: u32) -> Result<()> {
 /// # Errors
 /// As [`namec`]; `bad arg in system call` for unknown mode bits; `no free file descriptors`.
 pub fn open(up: &Arc<Proc>, name: &str, mode: u32) -> Result<i32> {
+    let _call = Call::enter("open");
     check_mode(mode)?;
     let c = namec(up, name, Access::Open(mode))?;
     up.fgrp().install(c, mode & abi::OCEXEC != 0)
@@ -44,6 +48,7 @@ pub fn open(up: &Arc<Proc>, name: &str, mode: u32) -> Result<i32> {
 /// # Errors
 /// As [`open`]; with `OEXCL` also `file already exists`.
 pub fn create(up: &Arc<Proc>, name: &str, mode: u32, perm: u32) -> Result<i32> {
+    let _call = Call::enter("create");
     check_mode(mode & !abi::OEXCL)?;
     let c = namec(up, name, Access::Create { mode, perm })?;
     up.fgrp().install(c, mode & abi::OCEXEC != 0)
@@ -54,6 +59,7 @@ pub fn create(up: &Arc<Proc>, name: &str, mode: u32, perm: u32) -> Result<i32> {
 /// # Errors
 /// `fd out of range or not open`.
 pub fn close(up: &Arc<Proc>, fd: i32) -> Result<()> {
+    let _call = Call::enter("close");
     up.fgrp().close(fd)
 }
 
@@ -62,6 +68,7 @@ pub fn close(up: &Arc<Proc>, fd: i32) -> Result<()> {
 /// # Errors
 /// `fd out of range or not open`; `no free file descriptors`.
 pub fn dup(up: &Arc<Proc>, old: i32, new: i32) -> Result<i32> {
+    let _call = Call::enter("dup");
     let fgrp = up.fgrp();
     let c = fgrp.get(old)?;
     if new == -1 { fgrp.install(c, false) } else { fgrp.install_at(new, c) }
@@ -72,6 +79,7 @@ pub fn dup(up: &Arc<Proc>, old: i32, new: i32) -> Result<i32> {
 /// # Errors
 /// `no free file descriptors`.
 pub fn pipe(up: &Arc<Proc>) -> Result<[i32; 2]> {
+    let _call = Call::enter("pipe");
     let root = Chan::attach(up, up.kernel.dev('|')?, "")?;
     let fgrp = up.fgrp();
     let first = fgrp.install(open_below(up, &root, "data")?, false)?;
@@ -97,6 +105,7 @@ fn open_below(up: &Arc<Proc>, root: &Chan, name: &str) -> Result<Arc<Chan>> {
 /// # Errors
 /// `inappropriate use of fd` when it is not open for reading; `negative i/o offset`; what the device says.
 pub fn pread(up: &Arc<Proc>, fd: i32, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
+    let _call = Call::enter("pread");
     let c = fd_to_chan(up, fd, Some(abi::OREAD))?;
     transfer::read(up, &c, dst, offset)
 }
@@ -106,6 +115,7 @@ pub fn pread(up: &Arc<Proc>, fd: i32, dst: &mut Dst<'_>, offset: i64) -> Result<
 /// # Errors
 /// `inappropriate use of fd` when it is not open for writing; `file is a directory`; what the device says.
 pub fn pwrite(up: &Arc<Proc>, fd: i32, src: &Src<'_>, offset: i64) -> Result<usize> {
+    let _call = Call::enter("pwrite");
     let c = fd_to_chan(up, fd, Some(abi::OWRITE))?;
     transfer::write(up, &c, src, offset)
 }
@@ -115,6 +125,7 @@ pub fn pwrite(up: &Arc<Proc>, fd: i32, src: &Src<'_>, offset: i64) -> Result<usi
 /// # Errors
 /// `seek on a stream`; `file is a directory` for anything but a rewind; `negative i/o offset`.
 pub fn seek(up: &Arc<Proc>, fd: i32, offset: i64, whence: i32) -> Result<i64> {
+    let _call = Call::enter("seek");
     let c = fd_to_chan(up, fd, None)?;
     seek_chan(up, &c, offset, whence)
 }
@@ -151,10 +162,11 @@ pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> R
 /// # Errors
 /// As [`namec`].
 pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
+    let _call = Call::enter("stat");
     let found = namec::find(up, name, Access::Stat)?;
     let mut dir = found.chan().dev.stat(up, found.chan())?;
-    dir.name = found.last_name().into();
-    Ok(dir.to_bytes())
+    dir.name = heap::try_string(found.last_name())?;
+    record(&dir)
 }
 
 /// `fstat`: the encoded record.
@@ -162,14 +174,28 @@ pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// `fd out of range or not open`; what the device says.
 pub fn fstat(up: &Arc<Proc>, fd: i32) -> Result<Vec<u8>> {
+    let _call = Call::enter("fstat");
     let c = fd_to_chan(up, fd, None)?;
     let mut dir = c.dev.stat(up, &c)?;
-    dir.name = c.path.last().into();
-    Ok(dir.to_bytes())
+    dir.name = heap::try_string(c.path.last())?;
+    record(&dir)
+}
+
+fn record(dir: &Dir) -> Result<Vec<u8>> {
+    let mut out = heap::try_vec(dir.size())?;
+    dir.append_to(&mut out);
+    Ok(out)
 }
 
 fn parse_stat(bytes: &[u8]) -> Result<Dir> {
+    // Of a file whose names are sensible the record is that short; the copies that are made of it are bounded by this.
+    if bytes.len() > abi::STATFIXLEN + 4 * MAXELEMENT {
+        return Err(error::ETOOLONG.into());
+    }
     let (dir, n) = Dir::parse(bytes)?;
+    if dir.strings().iter().any(|s| s.len() > MAXELEMENT) {
+        return Err(error::ETOOLONG.into());
+    }
     if n != bytes.len() { Err(error::EBADSTAT.into()) } else { Ok(dir) }
 }
 
@@ -196,6 +222,7 @@ fn check_element(name: &str) -> Result<()> {
 /// # Errors
 /// `malformed stat buffer`; `is a mount point` when one is to be renamed; what the device says.
 pub fn wstat(up: &Arc<Proc>, name: &str, bytes: &[u8]) -> Result<()> {
+    let _call = Call::enter("wstat");
     let dir = parse_stat(bytes)?;
     let found = namec::find(up, name, Access::Stat)?;
     let mounted = found.union.is_some();
@@ -207,6 +234,7 @@ pub fn wstat(up: &Arc<Proc>, name: &str, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`wstat`]; `fd out of range or not open`.
 pub fn fwstat(up: &Arc<Proc>, fd: i32, bytes: &[u8]) -> Result<()> {
+    let _call = Call::enter("fwstat");
     let dir = parse_stat(bytes)?;
     let c = fd_to_chan(up, fd, None)?;
     wstat_chan(up, &c, c.mounted, &dir)
@@ -217,6 +245,7 @@ pub fn fwstat(up: &Arc<Proc>, fd: i32, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`namec`]; `is a mount point`; what the device says.
 pub fn remove(up: &Arc<Proc>, name: &str) -> Result<()> {
+    let _call = Call::enter("remove");
     let c = namec::find(up, name, Access::Remove)?.into_chan(up)?;
     let dev = c.dev.clone();
     dev.remove(up, c)
@@ -227,6 +256,7 @@ pub fn remove(up: &Arc<Proc>, name: &str) -> Result<()> {
 /// # Errors
 /// As [`namec`]; `not a directory`.
 pub fn chdir(up: &Arc<Proc>, name: &str) -> Result<()> {
+    let _call = Call::enter("chdir");
     let c = namec(up, name, Access::Chdir)?;
     let old = core::mem::replace(&mut *up.dot.lock(), c);
     drop(old);
@@ -245,6 +275,7 @@ fn check_mount_flags(flag: u32) -> Result<()> {
 /// # Errors
 /// `bad arg in system call` for wrong flags; `inconsistent mount`; as [`namec`] for both names.
 pub fn bind(up: &Arc<Proc>, new: &str, old: &str, flag: u32) -> Result<i32> {
+    let _call = Call::enter("bind");
     check_mount_flags(flag)?;
     let new = namec::find(up, new, Access::Bind)?.into_chan(up)?;
     let old = namec(up, old, Access::Mount)?;
@@ -266,6 +297,7 @@ pub fn mount(
     spec: &str,
     letter: char,
 ) -> Result<i32> {
+    let _call = Call::enter("mount");
     check_mount_flags(flag)?;
     let pgrp = up.pgrp();
     if pgrp.no_mount() {
@@ -293,6 +325,7 @@ pub fn mount(
 /// # Errors
 /// `not mounted`; `not in union`; as [`namec`].
 pub fn unmount(up: &Arc<Proc>, name: Option<&str>, old: &str) -> Result<()> {
+    let _call = Call::enter("unmount");
     let old = namec(up, old, Access::Mount)?;
     // Opening is the only way to what is behind `/srv/x` or `/fd/0`.
     let what = name.map(|n| namec(up, n, Access::Open(abi::OREAD))).transpose()?;
@@ -304,7 +337,8 @@ pub fn unmount(up: &Arc<Proc>, name: Option<&str>, old: &str) -> Result<()> {
 /// # Errors
 /// `fd out of range or not open`.
 pub fn fd2path(up: &Arc<Proc>, fd: i32) -> Result<String> {
-    Ok(fd_to_chan(up, fd, None)?.path.as_str().into())
+    let _call = Call::enter("fd2path");
+    Ok(heap::try_string(fd_to_chan(up, fd, None)?.path.as_str())?)
 }
 
 /// `fversion`: agrees on a 9P version with the server behind `fd`; gives the version.
@@ -312,6 +346,7 @@ pub fn fd2path(up: &Arc<Proc>, fd: i32) -> Result<String> {
 /// # Errors
 /// What the server says.
 pub fn fversion(up: &Arc<Proc>, fd: i32, msize: u32, version: &str) -> Result<String> {
+    let _call = Call::enter("fversion");
     let c = fd_to_chan(up, fd, Some(abi::ORDWR))?;
     up.kernel.mount_driver('M')?.version(up, &c, msize, version)
 }
@@ -321,6 +356,7 @@ pub fn fversion(up: &Arc<Proc>, fd: i32, msize: u32, version: &str) -> Result<St
 /// # Errors
 /// What the server says.
 pub fn fauth(up: &Arc<Proc>, fd: i32, aname: &str) -> Result<i32> {
+    let _call = Call::enter("fauth");
     let c = fd_to_chan(up, fd, Some(abi::ORDWR))?;
     let auth = up.kernel.mount_driver('M')?.auth(up, c, aname)?;
     up.fgrp().install(auth, true)

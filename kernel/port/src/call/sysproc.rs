@@ -94,11 +94,14 @@ fn regroup(up: &Arc<Proc>, to: &Arc<Proc>, flags: Rfork) -> Result<()> {
         f if f.contains(Rfork::CENVG) => Some(Egrp::new()),
         _ => None,
     };
+    let fgrp = match flags {
+        f if f.contains(Rfork::FDG) => Some(up.fgrp().copy()?),
+        f if f.contains(Rfork::CFDG) => Some(Fgrp::new()),
+        _ => None,
+    };
     // Replaced groups are dropped outside the locks: that closes files.
-    if flags.contains(Rfork::FDG) {
-        replace(&to.fgrp, Fgrp::copy(&up.fgrp()));
-    } else if flags.contains(Rfork::CFDG) {
-        replace(&to.fgrp, Fgrp::new());
+    if let Some(fgrp) = fgrp {
+        replace(&to.fgrp, fgrp);
     }
     if let Some(pgrp) = pgrp {
         replace(&to.pgrp, pgrp);

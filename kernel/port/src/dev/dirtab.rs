@@ -229,7 +229,7 @@ pub(crate) fn seconds(wall_ns: i64) -> u32 {
 /// The text of a file that is made anew at every reading from the beginning, and stays the same while it is read
 /// on. It goes into the `aux` of the open channel.
 #[derive(Default)]
-pub(crate) struct Text(Lock<Option<Arc<str>>>);
+pub(crate) struct Text(Lock<Option<Arc<String>>>);
 
 impl Text {
     /// Nothing made yet.
@@ -240,18 +240,18 @@ impl Text {
     /// `Dev::read` at `offset`; `make` is called when that is 0, and the first time.
     ///
     /// # Errors
-    /// A bad user address.
+    /// A bad user address; what `make` says.
     pub(crate) fn read(
         &self,
         dst: &mut Dst<'_>,
         offset: u64,
-        make: impl FnOnce() -> String,
+        make: impl FnOnce() -> Result<String>,
     ) -> Result<usize> {
         let kept = if offset == 0 { None } else { self.0.lock().clone() };
         let text = match kept {
             Some(text) => text,
             None => {
-                let fresh: Arc<str> = make().into();
+                let fresh = Arc::new(make()?);
                 let old = self.0.lock().replace(fresh.clone());
                 drop(old);
                 fresh

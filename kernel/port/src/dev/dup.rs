@@ -3,7 +3,6 @@
 //! Opening `N` gives the same channel, so name and offset are shared with it. No state, no locks.
 
 use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use abi::Qid;
@@ -111,7 +110,7 @@ impl Dev for Dup {
             return dirtab::read_dir(self, up, c, dst, offset);
         }
         let (fd, _) = fd_of(c.qid);
-        let text: String = fgrp::line(fd, &*up.fgrp().get(fd)?);
+        let text = fgrp::line(fd, &*up.fgrp().get(fd)?)?;
         dst.put_from(text.as_bytes(), offset)
     }
 }

@@ -6,15 +6,15 @@
 //! Locks: `files` and `ports`, leaves; no text is made under them.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt::{self, Write};
 
 use abi::{Qid, error};
 use machine::irq::Line;
 use machine::lock::Lock;
-use machine::{clock, irq};
+use machine::{clock, heap, irq};
 
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text};
@@ -24,7 +24,7 @@ use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
 /// Makes a file's text.
-pub(crate) type Maker = dyn Fn() -> String + Send + Sync;
+pub(crate) type Maker = dyn Fn(&mut heap::Text) -> fmt::Result + Send + Sync;
 
 #[derive(Clone)]
 struct File {
@@ -51,9 +51,10 @@ impl Hardware {
     pub fn new() -> Arc<Self> {
         let ports = Arc::new(Lock::new(Vec::new()));
         let hardware = Hardware { files: Lock::new(Vec::new()), ports: ports.clone() };
-        hardware.add("cputype", 0o444, Box::new(|| format!("AMD64 {}\n", clock::cycle_hz() / 1_000_000)));
-        hardware.add("ioalloc", 0o444, Box::new(move || ports_text(&ports)));
-        hardware.add("irqalloc", 0o444, Box::new(|| irq_text(&irq::snapshot())));
+        let cpu = |out: &mut heap::Text| writeln!(out, "AMD64 {}", clock::cycle_hz() / 1_000_000);
+        hardware.add("cputype", 0o444, Box::new(cpu));
+        hardware.add("ioalloc", 0o444, Box::new(move |out| ports_text(&ports, out)));
+        hardware.add("irqalloc", 0o444, Box::new(|out| irq_text(&irq::snapshot(), out)));
         Arc::new(hardware)
     }
 
@@ -82,23 +83,20 @@ impl Hardware {
 
 /// `irqalloc`: vector, irq, count, cycles, right-aligned in 11, 11, 20 and 20 columns, the controller
 /// left-aligned in 8, the name; ascending by vector.
-pub(crate) fn irq_text(lines: &[Line]) -> String {
-    let line = |l: &Line| {
+pub(crate) fn irq_text(lines: &[Line], out: &mut heap::Text) -> fmt::Result {
+    lines.iter().try_for_each(|l| {
         let controller = l.controller.as_str();
-        format!(
-            "{:>11} {:>11} {:>20} {:>20} {controller:<8} {}\n",
+        writeln!(
+            out,
+            "{:>11} {:>11} {:>20} {:>20} {controller:<8} {}",
             l.vector, l.irq, l.count, l.cycles, l.name
         )
-    };
-    lines.iter().map(line).collect()
+    })
 }
 
 /// `ioalloc`: first and last port in 8 columns each, then who has them.
-fn ports_text(ports: &Lock<Vec<Ports>>) -> String {
-    let ports = ports.lock();
-    let line =
-        |p: &Ports| format!("{:>8} {:>8} {}\n", format!("{:#x}", p.first), format!("{:#x}", p.last), p.owner);
-    ports.iter().map(line).collect()
+fn ports_text(ports: &Lock<Vec<Ports>>, out: &mut heap::Text) -> fmt::Result {
+    ports.lock().iter().try_for_each(|p| writeln!(out, "{:>#8x} {:>#8x} {}", p.first, p.last, p.owner))
 }
 
 impl Dev for Hardware {
@@ -128,7 +126,12 @@ impl Dev for Hardware {
             return dirtab::read_dir(self, up, c, dst, offset);
         }
         let file = self.file(c.qid)?;
-        c.aux::<Text>()?.read(dst, offset, || (file.make)())
+        c.aux::<Text>()?.read(dst, offset, || {
+            let mut out = heap::Text::new();
+            // Only memory can be missing.
+            (file.make)(&mut out).map_err(|_| error::ENOMEM)?;
+            Ok(out.finish()?)
+        })
     }
 }
 
@@ -153,8 +156,10 @@ mod tests {
             controller,
             name: name.into(),
         });
+        let mut out = heap::Text::new();
+        irq_text(&lines, &mut out).unwrap();
         assert_eq!(
-            irq_text(&lines),
+            out.finish().unwrap(),
             "         14           0                  162            364772098 trap     #PF\n\
              \x20        50          50                  981            165286994 lapic    APIC timer\n\
              \x20        97          10                    0                    0 ioapic   virtio-9p-0\n\
@@ -167,6 +172,8 @@ mod tests {
         let hardware = Hardware::new();
         hardware.add_ports(0xc000, 0xc07f, "virtio-block-0");
         hardware.add_ports(0x3f8, 0x3ff, "eia0");
-        assert_eq!(ports_text(&hardware.ports), "   0x3f8    0x3ff eia0\n  0xc000   0xc07f virtio-block-0\n");
+        let mut out = heap::Text::new();
+        ports_text(&hardware.ports, &mut out).unwrap();
+        assert_eq!(out.finish().unwrap(), "   0x3f8    0x3ff eia0\n  0xc000   0xc07f virtio-block-0\n");
     }
 }

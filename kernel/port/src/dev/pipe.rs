@@ -1,9 +1,10 @@
 //! `#|`: pipes. Each attach makes a new one with two ends, `data` and `data1`, both for reading and writing.
 //!
-//! What is written stays in pieces: a read gives bytes of one write only, the rest waits for the next. A write
-//! of up to [`ATOMIC`] bytes goes in whole; larger ones are cut. A writer waits while the other side has
-//! [`CAPACITY`] bytes unread. When an end is closed for the last time the other reads what is left, then 0 a
-//! few times, then an error, and cannot write any more. When both are closed the pipe is as new.
+//! What is written stays in pieces: a read gives bytes of one write only, the rest waits for the next. A write of up
+//! to [`ATOMIC`] bytes goes in whole; larger ones are cut. A writer waits while the other side has [`CAPACITY`] bytes
+//! unread, where each piece counts [`PIECE_COST`] more than it has. When an end is closed for the last time the other
+//! reads what is left, then 0 a few times, then an error, and cannot write any more. When both are closed the pipe is
+//! as new.
 //!
 //! Locks: one `Lock` for each direction, a leaf; nobody sleeps or copies user memory under it.
 
@@ -12,12 +13,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
+use machine::heap;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 
 use crate::dev::dirtab::{self, Entry};
 use crate::dev::{Dev, Root};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::pools::{Counted, PIPES};
@@ -26,6 +28,8 @@ use crate::proc::process::Proc;
 
 /// Bytes that may wait unread in one direction before a writer has to wait.
 pub(crate) const CAPACITY: usize = 256 * 1024;
+/// What a piece counts for beside its bytes.
+const PIECE_COST: usize = 128;
 /// Longest write that is not cut.
 pub(crate) const ATOMIC: usize = 32 * 1024;
 /// How often a read from a closed pipe gives 0 before it fails.
@@ -80,12 +84,20 @@ enum Taken {
     Bytes(Vec<u8>),
     End,
     HungUp,
+    /// None for a part of a piece.
+    NoMemory,
 }
 
 impl State {
+    /// Is there so much unread that a writer has to wait? Every piece costs something beside its bytes, which may be
+    /// none.
+    fn is_full(&self) -> bool {
+        self.bytes + self.pieces.len() * PIECE_COST >= CAPACITY
+    }
+
     /// Takes up to `max` bytes; `None` when the reader has to wait.
     fn take(&mut self, max: usize) -> Option<Taken> {
-        let Some(mut piece) = self.pieces.pop_front() else {
+        let Some(piece) = self.pieces.front_mut() else {
             if !self.no_writer {
                 return None;
             }
@@ -94,15 +106,19 @@ impl State {
         };
         let left = piece.bytes.len() - piece.at;
         let n = left.min(max);
+        let bytes = if n == left && piece.at == 0 {
+            core::mem::take(&mut piece.bytes)
+        } else {
+            match heap::try_copy(piece.bytes.get(piece.at..piece.at + n).unwrap_or(&[])) {
+                Ok(bytes) => bytes,
+                Err(_) => return Some(Taken::NoMemory),
+            }
+        };
+        piece.at += n;
+        if n == left {
+            self.pieces.pop_front();
+        }
         self.bytes -= n;
-        if n == left && piece.at == 0 {
-            return Some(Taken::Bytes(piece.bytes));
-        }
-        let bytes = piece.bytes.get(piece.at..piece.at + n).unwrap_or(&[]).to_vec();
-        if n < left {
-            piece.at += n;
-            self.pieces.push_front(piece);
-        }
         Some(Taken::Bytes(bytes))
     }
 }
@@ -122,6 +138,7 @@ impl Queue {
                 Ok(bytes.len())
             }
             Some(Taken::HungUp) => Err(error::EHUNGUP.into()),
+            Some(Taken::NoMemory) => Err(error::ENOMEM.into()),
             Some(Taken::End) | None => Ok(0),
         }
     }
@@ -129,6 +146,7 @@ impl Queue {
     /// Adds one piece, when there is room. `Ok(false)`: nobody will read it.
     fn write(&self, bytes: Vec<u8>) -> Result<bool> {
         let mut alive = true;
+        let mut memory = true;
         let mut piece = Some(bytes);
         let slept = self.emptied.sleep_intr(|| {
             let mut state = self.state.lock();
@@ -136,16 +154,20 @@ impl Queue {
                 alive = false;
                 return true;
             }
-            if state.bytes >= CAPACITY {
+            if state.is_full() {
                 return false;
             }
-            if let Some(bytes) = piece.take() {
+            memory = heap::try_reserve(&mut state.pieces, 1).is_ok();
+            if memory && let Some(bytes) = piece.take() {
                 state.bytes += bytes.len();
                 state.pieces.push_back(Piece { bytes, at: 0 });
             }
             true
         });
         slept?;
+        if !memory {
+            return Err(error::ENOMEM.into());
+        }
         self.filled.wakeup();
         Ok(alive)
     }
@@ -261,16 +283,18 @@ impl Dev for Pipe {
         let to = if end_of(c) == 0 { b } else { a };
         let mut done = 0;
         loop {
-            let mut piece = alloc::vec![0; (src.len() - done).min(ATOMIC)];
-            src.get(done, &mut piece)?;
-            let n = piece.len();
-            match to.write(piece) {
+            let n = (src.len() - done).min(ATOMIC);
+            let piece = heap::try_bytes(n).map_err(Error::from).and_then(|mut piece| {
+                src.get(done, &mut piece)?;
+                Ok(piece)
+            });
+            match piece.and_then(|piece| to.write(piece)) {
                 Ok(true) => done += n,
                 Ok(false) => {
                     notes::post(up, "sys: write on closed pipe", NoteClass::User);
                     return Err(error::EHUNGUP.into());
                 }
-                // What went in before the note came counts.
+                // What went in before counts.
                 Err(_) if done != 0 => return Ok(done),
                 Err(e) => return Err(e),
             }

@@ -13,9 +13,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, ORCLOSE, OTRUNC, error};
-use machine::clock;
-use machine::heap::can_afford;
 use machine::sync::RawQLock;
+use machine::{clock, heap};
 use ninep::Str;
 use ninep::ram::{File, Ram};
 use ninep::server::{Files, Refused};
@@ -29,6 +28,8 @@ use crate::proc::process::Proc;
 
 /// Bytes that go through the kernel at a time.
 const PIECE: usize = 64 * 1024;
+/// Longest name of a file, in bytes.
+const NAME_MAX: usize = 1024;
 /// Who owns the root: the owner of every machine at its start.
 const OWNER: &[u8] = b"glenda";
 /// Everybody may make files.
@@ -60,18 +61,11 @@ fn now() -> u32 {
     dirtab::seconds(clock::wall_ns())
 }
 
-/// Room for a piece, if the machine has it.
-fn buffer(len: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| Error::new(error::ENOMEM))?;
-    bytes.resize(len, 0);
-    Ok(bytes)
-}
-
 impl RamDev {
     /// An empty tree that takes at most `limit` bytes.
     pub fn new(limit: u64) -> Arc<Self> {
-        let tree = Ram::new(OWNER, limit, now).with_root(ROOT).with_room(can_afford);
+        let tree = Ram::new(OWNER, limit, now).with_root(ROOT).with_room(heap::can_afford);
+        let tree = tree.with_reserve(|bytes, more| heap::try_reserve_exact(bytes, more).is_ok());
         Arc::new(RamDev { tree })
     }
 
@@ -93,20 +87,26 @@ impl RamDev {
 
     /// The records of a directory that fit, from the beginning at offset 0, else from where the last read ended.
     fn read_dir(&self, file: &Node, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
-        let (room, mut out, mut short) = (dst.len(), Vec::new(), false);
+        let (room, mut out, mut short, mut scarce) = (dst.len(), Vec::new(), false, false);
         self.tree.list(file, offset == 0, &mut |record| {
             if out.len() + record.len() > room {
                 short = out.is_empty();
                 return false;
             }
             let at = out.len();
-            out.extend_from_slice(record);
+            if heap::try_extend(&mut out, record).is_err() {
+                scarce = true;
+                return false;
+            }
             if let Some(place) = out.get_mut(at + 2..at + 8) {
                 place[..2].copy_from_slice(&TYPE.to_le_bytes());
                 place[2..].copy_from_slice(&INSTANCE.to_le_bytes());
             }
             true
         })?;
+        if scarce {
+            return Err(error::ENOMEM.into());
+        }
         if short {
             return Err(error::ESHORT.into());
         }
@@ -175,6 +175,9 @@ impl Dev for RamDev {
             return Err(error::EISDIR.into());
         }
         ninep::server::valid_name(name.as_bytes())?;
+        if name.len() > NAME_MAX {
+            return Err(error::ETOOLONG.into());
+        }
         let dir = self.file(up, &c)?;
         let (file, qid) = self.tree.create(&dir, name.as_bytes(), perm, mode)?;
         c.aux = Some(Arc::new(file));
@@ -196,7 +199,7 @@ impl Dev for RamDev {
         if c.qid.is_dir() {
             return self.read_dir(file, dst, offset);
         }
-        let mut bytes = buffer(dst.len().min(PIECE))?;
+        let mut bytes = heap::try_bytes(dst.len().min(PIECE))?;
         let mut done = 0;
         while done < dst.len() && up.may_go_on(done) {
             let want = (dst.len() - done).min(PIECE);
@@ -213,12 +216,16 @@ impl Dev for RamDev {
 
     fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
         let file = c.aux::<Node>()?;
-        let mut bytes = buffer(src.len().min(PIECE))?;
+        let mut bytes = heap::try_bytes(src.len().min(PIECE))?;
         let mut done = 0;
         loop {
             let want = (src.len() - done).min(PIECE);
             let piece = bytes.get_mut(..want).unwrap_or_default();
             src.get(done, piece)?;
+            // What keeps account of the blocks is not asked for; a piece of them fits into the grant.
+            if done != 0 && !heap::is_granted() {
+                return Ok(done);
+            }
             match self.tree.write(file, offset.saturating_add(done as u64), piece) {
                 Ok(n) => done += n,
                 // What went in counts.
@@ -242,6 +249,9 @@ impl Dev for RamDev {
     }
 
     fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        if dir.name.len() > NAME_MAX || dir.gid.len() > NAME_MAX {
+            return Err(error::ETOOLONG.into());
+        }
         // Which device this is, is not for a program to say.
         let change = Dir { kind: !0, dev: !0, ..dir.with_strings(dir.strings().map(|s| Str(s.as_bytes()))) };
         let file = self.file(up, c)?;

@@ -22,6 +22,9 @@ use crate::name::chan::Chan;
 use crate::name::fgrp::fd_to_chan;
 use crate::proc::process::Proc;
 
+/// Longest name, in bytes.
+const NAME_MAX: usize = 127;
+
 /// A posted channel.
 #[derive(Clone)]
 struct Post {
@@ -142,6 +145,9 @@ impl Dev for Srv {
         if mode & 3 != abi::OWRITE || perm & abi::DMDIR != 0 || !c.qid.is_dir() {
             return Err(error::EPERM.into());
         }
+        if name.len() > NAME_MAX {
+            return Err(error::ETOOLONG.into());
+        }
         let owner = up.user();
         {
             let name: Arc<str> = name.into();
@@ -210,6 +216,9 @@ impl Dev for Srv {
             return Err(error::EPERM.into());
         }
         let (user, host) = (up.user(), up.is_hostowner());
+        if dir.name.len() > NAME_MAX || dir.uid.len() > NAME_MAX {
+            return Err(error::ETOOLONG.into());
+        }
         let new: Arc<str> = dir.name.as_str().into();
         let mut posts = self.posts.lock();
         let taken = posts.by_name.get(&new).is_some_and(|path| *path != c.qid.path);

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::{Qid, error};
 use io::{ConsoleOut, Serial};
+use machine::heap;
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 
@@ -214,7 +215,7 @@ impl Dev for Uart {
         }
         let mut done = 0;
         while done < src.len() && up.may_go_on(done) {
-            let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
+            let mut piece = heap::try_bytes((src.len() - done).min(PIECE))?;
             src.get(done, &mut piece)?;
             let _alone = port.writers.lock_intr()?;
             port.send(&piece);

@@ -3,16 +3,18 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use abi::layout::{USTKSIZE, USTKTOP};
+use abi::layout::{PAGE, USTKSIZE, USTKTOP};
 use abi::ureg::Ureg;
 use abi::{OREAD, error};
+use machine::heap;
 use machine::space::Prot;
 
+use super::argv::Argv;
 use super::header::{self, Layout};
-use super::{script, stack};
+use super::script;
+use super::stack::Stack;
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::mem::{Backing, ImageKey, Kind, Segment, Stretch};
@@ -25,7 +27,7 @@ use crate::proc::process::Proc;
 struct Program {
     chan: Arc<Chan>,
     layout: Layout,
-    args: Vec<Vec<u8>>,
+    args: Argv,
     name: String,
 }
 
@@ -34,10 +36,10 @@ struct Program {
 ///
 /// # Errors
 /// Those of opening the file for execution, `exec header invalid`, `cannot exec directory`, no memory.
-pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
+pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     let program = find(up, name, args)?;
     let key = image_key(up, &program.chan)?;
-    let image = up.kernel.images.attach(key, &program.chan);
+    let image = up.kernel.images.attach(key, &program.chan)?;
     let mut segments = Vec::new();
     for run in &program.layout.runs {
         let kind = if run.write { Kind::Data } else { Kind::Text };
@@ -50,8 +52,9 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
     let data = Prot { write: true, exec: false };
     segments.push(Segment::new(Kind::Bss, bss_base, bss_top, data, None));
     let stack = Segment::new(Kind::Stack, USTKTOP - USTKSIZE, USTKTOP, data, None);
-    let (sp, bytes) = stack::build(&program.args, up.pid, machine::clock::cycle_hz())?;
-    fill(up, &stack, sp, &bytes)?;
+    let first = Stack::new(&program.args, up.pid, machine::clock::cycle_hz());
+    let sp = first.sp;
+    fill(up, &stack, &first)?;
     segments.push(stack);
 
     // The point of no return.
@@ -68,10 +71,10 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Vec<Vec<u8>>) -> Result<Ureg> {
     Ok(Ureg { ax: tos, pc: program.layout.entry, sp, ..Ureg::default() })
 }
 
-fn find(up: &Arc<Proc>, name: &str, mut args: Vec<Vec<u8>>) -> Result<Program> {
+fn find(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Program> {
     let chan = open(up, name)?;
     let file_name = last_element(name);
-    let mut head = vec![0; header::HEAD];
+    let mut head = heap::try_bytes(header::HEAD)?;
     let n = read_full(up, &chan, &mut head)?;
     head.truncate(n);
     match script::parse(&head) {
@@ -82,17 +85,20 @@ fn find(up: &Arc<Proc>, name: &str, mut args: Vec<Vec<u8>>) -> Result<Program> {
         Some(Err(())) => Err(error::EBADEXEC.into()),
         Some(Ok(words)) => {
             let Some((interpreter, more)) = words.split_first() else { return Err(error::EBADEXEC.into()) };
-            let mut new: Vec<Vec<u8>> = vec![file_name.clone().into_bytes()];
-            new.extend(more.iter().map(|w| w.clone().into_bytes()));
-            new.push(Vec::from(name));
-            new.extend(args.drain(1.min(args.len())..));
+            let mut front = Argv::new();
+            front.push(file_name.as_bytes())?;
+            for word in more {
+                front.push(word.as_bytes())?;
+            }
+            front.push(name.as_bytes())?;
+            let args = args.behind(front)?;
             drop(chan);
             let chan = open(up, interpreter)?;
             let n = read_full(up, &chan, head_room(&mut head))?;
             head.truncate(n);
             // One level only: an interpreter that is a script itself has no valid header.
             let layout = header::parse(&head, length(up, &chan)?)?;
-            Ok(Program { chan, layout, args: new, name: file_name })
+            Ok(Program { chan, layout, args, name: file_name })
         }
     }
 }
@@ -134,16 +140,27 @@ fn image_key(up: &Arc<Proc>, chan: &Arc<Chan>) -> Result<ImageKey> {
 }
 
 /// Writes the first stack into its segment, which no address space maps yet.
-fn fill(up: &Arc<Proc>, stack: &Segment, sp: u64, bytes: &[u8]) -> Result<()> {
-    let mut pins = Vec::new();
-    stack.pin(up, sp, bytes.len(), true, &mut pins)?;
-    let mut rest = bytes;
-    for pin in pins {
-        let (now, later) = rest.split_at(pin.len());
-        pin.write(0, now);
-        rest = later;
-    }
-    Ok(())
+fn fill(up: &Arc<Proc>, stack: &Segment, first: &Stack<'_>) -> Result<()> {
+    let mut at = first.sp;
+    let mut pins = Vec::with_capacity(1);
+    first.write(|mut bytes| {
+        while !bytes.is_empty() {
+            // A page at a time, which the next bytes may go on with.
+            if pins.is_empty() {
+                stack.pin(up, at, (PAGE - at % PAGE) as usize, true, &mut pins)?;
+            }
+            let Some(pin) = pins.first() else { return Err(error::ENOVMEM.into()) };
+            let skip = pin.len() - (PAGE - at % PAGE) as usize;
+            let (now, later) = bytes.split_at(bytes.len().min(pin.len() - skip));
+            pin.write(skip, now);
+            at += now.len() as u64;
+            if at.is_multiple_of(PAGE) {
+                pins.clear();
+            }
+            bytes = later;
+        }
+        Ok(())
+    })
 }
 
 fn last_element(name: &str) -> String {
@@ -152,9 +169,10 @@ fn last_element(name: &str) -> String {
 }
 
 /// What `/proc/n/args` shows: the quoted arguments, as many as fit into 128 bytes.
-fn args_text(args: &[Vec<u8>]) -> String {
+fn args_text(args: &Argv) -> String {
     let mut out = String::new();
-    for arg in args {
+    // An argument that is longer than that would not fit, whatever it is.
+    for arg in args.iter().take(128).take_while(|arg| arg.len() < 128) {
         let word = abi::quote::quote(&String::from_utf8_lossy(arg));
         if out.len() + word.len() + 1 > 128 {
             break;
@@ -176,5 +194,5 @@ pub fn first(up: &Arc<Proc>, console: &str, program: &str) -> Result<Ureg> {
         let chan = namec::namec(up, console, Access::Open(mode))?;
         up.fgrp().install(chan, false)?;
     }
-    exec(up, program, vec![Vec::from(last_element(program))])
+    exec(up, program, Argv::of(&[last_element(program)])?)
 }

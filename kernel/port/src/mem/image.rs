@@ -17,6 +17,7 @@ use core::ops::Range;
 
 use abi::layout::PAGE;
 use machine::clock;
+use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
@@ -140,9 +141,13 @@ impl ImageCache {
     }
 
     /// The image of the file behind `chan` (open for OEXEC), from the cache or new.
-    pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> ImageRef {
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> Result<ImageRef> {
         let mut dropped = Vec::new();
         let mut list = self.list.lock();
+        heap::try_reserve(&mut *list, 1)?;
         let found = list.iter().position(|i| i.key == key);
         let image = match found {
             Some(at) => list.remove(at),
@@ -160,7 +165,7 @@ impl ImageCache {
         }
         // Most recently used last; the oldest idle ones go.
         as_kernel(|| list.push(image.clone()));
-        while list.len() > KEEP {
+        while list.len() > KEEP && dropped.len() < KEEP {
             match list.iter().position(|i| i.state.lock().users == 0) {
                 Some(at) => dropped.push(list.remove(at)),
                 None => break,
@@ -168,7 +173,7 @@ impl ImageCache {
         }
         drop(list);
         drop(dropped);
-        ImageRef { image }
+        Ok(ImageRef { image })
     }
 
     /// How many images there are, run by somebody or not, and their pages.
@@ -180,15 +185,27 @@ impl ImageCache {
 
     /// Gives back the memory of images that nobody runs. True when there were any.
     pub fn reclaim(&self) -> bool {
-        let mut idle = Vec::new();
-        self.list.lock().retain(|i| {
-            let keep = i.state.lock().users > 0;
-            if !keep {
-                idle.push(i.clone());
+        let mut any = false;
+        loop {
+            // Some at a time: this is what makes memory when there is none. They are dropped without the lock.
+            let mut idle = [const { None }; 16];
+            let mut places = idle.iter_mut();
+            self.list.lock().retain(|i| {
+                if i.state.lock().users > 0 {
+                    return true;
+                }
+                let place = places.next();
+                let keep = place.is_none();
+                if let Some(place) = place {
+                    *place = Some(i.clone());
+                }
+                keep
+            });
+            if idle.iter().flatten().next().is_none() {
+                return any;
             }
-            keep
-        });
-        !idle.is_empty()
+            any = true;
+        }
     }
 }
 
@@ -296,7 +313,7 @@ impl ImageRef {
         let len = pinned.iter().map(Pinned::len).sum();
         let mut got = 0;
         while got < len {
-            let rest = cut(&pinned, got, len - got);
+            let rest = cut(&pinned, got, len - got)?;
             // A note must not look like a broken disk.
             let read = || chan.dev.read(up, chan, &mut Dst::Pages(&rest), first + got as u64);
             match up.despite_notes(read)? {

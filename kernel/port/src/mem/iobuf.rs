@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 
 use abi::layout::PAGE;
+use machine::heap;
 use machine::page::{Page, Pinned};
 
 use crate::error::{Error, Result};
@@ -121,7 +122,7 @@ impl Dst<'_> {
         match self {
             Dst::Kernel(_) => Ok(None),
             Dst::User(u) => u.mem.pin(u.at(at, len)?, len, true).map(Some),
-            Dst::Pages(pages) => Ok(Some(cut(pages, at, len))),
+            Dst::Pages(pages) => cut(pages, at, len).map(Some),
         }
     }
 }
@@ -204,10 +205,7 @@ impl Src<'_> {
         if self.len() > max {
             return Err(abi::error::ETOOBIG.into());
         }
-        let mut out = Vec::new();
-        // A block of this size may be missing in memory that is not short.
-        out.try_reserve_exact(self.len()).map_err(|_| abi::error::ENOMEM)?;
-        out.resize(self.len(), 0);
+        let mut out = heap::try_bytes(self.len())?;
         self.get(0, &mut out)?;
         Ok(out)
     }
@@ -239,9 +237,12 @@ impl Src<'_> {
 }
 
 /// The part `at..at + len` of a list of pinned pages.
-pub(crate) fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
+///
+/// # Errors
+/// No memory.
+pub(crate) fn cut(pages: &[Pinned], at: usize, len: usize) -> Result<Vec<Pinned>> {
     let (mut skip, mut left) = (at, len);
-    let mut out = Vec::new();
+    let mut out = heap::try_vec(pages.len().min(len / PAGE as usize + 2))?;
     for p in pages {
         if left == 0 {
             break;
@@ -251,16 +252,16 @@ pub(crate) fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
             continue;
         }
         let n = left.min(p.len() - skip);
-        out.push(p.slice(skip, n));
+        heap::try_push(&mut out, p.slice(skip, n))?;
         skip = 0;
         left -= n;
     }
-    out
+    Ok(out)
 }
 
 /// Pages for the kernel's own transfers, which are copied.
 pub(crate) fn kernel_pages(len: usize) -> Result<Vec<Pinned>> {
-    let mut pages = Vec::new();
+    let mut pages = heap::try_vec(len.div_ceil(PAGE as usize))?;
     let mut left = len;
     while left > 0 {
         let n = left.min(PAGE as usize);

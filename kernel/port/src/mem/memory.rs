@@ -27,6 +27,8 @@ const BATCH: usize = 16;
 /// Bytes that are copied while the address space's Lock is held, when the page is mapped: arguments of system calls,
 /// names, records. More, and what has to be brought in first, goes through pins.
 const SMALL: usize = 256;
+/// Bytes that are pinned at a time to be copied.
+const PIECE: usize = 16 * PAGE as usize;
 
 /// A process's memory.
 pub struct Memory {
@@ -412,7 +414,7 @@ impl Memory {
     /// A bad address; no memory.
     pub fn pin(&self, va: u64, len: usize, write: bool) -> Result<Vec<Pinned>> {
         let up = self.owner()?;
-        let mut out = Vec::with_capacity(len / PAGE as usize + 2);
+        let mut out = heap::try_vec(len / PAGE as usize + 2)?;
         let mut at = va;
         let mut left = len;
         while left > 0 {
@@ -439,11 +441,16 @@ impl Memory {
         if bytes.len() <= SMALL && self.space.read(va, bytes) {
             return Ok(());
         }
-        let mut rest = bytes;
-        for pin in self.pin(va, rest.len(), false)? {
-            let (now, later) = core::mem::take(&mut rest).split_at_mut(pin.len());
-            pin.read(0, now);
-            rest = later;
+        let mut at = va;
+        for piece in bytes.chunks_mut(PIECE) {
+            let len = piece.len();
+            let mut rest = piece;
+            for pin in self.pin(at, len, false)? {
+                let (now, later) = core::mem::take(&mut rest).split_at_mut(pin.len());
+                pin.read(0, now);
+                rest = later;
+            }
+            at = at.wrapping_add(len as u64);
         }
         Ok(())
     }
@@ -456,11 +463,15 @@ impl Memory {
         if bytes.len() <= SMALL && self.space.write(va, bytes) {
             return Ok(());
         }
-        let mut rest = bytes;
-        for pin in self.pin(va, rest.len(), true)? {
-            let (now, later) = rest.split_at(pin.len());
-            pin.write(0, now);
-            rest = later;
+        let mut at = va;
+        for piece in bytes.chunks(PIECE) {
+            let mut rest = piece;
+            for pin in self.pin(at, piece.len(), true)? {
+                let (now, later) = rest.split_at(pin.len());
+                pin.write(0, now);
+                rest = later;
+            }
+            at = at.wrapping_add(piece.len() as u64);
         }
         Ok(())
     }
@@ -468,20 +479,30 @@ impl Memory {
     /// Copies a string that ends in a zero byte, without it.
     ///
     /// # Errors
-    /// A bad address, or `name too long` when there is no zero within `max` bytes.
+    /// A bad address, no memory, or `name too long` when there is no zero within `max` bytes.
     pub(crate) fn copy_in_string(&self, va: u64, max: usize) -> Result<Vec<u8>> {
         let mut out = Vec::new();
+        self.append_string(va, max, &mut out)?;
+        Ok(out)
+    }
+
+    /// Appends a string that ends in a zero byte, without it.
+    ///
+    /// # Errors
+    /// As [`Memory::copy_in_string`].
+    pub(crate) fn append_string(&self, va: u64, max: usize, out: &mut Vec<u8>) -> Result<()> {
+        let limit = out.len() + max;
         let mut at = va;
-        while out.len() < max {
-            let n = (PAGE - at % PAGE).min((max - out.len()) as u64).min(SMALL as u64) as usize;
+        while out.len() < limit {
+            let n = (PAGE - at % PAGE).min((limit - out.len()) as u64).min(SMALL as u64) as usize;
             let mut piece = [0u8; SMALL];
             let piece = piece.get_mut(..n).unwrap_or(&mut []);
             self.copy_in(at, piece)?;
             if let Some(end) = piece.iter().position(|&b| b == 0) {
-                out.extend_from_slice(piece.get(..end).unwrap_or(&[]));
-                return Ok(out);
+                heap::try_extend(out, piece.get(..end).unwrap_or(&[]))?;
+                return Ok(());
             }
-            out.extend_from_slice(piece);
+            heap::try_extend(out, piece)?;
             at = at.checked_add(n as u64).ok_or(Error::bad_address())?;
         }
         Err(abi::error::ETOOLONG.into())

@@ -18,14 +18,13 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use io::message::{Request, Transport, TransportError};
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread::{self, ThreadRef};
+use machine::{clock, heap};
 use ninep::head::{HEADSZ, Head};
 use ninep::{Framer, kind};
 use spin::Once;
@@ -39,6 +38,10 @@ use crate::proc::process::Proc;
 pub(crate) const MOST: u32 = 1 << 20;
 /// Bytes asked of the channel at once, at most.
 const ASK: usize = 64 << 10;
+/// Bytes that are written at once, at most: a message that is no longer goes out whole.
+const ASK_WRITE: usize = 32 << 10;
+/// How long a reply waits for memory before that is asked for again, in ns.
+const AGAIN_NS: u64 = 20_000_000;
 
 /// The session's hold on a line.
 pub(crate) struct ChanTransport {
@@ -64,10 +67,18 @@ pub(crate) const CHAN_REFS: usize = 2;
 
 struct State {
     /// Requests whose reply has not come, by tag.
-    pending: BTreeMap<u16, Box<Request>>,
-    /// Messages to be written.
-    out: VecDeque<Vec<u8>>,
+    pending: BTreeMap<u16, Sent>,
+    /// Messages to be written, by tag and number: each is in its request until it is written.
+    out: VecDeque<(u16, u64)>,
+    /// The number of the next message.
+    next: u64,
     closed: bool,
+}
+
+/// A request that the transport has.
+struct Sent {
+    number: u64,
+    request: Box<Request>,
 }
 
 impl ChanTransport {
@@ -76,7 +87,7 @@ impl ChanTransport {
     /// # Errors
     /// No memory for a thread.
     pub(crate) fn start(chan: Arc<Chan>, kproc: &Arc<Proc>) -> Result<Arc<Self>> {
-        let state = State { pending: BTreeMap::new(), out: VecDeque::new(), closed: false };
+        let state = State { pending: BTreeMap::new(), out: VecDeque::new(), next: 0, closed: false };
         let name = String::from(chan.path.as_str());
         let line = Line {
             name,
@@ -153,8 +164,8 @@ impl Line {
             state.out.clear();
             core::mem::take(&mut state.pending)
         };
-        for (_, request) in pending {
-            request.complete(Err(TransportError::HungUp));
+        for (_, sent) in pending {
+            sent.request.complete(Err(TransportError::HungUp));
         }
         self.work.wakeup();
         for thread in [&self.reader, &self.writer].into_iter().filter_map(Once::get) {
@@ -167,22 +178,37 @@ impl Line {
     }
 
     fn write(&self, chan: &Arc<Chan>, up: &Arc<Proc>) {
+        let Ok(mut buf) = heap::try_bytes(ASK_WRITE) else { return self.close() };
         let mut offset = 0;
         loop {
             self.work.sleep(|| {
                 let state = self.state.lock();
                 state.closed || !state.out.is_empty()
             });
-            let message = self.state.lock().out.pop_front();
-            let Some(message) = message else { return };
-            let mut rest = &message[..];
-            while !rest.is_empty() {
-                match chan.dev.write(up, chan, &Src::Kernel(rest), offset) {
-                    Ok(n) if n > 0 => {
-                        offset += n as u64;
-                        rest = rest.get(n..).unwrap_or(&[]);
+            let next = self.state.lock().out.pop_front();
+            let Some((tag, number)) = next else { return };
+            let mut at = 0;
+            loop {
+                let n = match self.state.lock().pending.get(&tag).filter(|sent| sent.number == number) {
+                    Some(sent) => copy_of(&sent.request, at, &mut buf),
+                    // It was given up before it was begun.
+                    None if at == 0 => break,
+                    // There was a reply to what has not been said.
+                    None => 0,
+                };
+                if n == 0 {
+                    break;
+                }
+                at += n;
+                let mut rest = buf.get(..n).unwrap_or(&[]);
+                while !rest.is_empty() {
+                    match chan.dev.write(up, chan, &Src::Kernel(rest), offset) {
+                        Ok(n) if n > 0 => {
+                            offset += n as u64;
+                            rest = rest.get(n..).unwrap_or(&[]);
+                        }
+                        _ => return self.close(),
                     }
-                    _ => return self.close(),
                 }
             }
         }
@@ -190,13 +216,20 @@ impl Line {
 
     fn read(&self, chan: &Arc<Chan>, up: &Arc<Proc>) {
         let mut framer = Framer::new(MOST);
-        let mut buf = vec![0u8; ASK];
+        let Ok(mut buf) = heap::try_bytes(ASK) else { return self.close() };
         let mut offset = 0;
         while !self.is_closed() {
             match chan.dev.read(up, chan, &mut Dst::Kernel(&mut buf), offset) {
                 Ok(n) if n > 0 => {
                     offset += n as u64;
-                    framer.push(buf.get(..n).unwrap_or(&[]));
+                    let bytes = buf.get(..n).unwrap_or(&[]);
+                    // A long reply waits until there is memory for it.
+                    while !framer.try_push(bytes, |held, more| heap::try_reserve(held, more).is_ok()) {
+                        if self.is_closed() {
+                            return;
+                        }
+                        thread::park_until(clock::now_ns().saturating_add(AGAIN_NS));
+                    }
                 }
                 _ => break,
             }
@@ -217,7 +250,7 @@ impl Line {
         let Ok(head) = Head::parse(message) else { return };
         let (request, flushed) = {
             let mut state = self.state.lock();
-            let Some(request) = state.pending.remove(&head.tag) else { return };
+            let Some(Sent { request, .. }) = state.pending.remove(&head.tag) else { return };
             let flushed = match head.kind {
                 kind::RFLUSH => state.pending.remove(&oldtag(&request)),
                 _ => None,
@@ -225,7 +258,7 @@ impl Line {
             (request, flushed)
         };
         if let Some(flushed) = flushed {
-            flushed.complete(Ok(0));
+            flushed.request.complete(Ok(0));
         }
         let result = if put_reply(&request, message) {
             Ok(message.len())
@@ -234,6 +267,26 @@ impl Line {
         };
         request.complete(result);
     }
+}
+
+/// Puts the bytes of a request's message from `at` on into `buf`; how many there were.
+fn copy_of(request: &Request, at: usize, buf: &mut [u8]) -> usize {
+    let (mut skip, mut done) = (at, 0);
+    let mut put = |len: usize, read: &dyn Fn(usize, &mut [u8])| {
+        let n = len.saturating_sub(skip).min(buf.len() - done);
+        if let Some(place) = buf.get_mut(done..done + n)
+            && n != 0
+        {
+            read(skip, place);
+        }
+        skip = skip.saturating_sub(len);
+        done += n;
+    };
+    put(request.t_len, &|at, place| request.t.read(at, place));
+    for piece in &request.t_data {
+        put(piece.len(), &|at, place| piece.read(at, place));
+    }
+    done
 }
 
 /// The tag that a Tflush names.
@@ -274,15 +327,9 @@ impl Transport for ChanTransport {
     }
 
     fn submit(&self, request: Box<Request>) {
-        let mut message = vec![0; request.t_total()];
-        let (head, mut rest) = message.split_at_mut(request.t_len);
-        request.t.read(0, head);
-        for piece in &request.t_data {
-            let (now, later) = rest.split_at_mut(piece.len());
-            piece.read(0, now);
-            rest = later;
-        }
-        let Ok(head) = Head::parse(&message) else {
+        let mut head = [0; HEADSZ];
+        let len = copy_of(&request, 0, &mut head);
+        let Ok(head) = Head::parse(head.get(..len).unwrap_or(&[])) else {
             return request.complete(Err(TransportError::Broken("no message")));
         };
         let mut state = self.line.state.lock();
@@ -290,8 +337,10 @@ impl Transport for ChanTransport {
             drop(state);
             return request.complete(Err(TransportError::HungUp));
         }
-        state.pending.insert(head.tag, request);
-        state.out.push_back(message);
+        let number = state.next;
+        state.next += 1;
+        state.pending.insert(head.tag, Sent { number, request });
+        state.out.push_back((head.tag, number));
         drop(state);
         self.line.work.wakeup();
     }

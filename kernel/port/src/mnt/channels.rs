@@ -8,10 +8,11 @@
 //! Lock order: an entry's `state` is held while its session is begun, by a server that may take its time; nothing
 //! is held when it is taken. `list` is a leaf.
 
-use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::fmt;
 
+use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::QLock;
@@ -98,9 +99,8 @@ impl Channels {
 
     /// The lines of `/dev/mtags` for the channels on which `#9`'s dialects are spoken, in the order in which they
     /// were mounted first. They have the channels' names in place of a tag.
-    pub(crate) fn mtags(&self) -> String {
-        let list: Vec<_> = self.list.lock().clone();
-        let mut out = String::new();
+    pub(crate) fn write_mtags(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let list = heap::try_collect(self.list.lock().iter().cloned()).map_err(|_| fmt::Error)?;
         for entry in list {
             // A session that is just being begun is none yet.
             let Some(state) = entry.state.try_lock().filter(|state| state.shared.is_translated()) else {
@@ -108,10 +108,10 @@ impl Channels {
             };
             let live = state.shared.session().filter(|s| s.alive().is_ok());
             if let (Some(session), Some(line)) = (live, &state.line) {
-                out += &session.mtag(&mtags_field(line.name()));
+                session.write_mtag(&mtags_field(line.name()), out)?;
             }
         }
-        out
+        Ok(())
     }
 
     /// Keeps the session on a channel until it is [used](Channels::used).

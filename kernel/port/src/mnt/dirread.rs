@@ -5,10 +5,10 @@
 //! begins anew. A note ends a read before its next message, of which a symbolic link takes some; nothing is lost.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use abi::{Dir, Qid, error};
+use machine::heap;
 use ninep::Dialect;
 use ninep::translate::FileType;
 use ninep::translate::list::Listing;
@@ -29,10 +29,28 @@ pub(crate) struct Cursor {
     ours: u64,
     /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
     theirs: u64,
-    /// Read, and not yet looked at.
+    /// The server's last data, of which the first `used` bytes were looked at.
+    data: Vec<u8>,
+    used: usize,
+    /// Files were shown of that data; what was wrong with others.
+    shown: bool,
+    bad: Option<&'static str>,
+    /// Looked at, and not yet given out. They are few.
     files: VecDeque<File>,
     /// The record of the file before those, which is to be given out next.
     record: Option<Vec<u8>>,
+}
+
+impl Cursor {
+    /// What was not looked at.
+    fn rest(&self) -> &[u8] {
+        self.data.get(self.used..).unwrap_or(&[])
+    }
+
+    /// These are the server's next data.
+    fn take(&mut self, data: Vec<u8>) {
+        (self.data, self.used, self.shown, self.bad) = (data, 0, false, None);
+    }
 }
 
 impl MntFile {
@@ -83,7 +101,9 @@ impl MntFile {
             return Ok(None);
         }
         let Some(file) = cursor.files.front() else { return Ok(None) };
-        let record = self.entry(file, dev)?.to_bytes();
+        let dir = self.entry(file, dev)?;
+        let mut record = heap::try_vec(dir.size())?;
+        dir.append_to(&mut record);
         cursor.files.pop_front();
         Ok(Some(record))
     }
@@ -96,25 +116,33 @@ impl MntFile {
         }
         let most = (session.msize as usize).saturating_sub(ninep::IOHDRSZ as usize);
         while cursor.files.is_empty() {
-            let mut bytes = vec![0; ASK.min(most)];
-            let n = self.read_piece(&mut Dst::Kernel(&mut bytes), cursor.theirs)?;
-            if n == 0 {
-                return Ok(false);
-            }
-            cursor.theirs += n as u64;
-            let bytes = bytes.get(..n).unwrap_or(&[]);
-            let (mut shown, mut bad) = (0, None);
-            for file in Listing::new(session.dialect, bytes, &NO_NAMES) {
-                match file {
-                    Ok(file) => {
-                        shown += 1;
-                        cursor.files.push_back(file);
-                    }
-                    Err(e) => bad = Some(e),
+            if cursor.rest().is_empty() {
+                // It is no failure that something could not be shown, when something else could.
+                if let Some(e) = cursor.bad.take().filter(|_| !cursor.shown) {
+                    return Err(e.into());
                 }
+                let mut bytes = heap::try_bytes(ASK.min(most))?;
+                let n = self.read_piece(&mut Dst::Kernel(&mut bytes), cursor.theirs)?;
+                if n == 0 {
+                    return Ok(false);
+                }
+                bytes.truncate(n);
+                cursor.theirs += n as u64;
+                cursor.take(bytes);
             }
-            if let Some(e) = bad.filter(|_| shown == 0) {
-                return Err(e.into());
+            // One at a time: there may be a thousand.
+            let size =
+                cursor.rest().first_chunk().map_or(usize::MAX, |n| usize::from(u16::from_le_bytes(*n)) + 2);
+            let one = cursor.rest().get(..size).unwrap_or(cursor.rest());
+            let (len, file) = (one.len(), Listing::new(session.dialect, one, &NO_NAMES).next());
+            cursor.used += len;
+            match file {
+                Some(Ok(file)) => {
+                    cursor.shown = true;
+                    cursor.files.push_back(file);
+                }
+                Some(Err(e)) => cursor.bad = Some(e),
+                None => {}
             }
         }
         Ok(true)
@@ -123,9 +151,17 @@ impl MntFile {
     /// The same where the server gives only names.
     fn fill_by_name(&self, cursor: &mut Cursor) -> Result<bool> {
         while cursor.files.is_empty() {
-            let Some((files, next)) = dotl::list(&self.fid, cursor.theirs)? else { return Ok(false) };
-            cursor.theirs = next;
-            cursor.files.extend(files);
+            if cursor.rest().is_empty() {
+                let data = dotl::read_names(&self.fid, cursor.theirs)?;
+                if data.is_empty() {
+                    return Ok(false);
+                }
+                cursor.take(data);
+            }
+            let some = dotl::look_at_some(&self.fid, cursor.rest())?;
+            cursor.used = cursor.data.len() - some.left.min(cursor.data.len());
+            cursor.theirs = some.cookie.unwrap_or(cursor.theirs);
+            cursor.files.extend(some.files);
         }
         Ok(true)
     }

@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
+use machine::heap;
 use ninep::attr::getattr;
 use ninep::translate::list::{self, Entry};
 use ninep::translate::names;
@@ -82,29 +83,38 @@ pub(super) fn enter(fid: &Fid, name: &[u8]) -> Result<(Qid, u32)> {
     })
 }
 
-/// The next files of an open directory behind the server's position `cookie`, and the position behind them; `None` at
-/// the end. Files that cannot be looked at are left out. It looks at some at least; when a note comes, at no more.
-pub(super) fn list(dir: &Fid, cookie: u64) -> Result<Option<(Vec<File>, u64)>> {
+/// What the server says from its position `cookie` in an open directory on; nothing at the end.
+pub(super) fn read_names(dir: &Fid, cookie: u64) -> Result<Vec<u8>> {
     let session = &dir.session;
     let count = LISTED.min(session.msize.saturating_sub(READDIRHDR));
     let ask = Tmsg::Readdir { fid: dir.number, offset: cookie, count };
-    let (entries, next) = session.call(&ask, |reply| {
-        let Rmsg::Readdir { data } = reply else { return Err(error::EMOUNTRPC.into()) };
-        let mut names = list::Names::new(data.0);
-        let entries: Vec<Entry> = names.by_ref().collect::<core::result::Result<_, _>>()?;
-        Ok((entries, names.cookie()))
-    })?;
-    let Some(next) = next else { return Ok(None) };
-    let mut files = Vec::with_capacity(entries.len());
-    let mut left = entries.len();
-    for some in entries.chunks(PIECES) {
-        look(dir, some, &mut files)?;
-        left -= some.len();
-        if left > 0 && machine::thread::current().interrupted() {
-            return Ok(Some((files, some.last().map_or(next, |last| last.cookie))));
-        }
+    session.call(&ask, |reply| match reply {
+        Rmsg::Readdir { data } => Ok(heap::try_copy(data.0)?),
+        _ => Err(error::EMOUNTRPC.into()),
+    })
+}
+
+/// Files of a directory.
+pub(super) struct Looked {
+    pub(super) files: Vec<File>,
+    /// Bytes that were not looked at.
+    pub(super) left: usize,
+    /// The server's position behind the files; `None` when there were none.
+    pub(super) cookie: Option<u64>,
+}
+
+/// Looks at the first files in what [`read_names`] gave: as many as a slot has requests, since there may be hundreds.
+/// Those that cannot be looked at are left out.
+pub(super) fn look_at_some(dir: &Fid, data: &[u8]) -> Result<Looked> {
+    // What one round takes is about what is granted.
+    if !heap::is_granted() {
+        return Err(error::ENOMEM.into());
     }
-    Ok(Some((files, next)))
+    let mut names = list::Names::new(data);
+    let entries = names.by_ref().take(PIECES).collect::<core::result::Result<Vec<Entry>, _>>()?;
+    let mut files = Vec::with_capacity(entries.len());
+    look(dir, &entries, &mut files)?;
+    Ok(Looked { files, left: names.left(), cookie: names.cookie() })
 }
 
 /// Looks at some files of a directory together.

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::{DMDIR, Dir, OEXEC, ORCLOSE, QTSYMLINK, Qid, error};
 use machine::sync::QLock;
-use ninep::translate::stat::File;
+use ninep::translate::stat::{File, fits};
 use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
@@ -300,6 +300,9 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
         _ => session.call(&Tmsg::Stat { fid: fid.number }, |reply| match reply {
             Rmsg::Stat { stat } => {
                 let (stat, _) = Stat::parse(session.dialect, stat.0).map_err(|_| error::EBADSTAT)?;
+                if !fits(&stat) {
+                    return Err(error::EBADSTAT.into());
+                }
                 Ok(File::from_stat(session.dialect, &stat, &NO_NAMES))
             }
             _ => Err(error::EMOUNTRPC.into()),

@@ -30,7 +30,7 @@ use super::session::Session;
 use super::slot::PIECES;
 use super::slots::SlotGuard;
 use crate::error::{Error, Result};
-use crate::mem::iobuf::{Dst, Src, kernel_pages};
+use crate::mem::iobuf::{Dst, Src, cut, kernel_pages};
 
 /// A piece under way.
 struct Flight {
@@ -56,7 +56,7 @@ impl MntFile {
         if let Dst::Kernel(_) = dst {
             let pages = kernel_pages(len.min(iounit as usize))?;
             let n =
-                self.transfer(Way::Read, offset, iounit, pages_len(&pages), |at, n| Ok(cut(&pages, at, n)))?;
+                self.transfer(Way::Read, offset, iounit, pages_len(&pages), |at, n| cut(&pages, at, n))?;
             let mut at = 0;
             for page in &pages {
                 let mut bytes = [0u8; PAGE as usize];
@@ -95,7 +95,7 @@ impl MntFile {
                 page.write(0, now);
                 rest = later;
             }
-            return self.transfer(Way::Write, offset, iounit, bytes.len(), |at, n| Ok(cut(&pages, at, n)));
+            return self.transfer(Way::Write, offset, iounit, bytes.len(), |at, n| cut(&pages, at, n));
         }
         self.transfer(Way::Write, offset, iounit, len, |at, n| {
             src.pin(at, n)?.ok_or(Error::new(error::EBADARG))
@@ -264,9 +264,4 @@ fn moved(session: &Arc<Session>, request: &Request, tag: u16, asked: u32, way: W
 
 fn pages_len(pages: &[Pinned]) -> usize {
     pages.iter().map(Pinned::len).sum()
-}
-
-/// The part `at..at + len` of whole pages.
-fn cut(pages: &[Pinned], at: usize, len: usize) -> Vec<Pinned> {
-    crate::mem::iobuf::cut(pages, at, len)
 }

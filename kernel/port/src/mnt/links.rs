@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{QTSYMLINK, Qid, error};
+use machine::heap;
 use ninep::translate::names;
 use ninep::translate::walk::{Links, Walked, outcome};
 use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
@@ -17,8 +18,12 @@ use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
 use super::dotl;
 use super::fid::Fid;
 use super::file::{MntFile, stat_of};
+use super::slot::MESSAGE;
 use super::trail::Trail;
 use crate::error::{Error, Result};
+
+/// Bytes of the names in one message, at most.
+const WALK_MOST: usize = MESSAGE - 32;
 
 /// A file at the server, and what it is.
 #[derive(Clone)]
@@ -209,6 +214,10 @@ fn back(at: Place, via: Option<Arc<Via>>) -> (Place, Option<Arc<Via>>) {
 /// One Twalk, of at most 16 elements.
 fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let bytes = elements.iter().map(|e| names::element(e)).collect::<core::result::Result<Vec<_>, _>>()?;
+    // They would not fit into a message, and building it is not asked for.
+    if bytes.iter().map(|b| b.len() + 2).sum::<usize>() > WALK_MOST {
+        return Err(error::ETOOLONG.into());
+    }
     let strs: Vec<Str<'_>> = bytes.iter().map(|b| Str(b)).collect();
     let session = &from.fid.session;
     let new = Fid::reserve(session);
@@ -230,6 +239,10 @@ fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
     let mut walked = 0;
     let mut at = from.clone();
     loop {
+        // A long way leaves something of each step.
+        if walked != 0 && !heap::is_granted() {
+            return Err(error::ENOMEM.into());
+        }
         let (front, rest) = elements.split_at(elements.len().min(walked + ninep::MAXWELEM));
         let part = front.get(walked..).unwrap_or(&[]);
         let step = walk_once(&at, part)?;

@@ -16,6 +16,7 @@
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::fmt;
 
 use ::io::message::Transport;
 use abi::{Dir, Qid, error};
@@ -89,8 +90,22 @@ impl MntDev {
     }
 
     /// `/dev/mtags`: the devices, then the channels that are mounted; empty for `#M`.
+    ///
+    /// # Errors
+    /// When `out` is full.
+    pub fn write_mtags(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let Some(tags) = &self.tags else { return Ok(()) };
+        tags.write_mtags(out)?;
+        self.channels.write_mtags(out)
+    }
+
+    /// [`MntDev::write_mtags`] for tests.
+    #[cfg(not(target_os = "none"))]
     pub fn mtags(&self) -> String {
-        self.tags.as_ref().map_or_else(String::new, |tags| tags.mtags() + &self.channels.mtags())
+        let mut out = String::new();
+        // Writing into a String cannot fail.
+        let _ = self.write_mtags(&mut out);
+        out
     }
 
     fn remember(&self, devno: u32, session: &Arc<Session>) {

@@ -10,9 +10,8 @@
 //! anything.
 
 use alloc::borrow::Cow;
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::{Arc, Weak};
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::error;
@@ -123,9 +122,9 @@ impl Session {
     }
 
     /// Its line in `/dev/mtags`: `name:version:msize:use:hits`.
-    pub(super) fn mtag(&self, name: &str) -> String {
+    pub(super) fn write_mtag(&self, name: &str, out: &mut dyn fmt::Write) -> fmt::Result {
         let (used, hits) = self.slots.counts();
-        format!("{name}:{}:{}:{used}:{hits}\n", self.dialect.version(), self.msize)
+        writeln!(out, "{name}:{}:{}:{used}:{hits}", self.dialect.version(), self.msize)
     }
 
     /// What it keeps, for `/dev/pools`: files at the server, slots with messages under way, slots at keepers.

@@ -24,7 +24,7 @@ pub(crate) const PIECES: usize = 8;
 const TAGS: u16 = 16;
 /// Bytes for a message that is not a piece of a transfer: sixteen names of 255 bytes fit, and any stat record of
 /// sensible length.
-const MESSAGE: usize = 8192;
+pub(super) const MESSAGE: usize = 8192;
 
 /// One request and what belongs to it.
 pub(crate) struct Piece {

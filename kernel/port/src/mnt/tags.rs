@@ -6,10 +6,10 @@
 //!
 //! Lock order: a tag's `state` is held while its session is begun, which sleeps; nothing is held when it is taken.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use abi::quote::{one_line, quote_among};
 use io::message::Transport;
@@ -95,18 +95,17 @@ impl Tags {
     }
 
     /// `/dev/mtags`: `tag:-`, or `tag:version:msize:use:hits` while it is mounted.
-    pub(crate) fn mtags(&self) -> String {
-        let mut out = String::new();
+    pub(crate) fn write_mtags(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         for tag in &self.tags {
             // A session that is just being begun is none yet.
             let live = tag.state.try_lock().and_then(|state| state.session());
             let live = live.filter(|s| s.alive().is_ok());
-            out += &match live {
-                None => format!("{}:-\n", tag.field),
-                Some(s) => s.mtag(&tag.field),
-            };
+            match live {
+                None => writeln!(out, "{}:-", tag.field)?,
+                Some(s) => s.write_mtag(&tag.field, out)?,
+            }
         }
-        out
+        Ok(())
     }
 }
 
@@ -119,6 +118,12 @@ pub(super) fn mtags_field(name: &str) -> String {
 mod tests {
     use super::*;
     use io::message::{Request, TransportError};
+
+    fn mtags(tags: &Tags) -> String {
+        let mut out = String::new();
+        tags.write_mtags(&mut out).unwrap();
+        out
+    }
 
     struct Nobody;
 
@@ -161,7 +166,11 @@ mod tests {
         let odd = "it's\n:a tag";
         for spec in [odd, "it's␊:a tag", "'it''s␊:a tag'"] {
             assert_eq!(find(spec), Some((odd, None, None)), "{spec}");
-            assert_eq!(find(&format!("{spec}:9P2000.L")), Some((odd, Some(Dialect::L), None)), "{spec}");
+            assert_eq!(
+                find(&alloc::format!("{spec}:9P2000.L")),
+                Some((odd, Some(Dialect::L), None)),
+                "{spec}"
+            );
         }
         assert_eq!(find("'a:b':9P2000.u:8192"), Some(("a:b", Some(Dialect::U), Some(8192))));
         assert_eq!([find(""), find("nope"), find("nope:9P2000.u"), find("x"), find(":9P2000.u")], [None; 5]);
@@ -170,10 +179,10 @@ mod tests {
             "'host:9P2000.u:5' bad attach specifier"
         );
         let shown = "host:-\n'a:b':-\n'x:9P2000.u':-\n'it''s␊:a tag':-\n";
-        assert_eq!(tags.mtags(), shown);
+        assert_eq!(mtags(&tags), shown);
         // A server that is not there is an error, and the tag stays free.
         let (tag, wanted) = tags.find("host").unwrap().unwrap();
         assert_eq!(tags.session(&kernel, tag, wanted).err().unwrap().text(), abi::error::EHUNGUP);
-        assert_eq!(tags.mtags(), shown);
+        assert_eq!(mtags(&tags), shown);
     }
 }

@@ -10,13 +10,13 @@
 //!
 //! Locks: `Chan::dir` (sleeping) for the whole read; it is released before bytes go to user memory.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, error};
+use machine::heap;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::{Chan, DirPos};
 use crate::name::namec::clone_chan;
@@ -47,8 +47,9 @@ pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64
         if n == 0 && !pos.unread.is_empty() {
             return Err(error::ESHORT.into());
         }
-        let rest = pos.unread.split_off(n);
-        let bytes = core::mem::replace(&mut pos.unread, rest);
+        let rest = heap::try_copy(pos.unread.get(n..).unwrap_or(&[]))?;
+        let mut bytes = core::mem::replace(&mut pos.unread, rest);
+        bytes.truncate(n);
         *c.offset.lock() += bytes.len() as u64;
         bytes
     };
@@ -78,7 +79,7 @@ fn whole_records(records: &[u8], room: usize) -> usize {
 
 /// Gets the next records into `pos.unread`; leaves it empty at the end of the directory.
 fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<()> {
-    let mut buf = alloc::vec![0; ask];
+    let mut buf = heap::try_bytes(ask)?;
     let Some(union) = &c.umh else {
         let n = c.dev.read(up, c, &mut Dst::Kernel(&mut buf), pos.offset)?;
         return take(up, c, pos, buf, n);
@@ -124,22 +125,28 @@ fn take(up: &Arc<Proc>, c: &Chan, pos: &mut DirPos, mut buf: Vec<u8>, n: usize) 
 }
 
 fn show_mounted(up: &Arc<Proc>, pgrp: &Pgrp, c: &Chan, records: &[u8]) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(records.len());
+    let mut out = heap::try_vec(records.len())?;
     let mut rest = records;
     while !rest.is_empty() {
-        let (dir, n) = Dir::parse(rest).map_err(Error::from)?;
-        let (this, after) = rest.split_at(n.min(rest.len()));
-        match mounted(up, pgrp, (c.dev.letter(), c.devno, dir.qid.path), dir.name) {
-            Some(shown) => shown.append_to(&mut out),
-            None => out.extend_from_slice(this),
+        let (this, after) = rest.split_at(record(rest).min(rest.len()));
+        let (head, strings) = this.split_first_chunk().ok_or(error::EBADSTAT)?;
+        let qid = Dir::from_head(head, [(); 4]).qid;
+        match mounted(up, pgrp, (c.dev.letter(), c.devno, qid.path)) {
+            Some(shown) => {
+                let (len, behind) = strings.split_first_chunk().ok_or(error::EBADSTAT)?;
+                let name = behind.get(..u16::from_le_bytes(*len).into()).ok_or(error::EBADSTAT)?;
+                let shown = Dir { name: heap::try_lossy(name)?, ..shown };
+                heap::try_reserve(&mut out, shown.size())?;
+                shown.append_to(&mut out);
+            }
+            None => heap::try_extend(&mut out, this)?,
         }
         rest = after;
     }
     Ok(out)
 }
 
-fn mounted(up: &Arc<Proc>, pgrp: &Pgrp, key: (char, u32, u64), name: String) -> Option<Dir> {
+fn mounted(up: &Arc<Proc>, pgrp: &Pgrp, key: (char, u32, u64)) -> Option<Dir> {
     let to = pgrp.find(key)?.list().first()?.to.clone();
-    let dir = to.dev.stat(up, &to).ok()?;
-    Some(Dir { name, ..dir })
+    to.dev.stat(up, &to).ok()
 }

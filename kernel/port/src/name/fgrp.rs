@@ -6,12 +6,13 @@
 //! Locks: `table` guards the entries and is a leaf. Channels that leave the table are dropped after it is
 //! released.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt::{self, Write};
 
 use abi::error;
+use machine::heap::{self, Text};
 use machine::lock::Lock;
 
 use crate::error::Result;
@@ -46,8 +47,22 @@ impl Fgrp {
     }
 
     /// Another table with the same descriptors; they share channels and so offsets.
-    pub fn copy(&self) -> Arc<Self> {
-        Arc::new(Fgrp { table: Lock::new(self.table.lock().clone()), _counted: Counted::new() })
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn copy(&self) -> Result<Arc<Self>> {
+        let mut copy = Vec::new();
+        loop {
+            let len = self.table.lock().len();
+            heap::try_reserve_exact(&mut copy, len)?;
+            let table = self.table.lock();
+            // It may have grown meanwhile.
+            if table.len() <= copy.capacity() {
+                copy.extend(table.iter().cloned());
+                break;
+            }
+        }
+        Ok(Arc::new(Fgrp { table: Lock::new(copy), _counted: Counted::new() }))
     }
 
     /// The channel behind `fd`.
@@ -65,24 +80,21 @@ impl Fgrp {
     /// The lowest free descriptor becomes `chan`.
     ///
     /// # Errors
-    /// `no free file descriptors`.
+    /// `no free file descriptors`; no memory. The channel is closed then.
     pub(crate) fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
         let fd = Fd { chan, close_on_exec };
-        let put = {
-            let mut table = self.table.lock();
-            let n = lowest(&mut table);
-            if let Some(entry) = n.and_then(|n| table.get_mut(n)) {
-                *entry = Some(fd.clone());
-            }
-            n
-        };
-        put.map(|n| n as i32).ok_or(error::ENOFD.into())
+        let mut table = self.table.lock();
+        let n = lowest(&mut table)?;
+        if let Some(entry) = table.get_mut(n) {
+            *entry = Some(fd.clone());
+        }
+        Ok(n as i32)
     }
 
     /// The descriptor `fd` becomes `chan`; what it was before is closed.
     ///
     /// # Errors
-    /// `fd out of range or not open` when `fd` is beyond what the table may grow to now.
+    /// `fd out of range or not open` when `fd` is beyond what the table may grow to now; no memory.
     pub(crate) fn install_at(&self, fd: i32, chan: Arc<Chan>) -> Result<i32> {
         let n = usize::try_from(fd).map_err(|_| error::EBADFD)?;
         let old = {
@@ -91,8 +103,7 @@ impl Fgrp {
                 return Err(error::EBADFD.into());
             }
             if n >= table.len() {
-                let len = (table.len() + DELTAFD).min(MAXFD);
-                table.resize(len, None);
+                grow(&mut table)?;
             }
             table.get_mut(n).and_then(|entry| entry.replace(Fd { chan, close_on_exec: false }))
         };
@@ -112,15 +123,18 @@ impl Fgrp {
 
     /// Closes every descriptor that is to be closed on exec.
     pub fn close_on_exec(&self) {
-        let closing: Vec<Option<Fd>> = {
-            let mut table = self.table.lock();
-            table
-                .iter_mut()
-                .filter(|s| s.as_ref().is_some_and(|f| f.close_on_exec))
-                .map(Option::take)
-                .collect()
-        };
-        drop(closing);
+        let mut n = 0;
+        loop {
+            let closing = {
+                let mut table = self.table.lock();
+                let mut rest = table.iter_mut().enumerate().skip(n);
+                let next = rest.find(|(_, s)| s.as_ref().is_some_and(|f| f.close_on_exec));
+                next.map(|(at, s)| (at, s.take()))
+            };
+            let Some((at, closed)) = closing else { return };
+            n = at + 1;
+            drop(closed);
+        }
     }
 
     /// Closes everything: `closefiles` in `/proc/n/ctl`.
@@ -136,19 +150,34 @@ impl Fgrp {
         table.iter().enumerate().skip(from).find(|(_, f)| f.is_some()).map(|(n, _)| n as i32)
     }
 
-    /// All open descriptors, ascending.
-    pub fn list(&self) -> Vec<(i32, Fd)> {
+    /// The first open descriptor from `fd` on, and what it stands for.
+    pub(crate) fn next(&self, fd: i32) -> Option<(i32, Fd)> {
         let table = self.table.lock();
-        table.iter().enumerate().filter_map(|(n, s)| Some((n as i32, s.clone()?))).collect()
+        let mut rest = table.iter().enumerate().skip(usize::try_from(fd).unwrap_or(0));
+        rest.find_map(|(n, s)| Some((n as i32, s.clone()?)))
+    }
+
+    /// All open descriptors, ascending. One that is opened or closed meanwhile is there or not.
+    pub fn list(&self) -> impl Iterator<Item = (i32, Fd)> {
+        let mut from = 0;
+        core::iter::from_fn(move || {
+            let found = self.next(from)?;
+            from = found.0 + 1;
+            Some(found)
+        })
     }
 
     /// `/proc/n/fd`: the current directory, then a line for each descriptor.
-    pub fn text(&self, dot: &str) -> String {
-        let mut out = format!("{dot}\n");
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn text(&self, dot: &str) -> Result<String> {
+        let mut out = Text::new();
+        let _ = writeln!(out, "{dot}");
         for (n, fd) in self.list() {
-            out.push_str(&line(n, &fd.chan));
+            let _ = write_line(&mut out, n, &fd.chan);
         }
-        out
+        Ok(out.finish()?)
     }
 }
 
@@ -184,29 +213,48 @@ pub(crate) fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<A
 }
 
 /// The lowest free entry, after growing the table if need be.
-fn lowest(table: &mut Vec<Option<Fd>>) -> Option<usize> {
+fn lowest(table: &mut Vec<Option<Fd>>) -> Result<usize> {
     if let Some(n) = table.iter().position(Option::is_none) {
-        return Some(n);
+        return Ok(n);
     }
     let n = table.len();
     if n >= MAXFD {
-        return None;
+        return Err(error::ENOFD.into());
     }
-    table.resize((n + DELTAFD).min(MAXFD), None);
-    Some(n)
+    grow(table)?;
+    Ok(n)
+}
+
+/// Adds [`DELTAFD`] entries, at most up to [`MAXFD`].
+fn grow(table: &mut Vec<Option<Fd>>) -> Result<()> {
+    let len = (table.len() + DELTAFD).min(MAXFD);
+    let more = len.saturating_sub(table.len());
+    heap::try_reserve(table, more)?;
+    table.resize(len.max(table.len()), None);
+    Ok(())
 }
 
 /// One descriptor as `/proc/n/fd` and `#d/Nctl` show it: number, direction, device letter and instance, qid
 /// (path, version, kind), most bytes in one piece, offset, path.
-pub(crate) fn line(fd: i32, c: &Chan) -> String {
+///
+/// # Errors
+/// No memory.
+pub(crate) fn line(fd: i32, c: &Chan) -> Result<String> {
+    let mut out = Text::new();
+    let _ = write_line(&mut out, fd, c);
+    Ok(out.finish()?)
+}
+
+fn write_line(out: &mut Text, fd: i32, c: &Chan) -> fmt::Result {
     let rw = match c.mode.map(|m| m & 3) {
         Some(abi::OWRITE) => "w ",
         Some(abi::ORDWR) => "rw",
         _ => "r ",
     };
     let offset = *c.offset.lock();
-    format!(
-        "{fd:3} {rw} {} {:4} ({:016x} {} {:02x}) {:5} {offset:8} {}\n",
+    writeln!(
+        out,
+        "{fd:3} {rw} {} {:4} ({:016x} {} {:02x}) {:5} {offset:8} {}",
         c.dev.letter(),
         c.devno,
         c.qid.path,

@@ -10,4 +10,4 @@ pub mod namec;
 pub mod namespace;
 pub(crate) mod path;
 pub(crate) mod transfer;
-mod walk;
+pub(crate) mod walk;

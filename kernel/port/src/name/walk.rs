@@ -25,6 +25,8 @@ use crate::proc::process::Proc;
 
 /// Longest name, in bytes. The path that it leads to is not longer either.
 pub(crate) const MAXNAME: usize = MAXPATH;
+/// Longest element of a name, in bytes: devices copy them.
+pub(crate) const MAXELEMENT: usize = 1024;
 /// Most elements in one walk message (9P2000, `walk`).
 const MAXWELEM: usize = 16;
 
@@ -91,6 +93,9 @@ impl<'a> Name<'a> {
         let elements = || rest.split('/').filter(|e| !e.is_empty() && *e != ".");
         // Counted first: a long name has many.
         let mut list = heap::try_vec(elements().count())?;
+        if elements().any(|e| e.len() > MAXELEMENT) {
+            return Err(error::ETOOLONG.into());
+        }
         list.extend(elements());
         let elements = list;
         Ok(Name { text, start, elements, must_be_dir })
@@ -204,6 +209,10 @@ impl<'u> Walker<'u> {
                 self.dotdot().map_err(|e| name.error(self.walked + 1, e))?;
                 self.walked += 1;
                 continue;
+            }
+            // A long way, over links for one, leaves something of each step.
+            if self.walked != 0 && !heap::is_granted() {
+                return Err(error::ENOMEM.into());
             }
             let n = rest.iter().take(MAXWELEM).take_while(|e| **e != "..").count();
             self.step(name, rest.get(..n).unwrap_or(&[]))?;

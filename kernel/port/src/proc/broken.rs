@@ -35,17 +35,18 @@ pub(crate) struct Broken {
 /// What `/proc/n/fd` and `/proc/n/ns` say of a process that has neither any more.
 pub(crate) struct Remains {
     /// `fd`.
-    pub(crate) fd: String,
+    pub(crate) fd: Arc<String>,
     /// `ns`.
-    pub(crate) ns: String,
+    pub(crate) ns: Arc<String>,
 }
 
 /// Writes down what will be gone when `up` has exited.
 pub(crate) fn prepare(up: &Arc<Proc>, ctx: &mut UserContext) {
     let dot = up.dot();
     // Without memory for it nobody is told.
-    let ns = up.pgrp().text(dot.path.as_str()).unwrap_or_default();
-    let remains = Remains { fd: up.fgrp().text(dot.path.as_str()), ns };
+    let fd = Arc::new(up.fgrp().text(dot.path.as_str()).unwrap_or_default());
+    let ns = Arc::new(up.pgrp().text(dot.path.as_str()).unwrap_or_default());
+    let remains = Remains { fd, ns };
     *up.regs.lock() = Some(ctx.regs);
     *up.fpregs.lock() = Some(Box::new(ctx.fpu_save()));
     *up.remains.lock() = Some(remains);

@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::Dir;
+use machine::host::heap::aside;
 use machine::lock::Lock;
 use machine::sync::Completion;
 use machine::thread;
@@ -51,7 +52,8 @@ impl Screen {
 
 impl ConsoleOut for Screen {
     fn write(&self, bytes: &[u8]) {
-        self.0.lock().extend_from_slice(bytes);
+        let mut kept = self.0.lock();
+        aside(|| kept.extend_from_slice(bytes));
     }
 }
 

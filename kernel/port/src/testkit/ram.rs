@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::{Dir, Qid, error};
+use machine::host::heap::aside;
 use machine::lock::Lock;
 
 use crate::dev::dirtab;
@@ -172,7 +173,17 @@ impl Dev for Ram {
             let path = files.last;
             let mode = perm & (keep | dir_mode & 0o777);
             let parent = c.qid.path;
-            files.list.push(File { name: name.into(), path, parent, vers: 0, mode, owner, data: Vec::new() });
+            aside(|| {
+                files.list.push(File {
+                    name: name.into(),
+                    path,
+                    parent,
+                    vers: 0,
+                    mode,
+                    owner,
+                    data: Vec::new(),
+                })
+            });
             c.qid = files.get(path)?.qid();
         }
         c.mode = Some(mode);
@@ -194,11 +205,15 @@ impl Dev for Ram {
             let dirs: Vec<Dir> = {
                 let files = self.files.lock();
                 let inside = files.list.iter().filter(|f| f.parent == c.qid.path && f.path != c.qid.path);
-                inside.map(File::dir).collect()
+                aside(|| inside.map(File::dir).collect())
             };
             return dirtab::put_list(c, dst, offset, dirs.into_iter(), |dir| dir);
         }
-        let data = self.files.lock().get(c.qid.path)?.data.clone();
+        let data = {
+            let mut files = self.files.lock();
+            let file = files.get(c.qid.path)?;
+            aside(|| file.data.clone())
+        };
         dst.put_from(&data, offset)
     }
 
@@ -208,7 +223,7 @@ impl Dev for Ram {
         let f = files.get(c.qid.path)?;
         let at = usize::try_from(offset).map_err(|_| error::ETOOBIG)?;
         if f.data.len() < at + bytes.len() {
-            f.data.resize(at + bytes.len(), 0);
+            aside(|| f.data.resize(at + bytes.len(), 0));
         }
         f.data[at..at + bytes.len()].copy_from_slice(&bytes);
         f.vers += 1;
@@ -238,7 +253,8 @@ impl Dev for Ram {
             f.mode = f.mode & abi::DMDIR | dir.mode & 0o777;
         }
         if dir.length != !0 {
-            f.data.resize(usize::try_from(dir.length).map_err(|_| error::ETOOBIG)?, 0);
+            let len = usize::try_from(dir.length).map_err(|_| error::ETOOBIG)?;
+            aside(|| f.data.resize(len, 0));
         }
         Ok(())
     }

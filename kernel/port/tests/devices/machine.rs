@@ -1,5 +1,6 @@
 //! `#P` and `#$`: what the machine has.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use abi::{MREPL, ORDWR, OREAD, OWRITE, error};
@@ -17,9 +18,9 @@ fn arch_files_are_made_when_they_are_read() {
     let t = Hosted::new();
     let count = Arc::new(Mutex::new(0));
     let counter = count.clone();
-    let make = move || {
+    let make = move |out: &mut machine::heap::Text| {
         *counter.lock().unwrap() += 1;
-        format!("{}\n", "x".repeat(*counter.lock().unwrap()))
+        writeln!(out, "{}", "x".repeat(*counter.lock().unwrap()))
     };
     t.hardware.add("mtags", 0o444, Box::new(make));
     bind(&t.up, "#P", "/dev", MREPL).unwrap();

@@ -18,6 +18,7 @@ use port::Proc;
 use port::call::sysfile;
 use port::dev::Dev;
 use port::exec;
+use port::exec::argv::Argv;
 use port::proc::exit::{self, WaitMsg};
 use port::testkit::{Hosted, Ram};
 
@@ -100,9 +101,9 @@ impl World {
     pub fn start_file(&self, file: &str, args: &[&str]) -> Arc<Proc> {
         let p = self.t.process();
         *p.parent.lock() = Arc::downgrade(&self.t.up);
-        *p.fgrp.lock() = self.t.up.fgrp().copy();
+        *p.fgrp.lock() = self.t.up.fgrp().copy().unwrap();
         self.t.up.children.lock().live += 1;
-        let args = args.iter().map(|a| a.as_bytes().to_vec()).collect();
+        let args = Argv::of(args).unwrap();
         let file = file.to_string();
         port::call::life::start(&p, move |up, ctx| {
             ctx.regs = exec::load::exec(up, &file, args)?;

@@ -11,7 +11,7 @@ use abi::quote::{one_line, quote};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
 /// What a driver says about its device at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,34 +72,56 @@ impl Table {
     /// One line a device: name, location (two words), transport, interrupts, identity (quoted as rc quotes, with
     /// pictures for control characters), features offered, features taken (both hexadecimal), driver, then the reason
     /// why it does not work, or the driver's counters other than 0 as `name value`. `-` stands for what there is not.
-    pub fn text(&self) -> String {
-        let lines: Vec<([String; COLUMNS], String)> = self.rows.iter().map(Row::fields).collect();
+    ///
+    /// # Errors
+    /// When `out` is full.
+    pub fn write_text(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        // One row is in memory at a time: there may be many.
         let mut widths = [0; COLUMNS];
-        for (fields, _) in &lines {
-            for (width, field) in widths.iter_mut().zip(fields) {
+        for row in &self.rows {
+            for (width, field) in widths.iter_mut().zip(row.fields().0) {
                 *width = (*width).max(field.chars().count());
             }
         }
-        let mut text = String::new();
-        for (fields, rest) in &lines {
+        for row in &self.rows {
+            let (fields, rest) = row.fields();
+            let mut line = String::new();
             for (field, width) in fields.iter().zip(widths) {
                 // Writing into a String cannot fail.
-                let _ = write!(text, "{field:width$} ");
+                let _ = write!(line, "{field:width$} ");
             }
-            text.push_str(rest);
-            text.truncate(text.trim_end().len());
-            text.push('\n');
+            line.push_str(&rest);
+            writeln!(out, "{}", line.trim_end())?;
         }
-        text
+        Ok(())
+    }
+
+    /// [`Table::write_text`] for tests.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        self.write_text(&mut out).unwrap();
+        out
+    }
+
+    /// [`Table::write_details`] for tests.
+    #[cfg(test)]
+    pub(crate) fn details(&self) -> String {
+        let mut out = String::new();
+        self.write_details(&mut out).unwrap();
+        out
     }
 
     /// Some lines a device: its name, and indented below that what the driver and its transport have done.
-    pub fn details(&self) -> String {
-        let mut text = String::new();
-        for row in &self.rows {
+    ///
+    /// # Errors
+    /// When `out` is full.
+    pub fn write_details(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.rows.iter().try_for_each(|row| {
+            let mut text = String::new();
             row.details(&mut text);
-        }
-        text
+            out.write_str(&text)
+        })
     }
 }
 

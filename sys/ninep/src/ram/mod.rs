@@ -58,6 +58,13 @@ impl<R: RawMutex> Ram<R> {
         self
     }
 
+    /// The same for a machine where the memory of a file's contents is asked for with `reserve`, which makes room for
+    /// so many bytes or says false.
+    pub fn with_reserve(self, reserve: fn(&mut Vec<u8>, usize) -> bool) -> Self {
+        self.state.lock().set_reserve(reserve);
+        self
+    }
+
     /// The same file, not open, as `user` may use it.
     pub fn as_user(&self, file: &File<R>, user: &[u8]) -> File<R> {
         self.file(file.number, &Arc::from(user), false)

@@ -1,6 +1,7 @@
 //! The [files](Node) by number, and the rules about them.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::ops::Bound;
 
 use abi::{
@@ -35,7 +36,7 @@ impl State {
         let mut state = State {
             nodes: BTreeMap::new(),
             next: ROOT,
-            budget: Budget { used: 0, limit, room: |_| true },
+            budget: Budget { used: 0, limit, room: |_| true, reserve: |v, n| v.try_reserve_exact(n).is_ok() },
             clock,
         };
         let mut root = Node::new(clock(), owner, owner, b"/", DMDIR | 0o775, ROOT);
@@ -60,6 +61,11 @@ impl State {
     /// Files and directories, those too that were removed and are in use still.
     pub fn files(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Has it ask for the memory of a file's contents in this way.
+    pub fn set_reserve(&mut self, reserve: fn(&mut Vec<u8>, usize) -> bool) {
+        self.budget.reserve = reserve;
     }
 
     /// Bytes in use.

@@ -91,7 +91,11 @@ fn is_plan9(ename: Str<'_>) -> bool {
 
 /// What the server said, cut to the length of an error text.
 fn own_words(ename: Str<'_>) -> Text {
-    let text = ename.text();
+    // A server may say 64 KiB. What is left out begins with a character.
+    let bytes = ename.bytes();
+    let is_inside = |at: usize| bytes.get(at).is_some_and(|b| b & 0xc0 == 0x80);
+    let cut = (0..=abi::ERRMAX).rev().find(|&at| !is_inside(at)).unwrap_or(0);
+    let text = Str(bytes.get(..cut).unwrap_or(bytes)).text();
     let mut end = text.len().min(abi::ERRMAX - 1);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -9,7 +9,7 @@ use alloc::string::String;
 use super::FileType;
 use super::ids::Ids;
 use super::names;
-use super::stat::File;
+use super::stat::{File, fits};
 use crate::{Dialect, Dirents, Stats};
 use abi::Qid;
 use abi::error::EBADSTAT;
@@ -40,7 +40,8 @@ impl Iterator for Listing<'_> {
         loop {
             match self.stats.next()? {
                 Ok(stat) if names::visible(stat.name) => {
-                    return Some(Ok(File::from_stat(self.dialect, &stat, self.ids)));
+                    let file = fits(&stat).then(|| File::from_stat(self.dialect, &stat, self.ids));
+                    return Some(file.ok_or(EBADSTAT));
                 }
                 Ok(_) => {}
                 Err(_) => return Some(Err(EBADSTAT)),
@@ -48,6 +49,9 @@ impl Iterator for Listing<'_> {
         }
     }
 }
+
+/// Longest name in a 9P2000.L directory, in bytes: Linux has none that is longer.
+const NAME_MOST: usize = 255;
 
 /// One name of a 9P2000.L directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,11 @@ impl<'a> Names<'a> {
     pub const fn cookie(&self) -> Option<u64> {
         self.cookie
     }
+
+    /// Bytes behind the last entry that was looked at.
+    pub fn left(&self) -> usize {
+        self.entries.left()
+    }
 }
 
 impl Iterator for Names<'_> {
@@ -89,6 +98,9 @@ impl Iterator for Names<'_> {
         loop {
             let Ok(entry) = self.entries.next()? else { return Some(Err(EBADSTAT)) };
             self.cookie = Some(entry.cookie);
+            if entry.name.bytes().len() > NAME_MOST {
+                return Some(Err(EBADSTAT));
+            }
             if names::visible(entry.name) {
                 let what = FileType::from_dtype(entry.dtype);
                 let name = entry.name.text().into_owned();

@@ -21,6 +21,17 @@ pub struct File {
     pub target: String,
 }
 
+/// Longest name of a file or a user, in bytes, that is shown.
+pub const NAME_MOST: usize = 1024;
+/// Longest target of a symbolic link, in bytes, that is followed: no Linux has a longer one.
+pub const TARGET_MOST: usize = 4096;
+
+/// Are the strings of a server's record such as a system has? Copies are made of them, and a record may have 64 KiB.
+pub fn fits(stat: &Stat<'_>) -> bool {
+    let names = [stat.name, stat.uid, stat.gid, stat.muid];
+    names.iter().all(|s| s.bytes().len() <= NAME_MOST) && stat.extension.bytes().len() <= TARGET_MOST
+}
+
 impl File {
     /// From the stat record of a 9P2000.u server. A 9P2000 record passes through with its own bits.
     pub fn from_stat(dialect: Dialect, stat: &Stat<'_>, ids: &Ids) -> File {

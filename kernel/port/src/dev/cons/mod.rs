@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use machine::cpu::CpuStat;
+use machine::heap;
 use machine::lock::Lock;
 use machine::sync::QLock;
 use machine::{clock, cpu, random};
@@ -132,7 +133,7 @@ impl Cons {
     fn write_cons(&self, up: &Arc<Proc>, src: &Src<'_>) -> Result<usize> {
         let mut done = 0;
         while done < src.len() && up.may_go_on(done) {
-            let mut piece = alloc::vec![0; (src.len() - done).min(PIECE)];
+            let mut piece = heap::try_bytes((src.len() - done).min(PIECE))?;
             src.get(done, &mut piece)?;
             let _alone = self.writers.lock_intr()?;
             up.kernel.kmesg.console(&piece);
@@ -184,8 +185,7 @@ impl Cons {
 fn set_hostowner(up: &Arc<Proc>, name: &str) {
     let new: Arc<str> = name.into();
     let old = core::mem::replace(&mut *up.kernel.hostowner.lock(), name.into());
-    let procs: Vec<Arc<Proc>> = up.kernel.procs.lock().values().cloned().collect();
-    for p in procs {
+    for p in up.kernel.processes() {
         let mut user = p.user.lock();
         if **user == *old {
             *user = new.clone();
@@ -299,13 +299,13 @@ impl Dev for Cons {
                 return dst.put_from(numbers.get(..n).unwrap_or(&[]), 0);
             }
             CONFIG => return c.aux::<Text>()?.read(dst, offset, || text::config(kernel)),
-            DRIVERS => return c.aux::<Text>()?.read(dst, offset, || text::drivers(kernel)),
+            DRIVERS => return c.aux::<Text>()?.read(dst, offset, || Ok(text::drivers(kernel))),
             KMESG => return c.aux::<Text>()?.read(dst, offset, || text::kmesg(kernel)),
-            POOLS => return c.aux::<Text>()?.read(dst, offset, || pools::text(kernel)),
-            SWAP => return c.aux::<Text>()?.read(dst, offset, || text::swap(kernel)),
+            POOLS => return c.aux::<Text>()?.read(dst, offset, || Ok(pools::text(kernel))),
+            SWAP => return c.aux::<Text>()?.read(dst, offset, || Ok(text::swap(kernel))),
             SYSSTAT => {
                 let since = self.stats.lock().clone();
-                return c.aux::<Text>()?.read(dst, offset, || text::sysstat(&cpu::stats(), &since));
+                return c.aux::<Text>()?.read(dst, offset, || Ok(text::sysstat(&cpu::stats(), &since)));
             }
             CPUTIME => text::cputime(up),
             HOSTDOMAIN => self.domain.lock().clone(),

@@ -3,10 +3,12 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt::Write;
 
 use abi::error;
 use abi::quote::quote;
 use machine::cpu::CpuStat;
+use machine::heap::{self, Text};
 use machine::{clock, mem};
 
 use super::driver_line;
@@ -121,8 +123,15 @@ pub(crate) fn sysstat(now: &[CpuStat], since: &[CpuStat]) -> String {
 }
 
 /// `config`: the words of the command line.
-pub(crate) fn config(kernel: &Kernel) -> String {
-    kernel.config.iter().map(|(name, value)| format!("{name}={}\n", quote(value))).collect()
+///
+/// # Errors
+/// No memory: a command line may be long.
+pub(crate) fn config(kernel: &Kernel) -> Result<String> {
+    let mut out = Text::new();
+    for (name, value) in &kernel.config {
+        let _ = writeln!(out, "{name}={}", quote(value));
+    }
+    Ok(out.finish()?)
 }
 
 /// `drivers`: the devices.
@@ -131,8 +140,11 @@ pub(crate) fn drivers(kernel: &Kernel) -> String {
 }
 
 /// `kmesg`: what the kernel has printed.
-pub(crate) fn kmesg(kernel: &Kernel) -> String {
-    String::from_utf8_lossy(&kernel.kmesg.text()).into_owned()
+///
+/// # Errors
+/// No memory.
+pub(crate) fn kmesg(kernel: &Kernel) -> Result<String> {
+    Ok(heap::try_lossy(&kernel.kmesg.text()?)?)
 }
 
 #[cfg(test)]

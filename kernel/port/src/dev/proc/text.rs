@@ -24,13 +24,16 @@ pub(super) fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> Result<Strin
         File::Ctl => p.pid.to_string(),
         File::Fd => {
             let was = p.remains.lock().as_ref().map(|r| r.fd.clone());
-            was.unwrap_or_else(|| p.fgrp().text(p.dot().path.as_str()))
+            match was {
+                Some(fd) => heap::try_string(&fd)?,
+                None => p.fgrp().text(p.dot().path.as_str())?,
+            }
         }
         File::Noteid => format!("{:11} ", p.noteid()),
         File::Ns => {
             let was = p.remains.lock().as_ref().map(|r| r.ns.clone());
             match was {
-                Some(ns) => ns,
+                Some(ns) => heap::try_string(&ns)?,
                 None => p.pgrp().text(p.dot().path.as_str())?,
             }
         }

@@ -141,10 +141,10 @@ impl Dev for Sd {
         }
         match c.aux::<Open>()? {
             Open::Part(part) => io::read(up, self.unit(c.qid)?, part, dst, offset),
-            Open::Text(text) if c.qid.path == SDCTL => text.read(dst, offset, || self.sdctl()),
+            Open::Text(text) if c.qid.path == SDCTL => text.read(dst, offset, || Ok(self.sdctl())),
             Open::Text(text) => {
                 let unit = self.unit(c.qid)?;
-                text.read(dst, offset, || unit.ctl_text(up))
+                text.read(dst, offset, || Ok(unit.ctl_text(up)))
             }
         }
     }

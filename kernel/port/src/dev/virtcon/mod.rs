@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use abi::{Qid, error};
 use io::Port;
 use io::port::{Finder, PIECE};
+use machine::heap;
 
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry};
@@ -76,11 +77,12 @@ impl Open {
     /// Writes all of it, not mixed with what others write, but for what a note keeps back.
     fn write(&self, bytes: &Ready<'_>) -> Result<usize> {
         let _alone = self.port.writing().lock_intr()?;
+        let mut buf = heap::try_bytes(bytes.len().min(PIECE))?;
         let mut done = 0;
         loop {
-            let mut piece = alloc::vec![0; (bytes.len() - done).min(PIECE)];
-            bytes.get(done, &mut piece)?;
-            match self.port.write(self.connection, &piece) {
+            let piece = buf.get_mut(..(bytes.len() - done).min(PIECE)).unwrap_or_default();
+            bytes.get(done, piece)?;
+            match self.port.write(self.connection, piece) {
                 Ok(true) => done += piece.len(),
                 Ok(false) => return Err(error::EHUNGUP.into()),
                 Err(_) if done != 0 => return Ok(done),
