@@ -1,6 +1,6 @@
 //! Bills: who pays for the memory that a process uses, and what users may have.
 //!
-//! A process has an account of its own ([`machine::ledger`]), on which its thread allocates: pages, tables, and whatever
+//! A process has an account of its own ([`machine::ledger`]), on which its thread allocates: pages, tables, and what
 //! the kernel keeps on its behalf. What belongs to nobody in particular is the kernel's. The machine's owner may have
 //! everything; all other users together may have half of memory, half of the processes, and half of the accounts, so
 //! that the owner can always look around and kill.

@@ -74,7 +74,7 @@ pub fn cases() -> Vec<Case> {
             .sees(PROMPT)
             .types("echo -n kill >/proc/1/note\n")
             .sees(re(
-                "^boot: /rc/bin/init has ended: .*\"kill\" came from process [0-9]+ \\(echo\\) of glenda\\)\n",
+                "boot: /rc/bin/init has ended: .*\"kill\" came from process [0-9]+ \\(echo\\) of glenda\\)\n",
             ))
             .ends(End::Fails),
         // The shell's group is not init's, which ends the machine in order when the shell has gone.

@@ -67,7 +67,9 @@ fn served(name: &str) -> Case {
 fn paging() -> Case {
     served("silent/paging")
         .line(
-            "{while(! {seen 'Pread +late' && seen 'Pread +late2'}) sleep 1; server stop; echo} | /mnt/two/late & \
+            // The server stops when it is next asked for something.
+            "{while(! {seen 'Pread +late' && seen 'Pread +late2'}) sleep 1; \
+             server stop & while(! seen 'Pwrite +echo') sleep 1; echo} | /mnt/two/late & \
              {while(! seen 'Fault +late') sleep 1; echo} | /mnt/two/late2 & \
              while(! seen 'Fault +late2') sleep 1; ps",
         )
@@ -91,7 +93,7 @@ fn paging() -> Case {
 fn interrupted() -> Case {
     served("silent/interrupted")
         .types(
-            "{while(! seen 'Pread +late') sleep 1; server stop; echo; \
+            "{while(! seen 'Pread +late') sleep 1; server stop & while(! seen 'Pwrite +echo') sleep 1; echo; \
              while(! {ps | grep 'Fault +late$' >[1=2]}) sleep 1} | /mnt/two/late\n",
         )
         .sees(re("Fault +late\n"))

@@ -2,6 +2,7 @@
 //! all memory has come back.
 
 use machine::host;
+use port::exec::argv::Argv;
 use port::exec::load;
 use port::proc::exit;
 use port::testkit::{Hosted, Ram};
@@ -20,8 +21,8 @@ pub fn run(bytes: &[u8]) {
     let before = machine::mem::free_bytes();
     host::limit_pages(2 + usize::from(pages) / 4);
     let p = t.process();
-    let words = (0..usize::from(pages) % 40).map(|n| vec![b'x'; n * 100]).collect();
-    if let Ok(regs) = load::exec(&p, "/x", words) {
+    let words: Vec<Vec<u8>> = (0..usize::from(pages) % 40).map(|n| vec![b'x'; n * 100]).collect();
+    if let Ok(regs) = Argv::of(&words).and_then(|words| load::exec(&p, "/x", words)) {
         assert!(regs.pc < abi::layout::USTKTOP && regs.sp < abi::layout::USTKTOP);
     }
     exit::exit(&p, "");
