@@ -3,7 +3,7 @@
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use abi::NCONT;
 use abi::syscall as call;
@@ -65,17 +65,19 @@ fn everybody_is_told_and_the_disks_are_flushed() {
         hear.lock().unwrap().push(text);
         cpu.syscall(call::EXITS, &[0]);
     });
-    w.start(&["prog"], |cpu| {
+    let listens = Arc::new(AtomicBool::new(false));
+    let set = listens.clone();
+    w.start(&["prog"], move |cpu| {
         fork(cpu, NONE, |cpu| {
             cpu.syscall(call::SLEEP, &[60_000]);
         });
         cpu.must(call::NOTIFY, &[HANDLER]);
+        set.store(true, SeqCst);
         cpu.syscall(call::SLEEP, &[60_000]);
     });
-    while w.t.kernel.procs.lock().values().filter(|p| p.thread.get().is_some()).count() < 3 {
+    while !listens.load(SeqCst) {
         std::thread::yield_now();
     }
-    std::thread::sleep(std::time::Duration::from_millis(50));
     w.t.kernel.ending.press();
     while !w.t.kernel.ending.has_begun() {
         std::thread::yield_now();
@@ -101,16 +103,18 @@ fn everybody_is_told_and_the_disks_are_flushed() {
 fn who_does_not_go_is_killed() {
     let (w, disk) = world();
     program_at(HANDLER, |cpu| noted(cpu, NCONT));
-    w.start(&["stays"], |cpu| {
+    let listens = Arc::new(AtomicBool::new(false));
+    let set = listens.clone();
+    w.start(&["stays"], move |cpu| {
         cpu.must(call::NOTIFY, &[HANDLER]);
+        set.store(true, SeqCst);
         loop {
             cpu.syscall(call::SLEEP, &[60_000]);
         }
     });
-    while w.t.kernel.procs.lock().values().filter(|p| p.thread.get().is_some()).count() < 2 {
+    while !listens.load(SeqCst) {
         std::thread::yield_now();
     }
-    std::thread::sleep(std::time::Duration::from_millis(50));
     w.t.kernel.ending.press();
     while !w.t.kernel.ending.has_begun() {
         std::thread::yield_now();

@@ -29,7 +29,8 @@ const TAKE_NS: i64 = 1_500_000_000;
 const LOOKS: u32 = 20;
 const LOOK_MS: u32 = 100;
 /// Bytes that may stay for a while: a processor keeps the page tables that it loaded last, the stack of who has ended
-/// is there until another process is made, and a node of a table that all share is on the bill of whoever needed it first.
+/// is there until another process is made, and a node of a table that all share is on the bill of whoever needed it
+/// first.
 const SHARED: u64 = 64 << 10;
 /// What all that none makes is called, so that it can be taken away again.
 const NAME: &str = "usertests.bill";
