@@ -85,6 +85,9 @@ fn everybody_is_told_and_the_disks_are_flushed() {
     // As init does when its shell has ended: it waits, and does not switch off what others are still at.
     let halted = w.t.write("/dev/reboot", b"halt").unwrap_err();
     assert!(halted.is(abi::error::EINTR), "{halted}");
+    while heard.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
     // The test's own process does not go away by being killed, so the rest is hurried.
     w.t.kernel.ending.press();
     while w.t.power.pressed().is_empty() {

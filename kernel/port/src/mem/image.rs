@@ -147,7 +147,7 @@ impl ImageCache {
     pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> Result<ImageRef> {
         let mut dropped = Vec::new();
         let mut list = self.list.lock();
-        heap::try_reserve(&mut *list, 1)?;
+        as_kernel(|| heap::try_reserve(&mut *list, 1))?;
         let found = list.iter().position(|i| i.key == key);
         let image = match found {
             Some(at) => list.remove(at),

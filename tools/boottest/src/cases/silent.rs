@@ -82,7 +82,7 @@ fn paging() -> Case {
         .line("cd /; echo kill >/proc/$pid/ctl; while(seen late) sleep 1; ls -d /proc/$pid")
         .gives("does not exist")
         .line("seen 'Fault +late2'; echo status $status")
-        .is("status \n")
+        .is("status |\n")
         .line("server start; while(seen late2) sleep 1")
         .is("")
         .line("unmount /mnt/two; while(seen ramfs) sleep 1")
