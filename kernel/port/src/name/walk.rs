@@ -27,6 +27,8 @@ use crate::proc::process::Proc;
 pub(crate) const MAXNAME: usize = MAXPATH;
 /// Longest element of a name, in bytes: devices copy them.
 pub(crate) const MAXELEMENT: usize = 1024;
+/// A name of at most so many bytes has few elements, and no long ones.
+const SHORT: usize = 256;
 /// Most elements in one walk message (9P2000, `walk`).
 const MAXWELEM: usize = 16;
 
@@ -91,13 +93,17 @@ impl<'a> Name<'a> {
         let last = rest.rsplit('/').next().unwrap_or("");
         let must_be_dir = !rest.is_empty() && (last.is_empty() || last == ".");
         let elements = || rest.split('/').filter(|e| !e.is_empty() && *e != ".");
-        // Counted first: a long name has many.
-        let mut list = heap::try_vec(elements().count())?;
-        if elements().any(|e| e.len() > MAXELEMENT) {
-            return Err(error::ETOOLONG.into());
-        }
-        list.extend(elements());
-        let elements = list;
+        let elements = if rest.len() <= SHORT {
+            elements().collect()
+        } else {
+            // Counted first: a long name has many.
+            let mut list = heap::try_vec(elements().count())?;
+            if elements().any(|e| e.len() > MAXELEMENT) {
+                return Err(error::ETOOLONG.into());
+            }
+            list.extend(elements());
+            list
+        };
         Ok(Name { text, start, elements, must_be_dir })
     }
 

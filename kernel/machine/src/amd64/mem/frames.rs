@@ -153,9 +153,19 @@ fn set_aside() -> usize {
 }
 
 /// Whether the calling thread may have `count` more frames now: what is set aside stays, and so do its user's limits.
+#[inline]
 pub(crate) fn affords(count: usize) -> bool {
-    let free = free();
-    count <= free && free - count >= set_aside() && ledger::may_have(count.saturating_mul(PAGE as usize))
+    // Where there is plenty it does not matter who asks.
+    let all =
+        GRANTS.load(Ordering::Relaxed) + COMMON.load(Ordering::Relaxed) + OWNERS.load(Ordering::Relaxed);
+    let plenty = FREE.load(Ordering::Relaxed).checked_sub(count).is_some_and(|left| left >= all);
+    (plenty || leaves_enough(count)) && ledger::may_have(count.saturating_mul(PAGE as usize))
+}
+
+/// Whether, without `count` frames, as much is left as the calling thread has to leave.
+#[cold]
+fn leaves_enough(count: usize) -> bool {
+    free().checked_sub(count).is_some_and(|left| left >= set_aside())
 }
 
 /// Whether the calling thread may start another one, with its stack and its grant.
