@@ -16,7 +16,7 @@
 //! number has become free. The table of words grows by pages and does not shrink; 2^15 numbers are the end of it.
 //!
 //! A thread does not go to the table with every allocation: what it has taken and given back on its own account stays
-//! in its [`Payer`] until it is [`BATCH`] bytes. So a bill is right to that much for each of its threads, and exactly
+//! in its `Payer` until it is [`BATCH`] bytes. So a bill is right to that much for each of its threads, and exactly
 //! right when they are gone. Interrupt handlers have the payer of number 0: what they allocate is the kernel's, and
 //! what they free is credited at once. Hence nothing disturbs a thread that changes its own payer.
 
