@@ -67,11 +67,11 @@ fn served(name: &str) -> Case {
 fn paging() -> Case {
     served("silent/paging")
         .line(
-            // The server stops when it is next asked for something.
+            // The server stops when it is next asked for something. Programs that begin are seen at a fault, too.
             "{while(! {seen 'Pread +late' && seen 'Pread +late2'}) sleep 1; \
              server stop & while(! seen 'Pwrite +echo') sleep 1; echo} | /mnt/two/late & \
-             {while(! seen 'Fault +late') sleep 1; echo} | /mnt/two/late2 & \
-             while(! seen 'Fault +late2') sleep 1; ps",
+             {while(! {seen 'Stopped +ramfs' && seen 'Fault +late'}) sleep 1; echo} | /mnt/two/late2 & \
+             while(! {seen 'Stopped +ramfs' && seen 'Fault +late2'}) sleep 1; ps",
         )
         .gives(re("Fault +late\n"))
         .gives(re("Fault +late2\n"))
