@@ -155,6 +155,7 @@ pub fn listen(kernel: &Kernel) {
     let ending = kernel.ending.clone();
     let told = events::listen(Box::new(move |event| match event {
         Event::PowerButton => ending.press(),
+        // What is in a slot stays there while this kernel runs: nobody lets go of it.
         Event::PciSlots => {}
     }));
     if let Err(why) = told {

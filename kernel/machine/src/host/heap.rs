@@ -14,8 +14,8 @@
 //! Behind each block stands the number of the account that pays for it (`crate::ledger`), and that of the call that
 //! allocated it, which no other call has; 0 when there was none or the block was asked for. So a block that is freed by
 //! another call, or by another thread, is nobody's credit: memory that a call gives back belongs to all threads. What
-//! this half of the machine allocates to be a machine (a page's
-//! words, a thread of `std`) is done in [`aside`], and is neither counted nor refused.
+//! this half of the machine allocates to be a machine (a page's words, a thread of `std`) is done in [`aside`], and is
+//! neither counted nor refused.
 //!
 //! What is kept of a thread is in cells without destructors: a thread that is ending allocates too.
 
