@@ -9,6 +9,7 @@
 //! memory. What the memory map calls RAM is refused, the registers that the kernel keeps are claimed by it or never
 //! given away, and what is left is devices, or nothing.
 
+use crate::heap;
 use crate::types::IoError;
 use alloc::vec::Vec;
 
@@ -50,7 +51,7 @@ impl Claims {
         if self.0.iter().any(|c| c.0 <= last && first <= c.1) {
             return Err(IoError::InUse);
         }
-        self.0.try_reserve(1).map_err(|_| IoError::OutOfMemory)?;
+        heap::try_reserve(&mut self.0, 1).map_err(|_| IoError::OutOfMemory)?;
         self.0.push((first, last));
         Ok(())
     }

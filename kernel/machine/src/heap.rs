@@ -43,6 +43,7 @@ pub trait Room {
 
 macro_rules! room {
     ($type:ty $(, $element:ident)?) => {
+        #[expect(clippy::disallowed_methods, reason = "this is the way to call them")]
         impl$(<$element>)? Room for $type {
             #[inline]
             fn has_room(&self, more: usize) -> bool {

@@ -16,6 +16,11 @@ const PROP: u32 = 3;
 const NOP: u32 = 4;
 /// Deeper trees are cut off.
 const DEPTH: usize = 16;
+/// And so are larger ones: a few bytes of a blob make many in memory. QEMU's have some fifty nodes.
+const MOST_NODES: usize = 1024;
+const MOST_PROPERTIES: usize = 8192;
+/// Bytes of a name. The specification has 31.
+const MOST_NAME: usize = 128;
 
 /// A tree, as the list of its nodes in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,7 +127,7 @@ impl Fdt {
         let word = |at| be32(blob, at).and_then(|n| usize::try_from(n).ok());
         let (mut at, strings) = (word(8)?, word(12)?);
         // Indices of the nodes that are open.
-        let mut open: Vec<usize> = Vec::new();
+        let (mut open, mut properties): (Vec<usize>, usize) = (Vec::new(), 0);
         loop {
             let token = be32(blob, at)?;
             at = at.checked_add(4)?;
@@ -130,7 +135,7 @@ impl Fdt {
                 BEGIN_NODE => {
                     let name = text(blob, at)?;
                     at = at.checked_add(name.len() + 1)?.checked_next_multiple_of(4)?;
-                    if open.len() >= DEPTH {
+                    if open.len() >= DEPTH || self.nodes.len() >= MOST_NODES || name.len() > MOST_NAME {
                         return None;
                     }
                     let parent = open.last().and_then(|n| self.nodes.get(*n));
@@ -146,6 +151,10 @@ impl Fdt {
                     let start = at.checked_add(8)?;
                     let value = blob.get(start..start.checked_add(len)?)?;
                     let name = text(blob, strings.checked_add(name)?)?;
+                    properties += 1;
+                    if properties > MOST_PROPERTIES || name.len() > MOST_NAME {
+                        return None;
+                    }
                     let node = self.nodes.get_mut(*open.last()?)?;
                     if name == "interrupt-parent" {
                         node.interrupt_parent = be32(value, 0);

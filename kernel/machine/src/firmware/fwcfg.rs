@@ -4,8 +4,8 @@
 //! anew, and its bytes come one after the other. One reader at a time: whoever reads has claimed the ports, and a
 //! second one is told that there is no such item.
 
+use crate::heap;
 use crate::io::Ports;
-use alloc::vec;
 use alloc::vec::Vec;
 
 const PORT: u16 = 0x510;
@@ -14,6 +14,8 @@ const PROCESSORS: u16 = 0x05;
 const DIRECTORY: u16 = 0x19;
 /// A directory of more entries is not believed.
 const MOST: u32 = 1024;
+/// What is longer is not read.
+const MOST_BYTES: usize = 1 << 20;
 /// Bytes of a directory entry: size, selector, two unused, name.
 const ENTRY: usize = 64;
 
@@ -30,11 +32,15 @@ impl Item {
         Item { ports, left }
     }
 
-    /// The next bytes: `n`, or as many as there are.
+    /// The next bytes: `n`, or as many as there are. None when that is more than is believed, or than there is memory
+    /// for.
     pub fn read(&mut self, n: usize) -> Vec<u8> {
         let n = n.min(self.left);
         self.left -= n;
-        let mut bytes = vec![0; n];
+        if n > MOST_BYTES {
+            return Vec::new();
+        }
+        let Ok(mut bytes) = heap::try_bytes(n) else { return Vec::new() };
         bytes.iter_mut().for_each(|b| *b = self.ports.in8(1));
         bytes
     }
@@ -84,7 +90,7 @@ pub fn open(name: &str) -> Option<Item> {
 pub(crate) fn host_add_file(name: &str, bytes: Vec<u8>) {
     let mut directory = 1u32.to_be_bytes().to_vec();
     directory.extend(tests::entry(bytes.len() as u32, 0x20, name));
-    let items = vec![(SIGNATURE, b"QEMU".to_vec()), (DIRECTORY, directory), (0x20, bytes)];
+    let items = alloc::vec![(SIGNATURE, b"QEMU".to_vec()), (DIRECTORY, directory), (0x20, bytes)];
     crate::host::io::host_register_ports(
         PORT,
         2,
@@ -98,6 +104,7 @@ mod tests {
     use crate::host;
     use crate::host::io::{PortBackend, host_register_ports};
     use alloc::sync::Arc;
+    use alloc::vec;
     use std::sync::Mutex;
 
     /// The selected item and how far it was read, and all items.
@@ -147,6 +154,7 @@ mod tests {
         assert!(processors().is_none(), "somebody is reading");
         drop(file);
         assert!(open("etc/fd").is_none());
+        assert_eq!(Item::select(qemu().unwrap(), 0x21, usize::MAX).read(usize::MAX), [], "not believed");
         assert_eq!(processors(), Some(259));
     }
 }

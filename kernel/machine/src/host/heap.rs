@@ -6,7 +6,7 @@
 //! the bytes that were too many.
 //!
 //! What is asked for inside [`may_fail`], pages, `Dma`, threads, and the question [`is_granted`] are *steps* of the
-//! calling thread's machine. [`fail_nth`] makes one of them fail ([`fail_nth_in_calls`]: one inside of a call),
+//! calling thread's machine. [`fail_nth`] makes one of them fail ([`fail_nth_in`]: one in calls of a name),
 //! [`fail_from`] one and all that follow, [`fail_every`] every so many; [`steps`] says how many there were.
 //!
 //! # How a block is known
@@ -27,6 +27,7 @@ use std::alloc::System;
 use std::backtrace::Backtrace;
 use std::boxed::Box;
 use std::string::String;
+use std::sync::{Mutex, PoisonError};
 
 use super::machine::{Machine, machine};
 use crate::heap::GRANT;
@@ -44,13 +45,20 @@ const PAGE: usize = 4096;
 std::thread_local! {
     /// The number of the call that this thread is in, or 0.
     static CALL: Cell<u64> = const { Cell::new(0) };
+    /// What it is called.
+    static NAME: Cell<&'static str> = const { Cell::new("") };
     static USED: Cell<usize> = const { Cell::new(0) };
     static PEAK: Cell<usize> = const { Cell::new(0) };
+    /// What may be used.
+    static GRANTED: Cell<usize> = const { Cell::new(GRANT) };
     /// Who passed the grant. Leaked: a cell without a destructor cannot own it.
     static CULPRIT: Cell<*mut Backtrace> = const { Cell::new(ptr::null_mut()) };
     static MAY_FAIL: Cell<bool> = const { Cell::new(false) };
     static ASIDE: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Bytes that an interrupt handler may have at a time: the thread that it interrupts may have used up its grant.
+pub const INTERRUPT_GRANT: usize = 0;
 
 /// Numbers of calls.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -91,7 +99,7 @@ fn begin(size: usize) -> Option<u64> {
     let before = PEAK.get();
     if used > before {
         PEAK.set(used);
-        if before <= GRANT && used > GRANT && CULPRIT.get().is_null() {
+        if before <= GRANTED.get() && used > GRANTED.get() && CULPRIT.get().is_null() {
             CULPRIT.set(aside(|| Box::into_raw(Box::new(Backtrace::capture()))));
         }
     }
@@ -183,6 +191,7 @@ impl Call {
         let outer = CALL.get() == 0;
         if outer {
             CALL.set(NEXT.fetch_add(1, Ordering::Relaxed));
+            NAME.set(name);
             USED.set(0);
             PEAK.set(0);
         }
@@ -196,14 +205,59 @@ impl Drop for Call {
             return;
         }
         CALL.set(0);
-        let culprit = CULPRIT.replace(ptr::null_mut());
-        // SAFETY: it came from a box in `begin`, and was taken out of the only place that names it.
-        let culprit = (!culprit.is_null()).then(|| unsafe { Box::from_raw(culprit) });
-        if PEAK.get() > GRANT && !std::thread::panicking() {
-            let who = culprit.map_or_else(String::new, |c| std::format!("\n{c}"));
-            panic!("`{}` allocated {} bytes without asking; {GRANT} are granted{who}", self.name, PEAK.get());
+        judge(self.name);
+    }
+}
+
+/// Panics if the call of this name, which has ended, had more than it was granted.
+fn judge(name: &str) {
+    let culprit = CULPRIT.replace(ptr::null_mut());
+    // SAFETY: it came from a box in `begin`, and was taken out of the only place that names it.
+    let culprit = (!culprit.is_null()).then(|| unsafe { Box::from_raw(culprit) });
+    let (peak, granted) = (PEAK.get(), GRANTED.get());
+    if peak > granted && !std::thread::panicking() {
+        let who = culprit.map_or_else(String::new, |c| std::format!("\n{c}"));
+        panic!("`{name}` allocated {peak} bytes without asking; {granted} are granted{who}");
+    }
+}
+
+/// Runs `f` as an interrupt handler, which has [`INTERRUPT_GRANT`] of its own; what it interrupts goes on afterwards.
+pub(super) fn interrupt<R>(f: impl FnOnce() -> R) -> R {
+    struct Interrupted {
+        call: u64,
+        name: &'static str,
+        used: usize,
+        peak: usize,
+        granted: usize,
+        culprit: *mut Backtrace,
+        may_fail: bool,
+        aside: bool,
+    }
+    impl Drop for Interrupted {
+        fn drop(&mut self) {
+            CALL.set(self.call);
+            NAME.set(self.name);
+            USED.set(self.used);
+            PEAK.set(self.peak);
+            GRANTED.set(self.granted);
+            CULPRIT.set(self.culprit);
+            MAY_FAIL.set(self.may_fail);
+            ASIDE.set(self.aside);
         }
     }
+    let _back = Interrupted {
+        call: CALL.replace(NEXT.fetch_add(1, Ordering::Relaxed)),
+        name: NAME.replace("interrupt"),
+        used: USED.replace(0),
+        peak: PEAK.replace(0),
+        granted: GRANTED.replace(INTERRUPT_GRANT),
+        culprit: CULPRIT.replace(ptr::null_mut()),
+        may_fail: MAY_FAIL.replace(false),
+        aside: ASIDE.replace(false),
+    };
+    let result = f();
+    judge("interrupt");
+    result
 }
 
 /// The most bytes that the calling thread's call has had so far, or its last one had.
@@ -241,8 +295,8 @@ pub(super) struct Failures {
     first: AtomicU64,
     /// How many steps behind it the next one fails; 0 for none.
     every: AtomicU64,
-    /// Only steps inside of calls count.
-    calls_only: AtomicBool,
+    /// If this is given, only steps in calls of this name count.
+    only: Mutex<Option<&'static str>>,
 }
 
 /// Whether any machine of this process was ever told to fail: keeps the usual path to one load.
@@ -254,7 +308,8 @@ impl Failures {
         if !ANY.load(Ordering::Relaxed) || ASIDE.get() {
             return false;
         }
-        if self.calls_only.load(Ordering::Relaxed) && CALL.get() == 0 {
+        let only = *self.only.lock().unwrap_or_else(PoisonError::into_inner);
+        if only.is_some_and(|name| CALL.get() == 0 || NAME.get() != name) {
             return false;
         }
         let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
@@ -269,11 +324,11 @@ impl Failures {
         fails
     }
 
-    fn set(&self, first: u64, every: u64, calls_only: bool) {
+    fn set(&self, first: u64, every: u64, only: Option<&'static str>) {
         ANY.store(true, Ordering::Relaxed);
         self.first.store(0, Ordering::Relaxed);
         self.every.store(every, Ordering::Relaxed);
-        self.calls_only.store(calls_only, Ordering::Relaxed);
+        *self.only.lock().unwrap_or_else(PoisonError::into_inner) = only;
         self.failed.store(0, Ordering::Relaxed);
         self.steps.store(0, Ordering::Relaxed);
         self.first.store(first, Ordering::Relaxed);
@@ -288,22 +343,22 @@ fn refuses() -> bool {
 /// The `n`th step of the calling thread's machine from now on fails, and no other; with 0 none does. Steps are counted
 /// from here on.
 pub fn fail_nth(n: u64) {
-    machine().failures.set(n, 0, false);
+    machine().failures.set(n, 0, None);
 }
 
-/// The same, but only steps inside of calls count: those of a program's page faults do not.
-pub fn fail_nth_in_calls(n: u64) {
-    machine().failures.set(n, 0, true);
+/// The same, but only steps in calls of this name count, as it was given to [`Call::enter`].
+pub fn fail_nth_in(name: &'static str, n: u64) {
+    machine().failures.set(n, 0, Some(name));
 }
 
 /// The `n`th step of the calling thread's machine from now on and all that follow fail.
 pub fn fail_from(n: u64) {
-    machine().failures.set(n, 1, false);
+    machine().failures.set(n, 1, None);
 }
 
 /// Every `n`th step of the calling thread's machine from now on fails.
 pub fn fail_every(n: u64) {
-    machine().failures.set(n, n, false);
+    machine().failures.set(n, n, None);
 }
 
 /// Steps since one of the above was last called, and how many of them failed.

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use super::heap::aside;
 use super::machine::{Machine, machine};
 use crate::claims::{self, Claims};
 pub use crate::types::IoError;
@@ -166,12 +167,12 @@ impl Mmio {
     }
 
     fn read(&self, off: usize, width: usize) -> u64 {
-        self.find(off, width).map_or(u64::MAX, |(device, at)| device.read(at, width))
+        self.find(off, width).map_or(u64::MAX, |(device, at)| aside(|| device.read(at, width)))
     }
 
     fn write(&self, off: usize, width: usize, value: u64) {
         if let Some((device, at)) = self.find(off, width) {
-            device.write(at, width, value);
+            aside(|| device.write(at, width, value));
         }
     }
 
@@ -277,12 +278,12 @@ impl Ports {
     }
 
     fn read(&self, off: u16, width: u16) -> u32 {
-        self.find(off, width).map_or(u32::MAX, |(device, at)| device.read(at, usize::from(width)))
+        self.find(off, width).map_or(u32::MAX, |(device, at)| aside(|| device.read(at, usize::from(width))))
     }
 
     fn write(&self, off: u16, width: u16, value: u32) {
         if let Some((device, at)) = self.find(off, width) {
-            device.write(at, usize::from(width), value);
+            aside(|| device.write(at, usize::from(width), value));
         }
     }
 

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::machine::{Machine, machine};
-use super::{clock, lock};
+use super::{clock, heap, lock};
 pub use crate::types::{Controller, IrqError, Line, Trigger};
 
 /// What a device's interrupt calls: it may take Locks and wake sleepers, no more.
@@ -94,7 +94,7 @@ pub(super) fn as_interrupt(m: &Arc<Machine>, f: impl FnOnce()) {
     m.interrupts.fetch_add(1, Ordering::Relaxed);
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave(Machine::exchange(Some(m.clone())));
-    f();
+    heap::interrupt(f);
 }
 
 fn fire(m: &Arc<Machine>, entry: &Entry) -> bool {
@@ -351,6 +351,24 @@ mod tests {
         let l = crate::lock::Lock::new(());
         let _g = l.lock();
         host_raise(&m.handle);
+    }
+
+    #[test]
+    #[should_panic(expected = "`interrupt` allocated 4096 bytes without asking; 0 are granted")]
+    fn a_handler_does_not_allocate() {
+        let m = msi("x", Box::new(|| drop(alloc::vec![0u8; 4096]))).unwrap();
+        host_raise(&m.handle);
+    }
+
+    #[test]
+    fn what_an_interrupt_disturbs_goes_on_as_it_was() {
+        let (n, handler) = counter();
+        let m = msi("x", handler).unwrap();
+        let call = heap::Call::enter("test");
+        let held = alloc::vec![0u8; 4096];
+        host_raise(&m.handle);
+        assert_eq!((heap::peak(), n.load(Ordering::SeqCst)), (4096, 1));
+        drop((held, call));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use alloc::collections::VecDeque;
 use alloc::vec;
+use machine::host::heap::aside;
 use machine::host::io::{PortBackend, host_register_ports};
 use machine::host::irq::host_raise_gsi;
 use std::sync::Mutex;
@@ -97,7 +98,10 @@ fn both_devices_are_set_up_and_their_bytes_go_to_the_right_receiver() {
     let seen = Arc::new(Lock::new((Vec::new(), Vec::new())));
     let (keys, moves) = (seen.clone(), seen.clone());
     let handles = found
-        .start(Box::new(move |b| keys.lock().0.push(b)), Box::new(move |b| moves.lock().1.push(b)))
+        .start(
+            Box::new(move |b| aside(|| keys.lock().0.push(b))),
+            Box::new(move |b| aside(|| moves.lock().1.push(b))),
+        )
         .unwrap();
     assert_eq!(handles.len(), 2);
     assert_eq!(*seen.lock(), (vec![0x1e, 0x9e], vec![]), "what was typed before is not lost");

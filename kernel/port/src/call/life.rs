@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use machine::heap::Call;
 use machine::thread;
 use machine::user::{self, UserContext};
 
@@ -35,9 +36,15 @@ pub fn start(
         // What was posted before could interrupt nobody.
         notes::interrupt_if_posted(&proc);
         let mut ctx = UserContext::new();
-        match begin(&proc, &mut ctx) {
+        let call = Call::enter("beginning of a process");
+        let begun = begin(&proc, &mut ctx);
+        drop(call);
+        match begun {
             Ok(()) => live(&proc, &mut ctx),
-            Err(e) => exit(&proc, e.text()),
+            Err(e) => {
+                let _call = Call::enter("end of a process");
+                exit(&proc, e.text());
+            }
         }
     };
     let account = up.account.clone();
@@ -61,6 +68,7 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
                 syscall::dispatch(up, ctx)
             }
             user::Event::PageFault { addr, write, exec } => {
+                let _call = Call::enter("page fault");
                 machine::cpu::count_fault();
                 let access = match (write, exec) {
                     (true, _) => FaultAccess::Write,
@@ -73,6 +81,7 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
                 After::Continue
             }
             user::Event::Trap { vector, error } => {
+                let _call = Call::enter("trap");
                 trap(up, ctx, vector, error);
                 After::Continue
             }
@@ -86,6 +95,7 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
 }
 
 fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
+    let _call = Call::enter("end of a process");
     match how {
         After::Continue => {}
         After::Die(text) => exit(up, &text),
@@ -100,6 +110,7 @@ fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     if thread::need_resched() {
         thread::yield_now();
     }
+    let _call = Call::enter("way to user mode");
     loop {
         let ctl = *up.ctl.lock();
         if ctl.kill {

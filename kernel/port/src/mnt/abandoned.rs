@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::error;
+use machine::heap::Call;
 use machine::lock::Lock;
 use machine::thread;
 use ninep::Tmsg;
@@ -106,6 +107,7 @@ impl Session {
         let session = self.clone();
         self.abandoned.threads.fetch_add(1, Ordering::AcqRel);
         let body = move || {
+            let _call = Call::enter("keeper of a session");
             what(&session);
             session.abandoned.threads.fetch_sub(1, Ordering::AcqRel);
         };

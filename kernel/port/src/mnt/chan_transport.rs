@@ -21,6 +21,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use io::message::{Request, Transport, TransportError};
+use machine::heap::Call;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread::{self, ThreadRef};
@@ -181,6 +182,7 @@ impl Line {
         let Ok(mut buf) = heap::try_bytes(ASK_WRITE) else { return self.close() };
         let mut offset = 0;
         loop {
+            let _call = Call::enter("writer of a line");
             self.work.sleep(|| {
                 let state = self.state.lock();
                 state.closed || !state.out.is_empty()
@@ -219,6 +221,7 @@ impl Line {
         let Ok(mut buf) = heap::try_bytes(ASK) else { return self.close() };
         let mut offset = 0;
         while !self.is_closed() {
+            let _call = Call::enter("reader of a line");
             match chan.dev.read(up, chan, &mut Dst::Kernel(&mut buf), offset) {
                 Ok(n) if n > 0 => {
                     offset += n as u64;

@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::error;
 use machine::clock;
+use machine::heap::Call;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::Rendez;
@@ -100,6 +101,7 @@ impl Alarms {
         let (changed, version) = (self.changed.clone(), self.version.clone());
         let body = move || {
             loop {
+                let _call = Call::enter("alarms");
                 let before = version.load(Ordering::Acquire);
                 let Some(kernel) = weak.upgrade() else { return };
                 let next = kernel.ring_alarms();

@@ -13,6 +13,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use machine::clock;
+use machine::heap::Call;
 use machine::sync::Rendez;
 use machine::thread;
 
@@ -91,6 +92,7 @@ pub(crate) fn start(kernel: &Arc<Kernel>, off: impl Fn() + Send + 'static) -> Re
     let ending = kernel.ending.clone();
     let body = move || {
         ending.pressed.sleep(|| ending.presses.load(Ordering::SeqCst) != 0);
+        let _call = Call::enter("end of the machine");
         let Some(kernel) = weak.upgrade() else { return };
         end(&kernel);
         off();

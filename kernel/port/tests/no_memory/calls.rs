@@ -15,7 +15,7 @@ fn at_each_step(cpu: &mut Cpu, what: &str, number: u64, args: &[u64], mut undo: 
     undo(cpu, first);
     for n in 1.. {
         assert!(n < 2000, "{what} never ends");
-        heap::fail_nth_in_calls(n);
+        heap::fail_nth_in(call::name(number).unwrap(), n);
         let result = cpu.syscall(number, args);
         let (_, failed) = heap::steps();
         heap::fail_nth(0);
@@ -75,7 +75,7 @@ fn forks() {
             let waits = !flags.contains(Rfork::NOWAIT);
             for n in 1.. {
                 assert!(n < 2000, "{flags:?} never ends");
-                heap::fail_nth_in_calls(n);
+                heap::fail_nth_in("RFORK", n);
                 let pid = cpu.fork(call::RFORK, &[u64::from(flags.bits())], |cpu| {
                     heap::fail_nth(0);
                     cpu.syscall(call::EXITS, &[0]);
@@ -132,7 +132,7 @@ fn exec_with_long_arguments() {
             loop {
                 let n = *next.lock().unwrap();
                 assert!(n < 2000, "exec never ends");
-                heap::fail_nth_in_calls(n);
+                heap::fail_nth_in("EXEC", n);
                 assert_eq!(cpu.syscall(call::EXEC, &[name, argv]), FAILED);
                 let (_, failed) = heap::steps();
                 heap::fail_nth(0);

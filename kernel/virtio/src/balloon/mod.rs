@@ -27,6 +27,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use machine::dma::Dma;
+use machine::heap::{self, Call};
 use machine::lock::Lock;
 use machine::page::Page;
 use machine::sync::Rendez;
@@ -164,6 +165,7 @@ impl Device {
         let mut pages: Vec<Page> = Vec::new();
         let mut short = false;
         loop {
+            let _call = Call::enter("keeper of a balloon");
             let due = if short { clock::now_ns().saturating_add(AGAIN_NS) } else { u64::MAX };
             self.keeper.sleep_surely_until(due, || self.has_work());
             if self.stopped.load(SeqCst) || self.state.lock().failure.is_some() {
@@ -201,7 +203,7 @@ impl Device {
             let done = if have < wanted {
                 let before = pages.len();
                 let some = BATCH.min(wanted - have);
-                let room = pages.try_reserve(some).is_ok() && mem::free_bytes() > kept_free();
+                let room = heap::try_reserve(pages, some).is_ok() && mem::free_bytes() > kept_free();
                 pages.extend((0..some).take_while(|_| room).map_while(|_| Page::new_zeroed().ok()));
                 let taken = pages.get(before..).unwrap_or(&[]);
                 taken.is_empty() || !self.tell(INFLATE, taken)

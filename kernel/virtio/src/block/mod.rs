@@ -32,6 +32,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use io::DiskError;
+use machine::heap;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::{clock, thread};
@@ -41,6 +42,8 @@ use shape::Shape;
 
 /// Bytes of a serial.
 const SERIAL: usize = 20;
+/// Requests that are made before it is asked whether there is memory for more.
+const TOGETHER: usize = 16;
 /// How long a device may take for a request, in nanoseconds.
 const SILENCE_NS: u64 = if cfg!(test) { 2_000_000_000 } else { 30_000_000_000 };
 /// How often who waits looks whether to wait on, in nanoseconds.
@@ -120,18 +123,24 @@ impl Block {
         if sector.checked_add(count).is_none_or(|end| end > self.device.protocol.sectors()) {
             return Err(DiskError::Failed);
         }
-        let lists = cut(data, size as usize, usize::from(self.shape().segments)).ok_or(DiskError::Failed)?;
-        let mut out = Vec::new();
-        out.try_reserve_exact(lists.len()).map_err(|_| DiskError::NoMemory)?;
+        let cut = cut(data, size as usize, usize::from(self.shape().segments));
+        let lists = cut.map_err(|_| DiskError::NoMemory)?.ok_or(DiskError::Failed)?;
+        let mut out = heap::try_vec(lists.len()).map_err(|_| DiskError::NoMemory)?;
+        let mut sent = Ok(());
         // Inside the disk, whose size in units fits.
         let mut at = sector * (size / u64::from(UNIT));
-        for data in lists {
+        for (n, data) in lists.into_iter().enumerate() {
+            // The device says how short its requests are to be, and so how many there are.
+            if n % TOGETHER == TOGETHER - 1 && !heap::is_granted() {
+                sent = Err(DiskError::NoMemory);
+                break;
+            }
             let piece = Piece::new(op, at, data);
             at += u64::from(piece.len() / UNIT);
             out.push(submit(&self.device, piece));
         }
         // All of them have to come back, whatever the first one says.
-        out.into_iter().map(|done| wait(&self.device, &done, leave)).fold(Ok(()), Result::and)
+        out.into_iter().map(|done| wait(&self.device, &done, leave)).fold(sent, Result::and)
     }
 }
 

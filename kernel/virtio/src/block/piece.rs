@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use io::DiskError;
 use machine::page::Pinned;
 use machine::sync::Completion;
+use machine::{OutOfMemory, heap};
 
 /// What is asked of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,16 +79,24 @@ pub(super) fn total(data: &[Pinned]) -> usize {
 
 /// Cuts memory into lists of at most `most` stretches, each a whole number of sectors of `sector` bytes. `None` when
 /// that cannot be: a sector is scattered too widely, or the whole is no number of sectors.
-pub(super) fn cut(data: Vec<Pinned>, sector: usize, most: usize) -> Option<Vec<Vec<Pinned>>> {
+///
+/// # Errors
+/// When there is no memory for the lists.
+pub(super) fn cut(
+    data: Vec<Pinned>,
+    sector: usize,
+    most: usize,
+) -> Result<Option<Vec<Vec<Pinned>>>, OutOfMemory> {
     let mut rest = VecDeque::from(data);
     let mut pieces = Vec::new();
     while !rest.is_empty() {
-        let mut piece: Vec<Pinned> = rest.drain(..rest.len().min(most)).collect();
-        let mut excess = total(&piece).checked_rem(sector)?;
+        let mut piece = heap::try_collect(rest.drain(..rest.len().min(most)))?;
+        let Some(mut excess) = total(&piece).checked_rem(sector) else { return Ok(None) };
         while excess != 0 {
-            let last = piece.pop()?;
+            let Some(last) = piece.pop() else { return Ok(None) };
             let keep = last.len().saturating_sub(excess);
             let back = last.len() - keep;
+            // What was taken from there has left room.
             rest.push_front(last.slice(keep, back));
             if keep != 0 {
                 piece.push(last.slice(0, keep));
@@ -95,11 +104,11 @@ pub(super) fn cut(data: Vec<Pinned>, sector: usize, most: usize) -> Option<Vec<V
             excess -= back;
         }
         if piece.is_empty() {
-            return None;
+            return Ok(None);
         }
-        pieces.push(piece);
+        heap::try_push(&mut pieces, piece)?;
     }
-    Some(pieces)
+    Ok(Some(pieces))
 }
 
 #[cfg(test)]
@@ -114,7 +123,7 @@ mod tests {
     }
 
     fn lens(lists: &[usize], sector: usize, most: usize) -> Option<Vec<Vec<usize>>> {
-        let pieces = cut(pins(lists), sector, most)?;
+        let pieces = cut(pins(lists), sector, most).unwrap()?;
         Some(pieces.iter().map(|p| p.iter().map(Pinned::len).collect()).collect())
     }
 
@@ -147,7 +156,7 @@ mod tests {
                 n += 1;
             }
         }
-        let pieces = cut(data, 1024, 2).unwrap();
+        let pieces = cut(data, 1024, 2).unwrap().unwrap();
         let mut seen = 0u32;
         for pin in pieces.iter().flatten() {
             for at in 0..pin.len() {

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use io::DiskError;
 use machine::OutOfMemory;
 use machine::dma::Dma;
+use machine::heap;
 
 /// Bytes between two heads; the head is at the front, the status behind it.
 const HEAD: usize = 32;
@@ -42,9 +43,7 @@ impl Heads {
     /// When there is no memory.
     pub fn new(shape: &Shape) -> Result<Heads, OutOfMemory> {
         let count = usize::from(shape.size.min(SIZE_MOST));
-        let mut free = Vec::new();
-        free.try_reserve_exact(count).map_err(|_| OutOfMemory)?;
-        free.extend(0..count);
+        let free = heap::try_collect(0..count)?;
         Ok(Heads { memory: Dma::new(count * HEAD)?, free, longest: shape.longest })
     }
 }

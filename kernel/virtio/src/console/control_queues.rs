@@ -7,8 +7,8 @@ use crate::Failure;
 use crate::ring::{Queue, Segment};
 use crate::transport::{RingAddress, VirtioTransport};
 use alloc::collections::VecDeque;
-use machine::OutOfMemory;
 use machine::dma::Dma;
+use machine::heap;
 
 /// The queue of messages from the device.
 pub(super) const RECEIVE: u16 = 2;
@@ -32,7 +32,7 @@ impl ControlQueues {
     /// Empty queues that the device does not know yet.
     pub(super) fn new(transport: &dyn VirtioTransport) -> Result<ControlQueues, Failure> {
         let mut unread = VecDeque::new();
-        unread.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        heap::try_reserve_exact(&mut unread, BUFFERS)?;
         Ok(ControlQueues {
             receive: ring(transport, RECEIVE)?,
             transmit: ring(transport, TRANSMIT)?,
@@ -62,6 +62,11 @@ impl ControlQueues {
     /// Leaves a message of `len` bytes to the keeper.
     pub(super) fn leave_unread(&mut self, buffer: usize, len: usize) {
         self.unread.push_back((buffer, len));
+    }
+
+    /// Bytes of the next message that was left to the keeper.
+    pub(super) fn unread_len(&self) -> Option<usize> {
+        self.unread.front().map(|(_, len)| (*len).min(BUFFER))
     }
 
     /// The next message that was left to the keeper, in `room`. The device has its buffer back.

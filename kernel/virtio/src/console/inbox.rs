@@ -6,6 +6,7 @@
 
 use alloc::collections::VecDeque;
 use machine::OutOfMemory;
+use machine::heap;
 
 /// What is left of a filled buffer.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Inbox {
     /// When there is not that much memory.
     pub fn new(buffers: usize) -> Result<Inbox, OutOfMemory> {
         let mut list = VecDeque::new();
-        list.try_reserve_exact(buffers).map_err(|_| OutOfMemory)?;
+        heap::try_reserve_exact(&mut list, buffers)?;
         Ok(Inbox { list, fresh: 0 })
     }
 

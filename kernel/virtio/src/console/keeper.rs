@@ -13,6 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use machine::clock;
+use machine::heap::{self, Call};
 
 /// Messages that are fetched before they are seen to, at most.
 const MESSAGES: usize = 8 * BUFFERS;
@@ -20,6 +21,9 @@ const MESSAGES: usize = 8 * BUFFERS;
 pub(super) const ANSWER_NS: u64 = 1_000_000_000;
 /// How long a broken device is left alone before it is started again, in nanoseconds.
 const PAUSE_NS: u64 = if cfg!(test) { 1_000_000 } else { 1_000_000_000 };
+
+/// When the keeper tries again what memory was missing for, in nanoseconds.
+const AGAIN_NS: u64 = if cfg!(test) { 1_000_000 } else { 100_000_000 };
 
 /// What the keeper has to do next.
 enum Work {
@@ -35,10 +39,12 @@ impl Device {
     pub fn keep(&self) {
         let mut inbox = VecDeque::new();
         loop {
+            let _call = Call::enter("keeper of a console");
             let mut work = None;
+            let mut short = false;
             self.alarm.keeper.sleep(|| {
-                work = self.next(&mut inbox);
-                work.is_some()
+                work = self.next(&mut inbox, &mut short);
+                work.is_some() || short
             });
             match work {
                 Some(Work::Stop) => {
@@ -53,12 +59,16 @@ impl Device {
                 Some(Work::Greet) => self.send(NO_PORT, DEVICE_READY, 1),
                 Some(Work::Message(message)) => self.message(&message),
                 Some(Work::Tell(port)) => self.send(port, PORT_OPEN, 1),
-                None => {}
+                None => {
+                    let again = clock::now_ns().saturating_add(AGAIN_NS);
+                    self.alarm.keeper.sleep_surely_until(again, || self.alarm.stopped());
+                }
             }
         }
     }
 
-    fn next(&self, inbox: &mut VecDeque<Vec<u8>>) -> Option<Work> {
+    /// The next thing to do. What memory is missing for comes later, and `short` says that there is some.
+    fn next(&self, inbox: &mut VecDeque<Vec<u8>>, short: &mut bool) -> Option<Work> {
         if self.alarm.stopped() {
             return Some(Work::Stop);
         }
@@ -69,7 +79,7 @@ impl Device {
             if !self.greeted.swap(true, SeqCst) {
                 return Some(Work::Greet);
             }
-            self.fetch(inbox);
+            *short = self.fetch(inbox);
             if let Some(message) = inbox.pop_front() {
                 return Some(Work::Message(message));
             }
@@ -84,20 +94,28 @@ impl Device {
     }
 
     /// Fetches all messages there are, so that the device has its buffers back before anything makes it say more. But a
-    /// device that says more and more is let wait.
-    fn fetch(&self, inbox: &mut VecDeque<Vec<u8>>) {
-        let Some(control) = &self.control else { return };
+    /// device that says more and more is let wait. True: there is one for which there is no memory.
+    fn fetch(&self, inbox: &mut VecDeque<Vec<u8>>) -> bool {
+        let Some(control) = &self.control else { return false };
         let mut bytes = [0; BUFFER];
-        let mut fetched = false;
+        let (mut fetched, mut short) = (false, false);
         while inbox.len() < MESSAGES {
+            // Only the keeper takes messages: this is the one that it takes below.
+            let Some(len) = control.lock().unread_len() else { break };
+            let room = heap::try_vec(len).and_then(|room| heap::try_reserve(inbox, 1).map(|()| room));
+            let Ok(mut message) = room else {
+                short = true;
+                break;
+            };
             let taken = control.lock().take_unread(&mut bytes);
-            let Some(message) = taken else { break };
-            inbox.push_back(message.to_vec());
+            message.extend_from_slice(taken.unwrap_or(&[]));
+            inbox.push_back(message);
             fetched = true;
         }
         if fetched {
             self.transport.notify(RECEIVE);
         }
+        short
     }
 
     fn message(&self, message: &[u8]) {

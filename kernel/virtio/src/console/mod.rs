@@ -54,6 +54,9 @@ const CONFIG_EMERGENCY: usize = 8;
 /// Most ports that are used of a device. QEMU's have 31 unless asked for more.
 const PORTS_MOST: u32 = 64;
 
+/// Bytes of all names in the device's identity; what would be more is left out.
+const IDENTITY_MOST: usize = 1024;
+
 /// A console device that has been started.
 pub struct Console {
     interrupts: Interrupts,
@@ -117,10 +120,20 @@ impl Driver for Console {
         // Where it could be taken for two, a label is quoted among the others.
         let shown =
             |label: String| if label.contains([',', '\'']) { quote_among(&label, &[',']) } else { label };
-        let labels: Vec<String> = self.device.ports().iter().filter_map(|p| p.label().map(shown)).collect();
+        let mut identity = String::new();
+        for label in self.device.ports().iter().filter_map(|p| p.label().map(shown)) {
+            let comma = if identity.is_empty() { "" } else { "," };
+            if identity.len() + label.len() > IDENTITY_MOST {
+                identity.push_str(comma);
+                identity.push_str("...");
+                break;
+            }
+            identity.push_str(comma);
+            identity.push_str(&label);
+        }
         Status {
             interrupts: self.interrupts.text.clone(),
-            identity: labels.join(","),
+            identity,
             failure: self.device.failure().map(String::from),
             counters: self.device.counters(),
         }

@@ -461,6 +461,33 @@ fn a_broken_device_hangs_up_and_starts_again() {
 }
 
 #[test]
+fn what_there_is_no_memory_for_is_heard_later() {
+    let (_console, device, port) = start_chat();
+    machine::host::heap::fail_from(1);
+    device.say(1, PORT_NAME, 1, b"other\0");
+    settle();
+    assert_eq!(port.label().unwrap(), "chat");
+    machine::host::heap::fail_nth(0);
+    eventually(|| (port.label().unwrap() == "other").then_some(()));
+}
+
+#[test]
+fn many_long_names_are_no_burden_for_who_looks_at_them() {
+    let (console, device) = start(64);
+    device.get(3);
+    for port in 1..64 {
+        device.say(port, PORT_ADD, 1, b"");
+        device.get(3);
+        device.say(port, PORT_NAME, 1, &[&[b'\n'; 500][..], b"\0"].concat());
+        eventually(|| console.device.ports()[port as usize].label());
+    }
+    let call = machine::heap::Call::enter("status");
+    let identity = console.status().identity;
+    drop(call);
+    assert!(identity.ends_with("\n,...") && identity.len() < 1100, "{identity:?}");
+}
+
+#[test]
 fn a_device_that_does_not_come_back_is_dead() {
     let (console, device, port) = start_chat();
     let c = port.open();

@@ -85,13 +85,14 @@ impl Table {
         }
         for row in &self.rows {
             let (fields, rest) = row.fields();
-            let mut line = String::new();
-            for (field, width) in fields.iter().zip(widths) {
-                // Writing into a String cannot fail.
-                let _ = write!(line, "{field:width$} ");
+            let [all @ .., last] = &fields;
+            for (field, width) in all.iter().zip(widths) {
+                write!(out, "{field:width$} ")?;
             }
-            line.push_str(&rest);
-            writeln!(out, "{}", line.trim_end())?;
+            match rest.trim_end() {
+                "" => writeln!(out, "{last}")?,
+                rest => writeln!(out, "{last:width$} {rest}", width = widths[COLUMNS - 1])?,
+            }
         }
         Ok(())
     }

@@ -41,6 +41,8 @@ pub struct P9 {
     tag: String,
     interrupts: Interrupts,
     device: Arc<RequestDevice<NineP>>,
+    /// Pieces of memory in a request.
+    segments: usize,
 }
 
 impl P9 {
@@ -56,10 +58,11 @@ impl P9 {
                 0 | 1 => return Err(Failure::new("no request queue")),
                 size => size,
             };
-            let queue = Queue::new(size, size, taken & INDIRECT_DESC != 0)?;
+            let segments = size.min(SIZE_MOST);
+            let queue = Queue::new(size, segments, taken & INDIRECT_DESC != 0)?;
             let device = RequestDevice::new(transport.clone(), NineP::default(), queue, Messages)?;
             let interrupts = device.start(name)?;
-            Ok(Arc::new(P9 { name: name.into(), tag, interrupts, device }))
+            Ok(Arc::new(P9 { name: name.into(), tag, interrupts, device, segments: usize::from(segments) }))
         })
     }
 
@@ -79,12 +82,12 @@ impl Transport for P9 {
     }
 
     fn max_segments(&self) -> usize {
-        self.device.size()
+        self.segments
     }
 
     fn submit(&self, request: Box<Request>) {
         let protocol = &self.device.protocol;
-        match check(&request, self.device.size()) {
+        match check(&request, self.segments) {
             Ok(sizes) => {
                 let readable = sizes.readable;
                 if self.device.submit(Checked { request, sizes }) {

@@ -5,6 +5,7 @@ use crate::Failure;
 use crate::transport;
 use core::sync::atomic::Ordering::SeqCst;
 use machine::clock;
+use machine::heap::Call;
 
 /// How long a broken device is left alone before it is started again, in nanoseconds.
 const PAUSE_NS: u64 = if cfg!(test) { 1_000_000 } else { 1_000_000_000 };
@@ -19,6 +20,7 @@ impl<P: Protocol> RequestDevice<P> {
     /// The keeper's life: waits until something is to be done, and does it.
     pub(super) fn keep(&self) {
         loop {
+            let _call = Call::enter("keeper of a device");
             let woken =
                 || [&self.stopped, &self.broken, &self.reconfigured].iter().any(|flag| flag.load(SeqCst));
             self.keeper.sleep(woken);

@@ -7,6 +7,7 @@ use crate::transport::RingAddress;
 use alloc::collections::VecDeque;
 use machine::OutOfMemory;
 use machine::clock;
+use machine::heap;
 
 /// How the requests of a protocol lie in the ring.
 pub(crate) trait Layout: Send + 'static {
@@ -56,7 +57,7 @@ impl<L: Layout> Pending<L> {
     /// When there is no memory.
     pub fn new(queue: Queue<InFlight<L>>, layout: L) -> Result<Self, OutOfMemory> {
         let mut waiting = VecDeque::new();
-        waiting.try_reserve(usize::from(queue.size())).map_err(|_| OutOfMemory)?;
+        heap::try_reserve(&mut waiting, usize::from(queue.size()))?;
         Ok(Pending { queue, waiting, layout })
     }
 
@@ -85,7 +86,7 @@ impl<L: Layout> Pending<L> {
     pub fn accept(&mut self, request: L::Request) -> Result<bool, L::Request> {
         let request = if self.waiting.is_empty() { self.send(request) } else { Some(request) };
         let Some(request) = request else { return Ok(true) };
-        if self.waiting.try_reserve(1).is_err() {
+        if heap::try_reserve(&mut self.waiting, 1).is_err() {
             return Err(request);
         }
         self.waiting.push_back(request);

@@ -30,6 +30,7 @@ use descriptor::DESCRIPTOR;
 pub use descriptor::Segment;
 use machine::OutOfMemory;
 use machine::dma::{Dma, fence};
+use machine::heap;
 pub use merge::merge;
 
 /// Bytes of an entry of the used ring.
@@ -100,8 +101,7 @@ impl<T> Queue<T> {
         let available = n * DESCRIPTOR;
         let used = (available + 6 + 2 * n).next_multiple_of(PAGE);
         let tables = if indirect { Some(Dma::new(n * segments * DESCRIPTOR)?) } else { None };
-        let mut descriptors = Vec::new();
-        descriptors.try_reserve_exact(n).map_err(|_| OutOfMemory)?;
+        let mut descriptors = heap::try_vec(n)?;
         descriptors.resize_with(n, || Descriptor { next: 0, count: 0, chain: None });
         let mut queue = Queue {
             ring: Dma::new(used + 6 + USED * n)?,

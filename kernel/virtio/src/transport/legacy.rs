@@ -35,6 +35,8 @@ const CONFIG_VECTOR: u16 = 0x14;
 const QUEUE_VECTOR: u16 = 0x16;
 const CONFIG: u16 = 0x14;
 const CONFIG_WITH_VECTORS: u16 = 0x18;
+/// Most entries of a queue: QEMU's limit. The device chooses how many, and memory for all of them is needed.
+const SIZE_MOST: u16 = 1024;
 
 /// Ports that a device has at least.
 const LEAST: u64 = 0x18;
@@ -129,7 +131,7 @@ impl VirtioTransport for Legacy {
     /// The device's own size, whatever is wanted.
     fn queue_size(&self, queue: u16, _most: u16) -> u16 {
         let size = self.queue_limit(queue);
-        if size.is_power_of_two() { size } else { 0 }
+        if size.is_power_of_two() && size <= SIZE_MOST { size } else { 0 }
     }
 
     fn queue_start(&self, queue: u16, ring: &RingAddress) -> Result<(), Failure> {

@@ -175,6 +175,7 @@ fn pieces(offset: u64, data: &[u8]) -> impl Iterator<Item = (u64, usize, &[u8])>
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests of the host")]
 mod tests {
     use super::*;
     use crate::rng;

@@ -32,6 +32,7 @@ pub struct State {
 
 impl State {
     /// The root alone.
+    #[expect(clippy::disallowed_methods, reason = "a kernel brings its own way to reserve")]
     pub fn new(owner: &[u8], limit: u64, clock: fn() -> u32) -> State {
         let mut state = State {
             nodes: BTreeMap::new(),

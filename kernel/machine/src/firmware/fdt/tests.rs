@@ -128,6 +128,26 @@ fn the_header_says_how_much_there_is_to_read() {
 }
 
 #[test]
+fn a_tree_is_no_larger_than_is_believed() {
+    let mut w = Writer::default();
+    w.begin("");
+    (0..3000).for_each(|_| {
+        w.begin("n");
+        w.end();
+    });
+    assert_eq!(Fdt::parse(&w.blob()).unwrap().nodes().len(), MOST_NODES);
+    let mut w = Writer::default();
+    w.begin("");
+    (0..9000).for_each(|_| w.property("p", b""));
+    assert_eq!(Fdt::parse(&w.blob()).unwrap().nodes()[0].properties.len(), MOST_PROPERTIES);
+    let mut w = Writer::default();
+    w.begin("");
+    w.property(&"p".repeat(200), b"");
+    w.property("q", b"");
+    assert_eq!(Fdt::parse(&w.blob()).unwrap().nodes()[0].properties, []);
+}
+
+#[test]
 fn what_is_broken_ends_the_tree() {
     let blob = microvm();
     let whole = Fdt::parse(&blob).unwrap().nodes().len();

@@ -13,12 +13,12 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use abi::error;
+use machine::heap::{self, Call};
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread;
 
-use super::line::Line;
+use super::line::{ECHO, Line};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::proc::notes::{self, NoteClass};
@@ -105,24 +105,32 @@ impl Input {
 
     /// Waits for bytes and handles a batch of them. False when the kernel is gone.
     fn handle(&self, kernel: &Weak<Kernel>, batch: &mut Vec<u8>) -> bool {
+        let _call = Call::enter("console input");
         batch.clear();
         self.arrived.sleep(|| self.ring.lock().len != 0);
         self.ring.lock().take(batch);
         let Some(kernel) = kernel.upgrade() else {
             return false;
         };
-        let mut echo = Vec::new();
+        let mut echo = Vec::with_capacity(2 * ECHO);
         let mut interrupts = 0;
-        {
-            let mut line = self.line.lock();
-            for &b in batch.iter() {
-                interrupts += u32::from(line.key(b, &mut echo));
+        let mut rest = batch.as_slice();
+        while !rest.is_empty() {
+            echo.clear();
+            {
+                let mut line = self.line.lock();
+                while let Some((&b, later)) = rest.split_first()
+                    && echo.len() <= ECHO
+                {
+                    interrupts += u32::from(line.key(b, &mut echo));
+                    rest = later;
+                }
+                line.set_echoing(!echo.is_empty());
             }
-            line.set_echoing(!echo.is_empty());
-        }
-        if !echo.is_empty() {
-            kernel.kmesg.console(&echo);
-            self.line.lock().set_echoing(false);
+            if !echo.is_empty() {
+                kernel.kmesg.console(&echo);
+                self.line.lock().set_echoing(false);
+            }
         }
         self.ready.wakeup();
         let noteid = self.noteid.load(Ordering::Relaxed);
@@ -153,8 +161,7 @@ impl Input {
                 next.is_some()
             })?;
             let n = next.unwrap_or(0).min(max);
-            let mut got = Vec::new();
-            got.try_reserve_exact(n).map_err(|_| error::ENOMEM)?;
+            let mut got = heap::try_vec(n)?;
             let mut line = self.line.lock();
             // Unless another reader was faster.
             if line.next() == next {

@@ -9,6 +9,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use machine::heap;
+
 const INTR: u8 = 0x03;
 const EOF: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
@@ -23,6 +25,10 @@ pub(crate) const MAXWAITING: usize = 1 << 20;
 const PIECE: usize = size_of::<Piece>();
 /// What has to be left for a character to be taken: itself, and the newline that ends its line.
 const CHARACTER: usize = 2 + PIECE;
+/// Bytes of a word that is rubbed out on the screen.
+const RUBBED_OUT: usize = 512;
+/// Bytes that a key adds to the echo at most.
+pub(crate) const ECHO: usize = 3 * RUBBED_OUT;
 /// Bytes of memory that are kept when nothing waits.
 const KEPT: usize = 4096;
 
@@ -71,12 +77,11 @@ impl Line {
                 }
             }
             WORD => {
-                while self.edit.last().is_some_and(|b| *b == b' ' || *b == b'\t') {
-                    self.take_back(echo);
-                }
-                while self.edit.last().is_some_and(|b| *b != b' ' && *b != b'\t') {
-                    self.take_back(echo);
-                }
+                let is_blank = |b: &u8| *b == b' ' || *b == b'\t';
+                let end = self.edit.iter().rposition(|b| !is_blank(b)).map_or(0, |at| at + 1);
+                let word = self.edit.get(..end).unwrap_or(&[]);
+                let start = word.iter().rposition(is_blank).map_or(0, |at| at + 1);
+                self.take_back_to(start, echo);
             }
             b'\r' | b'\n' => {
                 if self.finish(true) {
@@ -84,13 +89,24 @@ impl Line {
                 }
             }
             _ => {
-                if self.left() >= CHARACTER && self.edit.try_reserve(1).is_ok() {
+                if self.left() >= CHARACTER && heap::try_reserve(&mut self.edit, 1).is_ok() {
                     self.edit.push(byte);
                     echo.push(byte);
                 }
             }
         }
         false
+    }
+
+    /// Takes back all from `start` on. What is longer than a screen's rows is not rubbed out one by one.
+    fn take_back_to(&mut self, start: usize, echo: &mut Vec<u8>) {
+        if self.edit.len() - start > RUBBED_OUT {
+            self.edit.truncate(start);
+            echo.extend_from_slice(b"^W\n");
+        }
+        while self.edit.len() > start {
+            self.take_back(echo);
+        }
     }
 
     /// How much more may wait.
@@ -100,11 +116,11 @@ impl Line {
     }
 
     fn key_raw(&mut self, byte: u8) {
-        if self.left() < CHARACTER || self.bytes.try_reserve(1).is_err() {
+        if self.left() < CHARACTER || heap::try_reserve(&mut self.bytes, 1).is_err() {
             return;
         }
         if self.ready.back().is_none_or(|piece| !piece.raw) {
-            if self.ready.try_reserve(1).is_err() {
+            if heap::try_reserve(&mut self.ready, 1).is_err() {
                 return;
             }
             self.ready.push_back(Piece { len: 0, raw: true });
@@ -120,8 +136,8 @@ impl Line {
     fn finish(&mut self, newline: bool) -> bool {
         let len = self.edit.len() + usize::from(newline);
         let room = self.left() >= PIECE + usize::from(newline)
-            && self.bytes.try_reserve(len).is_ok()
-            && self.ready.try_reserve(1).is_ok();
+            && heap::try_reserve(&mut self.bytes, len).is_ok()
+            && heap::try_reserve(&mut self.ready, 1).is_ok();
         if room {
             // Drained and not taken away, since the next line is soon as long.
             self.bytes.extend(self.edit.drain(..));
@@ -186,6 +202,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::String;
 
     /// Types `keys`; gives the echo and the number of interrupts.
@@ -272,6 +289,18 @@ mod tests {
             line.key(byte, &mut echo);
         }
         echo.len()
+    }
+
+    #[test]
+    fn a_word_of_any_length_is_rubbed_out_with_a_short_echo() {
+        let mut line = Line::default();
+        type_in(&mut line, &format!("a {}", "x".repeat(RUBBED_OUT)));
+        let (echo, _) = type_in(&mut line, "\x17");
+        assert_eq!(echo.len(), ECHO);
+        type_in(&mut line, &"x".repeat(100_000));
+        assert_eq!(type_in(&mut line, "  \x17"), ("  ^W\n".into(), 0));
+        type_in(&mut line, "b\n");
+        assert_eq!(read(&mut line), Some("a b\n".into()));
     }
 
     /// Bytes of memory that a line takes.

@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 
 use io::port::Finder;
 use io::{ConsoleOut, Port};
+use machine::heap::Call;
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 use machine::{clock, thread};
@@ -200,6 +201,7 @@ impl PortConsole {
         // Whether the host was there at the last look.
         let mut was_up = false;
         loop {
+            let _call = Call::enter("console out");
             let mut up = false;
             self.changed.sleep(|| {
                 up = port.as_ref().is_some_and(|p| p.present() && p.connected());
@@ -272,6 +274,7 @@ impl PortConsole {
             self.changed.sleep(|| port.present());
             let connection = port.open();
             loop {
+                let _call = Call::enter("console in");
                 match port.read(connection, TYPED) {
                     Ok(bytes) if bytes.is_empty() => break,
                     Ok(bytes) => input.put(&bytes),

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::error;
+use machine::heap;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::{Wake, clock};
@@ -57,7 +58,7 @@ impl Readers {
             if list.contains(&place) {
                 return false;
             }
-            full = list.try_reserve(1).is_err();
+            full = heap::try_reserve(&mut *list, 1).is_err();
             if !full {
                 list.push(place);
             }

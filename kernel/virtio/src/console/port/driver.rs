@@ -6,9 +6,9 @@ use crate::Failure;
 use crate::console::inbox::Inbox;
 use crate::ring::RuleBroken;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use machine::OutOfMemory;
+use machine::heap;
 
 impl Port {
     /// Bytes received and sent.
@@ -67,9 +67,7 @@ impl Port {
         self.live.store(true, Relaxed);
         let fresh = if self.state.lock().memory.is_none() { Some(Memory::new()?) } else { None };
         let inbox = Inbox::new(BUFFERS)?;
-        let mut idle = Vec::new();
-        idle.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
-        idle.extend(0..BUFFERS);
+        let idle = heap::try_collect(0..BUFFERS)?;
         {
             let mut state = self.state.lock();
             if let Some(memory) = fresh {

@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use machine::OutOfMemory;
 use machine::dma::Dma;
+use machine::heap;
 
 /// Receive buffers.
 pub const BUFFERS: usize = 16;
@@ -43,8 +44,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn new() -> Result<Memory, OutOfMemory> {
-        let mut receive = Vec::new();
-        receive.try_reserve_exact(BUFFERS).map_err(|_| OutOfMemory)?;
+        let mut receive = heap::try_vec(BUFFERS)?;
         for _ in 0..BUFFERS {
             receive.push(Dma::new(RECEIVE)?);
         }

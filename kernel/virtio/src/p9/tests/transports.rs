@@ -103,11 +103,13 @@ fn a_legacy_device_where_the_firmware_switched_nothing_on() {
 
 #[test]
 fn the_size_of_a_legacy_queue_is_the_devices() {
-    for (limit, works) in [(16, true), (256, true), (96, false), (0, false)] {
+    for (limit, works) in [(16, true), (256, true), (1024, true), (2048, false), (96, false), (0, false)] {
         let device = Fake::with(b"\x01\0t".to_vec(), limit, Quirks::default());
         let (_space, drivers) = start_on(&[(old_place(), &device)], Choice::default());
         let sizes: Vec<usize> = drivers.iter().map(|d| d.max_in_flight()).collect();
         assert_eq!(sizes, if works { alloc::vec![usize::from(limit)] } else { alloc::vec![] });
+        // A table for each entry, all as long as the queue, would be 16 MiB in one piece.
+        assert!(drivers.iter().all(|d| d.max_segments() <= 128));
     }
 }
 
