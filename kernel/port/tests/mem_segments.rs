@@ -32,8 +32,12 @@ fn the_break() {
         assert_eq!(cpu.must(call::BRK, &[top]), 0);
         assert_eq!(cpu.load_u64(top - 8), 0);
         assert_eq!(cpu.must(call::BRK, &[BSS]), 0);
-        assert_eq!(cpu.fails(call::BRK, &[BSS - 1]), error::EBADARG);
-        assert_eq!(cpu.fails(call::BRK, &[0x1000]), error::EBADARG);
+        // Within the data there is memory already.
+        assert_eq!(cpu.must(call::BRK, &[BSS - 1]), 0);
+        assert_eq!(cpu.must(call::BRK, &[DATA]), 0);
+        assert_eq!(cpu.must(call::BRK, &[0]), BSS);
+        assert_eq!(cpu.fails(call::BRK, &[DATA - 1]), error::ENOVMEM);
+        assert_eq!(cpu.fails(call::BRK, &[0x1000]), error::ENOVMEM);
         assert_eq!(cpu.fails(call::BRK, &[BSS + (64 << 30) + 4096]), error::ENOVMEM);
         assert_eq!(cpu.fails(call::BRK, &[u64::MAX]), error::ENOVMEM);
         assert_eq!(cpu.fails(call::BRK, &[USTKTOP]), error::ENOVMEM);

@@ -182,6 +182,19 @@ fn a_version_that_nobody_uses() {
     done.wait();
 }
 
+/// What `fauth` began is the session of the mount that follows; some servers take no second version.
+#[test]
+fn a_refused_proof_leaves_the_session() {
+    let t = kernel();
+    let served = Served::plan9(|_| {});
+    let (fd, done) = start(&t, &served, |_, _| Act::Answer);
+    sysfile::fauth(&t.up, fd, "main").unwrap_err();
+    sysfile::fauth(&t.up, fd, "other").unwrap_err();
+    mount(&t.up, fd, "/n", "main").unwrap();
+    assert_eq!((served.count(kind::TVERSION), served.count(kind::TAUTH)), (1, 2));
+    end(&t, &served, &done);
+}
+
 #[test]
 fn a_channel_can_be_mounted_again_and_again() {
     let t = kernel();

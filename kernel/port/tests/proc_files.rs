@@ -165,8 +165,8 @@ fn memory_and_notes_of_others() {
         cpu.store_u64(BSS + 100, 7);
         assert_eq!(
             cpu.fails(call::PWRITE, &[mem, BSS + 100, 8, ENTRY]),
-            error::EBADARG,
-            "text is not written"
+            error::EBADCTL,
+            "text of a program that runs"
         );
         assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 8, BSS + 8]), 8);
         assert_eq!(cpu.load_u64(BSS + 8), 0, "it was the other's memory");
@@ -197,6 +197,87 @@ fn memory_and_notes_of_others() {
         cpu.must(call::PWRITE, &[regs, BSS, 8, 88]);
         ctl(cpu, pid, "start");
         cpu.wait_ok();
+    });
+}
+
+/// A debugger writes into the text of a process that is stopped; nobody else's changes by it.
+#[test]
+fn breakpoints() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let was = cpu.load_u64(ENTRY);
+        let pid = fork(cpu, NONE, |cpu| {
+            while cpu.load_u64(BSS + 8) == 0 {
+                cpu.sleep_ms(1);
+            }
+            // Its child's text is as its own, and is nobody else's either.
+            assert_eq!((cpu.load_u64(ENTRY), cpu.load_u64(ENTRY + 8)), (7, cpu.load_u64(BSS + 16)));
+            fork(cpu, NONE, |cpu| assert_eq!(cpu.load_u64(ENTRY), 7));
+            cpu.wait_ok();
+        });
+        ctl(cpu, pid, "stop");
+        let mem = cpu.open(&format!("/proc/{pid}/mem"), ORDWR);
+        cpu.store_u64(BSS + 100, 7);
+        let next = cpu.load_u64(ENTRY + 8);
+        cpu.store_u64(BSS + 200, next);
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 8, ENTRY]), 8);
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 200, 8, BSS + 16]), 8);
+        assert_eq!(cpu.must(call::PREAD, &[mem, BSS + 100, 8, ENTRY]), 8);
+        assert_eq!((cpu.load_u64(BSS + 100), cpu.load_u64(ENTRY)), (7, was));
+        // A piece over the end of a page, and what is behind the end of the text.
+        let top = 0x20_3000;
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 16, 0x20_1ff8]), 16);
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 16, top - 8]), 8);
+        assert_eq!(cpu.fails(call::PWRITE, &[mem, BSS + 100, 8, top]), error::EBADARG);
+        let segment = cpu.file(&format!("/proc/{pid}/segment"));
+        assert!(segment.starts_with("Text   R    200000   203000    1\n"), "{segment}");
+        cpu.store_u64(BSS + 100, 1);
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 8, BSS + 8]), 8);
+        ctl(cpu, pid, "start");
+        cpu.wait_ok();
+        // Whoever runs the program now has the file's text.
+        fork(cpu, NONE, move |cpu| assert_eq!(cpu.load_u64(ENTRY), was));
+        cpu.wait_ok();
+    });
+}
+
+/// Each read of the name space gives a line, however much is asked for.
+#[test]
+fn a_name_space_line_by_line() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let me = cpu.pid();
+        let fd = cpu.open(&format!("/proc/{me}/ns"), OREAD);
+        let mut lines = Vec::new();
+        loop {
+            let line = String::from_utf8(cpu.read(fd, 8192)).unwrap();
+            if line.is_empty() {
+                break;
+            }
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
+            lines.push(line);
+        }
+        assert!(lines.len() > 2 && lines.last().is_some_and(|l| l.starts_with("cd ")), "{lines:?}");
+        // In pieces as well.
+        let first = lines.first().cloned().unwrap_or_default();
+        assert_eq!(cpu.must(call::PREAD, &[fd, BSS, 3, 0]), 3);
+        assert_eq!(cpu.must(call::PREAD, &[fd, BSS, 8192, 3]), first.len() as u64 - 3);
+        cpu.close(fd);
+    });
+}
+
+/// The trap of a process that never trapped is the call that it came from.
+#[test]
+fn the_number_of_a_trap() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let pid = fork(cpu, NONE, |cpu| drop(cpu.sleep_ms(60_000)));
+        until_state(cpu, pid, "Sleep");
+        let regs = cpu.open(&format!("/proc/{pid}/regs"), OREAD);
+        assert_eq!(cpu.must(call::PREAD, &[regs, BSS, 8, 128]), 8);
+        assert_eq!(cpu.load_u64(BSS), abi::ureg::SYSCALL);
+        cpu.kill(pid);
+        cpu.wait();
     });
 }
 

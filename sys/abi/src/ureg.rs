@@ -3,6 +3,9 @@
 /// Size of an encoded `Ureg` in bytes.
 pub const UREG_SIZE: usize = 184;
 
+/// The trap number of a system call.
+pub const SYSCALL: u64 = 64;
+
 /// General registers of a process, in the order of Plan 9's amd64 `Ureg`.
 ///
 /// `repr(C)` with exactly this order: trap entry stores into it by offset.
@@ -29,7 +32,7 @@ pub struct Ureg {
     pub es: u16,
     pub fs: u16,
     pub gs: u16,
-    /// Trap number; 64 for a system call.
+    /// Trap number; [`SYSCALL`] for a system call.
     pub kind: u64,
     pub error: u64,
     pub pc: u64,

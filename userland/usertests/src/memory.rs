@@ -46,7 +46,7 @@ fn brk() -> Outcome {
     probe::poke(far - 8, b"the end.");
     same(probe::peek(far - 8, 8), b"the end.".to_vec(), "what is there")?;
     same(there(far)?, false, "memory behind it")?;
-    fails(call(no::BRK, &[1]), abi::error::EBADARG, "below its base")?;
+    fails(call(no::BRK, &[1]), abi::error::ENOVMEM, "below the data")?;
     fails(call(no::BRK, &[u64::MAX]), abi::error::ENOVMEM, "the end of the world")
         .or_else(|_| check(call(no::BRK, &[u64::MAX]).is_err(), "the end of the world"))?;
     check(call(no::BRK, &[0x7fff_0000_0000]).is_err(), "128 TB")?;

@@ -68,7 +68,8 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     let old = up.text.lock().replace(program.chan);
     drop(old);
     let tos = abi::layout::TOS;
-    Ok(Ureg { ax: tos, pc: program.layout.entry, sp, ..Ureg::default() })
+    // Until it traps, what it came from is the call.
+    Ok(Ureg { ax: tos, pc: program.layout.entry, sp, kind: abi::ureg::SYSCALL, ..Ureg::default() })
 }
 
 fn find(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Program> {

@@ -148,7 +148,7 @@ impl Memory {
         *self.owner.lock() = Arc::downgrade(owner);
     }
 
-    fn owner(&self) -> Result<Arc<Proc>> {
+    pub(super) fn owner(&self) -> Result<Arc<Proc>> {
         self.owner.lock().upgrade().ok_or(Error::new(abi::error::EPROCDIED))
     }
 
@@ -253,6 +253,13 @@ impl Memory {
         added
     }
 
+    /// Puts `new` in the place of `old`, which has the same addresses. False when `old` is not there any more.
+    pub(super) fn exchange(&self, old: &Arc<Segment>, new: Arc<Segment>) -> bool {
+        let mut segs = self.segs.lock();
+        let here = segs.list.iter_mut().find(|s| Arc::ptr_eq(s, old));
+        here.map(|place| *place = new).is_some()
+    }
+
     /// Takes out a segment.
     pub(crate) fn remove(&self, seg: &Arc<Segment>) {
         {
@@ -332,15 +339,24 @@ impl Memory {
     /// Moves the end of the bss. 0 leaves it and gives its base.
     ///
     /// # Errors
-    /// `bad arg in system call` below the base, `segments overlap`, `virtual memory allocation failed` over
-    /// the largest segment.
+    /// `virtual memory allocation failed` below the data and over the largest segment; `segments overlap`.
     pub(crate) fn brk(&self, top: u64) -> Result<u64> {
         let bss = self.segment(Kind::Bss).ok_or(abi::error::EBADARG)?;
         if top == 0 {
             return Ok(bss.base);
         }
-        self.resize(&bss, top)?;
+        self.resize(&bss, self.within_data(&bss, top)?)?;
         Ok(0)
+    }
+
+    /// Where the bss ends when a program asks for `top`. A linker puts a small bss into what is left of the last page of
+    /// data, and what is asked for next is there as well: then the segment behind it is empty.
+    fn within_data(&self, bss: &Segment, top: u64) -> Result<u64> {
+        if top >= bss.base {
+            return Ok(top);
+        }
+        let data = self.segs.lock().list.iter().find(|s| s.kind == Kind::Data).map(|s| s.base);
+        data.filter(|&base| base <= top).map(|_| bss.base).ok_or(abi::error::ENOVMEM.into())
     }
 
     /// Moves the end of `seg` to `top`.

@@ -18,6 +18,7 @@ mod image;
 pub mod iobuf;
 mod memory;
 mod pages;
+mod patch;
 mod segment;
 pub(crate) mod sema;
 

@@ -30,6 +30,8 @@ use crate::proc::process::Proc;
 pub enum Kind {
     /// Shared always, never written.
     Text,
+    /// Text that a debugger has written to: a private copy, as the stack.
+    Patched,
     /// Initialised data: shared by RFMEM, else copied on write.
     Data,
     /// Zeroed data, which `brk` extends: as `Data`.
@@ -46,7 +48,7 @@ impl Kind {
     /// The name in `/proc/n/segment`.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Kind::Text => "Text",
+            Kind::Text | Kind::Patched => "Text",
             Kind::Data => "Data",
             Kind::Bss | Kind::Memory => "Bss",
             Kind::Stack => "Stack",
@@ -326,6 +328,29 @@ impl Segment {
         Ok(Some(Found { page, writable: self.prot.write && !cow }))
     }
 
+    /// The page at `va` (which is at a page), made this segment's own, although its programs may not write there. `None`
+    /// when `va` is not (any more) in the segment.
+    ///
+    /// # Errors
+    /// As [`Segment::fault`].
+    pub(super) fn own_page(&self, up: &Arc<Proc>, va: u64) -> Result<Option<Page>> {
+        let mut loaded = None;
+        loop {
+            let mut inner = self.inner.lock();
+            if va >= inner.top {
+                return Ok(None);
+            }
+            if let Some(found) = self.find(up, &mut inner, va, false, loaded.take())? {
+                let number = (va - self.base) / PAGE;
+                let shared = inner.pages.get(number).is_some_and(|entry| entry.cow);
+                let own = if shared { self.own(up, &mut inner, va, number, found.page)? } else { found };
+                return Ok(Some(own.page));
+            }
+            drop(inner);
+            loaded = self.load(up, va)?;
+        }
+    }
+
     /// Brings in the page at `va` from the file behind it. Nothing is held meanwhile: it is as long as the file's
     /// server likes.
     fn load(&self, up: &Arc<Proc>, va: u64) -> Result<Option<Page>> {
@@ -355,6 +380,14 @@ impl Segment {
     /// # Errors
     /// No memory for a copy.
     pub(crate) fn fork(&self, up: &Arc<Proc>) -> Result<Arc<Segment>> {
+        self.fork_as(up, self.kind)
+    }
+
+    /// As [`Segment::fork`], for another purpose.
+    ///
+    /// # Errors
+    /// No memory for a copy.
+    pub(super) fn fork_as(&self, up: &Arc<Proc>, kind: Kind) -> Result<Arc<Segment>> {
         let mut inner = self.inner.lock();
         let mut pages = PageMap::default();
         let (mut first, mut last) = (u64::MAX, 0);
@@ -374,7 +407,7 @@ impl Segment {
         }
         copied?;
         let copy = Inner { top: inner.top, pages };
-        Ok(Self::with(self.kind, self.base, self.prot, self.backing.clone(), self.close_on_exec, copy))
+        Ok(Self::with(kind, self.base, self.prot, self.backing.clone(), self.close_on_exec, copy))
     }
 
     /// Moves the end to `top` (rounded up to a page).

@@ -2,8 +2,8 @@
 //! channel would take each other's replies.
 //!
 //! A channel has one session, which all mounts of it share. It begins with the first mount, `fversion` or `fauth`
-//! and ends when the last file is closed; but what `fversion` agreed on is kept for the mount that follows, as
-//! long as anybody has the channel.
+//! and ends when the last file is closed; but what `fversion` or `fauth` agreed on is kept for the mount that follows,
+//! as long as anybody has the channel.
 //!
 //! Lock order: an entry's `state` is held while its session is begun, by a server that may take its time; nothing
 //! is held when it is taken. `list` is a leaf.
@@ -36,7 +36,7 @@ struct Served {
     /// While this is here no other channel has the same address.
     chan: Weak<Chan>,
     state: QLock<State>,
-    /// The session, between `fversion` and the first mount.
+    /// The session, between `fversion` or `fauth` and the first mount.
     agreed: Lock<Option<Arc<Session>>>,
 }
 

@@ -210,6 +210,8 @@ impl MountDriver for Driver {
 
     fn auth(&self, up: &Arc<Proc>, server: Arc<Chan>, aname: &str) -> Result<Arc<Chan>> {
         let (session, devno) = self.0.channel_session(up, &server, PLAN9, DEFAULT_MSIZE)?;
+        // The mount that follows is of this session, also when the server asks for no proof, or the proof is over.
+        self.0.channels.keep(&server, &session);
         let fid = Fid::reserve(&session);
         let user = up.user();
         let message = Tmsg::Auth {

@@ -29,14 +29,24 @@ pub(super) fn read_mem(p: &Proc, dst: &mut Dst<'_>, va: u64) -> Result<usize> {
     Ok(done)
 }
 
+/// Writes into another process's memory; into its text, which gets it a copy of its own, only while it is stopped.
 pub(super) fn write_mem(p: &Proc, src: &Src<'_>, va: u64) -> Result<usize> {
     let bytes = src.to_vec(1 << 20)?;
+    if p.mem.is_text(va) {
+        if !p.ctl.lock().is_stopped() {
+            return Err(error::EBADCTL.into());
+        }
+        return p.mem.patch(va, &bytes);
+    }
     p.mem.copy_out(va, &bytes).map_err(|e| if e.is(error::EINTR) { e } else { error::EBADARG.into() })?;
     Ok(bytes.len())
 }
 
 pub(super) fn read_regs(p: &Proc, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
-    let regs = p.regs.lock().ok_or(error::ENOREG)?;
+    let mut regs = p.regs.lock().ok_or(error::ENOREG)?;
+    if p.current_call().is_some() {
+        regs.kind = abi::ureg::SYSCALL;
+    }
     dst.put_from(&regs.to_bytes(), offset)
 }
 

@@ -26,7 +26,7 @@ mod image;
 mod text;
 mod tree;
 
-use text::text_of;
+use text::{Lines, text_of};
 use tree::{File, MODE, Place, each, may_open, perm_of, place, stat_of, step};
 
 /// The device. It has no state.
@@ -90,6 +90,9 @@ impl Dev for ProcDev {
                     }
                     return open_text(up, &p);
                 }
+                if file == File::Ns {
+                    c.aux = Some(Arc::new(Lines::default()));
+                }
             }
         }
         c.mode = Some(mode);
@@ -119,6 +122,7 @@ impl Dev for ProcDev {
                 let text = exit::await_child(&p)?.text();
                 dst.put_from(clip(&text, dst.len()).as_bytes(), 0)
             }
+            File::Ns => c.aux::<Lines>()?.read(dst, offset, || text_of(up, &p, file)),
             _ => dst.put_from(text_of(up, &p, file)?.as_bytes(), offset),
         }
     }

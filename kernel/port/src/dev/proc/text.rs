@@ -7,12 +7,40 @@ use core::fmt::Write;
 
 use abi::{KNAMELEN, error};
 use machine::heap;
+use machine::sync::QLock;
 use machine::thread::State;
 
 use super::tree::File;
 use crate::error::{Result, clip};
+use crate::mem::iobuf::Dst;
 use crate::proc::exit;
 use crate::proc::process::Proc;
+
+/// A text of which each read gives one line, or what is left of it: `/proc/n/ns`, whose readers take what they get for
+/// one. It is made at the beginning, for the lines are many and change.
+#[derive(Default)]
+pub(super) struct Lines(QLock<String>);
+
+impl Lines {
+    /// Reads at `offset`. `text` makes the text.
+    ///
+    /// # Errors
+    /// A bad user address; what `text` says.
+    pub(super) fn read(
+        &self,
+        dst: &mut Dst<'_>,
+        offset: u64,
+        text: impl FnOnce() -> Result<String>,
+    ) -> Result<usize> {
+        let mut kept = self.0.lock();
+        if offset == 0 {
+            *kept = text()?;
+        }
+        let rest = usize::try_from(offset).ok().and_then(|at| kept.as_bytes().get(at..)).unwrap_or_default();
+        let line = rest.split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
+        dst.put_from(line, 0)
+    }
+}
 
 /// The whole text of `file`; empty for one that has none.
 ///
