@@ -47,6 +47,10 @@ pvh_entry:
 	btl	$29, %edx
 	jnc	no_long_mode
 	movl	%edx, %ebp                      # bit 20: no-execute pages
+	movl	$1, %eax
+	cpuid
+	btl	$15, %edx                       # the first line of Rust may have one
+	jnc	no_conditional_moves
 
 	# Four page directories map 4 GiB in 2 MiB pages.
 	movl	$(boot_pd - IMAGE_BASE), %edi
@@ -88,17 +92,28 @@ pvh_entry:
 	lgdt	boot_gdt_low - IMAGE_BASE
 	ljmpl	$8, $(long_mode - IMAGE_BASE)
 
-# Tell whoever watches the serial line, and stop.
+# Tell whoever watches the serial line, and end the machine: by isa-debug-exit where it is, as power off, as a reset.
+no_conditional_moves:
+	movl	$(no_conditional_moves_text - IMAGE_BASE), %esi
+	jmp	refuse
 no_long_mode:
 	movl	$(no_long_mode_text - IMAGE_BASE), %esi
+refuse:
 	movw	$0x3f8, %dx
 4:	lodsb
 	testb	%al, %al
 	jz	5f
 	outb	%al, %dx
 	jmp	4b
-5:	hlt
-	jmp	5b
+5:	movw	$0xf4, %dx
+	outl	%eax, %dx                       # AL is 0, and the rest is not looked at
+	movw	$0x604, %dx
+	movw	$0x2000, %ax
+	outw	%ax, %dx
+	movl	$1000000, %ecx                  # machines stop a little after they were told to
+6:	loop	6b
+	lidtl	no_table - IMAGE_BASE
+	int3
 
 .code64
 long_mode:
@@ -124,6 +139,11 @@ high_half:
 .section .rodata.entry, "a"
 no_long_mode_text:
 	.asciz "elwood: this processor has no 64-bit mode\r\n"
+no_conditional_moves_text:
+	.asciz "elwood: this processor has no conditional moves\r\n"
+no_table:
+	.word 0
+	.long 0
 .balign 8
 boot_gdt:
 	.quad 0

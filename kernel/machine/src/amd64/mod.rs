@@ -80,6 +80,9 @@ pub struct BootParams {
 /// with what the loader gave.
 pub unsafe fn init(params: BootParams) {
     console::init(); // the serial line, polled
+    if let Some(lack) = registers::lack() {
+        refuse(lack); // a processor that somebody has made up
+    }
     // SAFETY: once, on the boot processor, before anything uses per-processor data.
     unsafe { registers::init_boot() }; // GDT, TSS, IDT, GS, control registers
     let mut early = early::EARLY.lock();
@@ -96,6 +99,15 @@ pub unsafe fn init(params: BootParams) {
     power::init(acpi::power()); // the ways out
     scheduler::init(cpu::this()); // the boot context becomes the idle thread
     random::init();
+}
+
+/// Says why this machine is none for the kernel, and ends it.
+fn refuse(lack: &str) -> ! {
+    for part in ["\r\nelwood: this processor has ", lack, "\r\n"] {
+        console::write(part.as_bytes());
+    }
+    power::exit_qemu(0);
+    power::off()
 }
 
 /// Ends the boot: the calling context becomes the idle thread and the spawned threads run, on all processors.

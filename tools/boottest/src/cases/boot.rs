@@ -23,6 +23,25 @@ pub fn cases() -> Vec<Case> {
             );
         }
     }
+    // Processors that somebody has made up.
+    for (without, lack) in [
+        ("lm", "64-bit mode"),
+        ("cmov", "conditional moves"),
+        ("fpu", "floating point unit"),
+        ("apic", "APIC"),
+        ("sse2", "SSE2"),
+        ("syscall", "SYSCALL instruction"),
+    ] {
+        let vm = q35().cpu(&format!("qemu64,-{without}")).debug_exit();
+        cases.push(
+            Case::new(format!("boot/no-{without}"), vm)
+                .sees(format!("elwood: this processor has no {lack}\n"))
+                .ends(End::Exits(1)),
+        );
+    }
+    // One without a device to exit by ends as well.
+    let ends = |without: &str| Case::new(format!("boot/no-{without}-off"), q35().cpu(&format!("qemu64,-{without}")));
+    cases.extend(["lm", "apic"].map(|without| ends(without).sees("this processor has no").ends(End::Exits(0))));
     cases.extend([
         Case::new("boot/default-devices", Vm::new(Board::Pc).default_devices()).line("echo up").is("up\n"),
         Case::new("boot/user", q35())

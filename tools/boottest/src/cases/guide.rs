@@ -171,6 +171,9 @@ fn interrupts(world: &World, busy: bool) -> Result<()> {
         let field = line.and_then(|l| l.split_whitespace().nth(2));
         field.with_context(|| format!("no line {name}"))?.parse::<u64>().context("the count")
     };
+    for name in ["#BP", "#NM", "#DF", "#15", "#MF", "#XF"] {
+        count(&format!(" trap     {name}"))?;
+    }
     for name in [" trap     #PF", " lapic    APIC timer", " ioapic   keyb", " ioapic   mouse"] {
         count(name)?;
     }

@@ -10,6 +10,28 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags, GsBase, KernelGsBase, LStar, Msr, SFMask};
 use x86_64::registers::rflags::RFlags;
 
+/// What the kernel and programs cannot do without: the words for its lack, and the leaf of CPUID and the bit of EDX
+/// that tell of it. (`boot/entry.S` has looked for a 64-bit mode and conditional moves.)
+const NEEDED: [(&str, u32, u32); 10] = [
+    ("no floating point unit", 1, 0),
+    ("no time stamp counter", 1, 4),
+    ("no model-specific registers", 1, 5),
+    ("no CMPXCHG8B instruction", 1, 8),
+    ("no APIC", 1, 9),
+    ("no MMX", 1, 23),
+    ("no FXSAVE instruction", 1, 24),
+    ("no SSE", 1, 25),
+    ("no SSE2", 1, 26),
+    ("no SYSCALL instruction", 0x8000_0001, 11),
+];
+
+/// What the calling processor lacks, if it lacks something: one that somebody has made up, as `-cpu qemu64,-apic`.
+pub(crate) fn lack() -> Option<&'static str> {
+    // SYSCALL is told in 64-bit mode only, by Intel's processors. Leaf 0x8000_0001 is there, or else nobody were here.
+    let lacks = |leaf: u32, bit: u32| __cpuid(leaf).edx >> bit & 1 == 0;
+    NEEDED.iter().find(|(_, leaf, bit)| lacks(*leaf, *bit)).map(|(what, ..)| *what)
+}
+
 /// Makes the boot processor's tables and registers ours.
 ///
 /// # Safety

@@ -37,9 +37,13 @@ pub(crate) fn stub(vector: u8) -> u64 {
 /// Names of the processor's exceptions, as `/dev/irqalloc` shows them.
 pub(crate) const NAMES: [&str; 32] = [
     "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "#9", "#TS", "#NP", "#SS", "#GP", "#PF",
-    "#15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "#22", "#23", "#24", "#25", "#26", "#27", "#HV", "#VC",
+    "#15", "#MF", "#AC", "#MC", "#XF", "#VE", "#CP", "#22", "#23", "#24", "#25", "#26", "#27", "#HV", "#VC",
     "#SX", "#31",
 ];
+
+/// How many of them, from the first on, have a line there before they have happened. Those behind them no processor of
+/// QEMU's knows.
+pub(crate) const KNOWN: usize = 20;
 
 /// An interrupt or exception while the kernel runs, with interrupts off.
 extern "C" fn kernel_trap(frame: &mut Ureg) {

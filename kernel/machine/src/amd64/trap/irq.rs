@@ -245,12 +245,12 @@ pub(crate) fn charge_trap(vector: u8, cycles: u64) {
     }
 }
 
-/// Every handler, ascending by vector. Exceptions, spurious interrupts and those that processors
-/// send one another appear once they have happened.
+/// Every handler, ascending by vector. Spurious interrupts and those that processors send one another appear once they
+/// have happened, as do exceptions that no processor has today.
 pub fn snapshot() -> Vec<Line> {
     let mut lines = Vec::new();
     for (vector, c) in TRAPS.iter().enumerate() {
-        if c.count.load(Ordering::Relaxed) > 0 {
+        if vector < entry::KNOWN || c.count.load(Ordering::Relaxed) > 0 {
             lines.push(c.line(vector as u32, vector as u32, Controller::Trap, entry::NAMES[vector]));
         }
     }
