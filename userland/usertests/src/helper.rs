@@ -39,6 +39,8 @@ pub fn run(what: &str, rest: &[String]) -> Result<()> {
             "{}",
             lib9::file::read_string(&lib9::alloc::format!("/proc/{}/segment", lib9::proc::getpid()))?
         ),
+        // What others have left in its memory.
+        "stale" => print!("{}", crate::stale::look()?),
         "await" => {
             let msg = lib9::proc::await_()?;
             print!("{}", msg.pid);

@@ -27,6 +27,7 @@ mod pointers;
 mod procfs;
 mod prompt;
 mod smp;
+mod stale;
 mod sync;
 mod testkit;
 
@@ -57,6 +58,7 @@ const GROUPS: &[&[Test]] = &[
     memory::TESTS,
     procfs::TESTS,
     broken::TESTS,
+    stale::TESTS,
     smp::TESTS,
     many::TESTS,
     bills::TESTS,

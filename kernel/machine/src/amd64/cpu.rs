@@ -77,6 +77,8 @@ pub(crate) struct Cpu {
     pub fpu_traps: Cell<bool>,
     /// SMAP is on, so a program's AC flag must be cleared.
     pub smap: Cell<bool>,
+    /// The x87 unit remembers the last instruction of another program: see `fpu::leaks`.
+    pub fpu_leaks: Cell<bool>,
     /// The current thread should give way when it can.
     pub need_resched: AtomicBool,
     /// When the current thread was switched to (ns).
@@ -137,6 +139,7 @@ impl Cpu {
             asked: AtomicU64::new(0),
             fpu_traps: Cell::new(false),
             smap: Cell::new(false),
+            fpu_leaks: Cell::new(false),
             need_resched: AtomicBool::new(false),
             turn_start: Cell::new(0),
             slice_end: Cell::new(u64::MAX),

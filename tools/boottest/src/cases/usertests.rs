@@ -10,7 +10,7 @@ const PARTS: [(&str, &str); 6] = [
     ("calls", "calls pointers exec fd"),
     ("files", "file dir name bind ns chdir perm pipe"),
     ("processes", "fork wait sem rendezvous note"),
-    ("memory", "mem proc broken smp"),
+    ("memory", "mem stale proc broken smp"),
     ("many", "many"),
     ("bills", "bill"),
 ];

@@ -2,6 +2,7 @@
 //! kernel is written for.
 
 use crate::amd64::cpu::{self, Cpu};
+use crate::amd64::sched::fpu;
 use crate::amd64::trap::{desc, entry};
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::Ordering;
@@ -72,6 +73,8 @@ unsafe fn control_registers(cpu: &Cpu) {
     let mut cr4 = Cr4::read() | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     // Programs may read the time stamp; they may not set FS and GS, and see no XSAVE, which nobody would save.
     cr4.remove(Cr4Flags::TIMESTAMP_DISABLE | Cr4Flags::FSGSBASE | Cr4Flags::OSXSAVE);
+    // Nor do they see what the processor counts.
+    cr4.remove(Cr4Flags::PERFORMANCE_MONITOR_COUNTER);
     cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, has(7, structured.ebx));
     cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, has(20, structured.ebx));
     cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, has(2, structured.ecx));
@@ -82,6 +85,7 @@ unsafe fn control_registers(cpu: &Cpu) {
     cr0.remove(Cr0Flags::NOT_WRITE_THROUGH);
     cr0.insert(Cr0Flags::TASK_SWITCHED);
     cpu.fpu_traps.set(true);
+    cpu.fpu_leaks.set(fpu::leaks());
     // SAFETY: paging, protection and long mode stay as they are; the rest is what the kernel is written for.
     unsafe {
         Cr4::write(cr4);

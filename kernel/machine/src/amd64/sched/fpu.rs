@@ -7,6 +7,7 @@
 use crate::amd64::cpu::Cpu;
 use crate::types::FpuState;
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::registers::control::{Cr0, Cr0Flags};
@@ -57,6 +58,9 @@ impl Area {
     pub fn load(&self, cpu: &Cpu, id: u64) {
         trap_on_use(cpu, false);
         self.live.store(id, Ordering::Relaxed);
+        if cpu.fpu_leaks.get() {
+            forget_last_instruction();
+        }
         // SAFETY: the area holds what FXSAVE stored, or `FpuState`'s constructors, which clear what could fault.
         unsafe { asm!("fxrstor64 [{}]", in(reg) self.state.get(), options(nostack, preserves_flags)) };
     }
@@ -69,6 +73,28 @@ impl Area {
     pub unsafe fn state(&self) -> &mut FpuState {
         // SAFETY: the caller's promise.
         unsafe { &mut *self.state.get() }
+    }
+}
+
+/// Whether this processor keeps what the x87 unit did last (its address, that of its operand, the operation) over an
+/// FXRSTOR of a state in which no exception is pending. AMD's do, until those that say by a bit of their own that
+/// they do not (AMD64 Architecture Programmer's Manual 2, section 11.4.4.3, and 3, CPUID 8000_0008 EBX bit 2).
+pub fn leaks() -> bool {
+    let most = __cpuid(0x8000_0000).eax;
+    let clears = most >= 0x8000_0008 && __cpuid(0x8000_0008).ebx >> 2 & 1 != 0;
+    // Intel's have no such bit, and no such habit: "GenuineIntel".
+    let intel = __cpuid(0).ebx == 0x756e_6547;
+    !intel && !clears
+}
+
+/// Has the x87 unit remember an instruction of the kernel's in place of a program's. What it has in its registers is
+/// lost.
+fn forget_last_instruction() {
+    static ZERO: u32 = 0;
+    // SAFETY: the registers are about to be loaded with others. The unit may be asked: CR0.TS is clear. A pending
+    // exception of the program before is dropped first, and loading a zero makes none.
+    unsafe {
+        asm!("fnclex", "emms", "fild dword ptr [{}]", in(reg) &raw const ZERO, options(nostack, preserves_flags));
     }
 }
 
