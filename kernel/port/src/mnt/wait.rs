@@ -19,7 +19,7 @@ use alloc::sync::Arc;
 use io::message::Request;
 use machine::Wake;
 use machine::clock;
-use machine::sync::Completion;
+use machine::sync::{Completion, Patience};
 use ninep::head::{HEADSZ, Head};
 use ninep::{Tmsg, kind};
 
@@ -110,12 +110,13 @@ impl Session {
         done: &Completion<Box<Request>>,
         ns: u64,
     ) -> Result<Box<Request>> {
-        let end = clock::now_ns().saturating_add(ns);
+        // A server is not silent because the whole machine stood still.
+        let mut patience = Patience::new(ns);
         loop {
-            if let Some(request) = done.wait_surely_until(end.min(guard.look_at())) {
+            if let Some(request) = done.wait_surely_until(patience.nap(guard.look_at())) {
                 return Ok(request);
             }
-            if clock::now_ns() >= end {
+            if patience.is_over() {
                 self.hang_up();
                 return Ok(done.wait());
             }

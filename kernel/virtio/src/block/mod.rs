@@ -35,6 +35,7 @@ use io::DiskError;
 use machine::heap;
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
+use machine::sync::Patience;
 use machine::{clock, thread};
 use piece::{Done, Op, Piece, cut};
 use protocol::{Disk, Heads};
@@ -190,16 +191,19 @@ fn submit(device: &RequestDevice<Disk>, piece: Box<Piece>) -> Done {
 
 /// Waits for a request, as long as it takes or until the caller has to leave: a device that does not answer is reset.
 fn wait(device: &RequestDevice<Disk>, done: &Done, leave: &dyn Fn() -> bool) -> Result<(), DiskError> {
+    // A device is not silent because the whole machine stood still.
+    let mut patience = Patience::new(SILENCE_NS);
     loop {
-        let now = clock::now_ns();
-        if let Some(piece) = done.wait_surely_until(now.saturating_add(POLL_NS)) {
+        let look = clock::now_ns().saturating_add(POLL_NS);
+        if let Some(piece) = done.wait_surely_until(patience.nap(look).max(look)) {
             return piece.result;
         }
         if leave() {
             return Err(DiskError::Interrupted);
         }
         let oldest = device.oldest_sent();
-        if oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS) {
+        let silent = oldest.is_some_and(|since| clock::now_ns().saturating_sub(since) >= SILENCE_NS);
+        if patience.is_over() && silent {
             device.hang_up("device does not answer");
         }
     }

@@ -19,6 +19,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use machine::clock;
 use machine::irq::IrqHandle;
+use machine::sync::Patience;
 use pci::intx::Connected;
 use pci::{Command, CommandRegister};
 
@@ -223,15 +224,20 @@ pub(crate) const GONE: u8 = 0xFF;
 /// How long a device may take to reset, in nanoseconds. QEMU finishes what is in progress first.
 const RESET_NS: u64 = if cfg!(test) { 50_000_000 } else { 2_000_000_000 };
 
+/// Of one look at it counts no more than this.
+const RESET_LOOK_NS: u64 = 1_000_000;
+
 /// Waits until a device that has been told to reset says by its status that it is done.
 pub(crate) fn await_reset(status: impl Fn() -> u8) -> Result<(), Failure> {
-    let deadline = clock::now_ns().saturating_add(RESET_NS);
+    // A device is not slow because the whole machine stood still.
+    let mut patience = Patience::new(RESET_NS);
     loop {
+        patience.nap(clock::now_ns().saturating_add(RESET_LOOK_NS));
         let status = status();
         if status == 0 {
             return Ok(());
         }
-        if status == GONE || clock::now_ns() > deadline {
+        if status == GONE || patience.is_over() {
             return Err(Failure::new("device does not finish its reset"));
         }
         core::hint::spin_loop();

@@ -40,8 +40,11 @@ pub fn cases() -> Vec<Case> {
         );
     }
     // One without a device to exit by ends as well.
-    let ends = |without: &str| Case::new(format!("boot/no-{without}-off"), q35().cpu(&format!("qemu64,-{without}")));
-    cases.extend(["lm", "apic"].map(|without| ends(without).sees("this processor has no").ends(End::Exits(0))));
+    let ends =
+        |without: &str| Case::new(format!("boot/no-{without}-off"), q35().cpu(&format!("qemu64,-{without}")));
+    cases.extend(
+        ["lm", "apic"].map(|without| ends(without).sees("this processor has no").ends(End::Exits(0))),
+    );
     cases.extend([
         Case::new("boot/default-devices", Vm::new(Board::Pc).default_devices()).line("echo up").is("up\n"),
         Case::new("boot/user", q35())
