@@ -16,5 +16,7 @@ mod kill;
 mod links;
 #[path = "mnt_pieces.rs"]
 mod pieces;
+#[path = "mnt_rename.rs"]
+mod rename;
 #[path = "mnt_slow.rs"]
 mod slow;

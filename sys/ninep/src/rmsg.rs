@@ -133,7 +133,7 @@ messages! {
         target: Str<'a>;
     }
     /// The file's attributes.
-    RGETATTR Getattr in l {
+    RGETATTR Getattr in ul {
         /// Those that were asked for, at least.
         attr: Attr;
     }
@@ -179,7 +179,7 @@ messages! {
         qid: Qid;
     }
     /// The file is moved.
-    RRENAMEAT Renameat in l {}
+    RRENAMEAT Renameat in ul {}
     /// The file is removed.
     RUNLINKAT Unlinkat in l {}
 }

@@ -181,8 +181,8 @@ messages! {
         /// The link.
         fid: u32;
     }
-    /// Asks for a file's attributes.
-    TGETATTR Getattr in l {
+    /// Asks for a file's attributes. It is 9P2000.L's, and QEMU takes it in a session of 9P2000.u too.
+    TGETATTR Getattr in ul {
         /// The file.
         fid: u32;
         /// Which of them, as in [`getattr`](crate::attr::getattr).
@@ -283,8 +283,9 @@ messages! {
         /// The group's number, or `NONUM`.
         gid: u32;
     }
-    /// Moves a file from one directory to another, or gives it a new name.
-    TRENAMEAT Renameat in l {
+    /// Moves a file from one directory to another, or gives it a new name. It is 9P2000.L's, and QEMU takes it in a
+    /// session of 9P2000.u too.
+    TRENAMEAT Renameat in ul {
         /// The directory it is in.
         olddirfid: u32;
         /// Its name there.

@@ -176,9 +176,8 @@ pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
 pub fn fstat(up: &Arc<Proc>, fd: i32) -> Result<Vec<u8>> {
     let _call = Call::enter("fstat");
     let c = fd_to_chan(up, fd, None)?;
-    let mut dir = c.dev.stat(up, &c)?;
-    dir.name = heap::try_string(c.path.last())?;
-    record(&dir)
+    // The name is the file's own: it may have another one than that by which it was opened.
+    record(&c.dev.stat(up, &c)?)
 }
 
 fn record(dir: &Dir) -> Result<Vec<u8>> {

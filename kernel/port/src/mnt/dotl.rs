@@ -14,13 +14,12 @@ use ninep::attr::getattr;
 use ninep::translate::list::{self, Entry};
 use ninep::translate::names;
 use ninep::translate::stat::File;
-use ninep::translate::wstat::Change;
 use ninep::{Names, Rmsg, Str, Tmsg};
 
 use super::NO_NAMES;
 use super::fid::Fid;
-use super::links::{self, Place};
 use super::slot::PIECES;
+use super::trail::Trail;
 use crate::error::Result;
 
 /// Bytes of a directory that one message brings: its reply has to fit into a slot's request.
@@ -30,7 +29,7 @@ const READDIRHDR: u32 = 11;
 
 /// What the file behind a fid is like.
 pub(super) fn stat_of(fid: &Fid) -> Result<File> {
-    let name = fid.trail.lock().as_ref().map(|t| t.name()).unwrap_or_default();
+    let name = Trail::name(fid);
     let ask = Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC };
     fid.session.call(&ask, |reply| attributes(&name, &reply))
 }
@@ -48,22 +47,6 @@ pub(super) fn read_link(link: &Fid) -> Result<String> {
         Rmsg::Readlink { target } => Ok(target.text().into_owned()),
         _ => Err(error::EMOUNTRPC.into()),
     })
-}
-
-/// Carries out a change: first what the file is like, then its name. `root` is the tree's.
-pub(super) fn change(root: &Place, fid: &Fid, change: &Change) -> Result<()> {
-    if let Some(message) = change.setattr(fid.number) {
-        fid.session.call(&message, |_| Ok(()))?;
-    }
-    if change.name.is_none() {
-        return Ok(());
-    }
-    // An open fid cannot be renamed, nor can the directory be one that somebody may have open.
-    let (file, dir) = (fid.copy()?, links::above(root, fid)?);
-    match change.rename(file.number, dir.fid.number) {
-        Some(message) => fid.session.call(&message, |_| Ok(())),
-        None => Ok(()),
-    }
 }
 
 /// Goes to the directory `name` that a Tmkdir has made in the one behind `fid`, and opens it.

@@ -4,11 +4,12 @@
 //! it no more. A number that is named in a request that was [abandoned](super::abandoned) is *parked* until that is
 //! back.
 //!
-//! Lock order: `Fids::inner` and a fid's `trail` are leaves but for the names of the trail.
+//! Lock order: `Fids::inner` is a leaf.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::array;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use abi::{Qid, error};
@@ -16,7 +17,7 @@ use machine::lock::Lock;
 use ninep::{Dialect, Rmsg, Tmsg};
 
 use super::session::Session;
-use super::trail::Trail;
+use super::trail::{SOME, Trail};
 use crate::error::Result;
 
 /// Which numbers a session's files have, and which are free.
@@ -29,6 +30,8 @@ struct Inner {
     free: Vec<u32>,
     /// Numbers in requests that were [abandoned](super::abandoned).
     parked: BTreeMap<u32, Parked>,
+    /// The names on the way to each, for dialects whose server does not tell.
+    trails: BTreeMap<u32, Arc<Trail>>,
 }
 
 /// What the server thinks of a fid is not known.
@@ -53,7 +56,14 @@ enum Drops {
 impl Fids {
     /// All numbers are free.
     pub(crate) const fn new() -> Self {
-        Fids { inner: Lock::new(Inner { next: 1, free: Vec::new(), parked: BTreeMap::new() }) }
+        Fids {
+            inner: Lock::new(Inner {
+                next: 1,
+                free: Vec::new(),
+                parked: BTreeMap::new(),
+                trails: BTreeMap::new(),
+            }),
+        }
     }
 
     /// A number that the server does not know.
@@ -68,7 +78,37 @@ impl Fids {
 
     /// The server knows the fid no more: its number may be used again.
     pub(super) fn free(&self, number: u32) {
-        self.inner.lock().free.push(number);
+        let mut fids = self.inner.lock();
+        fids.free.push(number);
+        let trail = fids.trails.remove(&number);
+        drop(fids);
+        drop(trail);
+    }
+
+    /// The names on the way to a fid, if they are known.
+    pub(super) fn trail(&self, number: u32) -> Option<Arc<Trail>> {
+        self.inner.lock().trails.get(&number).cloned()
+    }
+
+    /// This is the way to a fid now.
+    pub(super) fn set_trail(&self, number: u32, trail: Arc<Trail>) {
+        let mut fids = self.inner.lock();
+        let old = fids.trails.insert(number, trail);
+        drop(fids);
+        drop(old);
+    }
+
+    /// The ways to some fids, from the number `from` on, and where to go on; `None` behind the last.
+    pub(super) fn some_trails(&self, from: u32) -> Option<(u32, [Option<Arc<Trail>>; SOME])> {
+        let fids = self.inner.lock();
+        let mut range = fids.trails.range(from..);
+        let mut last = None;
+        let some = array::from_fn(|_| {
+            let (number, trail) = range.next()?;
+            last = Some(*number);
+            Some(trail.clone())
+        });
+        Some((last?.checked_add(1)?, some))
     }
 
     /// How many are not free.
@@ -131,20 +171,13 @@ pub(crate) struct Fid {
     pub(crate) session: Arc<Session>,
     /// The number.
     pub(crate) number: u32,
-    /// The names on the way to it, for dialects whose server does not tell; `None` for the root.
-    pub(super) trail: Lock<Option<Arc<Trail>>>,
     state: AtomicU8,
 }
 
 impl Fid {
     /// A number for a request that will make the file.
     pub(crate) fn reserve(session: &Arc<Session>) -> Fid {
-        Fid {
-            number: session.fids.take(),
-            session: session.clone(),
-            trail: Lock::new(None),
-            state: AtomicU8::new(UNBORN),
-        }
+        Fid { number: session.fids.take(), session: session.clone(), state: AtomicU8::new(UNBORN) }
     }
 
     /// Attaches: a fid for the root of the tree.
@@ -163,6 +196,7 @@ impl Fid {
             Rmsg::Attach { qid } => Ok(qid),
             _ => Err(error::EMOUNTRPC.into()),
         })?;
+        Trail::begin(&fid, aname, qid);
         Ok((fid.born(), qid))
     }
 
@@ -180,7 +214,7 @@ impl Fid {
         let new = Fid::reserve(&self.session);
         let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
         self.session.call(&walk, |_| Ok(()))?;
-        Trail::follow(&new, self, &[]);
+        Trail::follow(&new, self, &[], &[]);
         Ok(new.born())
     }
 

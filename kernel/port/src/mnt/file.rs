@@ -14,11 +14,12 @@ use abi::{DMDIR, Dir, OEXEC, ORCLOSE, QTSYMLINK, Qid, error};
 use machine::sync::QLock;
 use ninep::translate::stat::{File, fits};
 use ninep::translate::{FileType, create, names, open, wstat};
-use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
+use ninep::{Dialect, Rmsg, Stat, Tmsg};
 
 use super::dirread::Cursor;
 use super::fid::Fid;
-use super::links::{self, Place, Via};
+use super::links::{Place, Via};
+use super::rename::Rename;
 use super::session::Session;
 use super::trail::Trail;
 use super::{NO_NAMES, dotl};
@@ -164,7 +165,7 @@ impl MntFile {
         if let Tmsg::Mkdir { .. } = message {
             (qid, iounit) = dotl::enter(&self.fid, &bytes)?;
         }
-        Trail::follow(&self.fid, &self.fid, &[name]);
+        Trail::follow(&self.fid, &self.fid, &[name], &[qid]);
         if session.dialect != Dialect::P9 {
             session.mode_bits.lock().set(qid.path, perm & !DMDIR);
         }
@@ -226,17 +227,15 @@ impl MntFile {
         let name_now = stat_of(named)?;
         let new_name = Dir { name: want.name.clone(), ..Dir::untouched() };
         let new_name = wstat::plan(&new_name, &name_now, &NO_NAMES)?.name;
-        let now = if Arc::ptr_eq(named, &self.fid) { name_now } else { stat_of(&self.fid)? };
+        let now = if Arc::ptr_eq(named, &self.fid) { name_now.clone() } else { stat_of(&self.fid)? };
         let mut change = wstat::plan(&Dir { name: String::new(), ..want.clone() }, &now, &NO_NAMES)?;
         if !change.is_empty() || change.mode_bits.is_some() {
             self.here()?;
         }
-        // A new name must be free: the server would replace what has it.
-        if let Some(new) = &new_name
-            && self.exists_beside(named, new)?
-        {
-            return Err(error::EEXIST.into());
-        }
+        let rename = match new_name {
+            None => None,
+            Some(new) => Some(Rename::plan(&self.root, named, &name_now.dir.name, new)?),
+        };
         if change.length.is_some() && change.mtime.is_some() {
             // The server sets the length last, and that sets the time.
             let length = change.length.take();
@@ -248,38 +247,11 @@ impl MntFile {
         if let Some(bits) = change.mode_bits {
             session.mode_bits.lock().set(now.dir.qid.path, bits);
         }
-        match new_name {
-            None => Ok(()),
-            name => change_fid(&self.root, named, &wstat::Change { name, ..wstat::Change::default() }),
-        }
+        rename.map_or(Ok(()), Rename::carry_out)
     }
 
     fn change(&self, change: &wstat::Change) -> Result<()> {
-        change_fid(&self.root, &self.fid, change)
-    }
-
-    /// Is there a file of this name in the directory that `fid` is in?
-    fn exists_beside(&self, fid: &Arc<Fid>, name: &[u8]) -> Result<bool> {
-        match exists(fid, &[Str(b".."), Str(name)]) {
-            Err(e) if e.is(error::ENOTDIR) => exists(&links::above(&self.root, fid)?.fid, &[Str(name)]),
-            found => found,
-        }
-    }
-}
-
-/// Does a walk over these names get through?
-fn exists(from: &Fid, names: &[Str<'_>]) -> Result<bool> {
-    let new = Fid::reserve(&from.session);
-    let walk = Tmsg::Walk { fid: from.number, newfid: new.number, names: Names::new(names) };
-    let whole = |reply: Rmsg<'_>| Ok(matches!(reply, Rmsg::Walk { qids } if qids.len() == names.len()));
-    match from.session.call(&walk, whole) {
-        Ok(true) => {
-            drop(new.born());
-            Ok(true)
-        }
-        Ok(false) => Ok(false),
-        Err(e) if e.is(error::ENONEXIST) => Ok(false),
-        Err(e) => Err(e),
+        change_fid(&self.fid, change)
     }
 }
 
@@ -314,28 +286,28 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     Ok(file)
 }
 
-/// Carries out a change of a file in the tree of `root`.
-fn change_fid(root: &Place, fid: &Fid, change: &wstat::Change) -> Result<()> {
+/// Carries out a change of a file, but for its name.
+fn change_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
     if fid.session.dialect == Dialect::L {
-        dotl::change(root, fid, change)?;
-    } else {
-        let mut now = change.clone();
-        let times = if fid.session.is_device() { now.take_late_times() } else { None };
-        if times.is_none() || !now.is_empty() {
-            wstat_fid(fid, &now)?;
-        }
-        // After all that sets the time of the change.
-        if let Some(times) = times {
-            set_late_times(fid, times)?;
-        }
+        return match change.setattr(fid.number) {
+            Some(message) => fid.session.call(&message, |_| Ok(())),
+            None => Ok(()),
+        };
     }
-    if let Some(name) = &change.name {
-        Trail::renamed(fid, name);
+    let mut now = change.clone();
+    let times = if fid.session.is_device() { now.take_late_times() } else { None };
+    if times.is_none() || !now.is_empty() {
+        wstat_fid(fid, &now)?;
     }
-    Ok(())
+    // After all that sets the time of the change.
+    match times {
+        Some(times) => set_late_times(fid, times),
+        None => Ok(()),
+    }
 }
 
-fn wstat_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
+/// Carries out a change by a record.
+pub(super) fn wstat_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
     let record = change.record().map_err(|_| error::ETOOLONG)?;
     let message = Tmsg::Wstat { fid: fid.number, stat: ninep::wire::Record(&record) };
     fid.session.call(&message, |_| Ok(()))

@@ -221,7 +221,6 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let strs: Vec<Str<'_>> = bytes.iter().map(|b| Str(b)).collect();
     let session = &from.fid.session;
     let new = Fid::reserve(session);
-    Trail::follow(&new, &from.fid, elements);
     let walk = Tmsg::Walk { fid: from.fid.number, newfid: new.number, names: Names::new(&strs) };
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
@@ -230,7 +229,12 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
         },
         _ => Err(error::EMOUNTRPC.into()),
     })?;
-    let fid = if qids.len() == elements.len() { Some(new.born()) } else { None };
+    let fid = if qids.len() == elements.len() {
+        Trail::follow(&new, &from.fid, elements, &qids);
+        Some(new.born())
+    } else {
+        None
+    };
     Ok(Step { outcome, qids, fid })
 }
 
@@ -282,7 +286,7 @@ pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
     });
     match up {
         Ok(qid) => {
-            Trail::follow(&dir, file, &[".."]);
+            Trail::follow(&dir, file, &[".."], &[]);
             return Ok(Place { fid: Arc::new(dir.born()), qid });
         }
         Err(e) if leads_from_root(file, &e) => {}

@@ -77,11 +77,6 @@ impl Path {
         self.0.as_ref().map_or("", |p| &p.text)
     }
 
-    /// The last element, which `stat` gives as the file's name: `/` for the root, `#c` for that of a device.
-    pub(crate) fn last(&self) -> &str {
-        self.0.as_ref().map_or("", |p| last(&p.text, p.root))
-    }
-
     /// How deep its crossings are nested; 0 when there are none.
     pub(crate) fn nest(&self) -> u16 {
         self.0.as_ref().map_or(0, |p| p.nest)
@@ -121,9 +116,12 @@ impl PathBuf {
         &self.text
     }
 
-    /// As [`Path::last`].
+    /// The last element, which `stat` gives as the file's name: `/` for the root, `#c` for that of a device.
     pub(crate) fn last(&self) -> &str {
-        last(&self.text, self.root)
+        match self.text.get(self.root..).unwrap_or("").rsplit('/').next() {
+            Some(name) if !name.is_empty() => name,
+            _ => &self.text,
+        }
     }
 
     /// One element further.
@@ -209,13 +207,6 @@ impl PathBuf {
     }
 }
 
-fn last(text: &str, root: usize) -> &str {
-    match text.get(root..).unwrap_or("").rsplit('/').next() {
-        Some(name) if !name.is_empty() => name,
-        _ => text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +238,7 @@ mod tests {
             ("#ec", &["path"], "#ec/path", "path"),
         ] {
             let p = walk(root, elements);
-            assert_eq!((p.as_str(), p.last()), (text, last));
+            assert_eq!((p.as_str(), p.to_buf().unwrap().last()), (text, last));
         }
     }
 }

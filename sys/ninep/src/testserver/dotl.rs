@@ -183,7 +183,7 @@ impl Server {
             let dir = from.split_last().ok_or(EBUSY)?.1;
             to = [dir, &[name.bytes().to_vec()]].concat();
         }
-        self.move_path(&from, &to)?;
+        self.move_fid(fid, &to)?;
         self.say(Rmsg::Rename {})
     }
 

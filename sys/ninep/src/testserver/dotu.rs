@@ -264,7 +264,7 @@ impl Server {
                 return self.fail("QEMU aborts: a slash in the name of a wstat");
             }
             *ends_as.last_mut().ok_or(EBUSY)? = stat.name.bytes().to_vec();
-            self.move_path(&path, &ends_as)?;
+            self.move_fid(fid, &ends_as)?;
         }
         if stat.length != !0 {
             self.truncate(ino, stat.length)?;

@@ -73,15 +73,35 @@ impl Server {
         Ok(path)
     }
 
-    /// Renames, and takes the fids below along.
+    /// Renames, and takes the fids of the file and those below along.
     pub(super) fn move_path(&mut self, from: &[Vec<u8>], to: &[Vec<u8>]) -> Result<(), u32> {
         self.host.mv(from, to)?;
         for fid in self.fids.values_mut() {
-            if let Some(below) = fid.path.strip_prefix(from) {
-                fid.path = [to, below].concat();
+            fid.moved(from, to);
+        }
+        Ok(())
+    }
+
+    /// The same for a rename that names the fid of the file. QEMU compares with the path of that fid, which is a new
+    /// one as soon as its turn has come; so it leaves those that come later where they were.
+    pub(super) fn move_fid(&mut self, number: u32, to: &[Vec<u8>]) -> Result<(), u32> {
+        let from = self.fids.get(&number).ok_or(ENOENT)?.path.clone();
+        self.host.mv(&from, to)?;
+        for (n, fid) in self.fids.iter_mut().rev() {
+            fid.moved(&from, to);
+            if *n == number {
+                break;
             }
         }
         Ok(())
+    }
+}
+
+impl Fid {
+    fn moved(&mut self, from: &[Vec<u8>], to: &[Vec<u8>]) {
+        if let Some(below) = self.path.strip_prefix(from) {
+            self.path = [to, below].concat();
+        }
     }
 }
 

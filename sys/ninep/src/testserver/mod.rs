@@ -17,8 +17,8 @@
 //! It was compared with QEMU 7.2.22: some ten thousand random requests in sessions of both dialects and on
 //! read-only shares, each sent to both, had the same outcome (numbers of inodes and times aside).
 //!
-//! Not as QEMU's: what a rename does to other open fids of the file when their paths were spelt otherwise,
-//! the contents of `Rstatfs`, extended attributes (refused), and `Tstat` in a 9P2000.L session
+//! Not as QEMU's: which fids a Twstat or a Trename leaves behind (those with lower numbers; QEMU's order is that of a
+//! hash table), the contents of `Rstatfs`, extended attributes (refused), and `Tstat` in a 9P2000.L session
 //! (refused, QEMU answers).
 
 mod dotl;

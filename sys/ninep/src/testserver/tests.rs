@@ -290,11 +290,17 @@ fn linux_calls() {
     assert_eq!(errno_of(&mut s, Tmsg::Write { fid: 1, offset: 2, data: Data(b"xy") }), 0);
     assert_eq!(s.host.read("dir/new"), Some(&b"\0\0xy"[..]));
     assert_eq!(s.host.node("dir/new").map(|n| (n.mode, n.uid, n.gid)), Some((0o100640, SELF, 100)));
-    // An open fid cannot be renamed; its clone can, and takes the open one along.
+    // An open fid cannot be renamed; its clone can, and leaves the open one behind.
     let rename = |fid| Tmsg::Rename { fid, dfid: NOFID, name: "newer".into() };
     assert_eq!(errno_of(&mut s, rename(1)), EINVAL);
     ask(&mut s, Tmsg::Walk { fid: 1, newfid: 2, names: Names::new(&[]) });
     assert_eq!(errno_of(&mut s, rename(2)), 0);
+    assert_eq!(errno_of(&mut s, Tmsg::Getattr { fid: 1, mask: 0x7ff }), ENOENT);
+    // By the name of the directory all are taken along.
+    walk(&mut s, 5, "dir");
+    let rename_at = |oldname, newname| Tmsg::Renameat { olddirfid: 5, oldname, newdirfid: 5, newname };
+    assert_eq!(errno_of(&mut s, rename_at("newer".into(), "new".into())), 0);
+    assert_eq!(errno_of(&mut s, rename_at("new".into(), "newest".into())), 0);
     let bytes = ask(&mut s, Tmsg::Getattr { fid: 1, mask: 0x7ff });
     let Rmsg::Getattr { attr } = Rmsg::decode(Dialect::L, &bytes).unwrap().1 else { panic!() };
     assert_eq!((bytes.len(), attr.size, attr.mode), (160, 4, 0o100640));

@@ -68,9 +68,10 @@
 //! * [`io::read`], [`io::written`]. Plan 9: at most what was asked. The server: may say anything. We: more is an
 //!   error, never a longer buffer.
 //!
-//! Two rules are the driver's own, because they are about order and not about bytes. QEMU runs requests side by
-//! side, so a request that depends on another is sent after its reply. And QEMU renames onto an existing file
-//! silently, so the driver walks to the new name first and refuses when it is there.
+//! Some rules are the driver's own, because they are about order and not about bytes. QEMU runs requests side by
+//! side, so a request that depends on another is sent after its reply. QEMU renames onto an existing file silently, so
+//! the driver walks to the new name first and refuses when it is there. And QEMU takes all fids along only in a
+//! `Trenameat`, so that is what the driver renames with, in both dialects.
 //!
 //! A link at the end of a path is followed for open, stat and wstat of anything but the name; remove and rename
 //! act on the link itself.
