@@ -118,13 +118,13 @@ fn large() -> Outcome {
     same(wait(pid)?, "", "the writer")
 }
 
-/// Writes of up to 32 KiB are not mixed.
+/// Writes of up to 64 KiB are not mixed.
 fn atomic() -> Outcome {
     let [a, b] = fd::pipe()?;
     let mut pids = Vec::new();
     for n in 1..=4u8 {
         pids.push(start(|| {
-            let piece = vec![n; 20_000];
+            let piece = vec![n; 64 * 1024];
             for _ in 0..10 {
                 fd::write_all(a, &piece)?;
             }
@@ -134,9 +134,9 @@ fn atomic() -> Outcome {
     fd::close(a)?;
     let mut pieces = 0;
     loop {
-        let piece = read(b, 32 * 1024)?;
+        let piece = read(b, 64 * 1024)?;
         let Some(first) = piece.first() else { break };
-        check(piece.len() == 20_000 && piece.iter().all(|x| x == first), "a mixed piece")?;
+        check(piece.len() == 64 * 1024 && piece.iter().all(|x| x == first), "a mixed piece")?;
         pieces += 1;
     }
     same(pieces, 40, "pieces")?;

@@ -30,8 +30,8 @@ use crate::proc::process::Proc;
 pub(crate) const CAPACITY: usize = 256 * 1024;
 /// What a piece counts for beside its bytes.
 const PIECE_COST: usize = 128;
-/// Longest write that is not cut.
-pub(crate) const ATOMIC: usize = 32 * 1024;
+/// Longest write that is not cut: Plan 9's, which programs that pass messages on rely on.
+pub(crate) const ATOMIC: usize = 64 * 1024;
 /// How often a read from a closed pipe gives 0 before it fails.
 const EOFS: u32 = 3;
 

@@ -30,6 +30,7 @@ use ninep::head::{HEADSZ, Head};
 use ninep::{Framer, kind};
 use spin::Once;
 
+use crate::dev::pipe::ATOMIC;
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -39,8 +40,8 @@ use crate::proc::process::Proc;
 pub(crate) const MOST: u32 = 1 << 20;
 /// Bytes asked of the channel at once, at most.
 const ASK: usize = 64 << 10;
-/// Bytes that are written at once, at most: a message that is no longer goes out whole.
-const ASK_WRITE: usize = 32 << 10;
+/// Bytes that are written at once, at most: a message that is no longer goes out whole, and through a pipe arrives so.
+const ASK_WRITE: usize = ATOMIC;
 /// How long a reply waits for memory before that is asked for again, in ns.
 const AGAIN_NS: u64 = 20_000_000;
 

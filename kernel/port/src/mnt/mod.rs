@@ -26,6 +26,7 @@ use ninep::translate::ids::Ids;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
+use crate::dev::pipe::ATOMIC;
 use crate::dev::{Dev, MountDriver, Root, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
@@ -130,8 +131,8 @@ impl MntDev {
         msize: u32,
     ) -> Result<(Arc<Session>, u32)> {
         let dialect = wanted.dialect.unwrap_or(Dialect::U);
-        let (session, devno) =
-            self.channels.session(up, server, wanted, (dialect, wanted.msize.unwrap_or(msize)))?;
+        let msize = wanted.msize.unwrap_or(msize);
+        let (session, devno) = self.channels.session(up, server, wanted, (dialect, msize))?;
         self.remember(devno, &session);
         Ok((session, devno))
     }
@@ -166,6 +167,12 @@ impl MntDev {
     }
 }
 
+/// The size of `#M`'s messages to begin with on a channel. Who reads them from a pipe may take a read for a message, and have
+/// room for what a pipe keeps together.
+fn usual_msize(server: &Chan) -> u32 {
+    if server.dev.letter() == '|' { DEFAULT_MSIZE.min(ATOMIC as u32) } else { DEFAULT_MSIZE }
+}
+
 /// The kernel knows no names for the numbers of the host's users and groups, so their files show the numbers.
 const NO_NAMES: Ids = Ids::new();
 
@@ -187,7 +194,7 @@ impl MountDriver for Driver {
         let (session, devno, aname) = match &dev.tags {
             Some(tags) => dev.phantom_session(tags, up, &server, spec)?,
             None => {
-                let (session, devno) = dev.channel_session(up, &server, PLAN9, DEFAULT_MSIZE)?;
+                let (session, devno) = dev.channel_session(up, &server, PLAN9, usual_msize(&server))?;
                 (session, devno, spec)
             }
         };
@@ -204,7 +211,7 @@ impl MountDriver for Driver {
         if !version.is_empty() && !version.starts_with("9P2000") {
             return Err(error::EBADARG.into());
         }
-        let msize = if msize == 0 { DEFAULT_MSIZE } else { msize };
+        let msize = if msize == 0 { usual_msize(server) } else { msize };
         let (session, _) = self.0.channel_session(up, server, PLAN9, msize)?;
         self.0.channels.keep(server, &session);
         Ok(String::from(session.dialect.version()))
