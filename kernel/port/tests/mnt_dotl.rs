@@ -14,6 +14,8 @@ mod flush;
 mod kill;
 #[path = "mnt_links.rs"]
 mod links;
+#[path = "mnt_lists.rs"]
+mod lists;
 #[path = "mnt_pieces.rs"]
 mod pieces;
 #[path = "mnt_rename.rs"]

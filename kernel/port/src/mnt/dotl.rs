@@ -17,15 +17,22 @@ use ninep::translate::stat::File;
 use ninep::{Names, Rmsg, Str, Tmsg};
 
 use super::NO_NAMES;
+use super::dirread::is_of_the_session;
 use super::fid::Fid;
 use super::slot::PIECES;
 use super::trail::Trail;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Bytes of a directory that one message brings: its reply has to fit into a slot's request.
 const LISTED: u32 = 8192 - READDIRHDR;
 /// Bytes before the data of an Rreaddir.
 const READDIRHDR: u32 = 11;
+/// Bytes of a directory in which a name of usual length fits, and in which any does.
+const ONE: u32 = 48;
+const SURELY: u32 = 2048;
+/// How often a read of a directory is tried again when the server says that something does not exist. More often than
+/// luck can have it: it may be the directory itself, and then the program is told.
+const TRIES: u32 = 100;
 
 /// What the file behind a fid is like.
 pub(super) fn stat_of(fid: &Fid) -> Result<File> {
@@ -67,14 +74,31 @@ pub(super) fn enter(fid: &Fid, name: &[u8]) -> Result<(Qid, u32)> {
 }
 
 /// What the server says from its position `cookie` in an open directory on; nothing at the end.
-pub(super) fn read_names(dir: &Fid, cookie: u64) -> Result<Vec<u8>> {
+///
+/// With `multidevs=remap` QEMU looks at each of the names, and the whole read fails when one has gone meanwhile. The next
+/// read does not name it, but another one may go: so there are many tries, with fewer names each. A read of few bytes
+/// that brings nothing may have been for too few. `asked` is how many bytes were asked for the last time.
+pub(super) fn read_names(dir: &Fid, cookie: u64, asked: &mut u32) -> Result<Vec<u8>> {
     let session = &dir.session;
-    let count = LISTED.min(session.msize.saturating_sub(READDIRHDR));
-    let ask = Tmsg::Readdir { fid: dir.number, offset: cookie, count };
-    session.call(&ask, |reply| match reply {
-        Rmsg::Readdir { data } => Ok(heap::try_copy(data.0)?),
-        _ => Err(error::EMOUNTRPC.into()),
-    })
+    let most = LISTED.min(session.msize.saturating_sub(READDIRHDR));
+    let more = |count: u32| if count == 0 { most } else { count.saturating_mul(2).min(most) };
+    let (mut count, mut tries) = (more(*asked), TRIES);
+    loop {
+        let ask = Tmsg::Readdir { fid: dir.number, offset: cookie, count };
+        let names = session.call(&ask, |reply| match reply {
+            Rmsg::Readdir { data } => Ok(heap::try_copy(data.0)?),
+            _ => Err(error::EMOUNTRPC.into()),
+        });
+        match names {
+            Err(e) if e.is(error::ENONEXIST) && tries > 0 => count = (count / 4).max(ONE).min(most),
+            Ok(data) if data.is_empty() && count < SURELY.min(most) => count = more(count),
+            names => {
+                *asked = count;
+                return names;
+            }
+        }
+        tries = tries.saturating_sub(1);
+    }
 }
 
 /// Files of a directory.
@@ -84,10 +108,12 @@ pub(super) struct Looked {
     pub(super) left: usize,
     /// The server's position behind the files; `None` when there were none.
     pub(super) cookie: Option<u64>,
+    /// The first thing that the server has said of one that is there but could not be looked at.
+    pub(super) late: Option<Error>,
 }
 
 /// Looks at the first files in what [`read_names`] gave: as many as a slot has requests, since there may be hundreds.
-/// Those that cannot be looked at are left out.
+/// Those that cannot be looked at are left out; what has gone meanwhile is no failure.
 pub(super) fn look_at_some(dir: &Fid, data: &[u8]) -> Result<Looked> {
     // What one round takes is about what is granted.
     if !heap::is_granted() {
@@ -96,18 +122,20 @@ pub(super) fn look_at_some(dir: &Fid, data: &[u8]) -> Result<Looked> {
     let mut names = list::Names::new(data);
     let entries = names.by_ref().take(PIECES).collect::<core::result::Result<Vec<Entry>, _>>()?;
     let mut files = Vec::with_capacity(entries.len());
-    look(dir, &entries, &mut files)?;
-    Ok(Looked { files, left: names.left(), cookie: names.cookie() })
+    let late = look(dir, &entries, &mut files)?;
+    Ok(Looked { files, left: names.left(), cookie: names.cookie(), late })
 }
 
-/// Looks at some files of a directory together.
-fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<()> {
+/// Looks at some files of a directory together. Gives the first thing that the server says of one that has not gone.
+fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<Option<Error>> {
     let session = &dir.session;
-    let mut over = Ok(());
-    // What the server says of one file is no matter, but a note or a hangup ends it all.
-    let mut failed = |e: crate::error::Error| {
-        if e.is(error::EINTR) || e.is(error::EHUNGUP) || e.is(error::EMOUNTRPC) || e.is(error::ENOMEM) {
+    let (mut over, mut late) = (Ok(()), None);
+    // What the server says of one file does not keep the others from being listed, but a note or a hangup ends it all.
+    let mut failed = |name: &str, e: Error| {
+        if is_of_the_session(&e) {
             over = Err(e);
+        } else if late.is_none() && !e.is(error::ENONEXIST) {
+            late = Some(e.with_name(name));
         }
     };
     let known: Vec<(&Entry, _, Fid)> = entries
@@ -134,18 +162,20 @@ fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<()> {
     for ((entry, _, fid), walked) in known.into_iter().zip(walked) {
         match walked {
             Ok(()) => found.push((entry, fid.born())),
-            Err(e) => failed(e),
+            Err(e) => failed(&entry.name, e),
         }
     }
     let asks: Vec<Tmsg<'_>> =
         found.iter().map(|(_, fid)| Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC }).collect();
     let name = |i: usize| found.get(i).map_or("", |(entry, _)| entry.name.as_str());
-    for file in session.call_all(&asks, true, |i, reply| attributes(name(i), &reply)) {
+    for (i, file) in
+        session.call_all(&asks, true, |i, reply| attributes(name(i), &reply)).into_iter().enumerate()
+    {
         match file {
             Ok(file) => files.push(file),
-            Err(e) => failed(e),
+            Err(e) => failed(name(i), e),
         }
     }
     Fid::clunk_all(found.into_iter().map(|(_, fid)| fid).collect());
-    over
+    over.map(|()| late)
 }

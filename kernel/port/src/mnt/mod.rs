@@ -9,7 +9,7 @@
 //! its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
 //! more. A [`slot`] is what a message is sent with, [`slots`] the PID cache, [`session`] what was agreed on, [`fid`] a
 //! file at the server, [`trail`] its names, [`file`] a file of a mount, [`links`] the way to it, [`rename`] the giving of
-//! another name, [`io`] and [`dirread`] its contents.
+//! another name, [`io`] and [`dirread`] its contents, with [`passes`] where the host changes a directory meanwhile.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the
 //! device knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -43,6 +43,7 @@ pub(crate) mod fid;
 pub(crate) mod file;
 pub(crate) mod io;
 pub(crate) mod links;
+mod passes;
 mod rename;
 pub(crate) mod rpc;
 pub(crate) mod session;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::dotu::may_chmod;
 use super::errno::*;
+use super::tree::order;
 use super::{Answer, Body, Open, Server};
 use crate::attr::{AT_REMOVEDIR, dt, getattr, lopen, setattr, smode};
 use crate::wire::Data;
@@ -240,18 +241,22 @@ impl Server {
         if !self.host.inode(ino)?.is_dir() {
             return Err(ENOTDIR);
         }
-        if offset == 0 {
-            let names = self.host.listing(ino)?;
-            self.opened_mut(fid)?.names = names;
-        }
-        let open = self.opened(fid)?;
-        let dir = self.fids.get(&fid).map(|f| f.path.as_slice()).unwrap_or_default();
-        let after = |i: &usize| *i > 0 && cookie(*i) == offset;
-        let start = if offset == 0 { 0 } else { (1..=open.names.len()).find(after).unwrap_or(usize::MAX) };
+        let names = self.host.listing(ino)?;
+        let dir = self.fids.get(&fid).map(|f| f.path.clone()).unwrap_or_default();
+        let start = names.iter().position(|n| offset == 0 || order(n) > place(offset)).unwrap_or(names.len());
         let count = (count as usize).min(self.msize.saturating_sub(11) as usize);
         let mut out = Vec::new();
-        for (i, name) in open.names.iter().enumerate().skip(start) {
-            let Ok(ino) = self.entry(dir, name) else { continue };
+        for name in names.iter().skip(start) {
+            self.churn.meddle(&mut self.host);
+            let mut entry = alloc::vec![0; 24 + name.len()];
+            if out.len() + entry.len() > count {
+                break;
+            }
+            let ino = match self.entry(&dir, name) {
+                Ok(ino) => ino,
+                Err(number) if self.remap => return Err(number),
+                Err(_) => continue,
+            };
             // Without multidevs=remap the qid has only the inode's number.
             let qid = Qid { kind: 0, vers: 0, path: ino };
             let dtype = match self.host.inode(ino)?.mode & smode::IFMT {
@@ -263,11 +268,7 @@ impl Server {
                 smode::IFBLK => dt::BLK,
                 _ => dt::REG,
             };
-            let mut entry = alloc::vec![0; 24 + name.len()];
-            if out.len() + entry.len() > count {
-                break;
-            }
-            let dirent = Dirent { qid, cookie: cookie(i + 1), dtype, name: Str(name) };
+            let dirent = Dirent { qid, cookie: cookie(name), dtype, name: Str(name) };
             dirent.encode(&mut entry).map_err(|_| EIO)?;
             out.extend(entry);
         }
@@ -275,7 +276,12 @@ impl Server {
     }
 }
 
-/// Where a directory goes on after its first `n` names: a number without order, as ext4 has them.
-fn cookie(n: usize) -> u64 {
-    (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1
+/// The mark of the place behind a name: numbers that do not grow from name to name.
+fn cookie(name: &[u8]) -> u64 {
+    1 << 40 | u64::from(order(name).rotate_left(16) ^ 0x5bd1_e995)
+}
+
+/// The place that is meant by a mark.
+fn place(cookie: u64) -> u32 {
+    (cookie as u32 ^ 0x5bd1_e995).rotate_right(16)
 }

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::errno::*;
+use super::tree::order;
 use super::{Answer, Body, Node, Open, ROOT, Server, illegal};
 use crate::attr::smode;
 use crate::stat::dm;
@@ -200,24 +201,34 @@ impl Server {
         if self.plan9 && offset != open.offset {
             return Err(EINVAL);
         }
+        let (mut names, mut at) = (open.names.clone(), open.at);
         let dir = self.fids.get(&fid).map(|f| f.path.clone()).unwrap_or_default();
         let mut out = Vec::new();
-        let mut at = open.at;
-        for name in open.names.iter().skip(open.at) {
+        while let Some(name) = names.get(at) {
+            self.churn.meddle(&mut self.host);
             if !(self.plan9 && matches!(name.as_slice(), b"." | b"..")) {
-                // One name that is gone meanwhile fails the whole read, for QEMU.
                 match self.entry(&dir, name).and_then(|ino| self.record(ino, name)) {
-                    Ok(record) if out.len() + record.len() > count as usize => break,
+                    Ok(record) if out.len() + record.len() > count as usize => {
+                        // QEMU goes back to this entry, and the host will name afresh what is there.
+                        let place = order(name);
+                        names = self.host.listing(ino)?;
+                        at = names.iter().position(|n| order(n) >= place).unwrap_or(names.len());
+                        break;
+                    }
                     Ok(record) => out.extend(record),
                     Err(_) if self.plan9 => {}
-                    Err(number) => return Err(number),
+                    Err(number) => {
+                        // One name that is gone meanwhile fails the whole read, for QEMU, which stands behind it then.
+                        self.opened_mut(fid)?.at = at + 1;
+                        return Err(number);
+                    }
                 }
             }
             at += 1;
         }
         let reply = self.say(Rmsg::Read { data: Data(&out) });
         let open = self.opened_mut(fid)?;
-        open.at = at;
+        (open.names, open.at) = (names, at);
         open.offset = offset + out.len() as u64;
         reply
     }

@@ -38,7 +38,7 @@ use crate::{Dialect, Names, Qids, Rmsg, Str, Tmsg, WireError, kind};
 use abi::{QTDIR, QTSYMLINK, Qid};
 use errno::*;
 use fids::{Fid, Open, illegal};
-pub use tree::{Body, Node, ROOT, SELF, Tree};
+pub use tree::{Body, Churn, Node, ROOT, SELF, Tree};
 
 /// The server: one session at a time, as the device has it.
 #[derive(Clone, Debug)]
@@ -49,6 +49,11 @@ pub struct Server {
     pub readonly: bool,
     /// Goes up from directories alone, as most servers that are not QEMU's (Debian's diod).
     pub dotdot_in_dirs: bool,
+    /// Looks at each entry of a 9P2000.L directory that it reads, as QEMU with `multidevs=remap`: the whole read fails
+    /// when one has gone.
+    pub remap: bool,
+    /// What the host does meanwhile.
+    pub churn: Churn,
     /// Answer `Tversion` with at most this many bytes.
     pub max_msize: u32,
     plan9: bool,
@@ -76,6 +81,8 @@ impl Server {
             host: Tree::default(),
             readonly: false,
             dotdot_in_dirs: false,
+            remap: false,
+            churn: Churn::default(),
             max_msize: u32::MAX,
             plan9: false,
             dialect: Dialect::U,

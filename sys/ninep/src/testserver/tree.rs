@@ -1,6 +1,7 @@
 //! The host's files: inodes, names and the rules of a Unix file system, in memory.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::errno::*;
@@ -272,9 +273,43 @@ impl Tree {
         let Body::Dir(entries) = &self.inode(ino)?.body else { return Err(ENOTDIR) };
         let mut names: Vec<Vec<u8>> = entries.keys().cloned().collect();
         names.extend([b".".to_vec(), b"..".to_vec()]);
-        names.sort_by_key(|n| {
-            n.iter().fold(0xcbf2_9ce4u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193))
-        });
+        names.sort_by_cached_key(|n| order(n));
         Ok(names)
+    }
+}
+
+/// A name's place in its directory.
+pub(super) fn order(name: &[u8]) -> u32 {
+    name.iter().fold(0xcbf2_9ce4u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193))
+}
+
+/// Somebody on the host who makes and removes files as fast as he can: some between any two looks of the server at the
+/// entries of a directory that it reads.
+#[derive(Clone, Debug, Default)]
+pub struct Churn {
+    /// Where.
+    pub dir: String,
+    /// How many files, `tmp-0` and so on.
+    pub files: u32,
+    /// How many are made or removed at each look.
+    pub at_once: u32,
+    dice: u32,
+}
+
+impl Churn {
+    /// In this directory, with so many files.
+    pub fn new(dir: &str, files: u32, at_once: u32) -> Self {
+        Churn { dir: String::from(dir), files, at_once, dice: 0 }
+    }
+
+    /// The server looks at an entry.
+    pub(super) fn meddle(&mut self, host: &mut Tree) {
+        for _ in 0..if self.files == 0 { 0 } else { self.at_once } {
+            self.dice = self.dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let path = alloc::format!("{}/tmp-{}", self.dir, (self.dice >> 8) % self.files);
+            if host.remove(&path).is_err() {
+                let _ = host.file(&path, b"");
+            }
+        }
     }
 }
