@@ -176,7 +176,7 @@ const WORDS: &[&str] = &[
 
 /// Attacks for so many seconds.
 pub fn run(seed: u64, seconds: u64, all: bool) -> Said {
-    let before = Before::now();
+    let before = Before::now()?;
     let mut random = Random(seed);
     let until = watch::now_ms() + seconds * 1000;
     let mut children = 0;

@@ -23,7 +23,7 @@ const WHERE: &str = "/n/other";
 
 /// Attacks for so many seconds, through `file`.
 pub fn run(file: &str, dialect: Dialect, seed: u64, seconds: u64) -> Said {
-    let before = Before::now();
+    let before = Before::now()?;
     let mut random = Random(seed);
     let until = watch::now_ms() + seconds * 1000;
     let mut rounds = 0;

@@ -36,7 +36,7 @@ const EDGES: &[u64] = &[
 
 /// Attacks for so many seconds.
 pub fn run(seed: u64, seconds: u64) -> Said {
-    let before = Before::now();
+    let before = Before::now()?;
     let elf = file::read("/bin/echo").map_err(|e| format!("/bin/echo: {e}"))?;
     let aout = aout();
     let mut random = Random(seed);

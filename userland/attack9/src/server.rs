@@ -17,7 +17,7 @@ const MSIZE: u32 = 1 << 21;
 
 /// Attacks for so many seconds.
 pub fn run(dialect: Dialect, seed: u64, seconds: u64) -> Said {
-    let before = Before::now();
+    let before = Before::now()?;
     let mut random = Random(seed);
     let until = watch::now_ms() + seconds * 1000;
     let mut servers = 0;

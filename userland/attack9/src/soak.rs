@@ -12,7 +12,7 @@ use crate::watch::{self, Before, FOLDER, Said};
 
 /// Works for so many seconds, in `folder` of a share and in memory.
 pub fn run(seed: u64, seconds: u64, folder: &str) -> Said {
-    let before = Before::now();
+    let before = Before::now()?;
     let mut random = Random(seed);
     let until = watch::now_ms() + seconds * 1000;
     let mut rounds = 0;

@@ -24,21 +24,23 @@ const KILL_MAX: u64 = 15_000;
 pub struct Before(BTreeMap<u32, String>);
 
 impl Before {
-    /// Those there are now, and the attack's folder.
-    pub fn now() -> Before {
+    /// Those there are now, and the attack's folder. Without knowing them nothing is begun: who takes the machine's own
+    /// processes for the attack's ends the machine.
+    pub fn now() -> Result<Before, String> {
         let _ = fd::create(FOLDER, abi::OREAD, abi::DMDIR | 0o777).map(fd::close);
-        Before(processes())
+        processes().map(Before).map_err(|e| format!("/proc: {e}"))
     }
 
-    /// The processes that the attack has made.
-    fn made(&self) -> Vec<(u32, String)> {
+    /// The processes that the attack has made; none when that cannot be said.
+    fn made(&self) -> Option<Vec<(u32, String)>> {
         let known = |name: &String| name != "attack9" && self.0.values().any(|n| n == name);
-        processes().into_iter().filter(|(pid, name)| !self.0.contains_key(pid) && !known(name)).collect()
+        let all = processes().ok()?;
+        Some(all.into_iter().filter(|(pid, name)| !self.0.contains_key(pid) && !known(name)).collect())
     }
 
-    /// Whether the attack has processes.
-    pub fn running(&self) -> usize {
-        self.made().len()
+    /// Whether the attack has processes, as far as can be said.
+    pub fn running(&self) -> bool {
+        self.made().is_none_or(|made| !made.is_empty())
     }
 
     /// Kills whatever the attack has made, and waits until it is gone.
@@ -46,14 +48,15 @@ impl Before {
         let begun = now_ms();
         loop {
             let made = self.made();
-            if made.is_empty() {
+            if made.as_ref().is_some_and(Vec::is_empty) {
                 break;
             }
-            for (pid, _) in &made {
+            for (pid, _) in made.iter().flatten() {
                 // It may have gone meanwhile.
                 let _ = file::control(&format!("/proc/{pid}/ctl"), "kill");
             }
             if now_ms() - begun > KILL_MAX {
+                let Some(made) = made else { return Err(String::from("/proc cannot be read")) };
                 let states = made.iter().take(5).map(|(pid, _)| {
                     file::read_string(&format!("/proc/{pid}/status"))
                         .unwrap_or_else(|e| format!("{pid}: {e}"))
@@ -82,7 +85,7 @@ impl Before {
 
 /// Ends what an earlier attack has left, whose own process was killed.
 pub fn clean() -> Said {
-    let mut others = processes();
+    let mut others = processes().map_err(|e| format!("/proc: {e}"))?;
     let me = proc::getpid() as u32;
     others.retain(|pid, name| name != "attack9" || *pid == me);
     Before(others).clean()?;
@@ -113,7 +116,7 @@ pub fn start(f: impl FnOnce()) -> Result<i32, String> {
 /// Waits until the attack has no processes, or `ms` have passed; then [`Before::end`].
 pub fn finish(before: &Before, ms: u64) -> Result<(), String> {
     let until = now_ms() + ms;
-    while now_ms() < until && before.running() > 0 {
+    while now_ms() < until && before.running() {
         let _ = proc::sleep(50);
     }
     before.end()
@@ -124,14 +127,21 @@ pub fn now_ms() -> u64 {
     (proc::nsec() / 1_000_000) as u64
 }
 
-/// Names of the processes by number.
-fn processes() -> BTreeMap<u32, String> {
-    let pids = fd::readdir("/proc").unwrap_or_default();
-    let name = |pid: u32| {
-        let status = file::read_string(&format!("/proc/{pid}/status")).ok()?;
-        Some(String::from(status.get(..27)?.trim_end()))
-    };
-    pids.iter().filter_map(|d| d.name.parse().ok()).filter_map(|pid| Some((pid, name(pid)?))).collect()
+/// Names of the processes by number. One that cannot be looked at for lack of memory is an error; it may have gone
+/// meanwhile.
+fn processes() -> lib9::Result<BTreeMap<u32, String>> {
+    let mut found = BTreeMap::new();
+    for dir in fd::readdir("/proc")? {
+        let Ok(pid) = dir.name.parse() else { continue };
+        match file::read_string(&format!("/proc/{pid}/status")) {
+            Ok(status) => {
+                drop(found.insert(pid, String::from(status.get(..27).unwrap_or_default().trim_end())))
+            }
+            Err(e) if e.is(abi::error::ENOMEM) || e.is(abi::error::ENOVMEM) => return Err(e),
+            Err(_) => {}
+        }
+    }
+    Ok(found)
 }
 
 /// Removes all that is in a folder. Folders may be deep, so this goes down with a list and not by calling itself.

@@ -62,7 +62,7 @@ pub fn run(seconds: u64, kinds: &[&str]) -> Said {
         let found = KINDS.iter().find(|(name, _)| name == kind);
         chosen.push(found.ok_or_else(|| format!("there is no kind {kind}"))?);
     }
-    let before = Before::now();
+    let before = Before::now()?;
     for (_, take) in chosen {
         watch::start(take)?;
     }
