@@ -11,9 +11,10 @@
 //!
 //! # How it is kept
 //!
-//! An account is one word: whether it is held, its user, its bytes. All changes are single atomic additions, so that
-//! nothing is locked, and that the word before the change says exactly which user the bytes count for and whether the
-//! number has become free. The table of words grows by pages and does not shrink; 2^15 numbers are the end of it.
+//! An account is one word: whether it is held and preferred, its user, its bytes. All changes are single atomic
+//! operations, so that nothing is locked, and that the word before the change says exactly which user the bytes count
+//! for and whether the number has become free. The table of words grows by pages and does not shrink; 2^15 numbers are
+//! the end of it.
 //!
 //! A thread does not go to the table with every allocation: what it has taken and given back on its own account stays
 //! in its `Payer` until it is [`BATCH`] bytes. So a bill is right to that much for each of its threads, and exactly
@@ -45,6 +46,8 @@ const NOTHING: u64 = 1 << 47;
 /// Then the user.
 const USER_SHIFT: u32 = 48;
 const USER: u64 = (USERS as u64 - 1) << USER_SHIFT;
+/// Whether it may use what is set aside for the owner.
+const PREFERRED: u64 = 1 << 62;
 /// And whether somebody holds the account.
 const HELD: u64 = 1 << 63;
 
@@ -180,6 +183,21 @@ impl Account {
         word(self.number).map_or(0, |w| bytes_of(w.load(Ordering::Relaxed))).try_into().unwrap_or(0)
     }
 
+    /// Says whether it may use what is set aside for the owner of the machine, while its user is that one.
+    pub fn prefer(&self, preferred: bool) {
+        let Some(word) = word(self.number) else { return };
+        if preferred {
+            word.fetch_or(PREFERRED, Ordering::AcqRel);
+        } else {
+            word.fetch_and(!PREFERRED, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether it may.
+    pub fn is_preferred(&self) -> bool {
+        word(self.number).is_some_and(|w| w.load(Ordering::Relaxed) & PREFERRED != 0)
+    }
+
     /// Makes it another user's, with all that is charged to it.
     pub fn set_user(&self, user: &User) {
         let Some(word) = word(self.number) else { return };
@@ -302,6 +320,8 @@ pub(crate) struct Payer {
     number: AtomicU16,
     /// Allocations may fail now.
     tries: AtomicBool,
+    /// What is allocated now is there for longer than its process.
+    lasting: AtomicBool,
     /// What the table has not been told yet.
     pending: AtomicI64,
 }
@@ -309,7 +329,12 @@ pub(crate) struct Payer {
 impl Payer {
     /// The kernel.
     pub const fn new() -> Payer {
-        Payer { number: AtomicU16::new(0), tries: AtomicBool::new(false), pending: AtomicI64::new(0) }
+        Payer {
+            number: AtomicU16::new(0),
+            tries: AtomicBool::new(false),
+            lasting: AtomicBool::new(false),
+            pending: AtomicI64::new(0),
+        }
     }
 
     /// The account's number.
@@ -376,6 +401,22 @@ impl Payer {
     }
 }
 
+/// The number of the account on which the calling thread allocates.
+pub fn payer() -> u16 {
+    arch::with_payer(Payer::number)
+}
+
+/// Moves a charge to the account `to`, if somebody holds it and it has the same user. Whether it was moved: then `from`
+/// is to be credited.
+pub(crate) fn hand_over(from: u16, to: u16, bytes: usize) -> bool {
+    let (Some(giver), Some(taker)) = (word(from), word(to)) else { return false };
+    let user = giver.load(Ordering::Relaxed) & USER;
+    let takes =
+        |w: u64| (from != to && w & (HELD | USER) == HELD | user).then(|| w.wrapping_add(bytes as u64));
+    let taken = taker.fetch_update(Ordering::AcqRel, Ordering::Relaxed, takes);
+    taken.inspect(|before| _ = sum_of(*before).bytes.fetch_add(bytes as i64, Ordering::Relaxed)).is_ok()
+}
+
 /// Charges the calling thread's account; the number is for [`credit`].
 pub(crate) fn charge(bytes: usize) -> u16 {
     arch::with_payer(|p| p.charge(bytes))
@@ -410,7 +451,7 @@ pub(crate) fn may_have(bytes: usize) -> bool {
 pub(crate) enum Standing {
     /// It works for the kernel.
     Kernel,
-    /// It works for the owner of the machine, and has a small bill.
+    /// It works for the owner of the machine on a preferred account with a small bill, and what it takes goes with it.
     Owner,
     /// Anybody else.
     Other,
@@ -422,13 +463,24 @@ pub(crate) enum Standing {
     expect(dead_code, reason = "the host sets nothing aside")
 )]
 pub(crate) fn standing(small: usize) -> Standing {
-    let Some(word) = arch::with_payer(|p| word(p.number())) else { return Standing::Kernel };
+    let (word, lasting) = arch::with_payer(|p| (word(p.number()), p.lasting.load(Ordering::Relaxed)));
+    let Some(word) = word else { return Standing::Kernel };
     let word = word.load(Ordering::Relaxed);
     let is_small = usize::try_from(bytes_of(word)).unwrap_or(0) <= small;
-    match sum_of(word).trusted.load(Ordering::Relaxed) && is_small {
+    let is_preferred = word & PREFERRED != 0 && !lasting;
+    match is_preferred && is_small && sum_of(word).trusted.load(Ordering::Relaxed) {
         true => Standing::Owner,
         false => Standing::Other,
     }
+}
+
+/// Makes something that is there for longer than its process: what is set aside for the owner is not for that, or it
+/// would be used up by whoever comes often enough.
+pub fn for_long<R>(f: impl FnOnce() -> R) -> R {
+    let before = arch::with_payer(|p| p.lasting.swap(true, Ordering::Relaxed));
+    let result = f();
+    arch::with_payer(|p| p.lasting.store(before, Ordering::Relaxed));
+    result
 }
 
 /// Does something for which `account` pays.

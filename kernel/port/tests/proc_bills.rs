@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use abi::syscall as call;
 use abi::{OREAD, OWRITE, Rfork, error};
+use machine::heap;
 use machine::host::{self, Cpu};
 use world::{BSS, FAILED, NONE, Sys, World, fork};
 
@@ -246,5 +247,111 @@ fn another_user_s_processes_do_not_go_for_what_one_wants() {
         assert!(records.iter().any(|r| r.contains("out of memory")), "{records:?}");
         let unused = cpu.open("/dev/null", OWRITE);
         cpu.close(unused);
+    });
+}
+
+#[test]
+fn pages_that_only_a_child_has_are_on_the_child_s_bill() {
+    let w = World::new();
+    w.ok(|cpu| {
+        touch(cpu, 500);
+        let me = u64::from(cpu.pid());
+        let before = memory_of(cpu, me);
+        let children = [0; 3].map(|_| {
+            let child = fork(cpu, NONE, |cpu| drop(cpu.sleep_ms(600_000)));
+            // Copied on write: what was there is the child's alone.
+            (0..500).for_each(|page| cpu.store_u64(BSS + (page + 16) * 4096, 2));
+            child
+        });
+        let after = memory_of(cpu, me);
+        assert!(after < before + 200_000, "{before} bytes on the bill, then {after}");
+        for child in children {
+            assert!(memory_of(cpu, child) > 2_000_000);
+            cpu.kill(child);
+            cpu.wait();
+        }
+    });
+}
+
+/// Reads a line that is typed at the console.
+fn a_line(cpu: &mut Cpu, cons: u64, type_it: &dyn Fn()) {
+    type_it();
+    assert_eq!(cpu.read(cons, 100), b"line\n");
+}
+
+/// Processes with small bills that take all of memory, a little at a time, and go on asking for more.
+fn swarm(cpu: &mut Cpu, flags: Rfork) {
+    let each = 200;
+    for _ in 0..machine::mem::free_bytes() / 4096 / each {
+        fork(cpu, flags | Rfork::NOWAIT, move |cpu| {
+            cpu.must(call::BRK, &[BSS + (1 << 30)]);
+            for page in 0..1 << 17 {
+                cpu.store_u64(BSS + (page + 16) * 4096, 1);
+                cpu.sleep_ms(1);
+            }
+        });
+    }
+    assert!((0..10_000).any(|_| machine::mem::free_bytes() < 300 * 4096 || cpu.sleep_ms(1) != 0));
+}
+
+/// The console's own program and what it has made are spared while a swarm of the same user's takes memory: one of a
+/// group of its own that is still asked for, or one that an earlier line has made.
+fn the_next_line_works_beside_a_swarm(flags: Rfork) {
+    let w = World::new();
+    host::limit_pages(4000);
+    w.t.cons.input.start(&w.t.kernel).unwrap();
+    let cons = w.t.cons.clone();
+    w.ok(move |cpu| {
+        let (fd, type_it) = (cpu.open("/dev/cons", OREAD), || cons.input.put(b"line\r"));
+        a_line(cpu, fd, &type_it);
+        swarm(cpu, flags);
+        a_line(cpu, fd, &type_it);
+        for _ in 0..3 {
+            // It is younger than all of the swarm.
+            fork(cpu, NONE, |cpu| {
+                touch(cpu, 100);
+                cpu.sleep_ms(100);
+                assert_eq!(cpu.load_u64(BSS + 20 * 4096), 1);
+            });
+            cpu.wait_ok();
+        }
+    });
+    let procs: Vec<_> = w.t.kernel.procs.lock().values().filter(|p| p.pid != 1).cloned().collect();
+    procs.iter().for_each(|p| port::proc::procctl::kill(p));
+    until("the swarm", || w.live() == 0);
+    assert!(w.t.screen.take().contains(": killed: out of memory"));
+}
+
+#[test]
+fn what_is_typed_at_the_console_works_beside_a_swarm_in_the_background() {
+    the_next_line_works_beside_a_swarm(Rfork::NOTEG);
+}
+
+#[test]
+fn what_an_earlier_line_has_made_is_not_in_the_way_of_the_next() {
+    the_next_line_works_beside_a_swarm(NONE);
+}
+
+#[test]
+fn room_is_made_for_a_fork_at_the_console() {
+    let w = World::new();
+    host::limit_pages(4000);
+    w.t.cons.input.start(&w.t.kernel).unwrap();
+    let cons = w.t.cons.clone();
+    w.ok(move |cpu| {
+        let fd = cpu.open("/dev/cons", OREAD);
+        a_line(cpu, fd, &|| cons.input.put(b"line\r"));
+        // It takes as much as it may have, and asks for nothing more.
+        let eater = fork(cpu, Rfork::NOTEG, |cpu| {
+            cpu.must(call::BRK, &[BSS + (1 << 30)]);
+            let pages = (0..4000).take_while(|_| heap::is_granted());
+            pages.for_each(|page| cpu.store_u64(BSS + (page + 16) * 4096, 1));
+            cpu.sleep_ms(600_000);
+        });
+        assert!((0..5000).any(|_| !heap::is_granted() || cpu.sleep_ms(1) != 0));
+        fork(cpu, NONE, |_| {});
+        let records = [cpu.wait(), cpu.wait()];
+        let killed = |r: &String| r.starts_with(&format!("{eater} ")) && r.ends_with(": sys: killed'");
+        assert!(records.iter().any(killed) && records.iter().any(|r| r.ends_with(" ''")), "{records:?}");
     });
 }

@@ -2,11 +2,12 @@
 
 use alloc::sync::Arc;
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use super::heap::aside;
 use super::machine::{Charge, Machine, machine};
 use super::words::Words;
+use crate::ledger;
 pub use crate::pinned::Pinned;
 pub use crate::types::OutOfMemory;
 
@@ -19,13 +20,13 @@ struct Frame {
     pins: AtomicUsize,
     home: Arc<Machine>,
     /// The account that pays for it.
-    owner: u16,
+    owner: AtomicU16,
 }
 
 impl Drop for Frame {
     fn drop(&mut self) {
         self.words.forget();
-        self.home.release(1, Charge::User, self.owner);
+        self.home.release(1, Charge::User, self.owner.load(Ordering::SeqCst));
     }
 }
 
@@ -36,7 +37,7 @@ impl Page {
     /// When only the kernel's reserve is left.
     pub fn new_zeroed() -> Result<Page, OutOfMemory> {
         let home = machine();
-        let owner = home.charge(1, Charge::User)?;
+        let owner = AtomicU16::new(home.charge(1, Charge::User)?);
         Ok(Page(aside(|| Arc::new(Frame { words: Words::new(1), pins: AtomicUsize::new(0), home, owner }))))
     }
 
@@ -115,7 +116,18 @@ impl Page {
 
     /// The number of the account that pays for it.
     pub fn account(&self) -> u16 {
-        self.0.owner
+        self.0.owner.load(Ordering::SeqCst)
+    }
+
+    /// The account `heir` pays for it from now on, if somebody holds that and it has the same user as who paid before.
+    pub fn leave_to(&self, heir: u16) {
+        let owner = self.account();
+        if !ledger::hand_over(owner, heir, 4096) {
+            return;
+        }
+        let moved = self.0.owner.compare_exchange(owner, heir, Ordering::SeqCst, Ordering::SeqCst);
+        // Somebody else may have been faster.
+        ledger::credit(if moved.is_ok() { owner } else { heir }, 4096);
     }
 
     /// Whether both are the same page.

@@ -109,11 +109,23 @@ fn an_account_takes_its_bill_along_to_another_user() {
     let (glenda, none) = (user(Terms::OWNER), user(SOME));
     let account = Account::new(&glenda).unwrap();
     on(&account, || charge(100));
+    on(&account, || assert_eq!(standing(100), Standing::Other));
+    account.prefer(true);
     on(&account, || assert_eq!((standing(100), standing(99)), (Standing::Owner, Standing::Other)));
+    // What is there for longer than its process is not for that process.
+    let inner = || (for_long(|| standing(100)), standing(100));
+    on(&account, || assert_eq!(for_long(inner), (Standing::Other, Standing::Other)));
+    on(&account, || assert_eq!(inner(), (Standing::Other, Standing::Owner)));
     account.set_user(&none);
     assert_eq!((glenda.bytes(), none.bytes()), (0, 100));
     assert_eq!((glenda.accounts(), none.accounts()), ((0, 0), (1, 1)));
+    assert!(account.is_preferred());
     on(&account, || assert_eq!(standing(100), Standing::Other));
+    account.set_user(&glenda);
+    on(&account, || assert_eq!(standing(100), Standing::Owner));
+    account.prefer(false);
+    on(&account, || assert_eq!(standing(100), Standing::Other));
+    account.set_user(&none);
     credit(account.number, 100);
     drop(account);
     assert_eq!((none.bytes(), none.accounts()), (0, (0, 0)));
@@ -187,4 +199,25 @@ fn the_table_ends() {
     drop(all);
     assert_eq!(glenda.accounts(), (0, 0));
     assert!(Account::new(&glenda).is_some());
+}
+
+#[test]
+fn a_charge_is_handed_to_an_account_of_the_same_user_that_is_held() {
+    let _alone = alone();
+    let (glenda, none) = (user(Terms::OWNER), user(SOME));
+    let [giver, taker] = [0, 1].map(|_| Account::new(&glenda).unwrap());
+    let stranger = Account::new(&none).unwrap();
+    on(&giver, || charge(1000));
+    assert!(hand_over(giver.number, taker.number, 600));
+    credit(giver.number, 600);
+    assert_eq!((giver.bytes(), taker.bytes(), glenda.bytes()), (400, 600, 1000));
+    assert!(!hand_over(giver.number, stranger.number, 400) && !hand_over(giver.number, giver.number, 400));
+    assert!(!hand_over(giver.number, 0, 400) && !hand_over(0, giver.number, 400));
+    let number = taker.number;
+    drop(taker);
+    assert!(!hand_over(giver.number, number, 400));
+    credit(number, 600);
+    assert!(!hand_over(giver.number, number, 400));
+    credit(giver.number, 400);
+    assert_eq!((glenda.bytes(), glenda.accounts()), (0, (1, 1)));
 }

@@ -10,17 +10,17 @@ use core::sync::atomic::Ordering;
 
 use abi::error;
 use abi::syscall as call;
-use machine::heap::{Call, is_granted};
+use machine::heap::{Call, can_afford, is_granted};
+use machine::ledger::for_long;
 use machine::user::UserContext;
 
 use crate::call::args::Args;
 use crate::call::{fileargs, procargs, sysfile, sysproc, sysseg};
 use crate::error::Result;
-use crate::kernel::Kernel;
 use crate::mem::sema;
 use crate::proc::notes::{self, After, NoteClass};
 use crate::proc::process::Proc;
-use crate::proc::{alarm, broken, rendezvous};
+use crate::proc::{alarm, broken, rendezvous, starve};
 
 /// Carries out the call that `ctx` asks for. The result is in its RAX afterwards, unless the process dies or its
 /// registers were replaced (exec, noted).
@@ -32,18 +32,16 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
     *up.regs.lock() = Some(ctx.regs);
     let result =
-        room_for(&up.kernel, number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(
-            |args| match number {
-                call::EXITS => procargs::exits(&args).map(|text| Done::End(After::Die(text))),
-                call::EXEC => procargs::exec(&args, ctx).map(|()| Done::Registers),
-                call::NOTED => Ok(match notes::noted(up, ctx, args.int(0)) {
-                    After::Continue => Done::Registers,
-                    end => Done::End(end),
-                }),
-                call::RFORK => sysproc::rfork(up, ctx, args.uint(0)).map(|pid| Done::Value(u64::from(pid))),
-                _ => simple(&args, number).map(Done::Value),
-            },
-        );
+        room_for(up, number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(|args| match number {
+            call::EXITS => procargs::exits(&args).map(|text| Done::End(After::Die(text))),
+            call::EXEC => procargs::exec(&args, ctx).map(|()| Done::Registers),
+            call::NOTED => Ok(match notes::noted(up, ctx, args.int(0)) {
+                After::Continue => Done::Registers,
+                end => Done::End(end),
+            }),
+            call::RFORK => sysproc::rfork(up, ctx, args.uint(0)).map(|pid| Done::Value(u64::from(pid))),
+            _ => simple(&args, number).map(Done::Value),
+        });
     up.syscall.store(0, Ordering::Relaxed);
     match result {
         Ok(Done::Value(v)) => ctx.regs.ax = v,
@@ -62,8 +60,9 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
 
 /// Refuses calls that keep something in the kernel, before they have changed anything, while not all that is set aside
 /// is there, or the process's user has all that it may: a program that asks for things without end gets an error, and
-/// the machine goes on. The others keep nothing, or no more than a process can have once (an alarm, a rendezvous).
-fn room_for(kernel: &Kernel, number: u64) -> Result<()> {
+/// the machine goes on. The others keep nothing, or no more than a process can have once (an alarm, a rendezvous). For
+/// what somebody at the console waits for, room is made, and for a new process or program more of it than to begin.
+fn room_for(up: &Arc<Proc>, number: u64) -> Result<()> {
     let makes = matches!(
         number,
         call::RFORK
@@ -85,7 +84,20 @@ fn room_for(kernel: &Kernel, number: u64) -> Result<()> {
             | call::WSTAT
             | call::FWSTAT
     );
-    if !makes || is_granted() || (broken::release_all(kernel) && is_granted()) {
+    if !makes {
+        return Ok(());
+    }
+    let granted = match number {
+        // A name space may be there for longer than who changes it.
+        call::BIND | call::MOUNT | call::MOUNT_OLD | call::MOUNTDEV => for_long(is_granted),
+        _ => is_granted(),
+    };
+    let room = if matches!(number, call::RFORK | call::EXEC) { starve::ROOM } else { 0 };
+    if granted && (room == 0 || can_afford(room))
+        || (broken::release_all(&up.kernel) && is_granted())
+        || starve::make_room(up, room)
+        || granted
+    {
         return Ok(());
     }
     Err(error::ENOMEM.into())

@@ -41,7 +41,7 @@ pub(crate) fn rfork(up: &Arc<Proc>, ctx: &mut UserContext, flags: u32) -> Result
         return Err(error::ENOPROC.into());
     }
     // What the child is made of is on its own bill.
-    let account = bill::child_account(up)?;
+    let account = bill::child_account(up, !flags.contains(Rfork::NOTEG))?;
     bill::pays(account.as_ref(), || make_child(up, ctx, flags, account.clone()))
 }
 
@@ -117,6 +117,9 @@ fn regroup(up: &Arc<Proc>, to: &Arc<Proc>, flags: Rfork) -> Result<()> {
     }
     if flags.contains(Rfork::NOTEG) {
         to.noteid.store(up.kernel.new_noteid(), Ordering::Relaxed);
+        if Arc::ptr_eq(up, to) {
+            up.prefer(false);
+        }
     }
     Ok(())
 }

@@ -14,12 +14,13 @@ use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use machine::heap;
+use machine::ledger::for_long;
 use machine::lock::Lock;
 use machine::sync::Rendez;
 
 use crate::dev::dirtab::{self, Entry};
 use crate::dev::{Dev, Root};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::pools::{Counted, PIPES};
@@ -30,6 +31,9 @@ use crate::proc::process::Proc;
 pub(crate) const CAPACITY: usize = 256 * 1024;
 /// What a piece counts for beside its bytes.
 const PIECE_COST: usize = 128;
+/// What waits unread beyond this leaves alone what is set aside for the owner: the pipe's reader does not keep up, and
+/// may not be there at all.
+const QUICK: usize = 16 * 1024;
 /// Longest write that is not cut: Plan 9's, which programs that pass messages on rely on.
 pub(crate) const ATOMIC: usize = 64 * 1024;
 /// How often a read from a closed pipe gives 0 before it fails.
@@ -140,6 +144,14 @@ impl Queue {
             Some(Taken::HungUp) => Err(error::EHUNGUP.into()),
             Some(Taken::NoMemory) => Err(error::ENOMEM.into()),
             Some(Taken::End) | None => Ok(0),
+        }
+    }
+
+    /// Bytes for a piece.
+    fn room(&self, len: usize) -> Result<Vec<u8>> {
+        match for_long(|| heap::try_bytes(len)) {
+            Err(_) if self.state.lock().bytes + len <= QUICK => Ok(heap::try_bytes(len)?),
+            piece => Ok(piece?),
         }
     }
 
@@ -284,7 +296,7 @@ impl Dev for Pipe {
         let mut done = 0;
         loop {
             let n = (src.len() - done).min(ATOMIC);
-            let piece = heap::try_bytes(n).map_err(Error::from).and_then(|mut piece| {
+            let piece = to.room(n).and_then(|mut piece| {
                 src.get(done, &mut piece)?;
                 Ok(piece)
             });

@@ -5,7 +5,8 @@
 //! attached; an open file belongs to who opened it.
 //!
 //! The memory is the kernel's. It is taken only as long as programs could have it, so the kernel keeps its reserve, and
-//! what is taken comes back when the last user of a removed file is gone.
+//! the owner keeps what is set aside for whoever sits at the console. What is taken comes back when the last user of a
+//! removed file is gone.
 //!
 //! Locks: the tree's own, which may sleep; nothing else is taken under it. A channel's `aux` is its file.
 
@@ -13,6 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, ORCLOSE, OTRUNC, error};
+use machine::ledger::for_long;
 use machine::sync::RawQLock;
 use machine::{clock, heap};
 use ninep::Str;
@@ -178,6 +180,9 @@ impl Dev for RamDev {
         if name.len() > NAME_MAX {
             return Err(error::ETOOLONG.into());
         }
+        if !for_long(|| heap::can_afford(0)) {
+            return Err(error::EFULL.into());
+        }
         let dir = self.file(up, &c)?;
         let (file, qid) = self.tree.create(&dir, name.as_bytes(), perm, mode)?;
         c.aux = Some(Arc::new(file));
@@ -223,10 +228,10 @@ impl Dev for RamDev {
             let piece = bytes.get_mut(..want).unwrap_or_default();
             src.get(done, piece)?;
             // What keeps account of the blocks is not asked for; a piece of them fits into the grant.
-            if done != 0 && !heap::is_granted() {
+            if done != 0 && !for_long(heap::is_granted) {
                 return Ok(done);
             }
-            match self.tree.write(file, offset.saturating_add(done as u64), piece) {
+            match for_long(|| self.tree.write(file, offset.saturating_add(done as u64), piece)) {
                 Ok(n) => done += n,
                 // What went in counts.
                 Err(_) if done != 0 => return Ok(done),

@@ -12,6 +12,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use abi::{Dir, Qid, error};
+use machine::heap;
+use machine::ledger::for_long;
 use machine::lock::Lock;
 
 use crate::dev::Dev;
@@ -147,6 +149,10 @@ impl Dev for Srv {
         }
         if name.len() > NAME_MAX {
             return Err(error::ETOOLONG.into());
+        }
+        // It may be there for ever, with all that it leads to.
+        if !for_long(heap::is_granted) {
+            return Err(error::ENOMEM.into());
         }
         let owner = up.user();
         {

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::layout::PAGE;
 use machine::heap;
-use machine::ledger::is_held;
+use machine::ledger::{is_held, payer};
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::space::{AddressSpace, Prot};
@@ -90,6 +90,8 @@ struct Inner {
     /// First address behind it, at a page.
     top: u64,
     pages: PageMap,
+    /// The account of the last child that has got all pages by a fork: what is copied here from then on is its own.
+    heir: u16,
 }
 
 /// A page to be mapped or pinned.
@@ -101,12 +103,12 @@ struct Found {
 impl Segment {
     /// A segment `base..top` (both at pages).
     pub fn new(kind: Kind, base: u64, top: u64, prot: Prot, backing: Option<Backing>) -> Arc<Self> {
-        Self::with(kind, base, prot, backing, false, Inner { top, pages: PageMap::default() })
+        Self::with(kind, base, prot, backing, false, Inner { top, pages: PageMap::default(), heir: 0 })
     }
 
     /// A segment for `segattach`.
     pub(crate) fn attached(kind: Kind, base: u64, top: u64, write: bool, close_on_exec: bool) -> Arc<Self> {
-        let inner = Inner { top, pages: PageMap::default() };
+        let inner = Inner { top, pages: PageMap::default(), heir: 0 };
         Self::with(kind, base, Prot { write, exec: false }, None, close_on_exec, inner)
     }
 
@@ -364,8 +366,14 @@ impl Segment {
         self.each_space(|space| space.unmap(va, 1));
         // Two references are ours: the entry's and `old`. If there are no others, the other side has
         // copied or gone, and the page is ours without copying.
-        let page = if old.refs() == 2 && old.pins() == 0 { old } else { copy_page(up, &old)? };
+        if old.refs() == 2 && old.pins() == 0 {
+            inner.pages.insert(number, Entry { page: old.clone(), cow: false })?;
+            return Ok(Found { page: old, writable: self.prot.write });
+        }
+        let page = copy_page(up, &old)?;
         inner.pages.insert(number, Entry { page: page.clone(), cow: false })?;
+        // Else whoever has many children would pay for them all.
+        old.leave_to(inner.heir);
         Ok(Found { page, writable: self.prot.write })
     }
 
@@ -375,7 +383,8 @@ impl Segment {
     }
 
     /// The child's segment after an `rfork` that does not share it: every page becomes copy-on-write on both
-    /// sides, but those that are pinned, which the child gets a copy of at once.
+    /// sides, but those that are pinned, which the child gets a copy of at once. The child's account is the one that
+    /// pays.
     ///
     /// # Errors
     /// No memory for a copy.
@@ -406,7 +415,8 @@ impl Segment {
             self.each_space(|space| space.unmap(self.base + first * PAGE, last - first + 1));
         }
         copied?;
-        let copy = Inner { top: inner.top, pages };
+        inner.heir = payer();
+        let copy = Inner { top: inner.top, pages, heir: 0 };
         Ok(Self::with(kind, self.base, self.prot, self.backing.clone(), self.close_on_exec, copy))
     }
 

@@ -5,6 +5,12 @@
 //! everything; all other users together may have half of memory, half of the processes, and half of the accounts, so
 //! that the owner can always look around and kill.
 //!
+//! That holds against programs of the owner's own as well: some memory is set aside for *preferred* processes with
+//! small bills. Preferred is what somebody at the console waits for: the process that has read the last line of
+//! `/dev/cons`, all that share its memory, what they make from then on, and the first process with what it makes. What
+//! leaves its parent's note group, as what a shell runs in the background does, is not, and whoever was preferred for
+//! an earlier line is not any more; so no number of small processes is in the way of the next line typed.
+//!
 //! Ownership: a process holds its account, and so does its thread while it runs. A child of the owner's that finds no
 //! free account shares its parent's.
 
@@ -18,7 +24,8 @@ use machine::mem;
 
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::proc::process::Proc;
+use crate::proc::exit::FIRST_PID;
+use crate::proc::process::{Proc, each};
 
 /// Live processes at once.
 pub(crate) const PROC_MAX: u32 = 4000;
@@ -49,18 +56,22 @@ impl Users {
 
 /// The account of the first process.
 pub(crate) fn first_account(kernel: &Kernel) -> Option<Arc<Account>> {
-    kernel.users.owner.as_ref().and_then(Account::new)
+    let account = kernel.users.owner.as_ref().and_then(Account::new);
+    account.inspect(|account| account.prefer(true))
 }
 
-/// An account for a child of `up`.
+/// An account for a child of `up`, which stays in its note group or does not.
 ///
 /// # Errors
 /// `no procs` when the user has as many as it may.
-pub(crate) fn child_account(up: &Proc) -> Result<Option<Arc<Account>>> {
+pub(crate) fn child_account(up: &Proc, stays: bool) -> Result<Option<Arc<Account>>> {
     let is_owner = up.is_hostowner();
     let Some(user) = up.kernel.users.of(is_owner) else { return Ok(None) };
     match Account::new(user) {
-        Some(account) => Ok(Some(account)),
+        Some(account) => {
+            account.prefer(stays && up.is_preferred());
+            Ok(Some(account))
+        }
         None if is_owner => Ok(up.account.clone()),
         None => Err(error::ENOPROC.into()),
     }
@@ -78,6 +89,14 @@ pub(crate) fn of_user(up: &Proc) -> u64 {
     up.kernel.users.of(up.is_hostowner()).map_or(0, User::bytes)
 }
 
+/// `up` has read a line that was typed at the console: from now on it is preferred, with all that share its memory, and
+/// nobody else.
+pub(crate) fn has_a_line(up: &Arc<Proc>) {
+    if up.is_hostowner() {
+        each(&up.kernel).for_each(|p| p.prefer(p.mem.shares_with(&up.mem)));
+    }
+}
+
 /// What `/dev/swap` says of bills: bytes of the owner, bytes of all others, accounts in use and in all.
 pub(crate) fn text(kernel: &Kernel) -> String {
     let bytes = |is_owner| kernel.users.of(is_owner).map_or(0, User::bytes);
@@ -93,6 +112,18 @@ impl Proc {
     /// Bytes on its bill.
     pub(crate) fn bill(&self) -> u64 {
         self.account.as_ref().map_or(0, |a| a.bytes())
+    }
+
+    /// Whether somebody at the console waits for it.
+    pub(crate) fn is_preferred(&self) -> bool {
+        self.account.as_ref().is_some_and(|a| a.is_preferred()) && self.is_hostowner()
+    }
+
+    /// Says whether somebody at the console waits for it. The first process stays preferred.
+    pub(crate) fn prefer(&self, preferred: bool) {
+        if let Some(account) = &self.account {
+            account.prefer(preferred || self.pid == FIRST_PID);
+        }
     }
 
     /// Does something for which this process pays.

@@ -15,6 +15,7 @@ use core::ops::Bound;
 
 use abi::{Qid, error};
 use machine::heap;
+use machine::ledger::for_long;
 use machine::lock::Lock;
 
 use crate::error::Result;
@@ -28,6 +29,8 @@ const MAXTOTAL: usize = 1024 * 1024;
 const MAXNAME: usize = 4096;
 /// What a variable counts for beside its name and its value, so that there is an end to their number.
 const VARIABLE: usize = 16;
+/// A longer value leaves what is set aside for the owner alone.
+const LARGE: usize = 4096;
 /// Variables that are looked at in one go.
 pub(crate) const BATCH: usize = 32;
 
@@ -218,7 +221,9 @@ impl Egrp {
         loop {
             let old = self.value(path)?;
             let len = old.len().max(end);
-            let mut value = heap::try_vec(len)?;
+            // A shell's stays when the one that wrote it has gone.
+            let make = || heap::try_vec(len);
+            let mut value = if len > LARGE { for_long(make)? } else { make()? };
             value.extend_from_slice(&old);
             value.resize(len, 0);
             if let Some(place) = value.get_mut(at..end) {

@@ -22,7 +22,7 @@ use crate::kernel::Kernel;
 use crate::proc::exit::FIRST_PID;
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::procctl;
-use crate::proc::process::Proc;
+use crate::proc::process::{Proc, each};
 
 /// How long processes have after the note, in nanoseconds.
 const NOTED_NS: u64 = 5_000_000_000;
@@ -151,18 +151,8 @@ fn finish_devices(kernel: &Kernel, leave: &dyn Fn() -> bool) {
 }
 
 /// Does `f` with each process that runs a program, and counts those of which it says so. Those that are kept for a
-/// debugger do not run. There may be any number, so no list is made.
+/// debugger do not run.
 fn each_living(kernel: &Kernel, f: impl Fn(&Arc<Proc>) -> bool) -> usize {
-    let (mut count, mut from) = (0, 0);
-    loop {
-        let next = kernel.procs.lock().range(from..).next().map(|(pid, p)| (*pid, p.clone()));
-        let Some((pid, p)) = next else { return count };
-        if !p.ctl.lock().broken && p.thread.get().is_some() {
-            count += usize::from(f(&p));
-        }
-        match pid.checked_add(1) {
-            Some(next) => from = next,
-            None => return count,
-        }
-    }
+    let runs = |p: &Arc<Proc>| !p.ctl.lock().broken && p.thread.get().is_some();
+    each(kernel).filter(|p| runs(p) && f(p)).count()
 }

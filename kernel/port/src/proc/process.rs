@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::ops::Bound;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use machine::ledger::Account;
@@ -142,6 +143,17 @@ impl Ctl {
     pub(crate) fn is_stopped(&self) -> bool {
         self.held && self.stop
     }
+}
+
+/// The processes of a kernel, one after the other: there may be any number, so no list is made.
+pub(crate) fn each(kernel: &Kernel) -> impl Iterator<Item = Arc<Proc>> {
+    let mut last = 0;
+    core::iter::from_fn(move || {
+        let above = (Bound::Excluded(last), Bound::Unbounded);
+        let next = kernel.procs.lock().range(above).next().map(|(_, p)| p.clone());
+        last = next.as_ref().map_or(last, |p| p.pid);
+        next
+    })
 }
 
 impl Proc {

@@ -4,9 +4,11 @@
 //! kept for a debugger has gone already. Now one of its own user's processes goes: never the first process, and never
 //! another user's. It is the youngest of those that have at least half as much on their bills as the one with the
 //! largest; where nobody has much, because there are so many of them, it is the youngest of all. So a shell that was
-//! there before what has eaten the memory stays.
+//! there before what has eaten the memory stays. What somebody at the console waits for ([preferred](bill)) goes for
+//! nobody but itself, and there only when it is large itself, all of it together; for its calls, too, others go
+//! ([`make_room`]), so that there is always room to look around and kill.
 //!
-//! When that is the process itself, it gets a note first, which Go's runtime for one turns into a trace and an exit.
+//! When it is the process itself, it gets a note first, which Go's runtime for one turns into a trace and an exit.
 //! Else it waits until the other has gone, and tries again.
 //!
 //! Nothing is allocated here that grows with the number of processes. No locks are held, but for that of
@@ -15,13 +17,12 @@
 
 use alloc::format;
 use alloc::sync::Arc;
-use core::ops::Bound;
-
+use machine::heap::can_afford;
 use machine::mem;
 
 use crate::proc::exit::FIRST_PID;
 use crate::proc::notes::{self, NoteClass};
-use crate::proc::process::Proc;
+use crate::proc::process::{Proc, each};
 use crate::proc::{alarm, bill, procctl};
 
 /// A bill is much when it is this part of memory...
@@ -33,22 +34,68 @@ const LEFT_PART: u64 = 8;
 /// How long the end of a process is waited for: so often, so many ms.
 const LOOKS: u32 = 200;
 const LOOK_MS: i32 = 10;
+/// What all preferred processes together may have so that others go for them: this part of memory...
+const FEW_PART: u64 = 16;
+/// ...or so many bytes.
+const FEW_MIN: u64 = 2 << 20;
+/// Bytes that a new process or program should find: its stack, its tables, and what it touches first.
+pub(crate) const ROOM: u64 = 256 << 10;
 
 /// Makes room for `up`, which could not have the page at `addr`.
 pub(crate) fn starve(up: &Arc<Proc>, addr: u64) {
+    let spared = is_spared(up);
     // Somebody is on the way out already: its memory comes.
-    let going = candidates(up).find(|p| p.ctl.lock().kill && !p.mem.shares_with(&up.mem));
-    if going.is_some_and(|p| gone(up, &p)) {
+    if going(up, spared).is_some_and(|p| gone(up, &p)) {
         return;
     }
-    match victim(up) {
+    match victim(up, spared) {
         Some(victim) if !victim.mem.shares_with(&up.mem) => {
-            tell(&victim, "killed: out of memory");
-            kill(&victim);
-            gone(up, &victim);
+            goes(up, &victim);
         }
         _ => own(up, addr),
     }
+}
+
+/// Lets others go until `up`, for which somebody at the console waits, can have so many bytes. False when that did not
+/// help, or it is not such a process.
+#[cold]
+pub(crate) fn make_room(up: &Arc<Proc>, bytes: u64) -> bool {
+    while up.is_preferred() && is_spared(up) {
+        let one_went = match going(up, true) {
+            Some(p) => gone(up, &p),
+            None => victim(up, true).is_some_and(|p| goes(up, &p)),
+        };
+        if !one_went || can_afford(bytes) {
+            return one_went;
+        }
+    }
+    false
+}
+
+/// Whether those that somebody at the console waits for are spared: by others always, and by one of their own as long
+/// as it cannot be they that have taken the memory.
+fn is_spared(up: &Arc<Proc>) -> bool {
+    if !up.is_preferred() {
+        return true;
+    }
+    let few = (mem::total_bytes() / FEW_PART).max(FEW_MIN);
+    let left = is_much_left(up);
+    each(&up.kernel).filter(|p| p.is_preferred()).map(|p| has(&p, left)).sum::<u64>() <= few
+}
+
+/// One that is on the way out already.
+fn going(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
+    candidates(up, spared).find(|p| p.ctl.lock().kill && !p.mem.shares_with(&up.mem))
+}
+
+/// Kills `victim`, and waits for its memory. Whether it is gone.
+fn goes(up: &Arc<Proc>, victim: &Arc<Proc>) -> bool {
+    // Unless somebody else has been faster.
+    if !victim.ctl.lock().kill {
+        tell(victim, "killed: out of memory");
+        kill(victim);
+    }
+    gone(up, victim)
 }
 
 /// It is `up` that has to go. One that comes here again has no use for notes, and dies with all that share its memory:
@@ -64,12 +111,14 @@ fn own(up: &Arc<Proc>, addr: u64) {
 }
 
 fn tell(p: &Proc, what: &str) {
-    p.kernel.kmesg.print(format_args!("{} {}: {what}\n", *p.name.lock(), p.pid));
+    // Not under the lock: who cannot wait for the console breaks into others' lines.
+    let name = p.name.lock().clone();
+    p.kernel.kmesg.print(format_args!("{name} {}: {what}\n", p.pid));
 }
 
 /// Kills all that share the memory of `p`.
 fn kill(p: &Arc<Proc>) {
-    all(p).filter(|q| q.mem.shares_with(&p.mem)).for_each(|q| procctl::kill(&q));
+    each(&p.kernel).filter(|q| q.mem.shares_with(&p.mem)).for_each(|q| procctl::kill(&q));
 }
 
 /// Waits until a process that is to die has given its memory up, unless that takes too long or `up` has a note. Whether
@@ -79,30 +128,29 @@ fn gone(up: &Arc<Proc>, p: &Arc<Proc>) -> bool {
     (0..LOOKS).any(|_| is_gone() || alarm::sleep(up, LOOK_MS).is_err())
 }
 
-/// The processes of the kernel of `up`, one after the other.
-fn all(up: &Proc) -> impl Iterator<Item = Arc<Proc>> {
-    let mut last = 0;
-    core::iter::from_fn(move || {
-        let above = (Bound::Excluded(last), Bound::Unbounded);
-        let next = up.kernel.procs.lock().range(above).next().map(|(_, p)| p.clone());
-        last = next.as_ref().map_or(last, |p| p.pid);
-        next
-    })
+/// Those that may have to go for `up`; those that are `spared` are not among them.
+fn candidates(up: &Proc, spared: bool) -> impl Iterator<Item = Arc<Proc>> {
+    let user = up.user();
+    let may_go = move |p: &Arc<Proc>| p.pid != FIRST_PID && *p.user() == *user;
+    each(&up.kernel).filter(move |p| may_go(p) && !(spared && p.is_preferred()))
 }
 
-/// Those that may have to go for `up`.
-fn candidates(up: &Proc) -> impl Iterator<Item = Arc<Proc>> {
-    let user = up.user();
-    all(up).filter(move |p| p.pid != FIRST_PID && *p.user() == *user)
+/// Whether much of what the user of `up` has is on the bills of the dead.
+fn is_much_left(up: &Arc<Proc>) -> bool {
+    let of_living: u64 = candidates(up, false).map(|p| p.bill()).sum();
+    bill::of_user(up).saturating_sub(of_living) > mem::total_bytes() / LEFT_PART
+}
+
+/// What a process has. What a parent made and `left` to its children is on nobody's bill any more: they are looked
+/// through for it.
+fn has(p: &Proc, left: bool) -> u64 {
+    p.bill() + if left { p.mem.left_by_the_dead() } else { 0 }
 }
 
 /// The one that has to go; one that is going does not count any more.
-fn victim(up: &Arc<Proc>) -> Option<Arc<Proc>> {
-    let of_living: u64 = candidates(up).map(|p| p.bill()).sum();
-    let left = bill::of_user(up).saturating_sub(of_living) > mem::total_bytes() / LEFT_PART;
-    // What a parent made and left to its children is on nobody's bill any more: then they are looked through.
-    let bill = |p: &Proc| p.bill() + if left { p.mem.left_by_the_dead() } else { 0 };
-    let living = || candidates(up).filter(|p| !p.ctl.lock().kill).map(|p| (bill(&p), p));
+fn victim(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
+    let left = is_much_left(up);
+    let living = || candidates(up, spared).filter(|p| !p.ctl.lock().kill).map(|p| (has(&p, left), p));
     let largest = living().map(|(bytes, _)| bytes).max()?;
     let much = largest >= (mem::total_bytes() / MUCH_PART).max(MUCH_MIN);
     let enough = if much { largest / 2 } else { 0 };

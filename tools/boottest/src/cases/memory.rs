@@ -33,7 +33,32 @@ pub fn cases() -> Vec<Case> {
             .is("and out of it\n")
             .budget(120)
     });
-    fragments.into_iter().collect()
+    fragments.into_iter().chain([bombs()]).collect()
+}
+
+/// What the owner types works while the owner's own programs, made by lines before, take all memory that they can have:
+/// pipes that nobody reads, processes, a file in memory, shells that make shells for ever.
+fn bombs() -> Case {
+    let number = || re("^ *[0-9]+$");
+    Case::new("memory/bombs", q35().memory_mib(32))
+        .line("while(){cat /dev/zero | sleep 1000 &}")
+        .gives("kernel allocate failed")
+        .line("ps | wc -l")
+        .gives(number())
+        .line("kill sleep cat | rc")
+        .line("cat /dev/zero >/tmp/x")
+        .gives("cat: error writing")
+        .line("for(i in 1 2 3 4 5 6 7 8 9) echo x >/tmp/x$i >[2]/dev/null")
+        .line("ps | wc -l; rm -f /tmp/x*")
+        .gives(number())
+        .line("fn x {x | x &}; x")
+        .line("sleep 3; ps | wc -l")
+        .gives(number())
+        .line("date -n")
+        .gives(number())
+        .line("ls /bin | wc -l")
+        .gives(number())
+        .budget(120)
 }
 
 fn many(folder: &Path) -> Result<()> {

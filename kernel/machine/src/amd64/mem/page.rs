@@ -11,6 +11,7 @@ use super::copy;
 use super::frames;
 use super::paging::DIRECT;
 use super::tables::PAGE;
+use crate::ledger;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::num::NonZeroU32;
@@ -119,6 +120,18 @@ impl Page {
     /// The number of the account that pays for it.
     pub fn account(&self) -> u16 {
         self.meta().owner.load(Ordering::Relaxed) as u16
+    }
+
+    /// The account `heir` pays for it from now on, if somebody holds that and it has the same user as who paid before.
+    pub fn leave_to(&self, heir: u16) {
+        let owner = self.account();
+        if !ledger::hand_over(owner, heir, SIZE) {
+            return;
+        }
+        let (old, new) = (u32::from(owner), u32::from(heir));
+        let moved = self.meta().owner.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        // Somebody else may have been faster.
+        ledger::credit(if moved.is_ok() { owner } else { heir }, SIZE);
     }
 
     /// Whether both are the same page.

@@ -287,6 +287,11 @@ impl Dev for Cons {
             CONS => {
                 self.input.used_by(up.noteid());
                 let bytes = self.input.read(dst.len())?;
+                if !bytes.is_empty() {
+                    // Interrupts are for who has the line, whoever has opened the file meanwhile.
+                    self.input.used_by(up.noteid());
+                    bill::has_a_line(up);
+                }
                 dst.put(0, &bytes)?;
                 return Ok(bytes.len());
             }
