@@ -20,6 +20,19 @@
 //! in its `Payer` until it is [`BATCH`] bytes. So a bill is right to that much for each of its threads, and exactly
 //! right when they are gone. Interrupt handlers have the payer of number 0: what they allocate is the kernel's, and
 //! what they free is credited at once. Hence nothing disturbs a thread that changes its own payer.
+//!
+//! # Threads of the kernel's
+//!
+//! A thread pays on the account on which it was started: its stack is charged to that, so that the number stays as long
+//! as the thread, though the process may be gone. So the two threads of a session over a channel, their buffers and what
+//! they put into a pipe that nobody reads, are on the bill of who mounted it; those that see to what a process has
+//! abandoned are on that one's.
+//!
+//! Those that are there for all are started by the kernel, and what they allocate is bounded: the console's threads
+//! have a batch of input and a ring of output each; `alarm` posts notes, of which a process has few; `power` and the
+//! keepers of devices allocate when they begin and after a reset, for the queues that the device has; the balloon's
+//! takes the pages that the host asks for, down to what is set aside for calls and the heap. Requests, and messages with them, are made by
+//! whoever asks, and go with them to the driver and back.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use alloc::sync::Arc;
@@ -219,7 +232,7 @@ impl Drop for Account {
         let Some(word) = word(self.number) else { return };
         let sum = sum_of(word.load(Ordering::Relaxed));
         sum.held.fetch_sub(1, Ordering::Relaxed);
-        let before = word.fetch_and(!HELD, Ordering::AcqRel);
+        let before = word.fetch_and(!(HELD | PREFERRED), Ordering::AcqRel);
         if before & BYTES == NOTHING {
             is_free_now(sum_of(before));
         }
@@ -493,7 +506,9 @@ pub fn as_kernel<R>(f: impl FnOnce() -> R) -> R {
     pay(0, f)
 }
 
-fn pay<R>(number: u16, f: impl FnOnce() -> R) -> R {
+/// Does something for which the account with this number pays: held, or something stays charged to it meanwhile, so
+/// that it does not become another.
+pub(crate) fn pay<R>(number: u16, f: impl FnOnce() -> R) -> R {
     let turn = Turn::begin(number);
     let result = f();
     drop(turn);

@@ -14,7 +14,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::heap::aside;
 use super::machine::{Charge, machine};
 use super::{chaos, clock, irq, lock};
-use crate::ledger::Payer;
+use crate::ledger::{self, Payer};
 use crate::threads::Common;
 pub use crate::types::{OutOfMemory, State, Times};
 
@@ -82,7 +82,7 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
         mine.parking().state = State::Running;
         let life = Life(mine, owner);
         chaos::point();
-        f();
+        ledger::pay(owner, f);
         drop(life);
     };
     let started = aside(|| std::thread::Builder::new().name(name.to_string()).spawn(body));

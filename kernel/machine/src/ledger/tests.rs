@@ -221,3 +221,30 @@ fn a_charge_is_handed_to_an_account_of_the_same_user_that_is_held() {
     credit(giver.number, 400);
     assert_eq!((glenda.bytes(), glenda.accounts()), (0, (1, 1)));
 }
+
+#[test]
+fn a_thread_pays_on_the_account_on_which_it_was_started() {
+    let _alone = alone();
+    let glenda = user(Terms::OWNER);
+    let account = Account::new(&glenda).unwrap();
+    account.prefer(true);
+    let number = account.number;
+    let seen = Arc::new(AtomicU64::new(0));
+    let told = seen.clone();
+    let gone = Arc::new(AtomicBool::new(false));
+    let wait = gone.clone();
+    let body = move || {
+        while !wait.load(Ordering::SeqCst) {
+            crate::thread::yield_now();
+        }
+        // Its process is gone, and whoever was preferred; the number is nobody else's.
+        let standing = standing(usize::MAX);
+        told.store(u64::from(payer()) << 1 | u64::from(standing == Standing::Other), Ordering::SeqCst);
+    };
+    let thread = on(&account, || crate::thread::spawn("pays", 0, alloc::boxed::Box::new(body))).unwrap();
+    drop(account);
+    assert!(glenda.bytes() > 0);
+    gone.store(true, Ordering::SeqCst);
+    thread.host_join();
+    assert_eq!(seen.load(Ordering::SeqCst), u64::from(number) << 1 | 1);
+}

@@ -8,6 +8,9 @@
 //!
 //! A server need not answer a message that was flushed: Rflush says that no reply will come. It gives back both.
 //!
+//! What the threads allocate, and what waits unread in a pipe, is on the bill of who mounted. While memory is short they
+//! wait.
+//!
 //! Ownership: the threads hold the channel and the [`Line`]; [`ChanTransport`] is the session's hold on that.
 //! Dropping it closes the line: both threads are interrupted and end, and with them the last use of the channel.
 //! Until they have ended they might read what is not for them, so a new session on the channel waits for that.
@@ -20,6 +23,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use abi::error;
 use io::message::{Request, Transport, TransportError};
 use machine::heap::Call;
 use machine::lock::Lock;
@@ -31,7 +35,7 @@ use ninep::{Framer, kind};
 use spin::Once;
 
 use crate::dev::pipe::ATOMIC;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
@@ -179,6 +183,16 @@ impl Line {
         self.state.lock().closed
     }
 
+    /// Waits a moment when it was for want of memory that something failed: the session is not to end because others
+    /// have taken that. False for anything else, and when the line is closed.
+    fn waits_for_memory(&self, e: &Error) -> bool {
+        if self.is_closed() || !(e.is(error::ENOMEM) || e.is(error::ENOVMEM)) {
+            return false;
+        }
+        thread::park_until(clock::now_ns().saturating_add(AGAIN_NS));
+        true
+    }
+
     fn write(&self, chan: &Arc<Chan>, up: &Arc<Proc>) {
         let Ok(mut buf) = heap::try_bytes(ASK_WRITE) else { return self.close() };
         let mut offset = 0;
@@ -210,6 +224,7 @@ impl Line {
                             offset += n as u64;
                             rest = rest.get(n..).unwrap_or(&[]);
                         }
+                        Err(e) if self.waits_for_memory(&e) => {}
                         _ => return self.close(),
                     }
                 }
@@ -235,6 +250,7 @@ impl Line {
                         thread::park_until(clock::now_ns().saturating_add(AGAIN_NS));
                     }
                 }
+                Err(e) if self.waits_for_memory(&e) => continue,
                 _ => break,
             }
             loop {

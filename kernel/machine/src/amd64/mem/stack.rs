@@ -68,6 +68,11 @@ impl Stack {
         Stack { slot, owner: ledger::charge(SIZE as usize) }
     }
 
+    /// The number of the account that pays for it.
+    pub fn owner(&self) -> u16 {
+        self.owner
+    }
+
     /// The address above the highest byte.
     pub fn top(&self) -> u64 {
         bottom(self.slot) + SIZE

@@ -22,9 +22,10 @@ use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
 use crate::amd64::lock::LockGuard;
 use crate::amd64::mem::frames;
+use crate::amd64::mem::stack::Stack;
 use crate::amd64::time::clock;
 use crate::amd64::time::timers::TimerQueue;
-use crate::ledger::as_kernel;
+use crate::ledger::{self, as_kernel};
 use crate::types::State;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -85,9 +86,12 @@ pub(crate) extern "C" fn thread_main() {
     interrupts::enable();
     let me = thread::current_ref();
     // SAFETY: the running thread owns this.
-    let body = unsafe { (*me.switched.get()).body.take() };
+    let (body, owner) = unsafe {
+        let switched = &mut *me.switched.get();
+        (switched.body.take(), switched.stack.as_ref().map_or(0, Stack::owner))
+    };
     if let Some(f) = body {
-        f();
+        ledger::pay(owner, f);
     }
     end();
 }
