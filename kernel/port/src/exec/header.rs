@@ -15,6 +15,9 @@ pub(crate) const HEAD: usize = 4096;
 const AOUT_AMD64: u32 = 0x8a97;
 /// Length of its header.
 const AOUT_HEADER: u64 = 40;
+/// What system an ELF file is for, by its header: none in particular, or none at all.
+const OSABI_NONE: u8 = 0;
+const OSABI_STANDALONE: u8 = 255;
 
 /// A part of the file that appears in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +92,14 @@ fn elf(head: &[u8]) -> Result<Layout, &'static str> {
     const PT_LOAD: u32 = 1;
     const PT_DYNAMIC: u32 = 2;
     const PT_INTERP: u32 = 3;
+    const PT_NOTE: u32 = 4;
     let half = |at: usize| get(head, at).map(u16::from_le_bytes);
     let word = |at: usize| get(head, at).map(u32::from_le_bytes);
     let long = |at: usize| get(head, at).map(u64::from_le_bytes);
-    // 64 bits, little-endian, version 1; an executable for x86-64.
+    // 64 bits, little-endian, version 1; an executable for x86-64, and for no other system that it names.
+    if !matches!(head.get(7), Some(&(OSABI_NONE | OSABI_STANDALONE))) {
+        return Err(EBADEXEC);
+    }
     if head.get(4..7) != Some(&[2, 1, 1]) || half(16)? != 2 || half(18)? != 62 || half(54)? != 56 {
         return Err(EBADEXEC);
     }
@@ -105,6 +112,7 @@ fn elf(head: &[u8]) -> Result<Layout, &'static str> {
         match word(at)? {
             PT_LOAD => {}
             PT_DYNAMIC | PT_INTERP => return Err(EBADEXEC),
+            PT_NOTE if is_foreign(notes(head, long(at + 8)?, long(at + 32)?)) => return Err(EBADEXEC),
             _ => continue,
         }
         let (flags, offset, va) = (word(at + 4)?, long(at + 8)?, long(at + 16)?);
@@ -135,6 +143,37 @@ fn elf(head: &[u8]) -> Result<Layout, &'static str> {
     let bss = runs.last().map_or(end, |r| r.top);
     // A file without initialised data still has its bss where it was linked: behind the read-only part.
     Ok(Layout { runs, bss: (bss, end.max(bss)), entry })
+}
+
+/// What there is of a file's notes in its front.
+fn notes(head: &[u8], offset: u64, len: u64) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(head.len());
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    head.get(start..start.saturating_add(len).min(head.len())).unwrap_or_default()
+}
+
+/// Whether notes say that the program is for another system. They are told apart by owner and kind: linkers leave some
+/// (GNU's build id for one) in programs for nobody in particular. Go leaves its own in ELF files only, and what it
+/// makes for Plan 9 is no ELF file.
+fn is_foreign(mut notes: &[u8]) -> bool {
+    const GNU_ABI_TAG: u32 = 1;
+    loop {
+        let word = |at: usize| get(notes, at).map(u32::from_le_bytes);
+        let (Ok(name), Ok(value), Ok(kind)) = (word(0), word(4), word(8)) else { return false };
+        let (Ok(name), Ok(value)) = (usize::try_from(name), usize::try_from(value)) else { return false };
+        let padded = |n: usize| n.checked_next_multiple_of(4);
+        let owner = notes.get(12..).and_then(|rest| rest.get(..name)).unwrap_or_default();
+        match owner {
+            b"GNU\0" if kind == GNU_ABI_TAG => return true,
+            b"Go\0\0" | b"Android\0" | b"FreeBSD\0" | b"NetBSD\0" | b"OpenBSD\0" | b"DragonFly\0" => {
+                return true;
+            }
+            _ => {}
+        }
+        let end = padded(name).and_then(|n| padded(value)?.checked_add(n)?.checked_add(12));
+        let Some(rest) = end.and_then(|end| notes.get(end..)) else { return false };
+        notes = rest;
+    }
 }
 
 fn check(layout: &Layout, length: u64) -> Result<(), &'static str> {
@@ -258,6 +297,47 @@ mod tests {
         for n in 0..112 {
             assert!(parse(&whole[..n], 0x1800).is_err());
         }
+    }
+
+    #[test]
+    fn programs_of_other_systems_are_refused() {
+        let ok = (1, 5, 0, 0x200000, 0x1800, 0x1800);
+        let whole = elf_file(&[ok]);
+        for abi in 0..=255 {
+            let mut f = whole.clone();
+            f[7] = abi;
+            assert_eq!(parse(&f, 0x1800).is_ok(), matches!(abi, 0 | 255), "{abi}");
+        }
+        let note = |owner: &[u8], kind: u32, value: &[u8]| {
+            let mut b: Vec<u8> = (owner.len() as u32).to_le_bytes().to_vec();
+            b.extend((value.len() as u32).to_le_bytes());
+            b.extend(kind.to_le_bytes());
+            for part in [owner, value] {
+                b.extend(part);
+                b.resize(b.len().next_multiple_of(4), 0);
+            }
+            b
+        };
+        let harmless = [note(b"GNU\0", 3, &[7; 19]), note(b"GNU\0", 5, &[0; 16]), note(b"", 9, b"")].concat();
+        let with = |notes: &[u8]| {
+            // Two headers end at 176.
+            let mut f = elf_file(&[ok, (4, 4, 176, 0, notes.len() as u64, notes.len() as u64)]);
+            f.extend(notes);
+            parse(&f, 0x1800)
+        };
+        assert!(with(&harmless).is_ok());
+        let foreign = [(&b"GNU\0"[..], 1), (b"Go\0\0", 4), (b"NetBSD\0", 1), (b"OpenBSD\0", 1)];
+        for (owner, kind) in foreign {
+            let notes = [&harmless[..], &note(owner, kind, &[0; 16])].concat();
+            assert_eq!(with(&notes), Err(EBADEXEC), "{owner:?}");
+            // One that is cut is none.
+            assert!(with(&notes[..harmless.len() + 11]).is_ok());
+        }
+        // Notes that are somewhere else, or without an end.
+        for (offset, len) in [(u64::MAX, u64::MAX), (5000, 100), (170, u64::MAX)] {
+            assert!(parse(&elf_file(&[ok, (4, 4, offset, 0, len, len)]), 0x1800).is_ok());
+        }
+        assert!(with(&[0xff; 64]).is_ok());
     }
 
     #[test]

@@ -38,6 +38,13 @@ pub fn cases() -> Vec<Case> {
         .gives(re("^echo kill>/proc/[0-9]+/ctl # usertests$"))
         .line("broke | rc")
         .is("")
+        // Kill knows which of them take no notes.
+        .line("usertests -x fault")
+        .gives("suicide")
+        .line("sleep 600 & kill usertests; kill sleep")
+        .gives(re("^echo kill>/proc/[0-9]+/ctl # usertests\necho kill>/proc/[0-9]+/note # sleep$"))
+        .line("kill usertests sleep | rc; wait; kill usertests sleep")
+        .is("")
         .line("broke")
         .is("");
     let narrow = Case::new("usertests/bills/64", q35().memory_mib(64))

@@ -14,8 +14,10 @@ fn main(args: &Args) -> Result<()> {
     }
     let all = processes::all()?;
     for name in args.words() {
-        for (pid, _) in all.iter().filter(|(_, status)| status.name == *name) {
-            println!("echo kill>/proc/{pid}/note # {name}");
+        for (pid, status) in all.iter().filter(|(_, status)| status.name == *name) {
+            // One that is broken takes no notes.
+            let file = if status.state == "Broken" { "ctl" } else { "note" };
+            println!("echo kill>/proc/{pid}/{file} # {name}");
         }
     }
     Ok(())
