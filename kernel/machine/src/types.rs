@@ -282,11 +282,16 @@ pub struct RefusedModule {
     pub reason: &'static str,
 }
 
+/// Bytes of the command line that are read: QEMU's PVH loader has room for no more.
+pub const MOST_COMMAND_LINE: usize = 4096;
+
 /// What the boot loader told the kernel, copied before anything could overwrite it.
 #[derive(Clone, Debug, Default)]
 pub struct BootInfo {
     /// The command line, without the kernel's own name.
     pub cmdline: String,
+    /// Bytes of the whole command line, where that is only its beginning.
+    pub cmdline_cut: Option<usize>,
     /// The memory map, ascending.
     pub ram: Vec<Range>,
     /// Modules in the loader's order (`-initrd` is the first).

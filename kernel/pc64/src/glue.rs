@@ -33,7 +33,11 @@ pub fn log() -> Arc<Kmesg> {
 
 /// The good words of the command line; tells the bad ones.
 pub fn command_line(kmesg: &Kmesg) -> Vec<(String, String)> {
-    let (words, bad) = cmdline::parse(&boot::info().cmdline);
+    let (line, cut) = (&boot::info().cmdline, boot::info().cmdline_cut);
+    let (words, bad) = match cut {
+        Some(whole) => cmdline::parse_cut(line, whole, boot::MOST_COMMAND_LINE),
+        None => cmdline::parse(line),
+    };
     kmesg.print(format_args!("\nelwood {}\n", env!("CARGO_PKG_VERSION")));
     for line in bad {
         kmesg.print(format_args!("boot: {line}\n"));

@@ -10,9 +10,13 @@ use anyhow::{Result, ensure};
 use crate::describe::{MODERN_SLOTS, Vm};
 use crate::parts::{Accel, Board, Flavour, Serial};
 
+/// Bytes of a kernel's command line for which QEMU's PVH loader has room. It keeps the beginning of a longer one, or,
+/// with SeaBIOS, writes it over what it is to tell the kernel.
+const MOST_WORDS: usize = 4096;
+
 impl Vm {
-    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take, and
-    /// if the archive does not fit into memory beside the kernel.
+    /// The processes' own view: program and arguments. Fails on a mount tag that QEMU or a mount line cannot take, if
+    /// the archive does not fit into memory beside the kernel, and if the kernel's command line is too long.
     pub fn command_line(&self) -> Result<Vec<OsString>> {
         if let (Some(kernel), Some(archive)) = (&self.kernel, &self.initrd) {
             crate::fits::check(kernel, archive, self.memory_mib)?;
@@ -67,6 +71,7 @@ impl Vm {
         if !self.append.is_empty() {
             args.add(["-append", &self.append.join(" ")]);
         }
+        self.check_words()?;
         if let Some(initrd) = &self.initrd {
             args.add(["-initrd".into(), OsString::from(initrd)]);
         }
@@ -76,6 +81,21 @@ impl Vm {
         self.add_shares(&mut args)?;
         args.0.extend(self.extra.iter().cloned());
         Ok(args.0)
+    }
+
+    /// Fails if the kernel's command line, or one of the further arguments in its place, is longer than what arrives.
+    fn check_words(&self) -> Result<()> {
+        if self.kernel.is_none() {
+            return Ok(());
+        }
+        let ours = self.append.join(" ").len();
+        let theirs = self.extra.windows(2).filter(|pair| pair[0] == "-append" || pair[0] == "--append");
+        let len = theirs.last().map_or(ours, |pair| pair[1].len());
+        ensure!(
+            len <= MOST_WORDS,
+            "the kernel's command line (-append) would have {len} bytes, and QEMU's loader takes {MOST_WORDS} at most"
+        );
+        Ok(())
     }
 
     fn add_shares(&self, args: &mut Args) -> Result<()> {
@@ -127,6 +147,20 @@ impl Args {
 mod tests {
     use super::*;
     use crate::parts::Share;
+
+    #[test]
+    fn a_kernels_command_line_has_a_limit() {
+        let vm =
+            |words: usize| Vm::new(Board::Q35).kernel("k.elf").append("a=b").append("x".repeat(words - 4));
+        assert!(vm(MOST_WORDS).command_line().is_ok());
+        let why = vm(MOST_WORDS + 1).command_line().unwrap_err().to_string();
+        assert!(why.contains("4097 bytes") && why.contains("4096 at most"), "{why}");
+        // What is said behind everything else counts, as it does for QEMU.
+        let long = "y".repeat(5000);
+        assert!(vm(100).arg("-append").arg(&long).command_line().is_err());
+        assert!(vm(MOST_WORDS + 1).arg("-append").arg("short=1").command_line().is_ok());
+        assert!(Vm::new(Board::Q35).append(long).command_line().is_ok(), "without a kernel it is nobody's");
+    }
 
     fn text(vm: &Vm) -> String {
         let args: Vec<_> =

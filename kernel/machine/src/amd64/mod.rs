@@ -61,6 +61,7 @@ pub use trap::{events, irq, user};
 
 use crate::firmware::acpi;
 use boot::registers;
+use core::fmt::Write as _;
 use mem::{early, frames, paging};
 use sched::{balance, scheduler};
 
@@ -81,7 +82,7 @@ pub struct BootParams {
 pub unsafe fn init(params: BootParams) {
     console::init(); // the serial line, polled
     if let Some(lack) = registers::lack() {
-        refuse(lack); // a processor that somebody has made up
+        refuse(format_args!("this processor has {lack}")); // one that somebody has made up
     }
     // SAFETY: once, on the boot processor, before anything uses per-processor data.
     unsafe { registers::init_boot() }; // GDT, TSS, IDT, GS, control registers
@@ -101,11 +102,9 @@ pub unsafe fn init(params: BootParams) {
     random::init();
 }
 
-/// Says why this machine is none for the kernel, and ends it.
-fn refuse(lack: &str) -> ! {
-    for part in ["\r\nelwood: this processor has ", lack, "\r\n"] {
-        console::write(part.as_bytes());
-    }
+/// Says why the kernel cannot run here, and ends the machine.
+fn refuse(why: core::fmt::Arguments<'_>) -> ! {
+    let _ = writeln!(console::Console, "\nelwood: {why}");
     power::exit_qemu(0);
     power::off()
 }

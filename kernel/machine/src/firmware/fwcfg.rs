@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 const PORT: u16 = 0x510;
 const SIGNATURE: u16 = 0x00;
 const PROCESSORS: u16 = 0x05;
+#[cfg(target_os = "none")]
+const COMMAND_LINE_SIZE: u16 = 0x14;
 const DIRECTORY: u16 = 0x19;
 /// A directory of more entries is not believed.
 const MOST: u32 = 1024;
@@ -50,6 +52,20 @@ impl Item {
 pub fn processors() -> Option<u16> {
     let count: [u8; 2] = Item::select(qemu()?, PROCESSORS, 2).read(2).try_into().ok()?;
     Some(u16::from_le_bytes(count))
+}
+
+/// Bytes of the command line that the machine was started with, however much of it has arrived. `None`: this is not
+/// QEMU. It is asked before there is memory or anybody else.
+#[cfg(target_os = "none")]
+pub(crate) fn command_line_len() -> Option<usize> {
+    let ports = Ports::of_kernel(PORT, 2);
+    let word = |selector| {
+        ports.out16(0, selector);
+        [(); 4].map(|()| ports.in8(1))
+    };
+    // The size is with the zero at its end; without a command line it is 0.
+    (word(SIGNATURE) == *b"QEMU")
+        .then(|| (u32::from_le_bytes(word(COMMAND_LINE_SIZE)) as usize).saturating_sub(1))
 }
 
 /// How many PCI root buses the machine has besides bus 0, at most 255. QEMU tells of them when it has some.

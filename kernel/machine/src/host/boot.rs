@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use std::sync::PoisonError;
 
 use super::machine::machine;
-pub use crate::types::{BootInfo, Module, Range, RangeKind};
+pub use crate::types::{BootInfo, MOST_COMMAND_LINE, Module, Range, RangeKind};
 
 /// Read-only bytes at a physical address: ACPI tables of a fake machine.
 pub(super) struct Firmware {
@@ -15,6 +15,7 @@ pub(super) struct Firmware {
 
 static NOTHING: BootInfo = BootInfo {
     cmdline: alloc::string::String::new(),
+    cmdline_cut: None,
     ram: Vec::new(),
     modules: Vec::new(),
     refused: Vec::new(),

@@ -131,6 +131,36 @@ pub fn cases() -> Vec<Case> {
             .line("echo up")
             .is("up\n"),
     ]);
+    cases.extend(long_words());
+    cases
+}
+
+/// Command lines as long as QEMU's loader takes, and longer ones, which `vm` would not start: they go another way.
+fn long_words() -> Vec<Case> {
+    let words = |vm: Vm, len: usize| {
+        let (head, tail) = ("append=colour=blue pad=", " last=word");
+        let pad = "x".repeat(len + "append=".len() - head.len() - tail.len());
+        vm.board_option(format!("{head}{pad}{tail}"))
+    };
+    let mut cases = Vec::new();
+    for (name, vm) in [("q35", Vm::new(Board::Q35)), ("pc", Vm::new(Board::Pc))] {
+        cases.push(
+            Case::new(format!("words/too-long-{name}"), words(vm.clone(), 5000).debug_exit())
+                .sees("elwood: the command line (-append) has 5000 bytes; QEMU's loader has room for 4096")
+                .ends(End::Exits(1))
+                .pinned(),
+        );
+        let most = Case::new(format!("words/longest-{name}"), words(vm, 4096)).pinned();
+        cases.push(most.never("is cut").line("echo $colour $last").is("blue word\n"));
+    }
+    for (name, vm) in [("qboot", Vm::new(Board::Q35).qboot()), ("microvm", Vm::new(Board::Microvm))] {
+        cases.push(
+            Case::new(format!("words/cut-{name}"), words(vm, 9000))
+                .sees("boot: the command line has 9000 bytes and is cut: 4096 are read; the word at the cut, 'pad=xxx")
+                .line("echo $colour $#pad $#last")
+                .is("blue 0 0\n"),
+        );
+    }
     cases
 }
 

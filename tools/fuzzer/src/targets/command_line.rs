@@ -7,6 +7,8 @@ pub fn run(bytes: &[u8]) {
     let line = String::from_utf8_lossy(bytes);
     let (good, bad) = cmdline::parse(&line);
     assert!(good.len() + bad.len() <= bytes.len());
+    let (whole, _) = cmdline::parse_cut(&line, bytes.len() + 1, bytes.len());
+    assert!(good.starts_with(&whole) && good.len() <= whole.len() + 1);
     for (name, _) in &good {
         let odd = |b: u8| b <= b' ' || b == b'/' || b == 0x7f;
         assert!(!name.is_empty() && name != "." && name != ".." && !name.bytes().any(odd), "{name:?}");

@@ -1,6 +1,6 @@
 //! What the loader told the kernel, once there is a heap to keep it in.
 
-pub use crate::types::{BootInfo, Module, Range, RangeKind};
+pub use crate::types::{BootInfo, MOST_COMMAND_LINE, Module, Range, RangeKind};
 
 use crate::amd64::BootParams;
 use crate::amd64::mem::early::Early;
@@ -39,6 +39,7 @@ pub(crate) fn publish(early: &Early, params: &BootParams) {
     };
     INFO.call_once(|| BootInfo {
         cmdline: String::from_utf8_lossy(early.cmdline()).into_owned(),
+        cmdline_cut: early.cmdline_cut,
         ram: early.map.ranges().to_vec(),
         modules: early.modules.used().filter_map(module).collect(),
         refused: early.modules.refused().to_vec(),

@@ -6,4 +6,4 @@ pub(crate) mod processors;
 pub(crate) mod registers;
 
 pub(crate) use info::publish;
-pub use info::{BootInfo, Range, RangeKind, entry_cycles, info};
+pub use info::{BootInfo, MOST_COMMAND_LINE, Range, RangeKind, entry_cycles, info};

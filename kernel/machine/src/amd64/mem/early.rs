@@ -9,7 +9,8 @@ use super::modules::{self, Modules};
 use super::paging::{self, DIRECT};
 use crate::amd64::BootParams;
 use crate::amd64::lock::Lock;
-use crate::types::RangeKind;
+use crate::firmware::fwcfg;
+use crate::types::{MOST_COMMAND_LINE, RangeKind};
 use core::ptr;
 
 /// The bootstrap tables reach this far.
@@ -18,8 +19,9 @@ const MAGIC: u32 = 0x336e_c578;
 /// Everything below stays out of the allocator: firmware data, and the start-up page of further processors.
 const LOW: u64 = 1 << 20;
 const PAGE: u64 = 4096;
-/// QEMU's own buffer for the command line is as long.
-const CMDLINE: usize = 4096;
+/// SeaBIOS's loader has a buffer of this length. A longer command line is written over what lies behind it, the start
+/// info for one.
+const CMDLINE: usize = MOST_COMMAND_LINE;
 /// More modules are not even looked at.
 const MOST_NAMED: u32 = 64;
 
@@ -27,6 +29,8 @@ const MOST_NAMED: u32 = 64;
 pub(crate) struct Early {
     cmdline: [u8; CMDLINE],
     cmdline_len: usize,
+    /// Bytes of the whole command line, where not all of it is here.
+    pub cmdline_cut: Option<usize>,
     /// What the loader brought.
     pub modules: Modules,
     /// ACPI's root pointer, 0 if unknown.
@@ -43,6 +47,7 @@ pub(crate) struct Early {
 pub(crate) static EARLY: Lock<Early> = Lock::new(Early {
     cmdline: [0; CMDLINE],
     cmdline_len: 0,
+    cmdline_cut: None,
     modules: Modules::new(),
     rsdp: 0,
     map: Map::new(),
@@ -58,25 +63,41 @@ impl Early {
     /// written to memory outside the kernel image.
     pub unsafe fn copy(&mut self, params: &BootParams) {
         let info = params.start_info;
-        assert!(read32(info) == MAGIC, "not started by a PVH loader: no start info at {info:#x}");
+        let said = fwcfg::command_line_len();
+        if read32(info) != MAGIC {
+            match said {
+                Some(len) if len > CMDLINE => crate::amd64::refuse(format_args!(
+                    "the command line (-append) has {len} bytes; QEMU's loader has room for {CMDLINE}, and has \
+                     overwritten what it was to tell"
+                )),
+                _ => crate::amd64::refuse(format_args!(
+                    "this loader is no PVH loader: it tells nothing at {info:#x}"
+                )),
+            }
+        }
         self.rsdp = read64(info + 32);
-        self.copy_cmdline(read64(info + 24));
+        self.copy_cmdline(read64(info + 24), said);
         self.copy_map(read64(info + 40), read32(info + 48));
         self.copy_modules(read64(info + 16), read32(info + 12));
         self.find_free();
     }
 
-    fn copy_cmdline(&mut self, at: u64) {
+    /// Copies the command line, which is so long if that is known.
+    fn copy_cmdline(&mut self, at: u64, said: Option<usize>) {
         if at == 0 {
             return;
         }
         for (i, slot) in self.cmdline.iter_mut().enumerate() {
-            match read8(at + i as u64) {
+            match read8(at.saturating_add(i as u64)) {
                 0 => break,
                 b => *slot = b,
             }
             self.cmdline_len = i + 1;
         }
+        // Where nobody says how long it is, it goes on when it has not ended.
+        let more = || read8(at.saturating_add(CMDLINE as u64)) != 0;
+        let whole = said.unwrap_or(self.cmdline_len + usize::from(self.cmdline_len == CMDLINE && more()));
+        self.cmdline_cut = (whole > CMDLINE).then_some(whole);
     }
 
     fn copy_modules(&mut self, list: u64, count: u32) {

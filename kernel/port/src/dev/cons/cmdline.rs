@@ -13,11 +13,34 @@ fn is_console(place: &str) -> bool {
     matches!(place, "uart" | "vga" | "virtio") || port.is_some_and(|name| !name.is_empty())
 }
 
+/// How much is shown of a word that was cut.
+const SHOWN: usize = 40;
+
 /// Reads a command line: the good words in order, and a line for each bad one.
 pub fn parse(line: &str) -> (Vec<(String, String)>, Vec<String>) {
+    read(abi::quote::tokenize(line))
+}
+
+/// The same of the beginning of one that has `whole` bytes, of which `limit` are read. The word at the cut is left out:
+/// half a command is another command.
+pub fn parse_cut(line: &str, whole: usize, limit: usize) -> (Vec<(String, String)>, Vec<String>) {
+    let mut words = abi::quote::tokenize(line);
+    let mut told = format!("the command line has {whole} bytes and is cut: {limit} are read");
+    if !line.ends_with([' ', '\t', '\n'])
+        && let Some(word) = words.pop()
+    {
+        let shown: String = abi::quote::one_line(&word).chars().take(SHOWN).collect();
+        told.push_str(&format!("; the word at the cut, '{shown}...', is ignored"));
+    }
+    let (good, mut bad) = read(words);
+    bad.insert(0, told);
+    (good, bad)
+}
+
+fn read(words: Vec<String>) -> (Vec<(String, String)>, Vec<String>) {
     let mut good = Vec::new();
     let mut bad = Vec::new();
-    for word in abi::quote::tokenize(line) {
+    for word in words {
         // A word alone is a switch that is on, if it is a switch.
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, value),
@@ -90,6 +113,21 @@ mod tests {
         assert_eq!(good("console=vga console=uart,vga console=virtio console=virtio:org.x,uart").len(), 4);
         assert_eq!(ncpu(&good("ncpu=2 *ncpu=3")), Some(3));
         assert_eq!(ncpu(&good("console=vga")), None);
+    }
+
+    #[test]
+    fn a_word_that_was_cut_is_left_out() {
+        let (good, bad) = parse_cut("a=b init='rm -r /tmp", 5000, 20);
+        assert_eq!(good, [(String::from("a"), String::from("b"))]);
+        let told = "the command line has 5000 bytes and is cut: 20 are read; the word at the cut, 'init=rm -r /tmp...', \
+                    is ignored";
+        assert_eq!(bad, [told]);
+        // Nothing was cut in two.
+        let (good, bad) = parse_cut("a=b c=d ", 9, 8);
+        assert_eq!((good.len(), bad.len()), (2, 1));
+        assert_eq!(parse_cut("", 1, 0).1.len(), 1);
+        let (_, bad) = parse_cut(&format!("{}\n'", "\u{fffd}".repeat(5000)), 1, 0);
+        assert!(bad[0].len() < 300, "{bad:?}");
     }
 
     #[test]
