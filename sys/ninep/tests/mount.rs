@@ -5,7 +5,7 @@ use ninep::attr::getattr;
 use ninep::testserver::Server;
 use ninep::translate::ids::Ids;
 use ninep::translate::modebits::ModeBits;
-use ninep::translate::stat::File;
+use ninep::translate::stat::{File, target};
 use ninep::translate::{self, FileType, create, errors, list, names, open, version, walk, wstat};
 use ninep::wire::{Data, Record};
 use ninep::{Dialect, NOFID, Names, Rmsg, Stat, Str, Tmsg};
@@ -52,8 +52,11 @@ impl Mount {
                 other => panic!("{other:?}"),
             });
         }
-        let target = self.file(link, "")?.target;
-        Ok(ninep::unescape(&target).into_owned())
+        let d = self.dialect;
+        self.rpc(Tmsg::Stat { fid: link }, |r| match r {
+            Rmsg::Stat { stat } => target(&Stat::parse(d, stat.0).unwrap().0).bytes().to_vec(),
+            other => panic!("{other:?}"),
+        })
     }
 
     fn walk_once(&mut self, from: u32, newfid: u32, path: &[String]) -> Result<walk::Walked> {

@@ -10,7 +10,8 @@
 //! While a session has keepers, whoever is to die waits for nothing that it sends: one more thread sends its Tclunks.
 //!
 //! Ownership: a thread holds the session, and the slot that it keeps. When only such threads are left to hold the
-//! session, nobody wants what they wait for, and the session ends. Lock order: `slots`, `orphans` are leaves.
+//! session, nobody wants what they wait for, and the session ends. Lock order: `slots` is a leaf; under
+//! `being_clunked` that of the fids is taken.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -33,16 +34,10 @@ use crate::proc::notes;
 pub(super) struct Abandoned {
     /// Slots that no keeper has taken yet.
     slots: Lock<Vec<AbandonedSlot>>,
-    orphans: Lock<Orphans>,
+    /// A thread sends the Tclunks of orphans.
+    being_clunked: Lock<bool>,
     /// Threads that see to it.
     threads: AtomicUsize,
-}
-
-/// Fids that nobody has any more, and that the server still knows.
-struct Orphans {
-    numbers: Vec<u32>,
-    /// A thread sends their Tclunks.
-    being_clunked: bool,
 }
 
 impl Abandoned {
@@ -50,7 +45,7 @@ impl Abandoned {
     pub(crate) const fn new() -> Self {
         Abandoned {
             slots: Lock::new(Vec::new()),
-            orphans: Lock::new(Orphans { numbers: Vec::new(), being_clunked: false }),
+            being_clunked: Lock::new(false),
             threads: AtomicUsize::new(0),
         }
     }
@@ -126,9 +121,7 @@ impl Session {
         // Nothing kills a kernel thread.
         let _ = self.settle(&mut guard);
         drop(guard);
-        for fid in self.fids.unpark(&fids) {
-            self.abandoned.orphans.lock().numbers.push(fid);
-        }
+        self.fids.unpark(&fids);
         self.clunk_orphans();
     }
 
@@ -155,11 +148,8 @@ impl Session {
 
     /// Has a thread clunk a fid that nobody has any more.
     pub(super) fn clunk_later(self: &Arc<Self>, number: u32) {
-        let being_clunked = {
-            let mut orphans = self.abandoned.orphans.lock();
-            orphans.numbers.push(number);
-            orphans.being_clunked
-        };
+        self.fids.orphan(number);
+        let being_clunked = *self.abandoned.being_clunked.lock();
         if !being_clunked {
             self.have_done("9p-clunk", Session::clunk_orphans);
         }
@@ -169,14 +159,14 @@ impl Session {
     fn clunk_orphans(self: &Arc<Self>) {
         let mut mine = false;
         loop {
+            let mut room = [0; PIECES];
             let some = {
-                let mut orphans = self.abandoned.orphans.lock();
-                if orphans.being_clunked != mine {
+                let mut being_clunked = self.abandoned.being_clunked.lock();
+                if *being_clunked != mine {
                     return;
                 }
-                let at = orphans.numbers.len().saturating_sub(PIECES);
-                let some = orphans.numbers.split_off(at);
-                orphans.being_clunked = !some.is_empty();
+                let some = self.fids.orphans(&mut room);
+                *being_clunked = !some.is_empty();
                 some
             };
             if some.is_empty() {

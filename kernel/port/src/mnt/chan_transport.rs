@@ -46,6 +46,8 @@ pub(crate) const MOST: u32 = 1 << 20;
 const ASK: usize = 64 << 10;
 /// Bytes that are written at once, at most: a message that is no longer goes out whole, and through a pipe arrives so.
 const ASK_WRITE: usize = ATOMIC;
+/// Requests for which there is room from the start: all slots of a session, with all they can have under way.
+const REQUESTS: usize = 1024;
 /// How long a reply waits for memory before that is asked for again, in ns.
 const AGAIN_NS: u64 = 20_000_000;
 
@@ -75,15 +77,25 @@ struct State {
     /// Requests whose reply has not come, by tag.
     pending: BTreeMap<u16, Sent>,
     /// Messages to be written, by tag and number: each is in its request until it is written.
-    out: VecDeque<(u16, u64)>,
-    /// The number of the next message.
-    next: u64,
+    out: VecDeque<(u16, u32)>,
+    /// The number of the next message. It may begin anew: no message is as old.
+    next: u32,
     closed: bool,
+}
+
+impl State {
+    /// Takes out the request with this tag, and what was still to be written of it: a server that replies to what it
+    /// cannot have read yet makes no queue long.
+    fn take(&mut self, tag: u16) -> Option<Box<Request>> {
+        let Sent { number, request } = self.pending.remove(&tag)?;
+        self.out.retain(|(_, waiting)| *waiting != number);
+        Some(request)
+    }
 }
 
 /// A request that the transport has.
 struct Sent {
-    number: u64,
+    number: u32,
     request: Box<Request>,
 }
 
@@ -93,7 +105,9 @@ impl ChanTransport {
     /// # Errors
     /// No memory for a thread.
     pub(crate) fn start(chan: Arc<Chan>, kproc: &Arc<Proc>) -> Result<Arc<Self>> {
-        let state = State { pending: BTreeMap::new(), out: VecDeque::new(), next: 0, closed: false };
+        let mut out = VecDeque::new();
+        heap::try_reserve_exact(&mut out, REQUESTS)?;
+        let state = State { pending: BTreeMap::new(), out, next: 0, closed: false };
         let name = String::from(chan.path.as_str());
         let line = Line {
             name,
@@ -270,15 +284,15 @@ impl Line {
         let Ok(head) = Head::parse(message) else { return };
         let (request, flushed) = {
             let mut state = self.state.lock();
-            let Some(Sent { request, .. }) = state.pending.remove(&head.tag) else { return };
+            let Some(request) = state.take(head.tag) else { return };
             let flushed = match head.kind {
-                kind::RFLUSH => state.pending.remove(&oldtag(&request)),
+                kind::RFLUSH => state.take(oldtag(&request)),
                 _ => None,
             };
             (request, flushed)
         };
         if let Some(flushed) = flushed {
-            flushed.request.complete(Ok(0));
+            flushed.complete(Ok(0));
         }
         let result = if put_reply(&request, message) {
             Ok(message.len())
@@ -358,7 +372,7 @@ impl Transport for ChanTransport {
             return request.complete(Err(TransportError::HungUp));
         }
         let number = state.next;
-        state.next += 1;
+        state.next = number.wrapping_add(1);
         state.pending.insert(head.tag, Sent { number, request });
         state.out.push_back((head.tag, number));
         drop(state);

@@ -27,6 +27,9 @@ use crate::name::chan::Chan;
 use crate::proc::create;
 use crate::proc::process::Proc;
 
+/// Sessions that are ended together.
+const TOGETHER: usize = 32;
+
 /// All channels on which there is, or may have been, a session.
 pub(crate) struct Channels {
     list: Lock<Vec<Arc<Served>>>,
@@ -52,18 +55,24 @@ impl Channels {
         Channels { list: Lock::new(Vec::new()) }
     }
 
-    fn entry(&self, server: &Arc<Chan>) -> Arc<Served> {
+    fn find(&self, server: &Arc<Chan>) -> Option<Arc<Served>> {
+        self.list.lock().iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)).cloned()
+    }
+
+    fn entry(&self, server: &Arc<Chan>) -> Result<Arc<Served>> {
         self.forget_closed();
-        let mut list = self.list.lock();
-        match list.iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)) {
-            Some(s) => s.clone(),
-            None => {
-                let state = QLock::new(State::default());
-                let new = Arc::new(Served { chan: Arc::downgrade(server), state, agreed: Lock::new(None) });
-                as_kernel(|| list.push(new.clone()));
-                new
-            }
+        if let Some(served) = self.find(server) {
+            return Ok(served);
         }
+        let state = QLock::new(State::default());
+        let new = Arc::new(Served { chan: Arc::downgrade(server), state, agreed: Lock::new(None) });
+        let mut list = self.list.lock();
+        // Unless somebody else was faster.
+        if let Some(other) = list.iter().find(|s| s.chan.as_ptr() == Arc::as_ptr(server)) {
+            return Ok(other.clone());
+        }
+        as_kernel(|| heap::try_push(&mut list, new.clone()))?;
+        Ok(new)
     }
 
     /// The session on a channel, begun with what `fresh` says if there is none, and its device number.
@@ -78,7 +87,7 @@ impl Channels {
         wanted: Wanted,
         fresh: (Dialect, u32),
     ) -> Result<(Arc<Session>, u32)> {
-        let entry = self.entry(server);
+        let entry = self.entry(server)?;
         let mut state = entry.state.lock_intr()?;
         if let Some(session) = state.shared.session() {
             session.alive()?;
@@ -116,26 +125,36 @@ impl Channels {
 
     /// Keeps the session on a channel until it is [used](Channels::used).
     pub(crate) fn keep(&self, server: &Arc<Chan>, session: &Arc<Session>) {
-        *self.entry(server).agreed.lock() = Some(session.clone());
+        let old = self.find(server).and_then(|served| served.agreed.lock().replace(session.clone()));
+        drop(old);
     }
 
     /// The session on a channel has files now, which hold it.
     pub(crate) fn used(&self, server: &Arc<Chan>) {
-        let agreed = self.entry(server).agreed.lock().take();
+        let agreed = self.find(server).and_then(|served| served.agreed.lock().take());
         drop(agreed);
     }
 
     /// Forgets channels that nobody has any more but ourselves, and ends their sessions.
     pub(crate) fn forget_closed(&self) {
-        let mut gone = Vec::new();
-        {
+        loop {
+            // Some at a time, as there may be any number, and to end a session may take its time.
+            let mut gone = [const { None }; TOGETHER];
+            let mut places = gone.iter_mut();
             let mut list = self.list.lock();
             for s in list.iter().filter(|s| s.chan.strong_count() <= CHAN_REFS) {
-                gone.extend(s.agreed.lock().take());
+                let mut agreed = s.agreed.lock();
+                if agreed.is_some() {
+                    let Some(place) = places.next() else { break };
+                    *place = agreed.take();
+                }
             }
             list.retain(|s| s.chan.strong_count() > 0);
+            drop(list);
+            if gone.iter().any(Option::is_none) {
+                return drop(gone);
+            }
         }
-        drop(gone);
     }
 }
 

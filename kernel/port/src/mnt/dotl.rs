@@ -5,7 +5,6 @@
 //! many names are asked for together as it has. The messages for one name go out one after the other all the same,
 //! because QEMU keeps no order between them.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
@@ -13,7 +12,7 @@ use machine::heap;
 use ninep::attr::getattr;
 use ninep::translate::list::{self, Entry};
 use ninep::translate::names;
-use ninep::translate::stat::File;
+use ninep::translate::stat::{File, TARGET_MOST};
 use ninep::{Names, Rmsg, Str, Tmsg};
 
 use super::NO_NAMES;
@@ -49,9 +48,11 @@ fn attributes(name: &str, reply: &Rmsg<'_>) -> Result<File> {
 }
 
 /// Where a symbolic link leads.
-pub(super) fn read_link(link: &Fid) -> Result<String> {
+pub(super) fn read_link(link: &Fid) -> Result<Vec<u8>> {
     link.session.call(&Tmsg::Readlink { fid: link.number }, |reply| match reply {
-        Rmsg::Readlink { target } => Ok(target.text().into_owned()),
+        Rmsg::Readlink { target } if target.bytes().len() <= TARGET_MOST => {
+            Ok(heap::try_copy(target.bytes())?)
+        }
         _ => Err(error::EMOUNTRPC.into()),
     })
 }
@@ -138,10 +139,12 @@ fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<Option<Er
             late = Some(e.with_name(name));
         }
     };
-    let known: Vec<(&Entry, _, Fid)> = entries
-        .iter()
-        .filter_map(|e| Some((e, names::element(&e.name).ok()?, Fid::reserve(session))))
-        .collect();
+    let mut known: Vec<(&Entry, _, Fid)> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if let Ok(bytes) = names::element(&entry.name) {
+            known.push((entry, bytes, Fid::reserve(session)?));
+        }
+    }
     let elements: Vec<[Str<'_>; 1]> = known.iter().map(|(_, bytes, _)| [Str(bytes)]).collect();
     let walks: Vec<Tmsg<'_>> = known
         .iter()

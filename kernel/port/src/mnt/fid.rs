@@ -13,8 +13,9 @@ use core::array;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use abi::{Qid, error};
+use machine::heap;
 use machine::lock::Lock;
-use ninep::{Dialect, Rmsg, Tmsg};
+use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
 use super::session::Session;
 use super::trail::{SOME, Trail};
@@ -25,20 +26,23 @@ pub(super) struct Fids {
     inner: Lock<Inner>,
 }
 
+/// Each list has room for all numbers that there ever were: whoever lets a fid go asks for no memory.
 struct Inner {
     next: u32,
     free: Vec<u32>,
-    /// Numbers in requests that were [abandoned](super::abandoned).
-    parked: BTreeMap<u32, Parked>,
+    /// Numbers in requests that were [abandoned](super::abandoned), in their order.
+    parked: Vec<Parked>,
+    /// Numbers that nobody has any more, and that the server still knows.
+    orphans: Vec<u32>,
     /// The names on the way to each, for dialects whose server does not tell.
     trails: BTreeMap<u32, Arc<Trail>>,
 }
 
 /// What the server thinks of a fid is not known.
-#[derive(Default)]
 struct Parked {
+    number: u32,
     /// Requests that are not back.
-    requests: usize,
+    requests: u16,
     /// Nobody has the fid any more.
     dropped: bool,
 }
@@ -60,20 +64,28 @@ impl Fids {
             inner: Lock::new(Inner {
                 next: 1,
                 free: Vec::new(),
-                parked: BTreeMap::new(),
+                parked: Vec::new(),
+                orphans: Vec::new(),
                 trails: BTreeMap::new(),
             }),
         }
     }
 
     /// A number that the server does not know.
-    fn take(&self) -> u32 {
+    fn take(&self) -> Result<u32> {
         let mut fids = self.inner.lock();
         if let Some(fid) = fids.free.pop() {
-            return fid;
+            return Ok(fid);
         }
-        fids.next += 1;
-        fids.next - 1
+        let fids = &mut *fids;
+        let all = fids.next as usize;
+        // Another one cannot come to pass before memory is gone, but the arithmetic shall hold.
+        let next = fids.next.checked_add(1).filter(|next| *next != NOFID).ok_or(error::ENOMEM)?;
+        let (free, parked, orphans) = (fids.free.len(), fids.parked.len(), fids.orphans.len());
+        heap::try_reserve(&mut fids.free, all.saturating_sub(free))?;
+        heap::try_reserve(&mut fids.parked, all.saturating_sub(parked))?;
+        heap::try_reserve(&mut fids.orphans, all.saturating_sub(orphans))?;
+        Ok(core::mem::replace(&mut fids.next, next))
     }
 
     /// The server knows the fid no more: its number may be used again.
@@ -121,40 +133,66 @@ impl Fids {
     pub(super) fn park(&self, numbers: &[u32]) {
         let mut fids = self.inner.lock();
         for &number in numbers {
-            fids.parked.entry(number).or_default().requests += 1;
+            match fids.find(number) {
+                Ok(at) => fids.parked.get_mut(at).into_iter().for_each(|parked| parked.requests += 1),
+                Err(at) => fids.parked.insert(at, Parked { number, requests: 1, dropped: false }),
+            }
         }
     }
 
-    /// They are back. Gives those that nobody has any more.
-    pub(super) fn unpark(&self, numbers: &[u32]) -> Vec<u32> {
+    /// They are back. Those that nobody has any more are [orphans](Fids::orphans).
+    pub(super) fn unpark(&self, numbers: &[u32]) {
         let mut fids = self.inner.lock();
-        let mut orphans = Vec::new();
         for &number in numbers {
             // What is still held stays here, in doubt, until it is dropped.
-            let Some(parked) = fids.parked.get_mut(&number) else { continue };
+            let Ok(at) = fids.find(number) else { continue };
+            let Some(parked) = fids.parked.get_mut(at) else { continue };
             parked.requests = parked.requests.saturating_sub(1);
             if parked.requests == 0 && parked.dropped {
-                fids.parked.remove(&number);
-                orphans.push(number);
+                fids.parked.remove(at);
+                fids.orphans.push(number);
             }
         }
-        orphans
+    }
+
+    /// Nobody has the fid any more, and the server still knows it.
+    pub(super) fn orphan(&self, number: u32) {
+        self.inner.lock().orphans.push(number);
+    }
+
+    /// Takes some of the orphans, as many as there is room for.
+    pub(super) fn orphans<'a>(&self, room: &'a mut [u32]) -> &'a [u32] {
+        let mut fids = self.inner.lock();
+        let n = room.len().min(fids.orphans.len());
+        let at = fids.orphans.len() - n;
+        let some = room.get_mut(..n).unwrap_or_default();
+        for (place, number) in some.iter_mut().zip(fids.orphans.drain(at..)) {
+            *place = number;
+        }
+        some
     }
 
     /// Nobody has the fid any more.
     fn drops(&self, number: u32) -> Drops {
         let mut fids = self.inner.lock();
-        match fids.parked.get_mut(&number) {
-            None => Drops::Known,
+        let Ok(at) = fids.find(number) else { return Drops::Known };
+        match fids.parked.get_mut(at) {
             Some(parked) if parked.requests > 0 => {
                 parked.dropped = true;
                 Drops::Later
             }
-            Some(_) => {
-                fids.parked.remove(&number);
+            _ => {
+                fids.parked.remove(at);
                 Drops::Doubtful
             }
         }
+    }
+}
+
+impl Inner {
+    /// Where a number is parked, or where it would be.
+    fn find(&self, number: u32) -> core::result::Result<usize, usize> {
+        self.parked.binary_search_by_key(&number, |parked| parked.number)
     }
 }
 
@@ -176,8 +214,11 @@ pub(crate) struct Fid {
 
 impl Fid {
     /// A number for a request that will make the file.
-    pub(crate) fn reserve(session: &Arc<Session>) -> Fid {
-        Fid { number: session.fids.take(), session: session.clone(), state: AtomicU8::new(UNBORN) }
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn reserve(session: &Arc<Session>) -> Result<Fid> {
+        Ok(Fid { number: session.fids.take()?, session: session.clone(), state: AtomicU8::new(UNBORN) })
     }
 
     /// Attaches: a fid for the root of the tree.
@@ -185,7 +226,7 @@ impl Fid {
     /// # Errors
     /// The server's.
     pub(crate) fn attach(session: &Arc<Session>, uname: &str, aname: &str, afid: u32) -> Result<(Fid, Qid)> {
-        let fid = Fid::reserve(session);
+        let fid = Fid::reserve(session)?;
         let message = match ninep::translate::attach(fid.number, uname, aname) {
             Tmsg::Attach { fid, uname, aname, n_uname, .. } => {
                 Tmsg::Attach { fid, afid, uname, aname, n_uname }
@@ -211,7 +252,7 @@ impl Fid {
     /// # Errors
     /// The server's.
     pub(crate) fn copy(&self) -> Result<Fid> {
-        let new = Fid::reserve(&self.session);
+        let new = Fid::reserve(&self.session)?;
         let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
         self.session.call(&walk, |_| Ok(()))?;
         Trail::follow(&new, self, &[], &[]);

@@ -12,12 +12,13 @@ use alloc::vec::Vec;
 use abi::{QTSYMLINK, Qid, error};
 use machine::heap;
 use ninep::translate::names;
+use ninep::translate::stat::{fits, target};
 use ninep::translate::walk::{Links, Walked, outcome};
-use ninep::{Dialect, Names, Rmsg, Str, Tmsg};
+use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
 use super::dotl;
 use super::fid::Fid;
-use super::file::{MntFile, stat_of};
+use super::file::MntFile;
 use super::slot::MESSAGE;
 use super::trail::Trail;
 use crate::error::{Error, Result};
@@ -159,17 +160,20 @@ impl MntFile {
     /// Goes to the end of the links in `path`, whose last element is `link`.
     fn follow(&self, from: &Place, path: &[&str], link: &Fid, links: &mut Links) -> Result<Place> {
         let mut from = from.clone();
-        let mut path: Vec<String> = path.iter().map(|&e| String::from(e)).collect();
+        let elements = path;
+        let mut path = heap::try_vec(elements.len())?;
+        for element in elements {
+            path.push(heap::try_string(element)?);
+        }
         let mut place = path.len().saturating_sub(1);
         let mut target = read_link(link)?;
         loop {
-            let bytes = ninep::unescape(&target);
-            let next = links.follow(&path, place, Str(&bytes))?;
+            let next = links.follow_with(&path, place, Str(&target), add_name)?;
             if next.from_root {
                 from = self.root.clone();
             }
             path = next.names;
-            let elements: Vec<&str> = path.iter().map(String::as_str).collect();
+            let elements = heap::try_collect(path.iter().map(String::as_str))?;
             let step = walk_long(&from, &elements)?;
             match step.outcome {
                 Walked::Done(qid) => {
@@ -189,6 +193,11 @@ impl MntFile {
             }
         }
     }
+}
+
+/// Appends a name, if there is memory for it.
+fn add_name(names: &mut Vec<String>, name: &str) -> bool {
+    heap::try_string(name).and_then(|name| heap::try_push(names, name)).is_ok()
 }
 
 /// What a Twalk came to.
@@ -220,7 +229,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     }
     let strs: Vec<Str<'_>> = bytes.iter().map(|b| Str(b)).collect();
     let session = &from.fid.session;
-    let new = Fid::reserve(session);
+    let new = Fid::reserve(session)?;
     let walk = Tmsg::Walk { fid: from.fid.number, newfid: new.number, names: Names::new(&strs) };
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
@@ -277,7 +286,7 @@ fn leads_from_root(file: &Fid, e: &Error) -> bool {
 /// # Errors
 /// The server's; `file does not exist` when it is there no more.
 pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
-    let dir = Fid::reserve(&file.session);
+    let dir = Fid::reserve(&file.session)?;
     let dotdot = [Str(b"..")];
     let walk = Tmsg::Walk { fid: file.number, newfid: dir.number, names: Names::new(&dotdot) };
     let up = file.session.call(&walk, |reply| match reply {
@@ -292,11 +301,11 @@ pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
         Err(e) if leads_from_root(file, &e) => {}
         Err(e) => return Err(e),
     }
-    let names = Trail::above(file);
+    let names = Trail::above(file)?;
     if names.is_empty() {
         return Ok(root.clone());
     }
-    let elements: Vec<&str> = names.iter().map(String::as_str).collect();
+    let elements = heap::try_collect(names.iter().map(String::as_str))?;
     let step = walk_long(root, &elements)?;
     match (step.outcome, step.fid) {
         (Walked::Done(qid), Some(fid)) => Ok(Place { fid: Arc::new(fid), qid }),
@@ -305,9 +314,19 @@ pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
 }
 
 /// Where the symbolic link behind a fid leads.
-fn read_link(link: &Fid) -> Result<String> {
-    match link.session.dialect {
-        Dialect::L => dotl::read_link(link),
-        _ => Ok(stat_of(link)?.target),
+fn read_link(link: &Fid) -> Result<Vec<u8>> {
+    let session = &link.session;
+    if session.dialect == Dialect::L {
+        return dotl::read_link(link);
     }
+    session.call(&Tmsg::Stat { fid: link.number }, |reply| match reply {
+        Rmsg::Stat { stat } => {
+            let (stat, _) = Stat::parse(session.dialect, stat.0).map_err(|_| error::EBADSTAT)?;
+            if !fits(&stat) {
+                return Err(error::EBADSTAT.into());
+            }
+            Ok(heap::try_copy(target(&stat).bytes())?)
+        }
+        _ => Err(error::EMOUNTRPC.into()),
+    })
 }

@@ -21,6 +21,8 @@ use core::fmt;
 
 use ::io::message::Transport;
 use abi::{Dir, Qid, error};
+use machine::heap;
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use ninep::translate::ids::Ids;
 use ninep::translate::version::DEFAULT_MSIZE;
@@ -69,14 +71,29 @@ pub struct MntDev {
     tags: Option<Tags>,
     /// Both have the same.
     channels: Arc<Channels>,
-    /// Everything that lives, to tell it of processes that exit, and the numbers of the mounts.
-    sessions: Lock<Vec<(u32, Weak<Session>)>>,
+    /// Everything that lives, to tell it of processes that exit.
+    sessions: Lock<Living>,
+}
+
+/// Sessions, in the order in which they were remembered.
+#[derive(Default)]
+struct Living {
+    list: Vec<Remembered>,
+    next: u64,
+}
+
+struct Remembered {
+    /// Rises along the list.
+    order: u64,
+    /// The number of the mounts.
+    devno: u32,
+    session: Weak<Session>,
 }
 
 impl MntDev {
     /// `#M`.
     pub fn channels() -> Arc<Self> {
-        Arc::new(MntDev { tags: None, channels: Arc::new(Channels::new()), sessions: Lock::new(Vec::new()) })
+        Arc::new(MntDev { tags: None, channels: Arc::new(Channels::new()), sessions: Lock::default() })
     }
 
     /// `#9` beside this `#M`, for these devices: mount tag and transport, in the order in which they were found.
@@ -89,7 +106,7 @@ impl MntDev {
         Arc::new(MntDev {
             tags: Some(Tags::new(devices, patience)),
             channels: self.channels.clone(),
-            sessions: Lock::new(Vec::new()),
+            sessions: Lock::default(),
         })
     }
 
@@ -112,15 +129,34 @@ impl MntDev {
         out
     }
 
-    fn remember(&self, devno: u32, session: &Arc<Session>) {
-        let mut sessions = self.sessions.lock();
-        sessions.retain(|(_, w)| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(session));
-        sessions.push((devno, Arc::downgrade(session)));
+    fn remember(&self, devno: u32, session: &Arc<Session>) -> Result<()> {
+        let mut living = self.sessions.lock();
+        let living = &mut *living;
+        living.list.retain(|s| s.session.strong_count() > 0);
+        if living.list.iter().any(|s| s.session.as_ptr() == Arc::as_ptr(session)) {
+            return Ok(());
+        }
+        let new = Remembered { order: living.next, devno, session: Arc::downgrade(session) };
+        as_kernel(|| heap::try_push(&mut living.list, new))?;
+        living.next += 1;
+        Ok(())
     }
 
-    /// Those that live, with the numbers of their mounts.
-    fn living(&self) -> Vec<(u32, Arc<Session>)> {
-        self.sessions.lock().iter().filter_map(|(devno, w)| Some((*devno, w.upgrade()?))).collect()
+    /// Does something with each session that lives, and the number of its mounts. There may be any number, so no list
+    /// is made.
+    fn each_living(&self, mut f: impl FnMut(u32, &Arc<Session>)) {
+        let mut from = 0;
+        loop {
+            let next = {
+                let living = self.sessions.lock();
+                let at = living.list.partition_point(|s| s.order < from);
+                let rest = living.list.get(at..).unwrap_or(&[]);
+                rest.iter().find_map(|s| Some((s.order, s.devno, s.session.upgrade()?)))
+            };
+            let Some((order, devno, session)) = next else { return };
+            f(devno, &session);
+            from = order + 1;
+        }
     }
 
     /// The session on a channel.
@@ -134,7 +170,7 @@ impl MntDev {
         let dialect = wanted.dialect.unwrap_or(Dialect::U);
         let msize = wanted.msize.unwrap_or(msize);
         let (session, devno) = self.channels.session(up, server, wanted, (dialect, msize))?;
-        self.remember(devno, &session);
+        self.remember(devno, &session)?;
         Ok((session, devno))
     }
 
@@ -148,7 +184,7 @@ impl MntDev {
     ) -> Result<(Arc<Session>, u32, &'a str)> {
         if let Some((tag, wanted)) = tags.find(spec)? {
             let (session, devno) = tags.session(&up.kernel, tag, wanted)?;
-            self.remember(devno, &session);
+            self.remember(devno, &session)?;
             return Ok((session, devno, ""));
         }
         let (aname, wanted) = Wanted::parse(spec)?;
@@ -222,7 +258,7 @@ impl MountDriver for Driver {
         let (session, devno) = self.0.channel_session(up, &server, PLAN9, DEFAULT_MSIZE)?;
         // The mount that follows is of this session, also when the server asks for no proof, or the proof is over.
         self.0.channels.keep(&server, &session);
-        let fid = Fid::reserve(&session);
+        let fid = Fid::reserve(&session)?;
         let user = up.user();
         let message = Tmsg::Auth {
             afid: fid.number,
@@ -313,18 +349,16 @@ impl Dev for MntDev {
     }
 
     fn process_exited(&self, pid: u32) {
-        for (_, session) in self.living() {
-            session.slots.release(u64::from(pid));
-        }
+        self.each_living(|_, session| session.slots.release(u64::from(pid)));
         self.channels.forget_closed();
     }
 
     fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
-        for (devno, session) in self.living() {
+        self.each_living(|devno, session| {
             for (what, n) in session.pools() {
                 show(&alloc::format!("9p.{devno}.{what}"), n);
             }
-        }
+        });
     }
 
     fn as_mount_driver(self: Arc<Self>) -> Option<Arc<dyn MountDriver>> {

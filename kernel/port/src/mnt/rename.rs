@@ -84,7 +84,7 @@ fn rename_at(dir: &Fid, old: &str, new: &[u8]) -> Result<bool> {
 
 /// Is there a file of this name in the directory?
 fn exists(dir: &Fid, name: &[u8]) -> Result<bool> {
-    let new = Fid::reserve(&dir.session);
+    let new = Fid::reserve(&dir.session)?;
     let names = [Str(name)];
     let walk = Tmsg::Walk { fid: dir.number, newfid: new.number, names: Names::new(&names) };
     let whole = |reply: Rmsg<'_>| Ok(matches!(reply, Rmsg::Walk { qids } if qids.len() == names.len()));

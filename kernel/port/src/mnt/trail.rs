@@ -15,10 +15,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Qid;
+use machine::heap;
 use machine::lock::Lock;
 use ninep::{Dialect, Str};
 
 use super::fid::Fid;
+use crate::error::Result;
 
 /// Ways that are looked at together when a file has got another name.
 pub(super) const SOME: usize = 32;
@@ -66,16 +68,23 @@ impl Trail {
         String::from(&**self.name.lock())
     }
 
+    fn try_name(&self) -> Result<String> {
+        Ok(heap::try_string(&self.name.lock())?)
+    }
+
     /// The names on the way to the directory that a file is in; none for the root's, which is itself.
-    pub(super) fn above(fid: &Fid) -> Vec<String> {
+    ///
+    /// # Errors
+    /// No memory.
+    pub(super) fn above(fid: &Fid) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut at = fid.session.fids.trail(fid.number).and_then(|t| t.up.clone());
         while let Some(trail) = at.filter(|t| t.up.is_some()) {
-            names.push(trail.text());
+            heap::try_push(&mut names, trail.try_name()?)?;
             at = trail.up.clone();
         }
         names.reverse();
-        names
+        Ok(names)
     }
 
     /// The file behind a fid has the name `new` in place of `old`: so it is on every way that leads to it or over it.

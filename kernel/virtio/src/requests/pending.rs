@@ -50,6 +50,10 @@ pub(super) struct Pending<L: Layout> {
     layout: L,
 }
 
+/// Requests for which there is room to wait from the start. A 9P session has no more under way, and would end for want
+/// of memory.
+const WAITING: usize = 1024;
+
 impl<L: Layout> Pending<L> {
     /// None yet.
     ///
@@ -57,7 +61,7 @@ impl<L: Layout> Pending<L> {
     /// When there is no memory.
     pub fn new(queue: Queue<InFlight<L>>, layout: L) -> Result<Self, OutOfMemory> {
         let mut waiting = VecDeque::new();
-        heap::try_reserve(&mut waiting, usize::from(queue.size()))?;
+        heap::try_reserve(&mut waiting, WAITING)?;
         Ok(Pending { queue, waiting, layout })
     }
 

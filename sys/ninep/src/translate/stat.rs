@@ -17,19 +17,26 @@ pub struct File {
     pub what: FileType,
     /// The server's own mode: 9P2000.u's bits, or Linux's. A wstat of the mode starts from it.
     pub raw_mode: u32,
-    /// Where a link points, when a 9P2000.u stat has told; empty otherwise.
-    pub target: String,
 }
 
-/// Longest name of a file or a user, in bytes, that is shown.
+/// Where a link points, as a 9P2000.u server's record tells; nothing for what is no link.
+pub fn target<'a>(stat: &Stat<'a>) -> Str<'a> {
+    if FileType::from_mode_u(stat.mode) == FileType::Link { stat.extension } else { Str(&[]) }
+}
+
+/// Longest name of a file, in bytes, that is shown.
 pub const NAME_MOST: usize = 1024;
+/// Longest name of a user.
+const USER_MOST: usize = 256;
 /// Longest target of a symbolic link, in bytes, that is followed: no Linux has a longer one.
 pub const TARGET_MOST: usize = 4096;
 
 /// Are the strings of a server's record such as a system has? Copies are made of them, and a record may have 64 KiB.
 pub fn fits(stat: &Stat<'_>) -> bool {
-    let names = [stat.name, stat.uid, stat.gid, stat.muid];
-    names.iter().all(|s| s.bytes().len() <= NAME_MOST) && stat.extension.bytes().len() <= TARGET_MOST
+    let users = [stat.uid, stat.gid, stat.muid];
+    stat.name.bytes().len() <= NAME_MOST
+        && users.iter().all(|s| s.bytes().len() <= USER_MOST)
+        && stat.extension.bytes().len() <= TARGET_MOST
 }
 
 impl File {
@@ -39,7 +46,6 @@ impl File {
             return from_plan9(stat);
         }
         let what = FileType::from_mode_u(stat.mode);
-        let target = if what == FileType::Link { stat.extension } else { Str(&[]) };
         File {
             dir: Dir {
                 kind: 0,
@@ -56,7 +62,6 @@ impl File {
             },
             what,
             raw_mode: stat.mode,
-            target: target.text().into_owned(),
         }
     }
 
@@ -80,7 +85,6 @@ impl File {
             },
             what,
             raw_mode: attr.mode,
-            target: String::new(),
         }
     }
 }
@@ -103,7 +107,6 @@ fn from_plan9(stat: &Stat<'_>) -> File {
         },
         what: if stat.mode & DMDIR != 0 { FileType::Dir } else { FileType::Plain },
         raw_mode: stat.mode,
-        target: String::new(),
     }
 }
 
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn a_plain_file() {
         let f = file(0x000c_01ed, "HARDLINKCOUNT 1");
-        assert_eq!((f.what, f.raw_mode, f.target.as_str()), (FileType::Plain, 0x000c_01ed, ""));
+        assert_eq!((f.what, f.raw_mode), (FileType::Plain, 0x000c_01ed));
         assert_eq!((f.dir.mode, f.dir.length, f.dir.qid), (0o755, 4096, Qid { kind: 0, vers: 5, path: 9 }));
         assert_eq!((f.dir.uid.as_str(), f.dir.gid.as_str(), f.dir.muid.as_str()), ("1000", "100", "0"));
         assert_eq!((f.dir.atime, f.dir.mtime), (1, 2));
@@ -182,14 +185,15 @@ mod tests {
         ] {
             let f = file(mode, ext);
             assert_eq!((f.what, f.dir.mode, f.dir.length, f.dir.qid.kind), (what, 0o644, 0, 0));
-            assert_eq!((f.raw_mode, f.target.as_str()), (mode, ""));
+            assert_eq!((f.raw_mode, target(&stat(mode, ext))), (mode, "".into()));
         }
     }
 
     #[test]
     fn links_tell_their_target() {
         let f = file(0x0200_01ff, "../lib");
-        assert_eq!((f.what, f.target.as_str(), f.dir.length), (FileType::Link, "../lib", 0));
+        assert_eq!((f.what, f.dir.length), (FileType::Link, 0));
+        assert_eq!(target(&stat(0x0200_01ff, "../lib")), "../lib".into());
         assert_eq!(f.dir.qid.kind, 0, "programs know no links");
     }
 

@@ -26,9 +26,10 @@ use alloc::vec::Vec;
 
 use super::FileType;
 use super::errors::ELOOP;
+use super::stat::NAME_MOST;
 use crate::{Qids, Str};
 use abi::Qid;
-use abi::error::{EMOUNTRPC, ENONEXIST, ENOTDIR};
+use abi::error::{EMOUNTRPC, ENOMEM, ENONEXIST, ENOTDIR, ETOOLONG};
 
 /// Most links in one path.
 pub const MAXLINKS: u32 = 40;
@@ -98,8 +99,26 @@ impl Links {
     ///
     /// # Errors
     /// `file does not exist` when the target is empty, `too many symbolic links` after [`MAXLINKS`] links or
-    /// when there are more than [`MAXNAMES`] names.
+    /// when there are more than [`MAXNAMES`] names, `file name too long` for one that no file can have.
     pub fn follow(&mut self, names: &[String], at: usize, target: Str<'_>) -> Result<Followed, &'static str> {
+        let add = |all: &mut Vec<String>, name: &str| {
+            all.push(name.into());
+            true
+        };
+        self.follow_with(names, at, target, add)
+    }
+
+    /// The same for whoever may have no memory: `add` appends a name, or says false.
+    ///
+    /// # Errors
+    /// As [`Links::follow`]; `kernel allocate failed` when `add` says so.
+    pub fn follow_with(
+        &mut self,
+        names: &[String],
+        at: usize,
+        target: Str<'_>,
+        mut add: impl FnMut(&mut Vec<String>, &str) -> bool,
+    ) -> Result<Followed, &'static str> {
         self.followed += 1;
         if self.followed > MAXLINKS {
             return Err(ELOOP);
@@ -111,13 +130,20 @@ impl Links {
         let before = if from_root { &[] } else { names.get(..at).unwrap_or_default() };
         let after = names.get(at.saturating_add(1)..).unwrap_or_default();
         let inside = target.bytes().split(|b| *b == b'/').filter(|e| !matches!(*e, b"" | b"."));
-        let all = before
-            .iter()
-            .cloned()
-            .chain(inside.map(|e| Str(e).text().into_owned()))
-            .chain(after.iter().cloned());
-        let names: Vec<String> = all.take(MAXNAMES + 1).collect();
-        if names.len() > MAXNAMES { Err(ELOOP) } else { Ok(Followed { from_root, names }) }
+        let mut names = Vec::new();
+        let mut one = |name: &str| match names.len() {
+            MAXNAMES => Err(ELOOP),
+            _ => add(&mut names, name).then_some(()).ok_or(ENOMEM),
+        };
+        before.iter().try_for_each(|name| one(name))?;
+        for name in inside {
+            if name.len() > NAME_MOST {
+                return Err(ETOOLONG);
+            }
+            one(&Str(name).text())?;
+        }
+        after.iter().try_for_each(|name| one(name))?;
+        Ok(Followed { from_root, names })
     }
 }
 

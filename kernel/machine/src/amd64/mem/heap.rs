@@ -18,6 +18,7 @@
 //! Lock order: the heap's, then those of `paging`, `window` and `frames`.
 
 use super::frames;
+use super::grant;
 use super::paging::DIRECT;
 use super::window;
 use crate::amd64::lock::Lock;
@@ -111,6 +112,7 @@ unsafe impl GlobalAlloc for Heap {
         if with_payer(|payer| is_refused(payer, size)) {
             return ptr::null_mut();
         }
+        grant::took(size);
         let address = match kind(&layout) {
             Kind::Small => {
                 // SAFETY: a small size, not zero, as `GlobalAlloc`'s caller promises.
@@ -131,6 +133,7 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let (size, align) = (layout.size(), layout.align());
+        grant::gave(size);
         // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave for this layout, or `realloc` made fit it.
         unsafe {
             match kind(&layout) {
@@ -169,6 +172,10 @@ unsafe impl GlobalAlloc for Heap {
             }
         };
         if stays {
+            match size.checked_sub(had) {
+                Some(more) => grant::took(more),
+                None => grant::gave(had - size),
+            }
             return block;
         }
         if let (Kind::Pages(old), Kind::Pages(new)) = (kind(&layout), kind(&wanted))
@@ -179,6 +186,7 @@ unsafe impl GlobalAlloc for Heap {
             let moved = unsafe { window::move_larger(block as u64, old, new) };
             let Some(address) = moved else { return ptr::null_mut() };
             resized(address, old, new);
+            grant::took(size - had);
             return address as *mut u8;
         }
         // SAFETY: the caller's promises are those of `alloc` and `dealloc`; both blocks hold the bytes copied.

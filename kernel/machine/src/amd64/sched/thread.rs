@@ -10,6 +10,8 @@ use super::scheduler;
 use super::usage::Usage;
 use crate::amd64::cpu;
 use crate::amd64::mem::frames;
+#[cfg(debug_assertions)]
+use crate::amd64::mem::grant::Watch;
 use crate::amd64::mem::stack::Stack;
 use crate::amd64::time::clock;
 use crate::ledger::Payer;
@@ -40,6 +42,9 @@ pub struct Thread {
     pub(crate) stamp: AtomicU64,
     /// Who pays for what it allocates.
     pub(crate) payer: Payer,
+    /// What its call has allocated.
+    #[cfg(debug_assertions)]
+    pub(crate) watch: Watch,
     pub(crate) switched: UnsafeCell<Switched>,
 }
 
@@ -126,6 +131,8 @@ impl Thread {
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
             payer: Payer::new(),
+            #[cfg(debug_assertions)]
+            watch: Watch::new(),
             switched: UnsafeCell::new(Switched {
                 sp: 0,
                 stack,
