@@ -223,6 +223,14 @@ fn judge(name: &str) {
 
 /// Runs `f` as an interrupt handler, which has [`INTERRUPT_GRANT`] of its own; what it interrupts goes on afterwards.
 pub(super) fn interrupt<R>(f: impl FnOnce() -> R) -> R {
+    within("interrupt", INTERRUPT_GRANT, f)
+}
+
+/// Runs `f` as a call of its own with another grant: for what is tried without a kernel.
+///
+/// # Panics
+/// When it had more than that at a time without asking.
+pub fn within<R>(name: &'static str, granted: usize, f: impl FnOnce() -> R) -> R {
     struct Interrupted {
         call: u64,
         name: &'static str,
@@ -247,16 +255,16 @@ pub(super) fn interrupt<R>(f: impl FnOnce() -> R) -> R {
     }
     let _back = Interrupted {
         call: CALL.replace(NEXT.fetch_add(1, Ordering::Relaxed)),
-        name: NAME.replace("interrupt"),
+        name: NAME.replace(name),
         used: USED.replace(0),
         peak: PEAK.replace(0),
-        granted: GRANTED.replace(INTERRUPT_GRANT),
+        granted: GRANTED.replace(granted),
         culprit: CULPRIT.replace(ptr::null_mut()),
         may_fail: MAY_FAIL.replace(false),
         aside: ASIDE.replace(false),
     };
     let result = f();
-    judge("interrupt");
+    judge(name);
     result
 }
 

@@ -68,6 +68,7 @@ fn forks() {
         Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG | Rfork::REND,
         Rfork::CFDG | Rfork::CNAMEG | Rfork::CENVG,
         Rfork::MEM | Rfork::FDG,
+        Rfork::NAMEG | Rfork::NOMNT,
         Rfork::NOWAIT,
     ] {
         w.ok(move |cpu| {
