@@ -17,6 +17,7 @@ use super::frames;
 use super::map::Map;
 use super::tables::{self, NO_EXECUTE, PAGE, PRESENT, Table, UNCACHED, WRITE};
 use crate::amd64::lock::Lock;
+use crate::heap;
 use crate::types::{IoError, OutOfMemory};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -258,10 +259,26 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
     let first = phys & !(PAGE - 1);
     let end = phys.checked_add(len as u64).filter(|e| *e <= phys_limit()).ok_or(IoError::NoSuchAddress)?;
     let bytes = end.div_ceil(PAGE) * PAGE - first;
-    let mut kernel = KERNEL.lock();
     let inside = |d: &&(u64, u64, u64)| d.0 <= first && first + bytes <= d.0 + d.1;
-    if let Some(&(start, _, va)) = kernel.devices.iter().find(inside) {
-        return Ok((va + (phys - start)) as usize);
+    // The heap takes this lock while it holds its own, so room in the list is made, and the old one freed, without it.
+    let mut room = Vec::new();
+    let mut kernel = KERNEL.lock();
+    loop {
+        if let Some(&(start, _, va)) = kernel.devices.iter().find(inside) {
+            return Ok((va + (phys - start)) as usize);
+        }
+        let (count, most) = (kernel.devices.len(), kernel.devices.capacity());
+        if count < most {
+            break;
+        }
+        if room.capacity() > count {
+            room.append(&mut kernel.devices);
+            core::mem::swap(&mut room, &mut kernel.devices);
+            break;
+        }
+        drop(kernel);
+        room = heap::try_vec(2 * most + 16).map_err(|_| IoError::OutOfMemory)?;
+        kernel = KERNEL.lock();
     }
     let va = kernel.next;
     if bytes > DEVICES + WINDOW - va {
