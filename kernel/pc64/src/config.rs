@@ -35,6 +35,7 @@ pub fn kernel(
     let tags = phantom.clone();
     hardware.add("mtags", 0o444, Box::new(move |out| tags.write_mtags(out)));
     let (table, consoles) = (Arc::new(system.table), system.consoles);
+    let removals = virtio::Removals::new(system.pci.as_ref(), &table);
     let details = table.clone();
     hardware.add("virtio", 0o444, Box::new(move |out| table.write_text(out)));
     hardware.add("virtiostat", 0o444, Box::new(move |out| details.write_details(out)));
@@ -70,6 +71,7 @@ pub fn kernel(
     if let Err(e) = console.start(&kernel) {
         kernel.kmesg.print(format_args!("console: no input: {e}\n"));
     }
+    glue::listen(&kernel, removals); // to the power button, and to slots that are emptied
     kernel
 }
 

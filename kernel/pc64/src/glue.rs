@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use io::message::Transport;
 use machine::events::{self, Event};
 use machine::firmware::acpi;
-use machine::{boot, clock, mem, power};
+use machine::sync::Rendez;
+use machine::{boot, clock, mem, power, thread};
 use port::call::life;
 use port::dev::cons::{Power, Wrong, cmdline};
 use port::kmesg::Kmesg;
@@ -23,6 +25,8 @@ pub use keyboard_mouse::keyboard_and_mouse;
 
 /// The first program, unless the command line says `boot=`.
 const INIT: &str = "/rc/bin/init";
+/// How often slots are looked at whose wishes nothing tells, in nanoseconds.
+const LOOK_NS: u64 = 1_000_000_000;
 /// Where it reads and writes.
 const CONSOLE: &str = "#c/cons";
 
@@ -154,17 +158,52 @@ pub fn power() -> Arc<dyn Power> {
     Arc::new(Switch)
 }
 
-/// Listens for what the board tells: the power button.
-pub fn listen(kernel: &Kernel) {
+/// Listens for what the board tells: the power button, and slots whose devices are to be taken out.
+pub fn listen(kernel: &Kernel, removals: Option<virtio::Removals>) {
+    let kmesg = &kernel.kmesg;
+    let slots = removals.map(|removals| serve_slots(kmesg, removals));
     let ending = kernel.ending.clone();
     let told = events::listen(Box::new(move |event| match event {
         Event::PowerButton => ending.press(),
-        // What is in a slot stays there while this kernel runs: nobody lets go of it.
-        Event::PciSlots => {}
+        Event::PciSlots => {
+            if let Some(wake) = &slots {
+                wake();
+            }
+        }
     }));
     if let Err(why) = told {
-        kernel.kmesg.print(format_args!("power: no button: {why}\n"));
+        kmesg.print(format_args!("power: no button: {why}\n"));
     }
+}
+
+/// Has a thread empty the slots of which that is wanted: what it answers wakes it.
+fn serve_slots(kmesg: &Arc<Kmesg>, mut removals: virtio::Removals) -> Arc<dyn Fn() + Send + Sync> {
+    // Something may have been wanted before anybody listened.
+    let wanted = Arc::new((AtomicBool::new(true), Rendez::new()));
+    let woken = wanted.clone();
+    let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+        woken.0.store(true, Ordering::SeqCst);
+        woken.1.wakeup();
+    });
+    removals.listen(&wake, &|line| kmesg.print(line));
+    let told = kmesg.clone();
+    // Without ACPI nothing tells that a slot wants something, and QEMU's registers are there all the same.
+    let is_told = acpi::events().is_some();
+    let body = move || {
+        let is_wanted = || wanted.0.swap(false, Ordering::SeqCst);
+        loop {
+            if is_told {
+                wanted.1.sleep(is_wanted);
+            } else {
+                wanted.1.sleep_surely_until(clock::now_ns().saturating_add(LOOK_NS), is_wanted);
+            }
+            removals.serve(&|line| told.print(line));
+        }
+    };
+    if thread::spawn("slots", 0, Box::new(body)).is_err() {
+        kmesg.print(format_args!("pci: no memory for the thread that empties slots\n"));
+    }
+    wake
 }
 
 /// Starts the first process, and sees to it that the machine does not outlive it. A machine without one says so and

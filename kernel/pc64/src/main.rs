@@ -26,7 +26,6 @@ fn main_on_metal() {
     glue::last_words(&places, &system); // where a panic is told, besides the serial line
     glue::tell_devices(&kmesg, &system); // a line each
     let kernel = config::kernel(kmesg, words, places, system); // the devices of the table, and the root archive
-    glue::listen(&kernel); // to the power button
     glue::witness(&kernel); // what a panic says of the process that it happens in
     glue::processors(&kernel); // they wait until all of this is done
     glue::start(&kernel); // console input, and the first process: /rc/bin/init

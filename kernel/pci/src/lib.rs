@@ -31,6 +31,7 @@ mod failure;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 mod function;
+pub mod hotplug;
 pub mod intx;
 pub mod mechanism;
 pub mod msix;

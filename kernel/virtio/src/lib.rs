@@ -33,4 +33,4 @@ pub use console::{Console, finder};
 pub use inventory::names::Location;
 pub use inventory::table::Table;
 pub use pci::Failure;
-pub use system::{Config, NinepDevice, System, init};
+pub use system::{Config, NinepDevice, Removals, System, init};

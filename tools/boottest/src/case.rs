@@ -41,6 +41,8 @@ pub enum Step {
     Keys(String),
     /// Tell QEMU this: a command and its arguments.
     Qmp(&'static str, Value),
+    /// QEMU tells this event of a device.
+    Happens(&'static str, &'static str),
     /// QEMU stands still for so long, as on a host that sleeps.
     Stands(Duration),
     /// The host waits for so long.
@@ -252,6 +254,12 @@ impl Case {
         self
     }
 
+    /// Adds an argument to QEMU's command line.
+    pub fn arg(mut self, arg: &str) -> Case {
+        self.vm = self.vm.arg(arg);
+        self
+    }
+
     /// The host connects to a character device.
     pub fn connects(self, name: &'static str) -> Case {
         self.check(move |w| w.sockets.connect(name))
@@ -340,6 +348,12 @@ impl Case {
     pub fn qmp(mut self, command: &'static str, arguments: Value) -> Case {
         self.vm = self.vm.with_qmp();
         self.step(Step::Qmp(command, arguments))
+    }
+
+    /// QEMU tells, since it was asked last, that this event has happened to the device with this id.
+    pub fn happens(mut self, event: &'static str, device: &'static str) -> Case {
+        self.vm = self.vm.with_qmp();
+        self.step(Step::Happens(event, device))
     }
 
     /// QEMU stands still for so long, as on a host that sleeps.

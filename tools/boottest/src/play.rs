@@ -175,6 +175,7 @@ impl Player<'_> {
                 self.world.answer = self.guest.qmp()?.execute(command, arguments.clone())?;
                 Ok(())
             }
+            Step::Happens(event, device) => self.guest.qmp()?.happens(event, device),
             Step::Stands(time) => {
                 self.guest.stand_still(*time);
                 Ok(())

@@ -16,6 +16,8 @@ const ANSWER_BUDGET: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Qmp {
     stream: BufReader<UnixStream>,
+    /// What has happened and nobody has asked for, the oldest first.
+    events: Vec<Value>,
 }
 
 impl Qmp {
@@ -46,14 +48,14 @@ impl Qmp {
         };
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(ANSWER_BUDGET))?;
-        let mut qmp = Qmp { stream: BufReader::new(stream) };
+        let mut qmp = Qmp { stream: BufReader::new(stream), events: Vec::new() };
         qmp.read()?;
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
     }
 
     /// Carries out `command` (`stop`, `cont`, `quit`, `system_powerdown`, `query-status`...) and returns what it gives.
-    /// Events that come in between are dropped.
+    /// Events that come in between are kept for [`Qmp::happens`].
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value> {
         let mut line = serde_json::to_vec(&json!({ "execute": command, "arguments": arguments }))?;
         line.push(b'\n');
@@ -66,6 +68,20 @@ impl Qmp {
             if let Some(result) = answer.get_mut("return") {
                 return Ok(result.take());
             }
+            self.events.extend(answer.get("event").is_some().then_some(answer));
+        }
+    }
+
+    /// Waits until `event` has happened to the device with this id, if it has not since it was asked for last.
+    pub fn happens(&mut self, event: &str, device: &str) -> Result<()> {
+        let is_it = |e: &Value| e["event"] == event && e["data"]["device"] == device;
+        loop {
+            if let Some(at) = self.events.iter().position(is_it) {
+                self.events.remove(at);
+                return Ok(());
+            }
+            let next = self.read().with_context(|| format!("QMP event {event} of {device}"))?;
+            self.events.push(next);
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::inventory::identity;
 use crate::inventory::names::NamedDevice;
 use crate::transport::VirtioTransport;
-use crate::transport::recorder::Recorder;
+use crate::transport::recorder::{Recorder, TAKEN_OUT};
 use abi::quote::{one_line, quote};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -134,6 +134,9 @@ impl Row {
         }
         if self.driver.is_none() {
             status.failure.clone_from(&self.reason);
+        }
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.is_gone()) {
+            status.failure = Some(TAKEN_OUT.to_string());
         }
         status
     }

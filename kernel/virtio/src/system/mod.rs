@@ -1,5 +1,9 @@
 //! What happens at boot: from the bare machine to running devices.
 
+mod removal;
+
+pub use removal::Removals;
+
 use crate::Failure;
 use crate::balloon::Balloon;
 use crate::block::Block;
