@@ -12,7 +12,7 @@ pub mod targets;
 pub type Target = (&'static str, fn(&[u8]));
 
 macro_rules! targets {
-    (readers: $($reader:ident)* others: $($other:ident)*) => {
+    (readers { $($reader:ident)* } others { $($other:ident)* }) => {
         /// All targets.
         pub const TARGETS: &[Target] = &[
             $((stringify!($reader), |input| watched(stringify!($reader), input, targets::$reader::run)),)*
@@ -23,8 +23,8 @@ macro_rules! targets {
 
 // What is no mere reader of bytes has a kernel, which watches each call by itself, threads, or a program's memory.
 targets! {
-    readers: command_line disk_tables firmware ninep_framer ninep_messages ninep_translate
-    others: headers lying_server names ninep_engine ninep_proxy ninep_server shell
+    readers { command_line disk_tables firmware ninep_framer ninep_messages ninep_translate }
+    others { headers lying_server names ninep_engine ninep_proxy ninep_server shell }
 }
 
 /// Bytes that a reader may have at a time for each byte of its input, beside what is granted to a call.
