@@ -20,5 +20,7 @@ mod lists;
 mod pieces;
 #[path = "mnt_rename.rs"]
 mod rename;
+#[path = "mnt_rules.rs"]
+mod rules;
 #[path = "mnt_slow.rs"]
 mod slow;

@@ -46,6 +46,8 @@ errors! {
     EBADUSEFD = "inappropriate use of fd";
     /// A system call argument is wrong.
     EBADARG = "bad arg in system call";
+    /// A file of exclusive use is open already; programs look for these words.
+    EEXCL = "exclusive use file already open";
     /// Exclusive use.
     EINUSE = "device or object already in use";
     /// The device failed.

@@ -20,8 +20,9 @@ use ninep::translate::errors::ELOOP;
 use ninep::translate::list::Listing;
 use ninep::translate::stat::File;
 
-use super::file::{MntFile, stat_of};
+use super::file::MntFile;
 use super::passes::{End, Passes};
+use super::stat::stat_to_change;
 use super::{NO_NAMES, dotl};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::Dst;
@@ -223,7 +224,7 @@ impl MntFile {
         }
         if failures % 8 == 0 {
             // Has the directory itself gone?
-            stat_of(&self.fid)?;
+            stat_to_change(&self.root, &self.fid)?;
         }
         if device && *theirs == 0 && failures % 4 == 0 {
             // Not at the beginning means from where it is, for QEMU's server.
@@ -270,7 +271,7 @@ impl MntFile {
             }
         }
         if session.dialect != Dialect::P9 {
-            session.mode_bits.lock().show(&mut dir);
+            session.kept.show(&mut dir);
         }
         // As all that servers have: programs take other types for devices.
         dir.kind = u16::from(b'M');

@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::array;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use abi::{Qid, error};
 use machine::heap;
@@ -209,8 +209,13 @@ pub(crate) struct Fid {
     pub(crate) session: Arc<Session>,
     /// The number.
     pub(crate) number: u32,
+    /// The qid path of the file that is open, in dialects whose server knows files by their paths.
+    open: AtomicU64,
     state: AtomicU8,
 }
+
+/// No file is open.
+const NOT_OPEN: u64 = u64::MAX;
 
 impl Fid {
     /// A number for a request that will make the file.
@@ -218,7 +223,12 @@ impl Fid {
     /// # Errors
     /// No memory.
     pub(crate) fn reserve(session: &Arc<Session>) -> Result<Fid> {
-        Ok(Fid { number: session.fids.take()?, session: session.clone(), state: AtomicU8::new(UNBORN) })
+        Ok(Fid {
+            number: session.fids.take()?,
+            session: session.clone(),
+            open: AtomicU64::new(NOT_OPEN),
+            state: AtomicU8::new(UNBORN),
+        })
     }
 
     /// Attaches: a fid for the root of the tree.
@@ -247,15 +257,30 @@ impl Fid {
         self
     }
 
+    /// The file that it is open with.
+    pub(super) fn set_open(&self, file: Qid) {
+        if self.session.dialect != Dialect::P9 {
+            self.open.store(file.path, Ordering::Relaxed);
+        }
+    }
+
+    /// The qid path of the file that is open.
+    pub(super) fn open_file(&self) -> Option<u64> {
+        Some(self.open.load(Ordering::Relaxed)).filter(|path| *path != NOT_OPEN)
+    }
+
     /// A second fid for the same file.
     ///
     /// # Errors
     /// The server's.
     pub(crate) fn copy(&self) -> Result<Fid> {
+        if Trail::is_gone(self) {
+            return Err(error::ENONEXIST.into());
+        }
         let new = Fid::reserve(&self.session)?;
         let walk = Tmsg::Walk { fid: self.number, newfid: new.number, names: ninep::Names::new(&[]) };
         self.session.call(&walk, |_| Ok(()))?;
-        Trail::follow(&new, self, &[], &[]);
+        Trail::follow(&new, self, &[], &[], 0);
         Ok(new.born())
     }
 
@@ -265,6 +290,10 @@ impl Fid {
     /// The server's.
     pub(crate) fn remove(&self) -> Result<()> {
         let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
+        if removed.is_ok() && self.session.dialect != Dialect::P9 {
+            Trail::removed(self);
+            self.session.kept.removed(Trail::file(self));
+        }
         // QEMU refuses it on a read-only share before it looks at the fid, which stays. So after a failure a Tclunk
         // follows, and does no harm when there is nothing left to clunk.
         let keeps_to_it = self.session.dialect == Dialect::P9;

@@ -10,17 +10,20 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use abi::{DMDIR, Dir, OEXEC, ORCLOSE, QTSYMLINK, Qid, error};
+use abi::{Dir, OEXEC, ORCLOSE, OTRUNC, QTSYMLINK, Qid, error};
+use machine::lock::Lock;
 use machine::sync::QLock;
-use ninep::translate::stat::{File, fits};
+use ninep::translate::stat::File;
 use ninep::translate::{FileType, create, names, open, wstat};
-use ninep::{Dialect, Rmsg, Stat, Tmsg};
+use ninep::{Dialect, Rmsg, Tmsg};
 
 use super::dirread::Cursor;
 use super::fid::Fid;
+use super::kept::{Kept, Open};
 use super::links::{Place, Via};
 use super::rename::Rename;
 use super::session::Session;
+use super::stat::{may_remove, stat_of, stat_to_change};
 use super::trail::Trail;
 use super::{NO_NAMES, dotl};
 use crate::error::{Error, Result};
@@ -43,6 +46,8 @@ pub(crate) struct MntFile {
     append: AtomicBool,
     /// Position of a directory read.
     pub(crate) cursor: QLock<Cursor>,
+    /// That it is open; when `fid` has been clunked, it is so no more.
+    kept: Lock<Option<Open>>,
 }
 
 impl MntFile {
@@ -62,6 +67,7 @@ impl MntFile {
             written: AtomicBool::new(false),
             append: AtomicBool::new(false),
             cursor: QLock::new(Cursor::default()),
+            kept: Lock::new(None),
         }
     }
 
@@ -108,7 +114,6 @@ impl MntFile {
     pub(crate) fn open(&self, qid: Qid, open_mode: u32) -> Result<(Qid, u32)> {
         self.here()?;
         let session = self.session();
-        let mode_bits = session.mode_bits.lock().get(qid.path);
         let what = FileType::from_qid(qid);
         open::permit(what, open_mode)?;
         if session.dialect != Dialect::P9 && open_mode & 3 == OEXEC && what == FileType::Plain {
@@ -117,8 +122,16 @@ impl MntFile {
                 return Err(error::EPERM.into());
             }
         }
-        let append = mode_bits & abi::DMAPPEND != 0;
-        let request = open::request(session.dialect, self.fid.number, what, open_mode, append);
+        let translated = session.dialect != Dialect::P9;
+        let (walked, since) = Trail::found(&self.fid);
+        let mut kept = if translated { Some(Kept::open(&self.fid, walked, since)?) } else { None };
+        if translated && Trail::is_gone(&self.fid) {
+            return Err(error::ENONEXIST.into());
+        }
+        // Nothing is cut from a file that only grows.
+        let append = kept.as_ref().is_some_and(Open::is_append);
+        let asked = if append { open_mode & !OTRUNC } else { open_mode };
+        let request = open::request(session.dialect, self.fid.number, what, asked, append);
         if request.truncate_first {
             self.change(&wstat::Change::truncate())?;
         }
@@ -126,8 +139,35 @@ impl MntFile {
             Rmsg::Open { qid, iounit } | Rmsg::Lopen { qid, iounit } => Ok((qid, iounit)),
             _ => Err(error::EMOUNTRPC.into()),
         })?;
-        self.opened(open_mode, append);
-        Ok((Qid { kind: qid.kind & !QTSYMLINK, ..qid }, open::iounit(iounit, session.msize)))
+        if translated && qid.path != walked {
+            // Another file has taken its name meanwhile.
+            kept = Some(Kept::open(&self.fid, qid.path, session.kept.removals())?);
+        }
+        if asked & OTRUNC != 0 {
+            session.kept.changed(qid.path);
+        }
+        self.opened(qid, open_mode, kept);
+        Ok((self.shown(Qid { kind: qid.kind & !QTSYMLINK, ..qid }), open::iounit(iounit, session.msize)))
+    }
+
+    /// Makes of qids what programs see.
+    pub(super) fn show(&self, qids: &mut [Qid]) {
+        if self.session().dialect != Dialect::P9 {
+            self.session().kept.show_qids(qids);
+        }
+    }
+
+    fn shown(&self, qid: Qid) -> Qid {
+        let mut qids = [qid];
+        self.show(&mut qids);
+        qids[0]
+    }
+
+    /// It was written, or may have been.
+    pub(super) fn wrote(&self) {
+        if let Some(kept) = &*self.kept.lock() {
+            kept.written();
+        }
     }
 
     /// Does every write go to the end?
@@ -135,8 +175,10 @@ impl MntFile {
         self.append.load(Ordering::Relaxed)
     }
 
-    fn opened(&self, open_mode: u32, append: bool) {
-        self.append.store(append, Ordering::Relaxed);
+    fn opened(&self, qid: Qid, open_mode: u32, kept: Option<Open>) {
+        self.fid.set_open(qid);
+        self.append.store(kept.as_ref().is_some_and(Open::is_append), Ordering::Relaxed);
+        *self.kept.lock() = kept;
         self.written.store(open::writes(open_mode), Ordering::Relaxed);
         let local = self.session().dialect != Dialect::P9;
         self.remove_on_close.store(local && open_mode & ORCLOSE != 0, Ordering::Relaxed);
@@ -157,6 +199,7 @@ impl MntFile {
         let message = match create::request(session.dialect, self.fid.number, &bytes, perm, open_mode)? {
             create::Create::Open(message) | create::Create::Mkdir(message) => message,
         };
+        let made = Kept::make(&self.fid, name, perm);
         let (mut qid, mut iounit) = session.call(&message, |reply| match reply {
             Rmsg::Create { qid, iounit } | Rmsg::Lcreate { qid, iounit } => Ok((qid, iounit)),
             Rmsg::Mkdir { qid } => Ok((qid, 0)),
@@ -165,25 +208,19 @@ impl MntFile {
         if let Tmsg::Mkdir { .. } = message {
             (qid, iounit) = dotl::enter(&self.fid, &bytes)?;
         }
-        Trail::follow(&self.fid, &self.fid, &[name], &[qid]);
-        if session.dialect != Dialect::P9 {
-            session.mode_bits.lock().set(qid.path, perm & !DMDIR);
-        }
-        self.opened(open_mode, perm & abi::DMAPPEND != 0);
-        Ok((qid, open::iounit(iounit, session.msize)))
+        Trail::follow(&self.fid, &self.fid, &[name], &[qid], session.kept.removals());
+        let kept = if session.dialect == Dialect::P9 { None } else { Some(made.made(qid.path)) };
+        self.opened(qid, open_mode, kept);
+        Ok((self.shown(qid), open::iounit(iounit, session.msize)))
     }
 
     /// Removes the file; of a symbolic link, the link.
     ///
     /// # Errors
     /// The server's.
-    pub(crate) fn remove(&self, qid: Qid) -> Result<()> {
+    pub(crate) fn remove(&self) -> Result<()> {
         self.remove_on_close.store(false, Ordering::Relaxed);
-        self.named().remove()?;
-        if Arc::ptr_eq(self.named(), &self.fid) {
-            self.session().mode_bits.lock().forget(qid.path);
-        }
-        Ok(())
+        self.named().remove()
     }
 
     /// What the file is like.
@@ -224,10 +261,14 @@ impl MntFile {
         let session = self.session();
         // The name is the link's, all else the file's that it leads to.
         let named = self.named();
-        let name_now = stat_of(named)?;
+        let name_now = stat_to_change(&self.root, named)?;
         let new_name = Dir { name: want.name.clone(), ..Dir::untouched() };
         let new_name = wstat::plan(&new_name, &name_now, &NO_NAMES)?.name;
-        let now = if Arc::ptr_eq(named, &self.fid) { name_now.clone() } else { stat_of(&self.fid)? };
+        let now = if Arc::ptr_eq(named, &self.fid) {
+            name_now.clone()
+        } else {
+            stat_to_change(&self.root, &self.fid)?
+        };
         let mut change = wstat::plan(&Dir { name: String::new(), ..want.clone() }, &now, &NO_NAMES)?;
         if !change.is_empty() || change.mode_bits.is_some() {
             self.here()?;
@@ -244,8 +285,11 @@ impl MntFile {
         if !change.is_empty() {
             self.change(&change)?;
         }
+        if want.length != !0 {
+            session.kept.changed(Trail::file(&self.fid));
+        }
         if let Some(bits) = change.mode_bits {
-            session.mode_bits.lock().set(now.dir.qid.path, bits);
+            session.kept.set(Trail::file(&self.fid), bits);
         }
         rename.map_or(Ok(()), Rename::carry_out)
     }
@@ -257,33 +301,12 @@ impl MntFile {
 
 impl Drop for MntFile {
     fn drop(&mut self) {
-        if *self.remove_on_close.get_mut() {
+        // Its name may be another file's.
+        if *self.remove_on_close.get_mut() && may_remove(&self.root, &self.fid) {
             // ORCLOSE has nobody to tell a failure to.
             let _ = self.fid.remove();
         }
     }
-}
-
-/// What the file behind a fid is like.
-pub(super) fn stat_of(fid: &Fid) -> Result<File> {
-    let session = &fid.session;
-    let mut file = match session.dialect {
-        Dialect::L => dotl::stat_of(fid)?,
-        _ => session.call(&Tmsg::Stat { fid: fid.number }, |reply| match reply {
-            Rmsg::Stat { stat } => {
-                let (stat, _) = Stat::parse(session.dialect, stat.0).map_err(|_| error::EBADSTAT)?;
-                if !fits(&stat) {
-                    return Err(error::EBADSTAT.into());
-                }
-                Ok(File::from_stat(session.dialect, &stat, &NO_NAMES))
-            }
-            _ => Err(error::EMOUNTRPC.into()),
-        })?,
-    };
-    if session.dialect != Dialect::P9 {
-        session.mode_bits.lock().show(&mut file.dir);
-    }
-    Ok(file)
 }
 
 /// Carries out a change of a file, but for its name.

@@ -72,6 +72,9 @@ impl MntFile {
             return Ok((Vec::new(), Some(self.copy()?)));
         }
         self.here()?;
+        if elements.first() != Some(&"..") && Trail::is_gone(&self.fid) {
+            return Err(error::ENONEXIST.into());
+        }
         let mut links = Links::default();
         let mut qids = Vec::new();
         let mut at = Place { fid: self.fid.clone(), qid: start };
@@ -231,6 +234,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let session = &from.fid.session;
     let new = Fid::reserve(session)?;
     let walk = Tmsg::Walk { fid: from.fid.number, newfid: new.number, names: Names::new(&strs) };
+    let since = session.kept.removals();
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
             Ok(outcome) => Ok((outcome, qids.iter().collect::<Vec<Qid>>())),
@@ -239,7 +243,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
         _ => Err(error::EMOUNTRPC.into()),
     })?;
     let fid = if qids.len() == elements.len() {
-        Trail::follow(&new, &from.fid, elements, &qids);
+        Trail::follow(&new, &from.fid, elements, &qids, since);
         Some(new.born())
     } else {
         None
@@ -295,7 +299,7 @@ pub(super) fn above(root: &Place, file: &Fid) -> Result<Place> {
     });
     match up {
         Ok(qid) => {
-            Trail::follow(&dir, file, &[".."], &[]);
+            Trail::follow(&dir, file, &[".."], &[], 0);
             return Ok(Place { fid: Arc::new(dir.born()), qid });
         }
         Err(e) if leads_from_root(file, &e) => {}

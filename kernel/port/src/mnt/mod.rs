@@ -8,8 +8,9 @@
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the buffers
 //! its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
 //! more. A [`slot`] is what a message is sent with, [`slots`] the PID cache, [`session`] what was agreed on, [`fid`] a
-//! file at the server, [`trail`] its names, [`file`] a file of a mount, [`links`] the way to it, [`rename`] the giving of
-//! another name, [`io`] and [`dirread`] its contents, with [`passes`] where the host changes a directory meanwhile.
+//! file at the server, [`trail`] its names, [`kept`] what the server does not know of it. [`file`] is a file of a
+//! mount, [`links`] the way to it, [`stat`] what it is like, [`rename`] the giving of another name, [`io`] and
+//! [`dirread`] are its contents, with [`passes`] where the host changes a directory meanwhile.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the
 //! device knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -44,6 +45,7 @@ pub(crate) mod dotl;
 pub(crate) mod fid;
 pub(crate) mod file;
 pub(crate) mod io;
+mod kept;
 pub(crate) mod links;
 mod passes;
 mod rename;
@@ -52,6 +54,7 @@ pub(crate) mod session;
 pub(crate) mod shared;
 mod slot;
 pub(crate) mod slots;
+mod stat;
 pub(crate) mod tags;
 mod trail;
 mod wait;
@@ -291,7 +294,9 @@ impl Dev for MntDev {
     }
 
     fn walk(&self, _up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        let (qids, file) = c.aux::<MntFile>()?.walk(c.qid, names)?;
+        let from = c.aux::<MntFile>()?;
+        let (mut qids, file) = from.walk(c.qid, names)?;
+        from.show(&mut qids);
         let qid = qids.last().copied().unwrap_or(c.qid);
         let chan = file.map(|f| c.derive(qid, Some(Arc::new(f))));
         Ok(Walk { qids, chan })
@@ -336,12 +341,14 @@ impl Dev for MntDev {
         if src.is_empty() && file.session().dialect != Dialect::P9 {
             return Ok(0);
         }
-        file.write(src, offset, c.iounit)
+        let written = file.write(src, offset, c.iounit);
+        file.wrote();
+        written
     }
 
     fn remove(&self, _up: &Arc<Proc>, mut c: Chan) -> Result<()> {
         own_fid(&mut c)?;
-        c.aux::<MntFile>()?.remove(c.qid)
+        c.aux::<MntFile>()?.remove()
     }
 
     fn wstat(&self, _up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {

@@ -6,8 +6,7 @@
 //! Ownership: every file of a mount holds its session; when the last is closed, the session is over. A session
 //! that failed is *hung up*: nothing is sent any more and every call says so; its files can only be closed.
 //!
-//! Lock order: `mode_bits` is a leaf. `ending` is held while the transport is reset, and taken by nobody who holds
-//! anything.
+//! Lock order: `ending` is held while the transport is reset, and taken by nobody who holds anything.
 
 use alloc::borrow::Cow;
 use alloc::sync::{Arc, Weak};
@@ -16,14 +15,13 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::error;
 use io::message::Transport;
-use machine::lock::Lock;
 use machine::sync::QLock;
-use ninep::translate::modebits::ModeBits;
 use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
 
 use super::abandoned::Abandoned;
 use super::fid::Fids;
+use super::kept::Kept;
 use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -63,8 +61,8 @@ pub(crate) struct Session {
     pub(super) patience: Patience,
     /// The PID cache.
     pub(crate) slots: Slots,
-    /// Mode bits the server does not know.
-    pub(crate) mode_bits: Lock<ModeBits>,
+    /// What the server does not know of files.
+    pub(super) kept: Kept,
     /// Which numbers are files.
     pub(super) fids: Fids,
     /// To ask who is to die.
@@ -92,7 +90,7 @@ impl Session {
             transport,
             patience,
             slots: Slots::new(),
-            mode_bits: Lock::new(ModeBits::new()),
+            kept: Kept::new(),
             fids: Fids::new(),
             kernel: Arc::downgrade(kernel),
             abandoned: Abandoned::new(),

@@ -13,6 +13,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Qid;
 use machine::heap;
@@ -32,29 +33,35 @@ pub(crate) struct Trail {
     file: u64,
     /// `None` for the root, whose name is that of the tree.
     up: Option<Arc<Trail>>,
+    /// The file was removed, and what has the name is another one.
+    gone: AtomicBool,
+    /// How many removals there had been before it was asked what has the name.
+    since: u32,
 }
 
 impl Trail {
-    fn new(name: &str, file: Qid, up: Option<Arc<Trail>>) -> Arc<Trail> {
-        Arc::new(Trail { name: Lock::new(Arc::from(name)), file: file.path, up })
+    fn new(name: &str, file: Qid, up: Option<Arc<Trail>>, since: u32) -> Arc<Trail> {
+        let gone = AtomicBool::new(false);
+        Arc::new(Trail { name: Lock::new(Arc::from(name)), file: file.path, up, gone, since })
     }
 
     /// The way to the root of a tree, for a fid that has attached to it.
     pub(super) fn begin(fid: &Fid, tree: &str, root: Qid) {
         if fid.session.dialect != Dialect::P9 {
-            fid.session.fids.set_trail(fid.number, Trail::new(tree, root, None));
+            fid.session.fids.set_trail(fid.number, Trail::new(tree, root, None, 0));
         }
     }
 
-    /// A fid has been walked from the one numbered `from`, over `elements`, which are these files.
-    pub(super) fn follow(fid: &Fid, from: &Fid, elements: &[&str], files: &[Qid]) {
+    /// A fid has been walked from another one over `elements`, which are these files. Before it was asked there had been
+    /// so many removals.
+    pub(super) fn follow(fid: &Fid, from: &Fid, elements: &[&str], files: &[Qid], since: u32) {
         if fid.session.dialect == Dialect::P9 {
             return;
         }
         let Some(from) = from.session.fids.trail(from.number) else { return };
         let trail = elements.iter().enumerate().fold(from, |at, (i, &e)| match e {
             ".." => at.up.clone().unwrap_or(at),
-            _ => Trail::new(e, files.get(i).copied().unwrap_or_default(), Some(at)),
+            _ => Trail::new(e, files.get(i).copied().unwrap_or_default(), Some(at), since),
         });
         fid.session.fids.set_trail(fid.number, trail);
     }
@@ -89,32 +96,58 @@ impl Trail {
 
     /// The file behind a fid has the name `new` in place of `old`: so it is on every way that leads to it or over it.
     pub(super) fn renamed(fid: &Fid, old: &str, new: &[u8]) {
+        let new: Arc<str> = Arc::from(&*Str(new).text());
+        Trail::on_all(fid, old, |trail| *trail.name.lock() = new.clone());
+    }
+
+    /// The file behind a fid is removed from its directory.
+    pub(super) fn removed(fid: &Fid) {
+        Trail::on_all(fid, &Trail::name(fid), |trail| trail.gone.store(true, Ordering::Relaxed));
+    }
+
+    /// Was the file behind a fid removed?
+    pub(super) fn is_gone(fid: &Fid) -> bool {
+        fid.session.fids.trail(fid.number).is_some_and(|trail| trail.gone.load(Ordering::Relaxed))
+    }
+
+    /// Does something where the file behind a fid, which is called `name` in its directory, is on any way.
+    fn on_all(fid: &Fid, name: &str, change: impl Fn(&Trail)) {
         let fids = &fid.session.fids;
         let Some(own) = fids.trail(fid.number) else { return };
-        let (file, dir) = (own.file, own.up.as_ref().map(|t| t.file));
-        let new: Arc<str> = Arc::from(&*Str(new).text());
+        let Some(dir) = &own.up else { return };
         let mut from = 0;
         while let Some((next, some)) = fids.some_trails(from) {
             for trail in some.iter().flatten() {
-                trail.over(file, dir, |name| {
-                    if **name == *old {
-                        *name = new.clone();
+                let mut at = trail;
+                while let Some(up) = &at.up {
+                    if at.file == own.file && up.file == dir.file && at.is_called(name) {
+                        change(at);
                     }
-                });
+                    at = up;
+                }
             }
             from = next;
         }
     }
 
-    /// Does something with the name that a file has on this way in that directory.
-    fn over(&self, file: u64, dir: Option<u64>, change: impl Fn(&mut Arc<str>)) {
-        let mut at = self;
-        while let Some(up) = &at.up {
-            if at.file == file && Some(up.file) == dir {
-                change(&mut at.name.lock());
-            }
-            at = up;
-        }
+    fn is_called(&self, name: &str) -> bool {
+        **self.name.lock() == *name
+    }
+
+    /// The qid path of the directory that a fid's file is in, and the file's name there.
+    pub(super) fn place(fid: &Fid) -> Option<(u64, String)> {
+        let own = fid.session.fids.trail(fid.number)?;
+        own.up.as_ref().map(|dir| (dir.file, own.text()))
+    }
+
+    /// The qid path of the file behind a fid.
+    pub(super) fn file(fid: &Fid) -> u64 {
+        Trail::found(fid).0
+    }
+
+    /// The same, and how many removals there had been before it was looked for.
+    pub(super) fn found(fid: &Fid) -> (u64, u32) {
+        fid.session.fids.trail(fid.number).map_or((u64::MAX, 0), |trail| (trail.file, trail.since))
     }
 }
 

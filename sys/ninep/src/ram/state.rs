@@ -15,8 +15,6 @@ use crate::{Stat, Str};
 
 /// The root's number.
 pub const ROOT: u64 = 0;
-/// What a second open of an exclusive-use file is told; programs look for these words.
-const EEXCL: &str = "exclusive use file already open";
 /// The bits of a mode that a file can have.
 const MODE: u32 = DMDIR | DMAPPEND | DMEXCL | DMTMP | 0o777;
 /// Fields of a `Twstat` that change nothing.
@@ -126,7 +124,7 @@ impl State {
             self.may_remove(number, user)?;
         }
         if node.mode & DMEXCL != 0 && node.opens > 0 {
-            return Err(EEXCL.into());
+            return Err(error::EEXCL.into());
         }
         let now = (self.clock)();
         let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;

@@ -64,7 +64,10 @@ impl Server {
                 }
             }
             Tmsg::Getattr { fid, .. } => {
-                let attr = self.attr(self.host.find(&self.fids.get(&fid).ok_or(ENOENT)?.path)?)?;
+                // Of what is open it is asked, whatever has its name.
+                let f = self.fids.get(&fid).ok_or(ENOENT)?;
+                let ino = f.open.as_ref().map_or_else(|| self.host.find(&f.path), |open| Ok(open.ino))?;
+                let attr = self.attr(ino)?;
                 self.say(Rmsg::Getattr { attr })
             }
             Tmsg::Setattr { fid, attr } => self.setattr(fid, &attr),

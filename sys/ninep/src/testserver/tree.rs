@@ -66,12 +66,13 @@ pub const SELF: u32 = 1000;
 pub struct Tree {
     nodes: BTreeMap<u64, Node>,
     next: u64,
+    again: Option<u64>,
     clock: i64,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        let mut tree = Tree { nodes: BTreeMap::new(), next: ROOT, clock: 1_000_000_000 };
+        let mut tree = Tree { nodes: BTreeMap::new(), next: ROOT, again: None, clock: 1_000_000_000 };
         tree.make(smode::IFDIR | 0o755, Body::Dir(BTreeMap::new()));
         tree
     }
@@ -131,6 +132,11 @@ impl Tree {
         self.unlink(&names(path.as_ref()))
     }
 
+    /// The next file that is made has this number, which belonged to one that was removed.
+    pub fn use_again(&mut self, number: u64) {
+        self.again = Some(number);
+    }
+
     /// Gives a file another path.
     pub fn rename(&mut self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<(), u32> {
         self.mv(&names(from.as_ref()), &names(to.as_ref()))
@@ -154,8 +160,9 @@ impl Tree {
     }
 
     fn make(&mut self, mode: u32, body: Body) -> u64 {
-        let (ino, now) = (self.next, self.tick());
-        self.next += 1;
+        let now = self.tick();
+        let ino = self.again.take().unwrap_or(self.next);
+        self.next += u64::from(ino == self.next);
         let nlink = if mode & smode::IFMT == smode::IFDIR { 2 } else { 1 };
         self.nodes.insert(ino, Node { mode, uid: SELF, gid: SELF, atime: now, mtime: now, nlink, body });
         ino

@@ -63,7 +63,7 @@
 //! * [`wstat::Sync`]. Plan 9: a wstat of nothing is a sync. The server: `.u`: `EINVAL` on a fid that is not open;
 //!   `.L`: `Tfsync`. We: send only where it is understood.
 //! * [`modebits::ModeBits`]. Plan 9: append-only, exclusive, temporary files. The server: drops the bits. We: keep them
-//!   here, by qid.
+//!   here, by qid, with who has the file open.
 //! * [`ids::Ids`]. Plan 9: owners are names. The server: numbers. We: a small table, else decimal.
 //! * [`io::read`], [`io::written`]. Plan 9: at most what was asked. The server: may say anything. We: more is an
 //!   error, never a longer buffer.
