@@ -401,6 +401,7 @@ impl Payer {
     }
 
     /// Says whether its allocations may fail, and what was said before.
+    #[inline]
     #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the host has its own"))]
     pub fn set_tries(&self, tries: bool) -> bool {
         let before = self.tries.load(Ordering::Relaxed);

@@ -13,6 +13,8 @@ mod types {
 mod bitmap;
 #[path = "../src/amd64/dev/chacha.rs"]
 mod chacha;
+#[path = "../src/amd64/mem/copy.rs"]
+mod copy;
 #[path = "../src/amd64/time/date.rs"]
 mod date;
 #[path = "../src/amd64/mem/kept.rs"]

@@ -14,7 +14,8 @@ pub use crate::types::CpuStat;
 
 use super::lock::Lock;
 use super::mem::flush::Order;
-use super::mem::space::AddressSpace;
+use super::mem::space::{AddressSpace, Leaves};
+use super::mem::spare::Spare;
 use super::sched::scheduler::Local;
 use super::sched::thread::Thread;
 use super::time::clock::cycles_to_ns;
@@ -52,12 +53,16 @@ pub(crate) struct Cpu {
     pub payer: Cell<*const Payer>,
     /// The kernel, on behalf of no thread.
     pub nobody: Payer,
+    /// Blocks of the heap that nobody uses.
+    pub spare: Spare,
     /// The thread that runs when no other can.
     pub idle: Cell<*const Thread>,
     /// The program's address space that is loaded, kept alive until another is; or one that was until lately.
     pub space: UnsafeCell<Option<Arc<AddressSpace>>>,
     /// Physical address of the root table that is loaded, 0 for the kernel's own.
     pub root: Cell<u64>,
+    /// Page tables of the space that is loaded.
+    pub leaves: Leaves,
     /// What the scheduler knows of it.
     pub local: Lock<Local>,
     /// Threads that wait in `local`, for those who look without its lock.
@@ -75,6 +80,8 @@ pub(crate) struct Cpu {
     pub asked: AtomicU64,
     /// CR0.TS is set: the next FPU instruction traps.
     pub fpu_traps: Cell<bool>,
+    /// DS, ES, FS and GS, as programs have left them here.
+    pub selectors: Cell<[u16; 4]>,
     /// SMAP is on, so a program's AC flag must be cleared.
     pub smap: Cell<bool>,
     /// The x87 unit remembers the last instruction of another program: see `fpu::leaks`.
@@ -126,9 +133,11 @@ impl Cpu {
             current: Cell::new(ptr::null()),
             payer: Cell::new(ptr::null()),
             nobody: Payer::new(),
+            spare: Spare::new(),
             idle: Cell::new(ptr::null()),
             space: UnsafeCell::new(None),
             root: Cell::new(0),
+            leaves: Leaves::new(),
             local: Lock::new(Local::new()),
             waiting: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
@@ -138,6 +147,7 @@ impl Cpu {
             order: Order::new(),
             asked: AtomicU64::new(0),
             fpu_traps: Cell::new(false),
+            selectors: Cell::new([0; 4]), // as `desc` loads them
             smap: Cell::new(false),
             fpu_leaks: Cell::new(false),
             need_resched: AtomicBool::new(false),

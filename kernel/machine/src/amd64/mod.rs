@@ -33,6 +33,7 @@
 //! | a `Local` (`sched::scheduler`), one at a time | its queues, its threads' states, who stands on which stack |
 //! | `dev::io`'s `WINDOWS`, `PORTS` | who has which device registers |
 //! | `mem::space::AddressSpace` | one user address space's tables |
+//! | `mem::blank::POOL` | page tables not in use |
 //! | `mem::stack::POOL` | kernel stacks not in use |
 //! | `mem::heap` | the kernel's small blocks |
 //! | `mem::paging::KERNEL` | the kernel's own page tables |

@@ -197,6 +197,12 @@ impl Call {
         }
         Call { name, outer, _here: core::marker::PhantomData }
     }
+
+    /// The same, with a name for whoever wants it.
+    #[inline]
+    pub fn enter_as(name: impl FnOnce() -> &'static str) -> Call {
+        Call::enter(name())
+    }
 }
 
 impl Drop for Call {

@@ -116,6 +116,22 @@ impl AddressSpace {
         self.with_page(va, data.len(), true, |page, offset| page.write(offset, data))
     }
 
+    /// Words from `va` on, of a page that is mapped. None unless they lie in one, and `va` is a word's.
+    pub fn read_words<const N: usize>(&self, va: u64) -> Option<[u64; N]> {
+        let mut words = [0; N];
+        let mut read = |page: &Page, offset: usize| {
+            for (i, word) in words.iter_mut().enumerate() {
+                *word = page.read_u64(offset + i * 8);
+            }
+        };
+        (va.is_multiple_of(8) && self.with_page(va, N * 8, false, &mut read)).then_some(words)
+    }
+
+    /// Whether these bytes lie in one page that is mapped, to be written if `write`.
+    pub fn holds(&self, va: u64, len: usize, write: bool) -> bool {
+        self.with_page(va, len, write, |_, _| ())
+    }
+
     fn with_page(&self, va: u64, len: usize, write: bool, use_it: impl FnOnce(&Page, usize)) -> bool {
         let offset = va % PAGE;
         let inner = self.inner();
@@ -189,6 +205,14 @@ mod tests {
         let mut buf = [9; 3];
         assert!(s.read(0x20_0ffe, &mut buf[..2]) && buf == *b"ab\x09");
         assert!(s.read(0x20_1000, &mut buf) && buf == [0; 3]);
+        assert!(s.holds(0x20_0ffe, 2, true) && !s.holds(0x20_0ffe, 3, true) && !s.holds(0x20_1000, 1, true));
+        assert!(s.holds(0x20_1000, 1, false) && !s.holds(0x20_2000, 1, false));
+        assert_eq!(s.read_words(0x20_0ff8), Some([u64::from_le_bytes(*b"\0\0\0\0\0\0ab")]));
+        assert_eq!(s.read_words(0x20_0ff0).map(|w: [u64; 2]| w[0]), Some(0));
+        assert_eq!(
+            s.read_words::<2>(0x20_0ff8).or(s.read_words(0x20_0ffe)).or(s.read_words(0x20_2000)),
+            None
+        );
         assert!(
             !s.read(0x20_0ffe, &mut buf) && !s.read(0x20_2000, &mut buf) && !s.read(u64::MAX, &mut buf[..1])
         );

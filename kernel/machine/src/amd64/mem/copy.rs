@@ -4,11 +4,13 @@
 //! copying is done by instructions that the compiler does not look into: to it they are an access from outside, like
 //! a device's.
 //!
+//! (What the compiler knows of, and calls `memcpy` and the like for, is done by the same instructions: `copy.S`.)
+//!
 //! Whole pages go eight bytes at a time. Under QEMU's interpreter a `rep` instruction costs a loop of its own per
 //! element; a plain unrolled loop zeroes in half the time and copies in four fifths, and loses nothing worth having
 //! on a real processor. (The compiler would turn such a loop back into a call of `memset`.)
 
-use super::tables::PAGE;
+use abi::layout::PAGE;
 use core::arch::asm;
 
 /// Zeroes a page.
@@ -78,6 +80,24 @@ pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
     }
 }
 
+core::arch::global_asm!(include_str!("copy.S"), options(att_syntax));
+// The names by which the compiler asks for them, in place of those that come with it, which copy what is left of a
+// word byte by byte.
+#[cfg(target_os = "none")]
+core::arch::global_asm!(
+    ".globl memcpy, memmove, memset, memcmp, bcmp",
+    ".set memcpy, copy_bytes",
+    ".set memmove, move_bytes",
+    ".set memset, set_bytes",
+    ".set memcmp, compare_bytes",
+    ".set bcmp, compare_bytes",
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    fn copy_bytes(to: *mut u8, from: *const u8, len: usize) -> *mut u8;
+}
+
 /// Copies `len` bytes.
 ///
 /// # Safety
@@ -85,17 +105,96 @@ pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
 /// in common. To whichever of the two others write meanwhile, nobody has a reference.
 #[inline]
 pub unsafe fn bytes(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: the caller's promise; eight bytes at a time, then what is left. The direction is always forwards.
-    unsafe {
-        asm!(
-            "rep movsq",
-            "mov ecx, {rest:e}",
-            "rep movsb",
-            rest = in(reg) len % 8,
-            inout("rcx") len / 8 => _,
-            inout("rsi") from => _,
-            inout("rdi") to => _,
-            options(nostack, preserves_flags),
-        );
+    // SAFETY: the caller's promise.
+    unsafe { copy_bytes(to, from, len) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    unsafe extern "C" {
+        fn move_bytes(to: *mut u8, from: *const u8, len: usize) -> *mut u8;
+        fn set_bytes(to: *mut u8, byte: u32, len: usize) -> *mut u8;
+        fn compare_bytes(a: *const u8, b: *const u8, len: usize) -> i32;
+    }
+
+    /// Lengths up to all of the short ways, and some of the long ones.
+    fn lengths() -> impl Iterator<Item = usize> {
+        (0..140).chain([255, 256, 500, 511, 512, 513, 514, 519, 520, 521, 1000, 4096])
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * 31 + i / 7) as u8).collect()
+    }
+
+    #[test]
+    fn copies_all_and_nothing_else() {
+        for len in lengths() {
+            for (to, from) in [(0, 0), (1, 0), (0, 3), (5, 6)] {
+                let (mut place, bytes) = (std::vec![0xaau8; len + 32], pattern(len + 16));
+                let mut wanted = place.clone();
+                wanted[to..to + len].copy_from_slice(&bytes[from..from + len]);
+                // SAFETY: both vectors are that long.
+                unsafe { super::bytes(bytes.as_ptr().add(from), place.as_mut_ptr().add(to), len) };
+                assert_eq!(place, wanted, "{len} bytes from {from} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn moves_within_itself() {
+        for len in lengths() {
+            for (to, from) in
+                [(0, 1), (1, 0), (0, 7), (7, 0), (8, 0), (0, 8), (3, 40), (40, 3), (0, 33), (9, 9)]
+            {
+                let mut place = pattern(len + 64);
+                let mut wanted = place.clone();
+                wanted.copy_within(from..from + len, to);
+                let start = place.as_mut_ptr();
+                // SAFETY: the vector is that long.
+                let got = unsafe { move_bytes(start.add(to), start.add(from), len) };
+                assert_eq!(got as usize, start as usize + to);
+                assert_eq!(place, wanted, "{len} bytes from {from} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn sets_all_and_nothing_else() {
+        for len in lengths() {
+            let mut place = std::vec![1u8; len + 32];
+            let mut wanted = place.clone();
+            wanted[3..3 + len].fill(0xc5);
+            let start = place.as_mut_ptr();
+            // SAFETY: the vector is that long.
+            let got = unsafe { set_bytes(start.add(3), 0xffff_ffc5, len) };
+            assert_eq!(got as usize, start as usize + 3);
+            assert_eq!(place, wanted, "{len}");
+        }
+    }
+
+    #[test]
+    fn compares_as_the_first_bytes_that_differ() {
+        for len in lengths() {
+            let a = pattern(len + 1);
+            // SAFETY: both vectors are that long.
+            let compare = |b: &[u8]| unsafe { compare_bytes(a.as_ptr(), b.as_ptr(), len) }.signum();
+            // What is behind does not count.
+            let mut b = a.clone();
+            b[len] ^= 0xff;
+            assert_eq!(compare(&b), 0);
+            for at in 0..len {
+                for other in [0, 0x7f, 0x80, 0xff, a[at].wrapping_add(1)] {
+                    let mut b = a.clone();
+                    b[at] = other;
+                    if at + 1 < len {
+                        b[at + 1] = b[at + 1].wrapping_add(91);
+                    }
+                    let wanted = a[..len].cmp(&b[..len]) as i32;
+                    assert_eq!(compare(&b), wanted, "{len} bytes, {other:#x} at {at}");
+                }
+            }
+        }
     }
 }

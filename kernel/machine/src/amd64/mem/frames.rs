@@ -15,13 +15,15 @@
 //!
 //! The kernel's own threads and drivers leave the grants alone and nothing else.
 //!
-//! Frames in blocks of the heap that nobody uses (`window`) count as free, and are given back before anybody is
-//! refused.
+//! Frames in blocks of the heap that nobody uses (`window`) and page tables in which nothing is (`blank`) count as
+//! free, and are given back before anybody is refused.
 
 use super::bitmap::{self, Bitmap};
+use super::blank;
 use super::copy;
 use super::early::Early;
 use super::paging::DIRECT;
+use super::spare;
 use super::tables::PAGE;
 use super::window;
 use crate::amd64::lock::Lock;
@@ -29,14 +31,53 @@ use crate::ledger::{self, Standing};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-/// What is known of a frame that is a `Page`.
+/// What is known of a frame that is a `Page`, or a page table of a program.
 pub(super) struct Meta {
-    /// References: how many `Page` values and table entries name it.
+    /// References: how many `Page` values and table entries name it. Of a table: entries that lead somewhere.
     pub refs: AtomicU32,
-    /// How many of those are `Pinned`.
+    /// How many of those are `Pinned`. Of a table: the least and the greatest number that an entry has had since there
+    /// were none, in the halves of the word.
     pub pins: AtomicU32,
     /// The account that pays for the frame.
     pub owner: AtomicU32,
+}
+
+/// Of a table without entries: no number is between these.
+const NO_ENTRIES: u32 = 512;
+
+// Who has the table's lock, or the table to himself, changes these.
+impl Meta {
+    /// It is a table without entries.
+    pub fn begin_table(&self) {
+        self.refs.store(0, Ordering::Relaxed);
+        self.pins.store(NO_ENTRIES, Ordering::Relaxed);
+    }
+
+    /// Entry number `index` of the table leads somewhere from now on.
+    #[inline]
+    pub fn add_entry(&self, index: u32) {
+        self.refs.store(self.refs.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let range = self.pins.load(Ordering::Relaxed);
+        let (first, last) = (range & 0xffff, range >> 16);
+        if index < first || index > last {
+            self.pins.store(first.min(index) | last.max(index) << 16, Ordering::Relaxed);
+        }
+    }
+
+    /// `count` entries lead nowhere any more.
+    pub fn end_entries(&self, count: u32) {
+        let left = self.refs.load(Ordering::Relaxed).saturating_sub(count);
+        self.refs.store(left, Ordering::Relaxed);
+        if left == 0 {
+            self.begin_table();
+        }
+    }
+
+    /// How many entries lead somewhere, and the numbers between which they are: the first, and the one behind the last.
+    pub fn entries(&self) -> (u32, u64, u64) {
+        let range = self.pins.load(Ordering::Relaxed);
+        (self.refs.load(Ordering::Relaxed), u64::from(range & 0xffff), u64::from(range >> 16) + 1)
+    }
 }
 
 static FRAMES: Lock<Option<Bitmap<'static>>> = Lock::new(None);
@@ -132,12 +173,12 @@ pub(crate) fn end_grant() {
 /// Takes frames out of the bitmap, those of blocks that nobody uses if there are no others.
 fn take(count: usize) -> Option<usize> {
     let take = || with_map(|map| if count == 1 { map.take() } else { map.take_run(count) }).flatten();
-    take().or_else(|| if window::give_back() { take() } else { None })
+    take().or_else(|| if blank::give_back() | window::give_back() { take() } else { None })
 }
 
 /// Frames that nobody uses.
 fn free() -> usize {
-    FREE.load(Ordering::Relaxed) + window::kept()
+    FREE.load(Ordering::Relaxed) + window::kept() + blank::kept()
 }
 
 /// Frames that the calling thread has to leave free.
@@ -165,7 +206,13 @@ pub(crate) fn affords(count: usize) -> bool {
 /// Whether, without `count` frames, as much is left as the calling thread has to leave.
 #[cold]
 fn leaves_enough(count: usize) -> bool {
+    spare::give_back();
     free().checked_sub(count).is_some_and(|left| left >= set_aside())
+}
+
+/// Whether so little is left that memory that is only kept for somebody to use again is better given back.
+pub(crate) fn is_short() -> bool {
+    FREE.load(Ordering::Relaxed) < TOTAL.load(Ordering::Relaxed) / 2
 }
 
 /// Whether the calling thread may start another one, with its stack and its grant.
@@ -208,6 +255,20 @@ pub(crate) fn kernel_own(count: usize) -> Option<u64> {
     Some(first as u64 * PAGE)
 }
 
+/// The calling thread's account pays for the frame of a table that was kept.
+pub(super) fn pay_for_table(phys: u64) {
+    KERNEL.fetch_add(1, Ordering::Relaxed);
+    note_owner((phys / PAGE) as usize, ledger::charge(PAGE as usize));
+}
+
+/// Nobody pays any more for the frame of a table that is kept from now on.
+pub(super) fn relieve_of_table(phys: u64) {
+    let frame = (phys / PAGE) as usize;
+    ledger::credit(owner(frame), PAGE as usize);
+    note_owner(frame, 0);
+    KERNEL.fetch_sub(1, Ordering::Relaxed);
+}
+
 /// Takes some frames for the kernel, for which the heap keeps account, all that there is room for or none. To be asked
 /// for few at a time: interrupts are off meanwhile.
 pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
@@ -221,7 +282,7 @@ pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
         });
         some == Some(true)
     };
-    let taken = take() || (window::give_back() && take());
+    let taken = take() || (blank::give_back() && take()) || (window::give_back() && take());
     if taken {
         KERNEL.fetch_add(frames.len(), Ordering::Relaxed);
     }
@@ -288,7 +349,6 @@ pub(super) unsafe fn zero(phys: u64) {
 
 /// Frames: all, free, the kernel's.
 pub(super) fn counts() -> (usize, usize, usize) {
-    let kept = window::kept();
-    let kernel = KERNEL.load(Ordering::Relaxed).saturating_sub(kept);
-    (TOTAL.load(Ordering::Relaxed), FREE.load(Ordering::Relaxed) + kept, kernel)
+    let kernel = KERNEL.load(Ordering::Relaxed).saturating_sub(window::kept());
+    (TOTAL.load(Ordering::Relaxed), free(), kernel)
 }

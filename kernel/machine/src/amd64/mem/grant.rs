@@ -65,6 +65,20 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The same, with a name for whoever wants it.
+    #[inline]
+    pub fn enter_as(name: impl FnOnce() -> &'static str) -> Call {
+        #[cfg(debug_assertions)]
+        return Call::enter(name());
+        #[cfg(not(debug_assertions))]
+        {
+            let _ = name;
+            Call {}
+        }
+    }
+}
+
 #[cfg(debug_assertions)]
 impl Drop for Call {
     fn drop(&mut self) {
@@ -79,6 +93,15 @@ impl Drop for Call {
 pub(super) fn took(_bytes: usize) {
     #[cfg(debug_assertions)]
     checked::took(_bytes);
+}
+
+/// A block has another size.
+#[inline]
+pub(super) fn changed(had: usize, size: usize) {
+    match size.checked_sub(had) {
+        Some(more) => took(more),
+        None => gave(had - size),
+    }
 }
 
 /// So many bytes were freed.

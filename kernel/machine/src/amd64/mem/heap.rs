@@ -3,6 +3,7 @@
 //! | block | where it is |
 //! |---|---|
 //! | small | from `talc`, whose chunks are blocks of the last kind; a chunk goes back when nothing is left in it |
+//! | small, used before | in a list of the processor, for sizes up to a kilobyte (`spare`) |
 //! | all but an eighth of a page, up to a page | a page frame, in the direct map |
 //! | 8 KiB and more (messages, contents of pipes) | single page frames, in a row in a window of their own (`window`) |
 //!
@@ -20,6 +21,7 @@
 use super::frames;
 use super::grant;
 use super::paging::DIRECT;
+use super::spare;
 use super::window;
 use crate::amd64::lock::Lock;
 use crate::amd64::with_payer;
@@ -98,60 +100,84 @@ unsafe fn mark(block: *mut u8, size: usize) -> *mut u16 {
     unsafe { block.add(size) }.cast()
 }
 
+/// Whether small blocks of so many bytes have a list.
+fn is_listed(size: usize, align: usize) -> bool {
+    spare::place(size + MARK, align).is_some()
+}
+
+/// Puts the mark of a small block where it belongs when the block has `size` bytes, and tells its account.
+///
+/// # Safety
+/// It is ours, small, has `had` bytes, and room for `size` and the mark.
+unsafe fn remark(block: *mut u8, had: usize, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let number = mark(block, had).read_unaligned();
+        mark(block, size).write_unaligned(number);
+        ledger::resized(number, size as i64 - had as i64);
+    }
+}
+
+/// Gives a block of `bytes` that nobody pays for any more back to `talc`, what is behind it included.
+///
+/// # Safety
+/// It is a small one, and nobody uses it.
+pub(super) unsafe fn put_small(block: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise. `talc` wants to know the size to within its step, and the alignment not at all.
+    unsafe { HEAP.small.lock().deallocate(block, Layout::from_size_align_unchecked(bytes, 1)) };
+}
+
 /// Whether a thread that says that its allocations may fail can afford so many bytes.
 #[inline]
 fn is_refused(payer: &Payer, bytes: usize) -> bool {
     payer.tries() && !frames::affords(bytes / PAGE)
 }
 
-// SAFETY: blocks come either from talc, behind a lock, or are frames that `frames` or `window` gave to nobody else; all
-// honour size and alignment.
+// SAFETY: blocks come either from talc, behind a lock, or from where nobody used them (`spare`), or are frames that
+// `frames` or `window` gave to nobody else; all honour size and alignment.
 unsafe impl GlobalAlloc for Heap {
+    #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        if with_payer(|payer| is_refused(payer, size)) {
-            return ptr::null_mut();
+        // Memory that is in use already is granted to whoever asks; it takes nothing from what is set aside.
+        if let Some((block, payer)) = spare::place(size + MARK, align).and_then(spare::take) {
+            // SAFETY: the block has room for so many bytes and a mark, and nobody uses it.
+            unsafe { mark(block, size).write_unaligned(payer.charge(cost(size))) };
+            grant::took(size);
+            return block;
         }
-        grant::took(size);
-        let address = match kind(&layout) {
-            Kind::Small => {
-                // SAFETY: a small size, not zero, as `GlobalAlloc`'s caller promises.
-                let block = unsafe { self.small.lock().allocate(marked(size, align)) };
-                let Some(block) = block else { return ptr::null_mut() };
-                // SAFETY: the block is fresh and has room for a mark.
-                unsafe { mark(block.as_ptr(), size).write_unaligned(ledger::charge(cost(size))) };
-                return block.as_ptr();
-            }
-            Kind::Frame => frames::kernel_run(1).map(|phys| DIRECT + phys),
-            Kind::Pages(pages) => window::take(pages).inspect(|block| {
-                // SAFETY: it is ours.
-                unsafe { window::set_owner(*block, ledger::charge(pages * PAGE)) }
-            }),
-        };
-        address.map_or(ptr::null_mut(), |address| address as *mut u8)
+        // SAFETY: the caller's promise.
+        unsafe { self.alloc_new(layout) }
     }
 
+    #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let (size, align) = (layout.size(), layout.align());
         grant::gave(size);
-        // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave for this layout, or `realloc` made fit it.
-        unsafe {
-            match kind(&layout) {
-                Kind::Small => {
-                    ledger::credit(mark(block, size).read_unaligned(), cost(size));
-                    self.small.lock().deallocate(block, marked(size, align));
-                }
-                Kind::Frame => frames::put_kernel(block as u64 - DIRECT, 1),
-                Kind::Pages(pages) => {
-                    ledger::credit(window::owner(block as u64), pages * PAGE);
-                    window::put(block as u64, pages);
+        if let Some(place) = spare::place(size + MARK, align) {
+            // SAFETY: the caller gives the block back, which is of this size and has its mark.
+            unsafe {
+                let number = mark(block, size).read_unaligned();
+                if let Some(payer) = spare::put(place, block) {
+                    payer.credit(number, cost(size));
+                    return;
                 }
             }
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.dealloc_old(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let (had, align) = (layout.size(), layout.align());
+        if let Some(place) = spare::place(size + MARK, align)
+            && spare::place(had + MARK, align) == Some(place)
+        {
+            // SAFETY: it is ours, small, has `had` bytes, and room for `size` as well.
+            unsafe { remark(block, had, size) };
+            grant::changed(had, size);
+            return block;
+        }
         // SAFETY: the caller promises that the size is valid for the alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, align) };
         if size > had && with_payer(|payer| is_refused(payer, size - had)) {
@@ -160,6 +186,8 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: the caller's block, with its layout, of which it uses no more than `size` bytes from now on.
         let stays = unsafe {
             match (kind(&layout), kind(&wanted)) {
+                // One that is in a list afterwards, or was, has that list's size: it is exchanged for another.
+                (Kind::Small, Kind::Small) if is_listed(had.min(size), align) => false,
                 (Kind::Small, Kind::Small) => self.resize_small(block, had, size, align),
                 (Kind::Pages(old), Kind::Pages(new)) => {
                     let stays = window::resize(block as u64, old, new);
@@ -172,10 +200,7 @@ unsafe impl GlobalAlloc for Heap {
             }
         };
         if stays {
-            match size.checked_sub(had) {
-                Some(more) => grant::took(more),
-                None => grant::gave(had - size),
-            }
+            grant::changed(had, size);
             return block;
         }
         if let (Kind::Pages(old), Kind::Pages(new)) = (kind(&layout), kind(&wanted))
@@ -202,6 +227,58 @@ unsafe impl GlobalAlloc for Heap {
 }
 
 impl Heap {
+    /// `alloc` of what no list has.
+    ///
+    /// # Safety
+    /// As `alloc`.
+    #[inline(never)]
+    unsafe fn alloc_new(&self, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        if with_payer(|payer| is_refused(payer, size)) {
+            return ptr::null_mut();
+        }
+        grant::took(size);
+        let address = match kind(&layout) {
+            Kind::Small => {
+                // SAFETY: a small size, not zero, as `GlobalAlloc`'s caller promises.
+                let block = unsafe { self.small.lock().allocate(marked(size, align)) };
+                let Some(block) = block else { return ptr::null_mut() };
+                // SAFETY: the block is fresh and has room for a mark.
+                unsafe { mark(block.as_ptr(), size).write_unaligned(ledger::charge(cost(size))) };
+                return block.as_ptr();
+            }
+            Kind::Frame => frames::kernel_run(1).map(|phys| DIRECT + phys),
+            Kind::Pages(pages) => window::take(pages).inspect(|block| {
+                // SAFETY: it is ours.
+                unsafe { window::set_owner(*block, ledger::charge(pages * PAGE)) }
+            }),
+        };
+        address.map_or(ptr::null_mut(), |address| address as *mut u8)
+    }
+
+    /// `dealloc` of what no list has room for.
+    ///
+    /// # Safety
+    /// As `dealloc`.
+    #[inline(never)]
+    unsafe fn dealloc_old(&self, block: *mut u8, layout: Layout) {
+        let (size, align) = (layout.size(), layout.align());
+        // SAFETY: `GlobalAlloc`'s caller gives back what `alloc` gave for this layout, or `realloc` made fit it.
+        unsafe {
+            match kind(&layout) {
+                Kind::Small => {
+                    ledger::credit(mark(block, size).read_unaligned(), cost(size));
+                    self.small.lock().deallocate(block, marked(size, align));
+                }
+                Kind::Frame => frames::put_kernel(block as u64 - DIRECT, 1),
+                Kind::Pages(pages) => {
+                    ledger::credit(window::owner(block as u64), pages * PAGE);
+                    window::put(block as u64, pages);
+                }
+            }
+        }
+    }
+
     /// Makes a small block have `size` bytes where it is, if that can be.
     ///
     /// # Safety

@@ -4,10 +4,11 @@
 //! data), `copy`, `frames` on a `bitmap`, `paging` (the kernel's own half) and `flush` (stale translations
 //! on all processors), `window` on `slots` and `kept` (blocks of whole pages from single frames), and on these
 //! `heap`, `stack`, `page`, `space` and `dma`. `frames`, `paging`, `flush` and `window` know one another: a table is
-//! made of frames, what is unmapped is flushed, and what `window` keeps for later comes back when frames are wanted.
-//! The room imports none of those above it.
+//! made of frames, what is unmapped is flushed, and what `window`, `spare` (small blocks) and `blank` (empty page
+//! tables) keep for later comes back when frames are wanted. The room imports none of those above it.
 
 mod bitmap;
+mod blank;
 mod copy;
 pub mod dma;
 pub(crate) mod early;
@@ -22,6 +23,7 @@ pub mod page;
 pub(crate) mod paging;
 mod slots;
 pub mod space;
+pub(crate) mod spare;
 pub(crate) mod stack;
 pub(crate) mod tables;
 mod window;

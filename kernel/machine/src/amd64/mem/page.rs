@@ -59,6 +59,7 @@ impl Page {
     ///
     /// # Panics
     /// When the stretch leaves the page, as all accessors do.
+    #[inline]
     pub fn read(&self, off: usize, buf: &mut [u8]) {
         check(off, buf.len(), 1);
         // SAFETY: inside the frame, which this reference keeps; `buf` is a borrow, hence in no page that programs have.
@@ -66,6 +67,7 @@ impl Page {
     }
 
     /// Copies bytes in.
+    #[inline]
     pub fn write(&self, off: usize, data: &[u8]) {
         check(off, data.len(), 1);
         // SAFETY: as in `read`; nobody has references into the frame.
@@ -87,6 +89,15 @@ impl Page {
         self.word64(off).load(Ordering::Relaxed)
     }
 
+    /// Reads aligned double words.
+    #[inline]
+    pub(super) fn read_words<const N: usize>(&self, off: usize) -> [u64; N] {
+        check(off, N * 8, 8);
+        let first = self.bytes().wrapping_add(off).cast::<AtomicU64>();
+        // SAFETY: as in `word64`, for each of them.
+        core::array::from_fn(|i| unsafe { &*first.add(i) }.load(Ordering::Relaxed))
+    }
+
     /// Writes an aligned double word.
     pub fn write_u64(&self, off: usize, value: u64) {
         self.word64(off).store(value, Ordering::Relaxed);
@@ -103,6 +114,7 @@ impl Page {
     }
 
     /// Physical address.
+    #[inline]
     pub fn phys(&self) -> u64 {
         u64::from(self.0.get()) * PAGE
     }
@@ -156,6 +168,7 @@ impl Page {
     ///
     /// # Safety
     /// `phys` is from `into_phys`, and the entry is gone.
+    #[inline]
     pub(crate) unsafe fn from_phys(phys: u64) -> Page {
         let frame = u32::try_from(phys / PAGE).ok().and_then(NonZeroU32::new);
         match frame {
@@ -168,6 +181,7 @@ impl Page {
     ///
     /// # Safety
     /// `phys` is from `into_phys`, and the entry stays during the call.
+    #[inline]
     pub(crate) unsafe fn share_phys(phys: u64) -> Page {
         // SAFETY: the caller's promise.
         unsafe { Page::with_phys(phys, Page::clone) }
@@ -177,17 +191,20 @@ impl Page {
     ///
     /// # Safety
     /// `phys` is from `into_phys`, and the entry stays during the call.
+    #[inline]
     pub(crate) unsafe fn with_phys<T>(phys: u64, use_it: impl FnOnce(&Page) -> T) -> T {
         // SAFETY: the caller's promise; the reference made here is not dropped.
         let held = ManuallyDrop::new(unsafe { Page::from_phys(phys) });
         use_it(&held)
     }
 
+    #[inline]
     fn meta(&self) -> &'static frames::Meta {
         // SAFETY: the frame came from the allocator.
         unsafe { frames::meta(self.0.get()) }
     }
 
+    #[inline]
     fn bytes(&self) -> *mut u8 {
         (DIRECT + self.phys()) as *mut u8
     }
@@ -206,6 +223,7 @@ impl Page {
     }
 }
 
+#[inline]
 fn check(off: usize, len: usize, align: usize) {
     assert!(off <= SIZE && len <= SIZE - off, "{len} bytes at {off} leave the page");
     assert!(off.is_multiple_of(align), "word at {off} is not aligned");

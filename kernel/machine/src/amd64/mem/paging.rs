@@ -215,12 +215,20 @@ pub fn table() -> Table {
 
 /// Copies the kernel's root entries into a program's root table.
 pub fn share_with(other: Table) {
+    each_root_entry(|index| {
+        other.slot(index).store(table().slot(index).load(Ordering::Relaxed), Ordering::Relaxed);
+    });
+}
+
+/// Takes them out of it again.
+pub fn withdraw_from(other: Table) {
+    each_root_entry(|index| other.slot(index).store(0, Ordering::Relaxed));
+}
+
+fn each_root_entry(f: impl Fn(u64)) {
     for va in [DIRECT, DEVICES, STACKS, HEAP, IMAGE] {
         let windows = if va == DIRECT { DIRECT_END.load(Ordering::Relaxed).div_ceil(WINDOW) } else { 1 };
-        for i in 0..windows {
-            let index = Table::index(va + i * WINDOW, 4);
-            other.slot(index).store(table().slot(index).load(Ordering::Relaxed), Ordering::Relaxed);
-        }
+        (0..windows).for_each(|i| f(Table::index(va + i * WINDOW, 4)));
     }
 }
 

@@ -41,7 +41,13 @@ impl Table {
         Table(phys)
     }
 
+    /// Its frame's physical address.
+    pub fn phys(self) -> u64 {
+        self.0
+    }
+
     /// Entry number `index` (modulo 512). Atomic because the processor reads and marks entries on its own.
+    #[inline]
     pub fn slot(self, index: u64) -> &'static AtomicU64 {
         let address = DIRECT + self.0 + (index % ENTRIES) * 8;
         // SAFETY: by `at`'s contract the frame is a table in the direct map; atomics may be shared.
@@ -49,6 +55,7 @@ impl Table {
     }
 
     /// The table below an entry, if it leads to one.
+    #[inline]
     pub fn below(self, index: u64) -> Option<Table> {
         let e = self.slot(index).load(Ordering::Relaxed);
         (e & PRESENT != 0 && e & LARGE == 0).then_some(Table(e & ADDRESS))

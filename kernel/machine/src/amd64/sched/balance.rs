@@ -15,6 +15,7 @@ use super::scheduler;
 use super::thread::ThreadRef;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
+use crate::amd64::mem::{frames, spare};
 use crate::amd64::time::clock;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::interrupts;
@@ -90,6 +91,9 @@ pub(crate) fn idle() -> ! {
         interrupts::enable();
         scheduler::reap();
         release_space(false);
+        if frames::is_short() {
+            spare::give_back();
+        }
         interrupts::disable();
         let local = cpu.local.lock();
         if !local.is_empty() {

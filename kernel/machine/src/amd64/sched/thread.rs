@@ -87,7 +87,14 @@ pub fn current() -> ThreadRef {
     current_ref().counted()
 }
 
+/// The number of the calling thread.
+#[inline]
+pub(crate) fn current_id() -> u64 {
+    current_ref().id()
+}
+
 /// The calling thread, borrowed: good until the caller ends.
+#[inline]
 pub(crate) fn current_ref() -> &'static Thread {
     // SAFETY: `scheduler::init` set it before threads exist; the scheduler keeps the running thread alive, and whoever
     // called is that thread. Kernel code is not preempted, so the processor does not change in between.
@@ -115,6 +122,7 @@ pub fn yield_now() {
 }
 
 /// Whether the calling thread's turn is over, or a more important one is ready.
+#[inline]
 pub fn need_resched() -> bool {
     cpu::this().need_resched.load(Ordering::Relaxed)
 }
@@ -191,10 +199,13 @@ impl Thread {
         Times { user_ns: clock::cycles_to_ns(user), sys_ns: clock::cycles_to_ns(sys) }
     }
 
-    /// Adds the time since the last stamp to `account` and stamps anew.
+    /// Adds the time since the last stamp to `account` and stamps anew. Only the thread itself, while it runs, and who
+    /// switches to or from it change either.
     pub(crate) fn charge(&self, account: &AtomicU64) {
         let now = clock::cycles();
-        let before = self.stamp.swap(now, Ordering::Relaxed);
-        account.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
+        let before = self.stamp.load(Ordering::Relaxed);
+        self.stamp.store(now, Ordering::Relaxed);
+        let sum = account.load(Ordering::Relaxed).wrapping_add(now.saturating_sub(before));
+        account.store(sum, Ordering::Relaxed);
     }
 }

@@ -178,7 +178,7 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
     cpu.frame_end.set(end);
     // SAFETY: this processor's own tables, interrupts off.
     unsafe { (*cpu.tables.get()).set_frame(end) };
-    load_selectors(&ctx.regs);
+    load_selectors(cpu, &ctx.regs);
     me.charge(&me.sys_cycles);
     me.in_user.store(true, Ordering::Relaxed);
     // SAFETY: flags, selectors and the program counter are safe; the address space has the kernel's half; the trap
@@ -191,7 +191,7 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
         // SAFETY: the processor has SMAP, hence the instruction.
         unsafe { asm!("clac", options(nomem, nostack)) };
     }
-    save_selectors(&mut ctx.regs);
+    save_selectors(cpu, &mut ctx.regs);
 }
 
 fn exception(me: &Thread, ctx: &mut UserContext) -> Event {
@@ -206,33 +206,38 @@ fn exception(me: &Thread, ctx: &mut UserContext) -> Event {
     Event::Trap { vector: vector as u8, error }
 }
 
-/// The data selectors in the processor.
-fn selectors() -> [u16; 4] {
-    let (ds, es, fs, gs): (u16, u16, u16, u16);
-    // SAFETY: reads registers.
-    unsafe {
-        asm!("mov {0:x}, ds", "mov {1:x}, es", "mov {2:x}, fs", "mov {3:x}, gs",
-            out(reg) ds, out(reg) es, out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags));
-    }
-    [ds, es, fs, gs]
+/// Four selectors, as they are in the processor and as a `Ureg` has them.
+type Selectors = [u16; 4];
+
+fn selectors_of(regs: &Ureg) -> Selectors {
+    [regs.ds, regs.es, regs.fs, regs.gs]
 }
 
-fn save_selectors(regs: &mut Ureg) {
-    [regs.ds, regs.es, regs.fs, regs.gs] = selectors();
+/// Stores the data selectors where the program's registers are, and notes that they are in the processor.
+fn save_selectors(cpu: &Cpu, regs: &mut Ureg) {
+    let mut now: Selectors = [0; 4];
+    // SAFETY: stores four half words, there.
+    unsafe {
+        asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
+            in(reg) now.as_mut_ptr(), options(nostack, preserves_flags));
+    }
+    [regs.ds, regs.es, regs.fs, regs.gs] = now;
+    cpu.selectors.set(now);
 }
 
 /// Loads the program's selectors where they differ: null, or the user data segment. Others it cannot have loaded.
-fn load_selectors(regs: &Ureg) {
-    let safe = |s: u16| if s == USER_DATA { s } else { 0 };
-    let want = [regs.ds, regs.es, regs.fs, regs.gs].map(safe);
-    let have = selectors();
-    if want == have {
+fn load_selectors(cpu: &Cpu, regs: &Ureg) {
+    // What was stored when a program last left user mode is still there: the kernel loads none of them.
+    if selectors_of(regs) == cpu.selectors.get() {
         return;
     }
+    let safe = |s: u16| if s == USER_DATA { s } else { 0 };
+    let want = selectors_of(regs).map(safe);
     // SAFETY: null and the user data segment are always valid; loading GS changes its base, so it is done while the
     // program's base is in place and the kernel's is put aside. Interrupts are off.
     unsafe {
         asm!("mov ds, {0:x}", "mov es, {1:x}", "mov fs, {2:x}", "swapgs", "mov gs, {3:x}", "swapgs",
             in(reg) want[0], in(reg) want[1], in(reg) want[2], in(reg) want[3], options(nostack, preserves_flags));
     }
+    cpu.selectors.set(want);
 }

@@ -1,0 +1,217 @@
+# Copying, setting and comparing bytes. What the compiler calls for this under the names of the C library is here,
+# and so is what `copy` uses for memory that others write meanwhile.
+#
+# Most of what a kernel copies is some dozens of bytes. Up to 64 go by words, the last of which may overlap what was
+# done before; so there are no loops over single bytes. A `rep` instruction, which takes long to begin on a real
+# processor and a round of QEMU's for each element, is for more. There are no vector registers: they are the programs'.
+#
+# All follow the C convention: to, from (or byte, or other), length in rdi, rsi, rdx, the result in rax.
+
+.text
+.globl copy_bytes, move_bytes, set_bytes, compare_bytes
+
+# The stretches have no byte in common.
+.balign 16
+copy_bytes:
+	movq	%rdi, %rax
+	cmpq	$32, %rdx
+	jbe	copy_few
+	cmpq	$64, %rdx
+	ja	1f
+	movq	(%rsi), %rcx
+	movq	8(%rsi), %r8
+	movq	16(%rsi), %r9
+	movq	24(%rsi), %r10
+	movq	%rcx, (%rdi)
+	movq	%r8, 8(%rdi)
+	movq	%r9, 16(%rdi)
+	movq	%r10, 24(%rdi)
+	movq	-32(%rsi,%rdx), %rcx
+	movq	-24(%rsi,%rdx), %r8
+	movq	-16(%rsi,%rdx), %r9
+	movq	-8(%rsi,%rdx), %r10
+	movq	%rcx, -32(%rdi,%rdx)
+	movq	%r8, -24(%rdi,%rdx)
+	movq	%r9, -16(%rdi,%rdx)
+	movq	%r10, -8(%rdi,%rdx)
+	ret
+1:	movq	-8(%rsi,%rdx), %r8
+	leaq	-8(%rdi,%rdx), %r9
+	movq	%rdx, %rcx
+	shrq	$3, %rcx
+	rep movsq
+	movq	%r8, (%r9)
+	ret
+
+# At most 32 bytes, all of them loaded before the first is stored: the stretches may overlap.
+copy_few:
+	cmpl	$16, %edx
+	jbe	1f
+	movq	(%rsi), %rcx
+	movq	8(%rsi), %r8
+	movq	-16(%rsi,%rdx), %r9
+	movq	-8(%rsi,%rdx), %r10
+	movq	%rcx, (%rdi)
+	movq	%r8, 8(%rdi)
+	movq	%r9, -16(%rdi,%rdx)
+	movq	%r10, -8(%rdi,%rdx)
+	ret
+1:	cmpl	$8, %edx
+	jb	2f
+	movq	(%rsi), %rcx
+	movq	-8(%rsi,%rdx), %r8
+	movq	%rcx, (%rdi)
+	movq	%r8, -8(%rdi,%rdx)
+	ret
+2:	cmpl	$4, %edx
+	jb	3f
+	movl	(%rsi), %ecx
+	movl	-4(%rsi,%rdx), %r8d
+	movl	%ecx, (%rdi)
+	movl	%r8d, -4(%rdi,%rdx)
+	ret
+	# One to three bytes: the first, the middle one, the last.
+3:	testl	%edx, %edx
+	jz	4f
+	movq	%rdx, %r9
+	shrq	$1, %r9
+	movb	(%rsi), %cl
+	movb	(%rsi,%r9), %r8b
+	movb	-1(%rsi,%rdx), %r10b
+	movb	%cl, (%rdi)
+	movb	%r8b, (%rdi,%r9)
+	movb	%r10b, -1(%rdi,%rdx)
+4:	ret
+
+# The stretches may overlap.
+.balign 16
+move_bytes:
+	movq	%rdi, %rax
+	cmpq	$32, %rdx
+	jbe	copy_few
+	movq	%rdi, %rcx
+	subq	%rsi, %rcx
+	cmpq	%rdx, %rcx
+	jb	2f
+	negq	%rcx
+	cmpq	%rdx, %rcx
+	jae	copy_bytes
+	# To lower addresses: forwards.
+	movq	-8(%rsi,%rdx), %r8
+	leaq	-8(%rdi,%rdx), %r9
+1:	movq	(%rsi), %rcx
+	movq	%rcx, (%rdi)
+	addq	$8, %rsi
+	addq	$8, %rdi
+	subq	$8, %rdx
+	cmpq	$8, %rdx
+	ja	1b
+	movq	%r8, (%r9)
+	ret
+	# To higher ones: backwards.
+2:	movq	(%rsi), %r8
+3:	movq	-8(%rsi,%rdx), %rcx
+	movq	%rcx, -8(%rdi,%rdx)
+	subq	$8, %rdx
+	cmpq	$8, %rdx
+	ja	3b
+	movq	%r8, (%rdi)
+	ret
+
+.balign 16
+set_bytes:
+	movq	%rdi, %rax
+	movzbl	%sil, %ecx
+	movabsq	$0x0101010101010101, %r8
+	imulq	%rcx, %r8
+	cmpq	$16, %rdx
+	jbe	2f
+	cmpq	$64, %rdx
+	ja	5f
+1:	movq	%r8, (%rdi)
+	movq	%r8, 8(%rdi)
+	addq	$16, %rdi
+	subq	$16, %rdx
+	cmpq	$16, %rdx
+	ja	1b
+	movq	%r8, -16(%rdi,%rdx)
+	movq	%r8, -8(%rdi,%rdx)
+	ret
+2:	cmpl	$8, %edx
+	jb	3f
+	movq	%r8, (%rdi)
+	movq	%r8, -8(%rdi,%rdx)
+	ret
+3:	cmpl	$4, %edx
+	jb	4f
+	movl	%r8d, (%rdi)
+	movl	%r8d, -4(%rdi,%rdx)
+	ret
+4:	testl	%edx, %edx
+	jz	6f
+	movb	%r8b, -1(%rdi,%rdx)
+	movb	%r8b, (%rdi)
+	shrq	$1, %rdx
+	movb	%r8b, (%rdi,%rdx)
+	ret
+5:	movq	%rax, %r9
+	movq	%r8, -8(%rdi,%rdx)
+	movq	%rdx, %rcx
+	shrq	$3, %rcx
+	movq	%r8, %rax
+	rep stosq
+	movq	%r9, %rax
+6:	ret
+
+# Less than zero, zero, more than zero: as the first bytes that differ.
+.balign 16
+compare_bytes:
+	cmpq	$8, %rdx
+	jb	3f
+	leaq	-8(%rdx), %r8
+	xorl	%r9d, %r9d
+1:	cmpq	%r8, %r9
+	jae	2f
+	movq	(%rdi,%r9), %rax
+	movq	(%rsi,%r9), %rcx
+	addq	$8, %r9
+	cmpq	%rcx, %rax
+	je	1b
+	jmp	5f
+2:	movq	(%rdi,%r8), %rax
+	movq	(%rsi,%r8), %rcx
+	cmpq	%rcx, %rax
+	jne	5f
+	xorl	%eax, %eax
+	ret
+3:	cmpl	$4, %edx
+	jb	4f
+	movl	(%rdi), %eax
+	movl	(%rsi), %ecx
+	cmpl	%ecx, %eax
+	jne	5f
+	movl	-4(%rdi,%rdx), %eax
+	movl	-4(%rsi,%rdx), %ecx
+	cmpl	%ecx, %eax
+	jne	5f
+	xorl	%eax, %eax
+	ret
+	# One to three bytes: one after the other.
+4:	xorl	%eax, %eax
+	testl	%edx, %edx
+	jz	6f
+	movzbl	(%rdi), %eax
+	movzbl	(%rsi), %ecx
+	subl	%ecx, %eax
+	jnz	6f
+	incq	%rdi
+	incq	%rsi
+	decl	%edx
+	jmp	4b
+	# The words differ: which one is less when its first byte counts most.
+5:	bswapq	%rax
+	bswapq	%rcx
+	cmpq	%rcx, %rax
+	sbbl	%eax, %eax
+	orl	$1, %eax
+6:	ret
