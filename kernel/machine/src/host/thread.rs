@@ -100,6 +100,11 @@ pub(crate) fn with_payer<R>(f: impl FnOnce(&Payer) -> R) -> R {
     PAYER.with(f)
 }
 
+/// The number of the running thread.
+pub(crate) fn current_id() -> u64 {
+    current().id()
+}
+
 /// The running thread.
 pub fn current() -> ThreadRef {
     CURRENT.with(|c| {

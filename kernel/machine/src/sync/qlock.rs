@@ -60,17 +60,16 @@ impl Gate {
     }
 
     fn try_enter(&self, mode: Mode) -> bool {
-        let me = thread::current();
-        let entered = self.state.lock().admit_newcomer(mode, me.id());
+        let entered = self.state.lock().admit_newcomer(mode, thread::current_id());
         #[cfg(debug_assertions)]
         if entered {
-            me.held().push(&lockorder::SLEEPING, self.made_at);
+            thread::current().held().push(&lockorder::SLEEPING, self.made_at);
         }
         entered
     }
 
+    #[inline]
     fn enter(&self, mode: Mode, interruptible: bool) -> Result<(), Interrupted> {
-        let me = thread::current();
         #[cfg(debug_assertions)]
         {
             assert_eq!(
@@ -79,15 +78,19 @@ impl Gate {
                 "the lock made at {} is waited for while a Lock is held",
                 self.made_at
             );
-            me.held().check(&lockorder::SLEEPING, self.made_at);
+            thread::current().held().check(&lockorder::SLEEPING, self.made_at);
         }
-        self.wait(&me, mode, interruptible)?;
+        if !self.state.lock().admit_newcomer(mode, thread::current_id()) {
+            self.wait(mode, interruptible)?;
+        }
         #[cfg(debug_assertions)]
-        me.held().push(&lockorder::SLEEPING, self.made_at);
+        thread::current().held().push(&lockorder::SLEEPING, self.made_at);
         Ok(())
     }
 
-    fn wait(&self, me: &ThreadRef, mode: Mode, interruptible: bool) -> Result<(), Interrupted> {
+    #[cold]
+    fn wait(&self, mode: Mode, interruptible: bool) -> Result<(), Interrupted> {
+        let me = thread::current();
         let seq = {
             let mut s = self.state.lock();
             if s.admit_newcomer(mode, me.id()) {
@@ -118,6 +121,7 @@ impl Gate {
         }
     }
 
+    #[inline]
     fn leave(&self, mode: Mode) {
         #[cfg(debug_assertions)]
         thread::current().held().pop(&lockorder::SLEEPING, self.made_at);
@@ -126,17 +130,21 @@ impl Gate {
             Mode::Read => s.readers -= 1,
             Mode::Write => s.writer = 0,
         }
-        s.grant();
+        if !s.queue.is_empty() {
+            s.grant();
+        }
     }
 }
 
 impl GateState {
     /// Counts in somebody who has just come, if nobody waits before. (Those let in stay in the queue until they run.)
+    #[inline]
     fn admit_newcomer(&mut self, mode: Mode, id: u64) -> bool {
-        self.queue.iter().all(|w| w.granted) && self.admit(mode, id)
+        (self.queue.is_empty() || self.queue.iter().all(|w| w.granted)) && self.admit(mode, id)
     }
 
     /// Counts somebody in, if those inside allow it.
+    #[inline]
     fn admit(&mut self, mode: Mode, id: u64) -> bool {
         match mode {
             Mode::Read if self.writer == 0 => self.readers += 1,

@@ -1,6 +1,6 @@
 //! A sleeping lock in the form in which portable code takes one: `lock_api`'s.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Rendez;
 
@@ -10,6 +10,9 @@ use super::Rendez;
 #[derive(Default)]
 pub struct RawQLock {
     held: AtomicBool,
+    /// Threads that wait, or are about to: counted before they look a last time, so that who unlocks wakes one of them,
+    /// or was seen to have unlocked.
+    waiters: AtomicUsize,
     waiting: Rendez,
 }
 
@@ -18,23 +21,33 @@ pub struct RawQLock {
 unsafe impl lock_api::RawMutex for RawQLock {
     // What `lock_api` needs to make one; it is never used twice.
     #[allow(clippy::declare_interior_mutable_const)]
-    const INIT: RawQLock = RawQLock { held: AtomicBool::new(false), waiting: Rendez::new() };
+    const INIT: RawQLock =
+        RawQLock { held: AtomicBool::new(false), waiters: AtomicUsize::new(0), waiting: Rendez::new() };
 
     type GuardMarker = lock_api::GuardSend;
 
+    #[inline]
     fn lock(&self) {
-        self.waiting.sleep(|| self.try_lock());
+        if !self.try_lock() {
+            self.waiters.fetch_add(1, Ordering::SeqCst);
+            self.waiting.sleep(|| self.try_lock());
+            self.waiters.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
+    #[inline]
     fn try_lock(&self) -> bool {
-        self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.held.compare_exchange(false, true, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// # Safety
     /// The caller holds it.
+    #[inline]
     unsafe fn unlock(&self) {
-        self.held.store(false, Ordering::Release);
-        self.waiting.wakeup_one();
+        self.held.swap(false, Ordering::SeqCst);
+        if self.waiters.load(Ordering::SeqCst) != 0 {
+            self.waiting.wakeup_one();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! evaluation sees the new state, or the mark (and the park token with it) comes after, and park returns at once.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use crate::lock::Lock;
 use crate::thread::{self, ThreadRef};
@@ -13,6 +14,9 @@ use crate::types::{Interrupted, Wake};
 /// A place to sleep at. Any number of threads may.
 #[derive(Default)]
 pub struct Rendez {
+    /// Who is in the list, for wakers, who find nobody most times. A sleeper counts before it evaluates its condition,
+    /// a waker looks after it has changed the state, and both with a fence between: so one of them sees the other.
+    sleepers: AtomicUsize,
     list: Lock<List>,
 }
 
@@ -41,7 +45,7 @@ struct Until {
 impl Rendez {
     /// A place where nobody sleeps.
     pub const fn new() -> Rendez {
-        Rendez { list: Lock::new(List { next: 0, waiters: Vec::new() }) }
+        Rendez { sleepers: AtomicUsize::new(0), list: Lock::new(List { next: 0, waiters: Vec::new() }) }
     }
 
     /// Sleeps until `cond` is true. It is evaluated by this thread, without any Lock held: before the sleep, and
@@ -84,8 +88,10 @@ impl Rendez {
             let seq = list.next;
             list.next += 1;
             list.waiters.push(Waiter { seq, thread: me.clone(), woken: false });
+            self.sleepers.fetch_add(1, Ordering::SeqCst);
             seq
         };
+        fence(Ordering::SeqCst);
         // Takes the entry off the list even when `cond` unwinds.
         let mut entry = Entry { rendez: self, seq, satisfied: false };
         loop {
@@ -109,7 +115,15 @@ impl Rendez {
     }
 
     /// Wakes all who sleep here; each evaluates its condition again. May be called from an interrupt handler.
+    #[inline]
     pub fn wakeup(&self) {
+        if self.has_sleepers() {
+            self.wake_all();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_all(&self) {
         let mut list = self.list.lock();
         for w in &mut list.waiters {
             w.wake();
@@ -118,8 +132,17 @@ impl Rendez {
 
     /// Wakes the one that has slept longest and is not woken yet. When it leaves for another reason than its condition,
     /// it wakes the next in its place. May be called from an interrupt handler.
+    #[inline]
     pub fn wakeup_one(&self) {
-        self.list.lock().wake_one();
+        if self.has_sleepers() {
+            self.list.lock().wake_one();
+        }
+    }
+
+    #[inline]
+    fn has_sleepers(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.sleepers.load(Ordering::Relaxed) != 0
     }
 
     /// Threads that sleep here.
@@ -160,6 +183,7 @@ impl Drop for Entry<'_> {
         let mut list = self.rendez.list.lock();
         let Some(at) = list.waiters.iter().position(|w| w.seq == self.seq) else { return };
         let gone = list.waiters.remove(at);
+        self.rendez.sleepers.fetch_sub(1, Ordering::SeqCst);
         if gone.woken && !self.satisfied {
             list.wake_one();
         }

@@ -188,6 +188,7 @@ fn whoever_leaves_passes_the_wakeup_on() {
             let mut list = p.rendez.list.lock();
             list.next = 1;
             list.waiters.push(Waiter { seq: 0, thread: crate::thread::current(), woken: false });
+            p.rendez.sleepers.fetch_add(1, Ordering::SeqCst);
             Entry { rendez: &p.rendez, seq: 0, satisfied }
         };
         let q = p.clone();
