@@ -26,7 +26,17 @@ impl<'a> Args<'a> {
     ///
     /// # Errors
     /// `bad address in system call`.
+    #[inline]
     pub(super) fn fetch(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
+        match up.mem.space.read_words(sp.wrapping_add(8)) {
+            Some(words) => Ok(Args { up, words }),
+            None => Self::fetch_slowly(up, sp),
+        }
+    }
+
+    /// The same for a stack that is not there yet, or in two pages, or not aligned.
+    #[cold]
+    fn fetch_slowly(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
         let mut bytes = [0u8; 48];
         up.mem.copy_in(sp.wrapping_add(8), &mut bytes)?;
         let mut words = [0u64; 6];

@@ -16,7 +16,7 @@ use crate::name::{fgrp, transfer};
 
 pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     // The descriptor is judged before the count, and its mode last.
-    let c = a.up.fgrp().get(a.int(0))?;
+    let c = a.up.fd(a.int(0))?;
     let len = a.count(2)?;
     a.up.mem.check(a.long(1), len, true)?;
     fgrp::check_use(&c, abi::OREAD)?;
@@ -24,7 +24,7 @@ pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
 }
 
 pub(super) fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
-    let c = a.up.fgrp().get(a.int(0))?;
+    let c = a.up.fd(a.int(0))?;
     let len = a.count(2)?;
     a.up.mem.check(a.long(1), len, false)?;
     fgrp::check_use(&c, abi::OWRITE)?;
@@ -32,7 +32,7 @@ pub(super) fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
 }
 
 pub(super) fn seek(a: &Args<'_>) -> Result<u64> {
-    let c = a.up.fgrp().get(a.int(1))?;
+    let c = a.up.fd(a.int(1))?;
     a.up.mem.check(a.long(0), 8, true)?;
     let offset = sysfile::seek_chan(a.up, &c, a.long(2) as i64, a.int(3))?;
     a.up.mem.copy_out(a.long(0), &offset.to_le_bytes())?;

@@ -112,11 +112,13 @@ fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     }
     let _call = Call::enter("way to user mode");
     loop {
-        let ctl = *up.ctl.lock();
-        if ctl.kill {
+        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
+        if !up.ctl.asks() {
+            return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
+        }
+        if up.ctl.lock().kill {
             return After::Die(String::from("sys: killed"));
         }
-        let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
         if !procctl::stops(up, ctx, interrupted) {
             return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
         }

@@ -28,9 +28,13 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     machine::cpu::count_syscall();
     ctx.regs.kind = 64;
     let number = ctx.regs.bp;
-    let _call = Call::enter(call::name(number).unwrap_or("system call"));
+    let _call = Call::enter_as(|| call::name(number).unwrap_or("system call"));
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
-    *up.regs.lock() = Some(ctx.regs);
+    match &mut *up.regs.lock() {
+        // In place: there are many, and they would be copied twice.
+        Some(regs) => *regs = ctx.regs,
+        none => *none = Some(ctx.regs),
+    }
     let result =
         room_for(up, number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(|args| match number {
             call::EXITS => procargs::exits(&args).map(|text| Done::End(After::Die(text))),

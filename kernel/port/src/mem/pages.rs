@@ -1,15 +1,20 @@
 //! A sparse table of pages: what a segment of many gigabytes with a few pages in it needs.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry::{Occupied, Vacant};
+use alloc::vec::Vec;
+use core::ops::Range;
 
+use machine::heap;
 use machine::page::Page;
 
 use crate::error::Result;
 
 /// Pages of one chunk of the table: half a megabyte.
 const CHUNK: u64 = 128;
+
+/// Places that there is room for at first.
+const FEW: usize = 10;
 
 /// A page of the table.
 #[derive(Clone)]
@@ -20,12 +25,48 @@ pub(crate) struct Entry {
     pub(crate) cow: bool,
 }
 
-type Chunk = Box<[Option<Entry>; CHUNK as usize]>;
+/// Some pages of a chunk of the table: from the first that there has been to the last. Most segments have few.
+struct Chunk {
+    /// Number in the chunk of the first place.
+    first: u64,
+    places: Vec<Option<Entry>>,
+}
+
+impl Chunk {
+    /// The place of page `number` of the chunk, if there is one.
+    fn place(&self, number: u64) -> Option<&Option<Entry>> {
+        self.places.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The place of page `number` of the chunk, made if need be.
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    fn make_place(&mut self, number: u64) -> Result<Option<&mut Option<Entry>>> {
+        if self.places.is_empty() {
+            self.first = number;
+        }
+        if number < self.first {
+            let more = (self.first - number) as usize;
+            heap::try_reserve(&mut self.places, more)?;
+            self.places.splice(..0, core::iter::repeat_with(|| None).take(more));
+            self.first = number;
+        }
+        let at = (number - self.first) as usize;
+        if at >= self.places.len() {
+            // The first time for some more: where one is, others follow.
+            let more = (at + 1 - self.places.len()).max(if self.places.is_empty() { FEW } else { 0 });
+            heap::try_reserve(&mut self.places, more)?;
+            self.places.resize_with(at + 1, || None);
+        }
+        Ok(self.places.get_mut(at))
+    }
+}
 
 /// Pages by their number, counted from the segment's base.
 #[derive(Default)]
 pub(crate) struct PageMap {
-    /// None of them is empty.
+    /// None of them is empty, but after an error.
     chunks: BTreeMap<u64, Chunk>,
     /// Pages in all of them.
     count: u64,
@@ -34,14 +75,25 @@ pub(crate) struct PageMap {
 impl PageMap {
     /// The page with this number, if it is there.
     pub(crate) fn get(&self, number: u64) -> Option<&Entry> {
-        self.chunks.get(&(number / CHUNK))?.get((number % CHUNK) as usize)?.as_ref()
+        self.chunks.get(&(number / CHUNK))?.place(number % CHUNK)?.as_ref()
     }
 
     /// The number of the first page from `number` on that is there.
     pub(crate) fn first_from(&self, number: u64) -> Option<u64> {
-        self.chunks.range(number / CHUNK..).find_map(|(&chunk, places)| {
-            let numbers = (chunk * CHUNK..).zip(places.iter());
+        self.chunks.range(number / CHUNK..).find_map(|(&at, chunk)| {
+            let numbers = (at * CHUNK + chunk.first..).zip(chunk.places.iter());
             numbers.filter(|(_, place)| place.is_some()).map(|(n, _)| n).find(|&n| n >= number)
+        })
+    }
+
+    /// The pages that are there in a range that is part of a chunk.
+    pub(crate) fn near(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Entry)> {
+        let at = range.start / CHUNK;
+        self.chunks.get(&at).into_iter().flat_map(move |chunk| {
+            let first = at * CHUNK + chunk.first;
+            let skip = range.start.saturating_sub(first);
+            let places = chunk.places.iter().skip(skip as usize);
+            (first + skip..range.end).zip(places).filter_map(|(n, place)| Some((n, place.as_ref()?)))
         })
     }
 
@@ -54,9 +106,9 @@ impl PageMap {
         let chunk = match self.chunks.entry(number / CHUNK) {
             Occupied(chunk) => chunk.into_mut(),
             Vacant(_) if !machine::heap::is_granted() => return Err(abi::error::ENOVMEM.into()),
-            Vacant(place) => place.insert(Box::new([const { None }; CHUNK as usize])),
+            Vacant(place) => place.insert(Chunk { first: 0, places: Vec::new() }),
         };
-        if let Some(place) = chunk.get_mut((number % CHUNK) as usize) {
+        if let Some(place) = chunk.make_place(number % CHUNK).map_err(|_| abi::error::ENOVMEM)? {
             self.count += u64::from(place.replace(entry).is_none());
         }
         Ok(())
@@ -64,11 +116,9 @@ impl PageMap {
 
     /// All pages that are there, in order, to look at or change.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
-        self.chunks.iter_mut().flat_map(|(&chunk, places)| {
-            places
-                .iter_mut()
-                .enumerate()
-                .filter_map(move |(i, place)| place.as_mut().map(|entry| (chunk * CHUNK + i as u64, entry)))
+        self.chunks.iter_mut().flat_map(|(&at, chunk)| {
+            let numbers = at * CHUNK + chunk.first..;
+            numbers.zip(chunk.places.iter_mut()).filter_map(|(n, place)| Some((n, place.as_mut()?)))
         })
     }
 
@@ -86,18 +136,19 @@ impl PageMap {
         let last = (to - 1) / CHUNK;
         let mut at = from / CHUNK;
         // Chunk by chunk of those that are there: the range may be far larger.
-        while let Some((&chunk, places)) = self.chunks.range_mut(at..=last).next() {
+        while let Some((&number, chunk)) = self.chunks.range_mut(at..=last).next() {
             let mut left = false;
-            for (number, place) in (chunk * CHUNK..).zip(places.iter_mut()) {
+            let first = number * CHUNK + chunk.first;
+            at = number + 1;
+            for (number, place) in (first..).zip(chunk.places.iter_mut()) {
                 if (from..to).contains(&number) {
                     self.count -= u64::from(place.take().is_some());
                 }
                 left |= place.is_some();
             }
             if !left {
-                self.chunks.remove(&chunk);
+                self.chunks.remove(&number);
             }
-            at = chunk + 1;
             if at > last {
                 return;
             }
@@ -107,7 +158,29 @@ impl PageMap {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
+
+    #[test]
+    fn places_are_made_on_both_sides() {
+        let mut map = PageMap::default();
+        for n in [127, 125, 126, 120, 3, 5] {
+            let entry = Entry { page: Page::new_zeroed().unwrap(), cow: n == 125 };
+            map.insert(128 + n, entry).unwrap();
+            assert!(map.get(128 + n).is_some_and(|e| e.cow == (n == 125)));
+        }
+        let numbers = |map: &mut PageMap| map.iter_mut().map(|(n, _)| n - 128).collect::<Vec<_>>();
+        assert_eq!(numbers(&mut map), [3, 5, 120, 125, 126, 127]);
+        assert_eq!(map.first_from(128 + 6), Some(128 + 120));
+        let near =
+            |from: u64, to: u64| map.near(128 + from..128 + to).map(|(n, _)| n - 128).collect::<Vec<_>>();
+        assert_eq!([near(0, 16), near(4, 16), near(112, 126)], [vec![3, 5], vec![5], vec![120, 125]]);
+        assert_eq!([near(6, 7), near(16, 32)], [vec![], vec![]]);
+        map.remove_range(128 + 4, 128 + 126);
+        assert_eq!(numbers(&mut map), [3, 126, 127]);
+        assert_eq!((map.count(), map.first_from(0)), (3, Some(128 + 3)));
+    }
 
     #[test]
     fn sparse_and_cut() {

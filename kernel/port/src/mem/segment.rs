@@ -229,6 +229,15 @@ impl Segment {
     /// Maps what is in memory next to page `number`: programs go on nearby, and each fault costs more than a page
     /// that is mapped in vain. After a fork it is the whole neighbourhood, after exec what others ran before.
     fn map_around(&self, inner: &mut Inner, space: &AddressSpace, number: u64) {
+        if self.backing.is_none() {
+            for (n, entry) in inner.pages.near(neighbours(number)) {
+                if n != number && self.base + n * PAGE < inner.top {
+                    let prot = Prot { write: self.prot.write && !entry.cow, exec: self.prot.exec };
+                    let _ = space.map_absent(self.base + n * PAGE, entry.page.clone(), prot);
+                }
+            }
+            return;
+        }
         for n in neighbours(number).filter(|&n| n != number && self.base + n * PAGE < inner.top) {
             let (page, write) = match (inner.pages.get(n), &self.backing) {
                 (Some(entry), _) => (entry.page.clone(), self.prot.write && !entry.cow),

@@ -82,12 +82,13 @@ impl Fgrp {
     /// # Errors
     /// `no free file descriptors`; no memory. The channel is closed then.
     pub(crate) fn install(&self, chan: Arc<Chan>, close_on_exec: bool) -> Result<i32> {
-        let fd = Fd { chan, close_on_exec };
+        let mut fd = Some(Fd { chan, close_on_exec });
         let mut table = self.table.lock();
         let n = lowest(&mut table)?;
         if let Some(entry) = table.get_mut(n) {
-            *entry = Some(fd.clone());
+            *entry = fd.take();
         }
+        drop(table);
         Ok(n as i32)
     }
 
@@ -205,7 +206,7 @@ pub(crate) fn check_use(c: &Chan, want: u32) -> Result<()> {
 /// # Errors
 /// `fd out of range or not open`; `inappropriate use of fd`.
 pub(crate) fn fd_to_chan(up: &Arc<Proc>, fd: i32, want: Option<u32>) -> Result<Arc<Chan>> {
-    let c = up.fgrp().get(fd)?;
+    let c = up.fd(fd)?;
     if let Some(want) = want {
         check_use(&c, want)?;
     }

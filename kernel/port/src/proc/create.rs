@@ -24,9 +24,10 @@ use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
 use crate::pools::Counted;
 use crate::proc::bill;
+use crate::proc::ctl::{Ctl, CtlLock};
 use crate::proc::egrp::Egrp;
 use crate::proc::notes::Notes;
-use crate::proc::process::{Children, Ctl, Proc};
+use crate::proc::process::{Children, Proc};
 use crate::proc::rendezvous::Rgrp;
 
 /// What a new process has of somebody else, or is given. All other fields begin in the same way in every process.
@@ -169,7 +170,7 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         children: Lock::new(Children::default()),
         child_exited: Rendez::new(),
         alarm_ns: AtomicU64::new(0),
-        ctl: Lock::new(Ctl { hang: start.hang, ..Ctl::default() }),
+        ctl: CtlLock::new(Ctl { hang: start.hang, ..Ctl::default() }),
         ctl_changed: Rendez::new(),
         regs: Lock::new(None),
         exiting: AtomicBool::new(false),

@@ -9,6 +9,7 @@ pub(crate) mod alarm;
 pub(crate) mod bill;
 pub mod broken;
 pub mod create;
+pub(crate) mod ctl;
 pub mod egrp;
 pub mod ending;
 pub mod exit;

@@ -13,8 +13,9 @@ use machine::user::UserContext;
 
 use crate::error::Result;
 use crate::proc::broken;
+use crate::proc::ctl::Ctl;
 use crate::proc::notes::{self, NoteClass};
-use crate::proc::process::{Ctl, Proc};
+use crate::proc::process::Proc;
 
 /// Carries out one message written to `/proc/n/ctl`.
 ///
@@ -113,7 +114,15 @@ fn wait_stopped(up: &Arc<Proc>, p: &Arc<Proc>) -> Result<()> {
 }
 
 /// Before a system call: stops if somebody wants to see it.
+#[inline]
 pub(crate) fn at_call(up: &Proc, ctx: &mut UserContext) {
+    if up.ctl.asks() {
+        stop_at_call(up, ctx);
+    }
+}
+
+#[cold]
+fn stop_at_call(up: &Proc, ctx: &mut UserContext) {
     let stop = {
         let mut ctl = up.ctl.lock();
         let wanted = ctl.stop_at_call;

@@ -30,6 +30,7 @@ use crate::name::fgrp::Fgrp;
 use crate::name::namespace::Pgrp;
 use crate::pools::{Counted, PROCESSES};
 use crate::proc::broken::Remains;
+use crate::proc::ctl::CtlLock;
 use crate::proc::egrp::Egrp;
 use crate::proc::exit::WaitMsg;
 use crate::proc::notes::Notes;
@@ -53,7 +54,7 @@ pub struct Proc {
     pub dot: Lock<Arc<Chan>>,
     /// Name space.
     pub pgrp: Lock<Arc<Pgrp>>,
-    /// Descriptors.
+    /// Descriptors. The group's own lock may be taken under this one.
     pub fgrp: Lock<Arc<Fgrp>>,
     /// Environment.
     pub egrp: Lock<Arc<Egrp>>,
@@ -90,7 +91,7 @@ pub struct Proc {
     /// When its alarm goes off, `clock::now_ns`; 0 when none is set.
     pub(crate) alarm_ns: AtomicU64,
     /// Stopped, broken, told to die: what `/proc/n/ctl` did to it.
-    pub(crate) ctl: Lock<Ctl>,
+    pub(crate) ctl: CtlLock,
     /// Signalled when `ctl` changes.
     pub(crate) ctl_changed: Rendez,
     /// Its last registers while it is not in user mode, for `/proc/n/regs`.
@@ -117,34 +118,6 @@ pub struct Children {
     pub times_ms: [u64; 3],
 }
 
-/// What `/proc/n/ctl` and a debugger's interest have made of a process.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Ctl {
-    /// Is not to return to user mode until it is started.
-    pub(crate) stop: bool,
-    /// Stands where it waits to be started.
-    pub(crate) held: bool,
-    /// `stop` sets itself when a note comes (`startstop`).
-    pub(crate) stop_at_note: bool,
-    /// `stop` sets itself before the next system call (`startsyscall`).
-    pub(crate) stop_at_call: bool,
-    /// Died of a fault and is kept for a debugger.
-    pub(crate) broken: bool,
-    /// Was told that memory is out.
-    pub(crate) starved: bool,
-    /// Dies at the next chance, without a word.
-    pub(crate) kill: bool,
-    /// Stops after exec (`hang`) or does not (`nohang`).
-    pub(crate) hang: bool,
-}
-
-impl Ctl {
-    /// Stopped, so that its registers can be looked at and changed.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.held && self.stop
-    }
-}
-
 /// The processes of a kernel, one after the other: there may be any number, so no list is made.
 pub(crate) fn each(kernel: &Kernel) -> impl Iterator<Item = Arc<Proc>> {
     let mut last = 0;
@@ -165,6 +138,15 @@ impl Proc {
     /// The descriptors.
     pub fn fgrp(&self) -> Arc<Fgrp> {
         self.fgrp.lock().clone()
+    }
+
+    /// The channel behind a descriptor.
+    ///
+    /// # Errors
+    /// `fd out of range or not open`.
+    #[inline]
+    pub(crate) fn fd(&self, fd: i32) -> Result<Arc<Chan>> {
+        self.fgrp.lock().get(fd)
     }
 
     /// The environment.
