@@ -138,28 +138,40 @@ impl<S> Dir<S> {
     }
 }
 
-impl Dir {
+impl<S: AsRef<[u8]>> Dir<S> {
     /// Size of the encoded record in bytes.
-    pub fn size(&self) -> usize {
-        STATFIXLEN + self.strings().map(|s| s.len()).iter().sum::<usize>()
+    pub fn record_size(&self) -> usize {
+        STATFIXLEN + self.strings().iter().map(|s| s.as_ref().len()).sum::<usize>()
     }
 
-    /// The record as it travels and as `stat` returns it. Strings over 65,535 bytes are cut.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.size());
-        self.append_to(&mut out);
-        out
-    }
-
-    /// Appends the record to `out`.
-    pub fn append_to(&self, out: &mut Vec<u8>) {
-        let strings = self.strings().map(|s| &s.as_bytes()[..s.len().min(0xffff)]);
+    /// Appends the record to `out`. Strings over 65,535 bytes are cut.
+    pub fn append_record(&self, out: &mut Vec<u8>) {
+        let strings = self.strings().map(|s| s.as_ref()).map(|s| &s[..s.len().min(0xffff)]);
         let size = STATFIXLEN - 2 + strings.iter().map(|s| s.len()).sum::<usize>();
         out.extend_from_slice(&self.head(size.min(0xffff) as u16));
         for s in strings {
             out.extend_from_slice(&(s.len() as u16).to_le_bytes());
             out.extend_from_slice(s);
         }
+    }
+}
+
+impl Dir {
+    /// Size of the encoded record in bytes.
+    pub fn size(&self) -> usize {
+        self.record_size()
+    }
+
+    /// The record as it travels and as `stat` returns it. Strings over 65,535 bytes are cut.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.size());
+        self.append_record(&mut out);
+        out
+    }
+
+    /// Appends the record to `out`.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        self.append_record(out);
     }
 
     /// Reads one record from the front of `bytes`; also says how many bytes it took.

@@ -164,9 +164,7 @@ pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> R
 pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
     let _call = Call::enter("stat");
     let found = namec::find(up, name, Access::Stat)?;
-    let mut dir = found.chan().dev.stat(up, found.chan())?;
-    dir.name = heap::try_string(found.last_name())?;
-    record(&dir)
+    record(up, found.chan(), Some(found.last_name()))
 }
 
 /// `fstat`: the encoded record.
@@ -177,12 +175,18 @@ pub fn fstat(up: &Arc<Proc>, fd: i32) -> Result<Vec<u8>> {
     let _call = Call::enter("fstat");
     let c = fd_to_chan(up, fd, None)?;
     // The name is the file's own: it may have another one than that by which it was opened.
-    record(&c.dev.stat(up, &c)?)
+    record(up, &c, None)
 }
 
-fn record(dir: &Dir) -> Result<Vec<u8>> {
-    let mut out = heap::try_vec(dir.size())?;
-    dir.append_to(&mut out);
+/// What the file is, under this name or its own.
+fn record(up: &Arc<Proc>, c: &Chan, name: Option<&str>) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    c.dev.stat_to(up, c, &mut |dir| {
+        let dir = Dir { name: name.map_or(dir.name, str::as_bytes), ..*dir };
+        heap::try_reserve_exact(&mut out, dir.record_size())?;
+        dir.append_record(&mut out);
+        Ok(())
+    })?;
     Ok(out)
 }
 

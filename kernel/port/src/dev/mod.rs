@@ -60,6 +60,9 @@ impl Root {
     }
 }
 
+/// Who is told what a file is.
+pub type Teller<'a> = &'a mut dyn FnMut(&Dir<&[u8]>) -> Result<()>;
+
 /// What a walk achieved: one qid per element that exists, and the new channel when all do.
 pub struct Walk {
     /// Qids of the elements walked, in order.
@@ -156,6 +159,16 @@ pub trait Dev: Send + Sync {
     /// What the file is. The kernel itself replaces the name by the last element used to get here.
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         dirtab::stat(self, up, c)
+    }
+
+    /// Tells what the file is, in strings that the device need not copy for that. It may hold a lock of its own
+    /// meanwhile, under which `tell` waits for nothing.
+    ///
+    /// # Errors
+    /// As [`stat`](Dev::stat), and what `tell` says.
+    fn stat_to(&self, up: &Arc<Proc>, c: &Chan, tell: Teller<'_>) -> Result<()> {
+        let dir = self.stat(up, c)?;
+        tell(&dir.with_strings(dir.strings().map(|s| s.as_bytes())))
     }
 
     /// Opens `c` (mode bits OREAD..OEXEC, OTRUNC, OCEXEC, ORCLOSE) after checking permission.

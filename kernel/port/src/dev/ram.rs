@@ -22,7 +22,7 @@ use ninep::ram::{File, Ram};
 use ninep::server::{Files, Refused};
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Root, Walk};
+use crate::dev::{Dev, Root, Teller, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -87,6 +87,13 @@ impl RamDev {
         })
     }
 
+    /// Does something with the channel's file as the calling process may use it.
+    fn with_file<T>(&self, up: &Arc<Proc>, c: &Chan, f: impl FnOnce(&Node) -> Result<T>) -> Result<T> {
+        let file = c.aux::<Node>()?;
+        let is_his = file.user() == up.user.lock().as_bytes();
+        if is_his { f(file) } else { f(&*self.file(up, c)?) }
+    }
+
     /// The records of a directory that fit, from the beginning at offset 0, else from where the last read ended.
     fn read_dir(&self, file: &Node, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         let (room, mut out, mut short, mut scarce) = (dst.len(), Vec::new(), false, false);
@@ -133,28 +140,44 @@ impl Dev for RamDev {
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        let (mut file, mut qid) = (self.file(up, c)?, c.qid);
+        let (mut file, mut qid) = (None, c.qid);
         let mut qids = Vec::with_capacity(names.len());
         for name in names {
-            let step = if qid.is_dir() {
-                self.tree.walk(&file, name.as_bytes()).map_err(Error::from)
-            } else {
-                Err(error::ENOTDIR.into())
+            let step = |from: &Node| match qid.is_dir() {
+                true => Ok(self.tree.walk(from, name.as_bytes())?),
+                false => Err(error::ENOTDIR.into()),
+            };
+            let step = match &file {
+                None => self.with_file(up, c, step),
+                Some(file) => step(file),
             };
             match step {
-                Ok((next, its)) => (file, qid) = (Arc::new(next), its),
+                Ok((next, its)) => (file, qid) = (Some(next), its),
                 Err(e) if qids.is_empty() => return Err(e),
                 Err(_) => return Ok(Walk { qids, chan: None }),
             }
             qids.push(qid);
         }
+        let file = match file {
+            Some(file) => Arc::new(file),
+            None => self.file(up, c)?,
+        };
         Ok(Walk { qids, chan: Some(c.derive(qid, Some(file))) })
     }
 
-    fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
-        let record = self.tree.stat(c.aux::<Node>()?)?;
-        let (dir, _) = Dir::parse(&record)?;
-        Ok(Dir { kind: TYPE, dev: INSTANCE, ..dir })
+    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        let mut told = Err(error::ENONEXIST.into());
+        self.stat_to(up, c, &mut |dir| {
+            let text = |s: &&[u8]| heap::try_lossy(s);
+            let [name, uid, gid, muid] = dir.strings().map(text);
+            told = Ok(dir.with_strings([name?, uid?, gid?, muid?]));
+            Ok(())
+        })?;
+        told
+    }
+
+    fn stat_to(&self, _up: &Arc<Proc>, c: &Chan, tell: Teller<'_>) -> Result<()> {
+        self.tree.with_stat(c.aux::<Node>()?, |dir| tell(&Dir { kind: TYPE, dev: INSTANCE, ..dir }))?
     }
 
     fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
@@ -162,8 +185,7 @@ impl Dev for RamDev {
         if c.qid.is_dir() && writes {
             return Err(error::EISDIR.into());
         }
-        let found = self.file(up, &c)?;
-        let (file, qid) = self.tree.open(&found, mode)?;
+        let (file, qid) = self.with_file(up, &c, |found| Ok(self.tree.open(found, mode)?))?;
         c.aux = Some(Arc::new(file));
         (c.qid, c.mode) = (qid, Some(mode));
         Ok(Arc::new(c))
@@ -183,8 +205,8 @@ impl Dev for RamDev {
         if !for_long(|| heap::can_afford(0)) {
             return Err(error::EFULL.into());
         }
-        let dir = self.file(up, &c)?;
-        let (file, qid) = self.tree.create(&dir, name.as_bytes(), perm, mode)?;
+        let create = |dir: &Node| Ok(self.tree.create(dir, name.as_bytes(), perm, mode)?);
+        let (file, qid) = self.with_file(up, &c, create)?;
         c.aux = Some(Arc::new(file));
         (c.qid, c.mode) = (qid, Some(mode));
         Ok(Arc::new(c))
@@ -249,8 +271,7 @@ impl Dev for RamDev {
     }
 
     fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
-        let file = self.file(up, &c)?;
-        Ok(self.tree.remove(&file)?)
+        self.with_file(up, &c, |file| Ok(self.tree.remove(file)?))
     }
 
     fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {

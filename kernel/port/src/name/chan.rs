@@ -8,12 +8,14 @@
 //!
 //! Lock order: `dir` before `offset` and `seen`; none is held while another `Chan`'s is taken.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
 
 use abi::Qid;
 use machine::lock::Lock;
 use machine::sync::QLock;
+use spin::Once;
 
 use crate::dev::Dev;
 use crate::error::Result;
@@ -49,8 +51,8 @@ pub struct Chan {
     pub(crate) mounted: bool,
     /// Offset of the next read or write through a descriptor.
     pub(crate) offset: Lock<u64>,
-    /// Position of a directory read.
-    pub(crate) dir: QLock<DirPos>,
+    /// Position of a directory read, once there has been one.
+    dir: Once<Box<QLock<DirPos>>>,
     /// How far a device has told of a directory that it has as a table.
     pub(crate) seen: Lock<Seen>,
     _counted: Counted<CHANS>,
@@ -102,7 +104,7 @@ impl Chan {
             umh: None,
             mounted: false,
             offset: Lock::new(0),
-            dir: QLock::new(DirPos::default()),
+            dir: Once::new(),
             seen: Lock::new(Seen::default()),
             _counted: Counted::new(),
         }
@@ -130,6 +132,16 @@ impl Chan {
             Some(t) => Ok(t),
             None => Err(abi::error::EHUNGUP.into()),
         }
+    }
+
+    /// Where a directory read stands.
+    pub(crate) fn dir(&self) -> &QLock<DirPos> {
+        self.dir.call_once(|| Box::new(QLock::new(DirPos::default())))
+    }
+
+    /// The same for its only owner; none when there has been no read.
+    pub(super) fn dir_mut(&mut self) -> Option<&mut DirPos> {
+        self.dir.get_mut().map(|dir| dir.get_mut())
     }
 
     /// Do both name the same file? (Version and position do not matter.)

@@ -33,7 +33,7 @@ const ASK: (usize, usize) = (8192, 65536);
 pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
     let room = dst.len();
     let bytes = {
-        let mut pos = c.dir.lock_intr()?;
+        let mut pos = c.dir().lock_intr()?;
         if offset == 0 {
             *pos = DirPos::default();
             *c.offset.lock() = 0;

@@ -35,11 +35,12 @@ impl Leftovers {
             self.0.push(Left::Crossed(crossed));
         }
         if let Some(head) = c.umh.take().and_then(Arc::into_inner) {
-            let (from, list) = head.into_parts();
+            let (from, crossed, list) = head.into_parts();
+            self.0.extend(crossed.map(Left::Crossed));
             self.0.extend(Arc::into_inner(list).map(Left::Union));
             self.0.push(Left::Chan(from));
         }
-        self.0.extend(c.dir.get_mut().open.take().map(Left::Chan));
+        self.0.extend(c.dir_mut().and_then(|dir| dir.open.take()).map(Left::Chan));
     }
 
     /// Lets go of all of it.
@@ -88,7 +89,7 @@ mod tests {
     use crate::error::Result;
     use crate::mem::iobuf::Dst;
     use crate::name::namespace::{Origin, Pgrp};
-    use crate::name::path::Path;
+    use crate::name::path::{FirstCrossed, Path};
     use crate::proc::process::Proc;
 
     const DEEP: usize = 100_000;
@@ -139,7 +140,7 @@ mod tests {
         let closed = chain(|dev, n, before| {
             let mut path = Path::root(String::from("/")).to_buf().unwrap();
             path.push("mnt").unwrap();
-            path.cross(Arc::new(before)).unwrap();
+            path.cross(&Arc::new(before), &FirstCrossed::default()).unwrap();
             let mut c = chan(dev, n);
             c.path = path.finish();
             c
@@ -152,7 +153,8 @@ mod tests {
         let closed = chain(|dev, n, before| {
             let mut c = chan(dev, n);
             if n % 2 == 0 {
-                c.dir.get_mut().open = Some(Arc::new(before));
+                c.dir();
+                c.dir_mut().unwrap().open = Some(Arc::new(before));
                 return c;
             }
             let pgrp = Pgrp::new();
@@ -172,7 +174,7 @@ mod tests {
         let mut others = Vec::new();
         for n in 1..10_000 {
             let mut path = Path::root(String::from("/")).to_buf().unwrap();
-            path.cross(Arc::new(c)).unwrap();
+            path.cross(&Arc::new(c), &FirstCrossed::default()).unwrap();
             c = chan(&dev, n);
             c.path = path.finish();
             others.push(c.path.clone());

@@ -19,7 +19,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::ops::{Bound, Deref};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::error;
 use abi::quote::needs_quotes;
@@ -30,7 +30,7 @@ use machine::sync::QLock;
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::name::chan::Chan;
-use crate::name::path::MAXNEST;
+use crate::name::path::{Crossing, FirstCrossed, MAXNEST};
 use crate::pools::{Counted, MOUNTS, NAME_SPACES};
 
 /// What identifies a file that is mounted upon: device letter, instance, qid path.
@@ -81,12 +81,14 @@ pub(crate) type Union = Arc<Vec<Mount>>;
 pub(crate) struct Mhead {
     /// It, as it was named when the first mount was made.
     pub(crate) from: Arc<Chan>,
+    /// For the paths that cross it.
+    pub(crate) crossed: FirstCrossed,
     list: Lock<Union>,
 }
 
 impl Mhead {
     fn new(from: Arc<Chan>, list: Union) -> Arc<Self> {
-        Arc::new(Mhead { from, list: Lock::new(list) })
+        Arc::new(Mhead { from, crossed: FirstCrossed::default(), list: Lock::new(list) })
     }
 
     /// What stands here now, in order. Empty once everything has been unmounted.
@@ -101,8 +103,8 @@ impl Mhead {
     }
 
     /// What it is made of.
-    pub(super) fn into_parts(self) -> (Arc<Chan>, Union) {
-        (self.from, self.list.into_inner())
+    pub(super) fn into_parts(self) -> (Arc<Chan>, Option<Vec<Crossing>>, Union) {
+        (self.from, self.crossed.into_crossed(), self.list.into_inner())
     }
 }
 
@@ -117,11 +119,39 @@ pub(crate) struct Origin {
     pub(crate) spec: String,
 }
 
+/// A bit for each of some hundred remainders of keys, set once a file with that is mounted upon, and for good: who
+/// finds none need not look in the table.
+#[derive(Default)]
+struct Marks([AtomicU64; 8]);
+
+impl Marks {
+    /// The word and the bit for a key.
+    fn place(&self, (letter, devno, path): Key) -> (Option<&AtomicU64>, u64) {
+        let sum = path.wrapping_add(u64::from(devno) << 24).wrapping_add(u64::from(letter) << 40);
+        let mixed = sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55;
+        (self.0.get((mixed / 64) as usize), 1 << (mixed % 64))
+    }
+
+    fn set(&self, key: Key) {
+        if let (Some(word), bit) = self.place(key) {
+            word.fetch_or(bit, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn may_have(&self, key: Key) -> bool {
+        let (word, bit) = self.place(key);
+        word.is_some_and(|word| word.load(Ordering::Acquire) & bit != 0)
+    }
+}
+
 /// A name space. See the module comment.
 pub struct Pgrp {
     /// `/dev/pgrpid`, once somebody has asked.
     id: AtomicU32,
     no_mount: AtomicBool,
+    /// What may be in the table: most files on the way of a name are not.
+    marks: Marks,
     table: Lock<BTreeMap<Key, Arc<Mhead>>>,
     /// Held while the table or a union changes: how many elements all unions have.
     change: QLock<usize>,
@@ -135,9 +165,12 @@ impl Pgrp {
     }
 
     fn with(no_mount: bool, table: BTreeMap<Key, Arc<Mhead>>, mounts: usize) -> Arc<Self> {
+        let marks = Marks::default();
+        table.keys().for_each(|key| marks.set(*key));
         Arc::new(Pgrp {
             id: AtomicU32::new(0),
             no_mount: AtomicBool::new(no_mount),
+            marks,
             table: Lock::new(table),
             change: QLock::new(mounts),
             _counted: Counted::new(),
@@ -210,6 +243,9 @@ impl Pgrp {
 
     /// The union on this file, when it is mounted upon.
     pub(crate) fn find(&self, key: Key) -> Option<Arc<Mhead>> {
+        if !self.marks.may_have(key) {
+            return None;
+        }
         self.table.lock().get(&key).cloned()
     }
 
@@ -297,6 +333,7 @@ impl Pgrp {
             Some(head) => drop_later = Some(head.replace(list)),
             None => {
                 let head = Mhead::new(old, Arc::new(list));
+                self.marks.set(key);
                 self.table.lock().insert(key, head);
             }
         }

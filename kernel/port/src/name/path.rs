@@ -19,6 +19,8 @@ use alloc::vec::Vec;
 
 use abi::error;
 use machine::heap;
+use machine::ledger::as_kernel;
+use machine::lock::Lock;
 
 use crate::error::Result;
 use crate::name::chan::Chan;
@@ -43,7 +45,41 @@ pub(crate) struct Crossing {
 }
 
 /// The mounts that were crossed, the last one last; `None` for none.
-type Crossed = Option<Arc<Vec<Crossing>>>;
+pub(crate) type Crossed = Option<Arc<Vec<Crossing>>>;
+
+/// What a path has crossed that has crossed one mount, for all that cross it at the same place: most names lead over
+/// one.
+#[derive(Default)]
+pub(crate) struct FirstCrossed(Lock<Crossed>);
+
+impl FirstCrossed {
+    /// That list, for a path of `len` bytes and the mount on `from`, always the same.
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    fn get(&self, len: usize, from: &Arc<Chan>) -> Result<Arc<Vec<Crossing>>> {
+        if let Some(known) = &*self.0.lock()
+            && known.first().is_some_and(|c| c.len == len)
+        {
+            return Ok(known.clone());
+        }
+        // It stays with the mount, whoever comes by first.
+        let list = as_kernel(|| {
+            let mut list = heap::try_vec(1)?;
+            list.push(Crossing { len, from: from.clone() });
+            Result::Ok(Arc::new(list))
+        })?;
+        // What was there is dropped after the lock is let go.
+        let old = self.0.lock().replace(list.clone());
+        drop(old);
+        Ok(list)
+    }
+
+    /// The list, when nobody else has it.
+    pub(super) fn into_crossed(self) -> Option<Vec<Crossing>> {
+        Arc::into_inner(self.0.into_inner()?)
+    }
+}
 
 /// The name of a channel. See the module comment. It is empty once its owner has let it go.
 #[derive(Clone)]
@@ -118,7 +154,9 @@ impl PathBuf {
 
     /// The last element, which `stat` gives as the file's name: `/` for the root, `#c` for that of a device.
     pub(crate) fn last(&self) -> &str {
-        match self.text.get(self.root..).unwrap_or("").rsplit('/').next() {
+        let below = self.text.get(self.root..).unwrap_or("");
+        let start = below.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
+        match below.get(start..) {
             Some(name) if !name.is_empty() => name,
             _ => &self.text,
         }
@@ -140,17 +178,21 @@ impl PathBuf {
         Ok(())
     }
 
-    /// The directory here is mounted upon, and the walk goes on in what is mounted.
+    /// The directory here, `from`, is mounted upon, and the walk goes on in what is mounted. `first` is the mount's.
     ///
     /// # Errors
     /// As [`PathBuf::push`].
-    pub(crate) fn cross(&mut self, from: Arc<Chan>) -> Result<()> {
+    pub(crate) fn cross(&mut self, from: &Arc<Chan>, first: &FirstCrossed) -> Result<()> {
         let n = self.crossed.as_ref().map_or(0, |c| c.len());
         if n >= MAXCROSSED {
             return Err(error::ETOOLONG.into());
         }
         let (len, nest) = (self.text.len(), from.path.nest().saturating_add(1));
-        heap::try_push(self.own_crossed(n)?, Crossing { len, from })?;
+        if n == 0 {
+            self.crossed = Some(first.get(len, from)?);
+        } else {
+            heap::try_push(self.own_crossed(n)?, Crossing { len, from: from.clone() })?;
+        }
         self.nest = self.nest.max(nest);
         Ok(())
     }

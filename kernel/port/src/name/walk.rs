@@ -13,6 +13,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use abi::{Qid, error};
 use machine::heap;
@@ -27,8 +28,8 @@ use crate::proc::process::Proc;
 pub(crate) const MAXNAME: usize = MAXPATH;
 /// Longest element of a name, in bytes: devices copy them.
 pub(crate) const MAXELEMENT: usize = 1024;
-/// A name of at most so many bytes has few elements, and no long ones.
-const SHORT: usize = 256;
+/// Elements of most names, at most.
+const FEW: usize = 8;
 /// Most elements in one walk message (9P2000, `walk`).
 const MAXWELEM: usize = 16;
 
@@ -58,13 +59,52 @@ pub(crate) enum Start<'a> {
     Device(char, &'a str),
 }
 
+/// The elements of a name. Few of them need no memory.
+pub(crate) struct Elements<'a> {
+    few: [&'a str; FEW],
+    len: usize,
+    /// All of them, when there are more than `FEW`.
+    many: Vec<&'a str>,
+}
+
+impl<'a> Elements<'a> {
+    /// Adds one; `.` and nothing are none.
+    fn add(&mut self, element: &'a str) -> Result<()> {
+        if element.is_empty() || element == "." {
+            return Ok(());
+        }
+        if let Some(place) = self.few.get_mut(self.len) {
+            *place = element;
+            self.len += 1;
+            return Ok(());
+        }
+        if self.many.is_empty() {
+            heap::try_extend(&mut self.many, &self.few)?;
+        }
+        Ok(heap::try_push(&mut self.many, element)?)
+    }
+}
+
+impl<'a> Deref for Elements<'a> {
+    type Target = [&'a str];
+
+    fn deref(&self) -> &[&'a str] {
+        if self.many.is_empty() { self.few.get(..self.len).unwrap_or(&[]) } else { &self.many }
+    }
+}
+
 /// A name, cut into elements.
 pub(crate) struct Name<'a> {
     text: &'a str,
     start: Start<'a>,
-    pub(crate) elements: Vec<&'a str>,
+    pub(crate) elements: Elements<'a>,
     /// A slash or `/.` at the end, or nothing but dots: it has to be a directory.
     pub(crate) must_be_dir: bool,
+}
+
+/// Bytes that are in no name.
+fn is_bad(b: u8) -> bool {
+    b < b' ' || b == 0x7f
 }
 
 impl<'a> Name<'a> {
@@ -75,11 +115,11 @@ impl<'a> Name<'a> {
         if text.len() > MAXNAME {
             return Err(error::ETOOLONG.into());
         }
-        if text.bytes().any(|b| b < b' ' || b == 0x7f) {
-            return Err(error::EBADCHAR.into());
-        }
         let (start, rest) = match text.strip_prefix('#') {
             Some(device) => {
+                if device.bytes().any(is_bad) {
+                    return Err(error::EBADCHAR.into());
+                }
                 let letter = device.chars().next().ok_or(error::EBADSHARP)?;
                 // The letter may be a slash itself.
                 let after = device.get(letter.len_utf8()..).unwrap_or("");
@@ -90,20 +130,25 @@ impl<'a> Name<'a> {
             None if text.starts_with('/') => (Start::Root, text),
             None => (Start::Dot, text),
         };
-        let last = rest.rsplit('/').next().unwrap_or("");
-        let must_be_dir = !rest.is_empty() && (last.is_empty() || last == ".");
-        let elements = || rest.split('/').filter(|e| !e.is_empty() && *e != ".");
-        let elements = if rest.len() <= SHORT {
-            elements().collect()
-        } else {
-            // Counted first: a long name has many.
-            let mut list = heap::try_vec(elements().count())?;
-            if elements().any(|e| e.len() > MAXELEMENT) {
-                return Err(error::ETOOLONG.into());
+        let mut elements = Elements { few: [""; FEW], len: 0, many: Vec::new() };
+        let (mut from, mut added) = (0, Ok(()));
+        for (at, b) in rest.bytes().enumerate() {
+            if b == b'/' {
+                if added.is_ok() {
+                    added = elements.add(rest.get(from..at).unwrap_or(""));
+                }
+                from = at + 1;
+            } else if is_bad(b) {
+                return Err(error::EBADCHAR.into());
             }
-            list.extend(elements());
-            list
-        };
+        }
+        let last = rest.get(from..).unwrap_or("");
+        added.and_then(|()| elements.add(last))?;
+        // Short names have none.
+        if rest.len() > MAXELEMENT && elements.iter().any(|e| e.len() > MAXELEMENT) {
+            return Err(error::ETOOLONG.into());
+        }
+        let must_be_dir = !rest.is_empty() && (last.is_empty() || last == ".");
         Ok(Name { text, start, elements, must_be_dir })
     }
 
@@ -190,7 +235,7 @@ impl<'u> Walker<'u> {
     }
 
     fn enter(&mut self, (head, first): (Arc<Mhead>, Arc<Chan>)) -> Result<()> {
-        self.path.cross(head.from.clone())?;
+        self.path.cross(&head.from, &head.crossed)?;
         self.at = At::Shared(first);
         self.union = Some(head);
         self.crossed = true;

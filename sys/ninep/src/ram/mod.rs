@@ -16,7 +16,7 @@ mod tests;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::{AEXEC, DMDIR, Qid, error};
+use abi::{AEXEC, DMDIR, Dir, Qid, error};
 use lock_api::{Mutex, RawMutex};
 
 use crate::Stat;
@@ -70,6 +70,19 @@ impl<R: RawMutex> Ram<R> {
         self.file(file.number, &Arc::from(user), false)
     }
 
+    /// Tells what the file is, without a record being made. The tree is locked meanwhile.
+    ///
+    /// # Errors
+    /// As `stat`.
+    pub fn with_stat<T>(&self, file: &File<R>, tell: impl FnOnce(Dir<&[u8]>) -> T) -> Result<T> {
+        let state = self.state.lock();
+        let node = state.node(file.number)?;
+        if !node.linked && !file.is_open {
+            return Err(error::ENONEXIST.into());
+        }
+        Ok(tell(node.dir(file.number)))
+    }
+
     /// Files and directories, those too that were removed and are in use still.
     pub fn files(&self) -> usize {
         self.state.lock().files()
@@ -82,6 +95,11 @@ impl<R: RawMutex> Ram<R> {
 
     fn file(&self, number: u64, user: &Arc<[u8]>, is_open: bool) -> File<R> {
         self.state.lock().acquire(number, is_open);
+        self.held(number, user, is_open)
+    }
+
+    /// A file for which it is noted already that it is held.
+    fn held(&self, number: u64, user: &Arc<[u8]>, is_open: bool) -> File<R> {
         File { state: self.state.clone(), number, user: user.clone(), is_open, last: Mutex::new(None) }
     }
 }
@@ -112,26 +130,32 @@ impl<R: RawMutex> Files for Ram<R> {
     }
 
     fn walk(&self, dir: &File<R>, name: &[u8]) -> Result<(File<R>, Qid)> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let node = state.node(dir.number)?;
         node.allow(&dir.user, AEXEC)?;
         let number = match name {
             b".." => node.parent,
             name => node.child(name)?,
         };
-        let qid = state.node(number)?.qid(number);
+        let qid = state.acquire(number, false).ok_or(error::ENONEXIST)?;
         drop(state);
-        Ok((self.file(number, &dir.user, false), qid))
+        Ok((self.held(number, &dir.user, false), qid))
     }
 
     fn open(&self, file: &File<R>, mode: u32) -> Result<(File<R>, Qid)> {
-        let qid = self.state.lock().open(file.number, &file.user, mode)?;
-        Ok((self.file(file.number, &file.user, true), qid))
+        let mut state = self.state.lock();
+        let qid = state.open(file.number, &file.user, mode)?;
+        state.acquire(file.number, true);
+        drop(state);
+        Ok((self.held(file.number, &file.user, true), qid))
     }
 
     fn create(&self, dir: &File<R>, name: &[u8], perm: u32, _mode: u32) -> Result<(File<R>, Qid)> {
-        let (number, qid) = self.state.lock().create(dir.number, &dir.user, name, perm)?;
-        Ok((self.file(number, &dir.user, true), qid))
+        let mut state = self.state.lock();
+        let (number, qid) = state.create(dir.number, &dir.user, name, perm)?;
+        state.acquire(number, true);
+        drop(state);
+        Ok((self.held(number, &dir.user, true), qid))
     }
 
     fn read(&self, file: &File<R>, offset: u64, buf: &mut [u8]) -> Result<usize> {

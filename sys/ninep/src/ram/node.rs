@@ -65,13 +65,13 @@ impl Node {
         Qid { kind: qid_kind(self.mode), vers: self.vers, path: number }
     }
 
-    /// Its record.
-    pub fn record(&self, number: u64) -> Result<Vec<u8>> {
+    /// What there is to tell of it.
+    pub fn dir(&self, number: u64) -> Dir<&[u8]> {
         let length = match &self.body {
             Body::Dir(_) => 0,
             Body::File(bytes) => bytes.length(),
         };
-        record(&Stat::from(Dir {
+        Dir {
             kind: 0,
             dev: 0,
             qid: self.qid(number),
@@ -79,11 +79,17 @@ impl Node {
             atime: self.atime,
             mtime: self.mtime,
             length,
-            name: Str(&self.name),
-            uid: Str(&self.uid),
-            gid: Str(&self.gid),
-            muid: Str(&self.muid),
-        }))
+            name: &self.name,
+            uid: &self.uid,
+            gid: &self.gid,
+            muid: &self.muid,
+        }
+    }
+
+    /// Its record.
+    pub fn record(&self, number: u64) -> Result<Vec<u8>> {
+        let dir = self.dir(number);
+        record(&Stat::from(dir.with_strings(dir.strings().map(|s| Str(s)))))
     }
 
     /// May this user do this (`AREAD`, `AWRITE`, `AEXEC` together)?

@@ -81,12 +81,12 @@ impl State {
         Ok(self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?)
     }
 
-    /// A further fid stands for the file.
-    pub fn acquire(&mut self, number: u64, is_open: bool) {
-        if let Some(node) = self.nodes.get_mut(&number) {
-            node.held += 1;
-            node.opens += usize::from(is_open);
-        }
+    /// A further fid stands for the file, if it is there.
+    pub fn acquire(&mut self, number: u64, is_open: bool) -> Option<Qid> {
+        let node = self.nodes.get_mut(&number)?;
+        node.held += 1;
+        node.opens += usize::from(is_open);
+        Some(node.qid(number))
     }
 
     /// One less; a removed file goes with the last.
@@ -94,7 +94,9 @@ impl State {
         let Some(node) = self.nodes.get_mut(&number) else { return };
         node.held = node.held.saturating_sub(1);
         node.opens = node.opens.saturating_sub(usize::from(is_open));
-        self.free_if_unused(number);
+        if !node.linked {
+            self.free_if_unused(number);
+        }
     }
 
     /// Frees what is in no directory any more and in nobody's hands.

@@ -19,14 +19,16 @@ use core::ops::Range;
 use abi::{Dir, Qid, error};
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Walk};
+use crate::dev::{Dev, Teller, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
+mod index;
 pub mod tar;
 
+use index::Index;
 use tar::Kind;
 
 /// Directories that are there with any archive: what the usual name space is mounted on.
@@ -83,6 +85,8 @@ enum What {
 pub struct Root {
     archives: Vec<Archive>,
     nodes: Vec<Node>,
+    /// All that is in directories, once the tree is complete.
+    index: Index,
 }
 
 impl Root {
@@ -92,7 +96,7 @@ impl Root {
         archives: Vec<Archive>,
         places: impl Iterator<Item = &'a str>,
     ) -> (Arc<Self>, Vec<String>) {
-        let mut root = Root { archives: Vec::new(), nodes: Vec::new() };
+        let mut root = Root { archives: Vec::new(), nodes: Vec::new(), index: Index::default() };
         root.nodes.push(Node::dir(String::new(), 0, 0o555, 0));
         for dir in DIRS {
             root.make_dir(0, dir, 0o555, 0);
@@ -110,6 +114,11 @@ impl Root {
         }
         root.resolve_links(&mut wrong);
         wrong.extend(places.filter_map(|p| root.make_place(p).err().map(|why| format!("{p}: {why}"))));
+        let files = root.nodes.iter().enumerate().flat_map(|(dir, node)| match &node.what {
+            What::Dir(children) => Some(children.iter().map(move |(name, n)| (*n, dir, name.as_str()))),
+            _ => None,
+        });
+        root.index = Index::new(files.flatten());
         (Arc::new(root), wrong)
     }
 
@@ -244,6 +253,11 @@ impl Root {
 
     fn dir(&self, up: &Arc<Proc>, n: usize, node: &Node) -> Dir {
         let host = up.kernel.hostowner.lock().clone();
+        let told = self.told(n, node, &host);
+        told.with_strings([node.name_of(n).into(), host.clone(), host.clone(), host.clone()])
+    }
+
+    fn told<'a>(&self, n: usize, node: &'a Node, host: &'a str) -> Dir<&'a [u8]> {
         let (mode, length) = match &node.what {
             What::File { data, .. } => (node.perm & !0o222, data.len() as u64),
             _ => (node.perm & !0o222 | abi::DMDIR, 0),
@@ -256,10 +270,10 @@ impl Root {
             atime: node.mtime,
             mtime: node.mtime,
             length,
-            name: if n == 0 { "/".into() } else { node.name.clone() },
-            uid: host.clone(),
-            gid: host.clone(),
-            muid: host,
+            name: node.name_of(n).as_bytes(),
+            uid: host.as_bytes(),
+            gid: host.as_bytes(),
+            muid: host.as_bytes(),
         }
     }
 }
@@ -274,6 +288,11 @@ fn elements(path: &str) -> core::result::Result<Vec<&str>, &'static str> {
 }
 
 impl Node {
+    /// What it is called, being number `n`.
+    fn name_of(&self, n: usize) -> &str {
+        if n == 0 { "/" } else { &self.name }
+    }
+
     fn dir(name: String, parent: usize, perm: u32, mtime: u32) -> Self {
         Node { name, parent, perm, mtime, what: What::Dir(BTreeMap::new()) }
     }
@@ -294,8 +313,9 @@ impl Dev for Root {
         for name in names {
             let next = match self.nodes.get(at) {
                 Some(Node { what: What::Dir(_), parent, .. }) if *name == ".." => Ok(*parent),
-                Some(Node { what: What::Dir(children), .. }) => {
-                    children.get(*name).copied().ok_or(error::ENONEXIST)
+                Some(Node { what: What::Dir(_), .. }) => {
+                    let is = |n: usize| self.nodes.get(n).is_some_and(|c| c.parent == at && c.name == **name);
+                    self.index.find(at, name, is).ok_or(error::ENONEXIST)
                 }
                 _ => Err(error::ENOTDIR),
             };
@@ -312,6 +332,12 @@ impl Dev for Root {
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         let node = self.node(c.qid)?;
         Ok(self.dir(up, c.qid.path as usize, node))
+    }
+
+    fn stat_to(&self, up: &Arc<Proc>, c: &Chan, tell: Teller<'_>) -> Result<()> {
+        let node = self.node(c.qid)?;
+        let host = up.kernel.hostowner.lock();
+        tell(&self.told(c.qid.path as usize, node, &host))
     }
 
     fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
