@@ -235,7 +235,11 @@ fn mem() -> Outcome {
             |_| fails(f.pread(&mut bytes, 0xffff_8000_0000_0000), abi::error::ENEGOFF, "in the kernel"),
         )?;
         f.pread(&mut bytes, 0x20_0000)?;
-        fails(f.pwrite(b"x", 0x20_0000), abi::error::EBADARG, "writing the text")
+        fails(
+            f.pwrite(b"x", 0x20_0000),
+            abi::error::EBADCTL,
+            "writing the text of a process that is not stopped",
+        )
     })();
     end(pid, outcome)
 }
