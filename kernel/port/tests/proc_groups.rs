@@ -51,6 +51,25 @@ fn note_groups() {
     });
 }
 
+/// A note to many is one text, and each has room for it: the call takes no more memory than is granted to it.
+#[test]
+fn a_note_to_a_large_group() {
+    let w = World::new();
+    w.ok(|cpu| {
+        cpu.must(call::RFORK, &[u64::from(Rfork::NOTEG.bits())]);
+        for _ in 0..100 {
+            fork(cpu, NONE, |cpu| drop(cpu.sleep_ms(60_000)));
+        }
+        let text = "x".repeat(90);
+        let me = cpu.pid();
+        assert_eq!(cpu.echo(&text, &format!("/proc/{me}/notepg")), 90);
+        for _ in 0..100 {
+            let record = cpu.wait();
+            assert!(record.contains(&text), "{record}");
+        }
+    });
+}
+
 /// A fork inherits the handler and nothing that is pending; exec keeps what others sent, and no handler.
 #[test]
 fn what_children_and_new_programs_inherit() {
@@ -112,7 +131,7 @@ fn what_children_and_new_programs_inherit() {
 fn a_group_has_no_gaps() {
     let t = Hosted::new();
     let (parent, child) = (t.process(), t.process());
-    let texts = |p: &Proc| p.notes.lock().queue.iter().map(|n| n.text.clone()).collect::<Vec<_>>();
+    let texts = |p: &Proc| p.notes.lock().queue.iter().map(|n| n.text.to_string()).collect::<Vec<_>>();
     let group = |text| port::proc::notes::post_group(&t.kernel, parent.noteid(), text, NoteClass::User, None);
     // The child is not in the table yet when the note comes.
     t.kernel.procs.lock().remove(&child.pid);

@@ -44,8 +44,8 @@ pub enum NoteClass {
 /// A queued note.
 #[derive(Clone, Debug)]
 pub struct Note {
-    /// At most 127 bytes.
-    pub text: String,
+    /// At most 127 bytes. All that a group is told share it.
+    pub text: Arc<str>,
     /// How it is treated.
     pub class: NoteClass,
     /// Which of the notes to groups it is, counted from 1; 0 for one to this process alone.
@@ -74,9 +74,10 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// What a child inherits: the handler and nothing else.
+    /// What a child inherits: the handler and nothing else. There is room for all notes that can wait, so that whoever
+    /// tells thousands of processes needs no memory for it.
     pub(crate) fn with_handler(handler: u64) -> Self {
-        Notes { handler, ..Notes::default() }
+        Notes { handler, queue: VecDeque::with_capacity(QUEUE + 1), ..Notes::default() }
     }
 
     /// Where the note is that is due: the oldest, or while a handler runs the oldest that will not wait for it.
@@ -107,11 +108,11 @@ pub enum After {
 
 /// Queues a note and interrupts the process. False when its queue is full.
 pub fn post(proc: &Proc, text: &str, class: NoteClass) -> bool {
-    post_numbered(proc, text, class, 0)
+    put(proc, Note { text: clip(text, ERRMAX - 1).into(), class, serial: 0 })
 }
 
-fn post_numbered(proc: &Proc, text: &str, class: NoteClass, serial: u64) -> bool {
-    let note = Note { text: String::from(clip(text, ERRMAX - 1)), class, serial };
+fn put(proc: &Proc, note: Note) -> bool {
+    let (class, serial) = (note.class, note.serial);
     let mut notes = proc.notes.lock();
     if serial != 0 && serial <= notes.last_group {
         return true;
@@ -196,12 +197,13 @@ pub fn post_group(kernel: &Arc<Kernel>, noteid: u32, text: &str, class: NoteClas
     // One after the other, so that a later one is not taken for an earlier.
     let mut last = kernel.group_notes.lock();
     *last += 1;
+    let note = Note { text: clip(text, ERRMAX - 1).into(), class, serial: *last };
     for _ in 0..2 {
         let mut pid = 0;
         while let Some(p) = next_member(kernel, noteid, pid) {
             pid = p.pid;
             if !p.exiting.load(Ordering::Relaxed) && by.is_none_or(|by| may_tell(by, &p)) {
-                post_numbered(&p, text, class, *last);
+                put(&p, note.clone());
             }
         }
     }
@@ -248,7 +250,7 @@ pub fn pass_on(up: &Proc, child: &Proc) {
         notes.queue.iter().filter(|n| n.serial > notes.told_up_to).cloned().collect()
     };
     for note in new {
-        post_numbered(child, &note.text, note.class, note.serial);
+        put(child, note);
     }
 }
 
@@ -285,7 +287,7 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     if note.class == NoteClass::Exit || handler == 0 {
         return died_of(up, with_pc(&note.text, ctx.regs.pc), note.class);
     }
-    let note = Note { text: with_pc(&note.text, ctx.regs.pc), ..note };
+    let note = Note { text: with_pc(&note.text, ctx.regs.pc).into(), ..note };
     match push_frame(up, ctx, note, handler) {
         Ok(()) => After::Continue,
         Err(_) => suicide(up, "bad address in notify"),
@@ -417,8 +419,8 @@ pub(crate) fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
             After::Continue
         }
         NDFLT => {
-            let note = told.unwrap_or(Note { text: String::new(), class: NoteClass::User, serial: 0 });
-            died_of(up, note.text, note.class)
+            let note = told.unwrap_or(Note { text: "".into(), class: NoteClass::User, serial: 0 });
+            died_of(up, String::from(&*note.text), note.class)
         }
         _ => suicide(up, "unknown noted argument"),
     }

@@ -34,5 +34,5 @@ fn settle() {
 }
 
 fn notes(p: &Proc) -> Vec<(String, NoteClass)> {
-    p.notes.lock().queue.iter().map(|n| (n.text.clone(), n.class)).collect()
+    p.notes.lock().queue.iter().map(|n| (n.text.to_string(), n.class)).collect()
 }
