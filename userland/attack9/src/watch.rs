@@ -19,6 +19,8 @@ pub const FOLDER: &str = "/tmp/attack";
 
 /// How long processes that were killed may take to go, in ms, on a busy host with a busy guest.
 const KILL_MAX: u64 = 15_000;
+/// And how long all of them.
+const END_MAX: u64 = 60_000;
 
 /// The processes that there were when the attack began.
 pub struct Before(BTreeMap<u32, String>);
@@ -46,27 +48,37 @@ impl Before {
     /// Kills whatever the attack has made, and waits until it is gone.
     pub fn end(&self) -> Result<(), String> {
         let begun = now_ms();
+        // When each was told; who makes others may be quicker than we are.
+        let mut told = BTreeMap::new();
         loop {
             let made = self.made();
             if made.as_ref().is_some_and(Vec::is_empty) {
-                break;
+                return Ok(());
             }
+            let now = now_ms();
             for (pid, _) in made.iter().flatten() {
+                told.entry(*pid).or_insert(now);
                 // It may have gone meanwhile.
                 let _ = file::control(&format!("/proc/{pid}/ctl"), "kill");
             }
-            if now_ms() - begun > KILL_MAX {
-                let Some(made) = made else { return Err(String::from("/proc cannot be read")) };
-                let states = made.iter().take(5).map(|(pid, _)| {
+            let stays = |pid: &u32| told.get(pid).is_some_and(|then| now - then > KILL_MAX);
+            let stuck: Vec<u32> = made.iter().flatten().map(|(pid, _)| *pid).filter(stays).collect();
+            if !stuck.is_empty() {
+                let states = stuck.iter().take(5).map(|pid| {
                     file::read_string(&format!("/proc/{pid}/status"))
                         .unwrap_or_else(|e| format!("{pid}: {e}"))
                 });
                 let states: Vec<String> = states.collect();
-                return Err(format!("{} processes cannot be killed: {}", made.len(), states.join("; ")));
+                return Err(format!("{} processes cannot be killed: {}", stuck.len(), states.join("; ")));
+            }
+            if now - begun > END_MAX {
+                return Err(match made {
+                    Some(made) => format!("there are always more processes, {} now", made.len()),
+                    None => String::from("/proc cannot be read"),
+                });
             }
             let _ = proc::sleep(20);
         }
-        Ok(())
     }
 
     /// [`Before::end`], and removes the attack's files.

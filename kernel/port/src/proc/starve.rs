@@ -17,6 +17,7 @@
 
 use alloc::format;
 use alloc::sync::Arc;
+use machine::clock;
 use machine::heap::can_afford;
 use machine::mem;
 
@@ -38,11 +39,19 @@ const LOOK_MS: i32 = 10;
 const FEW_PART: u64 = 16;
 /// ...or so many bytes.
 const FEW_MIN: u64 = 2 << 20;
+/// How long somebody at the console waits for room, in ns.
+const PATIENCE_NS: u64 = 10_000_000_000;
+/// A thread that is to give memory back has this priority from then on.
+const LAST_PRIORITY: u8 = 14;
 /// Bytes that a new process or program should find: its stack, its tables, and what it touches first.
 pub(crate) const ROOM: u64 = 256 << 10;
 
 /// Makes room for `up`, which could not have the page at `addr`.
 pub(crate) fn starve(up: &Arc<Proc>, addr: u64) {
+    // There may be a thousand that share one memory and die together: none is to look at all the others first.
+    if up.ctl.lock().kill {
+        return;
+    }
     let spared = is_spared(up);
     // Somebody is on the way out already: its memory comes.
     if going(up, spared).is_some_and(|p| gone(up, &p)) {
@@ -50,7 +59,8 @@ pub(crate) fn starve(up: &Arc<Proc>, addr: u64) {
     }
     match victim(up, spared) {
         Some(victim) if !victim.mem.shares_with(&up.mem) => {
-            goes(up, &victim);
+            condemn(&victim);
+            gone(up, &victim);
         }
         _ => own(up, addr),
     }
@@ -60,13 +70,24 @@ pub(crate) fn starve(up: &Arc<Proc>, addr: u64) {
 /// help, or it is not such a process.
 #[cold]
 pub(crate) fn make_room(up: &Arc<Proc>, bytes: u64) -> bool {
-    while up.is_preferred() && is_spared(up) {
-        let one_went = match going(up, true) {
-            Some(p) => gone(up, &p),
-            None => victim(up, true).is_some_and(|p| goes(up, &p)),
-        };
-        if !one_went || can_afford(bytes) {
-            return one_went;
+    let deadline = clock::now_ns().saturating_add(PATIENCE_NS);
+    while up.is_preferred() && is_spared(up) && clock::now_ns() < deadline {
+        // As many at a time as are likely to be enough: each has to wait for the processor to go.
+        let is_going = |p: &Arc<Proc>| p.ctl.lock().kill;
+        let mut coming: u64 = candidates(up, true).filter(is_going).map(|p| p.bill()).sum();
+        while coming < ROOM
+            && let Some(p) = victim(up, true)
+        {
+            coming = coming.saturating_add(p.bill().max(1));
+            condemn(&p);
+        }
+        let Some(first) = going(up, true) else { return false };
+        let has_gone = gone(up, &first);
+        if can_afford(bytes) {
+            return true;
+        }
+        if !has_gone && up.check_interrupt().is_err() {
+            return false;
         }
     }
     false
@@ -88,14 +109,12 @@ fn going(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
     candidates(up, spared).find(|p| p.ctl.lock().kill && !p.mem.shares_with(&up.mem))
 }
 
-/// Kills `victim`, and waits for its memory. Whether it is gone.
-fn goes(up: &Arc<Proc>, victim: &Arc<Proc>) -> bool {
-    // Unless somebody else has been faster.
+/// Kills `victim`, unless somebody else has been faster.
+fn condemn(victim: &Arc<Proc>) {
     if !victim.ctl.lock().kill {
         tell(victim, "killed: out of memory");
         kill(victim);
     }
-    gone(up, victim)
 }
 
 /// It is `up` that has to go. One that comes here again has no use for notes, and dies with all that share its memory:
@@ -118,7 +137,13 @@ fn tell(p: &Proc, what: &str) {
 
 /// Kills all that share the memory of `p`.
 fn kill(p: &Arc<Proc>) {
-    each(&p.kernel).filter(|q| q.mem.shares_with(&p.mem)).for_each(|q| procctl::kill(&q));
+    for q in each(&p.kernel).filter(|q| q.mem.shares_with(&p.mem)) {
+        // Others run for ever.
+        if let Some(thread) = q.thread.get() {
+            thread.set_priority(LAST_PRIORITY);
+        }
+        procctl::kill(&q);
+    }
 }
 
 /// Waits until a process that is to die has given its memory up, unless that takes too long or `up` has a note. Whether
