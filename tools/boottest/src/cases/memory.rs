@@ -37,7 +37,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// What the owner types works while the owner's own programs, made by lines before, take all memory that they can have:
-/// pipes that nobody reads, processes, a file in memory, shells that make shells for ever.
+/// pipes that nobody reads, processes, a file in memory.
 fn bombs() -> Case {
     let number = || re("^ *[0-9]+$");
     Case::new("memory/bombs", q35().memory_mib(32))
@@ -51,12 +51,7 @@ fn bombs() -> Case {
         .line("for(i in 1 2 3 4 5 6 7 8 9) echo x >/tmp/x$i >[2]/dev/null")
         .line("ps | wc -l; rm -f /tmp/x*")
         .gives(number())
-        .line("fn x {x | x &}; x")
-        .line("sleep 3; ps | wc -l")
-        .gives(number())
         .line("date -n")
-        .gives(number())
-        .line("ls /bin | wc -l")
         .gives(number())
         .budget(120)
 }
