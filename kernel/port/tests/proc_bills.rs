@@ -307,12 +307,17 @@ fn the_next_line_works_beside_a_swarm(flags: Rfork) {
         swarm(cpu, flags);
         a_line(cpu, fd, &type_it);
         for _ in 0..3 {
-            // It is younger than all of the swarm.
-            fork(cpu, NONE, |cpu| {
-                touch(cpu, 100);
-                cpu.sleep_ms(100);
-                assert_eq!(cpu.load_u64(BSS + 20 * 4096), 1);
-            });
+            // It is younger than all of the swarm. The host sets nothing aside, so the swarm may be faster.
+            let flags = [u64::from(Rfork::PROC.bits())];
+            let mut made = || {
+                cpu.fork(call::RFORK, &flags, |cpu| {
+                    touch(cpu, 100);
+                    cpu.sleep_ms(100);
+                    assert_eq!(cpu.load_u64(BSS + 20 * 4096), 1);
+                    cpu.exits("");
+                })
+            };
+            assert!((0..1000).any(|_| made() != FAILED));
             cpu.wait_ok();
         }
     });
