@@ -6,12 +6,23 @@ use alloc::string::String;
 use core::fmt;
 
 /// A failure. Most texts are constants of [`abi::error`]; a server's own words come along owned.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Error {
     text: Cow<'static, str>,
     /// The program gave an address that it does not have: the call also posts a note.
     fault: bool,
+    /// A server says so.
+    said: bool,
 }
+
+/// Who says it makes no difference.
+impl PartialEq for Error {
+    fn eq(&self, other: &Error) -> bool {
+        (&self.text, self.fault) == (&other.text, other.fault)
+    }
+}
+
+impl Eq for Error {}
 
 /// The result of nearly everything in this crate.
 pub type Result<T> = core::result::Result<T, Error>;
@@ -19,13 +30,13 @@ pub type Result<T> = core::result::Result<T, Error>;
 impl Error {
     /// One of the constants of [`abi::error`].
     pub const fn new(text: &'static str) -> Self {
-        Error { text: Cow::Borrowed(text), fault: false }
+        Error { text: Cow::Borrowed(text), fault: false, said: false }
     }
 
     /// A user address that cannot be read or written. It reads `bad arg in system call`, and the system
     /// call that returns it posts `sys: bad address in syscall` to its process.
     pub(crate) const fn bad_address() -> Self {
-        Error { text: Cow::Borrowed(abi::error::EBADARG), fault: true }
+        Error { text: Cow::Borrowed(abi::error::EBADARG), fault: true, said: false }
     }
 
     /// The text, at most `ERRMAX - 1` bytes of it.
@@ -36,6 +47,21 @@ impl Error {
     /// Did a bad user address cause it?
     pub const fn is_fault(&self) -> bool {
         self.fault
+    }
+
+    /// What a server has answered, which may be any text.
+    pub(crate) const fn said_by_server(text: Cow<'static, str>) -> Self {
+        Error { text, fault: false, said: true }
+    }
+
+    /// Is it a server's answer?
+    pub(crate) const fn is_answer(&self) -> bool {
+        self.said
+    }
+
+    /// Did a note end the call here? A server may say the same of its own.
+    pub(crate) fn is_note(&self) -> bool {
+        !self.said && self.is(abi::error::EINTR)
     }
 
     /// Is it this text of [`abi::error`]? A name in front (`'x' file does not exist`) does not matter.
@@ -64,7 +90,7 @@ impl Error {
             }
             quoted = format!("...{}", &quoted[cut..]);
         }
-        Error { text: Cow::Owned(format!("'{quoted}' {}", self.text)), fault: self.fault }
+        Error { text: Cow::Owned(format!("'{quoted}' {}", self.text)), fault: self.fault, said: self.said }
     }
 }
 
@@ -85,7 +111,7 @@ impl From<&'static str> for Error {
 
 impl From<String> for Error {
     fn from(text: String) -> Self {
-        Error { text: Cow::Owned(text), fault: false }
+        Error { text: Cow::Owned(text), fault: false, said: false }
     }
 }
 

@@ -6,6 +6,8 @@
 mod cache;
 #[path = "mnt_device.rs"]
 mod device;
+#[path = "mnt_errors.rs"]
+mod errors;
 #[path = "mnt_files.rs"]
 mod files;
 #[path = "mnt_flush.rs"]

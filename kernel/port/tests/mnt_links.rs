@@ -97,7 +97,7 @@ fn links_that_lead_nowhere() {
         ("/n/dangling/x", "'/n/dangling' file does not exist"),
         ("/n/data/far", "'/n/data/far' file does not exist"),
         ("/n/empty", "'/n/empty' file does not exist"),
-        ("/n/through", "'/n/through' file does not exist"),
+        ("/n/through", "'/n/through' not a directory"),
         ("/n/loop1", "'/n/loop1' too many symbolic links"),
         ("/n/self", "'/n/self' too many symbolic links"),
     ] {

@@ -100,6 +100,17 @@ fn what_counts_is_the_part_up_to_the_first_short_piece() {
     let va = with_memory(&s.t, &contents);
     let src = Src::User(UserBuf { mem: &s.t.up.mem, va, len: 900_000 });
     assert_eq!(sysfile::pwrite(&s.t.up, fd, &src, 0).unwrap(), UNIT + 5);
+    // One that fails further on: what is said of it is not lost.
+    for (fails_at, number, told) in
+        [(131_072, 28, error::EFULL), (524_288, 61, "host error 61"), (0, 5, error::EIO)]
+    {
+        s.wire.plan_for(kind::TWRITE, move |t| match at(t) == fails_at {
+            true => Fate::Edit(error_reply(t, "No space left on device", number)),
+            false => Fate::Answer,
+        });
+        let e = sysfile::pwrite(&s.t.up, fd, &src, 0).unwrap_err();
+        assert!(e.text().contains(told), "{fails_at}: {e}");
+    }
     s.wire.no_plan();
     sysfile::close(&s.t.up, fd).unwrap();
     s.end();

@@ -72,11 +72,11 @@ pub(crate) fn walk<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, c: &Chan, names: &[
         match next {
             Ok(qid) => at = qid,
             Err(e) if qids.is_empty() => return Err(e),
-            Err(_) => return Ok(Walk { qids, chan: None }),
+            Err(e) => return Ok(Walk { qids, chan: None, why: Some(e) }),
         }
         qids.push(at);
     }
-    Ok(Walk { qids, chan: Some(c.derive(at, c.aux.clone())) })
+    Ok(Walk { qids, chan: Some(c.derive(at, c.aux.clone())), why: None })
 }
 
 /// `Dev::stat`.

@@ -10,7 +10,7 @@ use core::any::Any;
 
 use abi::{Dir, Qid, error};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
@@ -69,6 +69,9 @@ pub struct Walk {
     pub qids: Vec<Qid>,
     /// The file at the end; `None` when an element after the first was missing.
     pub chan: Option<Chan>,
+    /// Why that is missing; `None` for what is said of the last one: that the next is not there, or that it is no
+    /// directory.
+    pub why: Option<Error>,
 }
 
 /// A device. `up` is the process on whose behalf it works.

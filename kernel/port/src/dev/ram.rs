@@ -154,7 +154,7 @@ impl Dev for RamDev {
             match step {
                 Ok((next, its)) => (file, qid) = (Some(next), its),
                 Err(e) if qids.is_empty() => return Err(e),
-                Err(_) => return Ok(Walk { qids, chan: None }),
+                Err(e) => return Ok(Walk { qids, chan: None, why: Some(e) }),
             }
             qids.push(qid);
         }
@@ -162,7 +162,7 @@ impl Dev for RamDev {
             Some(file) => Arc::new(file),
             None => self.file(up, c)?,
         };
-        Ok(Walk { qids, chan: Some(c.derive(qid, Some(file))) })
+        Ok(Walk { qids, chan: Some(c.derive(qid, Some(file))), why: None })
     }
 
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {

@@ -177,7 +177,7 @@ impl Session {
             // It is gone whatever the server says. What could not be sent for want of memory is lost.
             let clunked = self.call_all(&clunks, false, |_, _| Ok(()));
             for (&fid, clunked) in some.iter().zip(clunked) {
-                if !clunked.is_err_and(|e| e.is(error::ENOMEM)) {
+                if !clunked.is_err_and(|e| !e.is_answer() && e.is(error::ENOMEM)) {
                     self.fids.free(fid);
                 }
             }

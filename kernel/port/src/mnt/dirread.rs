@@ -59,6 +59,8 @@ pub(crate) struct Cursor {
     passes: Passes,
     /// The first thing that the server has said of a single file, to be told at the end.
     late: Option<Error>,
+    /// What the server has said when there were records to be given out first.
+    failed: Option<Error>,
 }
 
 impl Cursor {
@@ -86,13 +88,19 @@ impl MntFile {
         } else if offset != cursor.ours {
             return Err(error::EDIRSEEK.into());
         }
+        if let Some(e) = cursor.failed.take() {
+            return Err(e);
+        }
         let mut done = 0;
         loop {
             let record = match self.next(cursor, dev) {
                 Ok(Some(record)) => record,
                 Ok(None) => break,
-                // What there is comes first; the error comes again, or the note is seen.
-                Err(_) if done > 0 => break,
+                // What there is comes first; the error comes next, or the note is seen.
+                Err(e) if done > 0 => {
+                    cursor.failed = Some(e).filter(|e| !e.is_note());
+                    break;
+                }
                 Err(e) => return Err(e),
             };
             if done + record.len() > dst.len() {
@@ -213,8 +221,9 @@ impl MntFile {
         let device = self.session().is_device();
         let failures = passes.failed(&e, *theirs == 0);
         // A symbolic link may have become something else.
-        if !e.is(error::ENONEXIST) && !(device && e.is(error::EBADARG)) {
-            if !e.is(error::EINTR) {
+        let goes = e.is(error::ENONEXIST) || device && e.is(error::EBADARG);
+        if !goes {
+            if !e.is_note() {
                 passes.tell();
             }
             return Err(e);
@@ -222,11 +231,11 @@ impl MntFile {
         if failures > if device { DEVICE_FAILURES } else { FAILURES } {
             return Err(e);
         }
-        if failures % 8 == 0 {
+        if failures.is_multiple_of(8) {
             // Has the directory itself gone?
             stat_to_change(&self.root, &self.fid)?;
         }
-        if device && *theirs == 0 && failures % 4 == 0 {
+        if device && *theirs == 0 && failures.is_multiple_of(4) {
             // Not at the beginning means from where it is, for QEMU's server.
             *theirs = 1;
             passes.goes_on();
@@ -260,14 +269,14 @@ impl MntFile {
         let mut dir = file.dir.clone();
         let mut late = None;
         if file.what == FileType::Link {
-            let end = self.walk(Qid::dir(0), &[&dir.name]).and_then(|(_, f)| f.map(|f| f.stat()).transpose());
+            let end = self.walk(Qid::dir(0), &[&dir.name]).and_then(|(_, end)| end?.stat());
             match end {
-                Ok(Some(end)) => dir = Dir { name: dir.name, ..end.dir },
+                Ok(end) => dir = Dir { name: dir.name, ..end.dir },
                 // It is looked at again: nobody is told that it is empty because a note came.
-                Err(e) if e.is(error::EINTR) && machine::thread::current().interrupted() => return Err(e),
+                Err(e) if e.is_note() => return Err(e),
                 Err(e) if is_of_the_session(&e) => return Err(e),
-                Err(e) if !leads_nowhere(&e) => late = Some(e.with_name(&dir.name)),
-                _ => {}
+                Err(e) if leads_nowhere(&e) => {}
+                Err(e) => late = Some(e.with_name(&dir.name)),
             }
         }
         if session.dialect != Dialect::P9 {
@@ -282,7 +291,8 @@ impl MntFile {
 
 /// Is it no answer about a single file, so that nothing else can be asked either?
 pub(super) fn is_of_the_session(e: &Error) -> bool {
-    [error::EINTR, error::EHUNGUP, error::EMOUNTRPC, error::ENOMEM].iter().any(|text| e.is(text))
+    let texts = [error::EINTR, error::EHUNGUP, error::EMOUNTRPC, error::ENOMEM];
+    !e.is_answer() && texts.iter().any(|text| e.is(text))
 }
 
 /// Is it said of a symbolic link that leads nowhere, or to where one may not go?

@@ -320,7 +320,7 @@ impl Fid {
 /// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent; and a
 /// process that is to die does not wait for ever.
 fn was_answered(result: &Result<()>) -> bool {
-    !matches!(result, Err(e) if e.is(error::ENOMEM) || e.is(error::EINTR))
+    !matches!(result, Err(e) if !e.is_answer() && (e.is(error::ENOMEM) || e.is(error::EINTR)))
 }
 
 impl Drop for Fid {
@@ -338,9 +338,9 @@ impl Drop for Fid {
             // The fid is gone even when the server says that closing failed.
             match session.call_surely(&Tmsg::Clunk { fid: number }, |_| Ok(())) {
                 // The server still has it: the number is lost, which is better than used twice.
-                Err(e) if e.is(error::ENOMEM) => return,
+                Err(e) if !e.is_answer() && e.is(error::ENOMEM) => return,
                 // Abandoned, or never sent: a note came, and nothing else.
-                Err(e) if e.is(error::EINTR) => {
+                Err(e) if e.is_note() => {
                     return match session.fids.drops(number) {
                         Drops::Later => {}
                         _ => session.clunk_later(number),

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use abi::{Dir, OEXEC, ORCLOSE, OTRUNC, QTSYMLINK, Qid, error};
 use machine::lock::Lock;
 use machine::sync::QLock;
+use ninep::translate::errors::ENOTSUP;
 use ninep::translate::stat::File;
 use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Rmsg, Tmsg};
@@ -339,8 +340,8 @@ pub(super) fn wstat_fid(fid: &Fid, change: &wstat::Change) -> Result<()> {
 /// Sets times that a 9P2000.u record cannot tell a device's server; where it knows no other message, the nearest.
 fn set_late_times(fid: &Fid, times: wstat::Change) -> Result<()> {
     match times.setattr(fid.number).map(|message| fid.session.call(&message, |_| Ok(()))) {
-        None | Some(Ok(())) => Ok(()),
-        Some(Err(e)) if e.is(error::EINTR) || e.is(error::EHUNGUP) => Err(e),
-        Some(Err(_)) => wstat_fid(fid, &times.earlier()),
+        Some(Err(e)) if e.is(ENOTSUP) => wstat_fid(fid, &times.earlier()),
+        Some(done) => done,
+        None => Ok(()),
     }
 }

@@ -139,11 +139,15 @@ impl MntFile {
                 }
             }
             let at = offset.saturating_add(done as u64);
-            let (moved, whole, error) =
+            let (moved, whole, failure) =
                 if pieces.is_empty() { (0, true, None) } else { self.round(way, at, pieces)? };
             done += moved;
-            match error.or(failed.filter(|_| whole)) {
+            let said = failure.as_ref().is_some_and(|e| !e.is_note());
+            match failure.or(failed.filter(|_| whole)) {
                 Some(e) if done == 0 => return Err(e),
+                // What is short of a write is a failure, and the next one need not meet it again: programs look at what
+                // is said of this one. A read that goes on from there does meet it.
+                Some(e) if way == Way::Write && said => return Err(e),
                 Some(_) => return Ok(done),
                 None if !whole || done >= len => return Ok(done),
                 None if machine::thread::current().interrupted() => return Ok(done),

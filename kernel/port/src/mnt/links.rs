@@ -63,13 +63,14 @@ fn deeper(via: &Option<Arc<Via>>, names: usize) -> Option<Arc<Via>> {
 }
 
 impl MntFile {
-    /// Walks over `elements`. As many qids as elements were found, and the file when all were.
+    /// Walks over `elements`. As many qids as elements were found, and the file when all were, else why the next one
+    /// was not.
     ///
     /// # Errors
     /// When the first element is not there.
-    pub(crate) fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Option<Self>)> {
+    pub(crate) fn walk(&self, start: Qid, elements: &[&str]) -> Result<(Vec<Qid>, Result<Self>)> {
         if elements.is_empty() {
-            return Ok((Vec::new(), Some(self.copy()?)));
+            return Ok((Vec::new(), Ok(self.copy()?)));
         }
         self.here()?;
         if elements.first() != Some(&"..") && Trail::is_gone(&self.fid) {
@@ -81,7 +82,8 @@ impl MntFile {
         let mut via = self.via.clone();
         let mut rest = elements;
         loop {
-            let missing = |qids: Vec<Qid>, e: Error| if qids.is_empty() { Err(e) } else { Ok((qids, None)) };
+            let missing =
+                |qids: Vec<Qid>, e: Error| if qids.is_empty() { Err(e) } else { Ok((qids, Err(e))) };
             let n = match rest.first() {
                 Some(&"..") => 1,
                 _ => rest.iter().take_while(|e| **e != "..").count(),
@@ -100,7 +102,7 @@ impl MntFile {
                             qids.push(dir.qid);
                             (at, via) = (dir, way);
                             if later.is_empty() {
-                                return Ok((qids, Some(Self::new(at.fid, self.root.clone(), via))));
+                                return Ok((qids, Ok(Self::new(at.fid, self.root.clone(), via))));
                             }
                             rest = later;
                             continue;
@@ -116,14 +118,26 @@ impl MntFile {
                     at = Place { fid: Arc::new(step.fid.ok_or(error::EMOUNTRPC)?), qid };
                     via = way;
                     if later.is_empty() {
-                        return Ok((qids, Some(Self::new(at.fid, self.root.clone(), via))));
+                        return Ok((qids, Ok(Self::new(at.fid, self.root.clone(), via))));
                     }
                     rest = later;
                     continue;
                 }
-                Walked::Missing { text, .. } => {
+                Walked::Missing { at: found, text } => {
+                    // The server has not said why. It says so of a first element: the way goes on from the last.
+                    let (front, after) = rest.split_at(found.min(rest.len()));
+                    let last = match found == 0 || text == error::ENOTDIR {
+                        true => Err(text.into()),
+                        false => walk_to(&at, front),
+                    };
                     qids.extend(step.qids);
-                    return missing(qids, text.into());
+                    match last {
+                        Ok(last) => at = last,
+                        Err(e) => return missing(qids, e),
+                    }
+                    via = deeper(&via, found);
+                    rest = after;
+                    continue;
                 }
                 Walked::Link { at, .. } => at,
             };
@@ -132,9 +146,8 @@ impl MntFile {
             let (front, after) = rest.split_at((link_at + 1).min(rest.len()));
             let link = match step.fid.filter(|_| front.len() == now.len()) {
                 Some(link) => Arc::new(link),
-                None => match walk_once(&at, front).map(|s| s.fid) {
-                    Ok(Some(link)) => Arc::new(link),
-                    Ok(None) => return missing(qids, error::ENONEXIST.into()),
+                None => match walk_once(&at, front).and_then(|step| step.whole(&at, front)) {
+                    Ok(link) => Arc::new(link),
                     Err(e) => return missing(qids, e),
                 },
             };
@@ -149,12 +162,12 @@ impl MntFile {
                     qids.push(Qid { kind: link_qid.kind & !QTSYMLINK, ..link_qid });
                     let mut file = Self::new(link, self.root.clone(), None);
                     file.dangling = Some(e);
-                    return Ok((qids, Some(file)));
+                    return Ok((qids, Ok(file)));
                 }
                 Err(e) => return missing(qids, e),
             }
             if after.is_empty() {
-                return Ok((qids, Some(Self::new(at.fid, self.root.clone(), via))));
+                return Ok((qids, Ok(Self::new(at.fid, self.root.clone(), via))));
             }
             rest = after;
         }
@@ -182,7 +195,8 @@ impl MntFile {
                 Walked::Done(qid) => {
                     return Ok(Place { fid: Arc::new(step.fid.ok_or(error::EMOUNTRPC)?), qid });
                 }
-                Walked::Missing { .. } => return Err(error::ENONEXIST.into()),
+                // Not given by walk_long.
+                Walked::Missing { text, .. } => return Err(text.into()),
                 Walked::Link { at, .. } => {
                     target = match &step.fid {
                         Some(link) => read_link(link)?,
@@ -209,6 +223,44 @@ struct Step {
     qids: Vec<Qid>,
     /// The new file, when all elements were found.
     fid: Option<Fid>,
+}
+
+impl Step {
+    /// The new file of a walk from `from` over these elements, or why there is none.
+    fn whole(self, from: &Place, elements: &[&str]) -> Result<Fid> {
+        match self.fid {
+            Some(fid) => Ok(fid),
+            None => Err(why(from, elements, &self.outcome)),
+        }
+    }
+}
+
+/// Why a walk from `from` has stopped before the end of these elements: the server says it only of a first element.
+fn why(from: &Place, elements: &[&str], outcome: &Walked) -> Error {
+    let (found, text) = match *outcome {
+        Walked::Missing { at, text } => (at, text),
+        // It had become a link just then, or was none any more.
+        Walked::Done(_) | Walked::Link { .. } => return error::ENONEXIST.into(),
+    };
+    let (front, after) = elements.split_at(found.min(elements.len()));
+    let next = after.get(..1).unwrap_or(&[]);
+    if text == error::ENOTDIR || front.is_empty() || next.is_empty() {
+        return text.into();
+    }
+    match walk_to(from, front).and_then(|last| walk_once(&last, next)) {
+        Err(e) => e,
+        // It has come meanwhile.
+        Ok(_) => text.into(),
+    }
+}
+
+/// The file at the end of elements that were there a moment ago, none of them a link.
+fn walk_to(from: &Place, elements: &[&str]) -> Result<Place> {
+    let step = walk_once(from, elements)?;
+    match (step.outcome, step.fid) {
+        (Walked::Done(qid), Some(fid)) => Ok(Place { fid: Arc::new(fid), qid }),
+        _ => Err(error::ENONEXIST.into()),
+    }
 }
 
 /// Where `..` starts from: for the target of a link that is the link. Also the way to where it leads.
@@ -251,7 +303,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     Ok(Step { outcome, qids, fid })
 }
 
-/// As [`walk_once`], for any number of elements.
+/// As [`walk_once`], for any number of elements. What is missing is an error.
 fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
     let mut walked = 0;
     let mut at = from.clone();
@@ -273,7 +325,8 @@ fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
                 let outcome = Walked::Link { at: walked + place, made };
                 return Ok(Step { outcome, fid: step.fid.filter(|_| made), qids: step.qids });
             }
-            _ => return Ok(step),
+            Walked::Missing { .. } => return Err(why(&at, part, &step.outcome)),
+            Walked::Done(_) => return Ok(step),
         }
     }
 }

@@ -298,8 +298,10 @@ impl Dev for MntDev {
         let (mut qids, file) = from.walk(c.qid, names)?;
         from.show(&mut qids);
         let qid = qids.last().copied().unwrap_or(c.qid);
-        let chan = file.map(|f| c.derive(qid, Some(Arc::new(f))));
-        Ok(Walk { qids, chan })
+        Ok(match file {
+            Ok(file) => Walk { qids, chan: Some(c.derive(qid, Some(Arc::new(file)))), why: None },
+            Err(why) => Walk { qids, chan: None, why: Some(why) },
+        })
     }
 
     fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {

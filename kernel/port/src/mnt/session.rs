@@ -8,7 +8,6 @@
 //!
 //! Lock order: `ending` is held while the transport is reset, and taken by nobody who holds anything.
 
-use alloc::borrow::Cow;
 use alloc::sync::{Arc, Weak};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -154,8 +153,7 @@ impl Session {
     /// What the program reads for an error reply.
     pub(super) fn server_error(&self, reply: &Rmsg<'_>) -> Error {
         match errors::text(self.dialect, reply) {
-            Some(Cow::Borrowed(text)) => Error::new(text),
-            Some(Cow::Owned(text)) => Error::from(text),
+            Some(text) => Error::said_by_server(text),
             None => Error::new(error::EMOUNTRPC),
         }
     }

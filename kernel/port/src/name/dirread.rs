@@ -92,6 +92,11 @@ fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<(
             None if m.to.same_file(c) => Ok(c.clone()),
             None => clone_chan(up, &m.to).and_then(|e| e.dev.clone().open(up, e, abi::OREAD)),
         };
+        if let Err(e) = &element
+            && e.is_note()
+        {
+            return Err(e.clone());
+        }
         if let Ok(element) = element {
             // A channel that held itself would never be closed.
             if !Arc::ptr_eq(&element, c) {
@@ -100,7 +105,7 @@ fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<(
             match element.dev.read(up, &element, &mut Dst::Kernel(&mut buf), pos.offset) {
                 Ok(0) => {}
                 Ok(n) => return take(up, &element, pos, buf, n),
-                Err(e) if e.is(error::EINTR) => return Err(e),
+                Err(e) if e.is_note() => return Err(e),
                 // What cannot be read is left out, as an element that cannot be opened.
                 Err(_) => {}
             }

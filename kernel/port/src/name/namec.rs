@@ -184,22 +184,26 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
     let mode = mode & !abi::OEXCL;
     let mut lost: Option<Error> = None;
     loop {
-        // It may be there: then it is truncated.
+        // It may be there: then it is truncated. The last element is walked alone, so that one who creates files that
+        // are not there is not asked why.
         let mut w = Walker::start(up, name)?;
+        if let Err(e) = w.forward(name, all - 1) {
+            return Err(lost.unwrap_or(e));
+        }
         match w.forward(name, all) {
             Ok(()) => {
                 w.cross().map_err(|e| name.error(all, e))?;
-                return open_existing(up, Found::from(w), mode, perm, excl).map_err(|e| name.error(all, e));
+                let opened = open_existing(up, Found::from(w), mode, perm, excl);
+                // It has been made by this call, perhaps, which then failed.
+                return opened.map_err(|e| lost.unwrap_or_else(|| name.error(all, e)));
             }
-            // A directory on the way is missing. (Servers word the absence of the last element differently.)
-            Err(e) if w.walked + 1 < all || *last == ".." => return Err(lost.unwrap_or(e)),
+            // (Servers word the absence of the last element differently.)
+            Err(e) if e.is_note() || *last == ".." => return Err(lost.unwrap_or(e)),
             Err(_) => {}
         }
         if let Some(e) = lost {
             return Err(e);
         }
-        let mut w = Walker::start(up, name)?;
-        w.forward(name, all - 1)?;
         w.cross().map_err(|e| name.error(all - 1, e))?;
         if !w.at.chan().qid.is_dir() {
             return Err(name.error(all - 1, error::ENOTDIR.into()));

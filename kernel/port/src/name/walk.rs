@@ -288,7 +288,9 @@ impl<'u> Walker<'u> {
         let c = self.at.chan();
         let mut result = c.dev.walk(self.up, c, names);
         let (mut letter, mut devno) = (c.dev.letter(), c.devno);
-        if let (Err(first), Some(union)) = (&result, &self.union) {
+        if let (Err(first), Some(union)) = (&result, &self.union)
+            && !first.is_note()
+        {
             // Not in the first element of the union: try the others. The most telling failure is reported.
             let mut telling = first.clone();
             for m in union.list().iter().skip(1) {
@@ -297,6 +299,10 @@ impl<'u> Walker<'u> {
                     Ok(w) => {
                         (letter, devno) = (to.dev.letter(), to.devno);
                         result = Ok(w);
+                        break;
+                    }
+                    Err(e) if e.is_note() => {
+                        telling = e;
                         break;
                     }
                     Err(e) if telling.is(error::ENONEXIST) => telling = e,
@@ -319,7 +325,7 @@ impl<'u> Walker<'u> {
             }
         }
         let Some(chan) = walk.chan else {
-            return Err(self.missing(name, &walk.qids));
+            return Err(self.missing(name, &walk.qids, walk.why));
         };
         self.push(name, names)?;
         self.stand(At::Own(chan));
@@ -336,10 +342,12 @@ impl<'u> Walker<'u> {
     }
 
     /// The walk ended after these: the next element is missing, or the last one is a file.
-    fn missing(&mut self, name: &Name<'_>, qids: &[Qid]) -> Error {
+    fn missing(&mut self, name: &Name<'_>, qids: &[Qid], why: Option<Error>) -> Error {
         self.walked += qids.len();
-        match qids.last() {
-            Some(q) if !q.is_dir() => name.error(self.walked, error::ENOTDIR.into()),
+        let beyond_file = qids.last().is_some_and(|q| !q.is_dir());
+        match why {
+            Some(why) if !(beyond_file && why.is(error::ENOTDIR)) => name.error(self.walked + 1, why),
+            _ if beyond_file => name.error(self.walked, error::ENOTDIR.into()),
             _ => name.error(self.walked + 1, error::ENONEXIST.into()),
         }
     }

@@ -129,11 +129,11 @@ impl Dev for Ram {
             match next {
                 Ok(qid) => at = qid,
                 Err(e) if qids.is_empty() => return Err(e),
-                Err(_) => return Ok(Walk { qids, chan: None }),
+                Err(e) => return Ok(Walk { qids, chan: None, why: Some(e) }),
             }
             qids.push(at);
         }
-        Ok(Walk { qids, chan: Some(c.derive(at, None)) })
+        Ok(Walk { qids, chan: Some(c.derive(at, None)), why: None })
     }
 
     fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {

@@ -54,6 +54,8 @@ pub struct Server {
     pub remap: bool,
     /// What the host does meanwhile.
     pub churn: Churn,
+    /// Walks to these names fail with these numbers.
+    pub refuses: BTreeMap<Vec<u8>, u32>,
     /// Answer `Tversion` with at most this many bytes.
     pub max_msize: u32,
     plan9: bool,
@@ -83,6 +85,7 @@ impl Server {
             dotdot_in_dirs: false,
             remap: false,
             churn: Churn::default(),
+            refuses: BTreeMap::new(),
             max_msize: u32::MAX,
             plan9: false,
             dialect: Dialect::U,
@@ -271,7 +274,10 @@ impl Server {
                 b"." => {}
                 b".." => drop(path.pop()),
                 n if illegal(n) => error = Some(ENOENT),
-                n => path.push(n.to_vec()),
+                n => {
+                    path.push(n.to_vec());
+                    error = self.refuses.get(n).copied();
+                }
             }
             error = error.or_else(|| match self.host.find(&path) {
                 Ok(ino) => self.qid(ino).map(|qid| qids.push(qid)).err(),

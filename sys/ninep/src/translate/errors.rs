@@ -1,7 +1,8 @@
 //! Row: what a failure is called.
 //!
 //! Programs compare the texts of errors, so a host's `No such file or directory` must read `file does not exist`.
-//! The number is looked at first, because texts depend on the host's language and libc.
+//! The number is looked at first, because texts depend on the host's language and libc. One for which Plan 9 has no text
+//! is shown with Linux's name for it.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -54,16 +55,50 @@ pub const fn errno(number: u32) -> Option<&'static str> {
     })
 }
 
+/// Linux's names of its error numbers, from 1 on; `-` for numbers that it does not use.
+const NAMES: &str = "EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK \
+    EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE \
+    EROFS EMLINK EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP - ENOMSG EIDRM \
+    ECHRNG EL2NSYNC EL3HLT EL3RST ELNRNG EUNATCH ENOCSI EL2HLT EBADE EBADR EXFULL ENOANO EBADRQC EBADSLT \
+    - EBFONT ENOSTR ENODATA ETIME ENOSR ENONET ENOPKG EREMOTE ENOLINK EADV ESRMNT ECOMM EPROTO EMULTIHOP \
+    EDOTDOT EBADMSG EOVERFLOW ENOTUNIQ EBADFD EREMCHG ELIBACC ELIBBAD ELIBSCN ELIBMAX ELIBEXEC EILSEQ \
+    ERESTART ESTRPIPE EUSERS ENOTSOCK EDESTADDRREQ EMSGSIZE EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT \
+    ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH \
+    ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN ETOOMANYREFS ETIMEDOUT \
+    ECONNREFUSED EHOSTDOWN EHOSTUNREACH EALREADY EINPROGRESS ESTALE EUCLEAN ENOTNAM ENAVAIL EISNAM \
+    EREMOTEIO EDQUOT ENOMEDIUM EMEDIUMTYPE ECANCELED ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED \
+    EOWNERDEAD ENOTRECOVERABLE ERFKILL EHWPOISON";
+
+/// Linux's name of an error number.
+fn name(number: u32) -> Option<&'static str> {
+    let at = usize::try_from(number).ok()?.checked_sub(1)?;
+    NAMES.split(' ').nth(at).filter(|name| *name != "-")
+}
+
+/// An error number for which Plan 9 has no text.
+fn number_and_name(number: u32) -> String {
+    match name(number) {
+        Some(name) => alloc::format!("host error {number}, {name}"),
+        None => alloc::format!("host error {number}"),
+    }
+}
+
 /// The text of an error reply, or `None` when the reply is not one.
 pub fn text(dialect: Dialect, reply: &Rmsg<'_>) -> Option<Text> {
     match *reply {
         Rmsg::Lerror { ecode } => {
-            Some(errno(ecode).map_or_else(|| alloc::format!("host error {ecode}").into(), Text::Borrowed))
+            Some(errno(ecode).map_or_else(|| number_and_name(ecode).into(), Text::Borrowed))
         }
-        Rmsg::Error { ename, .. } if dialect == Dialect::P9 => Some(own_words(ename)),
+        Rmsg::Error { ename, .. } if dialect == Dialect::P9 => Some(own_words(ename, abi::ERRMAX - 1)),
         Rmsg::Error { ename, errno: number } => Some(match errno(number) {
-            Some(text) if !is_plan9(ename) => Text::Borrowed(text),
-            _ => own_words(ename),
+            _ if is_plan9(ename) => own_words(ename, abi::ERRMAX - 1),
+            Some(text) => Text::Borrowed(text),
+            None if number == 0 => own_words(ename, abi::ERRMAX - 1),
+            None => {
+                let number = alloc::format!(" ({})", number_and_name(number));
+                let words = own_words(ename, (abi::ERRMAX - 1).saturating_sub(number.len()));
+                (words.into_owned() + &number).into()
+            }
         }),
         _ => None,
     }
@@ -89,14 +124,14 @@ fn is_plan9(ename: Str<'_>) -> bool {
     ALL.iter().any(|text| text.as_bytes() == ename.bytes())
 }
 
-/// What the server said, cut to the length of an error text.
-fn own_words(ename: Str<'_>) -> Text {
+/// What the server said, at most so many bytes of it.
+fn own_words(ename: Str<'_>, most: usize) -> Text {
     // A server may say 64 KiB. What is left out begins with a character.
     let bytes = ename.bytes();
     let is_inside = |at: usize| bytes.get(at).is_some_and(|b| b & 0xc0 == 0x80);
     let cut = (0..=abi::ERRMAX).rev().find(|&at| !is_inside(at)).unwrap_or(0);
     let text = Str(bytes.get(..cut).unwrap_or(bytes)).text();
-    let mut end = text.len().min(abi::ERRMAX - 1);
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -158,11 +193,18 @@ mod tests {
         assert_eq!(u("No such file or directory", 2), ENONEXIST);
         assert_eq!(u("Datei oder Verzeichnis nicht gefunden", 2), ENONEXIST);
         assert_eq!(u("file already exists", 5), EEXIST, "some servers put EIO on every text");
-        assert_eq!(u("No medium found", 123), "No medium found");
+        assert_eq!(u("No medium found", 123), "No medium found (host error 123, ENOMEDIUM)");
+        assert_eq!(u("what is this?", 999), "what is this? (host error 999)");
         assert_eq!(u("disk on fire", 0), "disk on fire");
         assert_eq!(u("", 0), EIO);
         assert_eq!(text(Dialect::L, &Rmsg::Lerror { ecode: 39 }).unwrap(), ENOTEMPTY);
         assert_eq!(text(Dialect::L, &Rmsg::Lerror { ecode: 999 }).unwrap(), "host error 999");
+        assert_eq!(text(Dialect::L, &Rmsg::Lerror { ecode: 61 }).unwrap(), "host error 61, ENODATA");
+        assert_eq!(
+            [name(1), name(40), name(41), name(42)],
+            [Some("EPERM"), Some("ELOOP"), None, Some("ENOMSG")]
+        );
+        assert_eq!([name(0), name(133), name(134)], [None, Some("EHWPOISON"), None]);
         let p9 = Rmsg::Error { ename: "phase error".into(), errno: 0 };
         assert_eq!(text(Dialect::P9, &p9).unwrap(), "phase error");
         assert_eq!(text(Dialect::U, &Rmsg::Clunk {}), None);
@@ -173,6 +215,8 @@ mod tests {
         let long: Vec<u8> = "é".repeat(100).into_bytes();
         let t = text(Dialect::U, &Rmsg::Error { ename: Str(&long), errno: 0 }).unwrap();
         assert_eq!(t, "é".repeat(63));
+        let t = text(Dialect::U, &Rmsg::Error { ename: Str(&long), errno: 123 }).unwrap();
+        assert!(t.len() < abi::ERRMAX && t.ends_with("é (host error 123, ENOMEDIUM)"), "{t}");
         let bad = text(Dialect::U, &Rmsg::Error { ename: Str(b"caf\xe9"), errno: 0 }).unwrap();
         assert_eq!(bad, "caf\u{efe9}");
     }

@@ -322,11 +322,11 @@ impl Dev for Root {
             match next {
                 Ok(n) => at = n,
                 Err(e) if qids.is_empty() => return Err(e.into()),
-                Err(_) => return Ok(Walk { qids, chan: None }),
+                Err(e) => return Ok(Walk { qids, chan: None, why: Some(e.into()) }),
             }
             qids.push(self.qid(at));
         }
-        Ok(Walk { qids, chan: Some(c.derive(self.qid(at), None)) })
+        Ok(Walk { qids, chan: Some(c.derive(self.qid(at), None)), why: None })
     }
 
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
