@@ -209,11 +209,8 @@ fn every_request_with_every_text() {
         for (at, &message) in log.iter().enumerate() {
             for text in error::ALL.iter().skip(at % 5).step_by(5).chain(&own) {
                 let text = if message == kind::TREMOVE { "fire" } else { *text };
-                let is_over = match (name, message) {
-                    (_, kind::TCLUNK) => true,
-                    ("create" | "mkdir" | "create over", kind::TWALK) => true,
-                    _ => false,
-                };
+                let creates = matches!(name, "create" | "mkdir" | "create over");
+                let is_over = message == kind::TCLUNK || creates && message == kind::TWALK;
                 match again(at, text).0 {
                     Ok(()) => assert!(is_over, "{name}, message {at} of type {message}: {text}: not told"),
                     Err(e) if is_over => drop(e),
