@@ -36,9 +36,10 @@ pub fn start(
         // What was posted before could interrupt nobody.
         notes::interrupt_if_posted(&proc);
         let mut ctx = UserContext::new();
-        let call = Call::enter("beginning of a process");
-        let begun = begin(&proc, &mut ctx);
-        drop(call);
+        let begun = {
+            let _call = Call::enter("beginning of a process");
+            begin(&proc, &mut ctx)
+        };
         match begun {
             Ok(()) => live(&proc, &mut ctx),
             Err(e) => {
