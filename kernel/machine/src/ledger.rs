@@ -24,15 +24,15 @@
 //! # Threads of the kernel's
 //!
 //! A thread pays on the account on which it was started: its stack is charged to that, so that the number stays as long
-//! as the thread, though the process may be gone. So the two threads of a session over a channel, their buffers and what
-//! they put into a pipe that nobody reads, are on the bill of who mounted it; those that see to what a process has
+//! as the thread, though the process may be gone. So the two threads of a session over a channel, their buffers and
+//! what they put into a pipe that nobody reads, are on the bill of who mounted it; those that see to what a process has
 //! abandoned are on that one's.
 //!
 //! Those that are there for all are started by the kernel, and what they allocate is bounded: the console's threads
 //! have a batch of input and a ring of output each; `alarm` posts notes, of which a process has few; `power` and the
 //! keepers of devices allocate when they begin and after a reset, for the queues that the device has; the balloon's
-//! takes the pages that the host asks for, down to what is set aside for calls and the heap. Requests, and messages with them, are made by
-//! whoever asks, and go with them to the driver and back.
+//! takes the pages that the host asks for, down to what is set aside for calls and the heap. Requests, and messages
+//! with them, are made by whoever asks, and go with them to the driver and back.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use alloc::sync::Arc;

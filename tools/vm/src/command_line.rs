@@ -89,8 +89,8 @@ impl Vm {
             return Ok(());
         }
         let ours = self.append.join(" ").len();
-        let theirs = self.extra.windows(2).filter(|pair| pair[0] == "-append" || pair[0] == "--append");
-        let len = theirs.last().map_or(ours, |pair| pair[1].len());
+        let mut theirs = self.extra.windows(2).filter(|pair| pair[0] == "-append" || pair[0] == "--append");
+        let len = theirs.next_back().map_or(ours, |pair| pair[1].len());
         ensure!(
             len <= MOST_WORDS,
             "the kernel's command line (-append) would have {len} bytes, and QEMU's loader takes {MOST_WORDS} at most"

@@ -87,7 +87,8 @@ fn memory() -> Outcome {
     })
 }
 
-/// The stack below what is in use, and the memory behind the program's data: looked at by a program that has just begun.
+/// The stack below what is in use, and the memory behind the program's data: looked at by a program that has just
+/// begun.
 fn stack() -> Outcome {
     dirty()?;
     let said = run_helper(&["stale"])?;

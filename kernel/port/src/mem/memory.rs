@@ -351,8 +351,8 @@ impl Memory {
         Ok(0)
     }
 
-    /// Where the bss ends when a program asks for `top`. A linker puts a small bss into what is left of the last page of
-    /// data, and what is asked for next is there as well: then the segment behind it is empty.
+    /// Where the bss ends when a program asks for `top`. A linker puts a small bss into what is left of the last page
+    /// of data, and what is asked for next is there as well: then the segment behind it is empty.
     fn within_data(&self, bss: &Segment, top: u64) -> Result<u64> {
         if top >= bss.base {
             return Ok(top);

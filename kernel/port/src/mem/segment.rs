@@ -339,8 +339,8 @@ impl Segment {
         Ok(Some(Found { page, writable: self.prot.write && !cow }))
     }
 
-    /// The page at `va` (which is at a page), made this segment's own, although its programs may not write there. `None`
-    /// when `va` is not (any more) in the segment.
+    /// The page at `va` (which is at a page), made this segment's own, although its programs may not write there.
+    /// `None` when `va` is not (any more) in the segment.
     ///
     /// # Errors
     /// As [`Segment::fault`].

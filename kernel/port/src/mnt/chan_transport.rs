@@ -8,8 +8,8 @@
 //!
 //! A server need not answer a message that was flushed: Rflush says that no reply will come. It gives back both.
 //!
-//! What the threads allocate, and what waits unread in a pipe, is on the bill of who mounted. While memory is short they
-//! wait.
+//! What the threads allocate, and what waits unread in a pipe, is on the bill of who mounted. While memory is short
+//! they wait.
 //!
 //! Ownership: the threads hold the channel and the [`Line`]; [`ChanTransport`] is the session's hold on that.
 //! Dropping it closes the line: both threads are interrupted and end, and with them the last use of the channel.

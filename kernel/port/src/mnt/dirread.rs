@@ -6,8 +6,8 @@
 //!
 //! What goes while the directory is read is left out, and what stays is listed: in 9P2000.u by reading again
 //! ([`passes`](super::passes)), in 9P2000.L from the last good place ([`dotl::read_names`]). An error that the server
-//! gives for the directory comes when it has given it. What it says of a single file, which is listed by its name, comes
-//! at the end: the others are told first.
+//! gives for the directory comes when it has given it. What it says of a single file, which is listed by its name,
+//! comes at the end: the others are told first.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -76,9 +76,9 @@ pub(super) fn enter(fid: &Fid, name: &[u8]) -> Result<(Qid, u32)> {
 
 /// What the server says from its position `cookie` in an open directory on; nothing at the end.
 ///
-/// With `multidevs=remap` QEMU looks at each of the names, and the whole read fails when one has gone meanwhile. The next
-/// read does not name it, but another one may go: so there are many tries, with fewer names each. A read of few bytes
-/// that brings nothing may have been for too few. `asked` is how many bytes were asked for the last time.
+/// With `multidevs=remap` QEMU looks at each of the names, and the whole read fails when one has gone meanwhile. The
+/// next read does not name it, but another one may go: so there are many tries, with fewer names each. A read of few
+/// bytes that brings nothing may have been for too few. `asked` is how many bytes were asked for the last time.
 pub(super) fn read_names(dir: &Fid, cookie: u64, asked: &mut u32) -> Result<Vec<u8>> {
     let session = &dir.session;
     let most = LISTED.min(session.msize.saturating_sub(READDIRHDR));

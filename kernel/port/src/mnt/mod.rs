@@ -207,8 +207,8 @@ impl MntDev {
     }
 }
 
-/// The size of `#M`'s messages to begin with on a channel. Who reads them from a pipe may take a read for a message, and have
-/// room for what a pipe keeps together.
+/// The size of `#M`'s messages to begin with on a channel. Who reads them from a pipe may take a read for a message,
+/// and have room for what a pipe keeps together.
 fn usual_msize(server: &Chan) -> u32 {
     if server.dev.letter() == '|' { DEFAULT_MSIZE.min(ATOMIC as u32) } else { DEFAULT_MSIZE }
 }

@@ -5,9 +5,9 @@
 //! the beginning. It looks one entry further than it gives, so even a read of a single record can lose that.
 //!
 //! So the directory is read once more from its beginning, in passes, until there is no place left where something may
-//! have been lost, a *gap*. A gap is closed by a pass in which what lies on both sides of it comes without a failed read
-//! between. Reads are large where nothing is missing, and of about one record where something is. What was given out
-//! before is not given out again.
+//! have been lost, a *gap*. A gap is closed by a pass in which what lies on both sides of it comes without a failed
+//! read between. Reads are large where nothing is missing, and of about one record where something is. What was given
+//! out before is not given out again.
 //!
 //! This relies on what is there all the time keeping its order, as in every file system. What a pass brings is compared
 //! with what was given out before by the longest part of it that is in the same order in both; what is found at another
@@ -27,8 +27,8 @@ const SURELY: usize = 8192;
 /// What a record is taken to be long before there is any, in bytes.
 const GUESS: usize = 128;
 /// Passes one after the other after which there are no fewer gaps, before it is left at that. Something that is there
-/// would have been seen in one of them, since what comes behind it goes just then in perhaps one of four: unless what the
-/// server fails for is always there.
+/// would have been seen in one of them, since what comes behind it goes just then in perhaps one of four: unless what
+/// the server fails for is always there.
 const IDLE_PASSES: u32 = 32;
 /// What an entry is known by that was made anew, and so is at another place now.
 const MOVED: u64 = 0;
@@ -188,8 +188,8 @@ impl Passes {
         after.iter().position(is_it).map(|i| before.len() + i).or_else(|| before.iter().position(is_it))
     }
 
-    /// The pass is over: at the end of the directory, or because it [has passed the gaps](Self::has_passed_gaps). If the
-    /// directory is to be read again, the next pass begins.
+    /// The pass is over: at the end of the directory, or because it [has passed the gaps](Self::has_passed_gaps). If
+    /// the directory is to be read again, the next pass begins.
     ///
     /// # Errors
     /// No memory to compare what came with what was known.

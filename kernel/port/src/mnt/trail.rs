@@ -52,8 +52,8 @@ impl Trail {
         }
     }
 
-    /// A fid has been walked from another one over `elements`, which are these files. Before it was asked there had been
-    /// so many removals.
+    /// A fid has been walked from another one over `elements`, which are these files. Before it was asked there had
+    /// been so many removals.
     pub(super) fn follow(fid: &Fid, from: &Fid, elements: &[&str], files: &[Qid], since: u32) {
         if fid.session.dialect == Dialect::P9 {
             return;

@@ -53,8 +53,8 @@ impl Recorder {
         })
     }
 
-    /// The device has been taken out, or is to be: from now on it needs a reset, and does not come out of it. Its driver
-    /// hears of that as it would from an interrupt.
+    /// The device has been taken out, or is to be: from now on it needs a reset, and does not come out of it. Its
+    /// driver hears of that as it would from an interrupt.
     pub fn take_out(&self) {
         self.gone.store(true, SeqCst);
         let handler = self.handler.lock().as_ref().and_then(Weak::upgrade);

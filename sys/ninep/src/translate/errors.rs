@@ -1,8 +1,8 @@
 //! Row: what a failure is called.
 //!
 //! Programs compare the texts of errors, so a host's `No such file or directory` must read `file does not exist`.
-//! The number is looked at first, because texts depend on the host's language and libc. One for which Plan 9 has no text
-//! is shown with Linux's name for it.
+//! The number is looked at first, because texts depend on the host's language and libc. One for which Plan 9 has no
+//! text is shown with Linux's name for it.
 
 use alloc::borrow::Cow;
 use alloc::string::String;

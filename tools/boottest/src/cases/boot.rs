@@ -32,7 +32,7 @@ pub fn cases() -> Vec<Case> {
         ("sse2", "SSE2"),
         ("syscall", "SYSCALL instruction"),
     ] {
-        let vm = q35().cpu(&format!("qemu64,-{without}")).debug_exit();
+        let vm = q35().cpu(format!("qemu64,-{without}")).debug_exit();
         cases.push(
             Case::new(format!("boot/no-{without}"), vm)
                 .sees(format!("elwood: this processor has no {lack}\n"))
@@ -41,7 +41,7 @@ pub fn cases() -> Vec<Case> {
     }
     // One without a device to exit by ends as well.
     let ends =
-        |without: &str| Case::new(format!("boot/no-{without}-off"), q35().cpu(&format!("qemu64,-{without}")));
+        |without: &str| Case::new(format!("boot/no-{without}-off"), q35().cpu(format!("qemu64,-{without}")));
     cases.extend(
         ["lm", "apic"].map(|without| ends(without).sees("this processor has no").ends(End::Exits(0))),
     );

@@ -119,8 +119,8 @@ mod tests {
     fn a_word_that_was_cut_is_left_out() {
         let (good, bad) = parse_cut("a=b init='rm -r /tmp", 5000, 20);
         assert_eq!(good, [(String::from("a"), String::from("b"))]);
-        let told = "the command line has 5000 bytes and is cut: 20 are read; the word at the cut, 'init=rm -r /tmp...', \
-                    is ignored";
+        let told = "the command line has 5000 bytes and is cut: 20 are read; the word at the cut, 'init=rm -r \
+                    /tmp...', is ignored";
         assert_eq!(bad, [told]);
         // Nothing was cut in two.
         let (good, bad) = parse_cut("a=b c=d ", 9, 8);
