@@ -51,9 +51,26 @@ pub fn run(what: &str, rest: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Brings this program's text in from its file: later there may be no memory for it.
+fn bring_in() -> Result<()> {
+    let segments = testkit::proc_file(lib9::proc::getpid(), "segment")?;
+    let number = |word: Option<&str>| word.and_then(|w| u64::from_str_radix(w, 16).ok());
+    for line in segments.lines().filter(|line| line.starts_with("Text")) {
+        let mut words = line.split_whitespace().skip(1).filter(|word| *word != "R");
+        let (Some(base), Some(top)) = (number(words.next()), number(words.next())) else { continue };
+        for at in (base..top).step_by(PAGE_SIZE as usize) {
+            lib9::sys::probe::peek(at, 1);
+        }
+    }
+    Ok(())
+}
+
 /// Runs a command while half of memory is free, but every second page of it.
 fn fragments(command: &[String]) -> Result<()> {
     const MOST: u64 = 1 << 30;
+    // What is given back at once, so that this program has memory to go on with.
+    const SPARE: u64 = 64 * PAGE_SIZE;
+    bring_in()?;
     // The command does not inherit it.
     let start = testkit::attach(abi::SG_CEXEC, "memory", NOWHERE, MOST)?;
     // Bytes that are not zero, page by page until there are no more.
@@ -64,6 +81,8 @@ fn fragments(command: &[String]) -> Result<()> {
     {
         end += PAGE_SIZE;
     }
+    testkit::call(no::SEGFREE, &[start, SPARE])?;
+    let start = start + SPARE;
     for at in (start..end).step_by(2 * PAGE_SIZE as usize) {
         testkit::call(no::SEGFREE, &[at, PAGE_SIZE])?;
     }
