@@ -25,10 +25,21 @@ impl Counts {
         self.0.is_empty()
     }
 
+    /// How many there are of something.
+    fn has(&self, name: &str) -> u64 {
+        self.0.iter().find(|(n, _)| n == name).map_or(0, |(_, n)| *n)
+    }
+
     /// What there is more of than in `before`.
     pub fn grown_since(&self, before: &Counts) -> Vec<(String, u64)> {
-        let had = |name: &str| before.0.iter().find(|(n, _)| n == name).map_or(0, |(_, n)| *n);
-        let more = self.0.iter().map(|(name, n)| (name.clone(), n.saturating_sub(had(name))));
+        let had = |name: &str| before.has(name);
+        // Pages of programs' files are kept until others want the memory.
+        let cached = |name: &str| match name {
+            "frame" | "user" | "image.page" => self.has("image.page").saturating_sub(had("image.page")),
+            _ => 0,
+        };
+        let grown = |name: &str, n: u64| n.saturating_sub(had(name)).saturating_sub(cached(name));
+        let more = self.0.iter().map(|(name, n)| (name.clone(), grown(name, *n)));
         more.filter(|(_, more)| *more > 0).collect()
     }
 }
@@ -70,5 +81,13 @@ mod tests {
         assert!(growing(&series(&[10, 20, 30, 30, 30, 30])).is_empty());
         assert!(growing(&series(&[10, 20, 30, 40])).is_empty());
         assert_eq!(growing(&series(&[10, 11, 12, 13, 14, 16])), ["kernel: 2 more each time"]);
+    }
+
+    #[test]
+    fn what_is_only_kept_is_no_growth() {
+        let counts =
+            |frames: u64, cached: u64| Counts::parse(&format!("{frames} frame\n{cached} image.page\n"));
+        assert_eq!(counts(150, 80).grown_since(&counts(100, 30)), []);
+        assert_eq!(counts(157, 80).grown_since(&counts(100, 30)), [("frame".to_owned(), 7)]);
     }
 }
