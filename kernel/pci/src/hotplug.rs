@@ -12,6 +12,7 @@ pub mod express;
 
 use crate::{Pci, address};
 use alloc::vec::Vec;
+use core::ops::Range;
 use machine::io::Ports;
 use machine::pci_config::ConfigSpace;
 use pci_types::PciAddress;
@@ -65,22 +66,22 @@ impl Slots {
         Some(Slots { ports, buses, first_is_root })
     }
 
-    /// Everything that is wanted now. What was filled is told once only.
-    pub fn changes(&self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for bus in 0..self.buses {
-            self.ports.out32(SELECT, bus);
-            for (register, empty) in [(TO_EMPTY, true), (FILLED, false)] {
-                let bits = match self.ports.in32(register) {
-                    // Nobody is there.
-                    u32::MAX => 0,
-                    bits => bits,
-                };
-                let slots = (0..32).filter(|slot| bits >> slot & 1 != 0);
-                changes.extend(slots.map(|slot| Change { bus, slot, empty }));
-            }
-        }
-        changes
+    /// QEMU's numbers of the buses.
+    pub fn buses(&self) -> Range<u32> {
+        0..self.buses
+    }
+
+    /// Everything that is wanted now of the slots of a bus. What was filled is told once only.
+    pub fn changes(&self, bus: u32) -> impl Iterator<Item = Change> + use<> {
+        self.ports.out32(SELECT, bus);
+        let wanted = [(TO_EMPTY, true), (FILLED, false)].map(|(register, empty)| {
+            // All of them: nobody is there.
+            (Some(self.ports.in32(register)).filter(|bits| *bits != u32::MAX).unwrap_or(0), empty)
+        });
+        let slots = |(bits, empty): (u32, bool)| {
+            (0..32).filter(move |slot| bits >> slot & 1 != 0).map(move |slot| (slot, empty))
+        };
+        wanted.into_iter().flat_map(slots).map(move |(slot, empty)| Change { bus, slot, empty })
     }
 
     /// Lets the device in a slot go: when this returns it is there no more.
@@ -133,14 +134,14 @@ impl Present {
     pub fn has_newcomer(&self, pci: &Pci, slot: Option<u8>) -> bool {
         let bridges = self.0.iter().filter_map(|at| pci.find(*at)).filter(|f| f.is_bridge());
         let buses = bridges.filter_map(|f| behind(pci, f.address));
-        let slots: Vec<(u8, u8)> = match slot {
-            Some(slot) => Vec::from([(0, slot)]),
-            None => buses.flat_map(|bus| (0..32).map(move |slot| (bus, slot))).collect(),
-        };
-        slots.into_iter().any(|(bus, slot)| {
+        let is_new = |bus: u8, slot: u8| {
             let at = address(bus, slot, 0);
             !self.0.contains(&at) && answers(pci, at)
-        })
+        };
+        match slot {
+            Some(slot) => is_new(0, slot),
+            None => buses.into_iter().any(|bus| (0..32).any(|slot| is_new(bus, slot))),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use abi::error;
 use abi::syscall as call;
+use abi::{error, ureg};
 use machine::heap::{Call, can_afford, is_granted};
 use machine::ledger::for_long;
 use machine::user::UserContext;
@@ -26,7 +26,7 @@ use crate::proc::{alarm, broken, rendezvous, starve};
 /// registers were replaced (exec, noted).
 pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     machine::cpu::count_syscall();
-    ctx.regs.kind = 64;
+    ctx.regs.kind = ureg::SYSCALL;
     let number = ctx.regs.bp;
     let _call = Call::enter_as(|| call::name(number).unwrap_or("system call"));
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);

@@ -14,6 +14,7 @@
 //! lock. Two segments' `inner` are never held together but by `fork`, which locks the parent's only: the child's
 //! segment is not shared yet. Nothing is held while a page is brought in from a file: its server may be anybody's.
 
+mod copy;
 mod image;
 pub mod iobuf;
 mod memory;

@@ -28,7 +28,7 @@ impl Memory {
     pub(crate) fn patch(&self, va: u64, bytes: &[u8]) -> Result<usize> {
         let up = self.owner()?;
         let text = self.own_text(&up, va)?;
-        let len = bytes.len().min(usize::try_from(text.top() - va).unwrap_or(usize::MAX));
+        let len = bytes.len().min(usize::try_from(text.top().saturating_sub(va)).unwrap_or(usize::MAX));
         let mut at = va;
         let mut rest = bytes.get(..len).unwrap_or_default();
         while !rest.is_empty() {

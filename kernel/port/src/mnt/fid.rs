@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use abi::{Qid, error};
 use machine::heap;
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
@@ -26,7 +27,8 @@ pub(super) struct Fids {
     inner: Lock<Inner>,
 }
 
-/// Each list has room for all numbers that there ever were: whoever lets a fid go asks for no memory.
+/// Each list has room for all numbers that there ever were: whoever lets a fid go asks for no memory. What these lists
+/// take, some twenty bytes for each number, is on nobody's bill: numbers are used by one process after the other.
 struct Inner {
     next: u32,
     free: Vec<u32>,
@@ -82,9 +84,12 @@ impl Fids {
         // Another one cannot come to pass before memory is gone, but the arithmetic shall hold.
         let next = fids.next.checked_add(1).filter(|next| *next != NOFID).ok_or(error::ENOMEM)?;
         let (free, parked, orphans) = (fids.free.len(), fids.parked.len(), fids.orphans.len());
-        heap::try_reserve(&mut fids.free, all.saturating_sub(free))?;
-        heap::try_reserve(&mut fids.parked, all.saturating_sub(parked))?;
-        heap::try_reserve(&mut fids.orphans, all.saturating_sub(orphans))?;
+        // They are the session's, for those who come after this process as well.
+        as_kernel(|| {
+            heap::try_reserve(&mut fids.free, all.saturating_sub(free))?;
+            heap::try_reserve(&mut fids.parked, all.saturating_sub(parked))?;
+            heap::try_reserve(&mut fids.orphans, all.saturating_sub(orphans))
+        })?;
         Ok(core::mem::replace(&mut fids.next, next))
     }
 
@@ -105,7 +110,7 @@ impl Fids {
     /// This is the way to a fid now.
     pub(super) fn set_trail(&self, number: u32, trail: Arc<Trail>) {
         let mut fids = self.inner.lock();
-        let old = fids.trails.insert(number, trail);
+        let old = as_kernel(|| fids.trails.insert(number, trail));
         drop(fids);
         drop(old);
     }

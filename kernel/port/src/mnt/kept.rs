@@ -13,6 +13,9 @@
 //!
 //! What is kept goes by the server's qid paths, not by those that are shown.
 //!
+//! These tables are the session's and outlive who added to them, so they are on nobody's bill but for the mode bits;
+//! they are bounded as written below, or by the files that are open.
+//!
 //! Ownership: who has a file open holds its [`Open`]. Lock order: `inner` is a leaf.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -22,6 +25,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use abi::{DMAPPEND, DMEXCL, Dir, Qid, error};
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use ninep::Dialect;
 use ninep::translate::modebits::{DROPPED, ModeBits};
@@ -149,7 +153,8 @@ impl Kept {
             if inner.gone.len() >= GONE_MOST {
                 inner.gone.pop_first();
             }
-            inner.gone.insert(file, self.removals.fetch_add(1, Ordering::Relaxed));
+            let before = self.removals.fetch_add(1, Ordering::Relaxed);
+            as_kernel(|| inner.gone.insert(file, before));
         }
         match inner.opens.get_mut(&file) {
             Some(opens) => opens.removed = true,
@@ -158,7 +163,7 @@ impl Kept {
         if inner.removed.len() >= REMOVED_MOST {
             inner.removed.pop_first();
         }
-        inner.removed.insert(file);
+        as_kernel(|| inner.removed.insert(file));
     }
 
     /// A file with these permissions is about to be made in a directory.
@@ -169,7 +174,7 @@ impl Kept {
         if bits != 0 {
             let dir = Trail::file(dir);
             let made = Name { dir, name: String::from(name), bits };
-            session.kept.inner.lock().making.push(made);
+            as_kernel(|| session.kept.inner.lock().making.push(made));
             place = Some((dir, name));
         }
         Making { session, place, bits }
@@ -194,7 +199,7 @@ impl Kept {
             return Err(error::ENONEXIST.into());
         }
         let bits = made.map_or_else(|| inner.bits.get(file), |made| made.bits);
-        let opens = inner.opens.entry(file).or_default();
+        let opens = as_kernel(|| inner.opens.entry(file).or_default());
         if bits & DMEXCL != 0 && (opens.count > 0 || made.is_some()) {
             if opens.count == 0 {
                 inner.opens.remove(&file);
@@ -233,7 +238,7 @@ impl Inner {
                 return;
             }
         }
-        let again = self.again.entry(file).or_default();
+        let again = as_kernel(|| self.again.entry(file).or_default());
         *again = again.wrapping_add(1);
     }
 
@@ -242,7 +247,7 @@ impl Inner {
             self.floor = self.changed.values().fold(self.floor, |most, &n| most.max(n)).wrapping_add(1);
             self.changed.clear();
         }
-        let n = self.changed.entry(file).or_insert(self.floor);
+        let n = as_kernel(|| self.changed.entry(file).or_insert(self.floor));
         *n = n.wrapping_add(times);
     }
 }
@@ -257,7 +262,7 @@ impl Making<'_> {
         // Who had a removed file with this number has not let go of it yet.
         let written = Arc::new(AtomicU32::new(0));
         let opens = Opens { count: 1, removed: false, written: written.clone() };
-        let old = inner.opens.insert(file, opens);
+        let old = as_kernel(|| inner.opens.insert(file, opens));
         if let Some(old) = &old {
             inner.change(file, old.written.load(Ordering::Relaxed));
         }

@@ -46,7 +46,7 @@ impl Removals {
         let slots = Slots::find(&**pci.space());
         if let Some(slots) = &slots {
             // What was put in before the kernel looked has been found like everything else.
-            slots.changes();
+            slots.buses().for_each(|bus| slots.changes(bus).for_each(drop));
         }
         let ports = Port::find(&pci, acpi::madt().map_or(0, |m| m.ioapics.len()));
         let present = Present::at_boot(&pci);
@@ -74,8 +74,10 @@ impl Removals {
     pub fn serve(&mut self, tell: Tell<'_>) {
         for _ in 0..ROUNDS {
             let mut done = false;
-            for change in self.slots.as_ref().map(Slots::changes).unwrap_or_default() {
-                done |= if change.empty { self.empty(change, tell) } else { self.refuse(change, tell) };
+            for bus in self.slots.as_ref().map(Slots::buses).unwrap_or_default() {
+                for change in self.slots.as_ref().map(|slots| slots.changes(bus)).into_iter().flatten() {
+                    done |= if change.empty { self.empty(change, tell) } else { self.refuse(change, tell) };
+                }
             }
             for n in 0..self.ports.len() {
                 done |= self.serve_port(n, tell);

@@ -43,10 +43,7 @@ pub(super) fn write_mem(p: &Proc, src: &Src<'_>, va: u64) -> Result<usize> {
 }
 
 pub(super) fn read_regs(p: &Proc, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
-    let mut regs = p.regs.lock().ok_or(error::ENOREG)?;
-    if p.current_call().is_some() {
-        regs.kind = abi::ureg::SYSCALL;
-    }
+    let regs = p.regs.lock().ok_or(error::ENOREG)?;
     dst.put_from(&regs.to_bytes(), offset)
 }
 

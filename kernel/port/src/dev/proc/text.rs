@@ -32,13 +32,17 @@ impl Lines {
         offset: u64,
         text: impl FnOnce() -> Result<String>,
     ) -> Result<usize> {
-        let mut kept = self.0.lock();
-        if offset == 0 {
-            *kept = text()?;
-        }
-        let rest = usize::try_from(offset).ok().and_then(|at| kept.as_bytes().get(at..)).unwrap_or_default();
-        let line = rest.split_inclusive(|&b| b == b'\n').next().unwrap_or_default();
-        dst.put_from(line, 0)
+        let line = {
+            let mut kept = self.0.lock();
+            if offset == 0 {
+                *kept = text()?;
+            }
+            let at = usize::try_from(offset).unwrap_or(usize::MAX);
+            let rest = kept.as_bytes().get(at..).unwrap_or_default();
+            heap::try_copy(rest.split_inclusive(|&b| b == b'\n').next().unwrap_or_default())?
+        };
+        // Not under the lock: the page may come from a silent server.
+        dst.put_from(&line, 0)
     }
 }
 
