@@ -1,8 +1,8 @@
 //! Copying between the kernel and a program's memory: what system calls are given, and what they give.
 //!
-//! Small pieces are copied where the page is mapped; a page that is not is brought in first, as the program's own access
-//! would. More goes through pins. A copy may wait for the server behind a page, so nobody makes one with a lock in hand
-//! that others need.
+//! Small pieces are copied where the page is mapped; a page that is not is brought in first, as the program's own
+//! access would. More goes through pins. A copy may wait for the server behind a page, so nobody makes one with a lock
+//! in hand that others need.
 
 use alloc::vec::Vec;
 
