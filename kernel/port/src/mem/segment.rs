@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::layout::PAGE;
 use machine::heap;
-use machine::ledger::{is_held, payer};
+use machine::ledger::{as_kernel, is_held, payer};
 use machine::lock::Lock;
 use machine::page::{Page, Pinned};
 use machine::space::{AddressSpace, Prot};
@@ -179,7 +179,8 @@ impl Segment {
     /// # Errors
     /// `kernel allocate failed`.
     pub(crate) fn attach(&self, space: &Arc<AddressSpace>) -> Result<()> {
-        Ok(heap::try_push(&mut *self.users.lock(), Arc::downgrade(space))?)
+        // The segment may be there for longer than this process, and the list with it.
+        Ok(as_kernel(|| heap::try_push(&mut *self.users.lock(), Arc::downgrade(space)))?)
     }
 
     /// Does something with each space that maps it. `inner` is held, so that none gives it up meanwhile; one that
@@ -196,7 +197,7 @@ impl Segment {
         space.unmap(self.base, (inner.top - self.base) / PAGE);
         let mut users = self.users.lock();
         users.retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(space));
-        // It is on the bill of whoever made it so long, and may be everybody's.
+        // It is on nobody's bill, and is not to stay as long as it has been.
         if users.capacity() > 4 * users.len() + 16 {
             let room = 2 * users.len();
             users.shrink_to(room);
