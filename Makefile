@@ -18,6 +18,10 @@ TIME    ?= 60
 SEED    ?=
 MACHINES ?=
 TARGETS ?=
+# Of 'make bench': words of rows' names, and how often each takes its turn. Of 'make profile': one row.
+ROWS    ?=
+ROUNDS  ?= 3
+ROW     ?=
 # Where 'make install' puts things.
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -37,19 +41,21 @@ endif
 CARGO = boot/cargo
 EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
+BENCH = $(CARGO) run --quiet -p bench --
 # Of the programs, what can run on the host.
 PROGRAMS = -p lib9 -p cmd
 FUZZED := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 CHOSEN = $(or $(foreach word,$(TARGETS),$(foreach name,$(FUZZED),$(if $(findstring $(word),$(name)),$(name)))),$(FUZZED))
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: build run test test-host test-exec test-boot test-qemus go-test attack attack-tools soak fuzz check lint install uninstall clean deps help
+.PHONY: build run test test-host test-exec test-boot test-checked test-many test-qemus go-test attack attack-tools soak fuzz bench bench-insn test-insn profile check lint install uninstall clean deps help
 .DEFAULT_GOAL := build
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
 	@mkdir -p build
 	boot/kcargo build --release -p cmd -p rc -p usertests $(JSON) >build/programs.json
-	@boot/mkroot build/programs.json build/root.tar
+	@$(CARGO) run --quiet -p timezones -- build/timezone
+	@boot/mkroot build/programs.json build/root.tar build/timezone
 	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
 	@boot/mksymbols "$$($(EXECUTABLE) build/kernel.json)" build/kernel.elf.new
 	@cmp -s build/kernel.elf.new build/kernel.elf && rm build/kernel.elf.new || mv build/kernel.elf.new build/kernel.elf
@@ -60,7 +66,7 @@ build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what 
 run: build ## boot it with SHARE (this folder) on /n/host; MACHINE=q35 MEM=512 SMP=1 ACCEL=auto ARGS=... QEMU=...
 	@build/elwood run --share '$(SHARE):host' --machine $(MACHINE) -m $(MEM) --smp $(SMP) --accel $(ACCEL) $(ARGS)
 
-test: test-host test-exec test-boot ## everything that can be tested; QEMU=/path/to/qemu-system-x86_64 for another one
+test: test-host test-exec test-boot test-insn ## everything that can be tested; QEMU=/path/to/qemu-system-x86_64 for another one
 
 test-host: deps ## the portable kernel, the programs' library and the tools, on the host
 ifdef NEXTEST
@@ -76,11 +82,27 @@ test-boot: build ## boot real machines; CASES='words of their names' JOBS=2 SMP=
 	@$(CARGO) build --quiet -p boottest
 	@$(CARGO) run --quiet -p boottest -- --jobs $(JOBS) $(if $(filter-out file,$(origin SMP)),--smp $(SMP)) $(CASES)
 
+test-insn: build ## fail if a system call, or other work of 'make bench', takes 5 % more instructions than are kept
+	@$(BENCH) insn --short --rust "$$(boot/kcargo -V)"
+
+# The checked kernel stays in build/, until plain 'make' builds the other one again. The attack's seed is one that takes
+# all kinds of rounds.
+test-checked: ## usertests and a short attack with the kernel that checks itself: locks, arithmetic, what calls take
+	@$(MAKE) test-boot PROFILE=checked CASES='usertests/ smp/usertests'
+	@$(MAKE) attack PROFILE=checked SEED=31 MACHINES=2 ARGS='-m 64 --smp 2 --rounds 4 --seconds 4'
+
 test-exec: build ## 'elwood exec' with real machines, and tests of a few Go packages if Go is here
 	@qemu=$${QEMU:-qemu-system-x86_64}; version=$$("$$qemu" --version) || { echo "QEMU=$$qemu is no QEMU"; exit 1; }; \
 		echo "$$version" | sed 's/^/test-exec: /; q'
 	$(CARGO) test --quiet -p elwood --test exec -- --ignored --test-threads=$(JOBS)
 	@$(CARGO) run --quiet -p gotest -- --few --options '--accel $(ACCEL)'
+
+# Binds and processes are at least as many as a program of a day's work makes; memory is scarce on purpose.
+test-many: build ## 20,000 processes, 10,000 binds and mounts in 64 MiB; a thousand 'elwood exec', 20 at once
+	build/elwood exec --accel $(ACCEL) -m 64 usertests -n 20 many.processes
+	build/elwood exec --accel $(ACCEL) -m 64 usertests -n 5 many.binds
+	build/elwood exec --accel $(ACCEL) -m 64 usertests -n 10 many.mounts
+	IN_A_ROW=1000 AT_ONCE=20 $(CARGO) test --quiet -p elwood --test exec again_and_again -- --ignored
 
 test-qemus: build ## test-exec and test-boot with each of QEMUS='trixie sid', which boot/qemu fetches
 	@failed=; for name in $(QEMUS); do \
@@ -110,8 +132,20 @@ fuzz: deps ## fuzz all that reads bytes from outside, each TIME=60; TARGETS='wor
 			cargo +nightly fuzz run $$target -- -max_total_time=$(TIME) || exit 1; \
 		done; \
 	else \
-		$(CARGO) run --quiet --release -p fuzzer -- --time $(TIME) $(if $(SEED),--seed $(SEED)) $(ARGS) $(TARGETS); \
+		CARGO_PROFILE_RELEASE_PANIC=unwind $(CARGO) run --quiet --release -p fuzzer -- --time $(TIME) $(if $(SEED),--seed $(SEED)) $(ARGS) $(TARGETS); \
 	fi
+
+bench: build ## time it beside a Linux guest and QEMU alone: ROUNDS=3 SMP=1 MACHINE=q35 ROWS='words of names' ARGS=...
+	@boot/deps bench
+	@$(BENCH) time --rounds $(ROUNDS) --smp $(SMP) --machine $(MACHINE) --rows '$(ROWS)' $(ARGS)
+
+bench-insn: build ## count its instructions, which no load changes: ROWS='words of names'; ARGS=--keep keeps them
+	@boot/deps bench
+	@$(BENCH) insn --rows '$(ROWS)' --rust "$$(boot/kcargo -V)" $(ARGS)
+
+profile: build ## instructions of a row by the kernel's functions: ROW=cpu.getppid, or words; ARGS='--most 30'
+	@boot/deps bench
+	@$(BENCH) profile $(ARGS) '$(ROW)'
 
 check: lint test ## fmt, clippy and test: what CI does
 

@@ -8,6 +8,7 @@
 //! | [`message`] | a way to a 9P server: [`Transport`] |
 //! | [`port`] | a byte pipe to the host: [`Port`] |
 //! | [`disk`] | sectors: [`Disk`] |
+//! | [`ether`] | frames of a network: [`Ether`] |
 //! | [`serial`] | a serial line: [`Serial`] |
 //! | [`pci`] | the bus that `#$` shows: [`PciBus`] |
 //! | [`console`] | where the console's output goes: [`ConsoleOut`] |
@@ -20,6 +21,7 @@ extern crate std;
 
 pub mod console;
 pub mod disk;
+pub mod ether;
 pub mod message;
 pub mod pci;
 pub mod port;
@@ -27,6 +29,7 @@ pub mod serial;
 
 pub use console::ConsoleOut;
 pub use disk::{Disk, DiskError};
+pub use ether::Ether;
 pub use message::{Request, Transport, TransportError};
 pub use pci::PciBus;
 pub use port::Port;

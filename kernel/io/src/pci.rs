@@ -1,7 +1,6 @@
 //! The PCI bus, as far as a program may see it.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 /// Where a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +13,11 @@ pub struct Address {
     pub function: u8,
 }
 
+/// Base address registers of a function, at most.
+pub const BARS: usize = 6;
+
 /// What a function is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Function {
     /// Where it is.
     pub at: Address,
@@ -27,14 +29,17 @@ pub struct Function {
     pub device: u16,
     /// Interrupt line as the firmware left it.
     pub irq: u8,
-    /// Base address registers that are there: number, what is in it, size in bytes.
-    pub bars: Vec<(u8, u64, u64)>,
+    /// Base address registers by their numbers: what is in it, size in bytes; none where there is none.
+    pub bars: [Option<(u64, u64)>; BARS],
 }
 
 /// The bus with all buses behind it.
 pub trait PciBus: Send + Sync {
-    /// All functions, ascending by address.
-    fn functions(&self) -> Vec<Function>;
+    /// The function that comes so many behind the first one, in the order of their addresses. There may be thousands:
+    /// no list is made.
+    fn nth(&self, n: usize) -> Option<Function>;
+    /// The function at this address.
+    fn find(&self, at: Address) -> Option<Function>;
     /// Bytes of configuration space that a function has: 256 or 4096.
     fn config_size(&self, at: Address) -> usize;
     /// Reads the byte at `offset`; 0xff where there is none.
@@ -47,8 +52,12 @@ pub trait PciBus: Send + Sync {
 struct NoPci;
 
 impl PciBus for NoPci {
-    fn functions(&self) -> Vec<Function> {
-        Vec::new()
+    fn nth(&self, _n: usize) -> Option<Function> {
+        None
+    }
+
+    fn find(&self, _at: Address) -> Option<Function> {
+        None
     }
 
     fn config_size(&self, _at: Address) -> usize {

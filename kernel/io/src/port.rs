@@ -10,8 +10,19 @@ use machine::sync::{Interrupted, QLock};
 /// Most bytes that [`Port::write`] sends at once.
 pub const PIECE: usize = 32 * 1024;
 
-/// Gives the ports that are there now.
-pub type Finder = Arc<dyn Fn() -> Vec<Arc<dyn Port>> + Send + Sync>;
+/// Hands over the ports that are there now, ascending by id, until it is told that no more are wanted. There may be
+/// hundreds, of which no list is made.
+pub type Finder = Arc<dyn Fn(&mut dyn FnMut(&Arc<dyn Port>) -> bool) + Send + Sync>;
+
+/// The first port that `is` what is wanted.
+pub fn find(ports: &Finder, mut is: impl FnMut(&dyn Port) -> bool) -> Option<Arc<dyn Port>> {
+    let mut found = None;
+    ports(&mut |port| {
+        found = is(&**port).then(|| port.clone());
+        found.is_none()
+    });
+    found
+}
 
 /// A port.
 pub trait Port: Send + Sync {

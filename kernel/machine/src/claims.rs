@@ -1,13 +1,18 @@
 //! Who has which device registers, as arithmetic: ports, and stretches of physical address space.
 //!
-//! Whoever finds a device (PCI, ACPI, a device tree, a word of the command line) claims its registers, and nobody
-//! else gets any of them until they are given back. So two drivers cannot be led to one device, and none to the
-//! registers that the kernel itself uses.
+//! Registers are claimed by whoever has found a device, and nobody else gets any of them until they are given back. So
+//! two drivers cannot be led to one device, and none to the registers that the kernel itself uses. On the real machine
+//! only this crate can claim, and it does so for itself (ACPI's tables, fw_cfg, the APICs) and for others in two
+//! places: [`pci_config`](crate::pci_config), which reads itself where a function's registers are, and
+//! [`places`](crate::places), which has a list of the PC's own devices and looks itself whether a slot of virtio
+//! registers begins at an address that a device tree or the command line names.
 //!
-//! That there is a device is the word of who claims it, and needs no proof: the address of a PCI device is written into
-//! it by `kernel/pci` itself, and that of a slot may be a word of the command line. A wrong word does no harm to
-//! memory. What the memory map calls RAM is refused, the registers that the kernel keeps are claimed by it or never
-//! given away, and what is left is devices, or nothing.
+//! How many registers there are is the word of who claims them, and so is the address that `kernel/pci` writes into a
+//! function, or a word of the command line gives. A wrong word does no harm to memory, whoever says it: what the memory
+//! map calls RAM is refused (what lies beyond it is nobody's), the ports and registers by which memory can be written
+//! or an interrupt raised behind everybody's back are the kernel's or kept back, and what is left is the registers of
+//! devices that nobody uses, or nothing. What a driver tells its own device to do with memory, or which
+//! interrupt to raise, is not checked here or anywhere: so `kernel/pci` and `kernel/virtio` are trusted with that.
 
 use crate::heap;
 use crate::types::IoError;

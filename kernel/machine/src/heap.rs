@@ -17,6 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
+pub(crate) use crate::arch::heap::for_threads;
 pub use crate::arch::heap::{Call, can_afford, is_granted, may_fail};
 use crate::types::OutOfMemory;
 

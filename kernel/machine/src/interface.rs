@@ -16,7 +16,7 @@ use crate::lock::{Lock, LockGuard};
 use crate::page::{Page, Pinned};
 use crate::space::{AddressSpace, Prot};
 use crate::thread::{State, Thread, ThreadRef, Times};
-use crate::types::{BootInfo, CpuStat, IoError, OutOfMemory};
+use crate::types::{BootInfo, CpuStat, IoError, OutOfMemory, WatchError, Watchpoint};
 use crate::uart::Uart;
 use crate::user::{Event, FpuState, UserContext};
 
@@ -37,6 +37,9 @@ const _: [fn(); 2] = [crate::cpu::count_syscall, crate::cpu::count_fault];
 const _: [fn() -> u64; 3] = [crate::clock::now_ns, crate::clock::cycles, crate::clock::cycle_hz];
 const _: fn() -> i64 = crate::clock::wall_ns;
 const _: fn(i64) = crate::clock::set_wall_ns;
+const _: fn(i64, u32) = crate::clock::adjust_wall;
+const _: fn() -> u64 = crate::clock::wall_hz;
+const _: fn(u64) -> bool = crate::clock::set_wall_hz;
 const _: [fn() -> u64; 3] = [crate::mem::total_bytes, crate::mem::free_bytes, crate::mem::kernel_bytes];
 const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];
@@ -83,6 +86,7 @@ const _: fn(&Page) -> Memory<Page> = Page::new_uninit_for_copy_of;
 const _: fn(&Page) = Page::fill_zero;
 const _: fn(&Page, usize, &mut [u8]) = Page::read;
 const _: fn(&Page, usize, &[u8]) = Page::write;
+const _: fn(&Page, usize, &Page, usize, usize) = Page::copy_from;
 const _: fn(&Page, usize) -> u32 = Page::read_u32;
 const _: fn(&Page, usize, u32) = Page::write_u32;
 const _: fn(&Page, usize) -> u64 = Page::read_u64;
@@ -92,13 +96,15 @@ const _: fn(&Page, usize, u32) -> u32 = Page::fetch_add_u32;
 const _: fn(&Page) -> u64 = Page::phys;
 const _: [fn(&Page) -> usize; 2] = [Page::refs, Page::pins];
 const _: fn(&Page, &Page) -> bool = Page::same;
+const _: fn([Page; 2]) = |pages| crate::page::drop_all(pages);
 const _: fn(Page, usize, usize) -> Pinned = Pinned::new;
 
 // space, user
 const _: fn() -> Memory<Arc<AddressSpace>> = AddressSpace::new;
 const _: fn(&AddressSpace, u64, Page, Prot) -> Memory<()> = AddressSpace::map;
-const _: fn(&AddressSpace, u64, Page, Prot) -> Memory<bool> = AddressSpace::map_absent;
-const _: fn(&AddressSpace, u64, u64) = AddressSpace::unmap;
+const _: fn(&AddressSpace, u64, &Page, Prot) -> Memory<bool> =
+    |space, va, page, prot| space.map_absent(va, va, [Some((page, prot)), None].into_iter());
+const _: [fn(&AddressSpace, u64, u64); 2] = [AddressSpace::unmap, AddressSpace::protect];
 const _: fn(&AddressSpace, u64) -> Option<(Page, Prot)> = AddressSpace::lookup;
 const _: fn(&AddressSpace, u64, &mut [u8]) -> bool = AddressSpace::read;
 const _: fn(&AddressSpace, u64, &[u8]) -> bool = AddressSpace::write;
@@ -111,6 +117,8 @@ const _: fn(&mut UserContext) -> FpuState = UserContext::fpu_save;
 const _: fn(&mut UserContext, &FpuState) = UserContext::fpu_load;
 const _: fn(&mut UserContext) -> &mut abi::ureg::Ureg = |ctx| &mut ctx.regs;
 const _: fn(&mut UserContext, &Arc<AddressSpace>) -> Event = crate::user::run;
+const _: fn(&[Watchpoint]) -> Result<(), WatchError> = crate::user::watch;
+const _: fn(&Thread) -> Option<(u64, u64)> = Thread::kernel_place;
 
 // dma
 const _: [fn(usize) -> Memory<Dma>; 2] = [Dma::new, Dma::scattered];
@@ -153,7 +161,7 @@ const _: fn(&Ports, u16, u16) = Ports::out16;
 const _: fn(&Ports, u16, u32) = Ports::out32;
 
 // irq
-const _: fn() -> Vec<Line> = crate::irq::snapshot;
+const _: fn() -> Result<Vec<Line>, OutOfMemory> = crate::irq::snapshot;
 const _: fn(&str, Handler) -> Result<Msi, IrqError> = crate::irq::msi;
 const _: fn(u32, Trigger, &str, Handler) -> Result<IrqHandle, IrqError> = crate::irq::gsi;
 const _: fn(u8, &str, Handler) -> Result<IrqHandle, IrqError> = crate::irq::isa;

@@ -39,14 +39,18 @@ use alloc::sync::Arc;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+#[cfg(any(target_os = "none", test))]
+mod group;
 mod payer;
 
+#[cfg(any(target_os = "none", test))]
+pub(crate) use group::Group;
 #[cfg(target_os = "none")]
 pub(crate) use payer::resized;
-pub(crate) use payer::{Payer, charge, credit, may_have, pay};
+pub(crate) use payer::{Payer, charge, credit, pay};
 #[cfg(any(target_os = "none", test))]
-pub(crate) use payer::{Standing, standing};
-pub use payer::{as_kernel, for_long, on, payer};
+pub(crate) use payer::{Standing, group, standing};
+pub use payer::{as_kernel, for_long, may_have, on, payer};
 
 /// Bytes that a thread keeps to itself before it tells the table.
 pub const BATCH: i64 = 4096;

@@ -10,8 +10,8 @@
 //! say so. Where the host has more, the extra names live in `host` or begin with `host_` or `fake`.
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
-//! [`firmware`] (tables as bytes), [`types`] (plain values), `threads` (what every thread is) and `claims` (who has
-//! which device registers).
+//! [`firmware`] (tables as bytes), [`types`] (plain values), `threads` (what every thread is), `wall` (the time of
+//! day) and `claims` (who has which device registers).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -22,6 +22,7 @@
 //! | [`page`], [`space`], [`user`] | pages, a program's address space, running it |
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`heap`] | kernel memory that can say no |
+//! | [`sampling`] | ticks, and where they met programs and the kernel |
 //! | [`census`] | how many values of a kind live |
 //! | [`ledger`] | who pays for memory |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
@@ -41,7 +42,7 @@
 //!
 //! * `page::Page::pin` and `unpin` (`pub(crate)`), on which the shared [`page::Pinned`] stands;
 //! * `mem::read_phys`, through which [`firmware`] reads the firmware's tables;
-//! * `thread::Thread::common` and `recall`, on which `threads` stands.
+//! * `thread::Thread::common`, `recall` and `requeue`, on which `threads` stands.
 //!
 //! # What safe code cannot do, and what it is trusted with
 //!
@@ -82,9 +83,12 @@ mod interface;
 pub mod ledger;
 pub mod pci_config;
 mod pinned;
+pub mod places;
+pub mod sampling;
 pub mod sync;
 mod threads;
 pub mod types;
+mod wall;
 
 pub use arch::{
     boot, clock, console, cpu, dma, io, irq, lock, mem, page, power, random, space, thread, uart, user,

@@ -64,6 +64,14 @@ impl Pinned {
         self.page.write(self.place(at, data.len()), data);
     }
 
+    /// Copies bytes in from a page, `at` bytes behind the first pinned one.
+    ///
+    /// # Panics
+    /// When `at + len` is beyond [`Pinned::len`], or `from + len` beyond the page.
+    pub fn copy_from(&self, at: usize, page: &Page, from: usize, len: usize) {
+        self.page.copy_from(self.place(at, len), page, from, len);
+    }
+
     /// A pin of the part `at..at + len` of this one.
     ///
     /// # Panics

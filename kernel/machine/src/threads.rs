@@ -7,10 +7,10 @@
 use crate::thread::Thread;
 use alloc::string::String;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Normal priority, and the highest.
-const NORMAL: u8 = 10;
+pub(crate) const NORMAL: u8 = 10;
 const HIGHEST: u8 = 20;
 
 /// The part of a thread that both halves have.
@@ -25,6 +25,8 @@ pub(crate) struct Common {
     interrupted: AtomicBool,
     /// User mode is to be left; `user::run` takes it.
     kicked: AtomicBool,
+    /// Ticks that have met its program: see `sampling`.
+    pub(crate) ticks: AtomicU32,
 }
 
 impl Common {
@@ -40,6 +42,7 @@ impl Common {
             priority: AtomicU8::new(NORMAL),
             interrupted: AtomicBool::new(false),
             kicked: AtomicBool::new(false),
+            ticks: AtomicU32::new(0),
         }
     }
 }
@@ -111,10 +114,11 @@ impl Thread {
         self.common.kicked.load(Ordering::Acquire)
     }
 
-    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. It counts from the next time it is made ready.
+    /// Sets the priority: 0 to 20, higher runs first, 10 is normal. A thread that waits to run is queued anew.
     /// The host only remembers it.
     pub fn set_priority(&self, priority: u8) {
         self.common.priority.store(priority.min(HIGHEST), Ordering::Relaxed);
+        self.requeue();
     }
 
     /// The priority.

@@ -8,6 +8,8 @@ extern crate alloc;
 mod types {
     pub use machine::types::*;
 }
+#[path = "../src/ledger/group.rs"]
+mod ledger;
 
 #[path = "../src/amd64/mem/bitmap.rs"]
 mod bitmap;
@@ -17,14 +19,18 @@ mod chacha;
 mod copy;
 #[path = "../src/amd64/time/date.rs"]
 mod date;
-#[path = "../src/amd64/mem/kept.rs"]
-mod kept;
+#[path = "../src/amd64/mem/freed.rs"]
+mod freed;
 #[path = "../src/amd64/mem/map.rs"]
 mod map;
 #[path = "../src/amd64/mem/modules.rs"]
 mod modules;
+#[path = "../src/amd64/sched/ready.rs"]
+mod ready;
 #[path = "../src/amd64/sched/runq.rs"]
 mod runq;
+#[path = "../src/amd64/sched/shares.rs"]
+mod shares;
 #[path = "../src/amd64/mem/slots.rs"]
 mod slots;
 #[path = "../src/amd64/trap/symbols.rs"]

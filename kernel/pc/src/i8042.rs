@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use machine::io::Ports;
 use machine::irq::{self, IrqError, IrqHandle};
 use machine::lock::Lock;
+use machine::places::pc_ports;
 
 /// The port of data, and the one of commands and status.
 const DATA: u16 = 0x60;
@@ -90,7 +91,7 @@ struct Registers {
 
 impl Registers {
     fn claim() -> Option<Registers> {
-        Some(Registers { data: Ports::claim(DATA, 1).ok()?, command: Ports::claim(COMMAND, 1).ok()? })
+        Some(Registers { data: pc_ports(DATA, 1).ok()?, command: pc_ports(COMMAND, 1).ok()? })
     }
 }
 

@@ -15,6 +15,7 @@
 
 use machine::IoError;
 use machine::io::{Mmio, Ports};
+use machine::places::{pc_ports, pc_screen};
 
 use crate::screen::Display;
 use crate::screen::font::Glyph;
@@ -76,7 +77,7 @@ impl Text {
     /// # Errors
     /// No memory for the mapping, or somebody has its registers.
     pub fn new(font: &[Glyph; 256]) -> Result<Option<Text>, IoError> {
-        let ports = Ports::claim(PORTS, 0x20)?;
+        let ports = pc_ports(PORTS, 0x20)?;
         bochs_off();
         ports.out8(MISC, MISC_TEXT);
         // A register that holds what is written; an empty bus does not.
@@ -87,7 +88,7 @@ impl Text {
                 return Ok(None);
             }
         }
-        let window = Mmio::map(0xa_0000, 0x2_0000)?;
+        let window = pc_screen()?;
         let mut text = Text { ports, memory: window.slice(0x1_8000, 0x8000), top: 0 };
         text.set_mode();
         text.load(font, &window);
@@ -209,7 +210,7 @@ impl Display for Text {
 /// Leaves a mode of the Bochs display interface, if there is one.
 fn bochs_off() {
     // Two words at neighbouring ports, of which the second is at an odd address.
-    let Ok(ports) = Ports::claim(BOCHS, 3) else { return };
+    let Ok(ports) = pc_ports(BOCHS, 3) else { return };
     ports.out16(0, BOCHS_ID);
     if ports.in16(1) & 0xfff0 == 0xb0c0 {
         ports.out16(0, BOCHS_ENABLE);

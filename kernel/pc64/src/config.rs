@@ -11,7 +11,9 @@ use machine::mem;
 use machine::uart::Uart;
 use port::dev::cons::cmdline;
 use port::dev::root::{Archive, Root};
-use port::dev::{cons, dup, env, hardware, pci, pipe, proc, ram, sd, srv, uart, virtcon};
+use port::dev::{
+    cap, cons, dup, env, ether, hardware, ip, kprof, pci, pipe, proc, ram, rtc, sd, srv, uart, virtcon,
+};
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
 use port::{Dev, Kernel};
@@ -41,7 +43,7 @@ pub fn kernel(
     hardware.add("virtiostat", 0o444, Box::new(move |out| details.write_details(out)));
     hardware.add_ports(0x3f8, 0x3ff, "eia0");
 
-    let (root, wrong) = Root::new(archives(), cmdline::places(&words));
+    let (root, wrong) = Root::new(archives(), cmdline::places(&words), cmdline::layout(&words));
     for line in wrong {
         kmesg.print(format_args!("root: {line}\n"));
     }
@@ -49,7 +51,8 @@ pub fn kernel(
     glue::console_port(&kmesg, &places, &ports, &console.input); // a port can be the console
     let mouse = glue::keyboard_and_mouse(&kmesg, &console.input, &hardware); // the keyboard types on the console
     let com1: uart::LineOf = (Arc::new(Uart::com1()), places.uart.then(|| console.input.clone()));
-    let devices: Vec<Arc<dyn Dev>> = vec![
+    let cards = ether::card::cards(system.ethers);
+    let mut devices: Vec<Arc<dyn Dev>> = vec![
         root,                                      // #/ the root and its archives
         console.clone(),                           // #c console, time, the kernel's numbers
         dup::Dup::new(),                           // #d descriptors as files
@@ -65,8 +68,17 @@ pub fn kernel(
         mouse,                                     // #m the mouse
         virtcon::VirtCon::new(ports, places.port), // #C virtio consoles
         sd::Sd::new(system.disks),                 // #S disks and their partitions
+        ether::EtherDev::new(&cards),              // #l network cards
         ram::RamDev::new(mem::total_bytes() / 2),  // #R files in memory, /tmp
+        kprof::Kprof::new('K'),                    // #K where the kernel's time goes
+        cap::Cap::new(),                           // #¤ capabilities: to become another user
+        rtc::Rtc::new(),                           // #r time of day, and a memory for keys
+        kprof::Kprof::new('κ'),                    // #κ the same
     ];
+    match ip::Ip::new(cards) {
+        Ok(ip) => devices.push(ip), // #I the IP stack
+        Err(e) => kmesg.print(format_args!("ip: {e}\n")),
+    }
     let kernel = Kernel::new(devices, words, kmesg);
     if let Err(e) = console.start(&kernel) {
         kernel.kmesg.print(format_args!("console: no input: {e}\n"));

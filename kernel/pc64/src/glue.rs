@@ -11,8 +11,9 @@ use machine::events::{self, Event};
 use machine::firmware::acpi;
 use machine::sync::Rendez;
 use machine::{boot, clock, mem, power, thread};
-use port::call::life;
+use port::call::{life, sysfile};
 use port::dev::cons::{Power, Wrong, cmdline};
+use port::dev::root::Layout;
 use port::kmesg::Kmesg;
 use port::proc::create;
 use port::{Kernel, exec};
@@ -25,10 +26,10 @@ pub use keyboard_mouse::keyboard_and_mouse;
 
 /// The first program, unless the command line says `boot=`.
 const INIT: &str = "/rc/bin/init";
+/// The first program where the root is to be another tree.
+const BOOTROOT: &str = "/bin/bootroot";
 /// How often slots are looked at whose wishes nothing tells, in nanoseconds.
 const LOOK_NS: u64 = 1_000_000_000;
-/// Where it reads and writes.
-const CONSOLE: &str = "#c/cons";
 
 /// The log, which is printed nowhere yet.
 pub fn log() -> Arc<Kmesg> {
@@ -211,8 +212,10 @@ fn serve_slots(kmesg: &Arc<Kmesg>, mut removals: virtio::Removals) -> Arc<dyn Fn
 pub fn start(kernel: &Arc<Kernel>) {
     let ms = clock::now_ns() / 1_000_000;
     kernel.kmesg.print(format_args!("boot: {ms} ms\n"));
-    let said = kernel.config.iter().rfind(|(name, _)| name == "boot");
-    let init = said.map_or(String::from(INIT), |(_, path)| path.clone());
+    let mut args = cmdline::boot(&kernel.config).unwrap_or_default();
+    let layout = cmdline::layout(&kernel.config);
+    let usual = if layout == Layout::InBoot { BOOTROOT } else { INIT };
+    let init = if args.is_empty() { String::from(usual) } else { args.remove(0) };
     let told = kernel.kmesg.clone();
     let name = init.clone();
     kernel.first_ended.call_once(|| {
@@ -223,7 +226,11 @@ pub fn start(kernel: &Arc<Kernel>) {
     });
     let begun = create::first_process(kernel).and_then(|up| {
         life::start(&up, move |up, ctx| {
-            ctx.regs = exec::load::first(up, CONSOLE, &init)?;
+            if layout == Layout::InBoot {
+                sysfile::boot_as_root(up)?;
+            }
+            let console = sysfile::console(up);
+            ctx.regs = exec::load::first(up, console, &init, &args)?;
             Ok(())
         })
     });

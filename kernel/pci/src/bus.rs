@@ -1,7 +1,5 @@
 //! The bus as `#$` shows it to programs.
 
-use alloc::vec::Vec;
-
 use io::PciBus;
 use io::pci::{Address, Function};
 
@@ -15,21 +13,30 @@ fn ours(at: Address) -> PciAddress {
     address(at.bus, at.device, at.function)
 }
 
+fn place(f: &crate::Function) -> Address {
+    Address { bus: f.address.bus(), device: f.address.device(), function: f.address.function() }
+}
+
 fn shown(f: &crate::Function) -> Function {
-    let bar = |(n, bar): (u8, &Option<Bar>)| bar.as_ref().map(|b| (n, b.register(), b.size));
+    let bar = |bar: &Option<Bar>| bar.as_ref().map(|b| (b.register(), b.size));
     Function {
-        at: Address { bus: f.address.bus(), device: f.address.device(), function: f.address.function() },
+        at: place(f),
         class: f.class,
         vendor: f.vendor,
         device: f.device,
         irq: f.line,
-        bars: (0..).zip(&f.bars).filter_map(bar).collect(),
+        bars: f.bars.each_ref().map(bar),
     }
 }
 
 impl PciBus for Pci {
-    fn functions(&self) -> Vec<Function> {
-        self.functions.iter().map(shown).collect()
+    fn nth(&self, n: usize) -> Option<Function> {
+        self.functions.get(n).map(shown)
+    }
+
+    fn find(&self, at: Address) -> Option<Function> {
+        // An address that no function can have cannot be made one of ours.
+        self.functions.iter().find(|f| place(f) == at).map(shown)
     }
 
     fn config_size(&self, _at: Address) -> usize {

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use machine::io::Ports;
 use machine::pci_config::ConfigSpace;
+use machine::places::pc_ports;
 use pci_types::PciAddress;
 
 /// Host bridges of pc and q35, vendor above device, and where the registers are.
@@ -56,7 +57,7 @@ impl Slots {
     pub fn find(space: &dyn ConfigSpace) -> Option<Slots> {
         let host = space.read32(address(0, 0, 0), 0);
         let (_, port) = [PC, Q35].into_iter().find(|(id, _)| *id == host)?;
-        let ports = Ports::claim(port, LEN).ok()?;
+        let ports = pc_ports(port, LEN).ok()?;
         ports.out32(SELECT, 0);
         // A pc whose bridges are not looked after has its root bus alone, and nothing to select.
         let buses = if ports.in32(SELECT) == 0 { BUSES } else { 1 };

@@ -142,8 +142,7 @@ impl Pci {
                 "{len} bytes at {offset:#x} are not inside base address register {bar}"
             )));
         }
-        let phys = found.address.checked_add(offset).ok_or(Failure::new("address overflow"))?;
         let len = usize::try_from(len).map_err(|_| Failure::new("address overflow"))?;
-        Ok(Mmio::map(phys, len)?)
+        Ok(self.space.memory(function.address, bar, offset, len)?)
     }
 }

@@ -72,7 +72,11 @@ fn raw_reads_what_is_there_and_ends() {
     assert_eq!(pci.read_config(shown, 4), raw[4]);
     pci.write_config(shown, 4, &[raw[4] ^ 4, raw[5]]);
     assert_eq!(pci.read_config(shown, 4), raw[4] ^ 4);
-    assert_eq!(PciBus::functions(&pci).len(), pci.functions().len());
+    let all: Vec<_> = (0..).map_while(|n| pci.nth(n)).collect();
+    assert_eq!(all.len(), pci.functions().len());
+    assert!(all.iter().all(|f| PciBus::find(&pci, f.at).is_some_and(|found| found.device == f.device)));
+    let nowhere = io::pci::Address { bus: 0, device: 200, function: 9 };
+    assert!(PciBus::find(&pci, nowhere).is_none());
 }
 
 #[test]

@@ -127,6 +127,13 @@ impl From<machine::sync::Interrupted> for Error {
     }
 }
 
+/// What a program is told of a conversation.
+impl From<net::Error> for Error {
+    fn from(e: net::Error) -> Self {
+        Error::new(e.0)
+    }
+}
+
 /// What a program is told of a disk that failed.
 impl From<io::DiskError> for Error {
     fn from(e: io::DiskError) -> Self {

@@ -22,6 +22,8 @@ use crate::dev::{Dev, MountDriver};
 use crate::error::Result;
 use crate::kmesg::Kmesg;
 use crate::mem::ImageCache;
+use crate::mem::contents::Contents;
+use crate::proc::egrp::Egrp;
 use crate::proc::process::Proc;
 
 /// See [`Kernel::first_ended`].
@@ -35,10 +37,14 @@ pub struct Kernel {
     pub procs: Lock<BTreeMap<u32, Arc<Proc>>>,
     /// Text and data of executables, shared by all who run them.
     pub images: ImageCache,
+    /// Contents of files, of mounts that have them kept.
+    pub(crate) contents: Contents,
     /// Everything printed so far, and where the next line goes.
     pub kmesg: Arc<Kmesg>,
     /// The command line's `name=value` words, in order; a name may repeat.
     pub config: Vec<(String, String)>,
+    /// The same as the environment of the first process begins, made once: a command line may be long.
+    pub(crate) boot_env: Arc<Egrp>,
     /// Who owns the machine: the user of the first process and of all devices.
     pub(crate) hostowner: Lock<String>,
     /// `/dev/sysname`.
@@ -55,6 +61,8 @@ pub struct Kernel {
     pub ending: Arc<crate::proc::ending::Ending>,
     /// Processes kept for a debugger.
     pub(crate) broken: crate::proc::broken::Broken,
+    /// Who goes when memory is out.
+    pub(crate) starving: crate::proc::starve::Starving,
     /// Who pays for memory.
     pub(crate) users: crate::proc::bill::Users,
     zero: Lock<Option<Page>>,
@@ -82,7 +90,9 @@ impl Kernel {
             devs,
             procs: Lock::new(BTreeMap::new()),
             images: ImageCache::new(),
+            contents: Contents::new(),
             kmesg,
+            boot_env: Egrp::from_config(&config),
             config,
             hostowner,
             sysname: Lock::new(String::from("elwood")),
@@ -92,6 +102,7 @@ impl Kernel {
             first_told: Lock::new(None),
             ending: Arc::default(),
             broken: crate::proc::broken::Broken::default(),
+            starving: crate::proc::starve::Starving::default(),
             users: crate::proc::bill::Users::new(),
             zero: Lock::new(None),
             next_pid: AtomicU32::new(1),

@@ -1,17 +1,15 @@
-//! User memory: brk and attached segments, pages copied, pinned and given back, and what happens when there is none
-//! left.
+//! User memory: brk and attached segments, pages copied, pinned and given back.
 
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::layout::{USTKSIZE, USTKTOP};
 use abi::syscall as call;
-use abi::{NCONT, OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
-use machine::host::{self, Cpu, program_at};
+use abi::{OREAD, Rfork, SG_CEXEC, SG_RONLY, error};
+use machine::host::{self, Cpu};
 use port::mem::iobuf::Dst;
-use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, HANDLER, NONE, Sys, World, fork};
+use world::{BSS, BSS_LEN, DATA, ENTRY, FAILED, NONE, Sys, World, fork};
 
 fn attach(cpu: &mut Cpu, attr: u32, class: &str, va: u64, len: u64) -> u64 {
     let class = cpu.string(class);
@@ -229,6 +227,28 @@ fn shared_is_shared_by_every_fork() {
 }
 
 #[test]
+fn who_forks_may_read_on_and_pays_for_what_is_written() {
+    let w = World::new();
+    w.ok(|cpu| {
+        for page in 0..8 {
+            cpu.store_u64(BSS + page * 4096, page);
+        }
+        let faults = || machine::cpu::stats().iter().map(|cpu| cpu.faults).sum::<u64>();
+        fork(cpu, NONE, |cpu| {
+            cpu.store_u64(BSS, 99);
+            assert_eq!(cpu.load_u64(BSS + 4096), 1);
+        });
+        cpu.wait_ok();
+        let before = faults();
+        let read: Vec<u64> = (0..8).map(|page| cpu.load_u64(BSS + page * 4096)).collect();
+        assert_eq!((read, faults() - before), ((0..8).collect(), 0));
+        cpu.store_u64(BSS, 7);
+        cpu.store_u64(BSS + 8, 8);
+        assert_eq!((cpu.load_u64(BSS), faults() - before), (7, 1));
+    });
+}
+
+#[test]
 fn pages_can_be_given_back() {
     let w = World::new();
     w.ok(|cpu| {
@@ -365,138 +385,4 @@ fn a_fork_while_a_page_is_pinned() {
         assert_eq!(cpu.load_u64(BSS + 4096), 0xdddd_dddd_dddd_dddd);
         assert_eq!(cpu.load_u64(BSS + 8200), 0);
     });
-}
-
-#[test]
-fn a_program_that_takes_all_memory_dies_alone() {
-    let w = World::new();
-    host::limit_pages(4000);
-    let other = Arc::new(AtomicBool::new(false));
-    let done = other.clone();
-    w.ok(move |cpu| {
-        cpu.must(call::BRK, &[BSS + (1 << 30)]);
-        let hungry = fork(cpu, NONE, |cpu| {
-            for page in 0.. {
-                cpu.store_u64(BSS + page * 4096, 1);
-            }
-        });
-        let record = cpu.wait();
-        assert!(
-            record.starts_with(&format!("{hungry} "))
-                && record.contains(": sys: trap: out of memory addr=0x"),
-            "{record}"
-        );
-        assert!(machine::mem::free_bytes() > 3000 * 4096, "it is not kept for a debugger");
-        // All is well with the others.
-        fork(cpu, NONE, |cpu| {
-            (0..1000).for_each(|page| cpu.store_u64(BSS + page * 4096, 1));
-            assert_eq!(cpu.file("/dev/osversion"), "2000");
-        });
-        cpu.wait_ok();
-        done.store(true, Ordering::SeqCst);
-    });
-    assert!(other.load(Ordering::SeqCst));
-    assert!(w.t.screen.take().contains(": out of memory"));
-}
-
-/// A program of several processes, as Go's are. Its handler does not help, and one process alone would free nothing.
-#[test]
-fn who_needs_memory_in_vain_twice_dies_with_all_that_share_it() {
-    let w = World::new();
-    let told = Arc::new(AtomicU64::new(0));
-    let noted = told.clone();
-    program_at(HANDLER, move |cpu| {
-        let text = cpu.load_u64(cpu.regs.sp + 16);
-        assert!(world::cstring(cpu, text).starts_with("sys: trap: out of memory addr=0x"));
-        noted.fetch_add(1, Ordering::SeqCst);
-        cpu.syscall(call::NOTED, &[NCONT as u64]);
-    });
-    host::limit_pages(4000);
-    w.ok(|cpu| {
-        let program = fork(cpu, NONE, |cpu| {
-            cpu.must(call::BRK, &[BSS + (1 << 30)]);
-            cpu.must(call::NOTIFY, &[HANDLER]);
-            fork(cpu, Rfork::MEM, |cpu| drop(cpu.sleep_ms(600_000)));
-            for page in 0.. {
-                cpu.store_u64(BSS + page * 4096, 1);
-            }
-        });
-        let record = cpu.wait();
-        assert!(record.starts_with(&format!("{program} ")) && record.ends_with(": sys: killed'"), "{record}");
-        // The other one goes as well, and with it the memory.
-        while machine::mem::free_bytes() < 3000 * 4096 {
-            cpu.sleep_ms(1);
-        }
-    });
-    assert_eq!(told.load(Ordering::SeqCst), 1);
-    assert!(w.t.screen.take().contains(": killed: out of memory"));
-}
-
-#[test]
-fn calls_without_memory_fail_and_the_process_lives() {
-    let w = World::new();
-    let fds = Arc::new(AtomicU64::new(0));
-    let seen = fds.clone();
-    w.ok(move |cpu| {
-        let fd = cpu.open("/n/prog", OREAD);
-        cpu.must(call::BRK, &[BSS + (1 << 30)]);
-        let stack = cpu.push(&[0; 256]);
-        // A limit that leaves some hundred pages beyond the kernel's reserve.
-        let used = (machine::mem::total_bytes() - machine::mem::free_bytes()) / 4096;
-        host::limit_pages(used as usize + 600);
-        let mut at = BSS;
-        // Reading takes what is left, and says so when nothing is.
-        loop {
-            let n = cpu.syscall(call::PREAD, &[fd, at, 4096, 0]);
-            if n == FAILED {
-                break;
-            }
-            at += 4096;
-        }
-        cpu.must(call::ERRSTR, &[stack, 128]);
-        assert_eq!(world::cstring(cpu, stack), error::ENOVMEM);
-        seen.store((at - BSS) / 4096, Ordering::SeqCst);
-        // Making processes and files is refused, kindly.
-        assert_eq!(cpu.syscall(call::RFORK, &[u64::from(Rfork::PROC.bits())]), FAILED);
-        cpu.must(call::ERRSTR, &[stack, 128]);
-        assert_eq!(world::cstring(cpu, stack), error::ENOMEM);
-        // With memory everything is as before.
-        host::limit_pages(host::DEFAULT_PAGES);
-        assert_eq!(cpu.must(call::PREAD, &[fd, at, 100, 0]), 100);
-        fork(cpu, NONE, |_| {});
-        cpu.wait_ok();
-    });
-    assert!(fds.load(Ordering::SeqCst) > 200);
-}
-
-/// A fork that fails in the middle leaves nothing behind: no users of segments, no pages.
-#[test]
-fn a_fork_that_fails_leaves_nothing() {
-    use machine::space::Prot;
-    use port::mem::{Kind, Segment};
-    let w = World::new();
-    let up = &w.t.up;
-    let data = Prot { write: true, exec: false };
-    for (kind, base) in [(Kind::Shared, 0x40_0000), (Kind::Bss, 0x80_0000), (Kind::Stack, 0xc0_0000)] {
-        up.mem.add(Segment::new(kind, base, base + 0x10_000, data, None)).unwrap();
-        up.mem.copy_out(base, &[1; 0x8000]).unwrap();
-    }
-    // Pages that a device works on have to be copied at once.
-    let pins = up.mem.pin(0xc0_0000, 0x8000, true).unwrap();
-    let total = machine::mem::total_bytes() / 4096;
-    let used = || (machine::mem::total_bytes() - machine::mem::free_bytes()) / 4096;
-    let before = used();
-    for spare in 0..8 {
-        host::limit_pages((before + spare + 1) as usize + host::KERNEL_RESERVE);
-        let forked = up.mem.fork(up, false);
-        assert!(forked.is_err_and(|e| e.is(error::ENOVMEM)), "{spare} pages");
-        assert_eq!(used(), before);
-    }
-    host::limit_pages(total as usize);
-    assert!(up.mem.segments().unwrap().iter().all(|s| s.users() == 1));
-    let child = up.mem.fork(up, false).unwrap();
-    assert_eq!(up.mem.segments().unwrap().iter().map(|s| s.users()).collect::<Vec<_>>(), [2, 1, 1]);
-    drop((child, pins));
-    assert!(up.mem.segments().unwrap().iter().all(|s| s.users() == 1));
-    assert_eq!(used(), before);
 }

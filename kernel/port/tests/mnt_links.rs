@@ -230,6 +230,14 @@ fn dotdot_from_what_has_been_removed() {
     sysfile::remove(&t.up, "/n/here/in").unwrap();
     sysfile::chdir(&t.up, "..").unwrap();
     at("/n/here");
+    // Nothing leads back to what is not there any more.
+    s.wire.state().server.host.file("here/in/f", b"").unwrap();
+    sysfile::chdir(&t.up, "/n/here/in").unwrap();
+    for name in ["/n/here/in/f", "/n/here/in", "/n/here"] {
+        sysfile::remove(&t.up, name).unwrap();
+    }
+    let e = sysfile::chdir(&t.up, "..").unwrap_err();
+    assert!(e.is(error::ENONEXIST), "{e}");
     sysfile::chdir(&t.up, "/").unwrap();
     s.end();
 }

@@ -111,6 +111,24 @@ fn messages() {
     put(up, ctl, "buttonmap").unwrap();
     put(up, pointer, "m 7 9999").unwrap();
     assert_eq!(event(up, fd), (7, 399, 2));
+    put(up, ctl, "accelerated").unwrap();
+    put(up, pointer, "m 7 9").unwrap();
+    event(up, fd);
+    says(&mouse, &[0x09, 4, 0]);
+    assert_eq!(event(up, fd).0, 11, "for aiming");
+    says(&mouse, &[0x09, 5, 0]);
+    assert_eq!(event(up, fd).0, 21);
+    put(up, ctl, "accelerated 10").unwrap();
+    says(&mouse, &[0x09, 5, 0]);
+    assert_eq!(event(up, fd).0, 71);
+    for all in ["linear", "res 3", "hwaccel off", "ps2intellimouse", "reset"] {
+        put(up, ctl, all).unwrap();
+    }
+    says(&mouse, &[0x09, 5, 0]);
+    assert_eq!(event(up, fd).0, 76);
+    for bad in ["accelerated 0", "accelerated 11", "accelerated x", "res 4", "hwaccel", "linear 1"] {
+        assert!(put(up, ctl, bad).unwrap_err().to_string().ends_with(error::EBADCTL), "{bad}");
+    }
     for bad in ["", "buttonmap 123 4", "buttonmap 112", "buttonmap 124", "fly", "swap 1"] {
         assert!(put(up, ctl, bad).unwrap_err().to_string().ends_with(error::EBADCTL), "{bad}");
     }

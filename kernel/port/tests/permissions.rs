@@ -16,24 +16,35 @@ use io::pci::{Address, Function};
 use io::{Disk, DiskError, PciBus, Serial};
 use machine::page::Pinned;
 use port::Proc;
-use port::call::sysfile::{bind, close, create, open, pipe, pwrite, remove, wstat};
+use port::call::sysfile::{bind, close, create, open, pipe, pwrite, remove, stat, wstat};
+use port::dev::cap::Cap;
+use port::dev::ether::{EtherDev, card};
+use port::dev::ip::Ip;
+use port::dev::kprof::Kprof;
 use port::dev::mouse::Mouse;
 use port::dev::pci::PciDev;
 use port::dev::ram::RamDev;
+use port::dev::rtc::Rtc;
 use port::dev::sd::Sd;
 use port::dev::uart::Uart;
 use port::dev::virtcon::VirtCon;
 use port::mem::iobuf::Src;
 use port::testkit::Hosted;
+use port::testkit::wire::{Faults, wire};
 
 use port_of_test::{Fake, finder};
 
 struct Bus;
 
 impl PciBus for Bus {
-    fn functions(&self) -> Vec<Function> {
+    fn nth(&self, n: usize) -> Option<Function> {
         let at = Address { bus: 0, device: 3, function: 0 };
-        vec![Function { at, class: [1, 6, 1], vendor: 0x8086, device: 0x2922, irq: 10, bars: vec![] }]
+        let bars = [None; 6];
+        let f = Function { at, class: [1, 6, 1], vendor: 0x8086, device: 0x2922, irq: 10, bars };
+        (n == 0).then_some(f)
+    }
+    fn find(&self, at: Address) -> Option<Function> {
+        self.nth(0).filter(|f| f.at == at)
     }
     fn config_size(&self, _: Address) -> usize {
         256
@@ -88,6 +99,7 @@ impl Disk for Zeros {
 /// A machine with all devices, which belongs to `glenda`.
 fn machine() -> Hosted {
     let mut port = Fake::there(3, false);
+    let (a, b) = wire(Faults::default());
     port.label = Some("chat");
     let t = Hosted::with(
         vec![
@@ -95,8 +107,13 @@ fn machine() -> Hosted {
             Uart::new(vec![(Arc::new(Line), None)]),
             Mouse::new(Some(true)),
             Sd::new(vec![Arc::new(Zeros)]),
+            EtherDev::new(&card::cards(vec![a, b])),
             VirtCon::new(finder(&[Arc::new(port)]), None),
             RamDev::new(1 << 20),
+            Kprof::new('K'),
+            Cap::new(),
+            Rtc::new(),
+            Ip::new(vec![]).unwrap(),
         ],
         vec![],
         &[],
@@ -104,9 +121,13 @@ fn machine() -> Hosted {
     for name in ["mtags", "virtio", "virtiostat"] {
         t.hardware.add(name, 0o444, Box::new(|_| Ok(())));
     }
+    // A conversation, so that it has files.
+    open(&t.up, "#I/tcp/clone", ORDWR).unwrap();
     bind(&t.up, "#p", "/proc", MREPL).unwrap();
     bind(&t.up, "#s", "/srv", MREPL | MCREATE).unwrap();
     bind(&t.up, "#R", "/tmp", MREPL | MCREATE).unwrap();
+    // A conversation is there as long as it is open.
+    open(&t.up, "#l0/ether0/clone", ORDWR).unwrap();
     t
 }
 
@@ -119,12 +140,17 @@ fn process_of(t: &Hosted, user: &str) -> Arc<Proc> {
 }
 
 /// The pages whose files have permissions that do not change, and the devices.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 13] = [
     ("arch", "#P"),
+    ("cap", "#¤"),
     ("cons", "#c"),
+    ("ether", "#l"),
+    ("ip", "#I"),
+    ("kprof", "#K"),
     ("mouse", "#m"),
     ("pipe", "#|"),
     ("pnp", "#$"),
+    ("rtc", "#r"),
     ("sd", "#S"),
     ("uart", "#t"),
     ("virtcon", "#C"),
@@ -203,6 +229,54 @@ fn every_file_has_the_mode_and_the_owner_of_its_page() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What files have that are made by processes or are processes: their pages say whose they are, and `.` stands for the
+/// directory itself.
+#[test]
+fn what_processes_make_has_the_mode_and_the_owner_of_its_page() {
+    let t = machine();
+    let bob = process_of(&t, "bob");
+    let check = |page: &str, dir: &Dir, name: &str, owner: &str| {
+        let said = said(page);
+        let found = said.iter().filter(|(p, _)| means(p, name)).max_by_key(|(p, _)| p.len());
+        let shown = (dir.mode & 0o777, dir.uid.as_str());
+        assert_eq!(Some(shown), found.map(|(_, mode)| (*mode, owner)), "{name} of {page}");
+    };
+    let record = |path: &str| Dir::parse(&stat(&bob, path).unwrap()).unwrap().0;
+    for (page, device) in
+        [("env", "#e"), ("dup", "#d"), ("srv", "#s"), ("ram", "#R"), ("root", "#/"), ("proc", "#p")]
+    {
+        check(page, &record(device), ".", "glenda");
+    }
+    close(&bob, create(&bob, "#e/variable", OWRITE, 0o600).unwrap()).unwrap();
+    check("env", &record("#e/variable"), "variable", "glenda");
+    for (mode, perm) in [(OREAD, 0o400), (OWRITE, 0o200), (ORDWR, 0o600)] {
+        let fd = open(&bob, "#c/null", mode).unwrap();
+        let dir = record(&format!("#d/{fd}"));
+        assert_eq!((dir.mode, dir.uid.as_str()), (perm, "bob"));
+        check("dup", &record(&format!("#d/{fd}ctl")), &format!("{fd}ctl"), "bob");
+    }
+    for (path, perm) in [("#s/post", 0o640), ("#R/file", 0o640)] {
+        create(&bob, path, OWRITE, perm).unwrap();
+        let dir = record(path);
+        assert_eq!((dir.mode, dir.uid.as_str()), (perm, "bob"), "{path}");
+    }
+    // What is mounted upon shows what is mounted there.
+    let mounted = |name: &str| ["proc", "srv", "tmp"].contains(&name.split('/').next().unwrap_or(""));
+    for (name, dir) in all(&t, "#/").into_iter().filter(|(name, _)| !mounted(name)) {
+        assert_eq!((dir.mode & 0o222, dir.uid.as_str()), (0, "glenda"), "{name}");
+    }
+    let place = format!("#p/{}", bob.pid);
+    check("proc", &record(&place), ".", "bob");
+    let files = all(&t, &place);
+    for (name, dir) in &files {
+        check("proc", dir, name, "bob");
+    }
+    let told = said("proc");
+    let missing: Vec<_> =
+        told.keys().filter(|p| *p != "." && !files.iter().any(|(name, _)| means(p, name))).collect();
+    assert!(missing.is_empty() && files.len() == 20, "{missing:?} {files:?}");
 }
 
 /// Owner, and two others: each file in each mode is opened by whom its bits allow it, and by nobody else.

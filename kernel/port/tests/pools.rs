@@ -44,6 +44,38 @@ fn settles(t: &Hosted, before: &Pools) {
     }
 }
 
+/// A device with as many lines as sessions with a thousand servers have.
+struct Many;
+
+impl port::Dev for Many {
+    fn letter(&self) -> char {
+        'X'
+    }
+    fn name(&self) -> &'static str {
+        "many"
+    }
+    fn read(
+        &self,
+        _: &std::sync::Arc<port::Proc>,
+        _: &port::Chan,
+        _: &mut Dst<'_>,
+        _: u64,
+    ) -> port::Result<usize> {
+        Ok(0)
+    }
+    fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
+        (0..3000).for_each(|n| show(&format!("many.{n}"), n));
+    }
+}
+
+/// It is asked for (which the heap of tests sees to).
+#[test]
+fn the_text_may_be_long() {
+    let t = Hosted::with(vec![std::sync::Arc::new(Many)], vec![], &[]);
+    let text = t.read("#c/pools").unwrap();
+    assert!(text.ends_with(b" many.2999\n") && text.len() > 60_000);
+}
+
 #[test]
 fn what_programs_make() {
     let w = World::new();

@@ -6,7 +6,7 @@ mod world;
 use abi::syscall as call;
 use abi::{Dir, ORDWR, OREAD, OWRITE, Rfork, error};
 use machine::host::{Cpu, program_at};
-use world::{BSS, DATA, ENTRY, FAILED, HANDLER, Sys, World, cstring, fork};
+use world::{BSS, ENTRY, FAILED, HANDLER, Sys, World, cstring, fork};
 
 /// Where the handler leaves the last note's text.
 const NOTE: u64 = BSS + 0x1000;
@@ -372,7 +372,6 @@ fn obsolete_calls() {
         assert_eq!(&b[48..48 + msg.len()], msg.as_bytes());
         let nsec = cpu.must(call::NSEC, &[]);
         assert!(nsec > 1_600_000_000_000_000_000);
-        assert_eq!(cpu.must(call::SEGFLUSH, &[DATA, 100]), 0);
     });
 }
 

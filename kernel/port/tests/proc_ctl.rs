@@ -70,7 +70,7 @@ fn stop_and_start() {
     });
 }
 
-/// `startstop`: until a note; `startsyscall`: until a system call.
+/// `startstop`: until a note; `startsyscall`: until the beginning or the end of a system call.
 #[test]
 fn stepping_from_event_to_event() {
     let w = World::new();
@@ -111,6 +111,7 @@ fn stepping_from_event_to_event() {
         for expected in [call::NOTED, call::SLEEP, call::ALARM] {
             assert_eq!(ctl(cpu, pid, "startsyscall"), 12);
             assert_eq!(number(cpu), expected, "before the call");
+            assert_eq!(ctl(cpu, pid, "startsyscall"), 12, "behind it");
         }
         ctl(cpu, pid, "start");
         cpu.wait_ok();
@@ -165,8 +166,16 @@ fn other_messages() {
             assert_eq!(ctl(cpu, pid, bad), FAILED, "{bad:?}");
             assert_eq!(cpu.errstr(), error::EBADCTL, "{bad:?}");
         }
-        for good in ["pri 5\n", "fixedpri 15", "noswap", "wired 0", "profile"] {
+        for good in ["noswap", "wired 0", "profile"] {
             assert_ne!(ctl(cpu, pid, good), FAILED, "{good:?}");
+        }
+        // Only fixedpri puts a process before those that have the usual priority.
+        for (said, told) in
+            [("pri 5\n", 5), ("fixedpri 15", 15), ("fixedpri 99", 20), ("pri 11", 10), ("pri 0", 0)]
+        {
+            assert_ne!(ctl(cpu, pid, said), FAILED, "{said:?}");
+            let status = cpu.file(&format!("/proc/{pid}/status"));
+            assert!(status.ends_with(&format!("{told:>11} {told:>11} ")), "{said:?}: {status:?}");
         }
         assert_ne!(ctl(cpu, pid, "closefiles"), FAILED);
         let name = cpu.string("/n/go");

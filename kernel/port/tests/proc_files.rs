@@ -112,7 +112,10 @@ fn texts() {
         let fd = cpu.open(&format!("/proc/{me}"), OREAD);
         let names: Vec<String> =
             Dir::parse_all(&cpu.read(fd, 8192)).unwrap().into_iter().map(|d| d.name).collect();
-        let expected = "args ctl fd fpregs mem note noteid notepg ns ppid proc regs segment status text wait";
+        let expected = concat!(
+            "args ctl fd fpregs kregs mem note noteid notepg ns ppid proc profile regs segment status",
+            " syscall text wait watchpt"
+        );
         assert_eq!(names.join(" "), expected);
     });
 }
@@ -239,6 +242,53 @@ fn breakpoints() {
         cpu.wait_ok();
         // Whoever runs the program now has the file's text.
         fork(cpu, NONE, move |cpu| assert_eq!(cpu.load_u64(ENTRY), was));
+        cpu.wait_ok();
+    });
+}
+
+/// Text that is in two pieces, one right behind the other, is written over as one.
+#[test]
+fn breakpoints_over_the_border_of_two_texts() {
+    const SECOND: u64 = 0x20_0300;
+    const BEHIND: u64 = 0x20_3000;
+    const MARK: u64 = 0x60_0100;
+    let w = World::new();
+    let mut file = vec![0u8; 64];
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    (file[16], file[18], file[32], file[54], file[56]) = (2, 62, 64, 56, 3);
+    file[24..32].copy_from_slice(&SECOND.to_le_bytes());
+    for (flags, va, len) in [(5u32, 0x20_0000u64, 0x3000u64), (5, BEHIND, 0x1000), (6, 0x60_0000, 0x1000)] {
+        file.extend(1u32.to_le_bytes());
+        file.extend(flags.to_le_bytes());
+        [0, va, va, len, len, 4096].iter().for_each(|v: &u64| file.extend(v.to_le_bytes()));
+    }
+    file.resize(0x3000, 0x90);
+    w.install("/n/two", &file);
+    program_at(SECOND, |cpu| {
+        while cpu.load_u64(MARK) != 7 {
+            cpu.sleep_ms(1);
+        }
+        assert_eq!((cpu.load_u64(BEHIND - 8), cpu.load_u64(BEHIND)), (1, 2));
+        cpu.syscall(call::EXITS, &[0]);
+    });
+    w.ok(|cpu| {
+        let pid = fork(cpu, NONE, |cpu| {
+            let (name, argv) = (cpu.string("/n/two"), cpu.push(&[0; 16]));
+            cpu.store_u64(argv, name);
+            cpu.syscall(call::EXEC, &[name, argv]);
+        });
+        while !cpu.file(&format!("/proc/{pid}/segment")).contains("203000   204000") {
+            cpu.sleep_ms(1);
+        }
+        ctl(cpu, pid, "stop");
+        let mem = cpu.open(&format!("/proc/{pid}/mem"), ORDWR);
+        cpu.store_u64(BSS + 100, 1);
+        cpu.store_u64(BSS + 108, 2);
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 16, BEHIND - 8]), 16);
+        assert_eq!(cpu.must(call::PWRITE, &[mem, BSS + 100, 16, BEHIND + 0xff8]), 8, "its end");
+        cpu.store_u64(BSS + 100, 7);
+        cpu.must(call::PWRITE, &[mem, BSS + 100, 8, MARK]);
+        ctl(cpu, pid, "start");
         cpu.wait_ok();
     });
 }

@@ -132,18 +132,19 @@ fn a_group_has_no_gaps() {
     let t = Hosted::new();
     let (parent, child) = (t.process(), t.process());
     let texts = |p: &Proc| p.notes.lock().queue.iter().map(|n| n.text.to_string()).collect::<Vec<_>>();
-    let group = |text| port::proc::notes::post_group(&t.kernel, parent.noteid(), text, NoteClass::User, None);
+    let group =
+        |text| port::proc::notegroup::post_group(&t.kernel, parent.noteid(), text, NoteClass::User, None);
     // The child is not in the table yet when the note comes.
     t.kernel.procs.lock().remove(&child.pid);
     group("before");
     // The program is told of that, and of nothing that comes from here on: another processor may post while this one is
     // on its way into the kernel, to fork.
-    port::proc::notes::deliver(&parent, &mut UserContext::new());
+    port::proc::notify::deliver(&parent, &mut UserContext::new());
     group("during");
     t.kernel.procs.lock().insert(child.pid, child.clone());
-    port::proc::notes::pass_on(&parent, &child);
+    port::proc::notegroup::pass_on(&parent, &child);
     group("after");
-    port::proc::notes::pass_on(&parent, &child);
+    port::proc::notegroup::pass_on(&parent, &child);
     assert_eq!(texts(&parent), ["during", "after"]);
     assert_eq!(texts(&child), ["during", "after"]);
 }

@@ -3,13 +3,15 @@
 mod world;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::syscall as call;
 use abi::ureg::Ureg;
 use abi::{NCONT, NDFLT, NRSTR, NSAVE, OREAD, Rfork, error};
 use machine::host::{Cpu, program_at};
 use machine::types::FpuState;
+use port::call::sysfile;
+use port::proc::procctl;
 use world::notes::{handed, noted, post, ureg};
 use world::{BSS, FAILED, HANDLER, NONE, Sys, World, cstring, fork, told};
 
@@ -312,4 +314,39 @@ fn a_closed_pipe_is_told_of() {
         // The note is over: nothing interrupts the next call.
         assert_eq!(cpu.must(call::SLEEP, &[2]), 0);
     });
+}
+
+/// A name that leads up and down in a large union takes as long as that takes, but nobody waits for it who kills.
+#[test]
+fn a_kill_ends_a_long_walk() {
+    let w = World::new();
+    for n in 0..300 {
+        let dir = sysfile::create(&w.t.up, &format!("/n/d{n}"), OREAD, abi::DMDIR | 0o777).unwrap();
+        sysfile::close(&w.t.up, dir).unwrap();
+    }
+    let last = sysfile::create(&w.t.up, "/n/d299/x", OREAD, abi::DMDIR | 0o777).unwrap();
+    sysfile::close(&w.t.up, last).unwrap();
+    let begun = Arc::new(AtomicBool::new(false));
+    let told = begun.clone();
+    let p = w.start(&["prog"], move |cpu| {
+        for n in 0..300 {
+            let (new, old) = (cpu.string(&format!("/n/d{n}")), cpu.string("/env"));
+            cpu.must(call::BIND, &[new, old, u64::from(if n == 0 { abi::MREPL } else { abi::MAFTER })]);
+        }
+        let name = cpu.string(&format!("/env{}", "/x/..".repeat(13_000)));
+        let buf = cpu.push(&[0; 200]);
+        told.store(true, Ordering::SeqCst);
+        loop {
+            cpu.syscall(call::STAT, &[name, buf, 200]);
+        }
+    });
+    while !begun.load(Ordering::SeqCst) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let begin = std::time::Instant::now();
+    procctl::kill(&p);
+    w.wait();
+    // A hundredth of what all of it takes, about.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(2), "{:?}", begin.elapsed());
 }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use abi::{DMDIR, DMEXCL, Dir, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use machine::space::Prot;
 use port::call::sysfile::{self, close, create, fstat, open, pread, pwrite, remove, stat};
 use port::dev::ram::RamDev;
-use port::mem::iobuf::{Dst, Src};
+use port::mem::iobuf::{Dst, Src, UserBuf};
+use port::mem::{Kind, Segment};
 use port::testkit::Hosted;
 use port::{Dev, Proc};
 
@@ -26,6 +28,57 @@ fn wstat(up: &Arc<Proc>, name: &str, change: &Dir) -> port::Result<()> {
     let mut bytes = vec![];
     change.append_to(&mut bytes);
     sysfile::wstat(up, name, &bytes)
+}
+
+/// Small reads go straight to the program's memory where that is there, and in another way where it is not.
+#[test]
+fn reads_come_where_they_are_wanted() {
+    let (t, _) = hosted(1 << 20);
+    let bytes: Vec<u8> = (0..9000u32).map(|i| (i % 251) as u8 | 1).collect();
+    put(&t.up, "#R/f", 0o600, &bytes);
+    let fd = open(&t.up, "#R/f", ORDWR).unwrap();
+    // A hole, and something behind it.
+    pwrite(&t.up, fd, &Src::Kernel(b"end"), 40_000).unwrap();
+    let (base, len) = (0x60_0000, 0x1_0000);
+    for (base, write) in [(base, true), (0x70_0000, false)] {
+        let prot = Prot { write, exec: false };
+        t.up.mem.add(Segment::new(Kind::Bss, base, base + len, prot, None)).unwrap();
+    }
+    let read = |va: u64, len: usize, offset: i64| {
+        pread(&t.up, fd, &mut Dst::User(UserBuf { mem: &t.up.mem, va, len }), offset)
+    };
+    let seen = |va: u64, len: usize| {
+        let mut got = vec![0; len];
+        for (at, pin) in t.up.mem.pin(va, len, false).unwrap().iter().scan(0, |at, pin| {
+            *at += pin.len();
+            Some((*at - pin.len(), pin))
+        }) {
+            pin.read(0, &mut got[at..at + pin.len()]);
+        }
+        got
+    };
+    // Each twice: nothing is mapped the first time. Over one, two and three pages.
+    for round in 0..2 {
+        for (va, len, offset) in [
+            (base + 5, 4096, 1),
+            (base + 0x2000, 4096, 0),
+            (base + 0x4ffd, 4100, 77),
+            (base + 0x6fff, 8192, 3),
+        ] {
+            assert_eq!(read(va, len, offset).unwrap(), len, "{round}");
+            assert_eq!(seen(va, len), bytes[offset as usize..offset as usize + len], "{round}");
+        }
+        assert_eq!(read(base + 0xa000, 8000, 8990).unwrap(), 8000);
+        assert_eq!(seen(base + 0xa000, 10), bytes[8990..]);
+        assert_eq!(seen(base + 0xa00a, 7990), [0; 7990]);
+        assert_eq!(read(base + 0xa000, 8000, 39_998).unwrap(), 5);
+        assert_eq!(seen(base + 0xa000, 5), *b"\0\0end");
+    }
+    assert_eq!((read(base, 100, 40_003).unwrap(), read(base, 100, i64::MAX).unwrap()), (0, 0));
+    // Not half of it where there is no memory behind, and none where nothing may be written.
+    for va in [0x1000, base + len - 10, 0x70_0000, u64::MAX - 5] {
+        assert!(read(va, 4096, 0).unwrap_err().is_fault(), "{va:#x}");
+    }
 }
 
 #[test]

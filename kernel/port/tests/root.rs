@@ -166,3 +166,31 @@ fn broken_archives_are_cut_off_and_never_harm() {
     assert!(t.screen.take().starts_with("root: archive 0: "));
     assert!(t.ls("/").unwrap().len() > 10, "the fixed directories are there all the same");
 }
+
+/// Where another tree is to be the root, `/` hides nothing of it, and what is ours is in `/boot`.
+#[test]
+fn another_root_has_ours_in_boot() {
+    let mut base = archive(&[("rc/bin/init", "ours"), ("lib/namespace", "ns"), ("bin/ls", "x")]);
+    base.truncate(base.len() - 1024);
+    tar_member(&mut base, "abs", b'2', "/../bin/ls", b"");
+    let t = Hosted::with(vec![], vec![base], &[("root", "host"), ("mount", "a:/n/a")]);
+    assert_eq!(t.screen.take(), "");
+    let bare =
+        ["bin", "boot", "dev", "env", "fd", "mnt", "n", "net", "net.alt", "proc", "root", "shr", "srv"];
+    assert_eq!(t.ls("/").unwrap(), bare);
+    assert_eq!(t.ls("/boot/n").unwrap(), ["a"]);
+    assert_eq!(t.ls("/n").unwrap(), [""; 0]);
+    assert_eq!(t.read("/boot/rc/bin/init").unwrap(), b"ours");
+    assert_eq!(t.read("/boot/abs").unwrap(), b"x");
+    // The first process sees it as it is otherwise, a name space that begins anew does not.
+    sysfile::boot_as_root(&t.up).unwrap();
+    assert_eq!(t.read("/rc/bin/init").unwrap(), b"ours");
+    assert_eq!(t.read("/rc/../bin/ls").unwrap(), b"x");
+    assert_eq!(t.read("#//boot/bin/ls").unwrap(), b"x");
+    // Its console has the name that programs know it by.
+    let console = sysfile::console(&t.up);
+    let fd = sysfile::open(&t.up, console, abi::OREAD).unwrap();
+    assert_eq!(sysfile::fd2path(&t.up, fd).unwrap(), "/dev/cons");
+    sysfile::unmount(&t.up, None, "/").unwrap();
+    assert!(t.read("/rc/bin/init").unwrap_err().is(error::ENONEXIST));
+}

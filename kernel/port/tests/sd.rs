@@ -8,6 +8,7 @@ use io::{Disk, DiskError};
 use machine::page::Pinned;
 use port::call::sysfile::{bind, close, open, pread, pwrite};
 use port::dev::sd::Sd;
+use port::dev::sd::partitions::gpt;
 use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
 
@@ -246,6 +247,66 @@ fn partitions_come_and_go_by_commands() {
     assert_eq!(t.ls("/dev/sdF0").unwrap(), ["ctl", "a", "b"]);
     t.write("/dev/sdF0/ctl", b"rescan").unwrap();
     assert_eq!(text(&t, "/dev/sdF0/ctl"), format!("{geometry}{all}"));
+}
+
+/// No call takes memory for all of them, nor for all words of a line (which the heap of tests sees to).
+#[test]
+fn as_many_disks_and_partitions_as_there_can_be() {
+    let disks: Vec<Arc<Ram>> = (0..300).map(|_| Arc::new(Ram::new(8, 512))).collect();
+    let t = hosted(&disks);
+    assert_eq!(t.ls("/dev").unwrap().len(), 301);
+    assert_eq!(text(&t, "/dev/sdctl").lines().count(), 300);
+    t.stat("/dev/sdF299/data").unwrap();
+
+    let (t, _) = one(1000, 512);
+    t.stat("/dev/sdF0/data").unwrap();
+    for n in 0..128 {
+        let name = format!("a-name-that-is-nearly-as-long-as-it-may-be-for-a-partition-{n}");
+        t.write("/dev/sdF0/ctl", format!("part {name} {n} {}", n + 1).as_bytes()).unwrap();
+    }
+    assert_eq!(t.ls("/dev/sdF0").unwrap().len(), 130);
+    assert_eq!(text(&t, "/dev/sdF0/ctl").lines().count(), 131);
+    assert_eq!(fails(&t, "part more 1 2"), error::ENODEV);
+    assert_eq!(fails(&t, &"a ".repeat(4000)), error::ECMDARGS);
+}
+
+/// A GUID table with all the entries that there usually are, which are one after the other.
+#[test]
+fn a_table_of_128_partitions() {
+    let disk = Ram::new(1000, 512);
+    let named = |n| format!("{:-<36}", format!("partition-{n}"));
+    {
+        let mut bytes = disk.bytes.lock().unwrap();
+        bytes.fill(0);
+        bytes[450] = 0xEE;
+        bytes[510..512].copy_from_slice(&[0x55, 0xAA]);
+        let mut array = vec![0; 128 * 128];
+        for (n, entry) in array.chunks_exact_mut(128).enumerate() {
+            entry[0] = 77;
+            entry[32..40].copy_from_slice(&(100 + n as u64).to_le_bytes());
+            entry[40..48].copy_from_slice(&(100 + n as u64).to_le_bytes());
+            for (at, unit) in named(n).encode_utf16().enumerate() {
+                entry[56 + 2 * at..58 + 2 * at].copy_from_slice(&unit.to_le_bytes());
+            }
+        }
+        let sum = |bytes: &[u8]| gpt::crc32(bytes.iter().copied()).to_le_bytes();
+        let mut header = vec![0; 92];
+        header[..16].copy_from_slice(b"EFI PART\0\0\x01\0\x5c\0\0\0");
+        header[24] = 1;
+        header[40] = 40;
+        header[48..56].copy_from_slice(&900u64.to_le_bytes());
+        header[72] = 2;
+        header[80] = 128;
+        header[84] = 128;
+        header[88..92].copy_from_slice(&sum(&array));
+        let whole = sum(&header);
+        header[16..20].copy_from_slice(&whole);
+        bytes[512..512 + 92].copy_from_slice(&header);
+        bytes[1024..1024 + array.len()].copy_from_slice(&array);
+    }
+    let t = hosted(&[Arc::new(disk)]);
+    assert_eq!(t.ls("/dev/sdF0").unwrap().len(), 130);
+    t.stat(&format!("/dev/sdF0/{}", named(127))).unwrap();
 }
 
 #[test]

@@ -7,8 +7,8 @@
 //!
 //! Rooms, lowest first, each knowing only those before it: `transport/` (how a device is attached), `ring/` (how
 //! buffers are passed), `requests/` (what devices have in common that are given requests), `inventory/` (which devices
-//! there are, for `/dev/virtio`), one room a driver, `p9/`, `block/`, `console/`, `rng/` and `balloon/` (what the
-//! buffers mean), and `system/` (what happens at boot).
+//! there are, for `/dev/virtio`), one room a driver, `p9/`, `block/`, `console/`, `net/`, `rng/` and `balloon/`
+//! (what the buffers mean), and `system/` (what happens at boot).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,7 @@ mod console;
 #[cfg(test)]
 mod fake;
 mod inventory;
+mod net;
 mod p9;
 mod requests;
 mod ring;

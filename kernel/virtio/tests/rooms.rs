@@ -10,7 +10,7 @@ const ROOMS: [&[&str]; 6] = [
     &["ring"],
     &["requests"],
     &["inventory"],
-    &["p9", "block", "console", "rng", "balloon"],
+    &["p9", "block", "console", "net", "rng", "balloon"],
     &["system"],
 ];
 

@@ -14,7 +14,7 @@ const PROCESSORS: &[u32] = &[1, 2, 4];
 
 /// The groups of usertests that take a second or two and need little memory.
 const TESTS: &[&str] =
-    &["ptr fd pipe", "pointers fds", "pipes sync", "fork", "note", "memory", "names", "files", "proc"];
+    &["fd pipe", "pointers fd", "pipe sem rendezvous", "fork", "note", "mem", "name dir", "file", "proc"];
 
 /// The kinds of things to exhaust, as `attack9 kinds` has them.
 pub const KINDS: &[&str] = &[

@@ -33,16 +33,39 @@ pub struct Port {
     other: Arc<Mutex<(u64, Other)>>,
     /// How many connections there have been.
     connections: Arc<AtomicU64>,
+    now: Arc<Now>,
+}
+
+/// What the host's end is about, for who wants to know.
+#[derive(Default)]
+struct Now {
+    what: Mutex<&'static str>,
+    /// Bytes that came by this connection.
+    heard: AtomicU64,
+}
+
+impl Now {
+    fn is(&self, what: &'static str) {
+        *self.what.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
 }
 
 impl Port {
     /// One whose socket is `name` in a folder; nobody is there yet.
     pub fn new(folder: &Path, name: &str) -> Port {
         let path = folder.join(name);
-        let port = Port { path, other: Arc::new(Mutex::new((0, Other::Echo))), connections: Arc::default() };
+        let other = Arc::new(Mutex::new((0, Other::Echo)));
+        let port = Port { path, other, connections: Arc::default(), now: Arc::default() };
         let (path, other, connections) = (port.path.clone(), port.other.clone(), port.connections.clone());
-        std::thread::spawn(move || serve(&path, &other, &connections));
+        let now = port.now.clone();
+        std::thread::spawn(move || serve(&path, &other, &connections, &now));
         port
+    }
+
+    /// What the host's end is about, and how many bytes came by its connection.
+    pub fn doing(&self) -> (&'static str, u64) {
+        let what = *self.now.what.lock().unwrap_or_else(PoisonError::into_inner);
+        (what, self.now.heard.load(Ordering::Relaxed))
     }
 
     /// QEMU's arguments for it.
@@ -77,7 +100,7 @@ impl Drop for Port {
     }
 }
 
-fn serve(path: &Path, other: &Mutex<(u64, Other)>, connections: &AtomicU64) {
+fn serve(path: &Path, other: &Mutex<(u64, Other)>, connections: &AtomicU64, doing: &Now) {
     let now = || *other.lock().unwrap_or_else(PoisonError::into_inner);
     let mut served = 0;
     loop {
@@ -86,9 +109,11 @@ fn serve(path: &Path, other: &Mutex<(u64, Other)>, connections: &AtomicU64) {
             return;
         }
         let Ok(stream) = UnixStream::connect(path) else {
+            doing.is("tries to connect");
             std::thread::sleep(Duration::from_millis(50));
             continue;
         };
+        doing.heard.store(0, Ordering::Relaxed);
         connections.fetch_add(1, Ordering::Relaxed);
         served += 1;
         let timed = stream.set_read_timeout(Some(Duration::from_millis(50)));
@@ -98,16 +123,22 @@ fn serve(path: &Path, other: &Mutex<(u64, Other)>, connections: &AtomicU64) {
         let still = || now().0 == generation;
         // The connection's end is what it is: the machine's, or ours.
         let _ = match who {
-            Other::Liar(dialect, seed) => lie(&stream, dialect, seed + served, &still),
-            _ => echo(&stream, &still),
+            Other::Liar(dialect, seed) => lie(&stream, dialect, seed + served, &still, doing),
+            _ => echo(&stream, &still, doing),
         };
+        doing.is("has closed it");
         drop(stream);
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Reads some bytes; nothing at the end, or when it is somebody else's turn.
-fn some(mut stream: &UnixStream, buffer: &mut [u8], still: &dyn Fn() -> bool) -> std::io::Result<usize> {
+fn some(
+    mut stream: &UnixStream,
+    buffer: &mut [u8],
+    still: &dyn Fn() -> bool,
+    doing: &Now,
+) -> std::io::Result<usize> {
     while still() {
         match stream.read(buffer) {
             Err(e)
@@ -115,22 +146,27 @@ fn some(mut stream: &UnixStream, buffer: &mut [u8], still: &dyn Fn() -> bool) ->
                     e.kind(),
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                 ) => {}
-            other => return other,
+            other => {
+                doing.heard.fetch_add(other.as_ref().map_or(0, |n| *n as u64), Ordering::Relaxed);
+                return other;
+            }
         }
     }
     Ok(0)
 }
 
-fn echo(mut stream: &UnixStream, still: &dyn Fn() -> bool) -> std::io::Result<()> {
+fn echo(mut stream: &UnixStream, still: &dyn Fn() -> bool, doing: &Now) -> std::io::Result<()> {
     let (mut line, mut buffer) = (Vec::new(), [0; 512]);
     loop {
-        let n = some(stream, &mut buffer, still)?;
+        doing.is("listens for a ping");
+        let n = some(stream, &mut buffer, still, doing)?;
         if n == 0 {
             return Ok(());
         }
         line.extend_from_slice(buffer.get(..n).unwrap_or_default());
         if line.ends_with(b"ping\n") {
             line.clear();
+            doing.is("says pong");
             stream.write_all(b"pong\n")?;
         }
     }
@@ -141,13 +177,15 @@ fn lie(
     dialect: Dialect,
     seed: u64,
     still: &dyn Fn() -> bool,
+    doing: &Now,
 ) -> std::io::Result<()> {
     let mut seed = seed;
     let mut hostile = Hostile::new(dialect, seed);
     let mut framer = Framer::new(MSIZE);
     let mut buffer = vec![0; 65_536];
     loop {
-        let n = some(stream, &mut buffer, still)?;
+        doing.is("lies");
+        let n = some(stream, &mut buffer, still, doing)?;
         if n == 0 {
             return Ok(());
         }

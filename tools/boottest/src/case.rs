@@ -4,94 +4,20 @@
 //! A case either types at the prompt (`line`, followed by what the line must print) or boots with `init`, in which
 //! case the machine ends by itself. Pieces of the transcript are expected in order; some must never come.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 use vm::{Board, Flavour, Pattern, Share, Vm};
 
-use crate::host::Programs;
-use crate::socket::{Listener, Sockets};
+use crate::host::program_path;
+use crate::socket::Listener;
+
+pub use crate::step::{Check, End, Fill, Step, World};
 
 /// The prompt that the first shell prints.
 pub const PROMPT: &str = "term% ";
-
-/// Fills a share's folder before the machine starts.
-pub type Fill = Box<dyn Fn(&Path) -> Result<()> + Send + Sync>;
-
-/// A look at what the last line printed and at the shares' folders.
-pub type Check = Box<dyn Fn(&World) -> Result<()> + Send + Sync>;
-
-/// One thing to do, or to see.
-pub enum Step {
-    /// Type this and a newline at the prompt; all that it prints is the next steps' `output`.
-    Line(String),
-    /// The output contains this.
-    Gives(Pattern),
-    /// The output is exactly this.
-    Is(String),
-    /// A look at the output or at the host's side.
-    Check(Check),
-    /// Type these characters now, whatever the machine is doing.
-    Type(String),
-    /// The machine prints this sooner or later.
-    Sees(Pattern),
-    /// Type these characters on the PC's own keyboard.
-    Keys(String),
-    /// Tell QEMU this: a command and its arguments.
-    Qmp(&'static str, Value),
-    /// QEMU tells this event of a device.
-    Happens(&'static str, &'static str),
-    /// QEMU stands still for so long, as on a host that sleeps.
-    Stands(Duration),
-    /// The host waits for so long.
-    Waits(Duration),
-    /// The screen shows this text sooner or later; the rows end in newlines.
-    Shows(Pattern),
-}
-
-/// How a machine has to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It runs on, and the test switches it off.
-    Running,
-    /// QEMU ends by itself with this status.
-    Exits(i32),
-    /// QEMU ends by itself with any status but 0.
-    Fails,
-}
-
-/// What a check may look at.
-#[derive(Default)]
-pub struct World {
-    /// What the last typed line printed.
-    pub output: String,
-    /// What QEMU answered to the last command of QMP.
-    pub answer: Value,
-    /// The shares: tag and folder.
-    pub folders: Vec<(String, PathBuf)>,
-    /// The disks' images.
-    pub images: Vec<(String, PathBuf)>,
-    /// The host's ends of the character devices.
-    pub sockets: Sockets,
-    /// What runs on the host beside the machine.
-    pub programs: Programs,
-}
-
-impl World {
-    /// The host's folder behind the mount tag `tag`, or the one that has just this name.
-    pub fn folder(&self, tag: &str) -> Result<&Path> {
-        let found = self.folders.iter().find(|(t, _)| t == tag);
-        found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no folder {tag}"))
-    }
-
-    /// The image of the disk with this name.
-    pub fn image(&self, name: &str) -> Result<&Path> {
-        let found = self.images.iter().find(|(n, _)| n == name);
-        found.map(|(_, path)| path.as_path()).ok_or_else(|| anyhow::anyhow!("the case has no disk {name}"))
-    }
-}
 
 /// A case.
 pub struct Case {
@@ -397,13 +323,6 @@ impl Case {
         self.budget = Duration::from_secs(seconds);
         self
     }
-}
-
-/// Where a program of the host is: in PATH, or where the administrator's are.
-pub fn program_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    places.map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 /// A regular expression whose source is part of this program.

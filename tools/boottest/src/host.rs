@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a program may take to begin.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where a program of the host is: in PATH, or where the administrator's are.
+pub fn program_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    places.map(|dir| dir.join(name)).find(|file| file.is_file())
+}
 
 /// All programs of a case.
 #[derive(Default)]
@@ -51,11 +59,47 @@ impl Programs {
         Ok(())
     }
 
+    /// Starts `elwood serve` of `dir` on a port of the loopback, `port` or one that is free if that is 0. The port.
+    pub fn serve_tcp(&self, name: &str, dir: &Path, port: u16) -> Result<u16> {
+        let at = format!("127.0.0.1:{port}");
+        self.start(name, &["serve".as_ref(), dir.as_ref(), "--tcp".as_ref(), at.as_ref()])?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let said = fs::read_to_string(self.log(name))?;
+            let port = said.lines().next().and_then(|line| line.rsplit_once(" is on 127.0.0.1:"));
+            if let Some(port) = port.filter(|_| said.ends_with('\n')) {
+                return Ok(port.1.parse()?);
+            }
+            ensure!(self.is_running(name)?, "{name} has ended: {said}");
+            ensure!(Instant::now() < end, "{name} does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// [`Programs::mount_test`] of a server on TCP.
+    pub fn mount_test_tcp(
+        &self,
+        at: SocketAddr,
+        words: &[&str],
+        input: &[u8],
+    ) -> Result<Result<Vec<u8>, String>> {
+        self.run_mount_test(&["--tcp".as_ref(), at.to_string().as_ref()], words, input)
+    }
+
     /// Runs `elwood mount-test` with `words` on the Unix socket `at`; `input` is what it may read. What it prints, or
     /// the message that it fails with.
     pub fn mount_test(&self, at: &Path, words: &[&str], input: &[u8]) -> Result<Result<Vec<u8>, String>> {
+        self.run_mount_test(&["--unix".as_ref(), at.as_ref()], words, input)
+    }
+
+    fn run_mount_test(
+        &self,
+        place: &[&OsStr],
+        words: &[&str],
+        input: &[u8],
+    ) -> Result<Result<Vec<u8>, String>> {
         let mut command = Command::new(&self.elwood);
-        command.arg("mount-test").arg("--unix").arg(at).args(words);
+        command.arg("mount-test").args(place).args(words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {}", self.elwood.display()))?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -69,11 +113,19 @@ impl Programs {
         })
     }
 
+    /// The program `elwood`.
+    pub fn elwood(&self) -> &Path {
+        &self.elwood
+    }
+
     fn start(&self, name: &str, args: &[&OsStr]) -> Result<()> {
-        let log = File::create(self.log(name))?;
-        let mut command = Command::new(&self.elwood);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = command.spawn().with_context(|| format!("cannot start {}", self.elwood.display()))?;
+        self.run(name, Command::new(&self.elwood).args(args).stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    /// Starts a program; what it says goes to a file.
+    pub fn run(&self, name: &str, command: &mut Command) -> Result<()> {
+        command.stderr(File::create(self.log(name))?);
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         match self.all().insert(name.to_owned(), child) {
             Some(_) => bail!("two programs called {name}"),
             None => Ok(()),

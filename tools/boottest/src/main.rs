@@ -8,9 +8,11 @@
 mod case;
 mod cases;
 mod host;
+mod peers;
 mod play;
 mod screen;
 mod socket;
+mod step;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

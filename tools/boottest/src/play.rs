@@ -212,7 +212,8 @@ fn write_archive(path: &Path, files: &[(&'static str, String)]) -> Result<()> {
     for (name, text) in files {
         let mut header = tar::Header::new_ustar();
         header.set_size(text.len().try_into()?);
-        header.set_mode(0o644);
+        // Programs are in bin.
+        header.set_mode(if name.starts_with("bin/") { 0o755 } else { 0o644 });
         archive.append_data(&mut header, name, text.as_bytes())?;
     }
     archive.into_inner()?.sync_data().context("the archive")

@@ -58,8 +58,14 @@ impl Machine {
 
     /// Runs `boot/deps`: whether it succeeded, what it said, and how apt-get was called.
     fn deps(&self) -> (bool, String, Vec<String>) {
+        self.deps_for(&[])
+    }
+
+    /// The same with words behind it.
+    fn deps_for(&self, words: &[&str]) -> (bool, String, Vec<String>) {
         let deps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boot/deps");
-        let output = Command::new("/bin/sh").arg(deps).env_clear().env("PATH", self.bin()).output().unwrap();
+        let mut command = Command::new("/bin/sh");
+        let output = command.arg(deps).args(words).env_clear().env("PATH", self.bin()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         let calls = fs::read_to_string(self.calls()).unwrap_or_default();
         (output.status.success(), said, calls.lines().map(String::from).collect())
@@ -89,6 +95,21 @@ fn what_is_missing_is_installed_and_nothing_removed() {
             "-qq -y --no-remove install --no-install-recommends qemu-system-x86"
         ]
     );
+}
+
+#[test]
+fn what_times_and_counts_needs_more() {
+    let machine = Machine::new();
+    machine.apt_get("Inst lz4 (1.9 Debian:12/stable [amd64])");
+    for there in ["qemu-system-x86_64", "xz"] {
+        machine.program(there, "");
+    }
+    let (done, said, _) = machine.deps_for(&["bench"]);
+    assert!(done && said == "deps: installing: gcc libc6-dev lz4\n", "{said}");
+    for there in ["gcc", "lz4"] {
+        machine.program(there, "");
+    }
+    assert_eq!(machine.deps_for(&["bench"]).1, "");
 }
 
 #[test]

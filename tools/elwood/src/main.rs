@@ -8,6 +8,8 @@ mod completions;
 mod exec;
 mod machine;
 mod mount_test;
+mod net;
+mod root;
 mod run;
 mod serve;
 mod terminal;

@@ -1,21 +1,25 @@
 //! `elwood run`: from options to a QEMU command line, and that QEMU with the terminal on its serial line.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use abi::quote::quote;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 use vm::{Board, Serial, Share, Vm};
 
 use crate::archive;
 use crate::machine::{self, Common, Machine};
+use crate::net::Network;
+use crate::root;
 use crate::terminal;
 
 /// How long QEMU may take to end by itself after `ctrl-a x`.
@@ -24,8 +28,9 @@ const QUIT_GRACE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// What `elwood run` takes.
 #[derive(Args)]
 pub struct Options {
-    /// A folder of this machine and its mount tag (`host`, unless said); it is mounted on /n/TAG. May be repeated
-    #[arg(long, value_name = "DIR[:TAG]")]
+    /// A folder of this machine and its mount tag (`host`, unless said); it is mounted on /n/TAG, with `,cache` so that
+    /// what is read of its files is kept. May be repeated
+    #[arg(long, value_name = "DIR[:TAG][,cache]")]
     share: Vec<String>,
     /// The kind of machine
     #[arg(long, value_enum, default_value_t = Machine::Q35)]
@@ -35,6 +40,10 @@ pub struct Options {
     qboot: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    root: root::Root,
+    #[command(flatten)]
+    network: Network,
     /// A tar archive whose files are laid over the root
     #[arg(long, value_name = "TAR")]
     initrd: Option<PathBuf>,
@@ -57,7 +66,7 @@ enum Console {
 
 /// Runs the machine and returns QEMU's exit status.
 pub fn run(options: &Options) -> Result<u8> {
-    let vm = describe(options)?;
+    let (vm, archive) = describe(options)?;
     let words = vm.command_line()?;
     if options.common.print {
         machine::print(&words)?;
@@ -66,8 +75,12 @@ pub fn run(options: &Options) -> Result<u8> {
     vm::check_named_qemu()?;
     let (program, arguments) = words.split_first().context("an empty command line")?;
     let accel = if arguments.iter().any(|a| a == "kvm") { "KVM" } else { "TCG" };
-    let folders: String =
-        vm.shares().iter().map(|s| format!(", {} on /n/{}", s.path().display(), s.tag())).collect();
+    let place = |s: &Share| match &options.root.root {
+        Some(_) if s.tag() == root::TAG => format!(", {} as the root", s.path().display()),
+        Some(_) => format!(", {} in /srv/{}", s.path().display(), s.tag()),
+        None => format!(", {} on /n/{}", s.path().display(), s.tag()),
+    };
+    let folders: String = vm.shares().iter().map(place).collect();
     eprintln!(
         "elwood: {}, {accel}, {} MiB{folders}. Leave with ctrl-a x.",
         vm.board().name(),
@@ -76,6 +89,7 @@ pub fn run(options: &Options) -> Result<u8> {
 
     // Before QEMU starts, so that no signal can end us and leave it and the terminal behind.
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT])?;
+    let mut windows = Signals::new([SIGWINCH])?;
     let raw = terminal::Raw::enter().context("the terminal")?;
     // Pipes both ways: QEMU would make the terminal non-blocking, for us and for the shell after us.
     let mut qemu = Command::new(program)
@@ -84,16 +98,25 @@ pub fn run(options: &Options) -> Result<u8> {
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
+    drop(archive);
     let keyboard = qemu.stdin.take().context("no keyboard")?;
     let printed = qemu.stdout.take().context("no screen")?;
     // A handle, not a number: a number might be somebody else's by the time a signal comes.
     let handle = pidfd_open(Pid::from_child(&qemu), PidfdFlags::empty()).context("a handle on QEMU")?;
     let other_handle = handle.try_clone()?;
     let screen = std::fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    let guest = Arc::new(terminal::Guest::new(keyboard));
+    let typed = guest.clone();
+    // A thread of its own, since the guest may take its time.
+    std::thread::spawn(move || {
+        guest.tell_size();
+        windows.forever().for_each(|_| guest.tell_size());
+    });
     std::thread::spawn(move || {
         let stdin = std::io::stdin();
-        // When either side is gone nobody types any more; the machine goes on.
-        if terminal::relay(stdin.lock(), keyboard, stdin.is_terminal()) == terminal::End::Quit {
+        // When the machine is gone nobody types any more. When there is nothing more to type it is told, and goes on:
+        // whoever reads its console finds the end there, and the shell at the prompt ends the machine.
+        if terminal::relay(stdin.lock(), &typed, stdin.is_terminal()) == terminal::End::Quit {
             // QEMU does not listen while the guest does not; then it is told otherwise.
             let mut fds = [PollFd::new(&other_handle, PollFlags::IN)];
             let _ = poll(&mut fds, Some(&QUIT_GRACE));
@@ -115,8 +138,8 @@ pub fn run(options: &Options) -> Result<u8> {
     Ok(u8::try_from(vm::exit_code(status?)).unwrap_or(u8::MAX))
 }
 
-/// The machine that `options` ask for.
-fn describe(options: &Options) -> Result<Vm> {
+/// The machine that `options` ask for, and what QEMU is to find open when it starts.
+fn describe(options: &Options) -> Result<(Vm, Option<File>)> {
     let board = Board::from(options.machine);
     let mut vm = options.common.vm(board)?.serial(Serial::StdioAndMonitor);
     if options.console == Console::Virtio {
@@ -127,15 +150,21 @@ fn describe(options: &Options) -> Result<Vm> {
     }
     if let Some(initrd) = &options.initrd {
         archive::check("--initrd", initrd)?;
-        vm = vm.initrd(initrd);
     }
-    let mut tags: Vec<String> = Vec::new();
+    let kept;
+    (vm, kept) = root::add(vm, &options.root, options.initrd.as_deref())?;
+    let mut tags: Vec<String> = vm.shares().iter().map(|s| s.tag().into()).collect();
     for share in &options.share {
-        let (dir, tag) = split_share(share)?;
+        let (dir, tag, keeps) = split_share(share)?;
         ensure!(!tags.contains(&tag), "--share: two folders have the tag '{tag}'; write DIR:TAG");
+        ensure!(tag != root::TAG || options.root.root.is_none(), "--share: '{tag}' is the tag of --root");
         vm = vm.append(format!("mount={}", quote(&format!("{tag}:/n/{tag}")))).share(Share::new(&tag, dir));
+        if keeps {
+            vm = vm.append(format!("cache={}", quote(&tag)));
+        }
         tags.push(tag);
     }
+    vm = options.network.add(vm, "user")?;
     if let Some(display) = &options.display {
         ensure!(board != Board::Microvm, "--display: microvm has no screen");
         // Before the user's words, of which the last counts.
@@ -146,11 +175,16 @@ fn describe(options: &Options) -> Result<Vm> {
     if let Some(command) = &options.init {
         vm = vm.append(format!("init={}", quote_value(command)));
     }
-    Ok(vm)
+    Ok((vm, kept))
 }
 
-/// Cuts `DIR[:TAG]`. A colon that belongs to the folder's name is recognised by the folder being there.
-fn split_share(share: &str) -> Result<(PathBuf, String)> {
+/// Cuts `DIR[:TAG][,cache]`; the last says whether contents are to be kept. A colon or comma that belongs to the
+/// folder's name is recognised by the folder being there.
+fn split_share(share: &str) -> Result<(PathBuf, String, bool)> {
+    let (share, keeps) = match share.strip_suffix(",cache") {
+        Some(rest) if !Path::new(share).is_dir() => (rest, true),
+        _ => (share, false),
+    };
     let (dir, tag) = match share.rsplit_once(':') {
         Some((dir, tag)) if !Path::new(share).is_dir() => (dir, tag),
         _ => (share, "host"),
@@ -162,7 +196,7 @@ fn split_share(share: &str) -> Result<(PathBuf, String)> {
         !tag.contains('/') && tag != "." && tag != "..",
         "--share {share}: '{tag}' cannot be a mount tag"
     );
-    Ok((PathBuf::from(dir), tag.into()))
+    Ok((PathBuf::from(dir), tag.into(), keeps))
 }
 
 /// `text` in single quotes with inner ones doubled: always, so that rc's own signs are safe too.
@@ -186,7 +220,7 @@ mod tests {
     fn qemu(words: &[&str]) -> Result<String> {
         let kernel = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
         let line = ["run", "--accel", "tcg", "--kernel", &kernel].into_iter().chain(words.iter().copied());
-        let words = describe(&Line::try_parse_from(line)?.options)?.command_line()?;
+        let words = describe(&Line::try_parse_from(line)?.options)?.0.command_line()?;
         Ok(words.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" "))
     }
 
@@ -198,6 +232,8 @@ mod tests {
         assert!(line.contains("-append mount=host:/n/host mount=t:/n/t debug=1"), "{line}");
         assert!(line.contains("path=/ ") && line.contains("mount_tag=t"), "{line}");
         assert!(line.contains("isa-debug-exit"), "{line}");
+        assert!(line.ends_with("-netdev user,id=net0 -device virtio-net-pci,netdev=net0,romfile="), "{line}");
+        assert!(!qemu(&["--net", "none"]).unwrap().contains(" -netdev "));
     }
 
     #[test]
@@ -216,6 +252,51 @@ mod tests {
         let line = qemu(&["--display", "gtk", "--console", "virtio"]).unwrap();
         assert!(line.contains("-append console=virtio console=virtio,vga"), "{line}");
         assert!(line.contains("-serial none") && line.contains("virtconsole,chardev=console"), "{line}");
+    }
+
+    #[test]
+    fn a_root_is_a_share_or_a_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        std::fs::create_dir(place("tree")).unwrap();
+        std::fs::write(place("a,b.img"), [0; 512]).unwrap();
+        std::fs::write(place("q.img"), b"QFI\xfb and so on").unwrap();
+        std::fs::write(place("hjfs"), b"program").unwrap();
+        let line = qemu(&["--root", &place("tree"), "--share", "/:x"]).unwrap();
+        assert!(line.contains("-append root=root mount=x:/n/x"), "{line}");
+        assert!(line.contains("/tree -device virtio-9p-pci,fsdev=share0,mount_tag=root"), "{line}");
+        let line = qemu(&["--root", &(place("tree") + ":ro")]).unwrap();
+        assert!(line.contains("/tree,readonly=on "), "{line}");
+        let line = qemu(&["--root", &place("a,b.img"), "--machine", "microvm"]).unwrap();
+        assert!(line.contains("-append root=/dev/sdF0 "), "{line}");
+        assert!(
+            line.contains("-drive if=none,id=root,format=raw,file=/") && line.contains("/a,,b.img "),
+            "{line}"
+        );
+        assert!(line.contains("-device virtio-blk-device,drive=root"), "{line}");
+        let line = qemu(&["--root", &(place("q.img") + ":ro"), "--root-server", &place("hjfs")]).unwrap();
+        assert!(
+            line.contains("-append root=hjfs!/dev/sdF0 ") && line.contains("-initrd /proc/self/fd/"),
+            "{line}"
+        );
+        assert!(line.contains("format=qcow2,readonly=on,file="), "{line}");
+        for wrong in [
+            &["--root", "/no/such"][..],
+            &["--root", "/dev/null"],
+            &["--root", &place("tree"), "--root-server", &place("hjfs")],
+            &["--root", &place("q.img"), "--root-server", "/no/such"],
+            &["--root-server", &place("hjfs")],
+            &["--root", &place("tree"), "--share", "/:root"],
+        ] {
+            assert!(qemu(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_share_may_be_kept() {
+        let line = qemu(&["--share", "/:t,cache", "--share", "/tmp,cache"]).unwrap();
+        assert!(line.contains("mount=t:/n/t cache=t mount=host:/n/host cache=host"), "{line}");
+        assert!(qemu(&["--share", "/:t,cash"]).is_err());
     }
 
     #[test]

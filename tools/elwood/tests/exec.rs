@@ -197,6 +197,35 @@ fn several_at_once() {
     }
 }
 
+/// A number that 'make test-many' gives, or a small one.
+fn number(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |n| n.parse().unwrap())
+}
+
+/// One machine after the other, and then as many at once: each says its own, and nothing is left of any.
+#[test]
+#[ignore = "needs 'make build'"]
+fn again_and_again_and_all_at_once() {
+    let (dir, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let begin = |n: usize| {
+        let mut command = exec(
+            dir.path(),
+            &["-m", "64", "rc", "-c", "echo $1; exit $2", &n.to_string(), &(n % 7).to_string()],
+        );
+        command.env("TMPDIR", temporary.path()).spawn().unwrap()
+    };
+    let end = |n: usize, child: Child| {
+        let out = child.wait_with_output().unwrap();
+        let said = (text(&out.stdout), out.status.code());
+        assert_eq!(said, (format!("{n}\n"), Some((n % 7) as i32)), "{}", text(&out.stderr));
+    };
+    (0..number("IN_A_ROW", 3)).for_each(|n| end(n, begin(n)));
+    let all: Vec<Child> = (0..number("AT_ONCE", 4)).map(begin).collect();
+    all.into_iter().enumerate().for_each(|(n, child)| end(n, child));
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().flatten().map(|f| f.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// The clock's rate as the kernel measured it at boot, in MHz. With `stalls` the host stops the machine again and again
 /// meanwhile, each time for longer than the PIT's counter takes to go round.
 fn measured_mhz(machine: &str, stalls: bool) -> u64 {
@@ -251,4 +280,42 @@ fn archives_are_laid_over_the_root_on_every_machine() {
     }
     let out = run(dir.path(), &["-initrd", "news", "cat", "/lib/news"]);
     assert!(text(&out.stderr).contains("news: it is no tar archive") && !out.status.success(), "{out:?}");
+}
+
+#[test]
+#[ignore = "needs 'make build'"]
+fn a_script_on_standard_input_is_typed_and_its_end_ends_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("motd"), "of the host\n").unwrap();
+    // What reads the console finds the end, too; and without any shell the machine has nothing to go on for.
+    for (words, script) in [
+        (&[][..], "cat /n/host/motd; sleep 1\ncat\ntyped\n"),
+        (&[], "echo typed; cat /n/host/motd"),
+        (
+            &[
+                "--append",
+                "boot='/bin/rc -c ''. /lib/namespace; mount -d ''''#9'''' /dev/null /n/host host; while() cat'''",
+            ],
+            "",
+        ),
+        (&["--init", "cat /n/host/motd; for(i in 1 2 3) {cat; sleep 1}; echo typed"], ""),
+        (&["--console", "virtio"], "echo typed\ncat /n/host/motd\n"),
+    ] {
+        let mut command = Command::new(built());
+        command.current_dir(dir.path()).args(["run", "--accel", "tcg", "--share", "."]).args(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(90), "{words:?} does not end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let out = child.wait_with_output().unwrap();
+        let shown = text(&out.stdout);
+        if !words.contains(&"--append") {
+            assert!(shown.contains("of the host") && shown.contains("typed"), "{words:?}: {shown}");
+            assert!(out.status.success(), "{words:?}: {shown}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, tcgetattr};
+use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
 const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu");
 
@@ -29,12 +29,15 @@ impl Terminal {
     }
 
     fn run(&self, linger: bool) -> Child {
+        self.run_with(if linger { &["LINGER"] } else { &[] })
+    }
+
+    /// With these variables set, which the stand-in knows.
+    fn run_with(&self, variables: &[&str]) -> Child {
         let kernel = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_elwood"));
         command.args(["run", "--accel", "tcg", "--kernel", kernel]).env("QEMU", STAND_IN);
-        if linger {
-            command.env("LINGER", "1");
-        }
+        command.envs(variables.iter().map(|name| (name, "1")));
         let far = || self.far.try_clone().unwrap();
         command.stdin(far()).stdout(far()).stderr(far()).spawn().unwrap()
     }
@@ -105,4 +108,19 @@ fn a_signal_ends_it_in_good_order() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(code(child).code(), Some(128 + 15));
     assert_eq!(terminal.settings(), before);
+}
+
+#[test]
+fn the_guest_is_told_how_large_the_window_is() {
+    let mut terminal = Terminal::new();
+    let size = |rows, columns| Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal.far, size(24, 80)).unwrap();
+    let child = terminal.run_with(&["SHOW"]);
+    terminal.expect("M-^?elwood size 24 80");
+    tcsetwinsize(&terminal.far, size(50, 132)).unwrap();
+    // The terminal of a window tells whom it controls; this one controls nobody.
+    kill_process(Pid::from_child(&child), Signal::WINCH).unwrap();
+    terminal.expect("M-^?elwood size 50 132");
+    terminal.near.write_all(b"\x01x").unwrap();
+    assert_eq!(code(child).code(), Some(128 + 15));
 }

@@ -12,25 +12,38 @@ pub mod targets;
 pub type Target = (&'static str, fn(&[u8]));
 
 macro_rules! targets {
-    (readers { $($reader:ident)* } others { $($other:ident)* }) => {
+    (
+        readers { $($reader:ident)* }
+        keepers { $($keeper:ident)* }
+        others { $($other:ident)* }
+    ) => {
         /// All targets.
         pub const TARGETS: &[Target] = &[
-            $((stringify!($reader), |input| watched(stringify!($reader), input, targets::$reader::run)),)*
+            $((stringify!($reader), |input| watched(stringify!($reader), 0, input, targets::$reader::run)),)*
+            $((stringify!($keeper), |input| watched(stringify!($keeper), KEPT, input, targets::$keeper::run)),)*
             $((stringify!($other), targets::$other::run),)*
         ];
     };
 }
 
-// What is no mere reader of bytes has a kernel, which watches each call by itself, threads, or a program's memory.
+// A keeper has files in memory, which it is allowed so many bytes of. The others have a kernel, which watches each call
+// by itself, threads, or a program's memory.
 targets! {
-    readers { command_line disk_tables firmware ninep_framer ninep_messages ninep_translate }
-    others { headers lying_server names ninep_engine ninep_proxy ninep_server shell }
+    readers {
+        command_line disk_tables dns_replies firmware frames ninep_framer ninep_messages ninep_proxy ninep_server
+        ninep_translate shell
+    }
+    keepers { ninep_engine }
+    others { headers ip_stack lying_server names }
 }
 
-/// Bytes that a reader may have at a time for each byte of its input, beside what is granted to a call.
+/// Bytes that a target may have at a time for each byte of its input, beside what is granted to a call.
 const PER_BYTE: usize = 64;
+/// Bytes that a keeper may have besides.
+const KEPT: usize = 128 << 10;
 
-/// Gives an input to a reader of bytes, and sees to it that it makes no large thing of a small one.
-fn watched(name: &'static str, input: &[u8], run: fn(&[u8])) {
-    machine::host::heap::within(name, machine::heap::GRANT + PER_BYTE * input.len(), || run(input));
+/// Gives an input to a target, and sees to it that it makes no large thing of a small one.
+fn watched(name: &'static str, keeps: usize, input: &[u8], run: fn(&[u8])) {
+    let most = machine::heap::GRANT + keeps + PER_BYTE * input.len();
+    machine::host::heap::within(name, most, || run(input));
 }

@@ -211,6 +211,25 @@ impl Vm {
         self.append("console=virtio")
     }
 
+    /// One more network card, behind all devices so far, and what it is connected to: the words of QEMU's `-netdev` but
+    /// for the `id`. Without an address it has QEMU's usual one.
+    pub fn network(mut self, backend: &str, mac: Option<&str>) -> Vm {
+        let id = format!("net{}", self.extra.iter().filter(|arg| *arg == "-netdev").count());
+        let (kind, rest) =
+            backend.split_once(',').map_or((backend, String::new()), |(k, r)| (k, format!(",{r}")));
+        let mac = mac.map_or(String::new(), |mac| format!(",mac={mac}"));
+        // Without a ROM, in which the firmware would look for something to boot.
+        let device = format!("virtio-net-pci,netdev={id}{mac},romfile=");
+        let device = if self.board == Board::Microvm {
+            moved(&device, self.board, Flavour::Transitional)
+        } else {
+            device
+        };
+        self.extra.extend(["-netdev".into(), format!("{kind},id={id}{rest}").into()]);
+        self.extra.extend(["-device".into(), device.into()]);
+        self
+    }
+
     /// Adds a VGA and shows its picture as QEMU's `-display` says: `gtk`, `vnc=:1`, or `none` for nobody but a
     /// screendump.
     pub fn display(mut self, display: impl Into<String>) -> Vm {
@@ -240,7 +259,7 @@ fn moved(device: &str, board: Board, flavour: Flavour) -> String {
     let class =
         model.strip_prefix("virtio-").and_then(|m| m.strip_suffix("-pci").or(m.strip_suffix("-device")));
     let Some(class) = class else { return device.into() };
-    let of_pci = |p: &&str| p.starts_with("disable-") || p.starts_with("addr=") || p.starts_with("vectors=");
+    let of_pci = |p: &&str| ["disable-", "addr=", "vectors=", "romfile="].iter().any(|of| p.starts_with(of));
     let mut words = vec![if board == Board::Microvm {
         format!("virtio-{class}-device")
     } else {

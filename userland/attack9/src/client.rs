@@ -35,7 +35,7 @@ pub fn run(file: &str, dialect: Dialect, seed: u64, seconds: u64) -> Said {
             if let Ok(fd) = fd::open(file, abi::ORDWR) {
                 users(fd, dialect, seed);
             }
-        })?;
+        });
         watch::finish(&before, USE_MAX)?;
     }
     before.clean()?;

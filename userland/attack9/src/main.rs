@@ -1,14 +1,16 @@
 //! attack9: the guest's half of `tools/attack`. It is not in the root: the tool lays it over with `-initrd`.
 //!
-//!     attack9 calls SEED SECONDS [-w]          random system calls
-//!     attack9 exhaust SECONDS KIND ...         takes all there is of one kind of thing, or of several at a time
-//!     attack9 kinds                            names those kinds
-//!     attack9 programs SEED SECONDS            executes broken executables
-//!     attack9 server DIALECT SEED SECONDS      mounts a 9P server that lies, and uses it
-//!     attack9 client FILE DIALECT SEED SECONDS the same with a server that has the other end of FILE
-//!     attack9 ping FILE                        says `ping` to FILE and waits for `pong`
-//!     attack9 soak SEED SECONDS FOLDER         honest work, the results of which are compared
-//!     attack9 clean                            ends all processes of an earlier one and removes its files
+//! ```text
+//! attack9 calls SEED SECONDS [-w]          random system calls
+//! attack9 exhaust SECONDS KIND ...         takes all there is of one kind of thing, or of several at a time
+//! attack9 kinds                            names those kinds
+//! attack9 programs SEED SECONDS            executes broken executables
+//! attack9 server DIALECT SEED SECONDS      mounts a 9P server that lies, and uses it
+//! attack9 client FILE DIALECT SEED SECONDS the same with a server that has the other end of FILE
+//! attack9 ping FILE                        says `ping` to FILE and waits for `pong`
+//! attack9 soak SEED SECONDS FOLDER         honest work, the results of which are compared
+//! attack9 clean                            ends all processes of an earlier one and removes its files
+//! ```
 //!
 //! Each ends with a line `attack9: done` and what was done, or `attack9: WRONG` and what the kernel did that it must
 //! not: a process that cannot be killed, for instance. What is done is done by children in groups of their own (see
@@ -19,6 +21,7 @@
 
 extern crate alloc;
 
+mod args;
 mod calls;
 mod client;
 mod exhaust;

@@ -52,7 +52,7 @@ pub fn run(seed: u64, seconds: u64) -> Said {
             let name = format!("{FOLDER}/p{n}");
             if store(&name, &bytes).is_ok() {
                 programs += 1;
-                let _ = watch::start(|| {
+                watch::start(|| {
                     let _ = proc::exec(&name, &["p", "one", "two"]);
                 });
             }

@@ -37,7 +37,7 @@ pub fn run(dialect: Dialect, seed: u64, seconds: u64) -> Said {
                 }
                 Err(_) => {}
             }
-        })?;
+        });
         watch::finish(&before, USE_MAX)?;
     }
     before.clean()?;

@@ -29,18 +29,22 @@ pub fn run(seed: u64, seconds: u64, folder: &str) -> Said {
     Ok(format!("{rounds} rounds"))
 }
 
+/// The folders of a round's tree.
+const FOLDERS: &[&str] = &["", "/a", "/a/b", "/c"];
+
 /// One round: a tree is made on the share, read by several at a time, copied with the programs that people use,
 /// compared, packed and searched.
 fn round(random: &mut Random, there: &str) -> Result<(), String> {
     let here = format!("{FOLDER}/here");
     let mut sums = Vec::new();
     for top in [there, here.as_str()] {
-        for folder in ["", "/a", "/a/b", "/c"] {
+        for folder in FOLDERS {
             make_folder(&format!("{top}{folder}"))?;
         }
     }
     for n in 0..12 {
-        let folder = *random.of(&["", "/a", "/a/b", "/c"]).unwrap_or(&"");
+        // One in each: a pattern that fits to nothing stays what it is, and nothing has that name.
+        let folder = *FOLDERS.get(n).or_else(|| random.of(FOLDERS)).unwrap_or(&"");
         let len = if random.once_in(4) { random.below(300_000) } else { random.below(5000) };
         let bytes: Vec<u8> = contents(random, len as usize);
         let name = format!("{folder}/f{n}");

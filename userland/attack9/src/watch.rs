@@ -17,7 +17,8 @@ pub type Said = Result<String, String>;
 /// Where attacks make their files.
 pub const FOLDER: &str = "/tmp/attack";
 
-/// How long processes that were killed may take to go, in ms, on a busy host with a busy guest.
+/// How long it may take until one more of the processes that were killed has gone, in ms, on a busy host with a busy
+/// guest.
 const KILL_MAX: u64 = 15_000;
 /// And how long all of them.
 const END_MAX: u64 = 60_000;
@@ -48,20 +49,28 @@ impl Before {
     /// Kills whatever the attack has made, and waits until it is gone.
     pub fn end(&self) -> Result<(), String> {
         let begun = now_ms();
-        // When each was told; who makes others may be quicker than we are.
+        // When each was told; who makes others may be quicker than we are. And when last one had gone.
         let mut told = BTreeMap::new();
+        let mut last_gone = begun;
         loop {
             let made = self.made();
             if made.as_ref().is_some_and(Vec::is_empty) {
                 return Ok(());
             }
             let now = now_ms();
+            let known = told.len();
+            if let Some(made) = &made {
+                told.retain(|pid, _| made.iter().any(|(there, _)| there == pid));
+            }
+            if told.len() < known {
+                last_gone = now;
+            }
             for (pid, _) in made.iter().flatten() {
                 told.entry(*pid).or_insert(now);
                 // It may have gone meanwhile.
                 let _ = file::control(&format!("/proc/{pid}/ctl"), "kill");
             }
-            let stays = |pid: &u32| told.get(pid).is_some_and(|then| now - then > KILL_MAX);
+            let stays = |pid: &u32| told.get(pid).is_some_and(|then| now - (*then).max(last_gone) > KILL_MAX);
             let stuck: Vec<u32> = made.iter().flatten().map(|(pid, _)| *pid).filter(stays).collect();
             if !stuck.is_empty() {
                 let states = stuck.iter().take(5).map(|pid| {
@@ -104,13 +113,19 @@ pub fn clean() -> Said {
     Ok(String::new())
 }
 
-/// Starts `f` in a process with groups of its own, without a console.
-pub fn start(f: impl FnOnce()) -> Result<i32, String> {
+/// Starts `f` in a process with groups of its own, without a console. False, after a moment, when there is no memory
+/// for one: to be refused is right, and what has taken the memory, another process of the attack perhaps, is still to
+/// be ended.
+pub fn start(f: impl FnOnce()) -> bool {
     let flags =
         Rfork::PROC | Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG | Rfork::REND | Rfork::NOWAIT;
-    match proc::rfork(flags).map_err(|e| format!("rfork: {e}"))? {
-        Fork::Parent(pid) => Ok(pid),
-        Fork::Child => {
+    match proc::rfork(flags) {
+        Ok(Fork::Parent(_)) => true,
+        Err(_) => {
+            let _ = proc::sleep(20);
+            false
+        }
+        Ok(Fork::Child) => {
             let _ = fd::chdir(FOLDER);
             for (name, mode, to) in [("/dev/null", abi::OREAD, 0), ("/dev/null", abi::OWRITE, 1)] {
                 if let Ok(null) = fd::open(name, mode) {
@@ -156,22 +171,36 @@ fn processes() -> lib9::Result<BTreeMap<u32, String>> {
     Ok(found)
 }
 
-/// Removes all that is in a folder. Folders may be deep, so this goes down with a list and not by calling itself.
+/// Removes all that is in a folder. Folders may be deep and large: this does not call itself, and has a piece of one
+/// folder's names at a time.
 pub fn remove_below(name: &str) {
-    let mut folders = alloc::vec![String::from(name)];
-    let mut at = 0;
-    while let Some(folder) = folders.get(at).cloned() {
-        at += 1;
-        for dir in fd::readdir(&folder).unwrap_or_default() {
-            let below = format!("{folder}/{}", dir.name);
-            if dir.is_dir() && at < 20_000 {
-                folders.push(below);
-            } else {
-                let _ = fd::remove(&below);
+    let mut at = String::from(name);
+    // Each round removes something or goes a folder down or up; who finds nothing that it can remove gives up.
+    for _ in 0..100_000 {
+        let mut piece = Vec::new();
+        let _ = fd::each_in(&at, |dir| {
+            piece.push((dir.is_dir(), dir.name));
+            Ok(piece.len() < 200)
+        });
+        let mut full = None;
+        let mut removed = false;
+        for (is_dir, file) in piece {
+            if fd::remove(&format!("{at}/{file}")).is_ok() {
+                removed = true;
+            } else if is_dir {
+                full = Some(file);
             }
         }
-    }
-    for folder in folders.iter().skip(1).rev() {
-        let _ = fd::remove(folder);
+        match full {
+            _ if removed => {}
+            Some(file) => at = format!("{at}/{file}"),
+            None if at == name => return,
+            None => {
+                if fd::remove(&at).is_err() {
+                    return;
+                }
+                at.truncate(at.rfind('/').unwrap_or(0));
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The lines of ls.
 
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use core::fmt::Write;
 
@@ -9,13 +10,32 @@ use lib9::{Dir, list, quote};
 
 use crate::copy::last_element;
 
-/// A file and the name it is shown by.
+/// A file and the name it is shown by. Small, since a directory may have many.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The name.
-    pub name: String,
-    /// The file.
-    pub dir: Dir,
+    pub name: Rc<str>,
+    /// The file. Its own name is not kept.
+    pub dir: Dir<Rc<str>>,
+}
+
+/// The owners, groups and changers of the files of a list: most have the same.
+#[derive(Debug, Default)]
+pub struct Users([Rc<str>; 3]);
+
+impl Users {
+    /// The entry that shows `dir` by `name`.
+    pub fn entry(&mut self, name: &str, dir: &Dir) -> Entry {
+        let mut of = |at: usize, user: &str| {
+            let last = &mut self.0[at];
+            if **last != *user {
+                *last = user.into();
+            }
+            last.clone()
+        };
+        let users = [Rc::default(), of(0, &dir.uid), of(1, &dir.gid), of(2, &dir.muid)];
+        Entry { name: name.into(), dir: dir.with_strings(users) }
+    }
 }
 
 /// What is shown of each file.
@@ -146,7 +166,7 @@ impl Entry {
     }
 }
 
-fn kilobytes(dir: &Dir) -> u64 {
+fn kilobytes(dir: &Dir<Rc<str>>) -> u64 {
     dir.length.div_ceil(1024)
 }
 
@@ -170,7 +190,7 @@ mod tests {
             uid: "glenda".into(),
             ..Dir::default()
         };
-        Entry { name: name.into(), dir }
+        Users::default().entry(name, &dir)
     }
 
     #[test]
@@ -204,7 +224,7 @@ mod tests {
         let names = |o: &Order| {
             let mut list = [entry("b", 0, 5), entry("a", 0, 7), entry("c", 0, 6)];
             o.sort(&mut list);
-            list.iter().map(|e| e.name.clone()).collect::<String>()
+            list.iter().map(|e| &*e.name).collect::<String>()
         };
         assert_eq!(names(&Order::default()), "abc");
         assert_eq!(names(&Order { reverse: true, ..Order::default() }), "cba");

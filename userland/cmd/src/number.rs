@@ -42,6 +42,14 @@ pub fn size(text: &str) -> Option<u64> {
     Some(product)
 }
 
+/// What a letter of du's -p stands for: nothing for one byte, `k` for 1024 of them, and so on.
+pub fn prefix(text: &str) -> Option<u64> {
+    let mut letters = text.chars();
+    let Some(letter) = letters.next() else { return Some(1) };
+    let at = "kmgtpe".find(letter.to_ascii_lowercase())?;
+    letters.next().is_none().then(|| 1 << (10 * (at + 1)))
+}
+
 /// A signed number, decimal, octal or hexadecimal by its prefix.
 pub fn integer(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
@@ -113,6 +121,15 @@ mod tests {
         assert_eq!(scaled(1536), "1.5K");
         assert_eq!(scaled(12 << 20), "12.0M");
         assert_eq!(scaled(u64::MAX), "16384.0P");
+    }
+
+    #[test]
+    fn prefixes() {
+        assert_eq!(
+            [prefix(""), prefix("K"), prefix("g"), prefix("e")],
+            [Some(1), Some(1024), Some(1 << 30), Some(1 << 60)]
+        );
+        assert_eq!([prefix("x"), prefix("kk"), prefix("κ")], [None; 3]);
     }
 
     #[test]

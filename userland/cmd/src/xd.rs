@@ -7,8 +7,10 @@ use core::fmt::Write;
 /// How the bytes of a line are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As characters.
+    /// As characters of one byte.
     Chars,
+    /// As characters of UTF-8; what is behind the first byte of one is shown as dots.
+    Runes,
     /// As numbers of so many bytes in this base.
     Numbers(usize, u32),
 }
@@ -18,6 +20,9 @@ impl Format {
     pub fn parse(option: &str) -> Option<Format> {
         if option == "c" {
             return Some(Format::Chars);
+        }
+        if option == "R" {
+            return Some(Format::Runes);
         }
         let mut letters = option.chars().peekable();
         let size = match letters.peek()? {
@@ -47,15 +52,15 @@ pub struct Dumper {
     pub formats: Vec<Format>,
     /// Base of addresses.
     pub address: u32,
-    /// Show lines like the one before; else a `*` stands for all of them.
+    /// A `*` stands for all lines like the one before.
     pub repeats: bool,
-    /// Numbers have their first byte last.
-    pub swap: bool,
+    /// Bytes whose order is reversed, group by group, before they are shown; 0 is none.
+    pub swap: usize,
 }
 
 impl Default for Dumper {
     fn default() -> Self {
-        Dumper { formats: Vec::new(), address: 16, repeats: false, swap: false }
+        Dumper { formats: Vec::new(), address: 16, repeats: false, swap: 0 }
     }
 }
 
@@ -80,12 +85,17 @@ impl Run<'_> {
     pub fn line(&mut self, bytes: &[u8]) -> String {
         let at = self.at;
         self.at += bytes.len() as u64;
-        if !self.dumper.repeats && bytes == self.previous && bytes.len() == 16 {
+        if self.dumper.repeats && bytes == self.previous && bytes.len() == 16 {
             let first = !core::mem::replace(&mut self.starred, true);
             return if first { "*\n".into() } else { String::new() };
         }
         self.starred = false;
         self.previous = bytes.into();
+        let mut swapped = bytes.to_vec();
+        if self.dumper.swap > 0 {
+            swapped.chunks_exact_mut(self.dumper.swap).for_each(<[u8]>::reverse);
+        }
+        let bytes = swapped.as_slice();
         let mut out = String::new();
         for (i, format) in self.dumper.formats.iter().enumerate() {
             if i == 0 {
@@ -95,8 +105,9 @@ impl Run<'_> {
             }
             match *format {
                 Format::Chars => bytes.iter().for_each(|&b| character(b, &mut out)),
+                Format::Runes => runes(bytes, &mut out),
                 Format::Numbers(size, base) => {
-                    bytes.chunks(size).for_each(|n| number(n, size, base, self.dumper.swap, &mut out));
+                    bytes.chunks(size).for_each(|n| number(n, size, base, &mut out));
                 }
             }
             out.push('\n');
@@ -139,14 +150,25 @@ fn character(b: u8, out: &mut String) {
     };
 }
 
-/// The bytes of a number in the order they are read (the file's order is the order of the digits), unless swapped.
-/// Missing bytes at the end of the file are zero.
-fn number(bytes: &[u8], size: usize, base: u32, swap: bool, out: &mut String) {
-    let mut n = 0u64;
-    for i in 0..size {
-        let byte = |i: usize| u64::from(bytes.get(i).copied().unwrap_or(0));
-        n = n << 8 | byte(if swap { size - 1 - i } else { i });
+/// Characters above the place of their first byte.
+fn runes(bytes: &[u8], out: &mut String) {
+    let mut at = 0;
+    while let Some((c, len)) = crate::regexp::decode(bytes, at) {
+        match char::from_u32(c).filter(|c| *c >= '\u{a0}' && !c.is_control()) {
+            Some(c) => {
+                let _ = write!(out, "  {c}");
+                (1..len).for_each(|_| out.push_str("  ."));
+            }
+            None => bytes.get(at..at + len).unwrap_or(&[]).iter().for_each(|&b| character(b, out)),
+        }
+        at += len;
     }
+}
+
+/// The bytes of a number: the file's order is the order of the digits. Missing ones at the end of the file are zero.
+fn number(bytes: &[u8], size: usize, base: u32, out: &mut String) {
+    let byte = |i: usize| u64::from(bytes.get(i).copied().unwrap_or(0));
+    let n = (0..size).fold(0u64, |n, i| n << 8 | byte(i));
     let columns = match base {
         8 => [3, 6, 11, 22],
         10 => [3, 5, 10, 20],
@@ -181,15 +203,29 @@ mod tests {
         assert_eq!(dump(&["b"], b"hi\n"), "0000000  68 69 0a\n0000003 \n");
         assert_eq!(dump(&["c"], b"h \n\xff"), "0000000   h    \\n ff\n0000004 \n");
         assert_eq!(dump(&["1d", "wo"], b"AB"), "0000000   65  66\n         040502\n0000002 \n");
+        assert_eq!(dump(&["R"], "aκ\n\u{ff}".as_bytes()), "0000000   a  κ  . \\n  ÿ  .\n0000006 \n");
         assert_eq!(Format::parse("q"), None);
         assert_eq!(Format::parse("bxx"), None);
     }
 
     #[test]
     fn repeated_lines() {
-        assert_eq!(
-            dump(&["l"], &[0; 50]).lines().collect::<Vec<_>>(),
-            ["0000000  00000000 00000000 00000000 00000000", "*", "0000030  00000000", "0000032 ",]
-        );
+        let starred = Dumper { formats: [Format::Numbers(4, 16)].into(), repeats: true, ..Dumper::default() };
+        let show = |dumper: &Dumper, bytes: &[u8]| -> String {
+            let mut run = dumper.start();
+            bytes.chunks(16).map(|l| run.line(l)).collect()
+        };
+        let zeros = " 00000000 00000000 00000000 00000000\n";
+        assert_eq!(show(&starred, &[0; 50]), alloc::format!("0000000 {zeros}*\n0000030  00000000\n"));
+        let all = Dumper { repeats: false, ..starred };
+        assert_eq!(show(&all, &[0; 32]), alloc::format!("0000000 {zeros}0000010 {zeros}"));
+    }
+
+    #[test]
+    fn swapped_bytes() {
+        let four = Dumper { formats: [Format::Numbers(1, 16)].into(), swap: 4, ..Dumper::default() };
+        assert_eq!(four.start().line(b"\x01\x02\x03\x04\x05\x06"), "0000000  04 03 02 01 05 06\n");
+        let eight = Dumper { formats: [Format::Numbers(8, 16)].into(), swap: 8, ..four };
+        assert_eq!(eight.start().line(b"\x01\x02\x03\x04\x05\x06\x07\x08"), "0000000  0807060504030201\n");
     }
 }

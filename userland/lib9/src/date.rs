@@ -5,9 +5,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+/// The names of the months.
+pub const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 const DAY: i64 = 24 * 60 * 60;
 
 /// A point in time taken apart. It prints as `ctime(2)` does, without the newline: `Sat Nov 21 10:00:00 GMT 2026`.
@@ -36,14 +49,24 @@ pub struct Tm {
 }
 
 impl Tm {
+    /// The month's name.
+    pub fn whole_month(&self) -> &'static str {
+        MONTHS.get(usize::from(self.mon)).copied().unwrap_or("???")
+    }
+
+    /// The day's name.
+    pub fn whole_day(&self) -> &'static str {
+        DAYS.get(usize::from(self.wday)).copied().unwrap_or("???")
+    }
+
     /// The month's three letters.
     pub fn month(&self) -> &'static str {
-        MONTHS.get(usize::from(self.mon)).copied().unwrap_or("???")
+        self.whole_month().get(..3).unwrap_or("???")
     }
 
     /// The day's three letters.
     pub fn day(&self) -> &'static str {
-        DAYS.get(usize::from(self.wday)).copied().unwrap_or("???")
+        self.whole_day().get(..3).unwrap_or("???")
     }
 }
 

@@ -122,18 +122,49 @@ pub fn fwstat(fd: i32, dir: &Dir) -> Result<()> {
     sys::fwstat(fd, &dir.to_bytes())
 }
 
-/// Everything that is left to read in an open directory.
-pub fn dirread(fd: i32) -> Result<Vec<Dir>> {
+/// Hands on what is left to read in an open directory, one after the other, until `f` returns false: for who need not
+/// have all of a large directory in memory.
+///
+/// # Errors
+/// Those of reading, of malformed records, and of `f`.
+pub fn each_dir(fd: i32, mut f: impl FnMut(Dir) -> Result<bool>) -> Result<()> {
     // One record may be as large as STATMAX; less than that is fewer pages to touch and nearly always enough.
     let mut buf = alloc::vec![0; abi::STATMAX + 2];
-    let mut out = Vec::new();
     loop {
         let n = read(fd, &mut buf)?;
-        if n == 0 {
-            return Ok(out);
+        let mut rest = buf.get(..n).unwrap_or(&[]);
+        if rest.is_empty() {
+            return Ok(());
         }
-        out.append(&mut Dir::parse_all(buf.get(..n).unwrap_or(&[]))?);
+        while !rest.is_empty() {
+            let (dir, size) = Dir::parse(rest)?;
+            if !f(dir)? {
+                return Ok(());
+            }
+            rest = rest.get(size..).unwrap_or(&[]);
+        }
     }
+}
+
+/// [`each_dir`] of the directory `name`.
+///
+/// # Errors
+/// As there, and those of opening it.
+pub fn each_in(name: &str, f: impl FnMut(Dir) -> Result<bool>) -> Result<()> {
+    let fd = open(name, OREAD)?;
+    let result = each_dir(fd, f);
+    let _ = close(fd);
+    result
+}
+
+/// Everything that is left to read in an open directory.
+pub fn dirread(fd: i32) -> Result<Vec<Dir>> {
+    let mut out = Vec::new();
+    each_dir(fd, |dir| {
+        out.push(dir);
+        Ok(true)
+    })?;
+    Ok(out)
 }
 
 /// The contents of the directory `name`.

@@ -1,4 +1,7 @@
 //! A descriptor that closes itself, and whole files in one call.
+//!
+//! It is none of the first three: in a program that was started without one of these (`>[2=]`), a file must not become
+//! what messages or output go to.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,12 +20,12 @@ impl File {
     /// # Errors
     /// The kernel's, as for every call here.
     pub fn open(name: &str, mode: u32) -> Result<File> {
-        fd::open(name, mode).map(File)
+        fd::open(name, mode).and_then(above_standard).map(File)
     }
 
     /// Creates `name`, or truncates it if it is there.
     pub fn create(name: &str, mode: u32, perm: u32) -> Result<File> {
-        fd::create(name, mode, perm).map(File)
+        fd::create(name, mode, perm).and_then(above_standard).map(File)
     }
 
     /// Takes over an open descriptor.
@@ -81,6 +84,16 @@ impl File {
     pub fn seek(&self, offset: i64, whence: i32) -> Result<u64> {
         fd::seek(self.0, offset, whence)
     }
+}
+
+/// Another number for a descriptor that has got one of 0, 1 and 2.
+fn above_standard(fd: i32) -> Result<i32> {
+    if fd > 2 {
+        return Ok(fd);
+    }
+    let higher = fd::dup(fd, -1).and_then(above_standard);
+    let _ = fd::close(fd);
+    higher
 }
 
 impl Drop for File {

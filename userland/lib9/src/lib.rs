@@ -37,6 +37,7 @@ pub mod error;
 pub mod fd;
 pub mod file;
 pub mod list;
+pub mod net;
 pub mod ns;
 pub mod out;
 pub mod proc;

@@ -1,10 +1,11 @@
 //! Buffered output: [`Out`] for any descriptor, and the one for standard output behind `print!`.
 //!
 //! Standard output is written when its buffer is full, before a process is made, and on exit. A failed write is kept
-//! and reported once, on exit.
+//! and reported once, on exit, unless [`end_when_failing`] is called.
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys::Lock;
 use crate::{Error, Result, fd};
@@ -86,9 +87,28 @@ impl Drop for Out {
 
 static STDOUT: Lock<Out> = Lock::new(Out::new(1));
 
+/// Does the program end when standard output fails?
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// From now on the program ends at once when standard output cannot be written, and not when everything is done.
+pub fn end_when_failing() {
+    ENDS.store(true, Ordering::Relaxed);
+}
+
+/// Ends the program if that is to be.
+fn after(failed: Option<Error>) {
+    if let Some(e) = failed.filter(|_| ENDS.load(Ordering::Relaxed)) {
+        crate::sys::fail(&e);
+    }
+}
+
 /// Appends bytes to standard output.
 pub fn write(bytes: &[u8]) {
-    STDOUT.lock().write(bytes);
+    let mut out = STDOUT.lock();
+    out.write(bytes);
+    let failed = out.failed.clone();
+    drop(out);
+    after(failed);
 }
 
 /// Writes out what standard output has collected.
@@ -101,7 +121,11 @@ pub fn flush() -> Result<()> {
 
 #[doc(hidden)]
 pub fn print(args: fmt::Arguments<'_>) {
-    let _ = fmt::Write::write_fmt(&mut *STDOUT.lock(), args);
+    let mut out = STDOUT.lock();
+    let _ = fmt::Write::write_fmt(&mut *out, args);
+    let failed = out.failed.clone();
+    drop(out);
+    after(failed);
 }
 
 #[doc(hidden)]

@@ -154,6 +154,46 @@ pub fn getpid() -> i32 {
     sys::getpid()
 }
 
+/// The name of the file that the calling process executes, as its server has it, whatever name it was called by; none
+/// when it cannot be told, or its record does not fit into `record`. Done at the start of every command of a program
+/// that has many, so without anything that brings in pages which are not needed for something else.
+pub fn file_name(record: &mut [u8; 256]) -> Option<&str> {
+    let fd = ["#p", "/proc"].into_iter().find_map(|place| {
+        let mut path = [0; 32];
+        let path = text_path(&mut path, place, sys::getpid() as u32)?;
+        sys::open(path, abi::OREAD).ok()
+    })?;
+    let told = sys::fstat(fd, record);
+    let _ = sys::close(fd);
+    // A record that does not fit is only announced.
+    let bytes = record.get(..told.ok().filter(|n| *n > 2)?)?;
+    let (head, name) = bytes.split_at_checked(abi::dir::STATHEADLEN + 2)?;
+    let len = u16::from_le_bytes(*head.last_chunk()?);
+    core::str::from_utf8(name.get(..len.into())?).ok()
+}
+
+/// The name of a process's text below `place`, in `path`.
+fn text_path<'a>(path: &'a mut [u8; 32], place: &str, mut pid: u32) -> Option<&'a str> {
+    // From the end: the number's digits come that way.
+    let mut at = path.len();
+    let mut put = |bytes: &[u8]| {
+        at = at.checked_sub(bytes.len())?;
+        path.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+        Some(at)
+    };
+    put(b"/text")?;
+    loop {
+        put(&[b'0' + (pid % 10) as u8])?;
+        pid /= 10;
+        if pid == 0 {
+            break;
+        }
+    }
+    put(b"/")?;
+    let at = put(place.as_bytes())?;
+    core::str::from_utf8(path.get(at..)?).ok()
+}
+
 /// Nanoseconds since 1970.
 pub fn nsec() -> i64 {
     sys::nsec()
@@ -175,6 +215,14 @@ pub fn postnote(pid: i32, note: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_texts() {
+        for (pid, path) in [(0, "#p/0/text"), (7, "#p/7/text"), (u32::MAX, "#p/4294967295/text")] {
+            assert_eq!(text_path(&mut [0; 32], "#p", pid), Some(path));
+        }
+        assert_eq!(text_path(&mut [0; 32], "/a/place/with/a/long/name", 4_294_967_295), None);
+    }
 
     #[test]
     fn wait_messages() {

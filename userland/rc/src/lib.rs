@@ -15,7 +15,7 @@ mod builtin;
 mod env;
 mod eval;
 mod expand;
-pub mod fds;
+pub mod fdtable;
 mod heredoc;
 mod job;
 pub mod lex;

@@ -87,6 +87,9 @@ pub trait Os: Sized + Send + 'static {
     /// The next note that was caught, oldest first.
     fn note(&mut self) -> Option<Note>;
 
+    /// Whether there is one, which stays.
+    fn is_noted(&self) -> bool;
+
     /// Opens a file; `mode` as `OREAD` and so on.
     fn open(&mut self, name: &str, mode: u32) -> Result<i32, Error>;
 

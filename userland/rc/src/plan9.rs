@@ -119,6 +119,10 @@ impl Os for Plan9 {
         NOTES.into_iter().zip(&PENDING).find(|(_, count)| waiting(count)).map(|(note, _)| note)
     }
 
+    fn is_noted(&self) -> bool {
+        PENDING.iter().any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     fn open(&mut self, name: &str, mode: u32) -> Result<i32, Error> {
         fd::open(name, mode).map_err(text)
     }
@@ -160,8 +164,12 @@ impl Os for Plan9 {
     }
 
     fn list(&mut self, dir: &str) -> Result<Vec<Entry>, Error> {
-        let entries = fd::readdir(dir).map_err(text)?;
-        Ok(entries.into_iter().map(|d| Entry { dir: d.is_dir(), name: d.name }).collect())
+        let mut entries = Vec::new();
+        let each = fd::each_in(dir, |d| {
+            entries.push(Entry { dir: d.is_dir(), name: d.name });
+            Ok(true)
+        });
+        each.map(|()| entries).map_err(text)
     }
 
     fn exists(&mut self, name: &str) -> bool {

@@ -293,7 +293,15 @@ impl Printer {
 
     fn word(&mut self, word: &Word) -> fmt::Result {
         match word {
-            Word::Lit { text, glob: true } => self.out.push_str(text),
+            Word::Lit { text, glob: true } => {
+                // At the end of a line a backslash would take the next line along.
+                let head = text.trim_end_matches('\\');
+                self.out.push_str(head);
+                if head.len() < text.len() {
+                    self.out.push('^');
+                    self.out.push_str(&quote(text.get(head.len()..).unwrap_or_default()));
+                }
+            }
             Word::Lit { text, glob: false } => self.out.push_str(&quote(text)),
             Word::Var(name) => {
                 self.out.push('$');

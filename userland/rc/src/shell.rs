@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::fds::Fds;
+use crate::fdtable::FdTable;
 use crate::lex::{Failure, Source, Stop, Syntax};
 use crate::os::{Error, Os};
 use crate::parse::{self, Lines, Place};
@@ -40,7 +40,7 @@ pub struct Shell<O: Os> {
     pub os: O,
     /// Variables and functions.
     pub vars: Vars,
-    pub(crate) fds: Fds,
+    pub(crate) fds: FdTable,
     /// Name the shell was called by, for messages.
     pub(crate) name: String,
     /// The flags that are set, by letter.
@@ -86,7 +86,7 @@ impl<O: Os> Shell<O> {
         Shell {
             os,
             vars: Vars::default(),
-            fds: Fds::default(),
+            fds: FdTable::default(),
             name: name.into(),
             flags: Vec::new(),
             children: BTreeMap::new(),
@@ -242,10 +242,23 @@ impl<O: Os> Shell<O> {
         self.put(2, &prompt);
     }
 
+    /// What was typed of a line is forgotten.
+    fn give_up_line(&mut self, input: &mut Input) -> Stop {
+        if input.interactive {
+            input.buf.clear();
+            self.put(2, "\n");
+        }
+        Stop
+    }
+
     /// Reads more of a file of commands.
     fn fill(&mut self, input: &mut Input) -> Result<(), Stop> {
         let mut tries = 0;
         loop {
+            // One that came since the prompt is about what has been typed so far, not about the next line.
+            if input.interactive && !self.trapping && self.os.is_noted() {
+                return Err(self.give_up_line(input));
+            }
             let mut buf = [0; 4096];
             match self.os.read(input.fd, &mut buf) {
                 Ok(0) => {
@@ -256,13 +269,7 @@ impl<O: Os> Shell<O> {
                     input.buf.extend_from_slice(buf.get(..n).unwrap_or(&[]));
                     return Ok(());
                 }
-                Err(e) if is_interrupt(&e) => {
-                    if input.interactive {
-                        input.buf.clear();
-                        self.put(2, "\n");
-                    }
-                    return Err(Stop);
-                }
+                Err(e) if is_interrupt(&e) => return Err(self.give_up_line(input)),
                 Err(e) => {
                     tries += 1;
                     if !input.interactive || tries >= READ_TRIES || e.ends_with(abi::error::EHUNGUP) {

@@ -216,8 +216,8 @@ fn sleep() -> Outcome {
     let ms = (proc::nsec() - before) / 1_000_000;
     check((10..2000).contains(&ms), &format!("ten times 1 ms: {ms} ms"))?;
     notes::on(Then::Noted(abi::NCONT))?;
-    proc::alarm(20);
-    fails(proc::sleep(20_000), abi::error::EINTR, "an alarm in a sleep")
+    note_in("Sleep")?;
+    fails(proc::sleep(20_000), abi::error::EINTR, "a note in a sleep")
 }
 
 fn alarm() -> Outcome {

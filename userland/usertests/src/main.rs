@@ -1,4 +1,4 @@
-//! usertests [-lv] [name ...]: does the kernel keep Plan 9's rules? One named test a rule. See usertests(1).
+//! usertests [-lv] [-n times] [name ...]: does the kernel keep Plan 9's rules? One named test a rule. See usertests(1).
 //!
 //! A test is a function that runs in a process of its own with groups of its own, so that it may die, hang or spoil
 //! whatever it likes; it says what is wrong by failing. When it is gone the runner looks whether everything it took
@@ -12,6 +12,7 @@ mod broken;
 mod calls;
 mod dirs;
 mod exec;
+mod faults;
 mod fds;
 mod files;
 mod fork;
@@ -19,7 +20,9 @@ mod helper;
 mod leak;
 mod many;
 mod memory;
+mod mounts;
 mod names;
+mod net;
 mod notes;
 mod perms;
 mod pipes;
@@ -30,10 +33,13 @@ mod smp;
 mod stale;
 mod sync;
 mod testkit;
+mod timing;
+mod wait;
 
 use lib9::alloc::string::String;
 use lib9::alloc::vec::Vec;
 use lib9::proc::Fork;
+use lib9::sys::probe::notes as handler;
 use lib9::{Args, Result, Rfork, alloc, eprintln, print, println, usage};
 
 use crate::testkit::{Outcome, Test};
@@ -51,20 +57,25 @@ const GROUPS: &[&[Test]] = &[
     names::TESTS,
     perms::TESTS,
     pipes::TESTS,
+    net::TESTS,
     fork::TESTS,
+    wait::TESTS,
     sync::TESTS,
+    faults::TESTS,
     notes::TESTS,
     prompt::TESTS,
     memory::TESTS,
     procfs::TESTS,
+    timing::TESTS,
     broken::TESTS,
     stale::TESTS,
     smp::TESTS,
+    mounts::TESTS,
     many::TESTS,
     bills::TESTS,
 ];
 
-/// Longest life of a test in ms.
+/// Longest life of a test in ms. The alarm is ours, since tests set their own.
 const TEST_MAX: u32 = 60_000;
 
 fn main(args: &Args) -> Result<()> {
@@ -74,9 +85,13 @@ fn main(args: &Args) -> Result<()> {
         match c {
             'l' => list = true,
             'v' => verbose = true,
+            'n' => {
+                let times = flags.value()?.parse().ok().filter(|n| (1..=1000).contains(n));
+                testkit::set_times(times.ok_or("times is a number from 1 to 1000")?);
+            }
             // What a test executes.
             'x' => return helper::run(flags.value()?, flags.rest()),
-            _ => usage(args, "[-lv] [name ...]"),
+            _ => usage(args, "[-lv] [-n times] [name ...]"),
         }
     }
     let wanted = flags.rest();
@@ -87,9 +102,10 @@ fn main(args: &Args) -> Result<()> {
         tests.iter().for_each(|t| println!("{}", t.name));
         return Ok(());
     }
-    if tests.is_empty() {
-        return Err("no such test".into());
+    if let Some(nothing) = wanted.iter().find(|w| !tests.iter().any(|t| is(t.name, w))) {
+        return Err(alloc::format!("no such test: {nothing}").into());
     }
+    handler::on(handler::Then::Noted(abi::NCONT))?;
     let (mut failed, begun) = (0, lib9::proc::nsec());
     for test in &tests {
         let before = lib9::proc::nsec();
@@ -122,7 +138,11 @@ fn play(test: &Test) -> Outcome {
     let mut grown = Vec::new();
     for _ in 0..ROUNDS {
         let before = leak::State::now()?;
-        once(test)?;
+        if let Err(why) = once(test) {
+            // What it has left behind goes, and is not to be in the next one's way.
+            let _ = leak::settled(&before);
+            return Err(why);
+        }
         let more = leak::settled(&before)?;
         if more.is_nothing() || test.once && more.pools.is_empty() {
             return Ok(());
@@ -148,12 +168,24 @@ fn once(test: &Test) -> Outcome {
     let flags = Rfork::PROC | Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG | Rfork::REND;
     match lib9::proc::rfork(flags)? {
         Fork::Child => {
-            lib9::proc::alarm(TEST_MAX);
+            // Without the handler of ours. It does not fail.
+            let _ = testkit::call(abi::syscall::NOTIFY, &[0]);
             let said = (test.run)();
             lib9::proc::exits_now(said.as_ref().map_or_else(|why| why.as_str(), |()| ""))
         }
         Fork::Parent(pid) => loop {
-            let msg = lib9::proc::await_()?;
+            lib9::proc::alarm(TEST_MAX.saturating_mul(testkit::times()));
+            let ended = lib9::proc::await_();
+            lib9::proc::alarm(0);
+            let msg = match ended {
+                Err(e) if e.is(abi::error::EINTR) => {
+                    let state = testkit::state(pid);
+                    testkit::release(pid);
+                    println!("{}: too long, in the state {state}", test.name);
+                    continue;
+                }
+                ended => ended?,
+            };
             if msg.pid != pid {
                 eprintln!("usertests: the end of a stranger: {} {}", msg.pid, msg.msg);
                 continue;

@@ -1,21 +1,17 @@
-//! Very many of everything: binds, segments, variables, notes, alarms, processes. The kernel refuses what is too much,
-//! forgets what is over, and takes no longer for the thousandth than for the first.
+//! Very many of everything: segments, variables, notes, alarms, processes; binds are in `mounts`. The kernel refuses
+//! what is too much, forgets what is over, and takes no longer for the thousandth than for the first.
 
-use abi::{DMDIR, MAFTER, MCREATE, MREPL, ORCLOSE, ORDWR, OREAD, OWRITE, error};
+use abi::{MCREATE, MREPL, ORCLOSE, ORDWR, OREAD, OWRITE, error};
 use lib9::alloc::format;
 use lib9::alloc::string::{String, ToString};
 use lib9::alloc::vec;
 use lib9::alloc::vec::Vec;
-use lib9::ns::{bind, mount, unmount};
+use lib9::ns::mount;
 use lib9::{File, Rfork, fd, file, proc};
 
 use crate::testkit::*;
 
 pub const TESTS: &[Test] = &[
-    once("many.binds", binds),
-    test("many.union", union),
-    test("many.crossings", crossings),
-    test("many.nested", nested),
     once("many.segments", segments),
     once("many.variables", variables),
     once("many.processes", processes),
@@ -25,7 +21,6 @@ pub const TESTS: &[Test] = &[
     test("many.alarms", alarms),
     test("many.orclose", orclose),
     test("many.posts", posts),
-    once("many.self-mount", self_mount),
     test("many.shared-segments", shared),
     test("many.zeros", zeros),
 ];
@@ -33,75 +28,15 @@ pub const TESTS: &[Test] = &[
 /// A time in which nothing here takes too long, unless it is done for each of those before.
 const LONG_MS: i64 = 40_000;
 
-fn in_time(begun: i64) -> Outcome {
+/// It has not taken too long.
+pub fn in_time(begun: i64) -> Outcome {
     let ms = (proc::nsec() - begun) / 1_000_000;
-    check(ms < LONG_MS, &format!("{ms} ms"))
+    check(ms < LONG_MS * i64::from(times()), &format!("{ms} ms"))
 }
 
-fn binds() -> Outcome {
-    let (f, begun) = (Folder::new()?, proc::nsec());
-    for n in 0..2000 {
-        let name = f.at(&n.to_string());
-        File::create(&name, OREAD, DMDIR | 0o777)?;
-        bind("/lib", &name, MREPL)?;
-    }
-    child_with(Rfork::NAMEG | Rfork::FDG, || {
-        check(file::read(&f.at("1999/namespace")).is_ok(), "in the copy")?;
-        unmount(None, &f.at("1999"))?;
-        Ok(())
-    })?;
-    check(file::read(&f.at("1999/namespace")).is_ok(), "the child's was a copy")?;
-    let ns = proc_file(proc::getpid(), "ns")?;
-    check(ns.lines().count() > 2000, "all are told of")?;
-    for n in 0..2000 {
-        unmount(None, &f.at(&n.to_string()))?;
-    }
-    in_time(begun)
-}
-
-/// A union that is bound onto itself doubles, until there is no more room.
-fn union() -> Outcome {
-    let f = Folder::new()?;
-    let name = f.file("here", 0o666, b"x").map(|_| f.0.clone())?;
-    let refused = (0..30).find_map(|_| bind(&name, &name, MAFTER).err());
-    check(refused.is_some_and(|e| e.is(error::ENODEV)), "no error")?;
-    same(file::read(&f.at("here"))?, b"x".to_vec(), "its file")?;
-    check(fd::readdir(&name)?.len() > 500, "as often as it is there")?;
-    unmount(None, &name)?;
-    same(fd::readdir(&name)?.len(), 1, "afterwards")
-}
-
-/// A way through the same mount again and again.
-fn crossings() -> Outcome {
-    let f = Folder::new()?;
-    File::create(&f.at("one"), OREAD, DMDIR | 0o777)?;
-    bind(&f.0, &f.at("one"), MREPL)?;
-    fd::chdir(&format!("{}{}", f.0, "/one".repeat(900)))?;
-    check(File::open("one", OREAD).is_ok(), "there")?;
-    fails(fd::chdir(&format!("{}{}", f.0, "/one".repeat(2048))), error::ETOOLONG, "2048 mounts")?;
-    let steps = (0..200).take_while(|_| fd::chdir("one").is_ok()).count();
-    check(steps < 150, "as far as one likes")?;
-    fd::chdir("/")?;
-    unmount(None, &f.at("one"))?;
-    Ok(())
-}
-
-/// What is mounted upon was itself named through a mount, and so on.
-fn nested() -> Outcome {
-    let f = Folder::new()?;
-    for name in ["x", "y"] {
-        File::create(&f.at(name), OREAD, DMDIR | 0o777)?;
-    }
-    bind(&f.0, &f.at("x"), MREPL)?;
-    for n in 0..1000 {
-        let (from, to) = if n % 2 == 0 { ("x", "y") } else { ("y", "x") };
-        if let Err(e) = bind(&f.0, &f.at(&format!("{from}/{to}")), MREPL) {
-            check(n > 100 && e.is(error::ETOOLONG), e.text())?;
-            return Ok(unmount(None, &f.at(from))?);
-        }
-        unmount(None, &f.at(from))?;
-    }
-    Err("there is no end to it".to_string())
+/// So many, or as many times so many as was asked for.
+pub fn many(n: usize) -> usize {
+    n * times() as usize
 }
 
 fn segments() -> Outcome {
@@ -137,7 +72,7 @@ fn variables() -> Outcome {
 
 fn processes() -> Outcome {
     let begun = proc::nsec();
-    for _ in 0..1000 {
+    for _ in 0..many(1000) {
         child(|| Ok(()))?;
     }
     in_time(begun)
@@ -302,46 +237,6 @@ fn posts() -> Outcome {
         drop(post);
     }
     check(File::open(&name, ORDWR).is_err(), "it is gone")
-}
-
-/// A server of the name space in which it is mounted itself: a name leads through it again and again, and each time it
-/// has one more request of its own to answer.
-fn self_mount() -> Outcome {
-    let f = Folder::new()?;
-    File::create(&f.at("l"), OREAD, DMDIR | 0o777)?;
-    file::write(&f.at("file"), b"x").or_else(|_| f.file("file", 0o666, b"x").map(|_| ()))?;
-    let [a, b] = fd::pipe()?;
-    let server = start(|| {
-        fd::dup(b, 0)?;
-        fd::dup(b, 1)?;
-        fd::close(a)?;
-        fd::close(b)?;
-        proc::exec("/bin/exportfs", &["exportfs", "-s"])?;
-        Ok(())
-    })?;
-    fd::close(b)?;
-    mount(a, -1, &f.at("l"), MREPL | MCREATE, "")?;
-    let name = |deep: usize| format!("{}{}/file", f.at("l").repeat(deep), f.0);
-    for deep in 1..5 {
-        same(file::read(&name(deep))?, b"x".to_vec(), "through it")?;
-    }
-    let pid = start(|| {
-        quiet()?;
-        file::read(&name(200)).map(|_| ())?;
-        Ok(())
-    })?;
-    proc::sleep(300)?;
-    let begun = proc::nsec();
-    // It may be over already: requests that wait are counted.
-    let _ = ctl(pid, "kill");
-    wait(pid)?;
-    let ms = (proc::nsec() - begun) / 1_000_000;
-    check(ms < 5000, &format!("killed after {ms} ms"))?;
-    // The last who can ask is gone, so the server ends by itself, when each of its requests that asks it another one
-    // has been flushed. Killing it before that would leave helpers that wait for an answer from themselves.
-    unmount(None, &f.at("l"))?;
-    wait(server)?;
-    Ok(())
 }
 
 /// Memory that is shared by processes which come and go.

@@ -158,7 +158,23 @@ fn segfree() -> Outcome {
 }
 
 fn segflush() -> Outcome {
-    same(int(no::SEGFLUSH, &[arena()?, PAGE_SIZE])?, 0, "segflush")
+    let at = attach(0, "memory", NOWHERE, 2 * PAGE_SIZE)?;
+    // An instruction that there is not: where it is executed, that is what comes.
+    probe::poke(at + PAGE_SIZE, &[0x0f, 0x0b]);
+    let jump = || {
+        death(|| {
+            let mut f = Frame::default();
+            f.regs[reg::DI] = at + PAGE_SIZE;
+            probe::run(Op::Jump, &mut f);
+            Ok(())
+        })
+    };
+    let said = jump()?;
+    check(said.contains("fault read addr"), &said)?;
+    same(int(no::SEGFLUSH, &[at, 1])?, 0, "segflush")?;
+    let said = jump()?;
+    check(said.contains("invalid opcode"), &said)?;
+    fails(int(no::SEGFLUSH, &[8, 1]), abi::error::EBADARG, "where nothing is")
 }
 
 fn read_only() -> Outcome {

@@ -4,7 +4,7 @@ use lib9::alloc::format;
 use lib9::alloc::vec;
 use lib9::alloc::vec::Vec;
 use lib9::sys::probe::notes::{self, Then};
-use lib9::{File, fd, proc};
+use lib9::{File, fd};
 
 use crate::testkit::*;
 
@@ -158,10 +158,10 @@ fn zero() -> Outcome {
 fn interrupted() -> Outcome {
     notes::on(Then::Noted(abi::NCONT))?;
     let [a, b] = fd::pipe()?;
-    proc::alarm(10);
+    note_in("Pread")?;
     fails(read(b, 1), abi::error::EINTR, "a read")?;
     let piece = vec![0; 300_000];
-    proc::alarm(100);
+    note_in("Pwrite")?;
     // Part of it may have gone in: then that counts.
     match fd::write(a, &piece) {
         Ok(n) => check(n > 0 && n < piece.len(), "everything fitted"),

@@ -58,18 +58,18 @@ fn interrupts() -> Outcome {
     })?;
     type Waits<'a> = &'a dyn Fn() -> Result<(), lib9::Error>;
     let waits: [(&str, Waits<'_>); 6] = [
-        ("sleep", &|| proc::sleep(30_000)),
-        ("read", &|| fd::read(r, &mut [0]).map(drop)),
-        ("semacquire", &|| proc::semacquire(&sem, true).map(drop)),
-        ("tsemacquire", &|| proc::tsemacquire(&sem, 30_000).map(drop)),
-        ("rendezvous", &|| proc::rendezvous(9, 9).map(drop)),
-        ("await", &|| proc::await_().map(drop)),
+        ("Sleep", &|| proc::sleep(30_000)),
+        ("Pread", &|| fd::read(r, &mut [0]).map(drop)),
+        ("Semacquire", &|| proc::semacquire(&sem, true).map(drop)),
+        ("Tsemacquire", &|| proc::tsemacquire(&sem, 30_000).map(drop)),
+        ("Rendezvous", &|| proc::rendezvous(9, 9).map(drop)),
+        ("Await", &|| proc::await_().map(drop)),
     ];
-    for (name, wait) in waits {
+    for (state, wait) in waits {
         let before = notes::count();
-        proc::alarm(10);
-        fails(wait(), abi::error::EINTR, name)?;
-        same(notes::count(), before + 1, name)?;
+        note_in(state)?;
+        fails(wait(), abi::error::EINTR, state)?;
+        same(notes::count(), before + 1, state)?;
     }
     ctl(child, "kill")?;
     wait(child).map(drop)

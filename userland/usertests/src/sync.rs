@@ -114,9 +114,9 @@ fn many() -> Outcome {
 fn interrupted() -> Outcome {
     notes::on(Then::Noted(abi::NCONT))?;
     let sem = AtomicI32::new(0);
-    proc::alarm(10);
+    note_in("Semacquire")?;
     fails(proc::semacquire(&sem, true), abi::error::EINTR, "semacquire")?;
-    proc::alarm(10);
+    note_in("Tsemacquire")?;
     fails(proc::tsemacquire(&sem, 20_000), abi::error::EINTR, "tsemacquire")?;
     same(sem.load(Ordering::Relaxed), 0, "the value")
 }
@@ -177,17 +177,17 @@ fn swap() -> Outcome {
 fn group() -> Outcome {
     notes::on(Then::Noted(abi::NCONT))?;
     let pid = start_with(Rfork::FDG | Rfork::REND, || {
-        proc::alarm(50);
+        note_in("Rendezvous")?;
         fails(proc::rendezvous(1, 10), abi::error::EINTR, "in another group")
     })?;
-    proc::alarm(50);
+    note_in("Rendezvous")?;
     fails(proc::rendezvous(1, 20), abi::error::EINTR, "in this group")?;
     same(wait(pid)?, "", "the child")
 }
 
 fn rendezvous_interrupted() -> Outcome {
     notes::on(Then::Noted(abi::NCONT))?;
-    proc::alarm(10);
+    note_in("Rendezvous")?;
     same(probe::call(no::RENDEZVOUS, &[7, 1]), u64::MAX, "what it gives")?;
     same(notes::count(), 1, "notes")?;
     // The tag is free again.

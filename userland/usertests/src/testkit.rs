@@ -1,5 +1,7 @@
 //! What tests are made of.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use lib9::alloc::format;
 use lib9::alloc::string::{String, ToString};
 use lib9::alloc::vec::Vec;
@@ -8,6 +10,19 @@ use lib9::proc::{self, Fork};
 use lib9::sys::Lock;
 use lib9::sys::probe;
 use lib9::{Error, File, Rfork, Waitmsg};
+
+/// How many times as many as usual there are of what is made in large numbers.
+static TIMES: AtomicU32 = AtomicU32::new(1);
+
+/// Sets that.
+pub fn set_times(times: u32) {
+    TIMES.store(times, Ordering::Relaxed);
+}
+
+/// How many times as many as usual there are of what is made in large numbers.
+pub fn times() -> u32 {
+    TIMES.load(Ordering::Relaxed)
+}
 
 /// What a test says: nothing, or what is wrong. (Kernel errors become such a text by `?`.)
 pub type Outcome = Result<(), String>;
@@ -198,6 +213,17 @@ pub fn until_state(pid: i32, wanted: &str) -> Outcome {
         proc::sleep(2)?;
     }
     Err(format!("process {pid} is {is}, not {wanted}"))
+}
+
+/// Has this process told a note as soon as it waits in the call of this name. An alarm may ring before it waits, and
+/// then nothing ends that. Nobody is told of the end of the process that does it.
+pub fn note_in(state: &'static str) -> Outcome {
+    let me = proc::getpid();
+    start_with(Rfork::NOWAIT, || {
+        until_state(me, state)?;
+        proc::postnote(me, "now").map_err(Into::into)
+    })?;
+    Ok(())
 }
 
 /// Writes a message to `/proc/n/ctl`.

@@ -14,9 +14,10 @@ pub use crate::types::CpuStat;
 
 use super::lock::Lock;
 use super::mem::flush::Order;
-use super::mem::space::{AddressSpace, Leaves};
+use super::mem::leaves::Leaves;
+use super::mem::space::AddressSpace;
 use super::mem::spare::Spare;
-use super::sched::scheduler::Local;
+use super::sched::local::Local;
 use super::sched::thread::Thread;
 use super::time::clock::cycles_to_ns;
 use super::trap::desc::Tables;
@@ -78,10 +79,10 @@ pub(crate) struct Cpu {
     pub order: Order,
     /// The processors that want something thrown away here.
     pub asked: AtomicU64,
-    /// CR0.TS is set: the next FPU instruction traps.
-    pub fpu_traps: Cell<bool>,
     /// DS, ES, FS and GS, as programs have left them here.
     pub selectors: Cell<[u16; 4]>,
+    /// Some of a program's accesses trap: see `sched::watch`.
+    pub watching: Cell<bool>,
     /// SMAP is on, so a program's AC flag must be cleared.
     pub smap: Cell<bool>,
     /// The x87 unit remembers the last instruction of another program: see `fpu::leaks`.
@@ -92,6 +93,10 @@ pub(crate) struct Cpu {
     pub turn_start: Cell<u64>,
     /// When the current thread's turn is over (ns).
     pub slice_end: Cell<u64>,
+    /// When the next tick is due (ns), `u64::MAX` when none is wanted.
+    pub tick_at: Cell<u64>,
+    /// Ticks that were due when the timer fired last, for who knows what was interrupted.
+    pub ticked: Cell<u32>,
     /// When the timer will fire (ns), `u64::MAX` when it is off.
     pub armed: Cell<u64>,
     pub tables: UnsafeCell<Tables>,
@@ -146,13 +151,15 @@ impl Cpu {
             held: crate::sync::lockorder::Held::new(),
             order: Order::new(),
             asked: AtomicU64::new(0),
-            fpu_traps: Cell::new(false),
             selectors: Cell::new([0; 4]), // as `desc` loads them
+            watching: Cell::new(false),
             smap: Cell::new(false),
             fpu_leaks: Cell::new(false),
             need_resched: AtomicBool::new(false),
             turn_start: Cell::new(0),
             slice_end: Cell::new(u64::MAX),
+            tick_at: Cell::new(u64::MAX),
+            ticked: Cell::new(0),
             armed: Cell::new(u64::MAX),
             tables: UnsafeCell::new(Tables::new()),
             stacks: Cell::new(0),

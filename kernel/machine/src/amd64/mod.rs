@@ -30,7 +30,7 @@
 //! | lock | guards |
 //! |---|---|
 //! | a vector's slot (`trap::irq`) | the handlers of one interrupt vector, held while they run |
-//! | a `Local` (`sched::scheduler`), one at a time | its queues, its threads' states, who stands on which stack |
+//! | a `Local` (`sched::local`), one at a time | its queues, its threads' states, who stands on which stack |
 //! | `dev::io`'s `WINDOWS`, `PORTS` | who has which device registers |
 //! | `mem::space::AddressSpace` | one user address space's tables |
 //! | `mem::blank::POOL` | page tables not in use |
@@ -65,6 +65,9 @@ use boot::registers;
 use core::fmt::Write as _;
 use mem::{early, frames, paging};
 use sched::{balance, scheduler};
+
+pub(crate) use mem::paging::text as kernel_text;
+pub(crate) use sched::ticks::begin as begin_ticking;
 
 /// What `boot/entry.S` hands over.
 #[derive(Clone, Copy, Debug)]

@@ -125,17 +125,24 @@ const GENERIC: u64 = 0xfea0_0000;
 const GENERIC_SLEEP: u64 = GENERIC + 0x200;
 const GENERIC_LINE: u32 = 9;
 
-/// Memory-mapped PCI configuration space of some buses.
+/// Memory-mapped PCI configuration space of some buses. Only this crate finds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ecam {
     /// Physical address of bus 0's, even when that is not among them.
-    pub base: u64,
+    pub(crate) base: u64,
     /// PCI segment.
-    pub segment: u16,
+    pub(crate) segment: u16,
     /// First bus.
-    pub bus_start: u8,
+    pub(crate) bus_start: u8,
     /// Last bus.
-    pub bus_end: u8,
+    pub(crate) bus_end: u8,
+}
+
+impl Ecam {
+    /// Whether bus 0 of the first segment is among them, with which a scan begins.
+    pub fn has_bus_0(&self) -> bool {
+        self.segment == 0 && self.bus_start == 0
+    }
 }
 
 /// Parses a MADT, header included.

@@ -1,16 +1,39 @@
-//! Time on the host: `Instant` since the first question, and the system's wall clock with an offset per machine.
+//! Time on the host: `Instant` since the first question, and a time of day per machine, which begins as the system's.
 
-use core::sync::atomic::Ordering;
+use core::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use super::machine::machine;
+use crate::wall::Wall;
 
 static START: OnceLock<Instant> = OnceLock::new();
 
+std::thread_local! {
+    /// Nanoseconds by which this thread is ahead.
+    static AHEAD_NS: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Nanoseconds since the start, never going back.
 pub fn now_ns() -> u64 {
+    real_ns().saturating_add(AHEAD_NS.get())
+}
+
+/// The same for a thread that nobody has let time pass for: the time of day is one for all.
+fn real_ns() -> u64 {
     u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The system's time of day, for a new machine.
+pub(super) fn wall() -> Wall {
+    let wall = Wall::new();
+    wall.set(real_ns(), system_ns());
+    wall
+}
+
+/// Lets time pass for the calling thread: for what one thread does alone.
+pub fn host_advance(ns: u64) {
+    AHEAD_NS.set(AHEAD_NS.get().saturating_add(ns));
 }
 
 /// The cycle counter. The host's counts nanoseconds.
@@ -25,12 +48,28 @@ pub fn cycle_hz() -> u64 {
 
 /// Nanoseconds since 1970.
 pub fn wall_ns() -> i64 {
-    system_ns().saturating_add(machine().wall_offset_ns.load(Ordering::Relaxed))
+    machine().wall.at(real_ns())
 }
 
 /// Sets the wall clock of this machine.
 pub fn set_wall_ns(ns: i64) {
-    machine().wall_offset_ns.store(ns.saturating_sub(system_ns()), Ordering::Relaxed);
+    machine().wall.set(real_ns(), ns);
+}
+
+/// Moves the time of day by `ns` within so many seconds, one at least; see `Wall::adjust`.
+pub fn adjust_wall(ns: i64, seconds: u32) {
+    machine().wall.adjust(real_ns(), ns, seconds);
+}
+
+/// Cycles in a second of the time of day: what was measured, until somebody knows better.
+pub fn wall_hz() -> u64 {
+    machine().wall.hz(cycle_hz())
+}
+
+/// Lets a second of the time of day be so many cycles. Says whether that can be: more than twice and less than half of
+/// what was measured cannot.
+pub fn set_wall_hz(hz: u64) -> bool {
+    machine().wall.set_hz(real_ns(), hz, cycle_hz())
 }
 
 fn system_ns() -> i64 {
@@ -53,5 +92,9 @@ mod tests {
         assert!(wall_ns() > 1_600_000_000_000_000_000);
         let (a, b) = (now_ns(), now_ns());
         assert!(a <= b);
+        host_advance(3_600_000_000_000);
+        assert!(now_ns() - b >= 3_600_000_000_000);
+        let others = std::thread::spawn(now_ns).join().unwrap();
+        assert!(others < now_ns() - 3_000_000_000_000, "others' time is as it was");
     }
 }

@@ -6,8 +6,7 @@
 //! the bytes that were too many.
 //!
 //! What is asked for inside [`may_fail`], pages, `Dma`, threads, and the question [`is_granted`] are *steps* of the
-//! calling thread's machine. [`fail_nth`] makes one of them fail ([`fail_nth_in`]: one in calls of a name),
-//! [`fail_from`] one and all that follow, [`fail_every`] every so many; [`steps`] says how many there were.
+//! calling thread's machine, which can be made to fail (`failures`).
 //!
 //! # How a block is known
 //!
@@ -22,14 +21,16 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::alloc::System;
 use std::backtrace::Backtrace;
 use std::boxed::Box;
 use std::string::String;
-use std::sync::{Mutex, PoisonError};
 
-use super::machine::{Machine, machine};
+pub use super::failures::{fail_every, fail_from, fail_nth, fail_nth_in, steps};
+
+use super::failures::refuses;
+use super::machine::machine;
 use crate::heap::GRANT;
 use crate::ledger;
 
@@ -99,7 +100,9 @@ fn begin(size: usize) -> Option<u64> {
     let before = PEAK.get();
     if used > before {
         PEAK.set(used);
-        if before <= GRANTED.get() && used > GRANTED.get() && CULPRIT.get().is_null() {
+        let passes = before <= GRANTED.get() && used > GRANTED.get();
+        // Who panics shows where itself, under a lock that this would wait for.
+        if passes && CULPRIT.get().is_null() && !std::thread::panicking() {
             CULPRIT.set(aside(|| Box::into_raw(Box::new(Backtrace::capture()))));
         }
     }
@@ -159,10 +162,29 @@ pub fn may_fail<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Runs `f`, which allocates some bytes for each of other threads, and nothing for the caller: each has brought a
+/// grant.
+pub(crate) fn for_threads<R>(f: impl FnOnce() -> R) -> R {
+    let call = CALL.replace(0);
+    let result = f();
+    CALL.set(call);
+    result
+}
+
 /// Runs `f`, whose allocations are the host's own and none of the kernel's.
 pub fn aside<R>(f: impl FnOnce() -> R) -> R {
     let _back = Back(&ASIDE, ASIDE.replace(true));
     f()
+}
+
+/// Whether the thread is in [`aside`].
+pub(super) fn is_aside() -> bool {
+    ASIDE.get()
+}
+
+/// The name of the call that the thread is in.
+pub(super) fn call() -> Option<&'static str> {
+    (CALL.get() != 0).then(|| NAME.get())
 }
 
 /// Sets a flag back when it is dropped.
@@ -298,87 +320,6 @@ pub fn can_afford(bytes: u64) -> bool {
     let page = abi::layout::PAGE;
     usize::try_from(bytes).is_ok_and(ledger::may_have)
         && super::mem::free_bytes() >= (super::KERNEL_RESERVE as u64 * page).saturating_add(bytes)
-}
-
-/// Which steps of a machine fail.
-#[derive(Debug, Default)]
-pub(super) struct Failures {
-    steps: AtomicU64,
-    failed: AtomicU64,
-    /// The first that fails; 0 for none.
-    first: AtomicU64,
-    /// How many steps behind it the next one fails; 0 for none.
-    every: AtomicU64,
-    /// If this is given, only steps in calls of this name count.
-    only: Mutex<Option<&'static str>>,
-}
-
-/// Whether any machine of this process was ever told to fail: keeps the usual path to one load.
-static ANY: AtomicBool = AtomicBool::new(false);
-
-impl Failures {
-    /// A step is taken. True when it is to fail.
-    pub(super) fn step(&self) -> bool {
-        if !ANY.load(Ordering::Relaxed) || ASIDE.get() {
-            return false;
-        }
-        let only = *self.only.lock().unwrap_or_else(PoisonError::into_inner);
-        if only.is_some_and(|name| CALL.get() == 0 || NAME.get() != name) {
-            return false;
-        }
-        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
-        let (first, every) = (self.first.load(Ordering::Relaxed), self.every.load(Ordering::Relaxed));
-        let fails = first != 0
-            && match step.checked_sub(first) {
-                Some(0) => true,
-                Some(behind) => every != 0 && behind.is_multiple_of(every),
-                None => false,
-            };
-        self.failed.fetch_add(u64::from(fails), Ordering::Relaxed);
-        fails
-    }
-
-    fn set(&self, first: u64, every: u64, only: Option<&'static str>) {
-        ANY.store(true, Ordering::Relaxed);
-        self.first.store(0, Ordering::Relaxed);
-        self.every.store(every, Ordering::Relaxed);
-        *self.only.lock().unwrap_or_else(PoisonError::into_inner) = only;
-        self.failed.store(0, Ordering::Relaxed);
-        self.steps.store(0, Ordering::Relaxed);
-        self.first.store(first, Ordering::Relaxed);
-    }
-}
-
-/// Whether the allocation that the thread asks for is to fail.
-fn refuses() -> bool {
-    ANY.load(Ordering::Relaxed) && Machine::with_here(|m| m.failures.step()).unwrap_or(false)
-}
-
-/// The `n`th step of the calling thread's machine from now on fails, and no other; with 0 none does. Steps are counted
-/// from here on.
-pub fn fail_nth(n: u64) {
-    machine().failures.set(n, 0, None);
-}
-
-/// The same, but only steps in calls of this name count, as it was given to [`Call::enter`].
-pub fn fail_nth_in(name: &'static str, n: u64) {
-    machine().failures.set(n, 0, Some(name));
-}
-
-/// The `n`th step of the calling thread's machine from now on and all that follow fail.
-pub fn fail_from(n: u64) {
-    machine().failures.set(n, 1, None);
-}
-
-/// Every `n`th step of the calling thread's machine from now on fails.
-pub fn fail_every(n: u64) {
-    machine().failures.set(n, n, None);
-}
-
-/// Steps since one of the above was last called, and how many of them failed.
-pub fn steps() -> (u64, u64) {
-    let failures = &machine().failures;
-    (failures.steps.load(Ordering::Relaxed), failures.failed.load(Ordering::Relaxed))
 }
 
 #[cfg(test)]

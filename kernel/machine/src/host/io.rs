@@ -2,7 +2,8 @@
 //!
 //! A driver under test is given a [`Mmio::fake`] or finds one by address: [`host_register_mmio`] and
 //! [`host_register_ports`] put a fake device into the I/O space of the calling thread's machine, where [`Mmio::map`]
-//! and [`Ports::claim`] find it, once each as on the real machine. Where no device is, reads give all ones and writes
+//! and [`Ports::claim`] find it, once each as on the real machine, where nobody but this crate can call those two: a
+//! test is whoever finds the device. Where no device is, reads give all ones and writes
 //! go nowhere, as on a PC.
 
 use alloc::sync::Arc;

@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::machine::{Machine, machine};
 use super::{clock, heap, lock};
+use crate::heap::{try_push, try_string};
+use crate::types::OutOfMemory;
 pub use crate::types::{Controller, IrqError, Line, Trigger};
 
 /// What a device's interrupt calls: it may take Locks and wake sleepers, no more.
@@ -143,23 +145,26 @@ fn register(
 }
 
 /// All handlers, ascending by vector.
-pub fn snapshot() -> Vec<Line> {
+///
+/// # Errors
+/// No memory: there may be some hundred.
+pub fn snapshot() -> Result<Vec<Line>, OutOfMemory> {
     let m = machine();
-    let mut lines: Vec<Line> = m
-        .irqs
-        .entries()
-        .iter()
-        .map(|e| Line {
+    let entries = heap::aside(|| m.irqs.entries().clone());
+    let mut lines = Vec::new();
+    for e in &entries {
+        let line = Line {
             vector: e.vector,
             irq: e.irq,
             count: e.count.load(Ordering::Relaxed),
             cycles: e.cycles.load(Ordering::Relaxed),
             controller: e.controller,
-            name: e.name.clone(),
-        })
-        .collect();
-    lines.sort_by_key(|l| l.vector);
-    lines
+            name: try_string(&e.name)?,
+        };
+        try_push(&mut lines, line)?;
+    }
+    heap::aside(|| lines.sort_by_key(|l| l.vector));
+    Ok(lines)
 }
 
 /// A message interrupt for a PCI device.
@@ -256,14 +261,14 @@ mod tests {
         host_raise(&x.handle);
         assert!(!host_raise_msi(y.address + 1, y.data));
         assert_eq!((a.load(Ordering::SeqCst), b.load(Ordering::SeqCst)), (2, 0));
-        let lines = snapshot();
+        let lines = snapshot().unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[0].name.as_str(), lines[0].count, lines[0].controller), ("x", 2, Controller::Msi));
         assert!(lines[0].vector < lines[1].vector);
         assert_eq!(lines[1].count, 0);
         drop(x);
         assert!(!host_raise_msi(address, data));
-        assert_eq!(snapshot().len(), 1);
+        assert_eq!(snapshot().unwrap().len(), 1);
         assert_eq!(crate::cpu::stats()[0].interrupts, 2);
     }
 
@@ -276,7 +281,7 @@ mod tests {
         assert!(host_raise_gsi(11));
         assert!(!host_raise_gsi(10));
         assert_eq!((a.load(Ordering::SeqCst), b.load(Ordering::SeqCst)), (1, 1));
-        let lines = snapshot();
+        let lines = snapshot().unwrap();
         assert_eq!(lines[0].vector, lines[1].vector);
         assert_eq!((lines[0].irq, lines[0].controller), (11, Controller::Ioapic));
         assert_eq!(gsi(11, Trigger::Edge, "z", counter().1).map(drop), Err(IrqError::Busy));

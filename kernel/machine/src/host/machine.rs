@@ -7,7 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 use super::heap::aside;
@@ -31,7 +31,7 @@ pub struct Machine {
     /// Pages there are.
     limit: AtomicUsize,
     pub(super) chaos_seed: AtomicU64,
-    pub(super) wall_offset_ns: AtomicI64,
+    pub(super) wall: crate::wall::Wall,
     pub(super) switches: AtomicU64,
     pub(super) interrupts: AtomicU64,
     pub(super) syscalls: AtomicU64,
@@ -47,7 +47,7 @@ pub struct Machine {
     pub(super) program: Mutex<Option<user::SharedProgram>>,
     pub(super) programs: program::Programs,
     pub(super) random: super::random::Pool,
-    pub(super) failures: super::heap::Failures,
+    pub(super) failures: super::failures::Failures,
     counts: Counts,
 }
 
@@ -67,7 +67,7 @@ impl Machine {
             kernel: AtomicUsize::new(0),
             limit: AtomicUsize::new(DEFAULT_PAGES),
             chaos_seed: AtomicU64::new(0),
-            wall_offset_ns: AtomicI64::new(0),
+            wall: super::clock::wall(),
             switches: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
             syscalls: AtomicU64::new(0),
@@ -83,7 +83,7 @@ impl Machine {
             program: Mutex::new(None),
             programs: program::Programs::default(),
             random: super::random::Pool::default(),
-            failures: super::heap::Failures::default(),
+            failures: super::failures::Failures::default(),
             counts: Counts::new(),
         };
         aside(|| Arc::new(new()))

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod console;
 pub mod cpu;
 pub mod dma;
+mod failures;
 pub mod heap;
 pub mod io;
 pub mod irq;
@@ -39,3 +40,11 @@ pub(crate) use machine::counted;
 pub use machine::{DEFAULT_PAGES, KERNEL_RESERVE, Machine, limit_pages, machine, new_machine};
 pub use program::{Cpu, program_at};
 pub use user::{set_default_user_program, set_user_program};
+
+/// Where a test's kernel has its text, as far as those are concerned who count where it is.
+pub(crate) fn kernel_text() -> core::ops::Range<u64> {
+    0xffff_ffff_8010_0000..0xffff_ffff_8010_4000
+}
+
+/// Ticks are made by tests: [`thread::Thread::tick`].
+pub(crate) fn begin_ticking() {}

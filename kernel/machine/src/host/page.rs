@@ -66,6 +66,13 @@ impl Page {
         self.0.words.write(off, data);
     }
 
+    /// Copies bytes in from another page. Panics when they are not all in both pages.
+    pub fn copy_from(&self, off: usize, other: &Page, from: usize, len: usize) {
+        let mut bytes = [0; abi::layout::PAGE as usize];
+        other.read(from, &mut bytes[..len]);
+        self.write(off, &bytes[..len]);
+    }
+
     /// The little-endian value at `off`, a multiple of 4.
     pub fn read_u32(&self, off: usize) -> u32 {
         self.0.words.word(off).load(Ordering::SeqCst)
@@ -148,6 +155,11 @@ impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Page({:#x}, {} refs, {} pins)", self.phys(), self.refs(), self.pins())
     }
+}
+
+/// Drops many references.
+pub fn drop_all(pages: impl IntoIterator<Item = Page>) {
+    pages.into_iter().for_each(drop);
 }
 
 #[cfg(test)]

@@ -61,18 +61,38 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Maps a page where nothing is mapped yet. False when something is: it stays.
+    /// Maps the page at `wanted`, and with it others, where nothing is mapped yet: `pages` are from `va` on, one behind
+    /// the other, as far as there are any; `wanted`'s is among them. The space gets references of its own. False when
+    /// something is mapped at `wanted`: it stays.
     ///
     /// # Errors
-    /// As [`AddressSpace::map`].
+    /// When there is no page for `wanted`'s table. For want of another one pages are left out.
     ///
     /// # Panics
     /// As [`AddressSpace::map`].
-    pub fn map_absent(&self, va: u64, page: Page, prot: Prot) -> Result<bool, OutOfMemory> {
-        let mut inner = self.with_table(va)?;
-        let absent = !inner.pages.contains_key(&va);
-        aside(|| inner.pages.entry(va).or_insert((page, prot)));
+    pub fn map_absent<'a>(
+        &self,
+        wanted: u64,
+        va: u64,
+        pages: impl ExactSizeIterator<Item = Option<(&'a Page, Prot)>>,
+    ) -> Result<bool, OutOfMemory> {
+        check(va, pages.len() as u64);
+        let absent = !self.with_table(wanted)?.pages.contains_key(&wanted);
+        for (va, page) in (va..).step_by(PAGE as usize).zip(pages) {
+            let Some((page, prot)) = page else { continue };
+            let Ok(mut inner) = self.with_table(va) else { break };
+            aside(|| inner.pages.entry(va).or_insert_with(|| (page.clone(), prot)));
+        }
         Ok(absent)
+    }
+
+    /// Lets nobody write any more to what is mapped in a stretch, until it is mapped anew.
+    ///
+    /// # Panics
+    /// As [`AddressSpace::unmap`].
+    pub fn protect(&self, va: u64, pages: u64) {
+        check(va, pages);
+        self.inner().pages.range_mut(va..va + pages * PAGE).for_each(|(_, (_, prot))| prot.write = false);
     }
 
     /// The map, with a table for `va` in it.
@@ -193,6 +213,26 @@ mod tests {
         assert!(s.lookup(0x20_0000).is_none());
         drop((s, page));
         assert_eq!(crate::mem::free_bytes(), free);
+    }
+
+    #[test]
+    fn neighbours_are_mapped_where_nothing_is() {
+        host::new_machine();
+        let s = AddressSpace::new().unwrap();
+        let pages: Vec<Page> = (0..4).map(|_| Page::new_zeroed().unwrap()).collect();
+        let some = |at: u64| {
+            let given = pages.iter().enumerate().map(|(n, page)| (n != 2).then_some((page, RW)));
+            s.map_absent(at, 0x1f_f000, given)
+        };
+        // One page is in the table before the others.
+        assert_eq!((some(0x20_0000), s.resident()), (Ok(true), 3));
+        assert_eq!((some(0x20_0000), s.resident()), (Ok(false), 3));
+        assert!(s.lookup(0x20_1000).is_none() && s.lookup(0x20_2000).unwrap().0.same(&pages[3]));
+        s.protect(0x20_0000, 2);
+        assert!(!s.holds(0x20_0000, 1, true) && s.holds(0x20_0000, 1, false));
+        assert!(s.holds(0x1f_f000, 1, true) && s.holds(0x20_2000, 1, true));
+        s.unmap(0x1f_f000, 4);
+        assert!(pages.iter().all(|page| page.refs() == 1));
     }
 
     #[test]

@@ -100,6 +100,12 @@ pub(crate) fn with_payer<R>(f: impl FnOnce(&Payer) -> R) -> R {
     PAYER.with(f)
 }
 
+/// The running thread has taken a lock: the host's scheduler does not ask.
+pub(crate) fn has_taken() {}
+
+/// It has let go of one.
+pub(crate) fn has_let_go() {}
+
 /// The number of the running thread.
 pub(crate) fn current_id() -> u64 {
     current().id()
@@ -206,6 +212,12 @@ impl Thread {
     /// A kick is seen when the program asks: nothing has to be done.
     pub(crate) fn recall(&self) {}
 
+    /// Its priority has changed: the host's scheduler does not ask.
+    pub(crate) fn requeue(&self) {}
+
+    /// Whether it has been given a lock that it waited for: the host's scheduler does not ask.
+    pub(crate) fn is_given(&self, _: bool) {}
+
     /// Waits until the thread is dead.
     pub fn host_join(&self) {
         let mut p = self.parking();
@@ -221,6 +233,11 @@ impl Thread {
 
     pub(super) fn add_user_ns(&self, ns: u64) {
         self.user_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// Where it goes on in the kernel: nobody knows, on the host.
+    pub fn kernel_place(&self) -> Option<(u64, u64)> {
+        None
     }
 
     /// What the thread is doing.

@@ -17,6 +17,7 @@ use super::machine::machine;
 use super::space::AddressSpace;
 use super::{chaos, clock, lock, thread};
 pub use crate::types::{Event, FPU_SIZE, FpuState};
+use crate::types::{WatchError, Watchpoint};
 
 /// A program of one thread.
 pub type Program = Box<dyn FnMut(&mut UserContext, &Arc<AddressSpace>) -> Event + Send>;
@@ -77,6 +78,17 @@ pub fn set_default_user_program(
     program: impl Fn(&mut UserContext, &Arc<AddressSpace>) -> Event + Send + Sync + 'static,
 ) {
     *machine().program.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(program));
+}
+
+/// Has the calling thread's program watched at these places. On the host nothing comes of it, but that they are judged.
+///
+/// # Errors
+/// There are too many, or one that no processor can watch.
+pub fn watch(points: &[Watchpoint]) -> Result<(), WatchError> {
+    if points.len() > 4 {
+        return Err(WatchError::TooMany);
+    }
+    points.iter().try_for_each(Watchpoint::check)
 }
 
 /// Runs the program until it leaves user mode.

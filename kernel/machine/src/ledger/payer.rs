@@ -4,6 +4,8 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, Ordering};
 
+#[cfg(any(target_os = "none", test))]
+use super::group::Group;
 use super::{Account, BATCH, PREFERRED, Sum, bytes_of, change, sum_of, word};
 use crate::arch;
 
@@ -120,12 +122,24 @@ pub(crate) fn resized(number: u16, by: i64) {
 }
 
 /// Whether the user of the calling thread may have so many bytes more. The kernel may.
-pub(crate) fn may_have(bytes: usize) -> bool {
+pub fn may_have(bytes: usize) -> bool {
     let within = |s: &Sum| {
         let has = u64::try_from(s.bytes.load(Ordering::Relaxed)).unwrap_or(0);
         has.saturating_add(bytes as u64) <= s.most_bytes.load(Ordering::Relaxed)
     };
     arch::with_payer(|p| p.sum().is_none_or(within))
+}
+
+/// Whom somebody works for whose account has this number.
+#[cfg(any(target_os = "none", test))]
+pub(crate) fn group(number: u16) -> Group {
+    let Some(word) = word(number) else { return Group::Kernel };
+    let word = word.load(Ordering::Relaxed);
+    match (sum_of(word).trusted.load(Ordering::Relaxed), word & PREFERRED != 0) {
+        (false, _) => Group::Others,
+        (true, false) => Group::Owner,
+        (true, true) => Group::Console,
+    }
 }
 
 /// What the calling thread may use of what is set aside.

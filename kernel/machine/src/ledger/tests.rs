@@ -110,7 +110,9 @@ fn an_account_takes_its_bill_along_to_another_user() {
     let account = Account::new(&glenda).unwrap();
     on(&account, || charge(100));
     on(&account, || assert_eq!(standing(100), Standing::Other));
+    assert_eq!((group(0), group(account.number)), (Group::Kernel, Group::Owner));
     account.prefer(true);
+    assert_eq!(group(account.number), Group::Console);
     on(&account, || assert_eq!((standing(100), standing(99)), (Standing::Owner, Standing::Other)));
     // What is there for longer than its process is not for that process.
     let inner = || (for_long(|| standing(100)), standing(100));
@@ -120,6 +122,7 @@ fn an_account_takes_its_bill_along_to_another_user() {
     assert_eq!((glenda.bytes(), none.bytes()), (0, 100));
     assert_eq!((glenda.accounts(), none.accounts()), ((0, 0), (1, 1)));
     assert!(account.is_preferred());
+    assert_eq!(group(account.number), Group::Others);
     on(&account, || assert_eq!(standing(100), Standing::Other));
     account.set_user(&glenda);
     on(&account, || assert_eq!(standing(100), Standing::Owner));
@@ -129,6 +132,11 @@ fn an_account_takes_its_bill_along_to_another_user() {
     credit(account.number, 100);
     drop(account);
     assert_eq!((none.bytes(), none.accounts()), (0, (0, 0)));
+}
+
+#[test]
+fn groups_are_in_the_order_of_their_numbers() {
+    assert!(Group::ALL.iter().enumerate().all(|(n, group)| *group as usize == n));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! `QLock` and `RwQLock`: locks whose holders may sleep, strictly first come, first served.
 //!
 //! The lock is handed over: whoever lets go gives it to the longest waiter before that one runs, so nobody can slip in
-//! between and nobody starves. Both are a [`Gate`] with the data beside it.
+//! between and nobody starves. Both are a [`Gate`] with the data beside it. A thread that has such a lock, or has been
+//! given one, is run ahead of those that compute, since others may wait for what it has.
 
 use alloc::collections::VecDeque;
 use core::cell::UnsafeCell;
@@ -11,6 +12,8 @@ use core::ops::{Deref, DerefMut};
 
 #[cfg(debug_assertions)]
 use super::lockorder;
+use crate::heap::for_threads;
+use crate::ledger::as_kernel;
 #[cfg(debug_assertions)]
 use crate::lock;
 use crate::lock::Lock;
@@ -61,8 +64,9 @@ impl Gate {
 
     fn try_enter(&self, mode: Mode) -> bool {
         let entered = self.state.lock().admit_newcomer(mode, thread::current_id());
-        #[cfg(debug_assertions)]
         if entered {
+            thread::has_taken();
+            #[cfg(debug_assertions)]
             thread::current().held().push(&lockorder::SLEEPING, self.made_at);
         }
         entered
@@ -83,6 +87,7 @@ impl Gate {
         if !self.state.lock().admit_newcomer(mode, thread::current_id()) {
             self.wait(mode, interruptible)?;
         }
+        thread::has_taken();
         #[cfg(debug_assertions)]
         thread::current().held().push(&lockorder::SLEEPING, self.made_at);
         Ok(())
@@ -99,6 +104,10 @@ impl Gate {
             debug_assert_ne!(s.writer, me.id(), "thread {} waits for a QLock that it holds", me.name());
             let seq = s.next;
             s.next += 1;
+            // A place is the kernel's, and not on the call: the queue grows for all who wait in it.
+            if s.queue.len() == s.queue.capacity() {
+                as_kernel(|| for_threads(|| s.queue.reserve(1)));
+            }
             s.queue.push_back(Waiter { seq, thread: me.clone(), mode, granted: false });
             seq
         };
@@ -113,6 +122,7 @@ impl Gate {
             // `me` is another reference to the same thread, so this one is never the last.
             s.queue.remove(at);
             if granted {
+                me.is_given(false);
                 return Ok(());
             }
             // Readers may have stood behind this writer.
@@ -125,6 +135,7 @@ impl Gate {
     fn leave(&self, mode: Mode) {
         #[cfg(debug_assertions)]
         thread::current().held().pop(&lockorder::SLEEPING, self.made_at);
+        thread::has_let_go();
         let mut s = self.state.lock();
         match mode {
             Mode::Read => s.readers -= 1,
@@ -165,7 +176,10 @@ impl GateState {
                 return;
             }
             self.queue[at].granted = true;
+            self.queue[at].thread.is_given(true);
             self.queue[at].thread.unpark();
+            // A note may have woken it before: then it is ready, behind everybody who computes.
+            self.queue[at].thread.requeue();
         }
     }
 }

@@ -7,6 +7,8 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
+use crate::heap::for_threads;
+use crate::ledger::as_kernel;
 use crate::lock::Lock;
 use crate::thread::{self, ThreadRef};
 use crate::types::{Interrupted, Wake};
@@ -87,6 +89,10 @@ impl Rendez {
             let mut list = self.list.lock();
             let seq = list.next;
             list.next += 1;
+            // A place is the kernel's, and not on the call: the list grows for all who wait.
+            if list.waiters.len() == list.waiters.capacity() {
+                as_kernel(|| for_threads(|| list.waiters.reserve(1)));
+            }
             list.waiters.push(Waiter { seq, thread: me.clone(), woken: false });
             self.sleepers.fetch_add(1, Ordering::SeqCst);
             seq

@@ -36,7 +36,7 @@ impl<'a> Args<'a> {
 
     /// The same for a stack that is not there yet, or in two pages, or not aligned.
     #[cold]
-    fn fetch_slowly(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
+    pub(super) fn fetch_slowly(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
         let mut bytes = [0u8; 48];
         up.mem.copy_in(sp.wrapping_add(8), &mut bytes)?;
         let mut words = [0u64; 6];
@@ -44,6 +44,11 @@ impl<'a> Args<'a> {
             *word = u64::from_le_bytes(b.try_into().unwrap_or_default());
         }
         Ok(Args { up, words })
+    }
+
+    /// All of them, as they are.
+    pub(super) fn words(&self) -> [u64; 6] {
+        self.words
     }
 
     /// A pointer or a vlong.

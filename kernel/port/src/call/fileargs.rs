@@ -19,7 +19,7 @@ pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     let c = a.up.fd(a.int(0))?;
     let len = a.count(2)?;
     a.up.mem.check(a.long(1), len, true)?;
-    fgrp::check_use(&c, abi::OREAD)?;
+    fgrp::check_transfer(&c, abi::OREAD)?;
     transfer::read(a.up, &c, &mut Dst::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 
@@ -27,7 +27,7 @@ pub(super) fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
     let c = a.up.fd(a.int(0))?;
     let len = a.count(2)?;
     a.up.mem.check(a.long(1), len, false)?;
-    fgrp::check_use(&c, abi::OWRITE)?;
+    fgrp::check_transfer(&c, abi::OWRITE)?;
     transfer::write(a.up, &c, &Src::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 

@@ -11,15 +11,17 @@ use machine::heap::Call;
 use machine::thread;
 use machine::user::{self, UserContext};
 
-use crate::call::syscall;
+use crate::call::{syscall, trace};
 use crate::error::Result;
 use crate::mem::FaultAccess;
 use crate::proc::bill;
 use crate::proc::exit::{exit, exit_broken};
 use crate::proc::fault::{page_fault, pass_over_zeros, trap};
-use crate::proc::notes::{self, After};
+use crate::proc::notes;
+use crate::proc::notify::{self, After};
 use crate::proc::procctl;
 use crate::proc::process::Proc;
+use crate::proc::watch;
 
 /// Starts the thread of `up`, which calls `begin` and then lives in user mode.
 ///
@@ -65,33 +67,62 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
         }
         let after = match user::run(ctx, &up.mem.space) {
             user::Event::Syscall => {
-                procctl::at_call(up, ctx);
-                syscall::dispatch(up, ctx)
-            }
-            user::Event::PageFault { addr, write, exec } => {
-                let _call = Call::enter("page fault");
-                machine::cpu::count_fault();
-                let access = match (write, exec) {
-                    (true, _) => FaultAccess::Write,
-                    (_, true) => FaultAccess::Exec,
-                    _ => FaultAccess::Read,
-                };
-                if access != FaultAccess::Write || !pass_over_zeros(up, ctx, addr) {
-                    page_fault(up, addr, access);
+                let seen = if up.ctl.asks() { trace::before(up, ctx) } else { None };
+                let mut after = syscall::dispatch(up, ctx);
+                if let Some(seen) = seen {
+                    after = trace::behind(up, ctx, *seen, after);
                 }
+                after
+            }
+            event => {
+                interrupted(up, ctx, event);
                 After::Continue
             }
-            user::Event::Trap { vector, error } => {
-                let _call = Call::enter("trap");
-                trap(up, ctx, vector, error);
-                After::Continue
-            }
-            user::Event::Interrupt => After::Continue,
         };
         match after {
             After::Continue => {}
             end => return end_of(up, ctx, end),
         }
+    }
+}
+
+/// What made a program leave user mode, when it was no call of its own.
+#[inline(never)] // so that calls, of which there are more, have short ways
+fn interrupted(up: &Arc<Proc>, ctx: &mut UserContext, event: user::Event) {
+    // A program that makes no calls is looked at, too: those of its last one may be another program's.
+    up.keep_regs(&ctx.regs);
+    match event {
+        user::Event::Syscall => {}
+        user::Event::PageFault { addr, write, exec } => {
+            let _call = Call::enter("page fault");
+            machine::cpu::count_fault();
+            let access = match (write, exec) {
+                (true, _) => FaultAccess::Write,
+                (_, true) => FaultAccess::Exec,
+                _ => FaultAccess::Read,
+            };
+            if access != FaultAccess::Write || !pass_over_zeros(up, ctx, addr) {
+                page_fault(up, addr, access);
+            }
+        }
+        user::Event::Trap { vector, error } => {
+            let _call = Call::enter("trap");
+            trap(up, ctx, vector, error);
+        }
+        user::Event::Interrupt => {
+            procctl::looked_at(up);
+            count_ticks(up, ctx);
+        }
+    }
+}
+
+/// Counts the ticks that have met the program where it was interrupted, if somebody wants to know.
+fn count_ticks(up: &Arc<Proc>, ctx: &UserContext) {
+    let ticks = up.thread.get().map_or(0, |t| t.take_ticks());
+    if ticks != 0
+        && let Some(profile) = up.mem.profile()
+    {
+        profile.count(ctx.regs.pc, ticks);
     }
 }
 
@@ -115,13 +146,17 @@ fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     loop {
         let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
         if !up.ctl.asks() {
-            return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
+            return if interrupted { notify::deliver(up, ctx) } else { After::Continue };
         }
-        if up.ctl.lock().kill {
+        let ctl = *up.ctl.lock();
+        if ctl.watch {
+            watch::load(up);
+        }
+        if ctl.kill {
             return After::Die(String::from("sys: killed"));
         }
         if !procctl::stops(up, ctx, interrupted) {
-            return if interrupted { notes::deliver(up, ctx) } else { After::Continue };
+            return if interrupted { notify::deliver(up, ctx) } else { After::Continue };
         }
     }
 }

@@ -18,28 +18,26 @@ use crate::call::args::Args;
 use crate::call::{fileargs, procargs, sysfile, sysproc, sysseg};
 use crate::error::Result;
 use crate::mem::sema;
-use crate::proc::notes::{self, After, NoteClass};
+use crate::proc::notes::{self, NoteClass};
+use crate::proc::notify::{self, After};
 use crate::proc::process::Proc;
 use crate::proc::{alarm, broken, rendezvous, starve};
 
 /// Carries out the call that `ctx` asks for. The result is in its RAX afterwards, unless the process dies or its
 /// registers were replaced (exec, noted).
+#[inline]
 pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     machine::cpu::count_syscall();
     ctx.regs.kind = ureg::SYSCALL;
     let number = ctx.regs.bp;
     let _call = Call::enter_as(|| call::name(number).unwrap_or("system call"));
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
-    match &mut *up.regs.lock() {
-        // In place: there are many, and they would be copied twice.
-        Some(regs) => *regs = ctx.regs,
-        none => *none = Some(ctx.regs),
-    }
+    up.keep_regs(&ctx.regs);
     let result =
         room_for(up, number).and_then(|()| Args::fetch(up, ctx.regs.sp)).and_then(|args| match number {
             call::EXITS => procargs::exits(&args).map(|text| Done::End(After::Die(text))),
             call::EXEC => procargs::exec(&args, ctx).map(|()| Done::Registers),
-            call::NOTED => Ok(match notes::noted(up, ctx, args.int(0)) {
+            call::NOTED => Ok(match notify::noted(up, ctx, args.int(0)) {
                 After::Continue => Done::Registers,
                 end => Done::End(end),
             }),
@@ -150,7 +148,7 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         call::FD2PATH => fileargs::fd2path(a),
         call::REMOVE => sysfile::remove(up, &a.string(0)?).map(nothing),
         call::WSTAT_OLD | call::FWSTAT_OLD => Err(error::EOLDWSTAT.into()),
-        call::NOTIFY => notes::notify(up, a.long(0)).map(nothing),
+        call::NOTIFY => notify::notify(up, a.long(0)).map(nothing),
         call::RENDEZVOUS => rendezvous::rendezvous(up, a.long(0), a.long(1)),
         call::UNMOUNT => {
             let name = if a.long(0) == 0 { None } else { Some(a.string(0)?) };
@@ -190,7 +188,7 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
         call::SEGATTACH => sysseg::segattach(up, a.uint(0), &a.string(1)?, a.long(2), a.uint(3)),
         call::SEGDETACH => sysseg::segdetach(up, a.long(0)).map(nothing),
         call::SEGFREE => sysseg::segfree(up, a.long(0), a.uint(1)).map(nothing),
-        call::SEGFLUSH => Ok(0),
+        call::SEGFLUSH => sysseg::segflush(up, a.long(0), a.uint(1)).map(nothing),
         call::NSEC => Ok(machine::clock::wall_ns() as u64),
         _ => {
             notes::post(up, "sys: bad sys call", NoteClass::Debug);

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::name::fgrp::fd_to_chan;
+use crate::name::mhead::Origin;
 use crate::name::namec::{self, Access, namec};
-use crate::name::namespace::Origin;
 use crate::name::transfer;
 use crate::name::walk::MAXELEMENT;
 use crate::proc::process::Proc;
@@ -285,6 +285,21 @@ pub fn bind(up: &Arc<Proc>, new: &str, old: &str, flag: u32) -> Result<i32> {
     up.pgrp().mount(up.kernel.new_id(), new, old, flag, Origin::default()).map(|id| id as i32)
 }
 
+/// Binds `/boot` on `/` for the first process of a machine whose root is to be another tree: until it has mounted that,
+/// it has everything where it is otherwise. An emptied name space, as that tree's own programs make one, is without it.
+///
+/// # Errors
+/// As [`bind`].
+pub fn boot_as_root(up: &Arc<Proc>) -> Result<()> {
+    bind(up, "/boot", "/", abi::MREPL).map(drop)
+}
+
+/// Gives the first process a `/dev` with the console in it, and says what that is called: programs tell by the name
+/// whether they read what somebody types. A root that has no `/dev` has it by the device's own name.
+pub fn console(up: &Arc<Proc>) -> &'static str {
+    if bind(up, "#c", "/dev", abi::MREPL).is_ok() { "/dev/cons" } else { "#c/cons" }
+}
+
 /// `mount`: the tree `spec` of the server behind `fd`, attached to by mount driver `letter`. On success `fd` is
 /// closed and the id of the mount returned.
 ///
@@ -310,7 +325,7 @@ pub fn mount(
     let server = fd_to_chan(up, fd, Some(abi::ORDWR))?;
     let driver = up.kernel.mount_driver(letter)?;
     let old = namec(up, old, Access::Mount)?;
-    let root = driver.attach_server(up, server.clone(), auth, spec)?;
+    let root = driver.attach_server(up, server.clone(), auth, spec, flag & abi::MCACHE != 0)?;
     let posted = up.kernel.devs().iter().find_map(|d| d.posted_name(&server));
     let server_name = match posted {
         Some(name) => name,

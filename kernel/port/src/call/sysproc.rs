@@ -17,7 +17,7 @@ use crate::proc::egrp::Egrp;
 use crate::proc::exit::replace;
 use crate::proc::process::Proc;
 use crate::proc::rendezvous::Rgrp;
-use crate::proc::{bill, create, notes};
+use crate::proc::{bill, create, notegroup};
 
 /// `rfork`. In the parent: the child's pid, or 0 when no process was asked for.
 ///
@@ -64,7 +64,7 @@ fn make_child(
     }
     as_kernel(|| up.kernel.procs.lock().insert(child.pid, child.clone()));
     if !flags.contains(Rfork::NOTEG) {
-        notes::pass_on(up, &child);
+        notegroup::pass_on(up, &child);
     }
     let begun = life::start(&child, move |_, ctx| {
         *ctx = child_ctx;

@@ -49,6 +49,25 @@ pub(crate) fn segdetach(up: &Arc<Proc>, va: u64) -> Result<()> {
     Ok(())
 }
 
+/// `segflush`: what has been written between may be executed. As on 9front that goes for the whole of each segment
+/// there; the processor itself sees to its caches.
+///
+/// # Errors
+/// `bad arg in system call` when there is no segment at some of it; `interrupted`.
+pub(crate) fn segflush(up: &Arc<Proc>, va: u64, len: u32) -> Result<()> {
+    let mut at = va & !(PAGE - 1);
+    let end = va.checked_add(u64::from(len)).ok_or(error::EBADARG)?;
+    while at < end {
+        let seg = up.mem.find_whole(at)?;
+        seg.make_executable();
+        at = seg.top();
+        if at < end {
+            up.pause()?;
+        }
+    }
+    Ok(())
+}
+
 /// `segbrk`: moves the end of the attached segment around `va`.
 ///
 /// # Errors

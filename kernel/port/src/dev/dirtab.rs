@@ -54,6 +54,17 @@ impl Entry {
     }
 }
 
+/// Who takes the files of a directory one by one, each with its key, and says whether he wants more.
+pub type Put<'a> = &'a mut dyn FnMut(u64, Entry) -> bool;
+
+/// [`Dev::each`] of a directory with one file.
+pub(crate) fn only(entry: Entry, after: u64, put: Put<'_>) -> Result<()> {
+    if after == 0 {
+        put(1, entry);
+    }
+    Ok(())
+}
+
 /// `Dev::walk`.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use abi::Qid;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry};
+use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
@@ -57,14 +57,7 @@ impl Dev for Dup {
         "dup"
     }
 
-    fn each(
-        &self,
-        up: &Arc<Proc>,
-        _c: &Chan,
-        _dir: Qid,
-        after: u64,
-        put: &mut dyn FnMut(u64, Entry) -> bool,
-    ) -> Result<()> {
+    fn each(&self, up: &Arc<Proc>, _c: &Chan, _dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         let (fgrp, mut key) = (up.fgrp(), after + 1);
         // A descriptor and its ctl have one key after the other.
         while let Some(fd) = fgrp.next_open(fd_of(Qid::file(key)).0) {

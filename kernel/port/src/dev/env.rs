@@ -2,16 +2,15 @@
 //!
 //! A process reaches the variables of its own group through any channel of `#e`, also one that somebody else opened or
 //! bound: only a channel of `#ec` is tied to a group. A file's qid path is its variable's number, which copies of a
-//! group keep, so an open file survives `RFENVG`. There is no state here but the group of `#ec`; see [`Egrp`].
+//! group keep, so an open file survives `RFENVG`. There is no state here; see [`Egrp`].
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
-use spin::Once;
 
-use crate::dev::dirtab::{self, Entry};
+use crate::dev::dirtab::{self, Entry, Put};
 use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
@@ -20,15 +19,12 @@ use crate::proc::egrp::{Egrp, MAXVALUE, Var};
 use crate::proc::process::Proc;
 
 /// The device.
-#[derive(Default)]
-pub struct Env {
-    boot: Once<Arc<Egrp>>,
-}
+pub struct Env;
 
 impl Env {
     /// The device.
     pub fn new() -> Arc<Self> {
-        Arc::new(Env::default())
+        Arc::new(Env)
     }
 }
 
@@ -63,20 +59,12 @@ impl Dev for Env {
 
     fn attach(&self, up: &Arc<Proc>, spec: &str) -> Result<Root> {
         if spec == "c" {
-            let boot = self.boot.call_once(|| Egrp::from_config(&up.kernel.config)).clone();
-            return Ok(Root { devno: 1, aux: Some(boot), ..Root::default() });
+            return Ok(Root { devno: 1, aux: Some(up.kernel.boot_env.clone()), ..Root::default() });
         }
         Root::of_only_tree(spec)
     }
 
-    fn each(
-        &self,
-        up: &Arc<Proc>,
-        c: &Chan,
-        _dir: Qid,
-        after: u64,
-        put: &mut dyn FnMut(u64, Entry) -> bool,
-    ) -> Result<()> {
+    fn each(&self, up: &Arc<Proc>, c: &Chan, _dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         let group = group(up, c);
         let mut some = Vec::new();
         let mut at = after;

@@ -54,7 +54,11 @@ impl Hardware {
         let cpu = |out: &mut heap::Text| writeln!(out, "AMD64 {}", clock::cycle_hz() / 1_000_000);
         hardware.add("cputype", 0o444, Box::new(cpu));
         hardware.add("ioalloc", 0o444, Box::new(move |out| ports_text(&ports, out)));
-        hardware.add("irqalloc", 0o444, Box::new(|out| irq_text(&irq::snapshot(), out)));
+        hardware.add(
+            "irqalloc",
+            0o444,
+            Box::new(|out| irq_text(&irq::snapshot().map_err(|_| fmt::Error)?, out)),
+        );
         Arc::new(hardware)
     }
 

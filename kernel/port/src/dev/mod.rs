@@ -15,11 +15,15 @@ use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
+pub mod cap;
 pub mod cons;
 pub mod dirtab;
 pub mod dup;
 pub mod env;
+pub mod ether;
 pub mod hardware;
+pub mod ip;
+pub mod kprof;
 pub mod mouse;
 pub mod pci;
 pub mod pipe;
@@ -27,12 +31,13 @@ pub mod pipe;
 pub mod proc;
 pub mod ram;
 pub mod root;
+pub mod rtc;
 pub mod sd;
 pub mod srv;
 pub mod uart;
 pub mod virtcon;
 
-use dirtab::Entry;
+use dirtab::{Entry, Put};
 
 /// The root of a tree of a device.
 pub struct Root {
@@ -82,6 +87,11 @@ pub trait Dev: Send + Sync {
     /// The name in `/dev/drivers`.
     fn name(&self) -> &'static str;
 
+    /// A number for what is in a file, the same for files that share it: a program of many names is in memory once.
+    fn contents(&self, c: &Chan) -> u64 {
+        c.qid.path
+    }
+
     /// The root of the tree that `spec` chooses (`#eNAME` gives `NAME`). Most devices have only one.
     ///
     /// # Errors
@@ -101,19 +111,13 @@ pub trait Dev: Send + Sync {
     }
 
     /// Hands over the files in the directory `dir` of the table that are behind the one with the key `after`, each with
-    /// its key, until `put` says that no more are wanted. Keys rise and are not 0. A device with many files has this,
-    /// and [`lookup`](Dev::lookup) and [`entry`](Dev::entry), and no list.
+    /// its key, until `put` says that no more are wanted. Keys rise and are not 0. A device whose files somebody else
+    /// makes many has this and no list, which would take memory for all of them; one that finds a file faster than by
+    /// going through them has [`lookup`](Dev::lookup) and [`entry`](Dev::entry), too.
     ///
     /// # Errors
     /// As [`list`](Dev::list).
-    fn each(
-        &self,
-        up: &Arc<Proc>,
-        c: &Chan,
-        dir: Qid,
-        after: u64,
-        put: &mut dyn FnMut(u64, Entry) -> bool,
-    ) -> Result<()> {
+    fn each(&self, up: &Arc<Proc>, c: &Chan, dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         let list = self.list(up, c, dir)?;
         let mut rest = (1..).zip(list).skip(usize::try_from(after).unwrap_or(usize::MAX));
         while rest.next().is_some_and(|(place, entry)| put(place, entry)) {}
@@ -125,7 +129,12 @@ pub trait Dev: Send + Sync {
     /// # Errors
     /// As [`list`](Dev::list).
     fn lookup(&self, up: &Arc<Proc>, c: &Chan, dir: Qid, name: &str) -> Result<Option<Qid>> {
-        Ok(self.list(up, c, dir)?.into_iter().find(|e| e.name == name).map(|e| e.qid))
+        let mut found = None;
+        self.each(up, c, dir, 0, &mut |_, entry| {
+            found = (entry.name == name).then_some(entry.qid);
+            found.is_none()
+        })?;
+        Ok(found)
     }
 
     /// The directory of the table in which `file` (a file or a directory) is.
@@ -146,8 +155,12 @@ pub trait Dev: Send + Sync {
         if c.qid.path == 0 {
             return Ok(self.root_entry());
         }
-        let siblings = self.list(up, c, self.parent(c, c.qid))?;
-        siblings.into_iter().find(|e| e.qid.path == c.qid.path).ok_or(error::ENONEXIST.into())
+        let mut found = None;
+        self.each(up, c, self.parent(c, c.qid), 0, &mut |_, entry| {
+            found = (entry.qid.path == c.qid.path).then_some(entry);
+            found.is_none()
+        })?;
+        found.ok_or(error::ENONEXIST.into())
     }
 
     /// Walks from `c`, which is not open (or is a directory), over `names` (at most 16; none clones `c`).
@@ -235,7 +248,8 @@ pub trait Dev: Send + Sync {
 /// A device that can attach to a 9P server behind a channel: `#M`, `#9`.
 pub trait MountDriver: Send + Sync {
     /// Attaches to the tree `spec` of the server behind `server` (for `#9`: of the virtio device whose tag
-    /// `spec` names, whatever `server` is) and gives its root, ready to be mounted.
+    /// `spec` names, whatever `server` is) and gives its root, ready to be mounted. `keeps` says that contents of
+    /// its files may be kept.
     ///
     /// # Errors
     /// What the server says; `bad attach specifier` for an unknown tag.
@@ -245,6 +259,7 @@ pub trait MountDriver: Send + Sync {
         server: Arc<Chan>,
         auth: Option<Arc<Chan>>,
         spec: &str,
+        keeps: bool,
     ) -> Result<Chan>;
 
     /// `fversion`: agrees on version and message size with the server behind `server`.

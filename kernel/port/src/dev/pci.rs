@@ -7,14 +7,14 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use io::PciBus;
 use io::pci::{Address, Function};
+use machine::heap;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry};
+use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -41,13 +41,34 @@ fn address_of(path: u64) -> (Address, bool) {
     (address, at & 1 == 1)
 }
 
+/// Endings of the names of a function's files.
+const CTL: &str = "ctl";
+const RAW: &str = "raw";
+
+fn name_of(a: Address, ending: &str) -> String {
+    format!("{}.{}.{}{ending}", a.bus, a.device, a.function)
+}
+
+/// The address and the file that a name means, if it is written in the one way.
+fn named(name: &str) -> Option<(Address, bool)> {
+    let (digits, ending) = name.split_at_checked(name.len().checked_sub(CTL.len())?)?;
+    let mut numbers = digits.split('.').map(|n| n.parse::<u8>().ok());
+    let mut number = || numbers.next().flatten();
+    let at = Address { bus: number()?, device: number()?, function: number()? };
+    let there_can_be = at.device < 32 && at.function < 8;
+    let written = matches!(ending, CTL | RAW) && name_of(at, ending) == name;
+    (there_can_be && written).then_some((at, ending == RAW))
+}
+
 /// A `ctl` file's text.
 pub(crate) fn ctl_text(f: &Function) -> String {
     let [class, subclass, interface] = f.class;
     let mut out =
         format!("{class:02x}.{subclass:02x}.{interface:02x} {:04x}/{:04x} {:3}", f.vendor, f.device, f.irq);
-    for (n, address, size) in &f.bars {
-        out.push_str(&format!(" {n}:{address:08x} {size}"));
+    for (n, bar) in f.bars.iter().enumerate() {
+        if let Some((address, size)) = bar {
+            out.push_str(&format!(" {n}:{address:08x} {size}"));
+        }
     }
     out.push('\n');
     out
@@ -57,6 +78,13 @@ impl PciDev {
     /// The device for this bus.
     pub fn new(bus: Arc<dyn PciBus>) -> Arc<Self> {
         Arc::new(PciDev { bus })
+    }
+
+    /// One of the two files of a function.
+    fn file(&self, at: Address, raw: bool) -> Entry {
+        let (name, perm) = if raw { (name_of(at, RAW), 0o660) } else { (name_of(at, CTL), 0o444) };
+        let length = if raw { self.bus.config_size(at) as u64 } else { 0 };
+        Entry { length, ..Entry::named(name, path_of(at, raw), perm) }
     }
 }
 
@@ -69,19 +97,38 @@ impl Dev for PciDev {
         "pnp"
     }
 
-    fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
+    fn each(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         if dir.path == 0 {
-            return Ok(alloc::vec![Entry::dir("pci", PCI, 0o555)]);
+            return dirtab::only(Entry::dir("pci", PCI, 0o555), after, put);
         }
-        let mut out = Vec::new();
-        for f in self.bus.functions() {
-            let Address { bus, device, function } = f.at;
-            let name = |kind| format!("{bus}.{device}.{function}{kind}");
-            let raw = Entry::named(name("raw"), path_of(f.at, true), 0o660);
-            out.push(Entry::named(name("ctl"), path_of(f.at, false), 0o444));
-            out.push(Entry { length: self.bus.config_size(f.at) as u64, ..raw });
+        // A key is twice the function's place, and 1 for `ctl`, 2 for `raw`.
+        let mut key = after + 1;
+        while let Some(f) = usize::try_from((key - 1) / 2).ok().and_then(|n| self.bus.nth(n)) {
+            if !put(key, self.file(f.at, key.is_multiple_of(2))) {
+                break;
+            }
+            key += 1;
         }
-        Ok(out)
+        Ok(())
+    }
+
+    fn lookup(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid, name: &str) -> Result<Option<Qid>> {
+        if dir.path == 0 {
+            return Ok((name == "pci").then_some(Qid::dir(PCI)));
+        }
+        let found = named(name).filter(|(at, _)| self.bus.find(*at).is_some());
+        Ok(found.map(|(at, raw)| Qid::file(path_of(at, raw))))
+    }
+
+    fn entry(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        match c.qid.path {
+            0 => Ok(self.root_entry()),
+            PCI => Ok(Entry::dir("pci", PCI, 0o555)),
+            path => {
+                let (at, raw) = address_of(path);
+                Ok(self.file(self.bus.find(at).ok_or(error::ENONEXIST)?.at, raw))
+            }
+        }
     }
 
     fn parent(&self, _c: &Chan, file: Qid) -> Qid {
@@ -94,13 +141,13 @@ impl Dev for PciDev {
         }
         let (at, raw) = address_of(c.qid.path);
         if !raw {
-            let f = self.bus.functions().into_iter().find(|f| f.at == at).ok_or(error::ENONEXIST)?;
+            let f = self.bus.find(at).ok_or(error::ENONEXIST)?;
             return dst.put_from(ctl_text(&f).as_bytes(), offset);
         }
         let size = self.bus.config_size(at);
         let start = usize::try_from(offset).unwrap_or(size).min(size);
         let n = dst.len().min(size - start);
-        let bytes: Vec<u8> = (start..start + n).map(|i| self.bus.read_config(at, i)).collect();
+        let bytes = heap::try_collect((start..start + n).map(|i| self.bus.read_config(at, i)))?;
         dst.put(0, &bytes)?;
         Ok(n)
     }

@@ -13,10 +13,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
-use machine::heap;
 use machine::ledger::for_long;
 use machine::lock::Lock;
-use machine::sync::Rendez;
+use machine::sync::{Patience, Rendez};
+use machine::{Wake, clock, heap};
 
 use crate::dev::dirtab::{self, Entry};
 use crate::dev::{Dev, Root};
@@ -34,6 +34,9 @@ const PIECE_COST: usize = 128;
 /// What waits unread beyond this leaves alone what is set aside for the owner: the pipe's reader does not keep up, and
 /// may not be there at all.
 const QUICK: usize = 16 * 1024;
+/// How long a writer waits that has no memory for more, and how often it looks whether there is some, in ns.
+const PATIENCE_NS: u64 = 5_000_000_000;
+const LOOK_NS: u64 = 20_000_000;
 /// Longest write that is not cut: Plan 9's, which programs that pass messages on rely on.
 pub(crate) const ATOMIC: usize = 64 * 1024;
 /// How often a read from a closed pipe gives 0 before it fails.
@@ -147,11 +150,34 @@ impl Queue {
         }
     }
 
-    /// Bytes for a piece.
+    /// Bytes for a piece. Without memory for it a pipe that is not empty is as good as full, for a while: the reader
+    /// may be slow, or memory come back.
     fn room(&self, len: usize) -> Result<Vec<u8>> {
-        match for_long(|| heap::try_bytes(len)) {
-            Err(_) if self.state.lock().bytes + len <= QUICK => Ok(heap::try_bytes(len)?),
-            piece => Ok(piece?),
+        let mut patience = Patience::new(PATIENCE_NS);
+        loop {
+            if let Ok(piece) = for_long(|| heap::try_bytes(len)) {
+                return Ok(piece);
+            }
+            let (had, alone) = {
+                let state = self.state.lock();
+                (state.bytes, state.no_reader)
+            };
+            if had + len <= QUICK
+                && let Ok(piece) = heap::try_bytes(len)
+            {
+                return Ok(piece);
+            }
+            if had == 0 || alone || patience.is_over() {
+                // The reader may have taken the last of it meanwhile.
+                return Ok(for_long(|| heap::try_bytes(len))?);
+            }
+            let woken = self.emptied.sleep_until(patience.nap(clock::now_ns() + LOOK_NS), || {
+                let state = self.state.lock();
+                state.bytes < had || state.no_reader
+            });
+            if let Err(Wake::Interrupted) = woken {
+                return Err(error::EINTR.into());
+            }
         }
     }
 

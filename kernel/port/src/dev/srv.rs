@@ -17,7 +17,7 @@ use machine::ledger::for_long;
 use machine::lock::Lock;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry};
+use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -26,6 +26,8 @@ use crate::proc::process::Proc;
 
 /// Longest name, in bytes.
 const NAME_MAX: usize = 127;
+/// Names that all users but the machine's owner may have together: they stay when those who made them have gone.
+const OTHERS_MOST: usize = 1000;
 
 /// A posted channel.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ struct Post {
     owner: Arc<str>,
     perm: u32,
     chan: Option<Arc<Chan>>,
+    /// It was made by a user who is not the machine's owner.
+    is_others: bool,
 }
 
 #[derive(Default)]
@@ -43,6 +47,8 @@ struct Posts {
     by_path: BTreeMap<u64, Post>,
     by_name: BTreeMap<Arc<str>, u64>,
     last_path: u64,
+    /// How many others have made.
+    others: usize,
 }
 
 impl Posts {
@@ -53,6 +59,7 @@ impl Posts {
     fn remove(&mut self, path: u64) -> Option<Post> {
         let post = self.by_path.remove(&path)?;
         self.by_name.remove(&post.name);
+        self.others -= usize::from(post.is_others);
         Some(post)
     }
 }
@@ -95,14 +102,7 @@ impl Dev for Srv {
         "srv"
     }
 
-    fn each(
-        &self,
-        _up: &Arc<Proc>,
-        _c: &Chan,
-        _dir: Qid,
-        after: u64,
-        put: &mut dyn FnMut(u64, Entry) -> bool,
-    ) -> Result<()> {
+    fn each(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         let mut at = after;
         loop {
             let next = self.posts.lock().by_path.range(at + 1..).next().map(|(_, post)| entry(post));
@@ -154,17 +154,21 @@ impl Dev for Srv {
         if !for_long(heap::is_granted) {
             return Err(error::ENOMEM.into());
         }
-        let owner = up.user();
+        let (owner, is_others) = (up.user(), !up.is_hostowner());
         {
             let name: Arc<str> = name.into();
             let mut posts = self.posts.lock();
             if posts.by_name.contains_key(&name) {
                 return Err(error::EEXIST.into());
             }
+            if is_others && posts.others >= OTHERS_MOST {
+                return Err(error::ENODEV.into());
+            }
+            posts.others += usize::from(is_others);
             posts.last_path += 1;
             let path = posts.last_path;
             posts.by_name.insert(name.clone(), path);
-            posts.by_path.insert(path, Post { name, path, owner, perm: perm & 0o777, chan: None });
+            posts.by_path.insert(path, Post { name, path, owner, perm: perm & 0o777, chan: None, is_others });
             c.qid = Qid::file(path);
         }
         c.mode = Some(mode);

@@ -5,8 +5,9 @@
 
 use alloc::vec::Vec;
 
-use abi::error::EBADEXEC;
+use abi::error::{EBADEXEC, ENOMEM};
 use abi::layout::{DATA_ALIGN, PAGE, USTKSIZE, USTKTOP, UTZERO};
+use machine::heap;
 
 /// Bytes of the file's front that [`parse`] wants to see: enough for an ELF header with 32 program headers.
 pub(crate) const HEAD: usize = 4096;
@@ -51,7 +52,7 @@ pub(crate) struct Layout {
 ///
 /// # Errors
 /// `exec header invalid` for anything else, for another machine, for a truncated file, for addresses outside
-/// what a process has.
+/// what a process has; no memory for what there is in it.
 pub(crate) fn parse(head: &[u8], length: u64) -> Result<Layout, &'static str> {
     let layout = if head.starts_with(b"\x7fELF") { elf(head)? } else { aout(head)? };
     check(&layout, length)?;
@@ -132,9 +133,9 @@ fn elf(head: &[u8]) -> Result<Layout, &'static str> {
             _ => (offset.checked_sub(skew).ok_or(EBADEXEC)?, skew + file),
         };
         let (base, top) = (va - skew, (va + mem).next_multiple_of(PAGE));
-        runs.push(Run { base, top, offset, len, write, exec });
+        heap::try_push(&mut runs, Run { base, top, offset, len, write, exec }).map_err(|_| ENOMEM)?;
     }
-    runs.sort_by_key(|r| r.base);
+    runs.sort_unstable_by_key(|r| r.base);
     // The zeros at the end of the last, when it may be written, are the bss, which grows.
     if let Some(last) = runs.last_mut().filter(|r| r.write) {
         last.top = (last.base + last.len).next_multiple_of(PAGE);

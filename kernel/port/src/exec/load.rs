@@ -20,8 +20,11 @@ use crate::mem::iobuf::Dst;
 use crate::mem::{Backing, ImageKey, Kind, Segment, Stretch};
 use crate::name::chan::Chan;
 use crate::name::namec::{self, Access};
-use crate::proc::notes;
 use crate::proc::process::Proc;
+use crate::proc::{notes, watch};
+
+/// Segments that are made between looks at memory.
+const BATCH: usize = 16;
 
 /// The executable found for a name: its file, its front, its layout, and the arguments as `#!` changes them.
 struct Program {
@@ -40,8 +43,13 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     let program = find(up, name, args)?;
     let key = image_key(up, &program.chan)?;
     let image = up.kernel.images.attach(key, &program.chan)?;
-    let mut segments = Vec::new();
-    for run in &program.layout.runs {
+    // With the three at the end.
+    let mut segments = heap::try_vec(program.layout.runs.len() + 3)?;
+    for (n, run) in program.layout.runs.iter().enumerate() {
+        // There may be as many as have room in the front of a file.
+        if n % BATCH == BATCH - 1 && !heap::is_granted() {
+            return Err(error::ENOMEM.into());
+        }
         let kind = if run.write { Kind::Data } else { Kind::Text };
         let from = Stretch { offset: run.offset, len: run.len };
         let backing = Backing { image: image.clone(), from };
@@ -62,6 +70,7 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     up.fgrp().close_on_exec();
     up.private.store(false, core::sync::atomic::Ordering::Relaxed);
     notes::exec_clears(up);
+    watch::exec_clears(up);
     up.errstr.lock().clear();
     *up.name.lock() = program.name;
     *up.args.lock() = args_text(&program.args);
@@ -137,7 +146,9 @@ fn length(up: &Arc<Proc>, chan: &Arc<Chan>) -> Result<u64> {
 
 fn image_key(up: &Arc<Proc>, chan: &Arc<Chan>) -> Result<ImageKey> {
     let dir = chan.dev.stat(up, chan)?;
-    Ok(ImageKey { file: chan.key(), vers: chan.qid.vers, mtime: dir.mtime, length: dir.length })
+    let (letter, devno, _) = chan.key();
+    let file = (letter, devno, chan.dev.contents(chan));
+    Ok(ImageKey { file, vers: chan.qid.vers, mtime: dir.mtime, length: dir.length })
 }
 
 /// Writes the first stack into its segment, which no address space maps yet.
@@ -186,14 +197,18 @@ fn args_text(args: &Argv) -> String {
     out
 }
 
-/// Opens the console three times for the first process and runs `program` in it.
+/// Opens the console three times for the first process and runs `program` in it, with these arguments behind its name.
 ///
 /// # Errors
 /// As [`exec`].
-pub fn first(up: &Arc<Proc>, console: &str, program: &str) -> Result<Ureg> {
+pub fn first(up: &Arc<Proc>, console: &str, program: &str, args: &[String]) -> Result<Ureg> {
     for mode in [OREAD, abi::OWRITE, abi::OWRITE] {
         let chan = namec::namec(up, console, Access::Open(mode))?;
         up.fgrp().install(chan, false)?;
     }
-    exec(up, program, Argv::of(&[last_element(program)])?)
+    let mut argv = Argv::of(&[last_element(program)])?;
+    for arg in args {
+        argv.push(arg.as_bytes())?;
+    }
+    exec(up, program, argv)
 }

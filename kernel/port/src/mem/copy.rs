@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use abi::layout::PAGE;
 use machine::heap;
 
-use super::memory::{FaultAccess, Memory};
+use super::access::FaultAccess;
+use super::memory::Memory;
 use crate::error::{Error, Result};
 
 /// Up to so many bytes are copied page by page where the pages are mapped. More, and what has to be brought in first,

@@ -2,7 +2,8 @@
 //!
 //! Ownership: the cache owns images; a running program's segments hold an [`ImageRef`]. While there is one, the
 //! image keeps the program's file open to page from. When the last goes, the file is closed (so that a server
-//! can be unmounted) and the pages stay until memory is wanted elsewhere.
+//! can be unmounted) and the pages stay until memory is wanted elsewhere. Then pages of programs that run go as well,
+//! if no segment has them: one program may be a hundred commands, of which some always run.
 //!
 //! A page is read by whoever needs it first; others who need it wait for that one, each until it is to die itself. When
 //! the reader fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader
@@ -13,7 +14,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Range;
+use core::ops::{Bound, Range};
 
 use abi::layout::PAGE;
 use machine::clock;
@@ -24,6 +25,7 @@ use machine::page::{Page, Pinned};
 use machine::sync::{Rendez, Wake};
 
 use super::iobuf::{Dst, cut};
+use super::newpage::new_image_page;
 use crate::error::Result;
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
@@ -32,7 +34,7 @@ use crate::proc::process::Proc;
 /// versions are weak, time and length as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ImageKey {
-    /// Device letter, instance, qid path.
+    /// Device letter, instance, and the device's number for the contents.
     pub(crate) file: (char, u32, u64),
     /// Qid version.
     pub(crate) vers: u32,
@@ -62,9 +64,11 @@ impl Stretch {
     }
 }
 
+/// Pages of a group of neighbours.
+pub(crate) const GROUP: u64 = 16;
+
 /// The pages that are read, and mapped, along with page `number` of a segment: 64 KiB.
 pub(crate) fn neighbours(number: u64) -> Range<u64> {
-    const GROUP: u64 = 16;
     let start = number - number % GROUP;
     start..start.saturating_add(GROUP)
 }
@@ -183,8 +187,23 @@ impl ImageCache {
         (list.len() as u64, pages)
     }
 
-    /// Gives back the memory of images that nobody runs. True when there were any.
+    /// How many pages would be given back if memory were wanted.
+    pub(crate) fn unused(&self) -> u64 {
+        (0..).map_while(|at| self.nth(at)).map(|image| image.unused(false)).sum()
+    }
+
+    fn nth(&self, at: usize) -> Option<Arc<Image>> {
+        self.list.lock().get(at).cloned()
+    }
+
+    /// Gives back the memory of images that nobody runs, and of pages that nobody has. True when there were any.
     pub fn reclaim(&self) -> bool {
+        let idle = self.reclaim_idle();
+        let unused = (0..).map_while(|at| self.nth(at)).map(|image| image.unused(true)).sum::<u64>();
+        idle || unused > 0
+    }
+
+    fn reclaim_idle(&self) -> bool {
         let mut any = false;
         loop {
             // Some at a time: this is what makes memory when there is none. They are dropped without the lock.
@@ -205,6 +224,36 @@ impl ImageCache {
                 return any;
             }
             any = true;
+        }
+    }
+}
+
+impl Image {
+    /// Counts the pages that nobody has but the cache, and drops them if that is wanted: some at a time, since the lock
+    /// keeps interrupts out.
+    fn unused(&self, drops: bool) -> u64 {
+        const SOME: usize = 32;
+        let (mut count, mut from) = (0, Bound::Unbounded);
+        loop {
+            let mut keys = [None; SOME];
+            let mut dropped = [const { None::<Page> }; SOME];
+            let mut last = None;
+            {
+                let mut state = self.state.lock();
+                for ((key, page), place) in state.pages.range((from, Bound::Unbounded)).zip(&mut keys) {
+                    last = Some(*key);
+                    *place = (page.refs() == 1).then_some(*key);
+                }
+                let unused = keys.iter().flatten();
+                count += unused.clone().count() as u64;
+                if drops {
+                    unused.zip(&mut dropped).for_each(|(key, page)| *page = state.pages.remove(key));
+                }
+            }
+            match last {
+                Some(key) => from = Bound::Excluded(key),
+                None => return count,
+            }
         }
     }
 }
@@ -237,6 +286,25 @@ impl ImageRef {
     /// The page that holds the file's bytes from `run.offset(number)` on, if it was read before.
     pub(crate) fn cached(&self, from: Stretch, number: u64) -> Option<Page> {
         self.image.state.lock().pages.get(&from.key(number)?).cloned()
+    }
+
+    /// Those of these pages that were read before, each at its place.
+    pub(crate) fn cached_near(&self, from: Stretch, numbers: Range<u64>) -> [Option<Page>; GROUP as usize] {
+        let mut found = [const { None }; GROUP as usize];
+        let first = numbers.start;
+        let Some((low, _)) = from.key(first) else { return found };
+        let behind = low.saturating_add(GROUP.min(numbers.end.saturating_sub(first)) * PAGE);
+        let state = self.image.state.lock();
+        // Others may have other stretches of the same bytes, few of them.
+        for (key, page) in state.pages.range((low, 0)..(behind, 0)).take(2 * GROUP as usize) {
+            let number = first + (key.0 - low) / PAGE;
+            if let Some(place) = found.get_mut((number - first) as usize)
+                && from.key(number) == Some(*key)
+            {
+                *place = Some(page.clone());
+            }
+        }
+        found
     }
 
     /// Page `number` of a stretch of the file. When it has to be read, its neighbours are read with it, as far as they
@@ -300,11 +368,11 @@ impl ImageRef {
         number: u64,
         chan: &Arc<Chan>,
     ) -> Result<()> {
-        let pages = wanted.clone().map(|_| super::memory::new_image_page(up)).collect::<Result<Vec<_>>>();
+        let pages = wanted.clone().map(|_| new_image_page(up)).collect::<Result<Vec<_>>>();
         let (wanted, pages) = match pages {
             Ok(pages) => (wanted, pages),
             // Enough for what is needed, perhaps.
-            Err(_) => (number..number + 1, alloc::vec![super::memory::new_image_page(up)?]),
+            Err(_) => (number..number + 1, alloc::vec![new_image_page(up)?]),
         };
         let keys: Vec<Key> = wanted.filter_map(|n| from.key(n)).collect();
         let first = keys.first().map_or(0, |k| k.0);

@@ -100,6 +100,59 @@ impl Dst<'_> {
         }
     }
 
+    /// Copies `len` bytes of a page, from `from` on, to offset `at`.
+    ///
+    /// # Errors
+    /// As [`Dst::put`].
+    pub(crate) fn put_page(&mut self, at: usize, page: &Page, from: usize, len: usize) -> Result<()> {
+        match self {
+            Dst::Kernel(b) => {
+                let end = at.checked_add(len).ok_or(abi::error::EBADARG)?;
+                page.read(from, b.get_mut(at..end).ok_or(abi::error::EBADARG)?);
+                Ok(())
+            }
+            Dst::User(_) => {
+                let mut bytes = [0; PAGE as usize];
+                let bytes = bytes.get_mut(..len).ok_or(abi::error::EBADARG)?;
+                page.read(from, bytes);
+                self.put(at, bytes)
+            }
+            Dst::Pages(pages) => {
+                let (mut skip, mut from, mut left) = (at, from, len);
+                for p in pages.iter() {
+                    if left == 0 {
+                        break;
+                    }
+                    if skip >= p.len() {
+                        skip -= p.len();
+                        continue;
+                    }
+                    let n = left.min(p.len() - skip);
+                    p.copy_from(skip, page, from, n);
+                    (skip, from, left) = (0, from + n, left - n);
+                }
+                if left == 0 { Ok(()) } else { Err(abi::error::EBADARG.into()) }
+            }
+        }
+    }
+
+    /// As [`Dst::put`], if that can be done without waiting: what of a process's memory is not there is not brought in.
+    /// False when it cannot; some of the bytes may have been copied then. A lock may be held.
+    pub(crate) fn put_now(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let Dst::User(u) = self else { return self.put(at, bytes).is_ok() };
+        let Ok(va) = u.at(at, bytes.len()) else { return false };
+        let in_page = bytes.len().min((PAGE - va % PAGE) as usize);
+        let (now, later) = bytes.split_at(in_page);
+        let Some(mut at) = va.checked_add(now.len() as u64) else { return false };
+        let mut rest = later.chunks(PAGE as usize);
+        u.mem.space.write(va, now)
+            && rest.all(|piece| {
+                let done = u.mem.space.write(at, piece);
+                at = at.wrapping_add(piece.len() as u64);
+                done
+            })
+    }
+
     /// Copies as much of `bytes[offset..]` as there is room for to the front: what a read of a file with
     /// this text at this offset returns.
     ///

@@ -1,14 +1,15 @@
 //! `Memory`: a process's segments and its page tables.
+//!
+//! Here segments come, go, grow and are forked. What is done at an address is in `access`, `copy` and `patch`.
+//!
+//! Lock: `Memory::segs` guards the list, and no segment's lock is taken while it is held.
 
-use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use abi::layout::{PAGE, USTKSIZE, USTKTOP, UTZERO};
-use machine::heap::{self, can_afford};
-use machine::ledger::as_kernel;
+use machine::heap;
 use machine::lock::Lock;
-use machine::page::{OutOfMemory, Page, Pinned};
 use machine::space::AddressSpace;
 
 use super::segment::{Kind, Segment};
@@ -77,55 +78,6 @@ impl Segs {
     }
 }
 
-/// What a program did when it faulted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FaultAccess {
-    /// It read.
-    Read,
-    /// It wrote.
-    Write,
-    /// It went on there.
-    Exec,
-}
-
-/// Why a page fault cannot be mended.
-#[derive(Debug)]
-pub enum FaultError {
-    /// No segment there, or not for this kind of access.
-    NoAccess,
-    /// Paging in failed: the file, and why.
-    Load(String, Error),
-    /// No memory.
-    NoMemory,
-}
-
-/// A zeroed page for a process; unused images are given up before it fails.
-///
-/// # Errors
-/// `virtual memory allocation failed`.
-pub(crate) fn new_page(up: &Arc<Proc>) -> Result<Page> {
-    match Page::new_zeroed() {
-        Ok(page) => Ok(page),
-        Err(_) if up.kernel.images.reclaim() => Ok(Page::new_zeroed().map_err(|_| abi::error::ENOVMEM)?),
-        Err(_) => Err(abi::error::ENOVMEM.into()),
-    }
-}
-
-/// A zeroed page for an image, which everybody shares and nobody pays for. It is refused as one of the process's own.
-///
-/// # Errors
-/// As [`new_page`].
-pub(crate) fn new_image_page(up: &Arc<Proc>) -> Result<Page> {
-    let take = || match can_afford(PAGE) {
-        true => as_kernel(Page::new_zeroed),
-        false => Err(OutOfMemory),
-    };
-    match take() {
-        Err(_) if up.kernel.images.reclaim() => Ok(take().map_err(|_| abi::error::ENOVMEM)?),
-        page => Ok(page.map_err(|_| abi::error::ENOVMEM)?),
-    }
-}
-
 impl Memory {
     /// No segments.
     ///
@@ -177,9 +129,19 @@ impl Memory {
         self.find(va).filter(|s| va < s.top()).ok_or(abi::error::EBADARG.into())
     }
 
+    /// The end of the segment at `va`, which has to be one that may be written when `write`.
+    pub(super) fn end_at(&self, va: u64, write: bool) -> Option<u64> {
+        self.segs.lock().find(va).filter(|s| s.is_writable() || !write).map(|s| s.top())
+    }
+
     /// The segment of this kind, the one `brk` extends for `Kind::Bss`.
     pub(crate) fn segment(&self, kind: Kind) -> Option<Arc<Segment>> {
-        self.segs.lock().list.iter().find(|s| s.kind == kind).cloned()
+        self.segment_where(|s| s.kind == kind)
+    }
+
+    /// The first segment that is wanted.
+    pub(crate) fn segment_where(&self, is_it: impl Fn(&Segment) -> bool) -> Option<Arc<Segment>> {
+        self.segs.lock().list.iter().find(|s| is_it(s)).cloned()
     }
 
     /// Is data of the one data of the other (RFMEM)? So is everything with itself.
@@ -370,80 +332,6 @@ impl Memory {
         segs.room_below(seg.top());
         drop(segs);
         seg.set_top(end)
-    }
-
-    /// Mends a page fault.
-    ///
-    /// # Errors
-    /// See [`FaultError`]; the process gets a note.
-    pub(crate) fn fault(
-        &self,
-        up: &Arc<Proc>,
-        va: u64,
-        access: FaultAccess,
-    ) -> core::result::Result<(), FaultError> {
-        let seg = self.find(va).ok_or(FaultError::NoAccess)?;
-        if !seg.allows(access) {
-            return Err(FaultError::NoAccess);
-        }
-        match seg.fault(up, &self.space, va, access == FaultAccess::Write) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(FaultError::NoAccess),
-            Err(e) if e.is(abi::error::ENOVMEM) || e.is(abi::error::ENOMEM) => Err(FaultError::NoMemory),
-            Err(e) => Err(FaultError::Load(seg.path(), e)),
-        }
-    }
-
-    /// How many bytes from `va` on are zeros that nobody has touched, and may be written: storing zeros there
-    /// changes nothing.
-    pub(crate) fn untouched(&self, va: u64) -> u64 {
-        self.find(va).filter(|s| s.is_writable()).map_or(0, |s| s.untouched(va))
-    }
-
-    /// Is there memory, to be written when `write`, at all of `va..va + len`? Nothing is paged in.
-    ///
-    /// # Errors
-    /// A bad address.
-    pub(crate) fn check(&self, va: u64, len: usize, write: bool) -> Result<()> {
-        let end = va.checked_add(len as u64).ok_or(Error::bad_address())?;
-        // What is mapped is there.
-        if self.space.holds(va, len, write) {
-            return Ok(());
-        }
-        let mut at = va;
-        while at < end {
-            let top = self.segs.lock().find(at).filter(|s| s.is_writable() || !write).map_or(0, |s| s.top());
-            if top <= at {
-                return Err(Error::bad_address());
-            }
-            at = top;
-        }
-        Ok(())
-    }
-
-    /// Pins the bytes `va..va + len`: present, private when they are to be written.
-    ///
-    /// # Errors
-    /// A bad address; no memory.
-    pub fn pin(&self, va: u64, len: usize, write: bool) -> Result<Vec<Pinned>> {
-        let up = self.owner()?;
-        let mut out = heap::try_vec(len / PAGE as usize + 2)?;
-        let mut at = va;
-        let mut left = len;
-        while left > 0 {
-            let seg = self.find(at).ok_or(Error::bad_address())?;
-            if write && !seg.is_writable() {
-                return Err(Error::bad_address());
-            }
-            match seg.pin(&up, at, left, write, &mut out)? {
-                0 => return Err(Error::bad_address()),
-                n => {
-                    at += n as u64;
-                    left -= n;
-                }
-            }
-        }
-        Ok(out)
     }
 }
 

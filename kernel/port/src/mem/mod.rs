@@ -9,20 +9,33 @@
 //! memory share the `Arc<Segment>`; each has its own `AddressSpace`, filled on demand, and a segment knows
 //! (weakly) every space that maps it, so that it can take a page back from all of them.
 //!
-//! Lock order: `Memory::segs` (never held over anything), then one `Segment::inner` (a `QLock`: copying a page or all
-//! the references of a fork is too long for interrupts to be off), then `Segment::users`, then the address space's own
-//! lock. Two segments' `inner` are never held together but by `fork`, which locks the parent's only: the child's
-//! segment is not shared yet. Nothing is held while a page is brought in from a file: its server may be anybody's.
+//! What is in which file: [`memory`] has a process's segments, [`segment`] what one is, [`demand`] how its pages come
+//! into memory, [`newpage`] where they are taken from, [`pages`] the table of them. What is done at an address is in
+//! [`access`], [`copy`] and [`iobuf`]; [`patch`] and [`profile`] are for debuggers, [`sema`] has semaphores, and
+//! [`contents`] keeps pages of files that are read, for mounts that say so.
+//!
+//! Lock order: `Memory::segs` is taken alone. One `Segment::inner` (a `QLock`: copying a page or all the references of
+//! a fork is too long for interrupts to be off) comes before `Segment::users`, the address space's own lock, and the
+//! locks of the images, which are taken one at a time. Two segments' `inner` are never held together: `fork` locks the
+//! parent's, and the child's segment is not shared yet. Nothing is held while a page is brought in from a file: its
+//! server may be anybody's.
 
+mod access;
+pub(crate) mod contents;
 mod copy;
+mod demand;
 mod image;
 pub mod iobuf;
 mod memory;
+mod newpage;
 mod pages;
 mod patch;
+mod profile;
 mod segment;
 pub(crate) mod sema;
 
+pub use access::{FaultAccess, FaultError};
 pub(crate) use image::{ImageCache, ImageKey, Stretch};
-pub use memory::{FaultAccess, FaultError, MAXSEGS, Memory};
+pub use memory::{MAXSEGS, Memory};
+pub(crate) use newpage::new_image_page;
 pub use segment::{Backing, Kind, Segment};

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use machine::heap;
-use machine::page::Page;
+use machine::page::{Page, drop_all};
 
 use crate::error::Result;
 
@@ -68,8 +68,6 @@ impl Chunk {
 pub(crate) struct PageMap {
     /// None of them is empty, but after an error.
     chunks: BTreeMap<u64, Chunk>,
-    /// Pages in all of them.
-    count: u64,
 }
 
 impl PageMap {
@@ -86,15 +84,31 @@ impl PageMap {
         })
     }
 
-    /// The pages that are there in a range that is part of a chunk.
-    pub(crate) fn near(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Entry)> {
+    /// The places of a range that is part of a chunk, as far as there are any, with the number of the first.
+    pub(crate) fn near(&self, range: Range<u64>) -> (u64, &[Option<Entry>]) {
         let at = range.start / CHUNK;
-        self.chunks.get(&at).into_iter().flat_map(move |chunk| {
-            let first = at * CHUNK + chunk.first;
-            let skip = range.start.saturating_sub(first);
-            let places = chunk.places.iter().skip(skip as usize);
-            (first + skip..range.end).zip(places).filter_map(|(n, place)| Some((n, place.as_ref()?)))
-        })
+        let Some(chunk) = self.chunks.get(&at) else { return (range.start, &[]) };
+        let first = at * CHUNK + chunk.first;
+        let start = range.start.max(first);
+        let end = range.end.min(first + chunk.places.len() as u64);
+        let places = chunk.places.get((start - first) as usize..end.saturating_sub(first) as usize);
+        (start, places.unwrap_or_default())
+    }
+
+    /// All places of a range that is part of a chunk, made if need be.
+    ///
+    /// # Errors
+    /// As [`PageMap::insert`].
+    pub(crate) fn make_near(&mut self, range: Range<u64>) -> Result<&mut [Option<Entry>]> {
+        let chunk = self.chunk(range.start / CHUNK)?;
+        let (first, last) = (range.start % CHUNK, range.end.saturating_sub(1).max(range.start) % CHUNK);
+        if chunk.place(first).is_none() || chunk.place(last).is_none() {
+            for number in [first, last] {
+                chunk.make_place(number).map_err(|_| abi::error::ENOVMEM)?;
+            }
+        }
+        let first = first - chunk.first;
+        Ok(chunk.places.get_mut(first as usize..=(last - chunk.first) as usize).unwrap_or_default())
     }
 
     /// Puts a page into its place, in place of whatever was there.
@@ -103,15 +117,37 @@ impl PageMap {
     /// `virtual memory allocation failed` when the table would have to grow and the kernel is short of memory: a
     /// program that reads gigabytes of zeros makes it grow, though it takes no pages.
     pub(crate) fn insert(&mut self, number: u64, entry: Entry) -> Result<()> {
-        let chunk = match self.chunks.entry(number / CHUNK) {
-            Occupied(chunk) => chunk.into_mut(),
-            Vacant(_) if !machine::heap::is_granted() => return Err(abi::error::ENOVMEM.into()),
-            Vacant(place) => place.insert(Chunk { first: 0, places: Vec::new() }),
-        };
+        let chunk = self.chunk(number / CHUNK)?;
         if let Some(place) = chunk.make_place(number % CHUNK).map_err(|_| abi::error::ENOVMEM)? {
-            self.count += u64::from(place.replace(entry).is_none());
+            *place = Some(entry);
         }
         Ok(())
+    }
+
+    /// Chunk number `at`, made if need be.
+    fn chunk(&mut self, at: u64) -> Result<&mut Chunk> {
+        match self.chunks.entry(at) {
+            Occupied(chunk) => Ok(chunk.into_mut()),
+            Vacant(_) if !machine::heap::is_granted() => Err(abi::error::ENOVMEM.into()),
+            Vacant(place) => Ok(place.insert(Chunk { first: 0, places: Vec::new() })),
+        }
+    }
+
+    /// A table of the same form with what is made of each page.
+    ///
+    /// # Errors
+    /// As [`PageMap::insert`], or what `make` says.
+    pub(crate) fn copy(&mut self, mut make: impl FnMut(u64, &mut Entry) -> Result<Entry>) -> Result<PageMap> {
+        let mut copy = PageMap::default();
+        for (&at, chunk) in &mut self.chunks {
+            let new = copy.chunk(at)?;
+            new.first = chunk.first;
+            heap::try_reserve_exact(&mut new.places, chunk.places.len()).map_err(|_| abi::error::ENOVMEM)?;
+            for (number, place) in (at * CHUNK + chunk.first..).zip(&mut chunk.places) {
+                new.places.push(place.as_mut().map(|entry| make(number, entry)).transpose()?);
+            }
+        }
+        Ok(copy)
     }
 
     /// All pages that are there, in order, to look at or change.
@@ -125,7 +161,7 @@ impl PageMap {
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
-        self.count
+        self.chunks.values().flat_map(|chunk| &chunk.places).flatten().count() as u64
     }
 
     /// Takes out the pages `from..to`.
@@ -142,7 +178,7 @@ impl PageMap {
             at = number + 1;
             for (number, place) in (first..).zip(chunk.places.iter_mut()) {
                 if (from..to).contains(&number) {
-                    self.count -= u64::from(place.take().is_some());
+                    drop(place.take());
                 }
                 left |= place.is_some();
             }
@@ -153,6 +189,13 @@ impl PageMap {
                 return;
             }
         }
+    }
+}
+
+impl Drop for PageMap {
+    fn drop(&mut self) {
+        let places = self.chunks.values_mut().flat_map(|chunk| &mut chunk.places);
+        drop_all(places.filter_map(Option::take).map(|entry| entry.page));
     }
 }
 
@@ -173,10 +216,16 @@ mod tests {
         let numbers = |map: &mut PageMap| map.iter_mut().map(|(n, _)| n - 128).collect::<Vec<_>>();
         assert_eq!(numbers(&mut map), [3, 5, 120, 125, 126, 127]);
         assert_eq!(map.first_from(128 + 6), Some(128 + 120));
-        let near =
-            |from: u64, to: u64| map.near(128 + from..128 + to).map(|(n, _)| n - 128).collect::<Vec<_>>();
-        assert_eq!([near(0, 16), near(4, 16), near(112, 126)], [vec![3, 5], vec![5], vec![120, 125]]);
-        assert_eq!([near(6, 7), near(16, 32)], [vec![], vec![]]);
+        let near = |map: &PageMap, from: u64, to: u64| {
+            let (first, places) = map.near(128 + from..128 + to);
+            let there = (first - 128..).zip(places).filter(|(_, place)| place.is_some());
+            there.map(|(n, _)| n).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            [near(&map, 0, 16), near(&map, 4, 16), near(&map, 112, 126)],
+            [vec![3, 5], vec![5], vec![120, 125]]
+        );
+        assert_eq!([near(&map, 6, 7), near(&map, 16, 32), near(&map, 200, 210)], [vec![], vec![], vec![]]);
         map.remove_range(128 + 4, 128 + 126);
         assert_eq!(numbers(&mut map), [3, 126, 127]);
         assert_eq!((map.count(), map.first_from(0)), (3, Some(128 + 3)));

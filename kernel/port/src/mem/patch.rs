@@ -21,19 +21,37 @@ impl Memory {
         self.find_whole(va).is_ok_and(|s| matches!(s.kind, Kind::Text | Kind::Patched))
     }
 
-    /// Copies `bytes` to `va`, which is [text](Memory::is_text); at most to its end. Says how many.
+    /// Copies `bytes` to `va`, which is [text](Memory::is_text); at most to its end, which may be that of another
+    /// segment of text behind it. Says how many; what was copied before something failed counts.
     ///
     /// # Errors
     /// `bad arg in system call` where there is no text; no memory; what the program's file says.
     pub(crate) fn patch(&self, va: u64, bytes: &[u8]) -> Result<usize> {
         let up = self.owner()?;
-        let text = self.own_text(&up, va)?;
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = va.saturating_add(done as u64);
+            if done != 0 && !self.is_text(at) {
+                break;
+            }
+            match self.patch_one(&up, at, bytes.get(done..).unwrap_or_default()) {
+                Ok(n) => done += n,
+                Err(_) if done != 0 => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    /// The same in one segment of text.
+    fn patch_one(&self, up: &Arc<Proc>, va: u64, bytes: &[u8]) -> Result<usize> {
+        let text = self.own_text(up, va)?;
         let len = bytes.len().min(usize::try_from(text.top().saturating_sub(va)).unwrap_or(usize::MAX));
         let mut at = va;
         let mut rest = bytes.get(..len).unwrap_or_default();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min((PAGE - at % PAGE) as usize));
-            text.patch(&up, at, now)?;
+            text.patch(up, at, now)?;
             at += now.len() as u64;
             rest = later;
         }
@@ -47,6 +65,7 @@ impl Memory {
             return Ok(shared);
         }
         let own = shared.fork_as(up, Kind::Patched)?;
+        *own.profile.lock() = shared.profile();
         own.attach(&self.space)?;
         // What the program maps between this and the end of the other's pages is found again by a fault.
         let replaced = self.exchange(&shared, own.clone());

@@ -1,4 +1,5 @@
 //! Requests that nobody can wait for any more: their process was killed or told a note, and the server does not answer.
+//! Or nobody has to wait: a file was closed, and a second is long enough to hear that the server knows.
 //!
 //! A process that is to die abandons the slot of such a request ([`Session::abandon`]) and goes. So does one that goes
 //! on living, if nothing but the slot's own buffers is in the request: a read or write may still come for its pages. A
@@ -7,46 +8,62 @@
 //! not be used again. When all is back they are clunked, those that the server does not know too, to which it only says
 //! no.
 //!
-//! While a session has keepers, whoever is to die waits for nothing that it sends: one more thread sends its Tclunks.
+//! While a session has keepers, whoever closes a file or is to die waits for no Tclunk: one more thread sends them, up
+//! to a number of them at a time.
 //!
 //! Ownership: a thread holds the session, and the slot that it keeps. When only such threads are left to hold the
-//! session, nobody wants what they wait for, and the session ends. Lock order: `slots` is a leaf; under
-//! `being_clunked` that of the fids is taken.
+//! session, nobody wants what they wait for, and the session ends: at once when somebody was killed or told a note,
+//! else after some seconds, which a server has for what it does when a file is closed. Lock order: `slots` is a leaf;
+//! under `being_clunked` that of the fids is taken.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use abi::error;
 use machine::heap::Call;
 use machine::lock::Lock;
+use machine::sync::Rendez;
 use machine::thread;
 use ninep::Tmsg;
 
 use super::session::Session;
 use super::slot::{Flush, PIECES};
-use super::slots::{AbandonedSlot, SlotGuard};
+use super::slots::{AbandonedSlot, Leaves, SlotGuard};
 use crate::error::{Error, Result};
 use crate::proc::notes;
 
 /// What processes that were killed have abandoned.
 pub(super) struct Abandoned {
-    /// Slots that no keeper has taken yet.
-    slots: Lock<Vec<AbandonedSlot>>,
+    /// Slots that no keeper has taken yet. In boxes, since who abandons one may not have the memory for a list of all.
+    #[expect(clippy::vec_box, reason = "a list of a hundred slots is more than a call may take unasked")]
+    slots: Lock<Vec<Box<AbandonedSlot>>>,
+    /// Signalled with each of them. A keeper is there before its slot.
+    given: Rendez,
     /// A thread sends the Tclunks of orphans.
     being_clunked: Lock<bool>,
     /// Threads that see to it.
     threads: AtomicUsize,
+    /// Those of them that have slots, or are given them.
+    keepers: AtomicUsize,
+    /// Some of it was abandoned by who was killed or told a note.
+    in_anger: AtomicBool,
 }
+
+/// How long a server that nobody wants any more has for its answers to Tclunks, in looks, which are a second apart.
+const LAST_LOOKS: u32 = 10;
 
 impl Abandoned {
     /// Nothing.
     pub(crate) const fn new() -> Self {
         Abandoned {
             slots: Lock::new(Vec::new()),
+            given: Rendez::new(),
             being_clunked: Lock::new(false),
             threads: AtomicUsize::new(0),
+            keepers: AtomicUsize::new(0),
+            in_anger: AtomicBool::new(false),
         }
     }
 }
@@ -60,9 +77,21 @@ impl Session {
         up.is_none_or(|up| notes::must_die(&up))
     }
 
-    /// Is the running process to die, and the server known to be silent?
+    /// Is a Tclunk to be left to others? The server is known to be silent, and the running process is to die, or there
+    /// are not too many others that wait for the server.
     pub(super) fn must_hurry(&self) -> bool {
-        self.abandoned.threads.load(Ordering::Relaxed) > 0 && self.must_die()
+        let is_silent = self.abandoned.threads.load(Ordering::Relaxed) > 0;
+        is_silent && (self.must_die() || self.has_keepers() && self.fids.has_few_orphans())
+    }
+
+    /// Whether there are messages that only keepers wait for.
+    fn has_keepers(&self) -> bool {
+        self.abandoned.keepers.load(Ordering::Acquire) > 0
+    }
+
+    /// What is enough for a Tclunk to be left to a keeper.
+    pub(super) fn leaves_clunk(&self) -> Leaves {
+        if self.fids.has_few_orphans() { Leaves::Soon } else { Leaves::AtNote }
     }
 
     /// Is the running process to die, or was it told a note, so that it should not wait for ever?
@@ -73,32 +102,48 @@ impl Session {
     /// Whoever has waited for a while asks this whether to wait on.
     ///
     /// # Errors
-    /// `interrupted`: the process is to die, or to see a note, and has abandoned its slot.
+    /// `interrupted`: the process is to die, or to see a note, or need not wait, and has abandoned its slot.
     pub(super) fn abandon_in_time(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Result<()> {
-        if if guard.may_leave { self.must_leave() } else { self.must_die() } {
-            return Err(self.abandon(guard));
+        guard.slot()?;
+        let must = if guard.leaves == Leaves::ToDie { self.must_die() } else { self.must_leave() };
+        if must {
+            self.abandoned.in_anger.store(true, Ordering::Relaxed);
+            let has_keeper = self.start("9p-keep", Session::keep);
+            return Err(self.abandon(guard, has_keeper));
+        }
+        // Who need not go waits on where there is no memory for a keeper.
+        if guard.leaves == Leaves::Soon && self.start("9p-keep", Session::keep) {
+            return Err(self.abandon(guard, true));
         }
         let threads = self.abandoned.threads.load(Ordering::Acquire);
-        if threads > 0 && Arc::strong_count(self) == threads {
+        let is_over = || self.abandoned.in_anger.load(Ordering::Relaxed) || guard.looks >= LAST_LOOKS;
+        if threads > 0 && Arc::strong_count(self) == threads && is_over() {
             self.hang_up();
         }
         Ok(())
     }
 
-    /// Abandons a slot to a keeper. Gives what the call says then.
-    fn abandon(self: &Arc<Self>, guard: &mut SlotGuard<'_>) -> Error {
+    /// Abandons a slot to a keeper, which waits for it already. Without one the session ends, and everything is soon
+    /// back. Gives what the call says then.
+    fn abandon(self: &Arc<Self>, guard: &mut SlotGuard<'_>, has_keeper: bool) -> Error {
         if let Ok(slot) = guard.slot() {
             self.fids.park(&slot.fids_out());
         }
         if let Some(slot) = guard.abandon() {
+            let slot = Box::new(slot);
+            self.abandoned.keepers.fetch_add(1, Ordering::AcqRel);
             self.abandoned.slots.lock().push(slot);
-            self.have_done("9p-keep", Session::keep);
+            self.abandoned.given.wakeup_one();
+        }
+        if !has_keeper {
+            self.hang_up();
+            self.keep();
         }
         error::EINTR.into()
     }
 
-    /// Has a thread do `what`. Without memory for one the session ends, and `what` is soon done.
-    fn have_done(self: &Arc<Self>, name: &str, what: fn(&Arc<Session>)) {
+    /// Has a thread do `what`. False when there is no memory for one.
+    fn start(self: &Arc<Self>, name: &str, what: fn(&Arc<Session>)) -> bool {
         let session = self.clone();
         self.abandoned.threads.fetch_add(1, Ordering::AcqRel);
         let body = move || {
@@ -106,21 +151,28 @@ impl Session {
             what(&session);
             session.abandoned.threads.fetch_sub(1, Ordering::AcqRel);
         };
-        if thread::spawn(name, 0, Box::new(body)).is_err() {
+        let started = thread::spawn(name, 0, Box::new(body)).is_ok();
+        if !started {
             self.abandoned.threads.fetch_sub(1, Ordering::AcqRel);
-            self.hang_up();
-            what(self);
         }
+        started
     }
 
     /// A keeper's life.
     fn keep(self: &Arc<Self>) {
-        let Some(slot) = self.abandoned.slots.lock().pop() else { return };
-        let mut guard = self.slots.keep(slot);
+        let mut given = None;
+        self.abandoned.given.sleep(|| {
+            given = self.abandoned.slots.lock().pop();
+            given.is_some()
+        });
+        // That is what was waited for.
+        let Some(slot) = given else { return };
+        let mut guard = self.slots.keep(*slot);
         let fids = guard.slot().map(|slot| slot.fids_out()).unwrap_or_default();
         // Nothing kills a kernel thread.
         let _ = self.settle(&mut guard);
         drop(guard);
+        self.abandoned.keepers.fetch_sub(1, Ordering::AcqRel);
         self.fids.unpark(&fids);
         self.clunk_orphans();
     }
@@ -150,8 +202,10 @@ impl Session {
     pub(super) fn clunk_later(self: &Arc<Self>, number: u32) {
         self.fids.orphan(number);
         let being_clunked = *self.abandoned.being_clunked.lock();
-        if !being_clunked {
-            self.have_done("9p-clunk", Session::clunk_orphans);
+        // Without memory for a thread the session ends, unless there is a keeper, which does that in the end.
+        if !being_clunked && !self.start("9p-clunk", Session::clunk_orphans) && !self.has_keepers() {
+            self.hang_up();
+            self.clunk_orphans();
         }
     }
 
@@ -175,7 +229,7 @@ impl Session {
             mine = true;
             let clunks: Vec<Tmsg<'_>> = some.iter().map(|&fid| Tmsg::Clunk { fid }).collect();
             // It is gone whatever the server says. What could not be sent for want of memory is lost.
-            let clunked = self.call_all(&clunks, false, |_, _| Ok(()));
+            let clunked = self.call_all(&clunks, Leaves::AtNote, false, |_, _| Ok(()));
             for (&fid, clunked) in some.iter().zip(clunked) {
                 if !clunked.is_err_and(|e| !e.is_answer() && e.is(error::ENOMEM)) {
                     self.fids.free(fid);

@@ -11,6 +11,7 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::Ordering;
 
 use machine::heap;
 use machine::ledger::as_kernel;
@@ -100,7 +101,9 @@ impl Channels {
         let kproc = create::kernel_process(&up.kernel, "9p")?;
         let transport = ChanTransport::start(server.clone(), &kproc)?;
         *state = State { line: Some(transport.line().clone()), shared: Shared::default() };
-        let session = Session::begin(&up.kernel, transport, (dialect, msize), Patience::ENDLESS)?;
+        server.has_session.store(true, Ordering::Relaxed);
+        let session = Session::begin(&up.kernel, transport, (dialect, msize), Patience::ENDLESS)
+            .inspect_err(|_| server.has_session.store(false, Ordering::Relaxed))?;
         let devno = up.kernel.new_id();
         state.shared = Shared::new(&session, devno, fresh);
         Ok((session, devno))

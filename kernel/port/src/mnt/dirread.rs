@@ -8,6 +8,9 @@
 //! ([`passes`](super::passes)), in 9P2000.L from the last good place ([`dotl::read_names`]). An error that the server
 //! gives for the directory comes when it has given it. What it says of a single file, which is listed by its name,
 //! comes at the end: the others are told first.
+//!
+//! Lock: `MntFile::cursor`, which sleeps, is held over the messages of a read. It comes after `Chan::dir`, and a note
+//! ends the waiting for it.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -280,7 +283,7 @@ impl MntFile {
             }
         }
         if session.dialect != Dialect::P9 {
-            session.kept.show(&mut dir);
+            session.attributes.show(&mut dir);
         }
         // As all that servers have: programs take other types for devices.
         dir.kind = u16::from(b'M');

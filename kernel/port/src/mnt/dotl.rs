@@ -19,6 +19,7 @@ use super::NO_NAMES;
 use super::dirread::is_of_the_session;
 use super::fid::Fid;
 use super::slot::PIECES;
+use super::slots::Leaves;
 use super::trail::Trail;
 use crate::error::{Error, Result};
 
@@ -155,7 +156,7 @@ fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<Option<Er
             names: Names::new(element),
         })
         .collect();
-    let walked = session.call_all(&walks, true, |_, reply| match reply {
+    let walked = session.call_all(&walks, Leaves::AtNote, true, |_, reply| match reply {
         Rmsg::Walk { qids } if qids.len() == 1 => Ok(()),
         _ => Err(session.protocol_error()),
     });
@@ -171,8 +172,10 @@ fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<Option<Er
     let asks: Vec<Tmsg<'_>> =
         found.iter().map(|(_, fid)| Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC }).collect();
     let name = |i: usize| found.get(i).map_or("", |(entry, _)| entry.name.as_str());
-    for (i, file) in
-        session.call_all(&asks, true, |i, reply| attributes(name(i), &reply)).into_iter().enumerate()
+    for (i, file) in session
+        .call_all(&asks, Leaves::AtNote, true, |i, reply| attributes(name(i), &reply))
+        .into_iter()
+        .enumerate()
     {
         match file {
             Ok(file) => files.push(file),

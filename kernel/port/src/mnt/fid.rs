@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::array;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use abi::{Qid, error};
 use machine::heap;
@@ -27,6 +27,9 @@ pub(super) struct Fids {
     inner: Lock<Inner>,
 }
 
+/// While a server that is silent is still to be told of so many, whoever closes a file waits again.
+const ORPHANS: usize = 1024;
+
 /// Each list has room for all numbers that there ever were: whoever lets a fid go asks for no memory. What these lists
 /// take, some twenty bytes for each number, is on nobody's bill: numbers are used by one process after the other.
 struct Inner {
@@ -38,6 +41,8 @@ struct Inner {
     orphans: Vec<u32>,
     /// The names on the way to each, for dialects whose server does not tell.
     trails: BTreeMap<u32, Arc<Trail>>,
+    /// Passes over all of them so far.
+    passes: u32,
 }
 
 /// What the server thinks of a fid is not known.
@@ -69,6 +74,7 @@ impl Fids {
                 parked: Vec::new(),
                 orphans: Vec::new(),
                 trails: BTreeMap::new(),
+                passes: 0,
             }),
         }
     }
@@ -113,6 +119,13 @@ impl Fids {
         let old = as_kernel(|| fids.trails.insert(number, trail));
         drop(fids);
         drop(old);
+    }
+
+    /// The number of a new pass over all ways; never 0.
+    pub(super) fn new_pass(&self) -> u32 {
+        let mut fids = self.inner.lock();
+        fids.passes = fids.passes.checked_add(1).unwrap_or(1);
+        fids.passes
     }
 
     /// The ways to some fids, from the number `from` on, and where to go on; `None` behind the last.
@@ -163,6 +176,11 @@ impl Fids {
     /// Nobody has the fid any more, and the server still knows it.
     pub(super) fn orphan(&self, number: u32) {
         self.inner.lock().orphans.push(number);
+    }
+
+    /// Whether there are so few orphans that more may be left to wait for a silent server.
+    pub(super) fn has_few_orphans(&self) -> bool {
+        self.inner.lock().orphans.len() < ORPHANS
     }
 
     /// Takes some of the orphans, as many as there is room for.
@@ -216,6 +234,8 @@ pub(crate) struct Fid {
     pub(crate) number: u32,
     /// The qid path of the file that is open, in dialects whose server knows files by their paths.
     open: AtomicU64,
+    /// It is the root of a mount that has contents kept.
+    pub(super) keeps: AtomicBool,
     state: AtomicU8,
 }
 
@@ -232,6 +252,7 @@ impl Fid {
             number: session.fids.take()?,
             session: session.clone(),
             open: AtomicU64::new(NOT_OPEN),
+            keeps: AtomicBool::new(false),
             state: AtomicU8::new(UNBORN),
         })
     }
@@ -297,7 +318,7 @@ impl Fid {
         let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
         if removed.is_ok() && self.session.dialect != Dialect::P9 {
             Trail::removed(self);
-            self.session.kept.removed(Trail::file(self));
+            self.session.attributes.removed(Trail::file(self));
         }
         // QEMU refuses it on a read-only share before it looks at the fid, which stays. So after a failure a Tclunk
         // follows, and does no harm when there is nothing left to clunk.
@@ -312,7 +333,7 @@ impl Fid {
     pub(crate) fn clunk_all(fids: Vec<Fid>) {
         let Some(session) = fids.first().map(|fid| fid.session.clone()) else { return };
         let clunks: Vec<Tmsg<'_>> = fids.iter().map(|fid| Tmsg::Clunk { fid: fid.number }).collect();
-        let clunked = session.call_all(&clunks, false, |_, _| Ok(()));
+        let clunked = session.call_all(&clunks, session.leaves_clunk(), false, |_, _| Ok(()));
         for (fid, clunked) in fids.iter().zip(clunked) {
             // One that was not sent is sent again when the fid is dropped.
             if was_answered(&clunked) {
@@ -322,8 +343,8 @@ impl Fid {
     }
 }
 
-/// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent; and a
-/// process that is to die does not wait for ever.
+/// Was a message that must get through answered, if only with an error? Without memory for it, it was not sent; and
+/// nobody waits for ever.
 fn was_answered(result: &Result<()>) -> bool {
     !matches!(result, Err(e) if !e.is_answer() && (e.is(error::ENOMEM) || e.is(error::EINTR)))
 }
@@ -341,10 +362,10 @@ impl Drop for Fid {
                 return session.clunk_later(number);
             }
             // The fid is gone even when the server says that closing failed.
-            match session.call_surely(&Tmsg::Clunk { fid: number }, |_| Ok(())) {
+            match session.clunk(number) {
                 // The server still has it: the number is lost, which is better than used twice.
                 Err(e) if !e.is_answer() && e.is(error::ENOMEM) => return,
-                // Abandoned, or never sent: a note came, and nothing else.
+                // Abandoned, or never sent.
                 Err(e) if e.is_note() => {
                     return match session.fids.drops(number) {
                         Drops::Later => {}

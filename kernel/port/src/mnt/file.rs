@@ -5,6 +5,9 @@
 //!
 //! A symbolic link at the end of a path is two files: the target, which is opened and whose stat is shown, and the
 //! link, which is what is removed or renamed.
+//!
+//! Ownership: a [`MntFile`] holds its fids and, while it is open, what the session keeps of an open file. Locks: `open`
+//! is a leaf; `cursor` is a directory's, see [`dirread`](super::dirread).
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -17,10 +20,12 @@ use ninep::translate::errors::ENOTSUP;
 use ninep::translate::stat::File;
 use ninep::translate::{FileType, create, names, open, wstat};
 use ninep::{Dialect, Rmsg, Tmsg};
+use spin::Once;
 
+use super::attributes::{Attributes, Open};
 use super::dirread::Cursor;
 use super::fid::Fid;
-use super::kept::{Kept, Open};
+use super::kept::Kept;
 use super::links::{Place, Via};
 use super::rename::Rename;
 use super::session::Session;
@@ -48,7 +53,9 @@ pub(crate) struct MntFile {
     /// Position of a directory read.
     pub(crate) cursor: QLock<Cursor>,
     /// That it is open; when `fid` has been clunked, it is so no more.
-    kept: Lock<Option<Open>>,
+    open: Lock<Option<Open>>,
+    /// What is kept of its contents, when it is open.
+    pub(super) kept: Once<Kept>,
 }
 
 impl MntFile {
@@ -68,7 +75,8 @@ impl MntFile {
             written: AtomicBool::new(false),
             append: AtomicBool::new(false),
             cursor: QLock::new(Cursor::default()),
-            kept: Lock::new(None),
+            open: Lock::new(None),
+            kept: Once::new(),
         }
     }
 
@@ -125,12 +133,12 @@ impl MntFile {
         }
         let translated = session.dialect != Dialect::P9;
         let (walked, since) = Trail::found(&self.fid);
-        let mut kept = if translated { Some(Kept::open(&self.fid, walked, since)?) } else { None };
+        let mut open = if translated { Some(Attributes::open(&self.fid, walked, since)?) } else { None };
         if translated && Trail::is_gone(&self.fid) {
             return Err(error::ENONEXIST.into());
         }
         // Nothing is cut from a file that only grows.
-        let append = kept.as_ref().is_some_and(Open::is_append);
+        let append = open.as_ref().is_some_and(Open::is_append);
         let asked = if append { open_mode & !OTRUNC } else { open_mode };
         let request = open::request(session.dialect, self.fid.number, what, asked, append);
         if request.truncate_first {
@@ -142,19 +150,19 @@ impl MntFile {
         })?;
         if translated && qid.path != walked {
             // Another file has taken its name meanwhile.
-            kept = Some(Kept::open(&self.fid, qid.path, session.kept.removals())?);
+            open = Some(Attributes::open(&self.fid, qid.path, session.attributes.removals())?);
         }
         if asked & OTRUNC != 0 {
-            session.kept.changed(qid.path);
+            session.attributes.changed(qid.path);
         }
-        self.opened(qid, open_mode, kept);
+        self.opened(qid, open_mode, open);
         Ok((self.shown(Qid { kind: qid.kind & !QTSYMLINK, ..qid }), open::iounit(iounit, session.msize)))
     }
 
     /// Makes of qids what programs see.
     pub(super) fn show(&self, qids: &mut [Qid]) {
         if self.session().dialect != Dialect::P9 {
-            self.session().kept.show_qids(qids);
+            self.session().attributes.show_qids(qids);
         }
     }
 
@@ -166,8 +174,8 @@ impl MntFile {
 
     /// It was written, or may have been.
     pub(super) fn wrote(&self) {
-        if let Some(kept) = &*self.kept.lock() {
-            kept.written();
+        if let Some(open) = &*self.open.lock() {
+            open.written();
         }
     }
 
@@ -176,10 +184,10 @@ impl MntFile {
         self.append.load(Ordering::Relaxed)
     }
 
-    fn opened(&self, qid: Qid, open_mode: u32, kept: Option<Open>) {
+    fn opened(&self, qid: Qid, open_mode: u32, open: Option<Open>) {
         self.fid.set_open(qid);
-        self.append.store(kept.as_ref().is_some_and(Open::is_append), Ordering::Relaxed);
-        *self.kept.lock() = kept;
+        self.append.store(open.as_ref().is_some_and(Open::is_append), Ordering::Relaxed);
+        *self.open.lock() = open;
         self.written.store(open::writes(open_mode), Ordering::Relaxed);
         let local = self.session().dialect != Dialect::P9;
         self.remove_on_close.store(local && open_mode & ORCLOSE != 0, Ordering::Relaxed);
@@ -200,7 +208,7 @@ impl MntFile {
         let message = match create::request(session.dialect, self.fid.number, &bytes, perm, open_mode)? {
             create::Create::Open(message) | create::Create::Mkdir(message) => message,
         };
-        let made = Kept::make(&self.fid, name, perm);
+        let made = Attributes::make(&self.fid, name, perm);
         let (mut qid, mut iounit) = session.call(&message, |reply| match reply {
             Rmsg::Create { qid, iounit } | Rmsg::Lcreate { qid, iounit } => Ok((qid, iounit)),
             Rmsg::Mkdir { qid } => Ok((qid, 0)),
@@ -209,9 +217,9 @@ impl MntFile {
         if let Tmsg::Mkdir { .. } = message {
             (qid, iounit) = dotl::enter(&self.fid, &bytes)?;
         }
-        Trail::follow(&self.fid, &self.fid, &[name], &[qid], session.kept.removals());
-        let kept = if session.dialect == Dialect::P9 { None } else { Some(made.made(qid.path)) };
-        self.opened(qid, open_mode, kept);
+        Trail::follow(&self.fid, &self.fid, &[name], &[qid], session.attributes.removals());
+        let open = if session.dialect == Dialect::P9 { None } else { Some(made.made(qid.path)) };
+        self.opened(qid, open_mode, open);
         Ok((self.shown(qid), open::iounit(iounit, session.msize)))
     }
 
@@ -287,10 +295,10 @@ impl MntFile {
             self.change(&change)?;
         }
         if want.length != !0 {
-            session.kept.changed(Trail::file(&self.fid));
+            session.attributes.changed(Trail::file(&self.fid));
         }
         if let Some(bits) = change.mode_bits {
-            session.kept.set(Trail::file(&self.fid), bits);
+            session.attributes.set(Trail::file(&self.fid), bits);
         }
         rename.map_or(Ok(()), Rename::carry_out)
     }

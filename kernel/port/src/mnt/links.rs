@@ -286,7 +286,7 @@ fn walk_once(from: &Place, elements: &[&str]) -> Result<Step> {
     let session = &from.fid.session;
     let new = Fid::reserve(session)?;
     let walk = Tmsg::Walk { fid: from.fid.number, newfid: new.number, names: Names::new(&strs) };
-    let since = session.kept.removals();
+    let since = session.attributes.removals();
     let (outcome, qids) = session.call(&walk, |reply| match reply {
         Rmsg::Walk { qids } => match outcome(strs.len(), qids, from.qid) {
             Ok(outcome) => Ok((outcome, qids.iter().collect::<Vec<Qid>>())),

@@ -2,42 +2,42 @@
 //!
 //! * `#M` speaks 9P2000 over any channel ([`channels`], [`chan_transport`]).
 //! * `#9`, the phantom mount device, speaks 9P2000.u or 9P2000.L ([`dotl`]) to QEMU's virtio-9p devices, which are
-//!   found by their mount tags ([`tags`]), and to servers behind channels as well. Programs see plain 9P2000 semantics
-//!   all the same: `ninep::translate` is the table of how.
+//!   found by their mount tags ([`tags`]) or are files of it ([`shares`]), and to servers behind channels as well.
+//!   Programs see plain 9P2000 semantics all the same: `ninep::translate` is the table of how.
+//!
+//! What is here is the device; [`mount`] makes the root of a tree from a server and a specifier, and [`living`] knows
+//! the sessions.
 //!
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the buffers
 //! its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
 //! more. A [`slot`] is what a message is sent with, [`slots`] the PID cache, [`session`] what was agreed on, [`fid`] a
-//! file at the server, [`trail`] its names, [`kept`] what the server does not know of it. [`file`] is a file of a
+//! file at the server, [`trail`] its names, [`attributes`] what the server does not know of it. [`file`] is a file of a
 //! mount, [`links`] the way to it, [`stat`] what it is like, [`rename`] the giving of another name, [`io`] and
-//! [`dirread`] are its contents, with [`passes`] where the host changes a directory meanwhile.
+//! [`dirread`] are its contents, with [`passes`] where the host changes a directory meanwhile, and [`kept`]
+//! what was read before.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the
 //! device knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
 
 use alloc::string::String;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use ::io::message::Transport;
-use abi::{Dir, Qid, error};
-use machine::heap;
-use machine::ledger::as_kernel;
-use machine::lock::Lock;
+use abi::{Dir, OTRUNC, Qid, error};
+use ninep::Dialect;
 use ninep::translate::ids::Ids;
-use ninep::translate::version::DEFAULT_MSIZE;
-use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
-use crate::dev::pipe::ATOMIC;
+use crate::dev::dirtab::{self, Entry, Put};
 use crate::dev::{Dev, MountDriver, Root, Walk};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
-use crate::name::path::Path;
 use crate::proc::process::Proc;
 
 mod abandoned;
+mod attributes;
 pub(crate) mod chan_transport;
 pub(crate) mod channels;
 pub(crate) mod dirread;
@@ -47,11 +47,14 @@ pub(crate) mod file;
 pub(crate) mod io;
 mod kept;
 pub(crate) mod links;
+mod living;
+mod mount;
 mod passes;
 mod rename;
 pub(crate) mod rpc;
 pub(crate) mod session;
 pub(crate) mod shared;
+mod shares;
 mod slot;
 pub(crate) mod slots;
 mod stat;
@@ -60,10 +63,9 @@ mod trail;
 mod wait;
 
 use channels::Channels;
-use fid::Fid;
 use file::MntFile;
-use session::Session;
-use shared::Wanted;
+use living::Living;
+use mount::Driver;
 use tags::Tags;
 
 pub use session::Patience;
@@ -75,28 +77,13 @@ pub struct MntDev {
     /// Both have the same.
     channels: Arc<Channels>,
     /// Everything that lives, to tell it of processes that exit.
-    sessions: Lock<Living>,
-}
-
-/// Sessions, in the order in which they were remembered.
-#[derive(Default)]
-struct Living {
-    list: Vec<Remembered>,
-    next: u64,
-}
-
-struct Remembered {
-    /// Rises along the list.
-    order: u64,
-    /// The number of the mounts.
-    devno: u32,
-    session: Weak<Session>,
+    sessions: Living,
 }
 
 impl MntDev {
     /// `#M`.
     pub fn channels() -> Arc<Self> {
-        Arc::new(MntDev { tags: None, channels: Arc::new(Channels::new()), sessions: Lock::default() })
+        Arc::new(MntDev { tags: None, channels: Arc::new(Channels::new()), sessions: Living::default() })
     }
 
     /// `#9` beside this `#M`, for these devices: mount tag and transport, in the order in which they were found.
@@ -109,7 +96,7 @@ impl MntDev {
         Arc::new(MntDev {
             tags: Some(Tags::new(devices, patience)),
             channels: self.channels.clone(),
-            sessions: Lock::default(),
+            sessions: Living::default(),
         })
     }
 
@@ -132,153 +119,15 @@ impl MntDev {
         out
     }
 
-    fn remember(&self, devno: u32, session: &Arc<Session>) -> Result<()> {
-        let mut living = self.sessions.lock();
-        let living = &mut *living;
-        living.list.retain(|s| s.session.strong_count() > 0);
-        if living.list.iter().any(|s| s.session.as_ptr() == Arc::as_ptr(session)) {
-            return Ok(());
-        }
-        let new = Remembered { order: living.next, devno, session: Arc::downgrade(session) };
-        as_kernel(|| heap::try_push(&mut living.list, new))?;
-        living.next += 1;
-        Ok(())
+    /// How many sessions are remembered, for tests.
+    #[cfg(not(target_os = "none"))]
+    pub fn remembered(&self) -> usize {
+        self.sessions.len()
     }
-
-    /// Does something with each session that lives, and the number of its mounts. There may be any number, so no list
-    /// is made.
-    fn each_living(&self, mut f: impl FnMut(u32, &Arc<Session>)) {
-        let mut from = 0;
-        loop {
-            let next = {
-                let living = self.sessions.lock();
-                let at = living.list.partition_point(|s| s.order < from);
-                let rest = living.list.get(at..).unwrap_or(&[]);
-                rest.iter().find_map(|s| Some((s.order, s.devno, s.session.upgrade()?)))
-            };
-            let Some((order, devno, session)) = next else { return };
-            f(devno, &session);
-            from = order + 1;
-        }
-    }
-
-    /// The session on a channel.
-    fn channel_session(
-        &self,
-        up: &Arc<Proc>,
-        server: &Arc<Chan>,
-        wanted: Wanted,
-        msize: u32,
-    ) -> Result<(Arc<Session>, u32)> {
-        let dialect = wanted.dialect.unwrap_or(Dialect::U);
-        let msize = wanted.msize.unwrap_or(msize);
-        let (session, devno) = self.channels.session(up, server, wanted, (dialect, msize))?;
-        self.remember(devno, &session)?;
-        Ok((session, devno))
-    }
-
-    /// What `#9`'s spec leads to: the session, its device number and the tree that is wanted.
-    fn phantom_session<'a>(
-        &self,
-        tags: &Tags,
-        up: &Arc<Proc>,
-        server: &Arc<Chan>,
-        spec: &'a str,
-    ) -> Result<(Arc<Session>, u32, &'a str)> {
-        if let Some((tag, wanted)) = tags.find(spec)? {
-            let (session, devno) = tags.session(&up.kernel, tag, wanted)?;
-            self.remember(devno, &session)?;
-            return Ok((session, devno, ""));
-        }
-        let (aname, wanted) = Wanted::parse(spec)?;
-        // Nothing of the console device leads to a server: /dev/null says that a tag is meant.
-        if server.dev.letter() == 'c' {
-            return Err(Error::new(error::EBADSPEC).with_name(aname));
-        }
-        let (session, devno) = self.channel_session(up, server, wanted, DEFAULT_MSIZE)?;
-        Ok((session, devno, aname))
-    }
-
-    fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
-        let (fid, qid) = attached;
-        debug_assert!(Arc::ptr_eq(session, &fid.session));
-        let path = Path::of_device(self.letter(), "");
-        Chan::new(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
-    }
-}
-
-/// The size of `#M`'s messages to begin with on a channel. Who reads them from a pipe may take a read for a message,
-/// and have room for what a pipe keeps together.
-fn usual_msize(server: &Chan) -> u32 {
-    if server.dev.letter() == '|' { DEFAULT_MSIZE.min(ATOMIC as u32) } else { DEFAULT_MSIZE }
 }
 
 /// The kernel knows no names for the numbers of the host's users and groups, so their files show the numbers.
 const NO_NAMES: Ids = Ids::new();
-
-/// What `#M` wants of a session.
-const PLAN9: Wanted = Wanted { dialect: Some(Dialect::P9), msize: None };
-
-/// `MountDriver` hands out channels of the device, so it needs the device's own reference.
-struct Driver(Arc<MntDev>);
-
-impl MountDriver for Driver {
-    fn attach_server(
-        &self,
-        up: &Arc<Proc>,
-        server: Arc<Chan>,
-        auth: Option<Arc<Chan>>,
-        spec: &str,
-    ) -> Result<Chan> {
-        let dev = &self.0;
-        let (session, devno, aname) = match &dev.tags {
-            Some(tags) => dev.phantom_session(tags, up, &server, spec)?,
-            None => {
-                let (session, devno) = dev.channel_session(up, &server, PLAN9, usual_msize(&server))?;
-                (session, devno, spec)
-            }
-        };
-        let afid = match &auth {
-            Some(c) => c.aux::<MntFile>()?.fid.number,
-            None => NOFID,
-        };
-        let attached = Fid::attach(&session, &up.user(), aname, afid)?;
-        dev.channels.used(&server);
-        Ok(dev.clone().root(&session, devno, attached))
-    }
-
-    fn version(&self, up: &Arc<Proc>, server: &Arc<Chan>, msize: u32, version: &str) -> Result<String> {
-        if !version.is_empty() && !version.starts_with("9P2000") {
-            return Err(error::EBADARG.into());
-        }
-        let msize = if msize == 0 { usual_msize(server) } else { msize };
-        let (session, _) = self.0.channel_session(up, server, PLAN9, msize)?;
-        self.0.channels.keep(server, &session);
-        Ok(String::from(session.dialect.version()))
-    }
-
-    fn auth(&self, up: &Arc<Proc>, server: Arc<Chan>, aname: &str) -> Result<Arc<Chan>> {
-        let (session, devno) = self.0.channel_session(up, &server, PLAN9, DEFAULT_MSIZE)?;
-        // The mount that follows is of this session, also when the server asks for no proof, or the proof is over.
-        self.0.channels.keep(&server, &session);
-        let fid = Fid::reserve(&session)?;
-        let user = up.user();
-        let message = Tmsg::Auth {
-            afid: fid.number,
-            uname: (*user).into(),
-            aname: aname.into(),
-            n_uname: ninep::NONUM,
-        };
-        let qid = session.call(&message, |reply| match reply {
-            Rmsg::Auth { aqid } => Ok(aqid),
-            _ => Err(error::EMOUNTRPC.into()),
-        })?;
-        let mut chan = self.0.clone().root(&session, devno, (fid.born(), qid));
-        chan.mode = Some(abi::ORDWR);
-        chan.iounit = session.msize.saturating_sub(ninep::IOHDRSZ);
-        Ok(Arc::new(chan))
-    }
-}
 
 impl Dev for MntDev {
     fn letter(&self) -> char {
@@ -289,11 +138,33 @@ impl Dev for MntDev {
         if self.tags.is_some() { "phantom" } else { "mnt" }
     }
 
-    fn attach(&self, _up: &Arc<Proc>, _spec: &str) -> Result<Root> {
-        Err(error::ENOATTACH.into())
+    fn attach(&self, _up: &Arc<Proc>, spec: &str) -> Result<Root> {
+        if self.tags.is_some() { Root::of_only_tree(spec) } else { Err(error::ENOATTACH.into()) }
     }
 
-    fn walk(&self, _up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+    fn each(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
+        if let Some(tags) = &self.tags {
+            shares::each(tags, after, put);
+        }
+        Ok(())
+    }
+
+    fn entry(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        match (&self.tags, c.qid.path) {
+            (_, 0) => Ok(self.root_entry()),
+            (Some(tags), number) => shares::entry(tags, number).ok_or(error::ENONEXIST.into()),
+            (None, _) => Err(error::ENONEXIST.into()),
+        }
+    }
+
+    fn lookup(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
+        Ok(self.tags.as_ref().and_then(|tags| shares::lookup(tags, name)))
+    }
+
+    fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        if c.aux.is_none() {
+            return dirtab::walk(self, up, c, names);
+        }
         let from = c.aux::<MntFile>()?;
         let (mut qids, file) = from.walk(c.qid, names)?;
         from.show(&mut qids);
@@ -304,30 +175,55 @@ impl Dev for MntDev {
         })
     }
 
-    fn stat(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+    fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        if c.aux.is_none() {
+            return dirtab::stat(self, up, c);
+        }
         let dir = c.aux::<MntFile>()?.stat()?.dir;
         Ok(Dir { kind: u16::from(b'M'), dev: c.devno, ..dir })
     }
 
-    fn open(&self, _up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        if c.aux.is_none() {
+            return dirtab::open(self, up, c, mode).map(Arc::new);
+        }
         own_fid(&mut c)?;
-        let (qid, iounit) = c.aux::<MntFile>()?.open(c.qid, mode)?;
+        let file = c.aux::<MntFile>()?;
+        if mode & OTRUNC != 0 {
+            file.changes(up, c.qid);
+        }
+        let (qid, iounit) = file.open(c.qid, mode)?;
+        if mode & OTRUNC != 0 {
+            file.changes(up, qid);
+        }
+        file.keep(up, qid, mode);
         c.qid = qid;
         c.iounit = iounit;
         c.mode = Some(mode);
         Ok(Arc::new(c))
     }
 
-    fn create(&self, _up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+        if c.aux.is_none() {
+            return Err(error::EPERM.into());
+        }
         own_fid(&mut c)?;
         let (qid, iounit) = c.aux::<MntFile>()?.create(name, mode, perm)?;
+        c.aux::<MntFile>()?.changes(up, qid);
         c.qid = qid;
         c.iounit = iounit;
         c.mode = Some(mode);
         Ok(Arc::new(c))
     }
 
-    fn read(&self, _up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        if c.aux.is_none() {
+            return if c.qid.is_dir() {
+                dirtab::read_dir(self, up, c, dst, offset)
+            } else {
+                Err(error::EPERM.into())
+            };
+        }
         let file = c.aux::<MntFile>()?;
         if c.qid.is_dir() {
             return file.read_dir(dst, offset, c.devno);
@@ -335,35 +231,59 @@ impl Dev for MntDev {
         if dst.is_empty() {
             return Ok(0);
         }
+        if let Some(kept) = file.kept.get()
+            && let Some(n) = kept.read(up, file, dst, offset, c.iounit)?
+        {
+            return Ok(n);
+        }
         file.read(dst, offset, c.iounit)
     }
 
-    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+        if c.aux.is_none() {
+            return Err(error::EPERM.into());
+        }
         let file = c.aux::<MntFile>()?;
         if src.is_empty() && file.session().dialect != Dialect::P9 {
             return Ok(0);
         }
+        file.changes(up, c.qid);
         let written = file.write(src, offset, c.iounit);
         file.wrote();
+        file.changes(up, c.qid);
         written
     }
 
-    fn remove(&self, _up: &Arc<Proc>, mut c: Chan) -> Result<()> {
+    fn remove(&self, up: &Arc<Proc>, mut c: Chan) -> Result<()> {
+        if c.aux.is_none() {
+            return Err(error::EPERM.into());
+        }
         own_fid(&mut c)?;
-        c.aux::<MntFile>()?.remove()
+        let file = c.aux::<MntFile>()?;
+        let removed = file.remove();
+        file.changes(up, c.qid);
+        removed
     }
 
-    fn wstat(&self, _up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
-        c.aux::<MntFile>()?.wstat(dir)
+    fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        if c.aux.is_none() {
+            return Err(error::EPERM.into());
+        }
+        let file = c.aux::<MntFile>()?;
+        file.changes(up, c.qid);
+        let changed = file.wstat(dir);
+        file.changes(up, c.qid);
+        changed
     }
 
     fn process_exited(&self, pid: u32) {
-        self.each_living(|_, session| session.slots.release(u64::from(pid)));
+        self.sessions.each(|_, session| session.slots.release(u64::from(pid)));
         self.channels.forget_closed();
+        self.sessions.forget_dead();
     }
 
     fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
-        self.each_living(|devno, session| {
+        self.sessions.each(|devno, session| {
             for (what, n) in session.pools() {
                 show(&alloc::format!("9p.{devno}.{what}"), n);
             }

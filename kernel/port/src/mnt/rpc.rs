@@ -1,6 +1,7 @@
 //! Sending messages and waiting for replies.
 //!
-//! How long one waits for a reply, and what ends that, is in [`wait`](super::wait).
+//! How long one waits for a reply, and what ends that, is in [`wait`](super::wait). A slot belongs to who sends, from
+//! taking it until its reply has been read; no lock is held meanwhile.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -13,6 +14,7 @@ use ninep::{NOFID, Rmsg, Tmsg, kind};
 
 use super::session::Session;
 use super::slot::Piece;
+use super::slots::Leaves;
 use crate::error::{Error, Result};
 
 impl Session {
@@ -25,10 +27,10 @@ impl Session {
         message: &Tmsg<'_>,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.call_with(message, true, take)
+        self.call_with(message, Leaves::AtNote, true, take)
     }
 
-    /// The same for messages that must get through, notes or not: Tclunk and Tremove.
+    /// The same for messages that must get through, notes or not.
     ///
     /// # Errors
     /// As [`Session::call`], but `interrupted` only when a note came, the server was silent for a second, and a keeper
@@ -38,18 +40,27 @@ impl Session {
         message: &Tmsg<'_>,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.call_with(message, false, take)
+        self.call_with(message, Leaves::AtNote, false, take)
+    }
+
+    /// Has the server forget a fid. Nobody has to wait for that, if it has been silent for a second.
+    ///
+    /// # Errors
+    /// As [`Session::call_surely`], but without a note: when a keeper waits now.
+    pub(super) fn clunk(self: &Arc<Self>, fid: u32) -> Result<()> {
+        self.call_with(&Tmsg::Clunk { fid }, self.leaves_clunk(), false, |_| Ok(()))
     }
 
     fn call_with<R>(
         self: &Arc<Self>,
         message: &Tmsg<'_>,
+        leaves: Leaves,
         interruptible: bool,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
         self.alive()?;
-        let mut guard = self.slots.take(interruptible, || self.must_leave())?;
-        guard.may_leave = true;
+        let mut guard = self.slots.take(interruptible, || leaves == Leaves::Soon || self.must_leave())?;
+        guard.leaves = leaves;
         guard.count();
         let slot = guard.slot()?;
         let mut bytes = core::mem::take(&mut slot.scratch);
@@ -91,15 +102,16 @@ impl Session {
     pub(super) fn call_all<R>(
         self: &Arc<Self>,
         messages: &[Tmsg<'_>],
+        leaves: Leaves,
         interruptible: bool,
         mut take: impl FnMut(usize, Rmsg<'_>) -> Result<R>,
     ) -> Vec<Result<R>> {
-        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, || self.must_leave()))
-        {
+        let gives_up = || leaves == Leaves::Soon || self.must_leave();
+        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, gives_up)) {
             Ok(guard) => guard,
             Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
         };
-        guard.may_leave = true;
+        guard.leaves = leaves;
         let mut sent = Vec::with_capacity(messages.len());
         let mut bytes = Vec::new();
         for (number, message) in messages.iter().enumerate() {

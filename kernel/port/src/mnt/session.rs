@@ -19,8 +19,8 @@ use ninep::translate::{errors, version};
 use ninep::{Dialect, Rmsg, Tmsg};
 
 use super::abandoned::Abandoned;
+use super::attributes::Attributes;
 use super::fid::Fids;
-use super::kept::Kept;
 use super::slots::Slots;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -61,7 +61,7 @@ pub(crate) struct Session {
     /// The PID cache.
     pub(crate) slots: Slots,
     /// What the server does not know of files.
-    pub(super) kept: Kept,
+    pub(super) attributes: Attributes,
     /// Which numbers are files.
     pub(super) fids: Fids,
     /// To ask who is to die.
@@ -70,6 +70,14 @@ pub(crate) struct Session {
     dead: AtomicBool,
     ending: QLock<()>,
     _counted: Counted<SESSIONS>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            kernel.contents.session_over(core::ptr::from_ref(self).addr());
+        }
+    }
 }
 
 impl Session {
@@ -89,7 +97,7 @@ impl Session {
             transport,
             patience,
             slots: Slots::new(),
-            kept: Kept::new(),
+            attributes: Attributes::new(),
             fids: Fids::new(),
             kernel: Arc::downgrade(kernel),
             abandoned: Abandoned::new(),

@@ -59,8 +59,21 @@ pub(crate) struct SlotGuard<'a> {
     owner: Owner,
     /// When who waits looks whether to wait on, `clock::now_ns`; 0 before anybody had to.
     look_at: u64,
-    /// Nothing of the caller's is in its messages, so that a note is enough for them to be left behind.
-    pub(super) may_leave: bool,
+    /// How often that was.
+    pub(super) looks: u32,
+    /// What is enough for its messages to be left behind.
+    pub(super) leaves: Leaves,
+}
+
+/// When who waits for an answer leaves that to a keeper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// When the process is to die: pages of its own are in the message.
+    ToDie,
+    /// When it is told a note as well: nothing of the caller's is in it.
+    AtNote,
+    /// Whenever that is looked at: nobody wants to know the answer.
+    Soon,
 }
 
 /// Whose a slot is.
@@ -146,7 +159,14 @@ impl Slots {
             Found::Wait => return Err(error::EINTR.into()),
         };
         match made {
-            Ok(slot) => Ok(SlotGuard { slots: self, slot: Some(slot), owner, look_at: 0, may_leave: false }),
+            Ok(slot) => Ok(SlotGuard {
+                slots: self,
+                slot: Some(slot),
+                owner,
+                look_at: 0,
+                looks: 0,
+                leaves: Leaves::ToDie,
+            }),
             Err(e) => {
                 self.unmake(owner);
                 Err(e)
@@ -206,7 +226,14 @@ impl Slots {
 
     /// A slot that was abandoned is a keeper's.
     pub(crate) fn keep(&self, slot: AbandonedSlot) -> SlotGuard<'_> {
-        SlotGuard { slots: self, slot: Some(slot.slot), owner: slot.owner, look_at: 0, may_leave: false }
+        SlotGuard {
+            slots: self,
+            slot: Some(slot.slot),
+            owner: slot.owner,
+            look_at: 0,
+            looks: 0,
+            leaves: Leaves::ToDie,
+        }
     }
 
     /// The process with this pid is gone: its slot is free for another.
@@ -257,13 +284,14 @@ impl SlotGuard<'_> {
     /// in all.
     pub(super) fn look_at(&mut self) -> u64 {
         if self.look_at == 0 {
-            self.looked();
+            self.look_at = clock::now_ns().saturating_add(POLL_NS);
         }
         self.look_at
     }
 
-    /// That was looked at just now.
+    /// That was done just now.
     pub(super) fn looked(&mut self) {
+        self.looks = self.looks.saturating_add(1);
         self.look_at = clock::now_ns().saturating_add(POLL_NS);
     }
 

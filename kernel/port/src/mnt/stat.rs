@@ -28,7 +28,7 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
     }
     let mut file = own(fid, found?)?;
     if session.dialect != Dialect::P9 {
-        session.kept.show(&mut file.dir);
+        session.attributes.show(&mut file.dir);
     }
     Ok(file)
 }
@@ -44,7 +44,7 @@ pub(super) fn stat_to_change(root: &Place, fid: &Fid) -> Result<File> {
         return Err(error::ENONEXIST.into());
     }
     if session.dialect != Dialect::P9 {
-        session.kept.show(&mut file.dir);
+        session.attributes.show(&mut file.dir);
     }
     Ok(file)
 }

@@ -70,6 +70,16 @@ impl Tags {
         Ok(tag(name).map(|tag| (tag, wanted)))
     }
 
+    /// The tags, as somebody can type them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(|tag| tag.line.as_str())
+    }
+
+    /// The device with this number, from 1.
+    pub(crate) fn nth(&self, number: u64) -> Option<&Tag> {
+        self.tags.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
     /// The session with a device, begun if there is none, and its device number.
     ///
     /// # Errors
@@ -143,6 +153,26 @@ mod tests {
         fn reset(&self) -> core::result::Result<(), TransportError> {
             Ok(())
         }
+    }
+
+    /// A host makes as many shares as it likes: its directory is told one by one.
+    #[test]
+    fn hundreds_are_listed_one_by_one() {
+        const MANY: usize = 300;
+        let transport: Arc<dyn Transport> = Arc::new(Nobody);
+        let tags = (0..MANY).map(|n| (alloc::format!("share{n:03}"), transport.clone())).collect();
+        let tags = Tags::new(tags, Patience::DEVICE);
+        let mut seen = 0;
+        machine::host::heap::within("list", machine::heap::GRANT, || {
+            super::super::shares::each(&tags, 10, &mut |number, entry| {
+                seen += 1;
+                assert_eq!(entry.name, alloc::format!("share{:03}", number - 1));
+                seen < 200
+            });
+        });
+        assert_eq!(seen, 200);
+        assert_eq!(super::super::shares::entry(&tags, 300).unwrap().name, "share299");
+        assert!(super::super::shares::entry(&tags, 301).is_none());
     }
 
     #[test]

@@ -13,14 +13,15 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::Qid;
 use machine::heap;
 use machine::lock::Lock;
+use machine::thread;
 use ninep::{Dialect, Str};
 
-use super::fid::Fid;
+use super::fid::{Fid, Fids};
 use crate::error::Result;
 
 /// Ways that are looked at together when a file has got another name.
@@ -37,12 +38,14 @@ pub(crate) struct Trail {
     gone: AtomicBool,
     /// How many removals there had been before it was asked what has the name.
     since: u32,
+    /// The last pass over all ways that has been here.
+    pass: AtomicU32,
 }
 
 impl Trail {
     fn new(name: &str, file: Qid, up: Option<Arc<Trail>>, since: u32) -> Arc<Trail> {
-        let gone = AtomicBool::new(false);
-        Arc::new(Trail { name: Lock::new(Arc::from(name)), file: file.path, up, gone, since })
+        let (gone, pass) = (AtomicBool::new(false), AtomicU32::new(0));
+        Arc::new(Trail { name: Lock::new(Arc::from(name)), file: file.path, up, gone, since, pass })
     }
 
     /// The way to the root of a tree, for a fid that has attached to it.
@@ -111,23 +114,39 @@ impl Trail {
     }
 
     /// Does something where the file behind a fid, which is called `name` in its directory, is on any way.
+    ///
+    /// There may be a million fids in a directory that is thousands of names deep: what ways have in common is gone
+    /// over once, and others have the processor meanwhile. It is not ended by a note, since the server has done it.
     fn on_all(fid: &Fid, name: &str, change: impl Fn(&Trail)) {
-        let fids = &fid.session.fids;
-        let Some(own) = fids.trail(fid.number) else { return };
-        let Some(dir) = &own.up else { return };
-        let mut from = 0;
+        if let Some(own) = fid.session.fids.trail(fid.number) {
+            own.on_each(&fid.session.fids, name, change);
+        }
+    }
+
+    /// The same for the way `self` of one of these fids. Says how many names were looked at.
+    fn on_each(&self, fids: &Fids, name: &str, change: impl Fn(&Trail)) -> usize {
+        let Some(dir) = &self.up else { return 0 };
+        let (mut from, mut looks, pass) = (0, 0, fids.new_pass());
         while let Some((next, some)) = fids.some_trails(from) {
             for trail in some.iter().flatten() {
                 let mut at = trail;
-                while let Some(up) = &at.up {
-                    if at.file == own.file && up.file == dir.file && at.is_called(name) {
+                // Above one that this pass has been at it has been as well.
+                while let Some(up) = &at.up
+                    && at.pass.swap(pass, Ordering::Relaxed) != pass
+                {
+                    looks += 1;
+                    if at.file == self.file && up.file == dir.file && at.is_called(name) {
                         change(at);
                     }
                     at = up;
                 }
             }
             from = next;
+            if thread::need_resched() {
+                thread::yield_now();
+            }
         }
+        looks
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -157,6 +176,38 @@ impl Drop for Trail {
         let mut up = self.up.take();
         while let Some(mut trail) = up.and_then(Arc::into_inner) {
             up = trail.up.take();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use std::format;
+
+    use super::*;
+
+    #[test]
+    fn what_ways_have_in_common_is_gone_over_once() {
+        const DEEP: u64 = 1000;
+        const FIDS: u64 = 1000;
+        let fids = Fids::new();
+        let root = Trail::new("", Qid::dir(0), None, 0);
+        let dir = (1..=DEEP).fold(root, |up, n| Trail::new("d", Qid::dir(n), Some(up), 0));
+        for n in 0..FIDS {
+            let file = Trail::new(&format!("f{n}"), Qid::file(DEEP + 1 + n), Some(dir.clone()), 0);
+            fids.set_trail(n as u32 + 1, file);
+        }
+        // One that is on the way to all of them, and one of them; twice, since each pass is one of its own.
+        let way = |n: u32| fids.trail(n).unwrap();
+        let mut middle = way(1);
+        while middle.file != DEEP / 2 {
+            middle = middle.up.clone().unwrap();
+        }
+        for (own, name) in [(middle.clone(), "d"), (way(7), "f6"), (middle, "d")] {
+            let changed = Cell::new(0);
+            let looks = own.on_each(&fids, name, |_| changed.set(changed.get() + 1));
+            assert_eq!((looks as u64, changed.get()), (DEEP + FIDS, 1), "{name}");
         }
     }
 }

@@ -11,6 +11,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
+use core::sync::atomic::AtomicBool;
 
 use abi::Qid;
 use machine::lock::Lock;
@@ -20,7 +21,7 @@ use spin::Once;
 use crate::dev::Dev;
 use crate::error::Result;
 use crate::name::leftovers::Leftovers;
-use crate::name::namespace::Mhead;
+use crate::name::mhead::Mhead;
 use crate::name::path::Path;
 use crate::pools::{CHANS, Counted};
 use crate::proc::process::Proc;
@@ -49,6 +50,8 @@ pub struct Chan {
     pub(crate) umh: Option<Arc<Mhead>>,
     /// It was reached through a mount point.
     pub(crate) mounted: bool,
+    /// The kernel has, or has had, a 9P session on it: what else is read or written there would get in between.
+    pub(crate) has_session: AtomicBool,
     /// Offset of the next read or write through a descriptor.
     pub(crate) offset: Lock<u64>,
     /// Position of a directory read, once there has been one.
@@ -103,6 +106,7 @@ impl Chan {
             iounit: 0,
             umh: None,
             mounted: false,
+            has_session: AtomicBool::new(false),
             offset: Lock::new(0),
             dir: Once::new(),
             seen: Lock::new(Seen::default()),

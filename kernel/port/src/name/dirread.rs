@@ -123,9 +123,10 @@ fn take(up: &Arc<Proc>, c: &Chan, pos: &mut DirPos, mut buf: Vec<u8>, n: usize) 
     if whole_records(&buf, n) != n {
         return Err(error::EBADSTAT.into());
     }
-    pos.offset += n as u64;
     let pgrp = up.pgrp();
     pos.unread = if pgrp.any_on(c.dev.letter(), c.devno) { show_mounted(up, &pgrp, c, &buf)? } else { buf };
+    // Not before: what could not be shown is read again.
+    pos.offset += n as u64;
     Ok(())
 }
 
@@ -136,7 +137,7 @@ fn show_mounted(up: &Arc<Proc>, pgrp: &Pgrp, c: &Chan, records: &[u8]) -> Result
         let (this, after) = rest.split_at(record(rest).min(rest.len()));
         let (head, strings) = this.split_first_chunk().ok_or(error::EBADSTAT)?;
         let qid = Dir::from_head(head, [(); 4]).qid;
-        match mounted(up, pgrp, (c.dev.letter(), c.devno, qid.path)) {
+        match mounted(up, pgrp, (c.dev.letter(), c.devno, qid.path))? {
             Some(shown) => {
                 let (len, behind) = strings.split_first_chunk().ok_or(error::EBADSTAT)?;
                 let name = behind.get(..u16::from_le_bytes(*len).into()).ok_or(error::EBADSTAT)?;
@@ -151,7 +152,14 @@ fn show_mounted(up: &Arc<Proc>, pgrp: &Pgrp, c: &Chan, records: &[u8]) -> Result
     Ok(out)
 }
 
-fn mounted(up: &Arc<Proc>, pgrp: &Pgrp, key: (char, u32, u64)) -> Option<Dir> {
-    let to = pgrp.find(key)?.list().first()?.to.clone();
-    to.dev.stat(up, &to).ok()
+/// What is mounted there, if it can be asked. A note ends it here: there may be thousands of mounts, and nobody is to
+/// wait for the servers of all of them.
+fn mounted(up: &Arc<Proc>, pgrp: &Pgrp, key: (char, u32, u64)) -> Result<Option<Dir>> {
+    let Some(to) = pgrp.find(key).and_then(|head| Some(head.list().first()?.to.clone())) else {
+        return Ok(None);
+    };
+    match to.dev.stat(up, &to) {
+        Err(e) if e.is_note() => Err(e),
+        shown => Ok(shown.ok()),
+    }
 }

@@ -10,6 +10,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use core::sync::atomic::Ordering;
 
 use abi::error;
 use machine::heap::{self, Text};
@@ -199,6 +200,18 @@ fn mode_allows(have: Option<u32>, want: u32) -> bool {
 /// `inappropriate use of fd` when it is not.
 pub(crate) fn check_use(c: &Chan, want: u32) -> Result<()> {
     if mode_allows(c.mode, want) { Ok(()) } else { Err(error::EBADUSEFD.into()) }
+}
+
+/// [`check_use`] for who is to read or write bytes there: not once the kernel has spoken 9P on it, since who takes one
+/// of its server's replies, or writes between two messages, breaks what others have mounted.
+///
+/// # Errors
+/// `inappropriate use of fd`.
+pub(crate) fn check_transfer(c: &Chan, want: u32) -> Result<()> {
+    match c.has_session.load(Ordering::Relaxed) {
+        false => check_use(c, want),
+        true => Err(error::EBADUSEFD.into()),
+    }
 }
 
 /// The channel behind `fd`, which must allow `want` when that is given.

@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::chan::Chan;
-use super::namespace::{Mount, Mounted};
+use super::mhead::{Mount, Mounted};
 use super::path::Crossing;
 
 /// What is to be let go. See the module comment.
@@ -88,7 +88,8 @@ mod tests {
     use crate::dev::Dev;
     use crate::error::Result;
     use crate::mem::iobuf::Dst;
-    use crate::name::namespace::{Origin, Pgrp};
+    use crate::name::mhead::Origin;
+    use crate::name::namespace::Pgrp;
     use crate::name::path::{FirstCrossed, Path};
     use crate::proc::process::Proc;
 

@@ -13,7 +13,7 @@ use abi::{Qid, error};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::name::chan::Chan;
-use crate::name::namespace::Mhead;
+use crate::name::mhead::Mhead;
 use crate::name::path::{Path, PathBuf};
 use crate::name::walk::{At, Name, Walker};
 use crate::proc::process::Proc;

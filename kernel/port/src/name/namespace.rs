@@ -1,28 +1,22 @@
 //! Name spaces: which directories and files are mounted upon, and with what.
 //!
 //! A [`Pgrp`] is shared by the processes of one name space. It maps the identity of a file (device letter,
-//! instance, qid path; the version does not matter) to an [`Mhead`], the ordered list of what stands in its
-//! place. Lists are replaced, never changed: whoever looks takes a counted reference to the list as it is
-//! and then walks or reads without any lock.
+//! instance, qid path; the version does not matter) to an [`Mhead`], which is what stands in its place.
 //!
 //! A union has at most [`MAXUNION`] elements and a name space at most [`MAXMOUNTS`] in all, and what grows with either
 //! is built where memory can say no: a union that is bound onto itself doubles each time.
 //!
-//! Locks: `Pgrp::change` (sleeping) serialises bind and unmount; `Pgrp::table` and `Mhead::list` guard
-//! single pointers and are leaves. What is replaced is dropped after all of them are released, because dropping
+//! Locks: `Pgrp::change` (sleeping) serialises bind and unmount; `Pgrp::table`, for looking up, and `Mhead::list` come
+//! after it and are leaves. What is replaced is dropped after all of them are released, because dropping
 //! the last reference to a `Chan` may talk to a server, and wait for it.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write;
-use core::ops::{Bound, Deref};
+use core::ops::Bound;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use abi::error;
-use abi::quote::needs_quotes;
 use machine::heap;
 use machine::lock::Lock;
 use machine::sync::QLock;
@@ -30,11 +24,9 @@ use machine::sync::QLock;
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::name::chan::Chan;
-use crate::name::path::{Crossing, FirstCrossed, MAXNEST};
-use crate::pools::{Counted, MOUNTS, NAME_SPACES};
-
-/// What identifies a file that is mounted upon: device letter, instance, qid path.
-pub(crate) type Key = (char, u32, u64);
+use crate::name::mhead::{Key, Mhead, Mount, Mounted, Origin, Union};
+use crate::name::path::MAXNEST;
+use crate::pools::{Counted, NAME_SPACES};
 
 /// Most elements of a union.
 pub const MAXUNION: usize = 1024;
@@ -42,82 +34,6 @@ pub const MAXUNION: usize = 1024;
 pub const MAXMOUNTS: usize = 16384;
 /// Files mounted upon that are copied at a time, between looks at memory.
 const BATCH: usize = 32;
-
-/// One element of a union.
-#[derive(Clone)]
-pub(crate) struct Mount {
-    /// What `bind` or `mount` returned for it.
-    pub(crate) id: u32,
-    /// Order and `MCREATE`, as given.
-    pub(crate) flags: u32,
-    what: Arc<Mounted>,
-}
-
-/// What is mounted, in one place or in many.
-pub(crate) struct Mounted {
-    /// The channel to the server, for `mount`; `None` for `bind`.
-    pub(crate) server: Option<Arc<Chan>>,
-    /// Name under which the server is posted, else its path; empty for `bind`.
-    pub(crate) server_name: String,
-    /// The attach specifier of a `mount`.
-    pub(crate) spec: String,
-    /// What stands here.
-    pub(crate) to: Arc<Chan>,
-    _counted: Counted<MOUNTS>,
-}
-
-impl Deref for Mount {
-    type Target = Mounted;
-
-    fn deref(&self) -> &Mounted {
-        &self.what
-    }
-}
-
-/// The elements of a union, in order.
-pub(crate) type Union = Arc<Vec<Mount>>;
-
-/// A file that is mounted upon.
-pub(crate) struct Mhead {
-    /// It, as it was named when the first mount was made.
-    pub(crate) from: Arc<Chan>,
-    /// For the paths that cross it.
-    pub(crate) crossed: FirstCrossed,
-    list: Lock<Union>,
-}
-
-impl Mhead {
-    fn new(from: Arc<Chan>, list: Union) -> Arc<Self> {
-        Arc::new(Mhead { from, crossed: FirstCrossed::default(), list: Lock::new(list) })
-    }
-
-    /// What stands here now, in order. Empty once everything has been unmounted.
-    pub(crate) fn list(&self) -> Union {
-        self.list.lock().clone()
-    }
-
-    /// Changes what stands here; gives what stood here before, to be dropped when nothing is held.
-    fn replace(&self, list: Vec<Mount>) -> Union {
-        let new = Arc::new(list);
-        core::mem::replace(&mut *self.list.lock(), new)
-    }
-
-    /// What it is made of.
-    pub(super) fn into_parts(self) -> (Arc<Chan>, Option<Vec<Crossing>>, Union) {
-        (self.from, self.crossed.into_crossed(), self.list.into_inner())
-    }
-}
-
-/// What is to be mounted, besides the channel itself.
-#[derive(Default)]
-pub(crate) struct Origin {
-    /// The channel to the server.
-    pub(crate) server: Option<Arc<Chan>>,
-    /// What the server is called in `/proc/n/ns`.
-    pub(crate) server_name: String,
-    /// The attach specifier.
-    pub(crate) spec: String,
-}
 
 /// A bit for each of some hundred remainders of keys, set once a file with that is mounted upon, and for good: who
 /// finds none need not look in the table.
@@ -154,7 +70,7 @@ pub struct Pgrp {
     marks: Marks,
     table: Lock<BTreeMap<Key, Arc<Mhead>>>,
     /// Held while the table or a union changes: how many elements all unions have.
-    change: QLock<usize>,
+    pub(super) change: QLock<usize>,
     _counted: Counted<NAME_SPACES>,
 }
 
@@ -196,7 +112,7 @@ impl Pgrp {
 
     /// Does something with each file that is mounted upon, in the order of the keys. `change` is held. A table with
     /// thousands is not gone through with interrupts off.
-    fn each_head(&self, mut f: impl FnMut(Key, Arc<Mhead>) -> Result<()>) -> Result<()> {
+    pub(super) fn each_head(&self, mut f: impl FnMut(Key, Arc<Mhead>) -> Result<()>) -> Result<()> {
         let mut some: [Option<(Key, Arc<Mhead>)>; BATCH] = [const { None }; BATCH];
         let mut from = Bound::Unbounded;
         loop {
@@ -289,10 +205,7 @@ impl Pgrp {
             }
         }
         let key = old.key();
-        let Origin { server, server_name, spec } = origin;
-        let mounted =
-            Arc::new(Mounted { server, server_name, spec, to: Arc::new(new), _counted: Counted::new() });
-        let first = Mount { id, flags, what: mounted };
+        let first = Mount { id, flags, what: Mounted::new(Arc::new(new), origin) };
         let others = source.as_ref().and_then(|s| s.get(1..)).unwrap_or_default();
         let others = others.iter().map(|m| {
             let order = if order == abi::MREPL { abi::MAFTER } else { order };
@@ -306,10 +219,8 @@ impl Pgrp {
             Some(head) => head.list(),
             // The first union on a plain directory keeps the directory itself.
             None if order != abi::MREPL => {
-                let (server_name, spec) = (String::new(), String::new());
-                let to = old.clone();
-                let this = Mounted { server: None, server_name, spec, to, _counted: Counted::new() };
-                Arc::new(alloc::vec![Mount { id: 0, flags: 0, what: Arc::new(this) }])
+                let this = Mounted::new(old.clone(), Origin::default());
+                Arc::new(alloc::vec![Mount { id: 0, flags: 0, what: this }])
             }
             None => Union::default(),
         };
@@ -367,91 +278,5 @@ impl Pgrp {
         drop(mounts);
         drop((was, replaced, gone, head));
         Ok(())
-    }
-
-    /// The mounts as rc commands in the order in which they were made, the last line being the current
-    /// directory: `/proc/n/ns`.
-    ///
-    /// # Errors
-    /// `kernel allocate failed`.
-    pub fn text(&self, dot: &str) -> Result<String> {
-        let mounts = self.change.lock();
-        let mut lines: Vec<(Mount, usize, Arc<Mhead>)> = heap::try_vec(*mounts)?;
-        self.each_head(|_, head| {
-            for m in head.list().iter().filter(|m| m.id != 0) {
-                let place = lines.len();
-                heap::try_push(&mut lines, (m.clone(), place, head.clone()))?;
-            }
-            Ok(())
-        })?;
-        drop(mounts);
-        lines.sort_unstable_by_key(|(m, place, _)| (m.id, *place));
-        let mut out = heap::Text::new();
-        for (m, _, head) in &lines {
-            m.write_line(head.from.path.as_str(), &mut out)?;
-        }
-        writeln!(out, "cd {}", Quoted(dot)).map_err(|_| error::ENOMEM)?;
-        Ok(out.finish()?)
-    }
-}
-
-/// A word as rc reads it back.
-struct Quoted<'a>(&'a str);
-
-impl core::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        if !needs_quotes(self.0) {
-            return f.write_str(self.0);
-        }
-        f.write_char('\'')?;
-        for piece in self.0.split_inclusive('\'') {
-            f.write_str(piece)?;
-            if piece.ends_with('\'') {
-                f.write_char('\'')?;
-            }
-        }
-        f.write_char('\'')
-    }
-}
-
-impl Mount {
-    /// What is mounted, when nobody else has it.
-    pub(super) fn into_mounted(self) -> Option<Mounted> {
-        Arc::into_inner(self.what)
-    }
-
-    /// The command that would make this mount again.
-    fn write_line(&self, old: &str, out: &mut heap::Text) -> Result<()> {
-        let mut flags = String::new();
-        match self.flags & abi::MORDER {
-            abi::MBEFORE => flags.push('b'),
-            abi::MAFTER => flags.push('a'),
-            _ => {}
-        }
-        if self.flags & abi::MCREATE != 0 {
-            flags.push('c');
-        }
-        if self.flags & abi::MCACHE != 0 {
-            flags.push('C');
-        }
-        if !flags.is_empty() {
-            flags = format!("-{flags} ");
-        }
-        let old = Quoted(old);
-        let written = if self.server.is_none() {
-            writeln!(out, "bind {flags}{} {old}", Quoted(self.to.path.as_str()))
-        } else {
-            let letter = self.to.dev.letter();
-            if letter != 'M' {
-                flags.push_str(&format!("-d #{letter} "));
-            }
-            let server = Quoted(&self.server_name);
-            if self.spec.is_empty() {
-                writeln!(out, "mount {flags}{server} {old}")
-            } else {
-                writeln!(out, "mount {flags}{server} {old} {}", Quoted(&self.spec))
-            }
-        };
-        Ok(written.map_err(|_| error::ENOMEM)?)
     }
 }

@@ -20,7 +20,8 @@ use machine::heap;
 
 use crate::error::{Error, Result};
 use crate::name::chan::Chan;
-use crate::name::namespace::{Key, Mhead, Pgrp};
+use crate::name::mhead::{Key, Mhead};
+use crate::name::namespace::Pgrp;
 use crate::name::path::{MAXPATH, PathBuf};
 use crate::proc::process::Proc;
 
@@ -30,6 +31,8 @@ pub(crate) const MAXNAME: usize = MAXPATH;
 pub(crate) const MAXELEMENT: usize = 1024;
 /// Elements of most names, at most.
 const FEW: usize = 8;
+/// Elements that are walked without a look at notes.
+const FAR: usize = 256;
 /// Most elements in one walk message (9P2000, `walk`).
 const MAXWELEM: usize = 16;
 
@@ -251,7 +254,13 @@ impl<'u> Walker<'u> {
     /// Walks the first `upto` elements of `name`. Afterwards `at` is not crossed; on failure `walked` says
     /// how many elements there are.
     pub(crate) fn forward(&mut self, name: &Name<'_>, upto: usize) -> Result<()> {
+        let mut far = FAR;
         while self.walked < upto {
+            // A name may go up and down thousands of times in a union of a thousand directories.
+            if self.walked >= far {
+                far = self.walked + FAR;
+                self.up.pause()?;
+            }
             if !self.at.chan().qid.is_dir() {
                 return Err(name.error(self.walked, error::ENOTDIR.into()));
             }

@@ -29,6 +29,7 @@ use crate::proc::egrp::Egrp;
 use crate::proc::notes::Notes;
 use crate::proc::process::{Children, Proc};
 use crate::proc::rendezvous::Rgrp;
+use crate::proc::watch::Watched;
 
 /// What a new process has of somebody else, or is given. All other fields begin in the same way in every process.
 struct Start {
@@ -60,7 +61,9 @@ struct Start {
 /// No memory, no `#/`.
 pub fn first_process(kernel: &Arc<Kernel>) -> Result<Arc<Proc>> {
     let account = bill::first_account(kernel);
-    let up = bill::pays(account.as_ref(), || bare(kernel, kernel.new_pid(), "init", account.clone()))?;
+    let up = bill::pays(account.as_ref(), || {
+        bare(kernel, kernel.new_pid(), "init", account.clone(), kernel.boot_env.copy()?)
+    })?;
     ledger::as_kernel(|| kernel.procs.lock().insert(up.pid, up.clone()));
     Ok(up)
 }
@@ -71,10 +74,16 @@ pub fn first_process(kernel: &Arc<Kernel>) -> Result<Arc<Proc>> {
 /// # Errors
 /// As [`first_process`].
 pub(crate) fn kernel_process(kernel: &Arc<Kernel>, name: &str) -> Result<Arc<Proc>> {
-    ledger::as_kernel(|| bare(kernel, 0, name, None))
+    ledger::as_kernel(|| bare(kernel, 0, name, None, Egrp::new()))
 }
 
-fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str, account: Option<Arc<Account>>) -> Result<Arc<Proc>> {
+fn bare(
+    kernel: &Arc<Kernel>,
+    pid: u32,
+    name: &str,
+    account: Option<Arc<Account>>,
+    egrp: Arc<Egrp>,
+) -> Result<Arc<Proc>> {
     let root = crate::name::namec::root(kernel)?;
     let user: Arc<str> = kernel.hostowner.lock().as_str().into();
     let start = Start {
@@ -85,7 +94,7 @@ fn bare(kernel: &Arc<Kernel>, pid: u32, name: &str, account: Option<Arc<Account>
         dot: root,
         pgrp: Pgrp::new(),
         fgrp: Fgrp::new(),
-        egrp: Egrp::from_config(&kernel.config),
+        egrp,
         rgrp: Arc::new(Rgrp::default()),
         noteid: kernel.new_noteid(),
         user,
@@ -164,6 +173,8 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         procmode: AtomicU32::new(start.procmode),
         private: AtomicBool::new(start.private),
         fpregs: Lock::new(None),
+        call_text: Lock::new(None),
+        watched: Lock::new(Watched::default()),
         remains: Lock::new(None),
         syscall: AtomicU64::new(0),
         start_ns: clock::now_ns(),

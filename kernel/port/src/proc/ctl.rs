@@ -17,12 +17,19 @@ pub(crate) struct Ctl {
     pub(crate) held: bool,
     /// `stop` sets itself when a note comes (`startstop`).
     pub(crate) stop_at_note: bool,
-    /// `stop` sets itself before the next system call (`startsyscall`).
+    /// `stop` sets itself before the next system call, or at the end of the one that it stands before
+    /// (`startsyscall`).
     pub(crate) stop_at_call: bool,
+    /// Its watchpoints have changed, and are not in the processor yet.
+    pub(crate) watch: bool,
+    /// Somebody waits to see its registers as they are now.
+    pub(crate) look: bool,
     /// Died of a fault and is kept for a debugger.
     pub(crate) broken: bool,
     /// Was told that memory is out.
     pub(crate) starved: bool,
+    /// Has to go for want of memory, which is being told, or was.
+    pub(crate) condemned: bool,
     /// Dies at the next chance, without a word.
     pub(crate) kill: bool,
     /// Stops after exec (`hang`) or does not (`nohang`).
@@ -32,7 +39,7 @@ pub(crate) struct Ctl {
 impl Ctl {
     /// Wants something of the process before it goes on.
     fn asks(&self) -> bool {
-        self.stop || self.stop_at_note || self.stop_at_call || self.kill
+        self.stop || self.stop_at_note || self.stop_at_call || self.watch || self.kill
     }
 
     /// Stopped, so that its registers can be looked at and changed.
@@ -64,8 +71,8 @@ impl CtlLock {
         CtlGuard { asks: &self.asks, ctl: self.ctl.lock() }
     }
 
-    /// Whether the process has to stop, now or at its next call or note, or to die. Who has changed that interrupts the
-    /// process afterwards, which therefore looks again.
+    /// Whether the process has to stop, now or at its next call or note, to have its watchpoints loaded, or to die.
+    /// Who has changed that interrupts the process afterwards, which therefore looks again.
     #[inline]
     pub(crate) fn asks(&self) -> bool {
         self.asks.load(Ordering::Acquire)

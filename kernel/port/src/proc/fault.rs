@@ -11,7 +11,7 @@ use machine::user::UserContext;
 use crate::mem::{FaultAccess, FaultError};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
-use crate::proc::{broken, starve};
+use crate::proc::{broken, starve, watch};
 
 /// `rep stosq`: how programs clear memory, Go's runtime its whole heap before the first use.
 const REP_STOSQ: [u8; 3] = [0xf3, 0x48, 0xab];
@@ -19,7 +19,8 @@ const REP_STOSQ: [u8; 3] = [0xf3, 0x48, 0xab];
 const DOWNWARDS: u64 = 1 << 10;
 
 /// Zeros stored over memory that nobody has touched leave it as it is. So the instruction that faulted goes on
-/// behind all of it, as it may after any interrupt, and no page is spent on zeros. False when it is not that.
+/// behind all of it, as it may after any interrupt, and no page is spent on zeros. False when it is not that, or when
+/// somebody watches what is written.
 pub(crate) fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
     let regs = &mut ctx.regs;
     let mut code = [0; REP_STOSQ.len()];
@@ -27,6 +28,9 @@ pub(crate) fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) 
         return false;
     }
     if up.mem.copy_in(regs.pc, &mut code).is_err() || code != REP_STOSQ {
+        return false;
+    }
+    if watch::count(up) > 0 {
         return false;
     }
     let words = regs.cx.min(up.mem.untouched(addr) / 8);
@@ -37,7 +41,14 @@ pub(crate) fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) 
 
 /// Brings in the page that was missing; when that cannot be done, the process gets a note of it.
 pub(crate) fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
-    let Err(e) = up.mem.fault(up, addr, access) else { return };
+    let e = loop {
+        match up.mem.fault(up, addr, access) {
+            Ok(()) => return,
+            // What is kept for a debugger is not worth a life.
+            Err(FaultError::NoMemory) if broken::release_all(&up.kernel) => {}
+            Err(e) => break e,
+        }
+    };
     let text = match e {
         FaultError::NoAccess => {
             let kind = if access == FaultAccess::Write { "write" } else { "read" };
@@ -46,8 +57,6 @@ pub(crate) fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
         // The note that it dies of is there already.
         FaultError::Load(_, e) if e.is(abi::error::EINTR) && notes::must_die(up) => return,
         FaultError::Load(path, e) => format!("sys: i/o error in demand load accessing {path}: {e}"),
-        // What is kept for a debugger is not worth a life.
-        FaultError::NoMemory if broken::release_all(&up.kernel) => return page_fault(up, addr, access),
         FaultError::NoMemory => return starve::starve(up, addr),
     };
     notes::post(up, &text, NoteClass::Debug);
@@ -85,6 +94,7 @@ pub(crate) fn trap(up: &Arc<Proc>, ctx: &mut UserContext, vector: u8, error: u64
             let (what, pc, status) = fp_error(ctx, vector);
             format!("sys: fp: {what} fppc={pc:#x} status={status:#x}")
         }
+        1 if error != 0 => watch::note(error),
         _ if name.is_empty() => format!("sys: trap: unknown trap {vector}"),
         _ => format!("sys: trap: {name}"),
     };

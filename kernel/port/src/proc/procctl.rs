@@ -1,15 +1,25 @@
 //! The messages of `/proc/n/ctl`, and being stopped.
 //!
-//! A process stops only on its way to user mode or into a system call, where its registers are all there. It
-//! then stands in [`hold`] until somebody starts it. `Proc::ctl` says what is wanted and where it stands;
+//! A process stops only on its way to user mode, into a system call or out of one, where its registers are all there.
+//! It then stands in [`hold`] until somebody starts it. `Proc::ctl` says what is wanted and where it stands;
 //! `Proc::ctl_changed` is signalled whenever that changes.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+/// The priority that processes have, and the highest that one can have.
+const NORMAL: u8 = 10;
+const HIGHEST: u8 = 20;
+
+/// How often somebody looks whether a process still runs whose registers are wanted, in ns, and how many times.
+const LOOK_NS: u64 = 10_000_000;
+const LOOKS: u32 = 500;
+
 use abi::error;
+use machine::thread::State;
 use machine::user::UserContext;
+use machine::{Wake, clock};
 
 use crate::error::Result;
 use crate::proc::broken;
@@ -20,7 +30,8 @@ use crate::proc::process::Proc;
 /// Carries out one message written to `/proc/n/ctl`.
 ///
 /// # Errors
-/// `bad process or channel control request`; `interrupted` while waiting for a process to stop.
+/// `bad process or channel control request`; `interrupted` while waiting for a process to stop; no memory for a
+/// profile.
 pub(crate) fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()> {
     let words = abi::quote::tokenize(message);
     let number = |i: usize| words.get(i).and_then(|w| w.parse::<i32>().ok()).ok_or(error::EBADCTL);
@@ -62,16 +73,18 @@ pub(crate) fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()
         Some("nohang") => p.ctl.lock().hang = false,
         Some("close") => p.fgrp().close(number(1)?)?,
         Some("closefiles") => p.fgrp().close_all(),
-        Some("pri") | Some("fixedpri") => {
+        Some(word @ ("pri" | "fixedpri")) => {
             let pri = u8::try_from(number(1)?).map_err(|_| error::EBADCTL)?;
             if let Some(t) = p.thread.get() {
-                // Only the owner of the machine may put a process before others.
-                let most = if up.is_hostowner() { 20 } else { 10 };
+                // Only the owner of the machine may put a process before others, and has to say that it is to stay so
+                // when it computes.
+                let most = if word == "fixedpri" && up.is_hostowner() { HIGHEST } else { NORMAL };
                 t.set_priority(pri.min(most));
             }
         }
         Some("private") => p.private.store(true, Ordering::Relaxed),
-        Some("noswap" | "profile" | "wired") => {}
+        Some("profile") => p.mem.start_profile()?,
+        Some("noswap" | "wired") => {}
         _ => return Err(error::EBADCTL.into()),
     }
     Ok(())
@@ -88,6 +101,33 @@ pub fn kill(p: &Proc) {
 fn change(p: &Proc, f: impl FnOnce(&mut Ctl)) {
     f(&mut p.ctl.lock());
     p.ctl_changed.wakeup();
+}
+
+/// Has the registers of `p` kept as they are now, if it computes in user mode on a processor of its own, where nothing
+/// else may interrupt it for long. That it has gone to wait in the kernel instead, nobody tells: it is looked at again
+/// every [`LOOK_NS`], and what it had when it went there is kept. A note for the reader ends the waiting, too.
+pub(crate) fn look(up: &Proc, p: &Proc) {
+    let Some(thread) = p.thread.get() else { return };
+    let computes = || thread.state() == State::Running && p.current_call().is_none();
+    if p.pid == up.pid || !computes() {
+        return;
+    }
+    p.ctl.lock().look = true;
+    thread.kick();
+    for _ in 0..LOOKS {
+        let seen = || !p.ctl.lock().look || !computes();
+        match p.ctl_changed.sleep_until(clock::now_ns().saturating_add(LOOK_NS), seen) {
+            Err(Wake::TimedOut) => {}
+            Ok(()) | Err(Wake::Interrupted) => return,
+        }
+    }
+}
+
+/// `up` has been interrupted, and its registers are kept: who waits to see them is told.
+pub(crate) fn looked_at(up: &Proc) {
+    if up.ctl.lock().look {
+        change(up, |ctl| ctl.look = false);
+    }
 }
 
 /// Lets a stopped process go on, until what `f` asks for.
@@ -113,26 +153,13 @@ fn wait_stopped(up: &Arc<Proc>, p: &Arc<Proc>) -> Result<()> {
     if p.exiting.load(Ordering::Relaxed) { Err(error::EPROCDIED.into()) } else { Ok(()) }
 }
 
-/// Before a system call: stops if somebody wants to see it.
-#[inline]
-pub(crate) fn at_call(up: &Proc, ctx: &mut UserContext) {
-    if up.ctl.asks() {
-        stop_at_call(up, ctx);
-    }
-}
-
-#[cold]
-fn stop_at_call(up: &Proc, ctx: &mut UserContext) {
-    let stop = {
-        let mut ctl = up.ctl.lock();
-        let wanted = ctl.stop_at_call;
-        ctl.stop |= wanted;
-        ctl.stop_at_call = false;
-        wanted
-    };
-    if stop {
-        hold(up, ctx);
-    }
+/// Whether the process is to stop at this end of a system call: before it, or behind it. It is asked once.
+pub(crate) fn stops_at_call(up: &Proc) -> bool {
+    let mut ctl = up.ctl.lock();
+    let wanted = ctl.stop_at_call;
+    ctl.stop |= wanted;
+    ctl.stop_at_call = false;
+    wanted
 }
 
 /// On the way to user mode: stops if that is wanted, and says whether it was.
@@ -153,7 +180,7 @@ pub(crate) fn stops(up: &Proc, ctx: &mut UserContext, interrupted: bool) -> bool
 }
 
 /// Stands still until started or killed. The registers are in `Proc::regs` meanwhile, and may be changed there.
-fn hold(up: &Proc, ctx: &mut UserContext) {
+pub(crate) fn hold(up: &Proc, ctx: &mut UserContext) {
     *up.regs.lock() = Some(ctx.regs);
     *up.fpregs.lock() = Some(Box::new(ctx.fpu_save()));
     change(up, |ctl| ctl.held = true);

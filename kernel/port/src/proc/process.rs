@@ -35,6 +35,7 @@ use crate::proc::egrp::Egrp;
 use crate::proc::exit::WaitMsg;
 use crate::proc::notes::Notes;
 use crate::proc::rendezvous::Rgrp;
+use crate::proc::watch::Watched;
 
 /// A process.
 pub struct Proc {
@@ -94,10 +95,14 @@ pub struct Proc {
     pub(crate) ctl: CtlLock,
     /// Signalled when `ctl` changes.
     pub(crate) ctl_changed: Rendez,
-    /// Its last registers while it is not in user mode, for `/proc/n/regs`.
+    /// Its registers when it left user mode last, for `/proc/n/regs`.
     pub(crate) regs: Lock<Option<abi::ureg::Ureg>>,
     /// Floating point registers while it is stopped or Broken, for `/proc/n/fpregs`.
     pub(crate) fpregs: Lock<Option<Box<FpuState>>>,
+    /// The system call at which it was last stopped, or its result: `/proc/n/syscall`.
+    pub(crate) call_text: Lock<Option<Arc<String>>>,
+    /// What of its memory is watched: `/proc/n/watchpt`.
+    pub(crate) watched: Lock<Watched>,
     /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.
     pub(crate) private: AtomicBool,
     /// What a Broken process had.
@@ -130,6 +135,16 @@ pub(crate) fn each(kernel: &Kernel) -> impl Iterator<Item = Arc<Proc>> {
 }
 
 impl Proc {
+    /// Keeps the registers with which it has left user mode.
+    #[inline]
+    pub(crate) fn keep_regs(&self, now: &abi::ureg::Ureg) {
+        match &mut *self.regs.lock() {
+            // In place: there are many, and they would be copied twice.
+            Some(regs) => *regs = *now,
+            none => *none = Some(*now),
+        }
+    }
+
     /// The name space.
     pub fn pgrp(&self) -> Arc<Pgrp> {
         self.pgrp.lock().clone()

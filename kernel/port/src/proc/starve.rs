@@ -6,20 +6,25 @@
 //! largest; where nobody has much, because there are so many of them, it is the youngest of all. So a shell that was
 //! there before what has eaten the memory stays. What somebody at the console waits for ([preferred](bill)) goes for
 //! nobody but itself, and there only when it is large itself, all of it together; for its calls, too, others go
-//! ([`make_room`]), so that there is always room to look around and kill.
+//! ([`make_room`]), so that there is always room to look around and kill. But who has far more than those others can
+//! give goes itself: a list of all files that fill memory is no reason to end a server that has a few pages.
 //!
 //! When it is the process itself, it gets a note first, which Go's runtime for one turns into a trace and an exit.
 //! Else it waits until the other has gone, and tries again.
 //!
-//! Nothing is allocated here that grows with the number of processes. No locks are held, but for that of
-//! `Kernel::procs` while one is taken out of it, `Proc::ctl` for a moment, and `Proc::name` while a line with it is
-//! logged.
+//! A search is through all processes, and all of them may want memory at once. So one searches at a time, and who comes
+//! meanwhile waits for the one that it finds.
+//!
+//! Nothing is allocated here that grows with the number of processes. The lock of [`Starving`] is held during a search,
+//! and under it that of `Kernel::procs` while one is taken out of it, `Proc::ctl` for a moment, and `Proc::name` while
+//! a line with it is logged; nothing is waited for.
 
 use alloc::format;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use machine::clock;
 use machine::heap::can_afford;
 use machine::mem;
+use machine::sync::QLock;
 
 use crate::proc::exit::FIRST_PID;
 use crate::proc::notes::{self, NoteClass};
@@ -39,6 +44,8 @@ const LOOK_MS: i32 = 10;
 const FEW_PART: u64 = 16;
 /// ...or so many bytes.
 const FEW_MIN: u64 = 2 << 20;
+/// Who has less than this part of what the one has that asks is not worth while.
+const WORTH_PART: u64 = 4;
 /// How long somebody at the console waits for room, in ns.
 const PATIENCE_NS: u64 = 10_000_000_000;
 /// A thread that is to give memory back has this priority from then on.
@@ -46,24 +53,61 @@ const LAST_PRIORITY: u8 = 14;
 /// Bytes that a new process or program should find: its stack, its tables, and what it touches first.
 pub(crate) const ROOM: u64 = 256 << 10;
 
+/// The search for who has to go, and whom the last one found.
+#[derive(Default)]
+pub(crate) struct Starving(QLock<Weak<Proc>>);
+
 /// Makes room for `up`, which could not have the page at `addr`.
 pub(crate) fn starve(up: &Arc<Proc>, addr: u64) {
-    // There may be a thousand that share one memory and die together: none is to look at all the others first.
-    if up.ctl.lock().kill {
+    // Somebody is on the way out already: its memory comes.
+    let first = search(up, None, going);
+    if first.as_ref().is_some_and(|p| gone(up, p)) {
         return;
+    }
+    match search(up, first.as_ref(), new_victim) {
+        Some(victim) => _ = gone(up, &victim),
+        None if is_going(up) => {}
+        None => own(up, addr),
+    }
+}
+
+/// One whose end `up` may wait for, and not `in_vain`: whom the last search has found, or `find` does. Nobody when `up`
+/// has to go itself: there may be a thousand that share one memory and die together, and none of them is to look at all
+/// the others first.
+fn search(
+    up: &Arc<Proc>,
+    in_vain: Option<&Arc<Proc>>,
+    find: fn(&Arc<Proc>, bool) -> Option<Arc<Proc>>,
+) -> Option<Arc<Proc>> {
+    let mut found = up.kernel.starving.0.lock();
+    if is_going(up) {
+        return None;
     }
     let spared = is_spared(up);
-    // Somebody is on the way out already: its memory comes.
-    if going(up, spared).is_some_and(|p| gone(up, &p)) {
-        return;
-    }
-    match victim(up, spared) {
-        Some(victim) if !victim.mem.shares_with(&up.mem) => {
-            condemn(&victim);
-            gone(up, &victim);
-        }
-        _ => own(up, addr),
-    }
+    let is_new = |p: &Arc<Proc>| in_vain.is_none_or(|old| !Arc::ptr_eq(old, p));
+    let serves = |p: &Arc<Proc>| may_go(&up.user(), p, spared) && !p.mem.shares_with(&up.mem);
+    let last = found.upgrade().filter(|p| is_new(p) && is_going(p) && is_there(p) && serves(p));
+    let next = last.or_else(|| find(up, spared))?;
+    *found = Arc::downgrade(&next);
+    Some(next)
+}
+
+/// One that has to go from now on.
+fn new_victim(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
+    let victim = victim(up, spared).filter(|p| is_worth(up, p) && !p.mem.shares_with(&up.mem))?;
+    condemn(&victim);
+    Some(victim)
+}
+
+/// Whether it is on the way out.
+fn is_going(p: &Proc) -> bool {
+    let ctl = p.ctl.lock();
+    ctl.kill || ctl.condemned
+}
+
+/// Whether it has not gone yet.
+fn is_there(p: &Proc) -> bool {
+    p.kernel.proc(p.pid).is_ok()
 }
 
 /// Lets others go until `up`, for which somebody at the console waits, can have so many bytes. False when that did not
@@ -73,10 +117,9 @@ pub(crate) fn make_room(up: &Arc<Proc>, bytes: u64) -> bool {
     let deadline = clock::now_ns().saturating_add(PATIENCE_NS);
     while up.is_preferred() && is_spared(up) && clock::now_ns() < deadline {
         // As many at a time as are likely to be enough: each has to wait for the processor to go.
-        let is_going = |p: &Arc<Proc>| p.ctl.lock().kill;
-        let mut coming: u64 = candidates(up, true).filter(is_going).map(|p| p.bill()).sum();
+        let mut coming: u64 = candidates(up, true).filter(|p| is_going(p)).map(|p| p.bill()).sum();
         while coming < ROOM
-            && let Some(p) = victim(up, true)
+            && let Some(p) = victim(up, true).filter(|p| is_worth(up, p))
         {
             coming = coming.saturating_add(p.bill().max(1));
             condemn(&p);
@@ -104,14 +147,21 @@ fn is_spared(up: &Arc<Proc>) -> bool {
     each(&up.kernel).filter(|p| p.is_preferred()).map(|p| has(&p, left)).sum::<u64>() <= few
 }
 
-/// One that is on the way out already.
-fn going(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
-    candidates(up, spared).find(|p| p.ctl.lock().kill && !p.mem.shares_with(&up.mem))
+/// Whether `p` has so much that it may go for `up`, for which somebody at the console waits.
+fn is_worth(up: &Arc<Proc>, p: &Proc) -> bool {
+    !up.is_preferred() || has(p, is_much_left(up)) >= up.bill() / WORTH_PART
 }
 
-/// Kills `victim`, unless somebody else has been faster.
+/// One that is on the way out already.
+fn going(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
+    candidates(up, spared).find(|p| is_going(p) && !p.mem.shares_with(&up.mem))
+}
+
+/// Kills `victim` with all that share its memory, unless somebody else has been faster. They are told of once.
 fn condemn(victim: &Arc<Proc>) {
-    if !victim.ctl.lock().kill {
+    let begins = |p: &Proc| !core::mem::replace(&mut p.ctl.lock().condemned, true);
+    if !victim.ctl.lock().kill && begins(victim) {
+        each(&victim.kernel).filter(|p| p.mem.shares_with(&victim.mem)).for_each(|p| _ = begins(&p));
         tell(victim, "killed: out of memory");
         kill(victim);
     }
@@ -125,8 +175,7 @@ fn own(up: &Arc<Proc>, addr: u64) {
         notes::post(up, &format!("sys: trap: out of memory addr={addr:#x}"), NoteClass::Debug);
         return;
     }
-    tell(up, "killed: out of memory");
-    kill(up);
+    condemn(up);
 }
 
 fn tell(p: &Proc, what: &str) {
@@ -149,15 +198,18 @@ fn kill(p: &Arc<Proc>) {
 /// Waits until a process that is to die has given its memory up, unless that takes too long or `up` has a note. Whether
 /// it has.
 fn gone(up: &Arc<Proc>, p: &Arc<Proc>) -> bool {
-    let is_gone = || up.kernel.proc(p.pid).is_err();
-    (0..LOOKS).any(|_| is_gone() || alarm::sleep(up, LOOK_MS).is_err())
+    (0..LOOKS).any(|_| !is_there(p) || alarm::sleep(up, LOOK_MS).is_err())
 }
 
 /// Those that may have to go for `up`; those that are `spared` are not among them.
 fn candidates(up: &Proc, spared: bool) -> impl Iterator<Item = Arc<Proc>> {
     let user = up.user();
-    let may_go = move |p: &Arc<Proc>| p.pid != FIRST_PID && *p.user() == *user;
-    each(&up.kernel).filter(move |p| may_go(p) && !(spared && p.is_preferred()))
+    each(&up.kernel).filter(move |p| may_go(&user, p, spared))
+}
+
+/// Whether it is one of those that may have to go for this user.
+fn may_go(user: &str, p: &Proc, spared: bool) -> bool {
+    p.pid != FIRST_PID && *p.user() == *user && !(spared && p.is_preferred())
 }
 
 /// Whether much of what the user of `up` has is on the bills of the dead.
@@ -175,7 +227,7 @@ fn has(p: &Proc, left: bool) -> u64 {
 /// The one that has to go; one that is going does not count any more.
 fn victim(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
     let left = is_much_left(up);
-    let living = || candidates(up, spared).filter(|p| !p.ctl.lock().kill).map(|p| (has(&p, left), p));
+    let living = || candidates(up, spared).filter(|p| !is_going(p)).map(|p| (has(&p, left), p));
     let largest = living().map(|(bytes, _)| bytes).max()?;
     let much = largest >= (mem::total_bytes() / MUCH_PART).max(MUCH_MIN);
     let enough = if much { largest / 2 } else { 0 };

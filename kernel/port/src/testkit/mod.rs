@@ -12,6 +12,7 @@
 //! ```
 
 mod ram;
+pub mod wire;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -123,7 +124,7 @@ impl Hosted {
         let hardware = hardware::Hardware::new();
         let archives = archives.into_iter().map(|a| root::Archive::Shared(a.into())).collect();
         let config: Vec<_> = config.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
-        let (root, wrong) = root::Root::new(archives, cmdline::places(&config));
+        let (root, wrong) = root::Root::new(archives, cmdline::places(&config), cmdline::layout(&config));
         for line in wrong {
             kmesg.print(format_args!("root: {line}\n"));
         }

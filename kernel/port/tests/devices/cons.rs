@@ -76,7 +76,27 @@ fn the_consoles_small_files() {
     assert_eq!(text("cputime").len(), 72);
     assert_eq!(text("time").len(), 12 + 4 * 22);
     assert_eq!(text("sysstat").lines().count(), machine::cpu::count());
-    assert!(text("swap").contains("\n4096 pagesize\n"));
+    let swap = text("swap");
+    let names: Vec<&str> = swap.lines().map(|l| l.split_once(' ').unwrap().1).collect();
+    let nine = [
+        "memory",
+        "pagesize",
+        "kernel",
+        "user",
+        "swap",
+        "reclaim",
+        "kernel malloc",
+        "kernel draw",
+        "kernel secret",
+    ];
+    assert_eq!(names[..9], nine, "those that programs of 9front read come first: {swap}");
+    assert!(swap.contains("\n4096 pagesize\n"));
+    // As its stats reads them: the fourth to the seventh number, and what stands before a name.
+    let numbers: Vec<u64> =
+        swap.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    assert!(numbers[3] <= numbers[4] && numbers[5..7] == [0, 0], "{swap}");
+    let line = swap.lines().find(|l| l.ends_with(" kernel malloc")).unwrap();
+    assert_eq!(line.split(['/', ' ']).filter(|n| n.parse::<u64>().is_ok()).count(), 3);
     assert_eq!(text("drivers").lines().take(2).collect::<Vec<_>>(), ["#/ root", "#c cons"]);
     assert_eq!(text("pgrpid"), text("pgrpid"));
     port::kprint!(t.kernel, "hello {}\n", 42);

@@ -35,13 +35,26 @@ fn arch_files_are_made_when_they_are_read() {
     assert!(open(&t.up, "/dev/mtags", OWRITE).unwrap_err().is(error::EPERM));
 }
 
-struct Bus(Mutex<Vec<u8>>);
+/// Buses of a machine that is full of functions.
+const BUSES: usize = 3;
+
+/// A bus with so many functions on each device.
+struct Bus(Mutex<Vec<u8>>, u8);
 
 impl PciBus for Bus {
-    fn functions(&self) -> Vec<Function> {
-        let at = Address { bus: 0, device: 31, function: 2 };
-        let bars = vec![(0, 0xfebf_1000, 4096), (4, 0xc000, 128)];
-        vec![Function { at, class: [1, 6, 1], vendor: 0x8086, device: 0x2922, irq: 10, bars }]
+    fn nth(&self, n: usize) -> Option<Function> {
+        let bars = [Some((0xfebf_1000, 4096)), None, None, None, Some((0xc000, 128)), None];
+        let (rest, function) = (n / usize::from(self.1), n as u8 % self.1);
+        let at = match self.1 {
+            1 => Address { bus: 0, device: 31, function: 2 },
+            _ => Address { bus: (rest / 32) as u8, device: (rest % 32) as u8, function },
+        };
+        let there = n < if self.1 == 1 { 1 } else { BUSES * 32 * usize::from(self.1) };
+        there.then_some(Function { at, class: [1, 6, 1], vendor: 0x8086, device: 0x2922, irq: 10, bars })
+    }
+    fn find(&self, at: Address) -> Option<Function> {
+        let n = (usize::from(at.bus) * 32 + usize::from(at.device)) * 8 + usize::from(at.function);
+        self.nth(if self.1 == 1 { 0 } else { n }).filter(|f| f.at == at)
     }
     fn config_size(&self, _: Address) -> usize {
         256
@@ -56,7 +69,7 @@ impl PciBus for Bus {
 
 #[test]
 fn pci_functions_are_files() {
-    let bus = Arc::new(Bus(Mutex::new((0..=255).collect())));
+    let bus = Arc::new(Bus(Mutex::new((0..=255).collect()), 1));
     let t = Hosted::with(vec![PciDev::new(bus)], vec![], &[]);
     assert_eq!(t.ls("#$").unwrap(), ["pci"]);
     assert_eq!(t.ls("#$/pci").unwrap(), ["0.31.2ctl", "0.31.2raw"]);
@@ -73,4 +86,28 @@ fn pci_functions_are_files() {
         assert!(pwrite(&t.up, fd, &Src::Kernel(&vec![0; n]), at).unwrap_err().is(error::EBADARG), "{at} {n}");
     }
     assert!(t.stat("#$/pci/0.31.3ctl").unwrap_err().is(error::ENONEXIST));
+}
+
+/// No call takes memory for all functions (which the heap of tests sees to).
+#[test]
+fn buses_that_are_full() {
+    let t = Hosted::with(vec![PciDev::new(Arc::new(Bus(Mutex::default(), 8)))], vec![], &[]);
+    let names = t.ls("#$/pci").unwrap();
+    assert_eq!(names.len(), 2 * BUSES * 32 * 8);
+    assert_eq!([&names[0], &names[3], &names[1535]], ["0.0.0ctl", "0.0.1raw", "2.31.7raw"]);
+    assert!(t.stat("#$/pci/2.31.7ctl").is_ok());
+    assert!(t.read("#$/pci/1.3.1ctl").is_ok());
+    for wrong in [
+        "256.0.0ctl",
+        "0.32.0ctl",
+        "0.0.8raw",
+        "00.0.0ctl",
+        "0.0.0.0ctl",
+        "+0.0.0ctl",
+        "0.0ctl",
+        "raw",
+        "0.0.0",
+    ] {
+        assert!(t.stat(&format!("#$/pci/{wrong}")).unwrap_err().is(error::ENONEXIST), "{wrong}");
+    }
 }

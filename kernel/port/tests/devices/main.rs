@@ -1,7 +1,10 @@
-//! The small devices: `#|`, `#e`, `#s`, `#c`, `#P`, `#t`, `#$`.
+//! The small devices: `#|`, `#e`, `#s`, `#c`, `#P`, `#t`, `#$`, `#¤`, `#r`, `#l`, `#I`.
 
+mod cap;
 mod cons;
 mod env;
+mod ether;
+mod ip;
 mod machine;
 mod many;
 mod pipe;

@@ -1,6 +1,7 @@
 //! `#|`: pipes.
 
 use abi::{Dir, MREPL, ORDWR, error};
+use machine::host::heap;
 use port::call::sysfile::{bind, close, dup, fd2path, fstat, open, pipe};
 use port::proc::notes::NoteClass;
 use port::testkit::Hosted;
@@ -87,6 +88,40 @@ fn pipes_wake_who_waits() {
     close(&t.up, b).unwrap();
     assert_eq!(written.wait().unwrap_err().text(), error::EHUNGUP);
     assert_eq!(notes(&w).len(), 1);
+}
+
+#[test]
+fn without_memory_a_pipe_that_is_not_empty_is_full() {
+    let t = Hosted::new();
+    let [a, b] = pipe(&t.up).unwrap();
+    put(&t.up, a, &[1; 20_000]).unwrap();
+    let (_, written) = t.start(move |up| {
+        heap::fail_from(1);
+        put(up, a, &[2; 8000])
+    });
+    settle();
+    assert!(written.take().is_none(), "it waits for the reader");
+    heap::fail_nth(0);
+    assert_eq!(get(&t.up, b, 1 << 20).unwrap(), [1; 20_000]);
+    assert_eq!(written.wait().unwrap(), 8000);
+    assert_eq!(get(&t.up, b, 1 << 20).unwrap(), [2; 8000]);
+    // There is nothing to wait for in an empty one.
+    let (_, written) = t.start(move |up| {
+        heap::fail_from(1);
+        put(up, a, &[3; 8000])
+    });
+    assert_eq!(written.wait().unwrap_err().text(), error::ENOMEM);
+    heap::fail_nth(0);
+    // Nor when nobody reads any more.
+    put(&t.up, a, &[4; 20_000]).unwrap();
+    let (_, written) = t.start(move |up| {
+        heap::fail_from(1);
+        put(up, a, &[5; 8000])
+    });
+    settle();
+    heap::fail_nth(0);
+    close(&t.up, b).unwrap();
+    assert_eq!(written.wait().unwrap_err().text(), error::EHUNGUP);
 }
 
 #[test]

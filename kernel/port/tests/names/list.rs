@@ -1,6 +1,7 @@
 //! Folders and unions as they are read.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::{Dir, MAFTER, MREPL, OREAD, error};
 use port::call::sysfile;
@@ -75,4 +76,44 @@ fn a_union_is_read_through_small_buffers() {
         sysfile::close(&t.up, fd).unwrap();
         assert_eq!(ram.opens.load(Ordering::Relaxed), 0, "{reads}");
     }
+}
+
+/// A device whose server has been asked when a note came.
+#[derive(Default)]
+struct Noted(AtomicUsize);
+
+impl port::Dev for Noted {
+    fn letter(&self) -> char {
+        'X'
+    }
+    fn name(&self) -> &'static str {
+        "noted"
+    }
+    fn stat(&self, _: &Arc<port::Proc>, _: &port::Chan) -> port::Result<Dir> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(error::EINTR.into())
+    }
+    fn read(&self, _: &Arc<port::Proc>, _: &port::Chan, _: &mut Dst<'_>, _: u64) -> port::Result<usize> {
+        Ok(0)
+    }
+}
+
+/// Who is to stop does not ask the servers of all that is mounted there first, each of which may be silent.
+#[test]
+fn a_note_ends_the_list_of_what_is_mounted() {
+    let (ram, noted) = (super::Ram::new(), Arc::new(Noted::default()));
+    let t = port::testkit::Hosted::with(vec![ram, noted.clone()], vec![], &[]);
+    sysfile::bind(&t.up, "#R", "/n", MREPL | abi::MCREATE).unwrap();
+    for n in 0..20 {
+        mkdir(&t, &format!("/n/d{n}"));
+        sysfile::bind(&t.up, "#X", &format!("/n/d{n}"), MREPL).unwrap();
+    }
+    let fd = sysfile::open(&t.up, "/n", OREAD).unwrap();
+    let mut buf = [0; 8192];
+    for tries in 1..3 {
+        let read = sysfile::pread(&t.up, fd, &mut Dst::Kernel(&mut buf), -1);
+        assert!(read.unwrap_err().is(error::EINTR));
+        assert_eq!(noted.0.load(Ordering::Relaxed), tries);
+    }
+    sysfile::unmount(&t.up, None, "/n/d0").unwrap();
 }

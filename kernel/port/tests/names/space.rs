@@ -94,6 +94,7 @@ impl port::MountDriver for Driver {
         _server: Arc<port::Chan>,
         _auth: Option<Arc<port::Chan>>,
         spec: &str,
+        _keeps: bool,
     ) -> port::Result<port::Chan> {
         if spec == "wrong" {
             return Err(error::EBADSPEC.into());

@@ -7,10 +7,16 @@ mod wire;
 #[path = "../world/mod.rs"]
 mod world;
 
+#[allow(dead_code)]
+#[path = "../virtcon/port.rs"]
+mod port_of_test;
+
 mod calls;
 mod files;
 mod lives;
 mod mounts;
+mod notes;
+mod ports;
 mod servers;
 
 use std::time::{Duration, Instant};

@@ -102,7 +102,11 @@ fn with_nothing_else_to_speak_to_the_port_may_come_late() {
     let w = World::new("", false, vec![Fake::there(0, true)]);
     let (ports, asked) = (w.finder(), Arc::new(AtomicUsize::new(0)));
     let count = asked.clone();
-    let late: Finder = Arc::new(move || if count.fetch_add(1, SeqCst) < 4 { vec![] } else { ports() });
+    let late: Finder = Arc::new(move |put| {
+        if count.fetch_add(1, SeqCst) >= 4 {
+            ports(put);
+        }
+    });
     w.console.start(late, &w.input, &w.kmesg).unwrap();
     wait_for(|| (asked.load(SeqCst) > 0).then_some(()));
     w.kmesg.print(format_args!("late\n"));

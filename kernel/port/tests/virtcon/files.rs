@@ -44,6 +44,16 @@ fn labels_that_no_file_can_have_are_files_all_the_same() {
     }
 }
 
+/// No call takes memory for all of them (which the heap of tests sees to).
+#[test]
+fn there_may_be_hundreds_of_ports() {
+    let (t, _) = hosted(&[Some("a label that is not short, and the same as others'"); 600]);
+    assert_eq!(t.ls("/dev/virtcon").unwrap().len(), 602);
+    assert_eq!(t.ls("/dev/virtcon/by-place").unwrap().len(), 600);
+    assert_eq!(t.ls("/dev/virtcon/by-name").unwrap().len(), 1);
+    t.stat("/dev/virtcon/virtio-console-599").unwrap();
+}
+
 #[test]
 fn without_a_fit_name_there_is_no_by_name() {
     let (t, _) = hosted(&[None, Some("..")]);

@@ -161,7 +161,13 @@ impl Port for Fake {
 /// What finds these ports.
 pub fn finder(ports: &[Arc<Fake>]) -> Finder {
     let ports = ports.to_vec();
-    Arc::new(move || ports.iter().map(|p| p.clone() as Arc<dyn Port>).collect())
+    Arc::new(move |put| {
+        for port in &ports {
+            if !put(&(port.clone() as Arc<dyn Port>)) {
+                break;
+            }
+        }
+    })
 }
 
 /// Waits for something that other threads do.

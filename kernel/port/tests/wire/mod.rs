@@ -369,18 +369,24 @@ impl Share {
         let wire = Handle::new(fill);
         let device: Arc<dyn Transport> = wire.clone();
         let devices = if piped() { vec![] } else { vec![("host".into(), device)] };
-        let dev = MntDev::channels().phantom_with(devices, patience);
-        let t = Hosted::with(vec![dev.clone()], vec![], &[]);
+        let mnt = MntDev::channels();
+        let dev = mnt.phantom_with(devices, patience);
+        let t = Hosted::with(vec![mnt, dev.clone()], vec![], &[]);
         Share { t, wire, dev }
     }
 
     pub fn mount(&self, spec: &str, at: &str) -> Result<()> {
+        self.mount_as(spec, at, MREPL | MCREATE)
+    }
+
+    /// The same with these flags.
+    pub fn mount_as(&self, spec: &str, at: &str, flag: u32) -> Result<()> {
         let spec = self::spec(spec);
         let (fd, spec) = match spec.strip_prefix("host").filter(|_| piped()) {
             Some(tree) => (pipe::bridge(&self.t, &self.wire), tree),
             None => (sysfile::open(&self.t.up, "#c/null", ORDWR)?, spec.as_str()),
         };
-        let mounted = sysfile::mount(&self.t.up, fd, -1, at, MREPL | MCREATE, spec, '9').map(drop);
+        let mounted = sysfile::mount(&self.t.up, fd, -1, at, flag, spec, '9').map(drop);
         if mounted.is_err() {
             sysfile::close(&self.t.up, fd)?;
         }

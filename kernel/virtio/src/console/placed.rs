@@ -75,13 +75,21 @@ impl io::Port for PlacedPort {
     }
 }
 
-/// The ports of all these consoles, as there are at each moment.
+/// The ports of all these consoles, as there are at each moment. Those that there can be are made now, for good.
 pub fn finder(consoles: Vec<(Location, Arc<Console>)>) -> Finder {
-    Arc::new(move || {
-        let of = |(console, (at, device)): (u32, &(Location, Arc<Console>))| {
-            let at = *at;
-            device.ports().into_iter().map(move |port| PlacedPort { console, at, port })
-        };
-        (0..).zip(&consoles).flat_map(of).map(|p| Arc::new(p) as Arc<dyn io::Port>).collect()
+    let placed = |(console, (at, device)): (u32, (Location, Arc<Console>))| {
+        let port =
+            |port: &Arc<Port>| Arc::new(PlacedPort { console, at, port: port.clone() }) as Arc<dyn io::Port>;
+        let ports: Vec<Arc<dyn io::Port>> = device.device.ports().iter().map(port).collect();
+        (device, ports)
+    };
+    let consoles: Vec<_> = (0..).zip(consoles).map(placed).collect();
+    Arc::new(move |put| {
+        for (device, ports) in &consoles {
+            device.device.settle();
+            if !ports.iter().filter(|port| port.present()).all(&mut *put) {
+                break;
+            }
+        }
     })
 }

@@ -11,7 +11,7 @@ use abi::quote::{one_line, quote};
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
 /// What a driver says about its device at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,11 +118,7 @@ impl Table {
     /// # Errors
     /// When `out` is full.
     pub fn write_details(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.rows.iter().try_for_each(|row| {
-            let mut text = String::new();
-            row.details(&mut text);
-            out.write_str(&text)
-        })
+        self.rows.iter().try_for_each(|row| row.details(out))
     }
 }
 
@@ -141,33 +137,31 @@ impl Row {
         status
     }
 
-    fn details(&self, text: &mut String) {
+    /// Straight into `out`: a console with all its ports has a hundred queues, a line each.
+    fn details(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let status = self.status();
-        let mut line = |name: &str, value: &dyn core::fmt::Display| {
-            // Writing into a String cannot fail.
-            let _ = writeln!(text, "{name} {value}");
-        };
-        line(&self.found.name, &"");
-        line("\tid", &self.found.id);
-        line("\tplace", &self.found.location);
-        line("\ttransport", &self.transport);
+        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(out, "{name} {value}");
+        line(&self.found.name, &"")?;
+        line("\tid", &self.found.id)?;
+        line("\tplace", &self.found.location)?;
+        line("\ttransport", &self.transport)?;
         if !status.identity.is_empty() {
-            line("\tidentity", &shown(&status.identity));
+            line("\tidentity", &shown(&status.identity))?;
         }
         if !status.interrupts.is_empty() {
-            line("\tinterrupts", &status.interrupts);
+            line("\tinterrupts", &status.interrupts)?;
         }
-        line("\tdriver", &self.driver.as_ref().map_or("-", |d| d.driver()));
+        line("\tdriver", &self.driver.as_ref().map_or("-", |d| d.driver()))?;
         if let Some(why) = &status.failure {
-            line("\tfailure", why);
+            line("\tfailure", why)?;
         }
         if let Some(recorder) = &self.recorder {
             let record = recorder.record();
-            line("\toffered", &format_args!("{:#x}", record.offered));
-            line("\ttaken", &format_args!("{:#x}", record.taken));
-            line("\tstatus", &format_args!("{:#x}", recorder.status()));
-            line("\tresets", &record.resets);
-            line("\tnotified", &recorder.notifications());
+            line("\toffered", &format_args!("{:#x}", record.offered))?;
+            line("\ttaken", &format_args!("{:#x}", record.taken))?;
+            line("\tstatus", &format_args!("{:#x}", recorder.status()))?;
+            line("\tresets", &record.resets)?;
+            line("\tnotified", &recorder.notifications())?;
             for (number, ring) in &record.queues {
                 line(
                     "\tqueue",
@@ -175,12 +169,13 @@ impl Row {
                         "{number} size {} descriptors {:#x} available {:#x} used {:#x}",
                         ring.size, ring.descriptors, ring.available, ring.used
                     ),
-                );
+                )?;
             }
         }
         for (name, count) in &status.counters {
-            line("\tcount", &format_args!("{name} {count}"));
+            line("\tcount", &format_args!("{name} {count}"))?;
         }
+        Ok(())
     }
 
     fn fields(&self) -> ([String; COLUMNS], String) {
@@ -221,6 +216,7 @@ mod tests {
     use super::*;
     use crate::fake::FakeTransport;
     use crate::inventory::names::Location;
+    use crate::transport::RingAddress;
     use pci::address;
 
     struct Fine;
@@ -265,6 +261,24 @@ mod tests {
             "virtio-9p-0  pci 0.2.0  modern msix:65,66 'my tag' 0x110000001 0x110000001 9p requests 3 in 99\n\
              virtio-rng-1 pci 0.10.0 -      -          -        -           -           -  no driver for rng\n"
         );
+    }
+
+    /// A device with as many queues as a console with all its ports.
+    #[test]
+    fn many_queues_are_no_text_in_memory() {
+        let recorder = Recorder::new(FakeTransport::with(0x1_1000_0001, [0; 8].into(), 130));
+        let at = 0x1234_5000;
+        let ring = RingAddress { size: 128, descriptors: at, available: at + 0x800, used: at + 0x1000 };
+        for number in 0..130 {
+            recorder.queue_start(number, &ring).unwrap();
+        }
+        let found = NamedDevice::new(0, 3, Location::Pci(address(0, 2, 0)));
+        let mut table = Table::default();
+        table.push(Row { found, transport: "modern", driver: None, reason: None, recorder: Some(recorder) });
+        let mut text = machine::heap::Text::new();
+        let granted = machine::heap::GRANT;
+        machine::host::heap::within("details", granted, || table.write_details(&mut text)).unwrap();
+        assert!(text.finish().unwrap().lines().count() > 130);
     }
 
     #[test]

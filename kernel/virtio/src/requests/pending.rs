@@ -72,7 +72,7 @@ impl<L: Layout> Pending<L> {
     }
 
     /// Whether the device wants to be told of what was sent.
-    pub fn wants_notify(&self) -> bool {
+    pub fn wants_notify(&mut self) -> bool {
         self.queue.wants_notify()
     }
 

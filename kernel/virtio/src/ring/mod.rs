@@ -22,6 +22,7 @@
 //! more until it is [cleared](Queue::clear). A device can be wrong about what it wrote, and no more.
 
 mod descriptor;
+mod events;
 mod merge;
 
 use crate::transport::RingAddress;
@@ -29,7 +30,7 @@ use alloc::vec::Vec;
 use descriptor::DESCRIPTOR;
 pub use descriptor::Segment;
 use machine::OutOfMemory;
-use machine::dma::{Dma, fence};
+use machine::dma::Dma;
 use machine::heap;
 pub use merge::merge;
 
@@ -37,8 +38,6 @@ pub use merge::merge;
 const USED: usize = 8;
 /// Alignment of the used ring.
 const PAGE: usize = 4096;
-/// Used flag: the device does not want to be notified.
-const NO_NOTIFY: u16 = 1;
 
 /// Not enough descriptors are free just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +85,9 @@ pub struct Queue<T> {
     /// Free-running indices: chains shown to the device, chains taken back.
     shown: u16,
     taken: u16,
+    /// What had been shown when it was last asked whether to notify, and whether EVENT_IDX was taken.
+    told: u16,
+    events: bool,
     broken: Option<RuleBroken>,
 }
 
@@ -116,6 +118,8 @@ impl<T> Queue<T> {
             in_flight: 0,
             shown: 0,
             taken: 0,
+            told: 0,
+            events: false,
             broken: None,
         };
         queue.clear();
@@ -145,6 +149,7 @@ impl<T> Queue<T> {
         self.in_flight = 0;
         self.shown = 0;
         self.taken = 0;
+        self.told = 0;
         self.broken = None;
     }
 
@@ -223,13 +228,6 @@ impl<T> Queue<T> {
         self.ring.store_release_u16(self.available + 2, self.shown);
     }
 
-    /// Whether the device wants to be told of what has been published.
-    pub fn wants_notify(&self) -> bool {
-        // The index must be out before the flag is read, or both sides could wait for each other.
-        fence();
-        self.ring.get_u16(self.used) & NO_NOTIFY == 0
-    }
-
     /// Takes back one chain that the device has finished, with the number of bytes it says it wrote.
     ///
     /// # Errors
@@ -265,6 +263,18 @@ impl<T> Queue<T> {
         self.in_flight -= 1;
         self.release(id, count);
         Ok(Some((chain.token, len)))
+    }
+
+    /// Takes back a chain that the device has lost. The caller knows that it has nothing of it any more; should it be
+    /// returned all the same, that breaks the rules. `None` when no chain stands for such a thing.
+    pub fn give_up(&mut self, is_lost: impl Fn(&T) -> bool) -> Option<T> {
+        let lost = |d: &Descriptor<T>| d.chain.as_ref().is_some_and(|chain| is_lost(&chain.token));
+        let at = self.descriptors.iter().position(lost)?;
+        let descriptor = self.descriptors.get_mut(at)?;
+        let (chain, count) = (descriptor.chain.take()?, descriptor.count);
+        self.in_flight -= 1;
+        self.release(at as u16, count);
+        Some(chain.token)
     }
 
     fn caught(&mut self, how: &'static str) -> RuleBroken {

@@ -10,6 +10,7 @@ use crate::block::Block;
 use crate::console::Console;
 use crate::inventory::names::{Location, NamedDevice, enumerate, id};
 use crate::inventory::table::{Driver, Row, Table};
+use crate::net::Net;
 use crate::p9::P9;
 use crate::rng::Rng;
 use crate::transport::VirtioTransport;
@@ -23,10 +24,10 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use io::{Disk, Transport};
+use io::{Disk, Ether, Transport};
 use machine::firmware::fdt::{self, Fdt};
 use machine::firmware::{acpi, fwcfg};
-use machine::io::Mmio;
+use machine::places::virtio_slot;
 use pci::{Pci, Segment, Windows, intx, mechanism};
 
 /// What has to be known of the machine beforehand.
@@ -80,7 +81,7 @@ fn slots_of_board(board: &mmio::Board) -> Vec<mmio::Slot> {
     });
     match tree {
         Some(tree) => mmio::from_tree(&tree, board),
-        None => mmio::from_board(board, |base| Mmio::map(base, 4).map_or(0, |m| m.read32(0))),
+        None => mmio::from_board(board, |base| virtio_slot(base, 4).is_ok()),
     }
 }
 
@@ -108,6 +109,8 @@ pub struct System {
     pub nine_p: Vec<NinepDevice>,
     /// The disks that work, in the order of their numbers.
     pub disks: Vec<Arc<dyn Disk>>,
+    /// The network cards that work, in the order of their numbers.
+    pub ethers: Vec<Arc<dyn Ether>>,
     /// The consoles that work, in the order of their numbers.
     pub consoles: Vec<(Location, Arc<Console>)>,
     /// What told of slots and made no sense, and what is in slots and is no virtio device: a line each.
@@ -193,6 +196,11 @@ impl System {
             id::CONSOLE => {
                 let driver = Console::start(&found.name, transport)?;
                 self.consoles.push((found.location, driver.clone()));
+                Ok(driver)
+            }
+            id::NET => {
+                let driver = Net::start(&found.name, transport)?;
+                self.ethers.push(driver.clone());
                 Ok(driver)
             }
             id::BALLOON => Ok(Balloon::start(&found.name, transport)?),

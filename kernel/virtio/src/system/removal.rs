@@ -60,7 +60,7 @@ impl Removals {
     }
 
     /// Has `wake` called, in interrupt context, when a port of PCI Express wants something. (What ACPI looks after is
-    /// told as [`machine::events::Event::PciSlots`].)
+    /// told as `machine::events::Event::PciSlots`.)
     pub fn listen(&mut self, wake: &Arc<dyn Fn() + Send + Sync>, tell: Tell<'_>) {
         for port in &mut self.ports {
             let wake = wake.clone();

@@ -67,7 +67,7 @@ impl Legacy {
             return Err(Failure::new("legacy device without ports"));
         }
         pci.enable(function, CommandRegister::IO_ENABLE);
-        let ports = Ports::claim(base, len)?;
+        let ports = pci.space().ports(function.address, 0, len)?;
         if ports.in8(STATUS) == GONE {
             return Err(Failure::new("device does not answer"));
         }

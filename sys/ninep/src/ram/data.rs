@@ -68,21 +68,35 @@ impl Bytes {
 
     /// Reads at `offset`; how many bytes there were.
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> usize {
-        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let count = left.min(buf.len());
-        let mut at = offset;
-        let mut rest = buf.get_mut(..count).unwrap_or_default();
-        while !rest.is_empty() {
-            let (number, from) = place(at);
-            let (piece, later) = rest.split_at_mut((BLOCK - from).min(rest.len()));
-            let held = self.blocks.get(&number).and_then(|block| block.get(from..)).unwrap_or_default();
-            let (full, hole) = piece.split_at_mut(held.len().min(piece.len()));
-            full.copy_from_slice(held.get(..full.len()).unwrap_or_default());
-            hole.fill(0);
-            at += piece.len() as u64;
+        let mut rest = buf;
+        let copied = self.lend(offset, rest.len(), &mut |piece| {
+            let (now, later) = core::mem::take(&mut rest).split_at_mut(piece.len());
+            now.copy_from_slice(piece);
             rest = later;
+            true
+        });
+        copied.unwrap_or(0)
+    }
+
+    /// Hands over `len` bytes from `offset` on, or as many as there are, piece by piece. How many that were, if none
+    /// was refused.
+    pub fn lend(&self, offset: u64, len: usize, put: &mut dyn FnMut(&[u8]) -> bool) -> Option<usize> {
+        const ZEROS: [u8; 256] = [0; 256];
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (count, mut done) = (left.min(len), 0);
+        while done < count {
+            let (number, from) = place(offset + done as u64);
+            let want = (BLOCK - from).min(count - done);
+            let held = self.blocks.get(&number).and_then(|block| block.get(from..)).unwrap_or_default();
+            // Behind what a block has there are zeros.
+            let piece = if held.is_empty() { &ZEROS } else { held };
+            let piece = piece.get(..want.min(piece.len())).unwrap_or_default();
+            if !put(piece) {
+                return None;
+            }
+            done += piece.len();
         }
-        count
+        Some(count)
     }
 
     /// Writes all of `data` at `offset`, or nothing.

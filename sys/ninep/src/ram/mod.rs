@@ -83,6 +83,22 @@ impl<R: RawMutex> Ram<R> {
         Ok(tell(node.dir(file.number)))
     }
 
+    /// Reads a plain file without a copy being made: `put` is given `len` bytes from `offset` on, or as many as there
+    /// are, piece by piece, until it refuses one. How many there were, if it has refused none. The tree is locked
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn lend(
+        &self,
+        file: &File<R>,
+        offset: u64,
+        len: usize,
+        put: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Option<usize>> {
+        Ok(self.state.lock().contents(file.number)?.lend(offset, len, put))
+    }
+
     /// Files and directories, those too that were removed and are in use still.
     pub fn files(&self) -> usize {
         self.state.lock().files()
@@ -159,7 +175,7 @@ impl<R: RawMutex> Files for Ram<R> {
     }
 
     fn read(&self, file: &File<R>, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        self.state.lock().read(file.number, offset, buf)
+        Ok(self.state.lock().contents(file.number)?.read(offset, buf))
     }
 
     fn list(&self, dir: &File<R>, rewind: bool, put: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {

@@ -6,7 +6,7 @@ use abi::{DMAPPEND, DMDIR, DMEXCL, DMTMP, Dir, OEXEC, ORCLOSE, ORDWR, OREAD, OTR
 use parking_lot::RawMutex;
 
 use super::Ram;
-use crate::server::tests::{Answer, Client};
+use crate::server::test_client::{Answer, Client};
 use crate::{Stat, Str};
 
 type Ramfs = Client<Ram<RawMutex>>;

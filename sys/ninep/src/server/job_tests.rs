@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use abi::OREAD;
 
-use super::tests::{Client, no};
+use super::test_client::{Client, no};
 use super::{Files, Step};
 use crate::{Dialect, Names, Rmsg, Str, Tmsg};
 

@@ -26,7 +26,9 @@ mod job_tests;
 pub mod names;
 mod session;
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod test_client;
+#[cfg(test)]
+mod tests;
 
 use alloc::borrow::Cow;
 use alloc::string::String;

@@ -53,8 +53,43 @@ pub fn cases() -> Vec<Case> {
             .is("bob\nbob\nbob /usr/glenda\n")
             .line("ls -l /dev/null")
             .gives(re("^--rw-rw-rw- c 0 bob bob 0 ")),
+        Case::new("boot/timezone", q35())
+            .append("timezone=CET")
+            .line("date 1782864000; date 1767225600; ls /adm; cat /adm/users | sed 1q")
+            .is("Wed Jul  1 02:00:00 CES 2026\nThu Jan  1 01:00:00 CET 2026\n\
+                 /adm/timezone\n/adm/users\n-1:adm:adm:glenda\n")
+            .line("cat /env/timezone | sed 1q; ls /adm/timezone | wc -l")
+            .gives(re("^CET 3600 CES 7200\n +60$"))
+            .line("cat /adm/timezone/US_Eastern >/env/timezone; rc -c 'date 1767225600'")
+            .is("Wed Dec 31 19:00:00 EST 2025\n"),
+        // A directory to mount on is there when it is asked for, and what is mounted is found again.
+        Case::new("boot/mount-points", q35())
+            .line("ls -d /n/new /mnt/new; bind /lib /n/new; cd /; ls -p /n/new; ls /n/old/x")
+            .is("/mnt/new\n/n/new\nnamespace\nndb\nls: /n/old/x: '/n/old/x' file does not exist\n")
+            .line("@{rfork n; unmount /n; mount -a /srv/slashn /n; ls -p /n/new}; unmount /n/new; ls /n/new")
+            .is("namespace\nndb\n"),
+        // Where auth programs look for keys, and what they become users by.
+        Case::new("boot/keys", q35())
+            .line("echo $nvram; echo -n secret >$nvram; dd -if $nvram -bs 6 -count 1 -quiet 1; echo; ls -p '#¤'")
+            .is("#r/nvram\nsecret\ncaphash\ncapuse\n")
+            .line("echo -n glenda@eve@key >'#¤/capuse'")
+            .gives(re("invalid capability"))
+            .line("rm '#¤/caphash'; ls -p '#¤'")
+            .is("capuse\n"),
+        Case::new("boot/timezone-none", q35())
+            .append("timezone=Nowhere timezone='../../dev/cons' user=none")
+            .sees("bad word 'timezone=../../dev/cons' ignored")
+            .sees("bad word 'user=none' ignored")
+            .sees("init: timezone=Nowhere: there is no such zone")
+            .line("date 1767225600; sed 1q /env/timezone")
+            .is("Thu Jan  1 00:00:00 GMT 2026\nGMT 0 GMT 0\n"),
         Case::new("boot/cpu-max", q35().cpu("max")).line("echo up").is("up\n"),
         Case::new("boot/memory-64", q35().memory_mib(64)).line("cat /dev/swap").check(|w| memory(w, 48, 64)),
+        // README says so.
+        Case::new("boot/memory-14", q35().memory_mib(14))
+            .share("host", |folder| Ok(std::fs::write(folder.join("motd"), "hello\n")?))
+            .line("mount -d '#9' /dev/null /n/host host; cat /n/host/motd")
+            .is("hello\n"),
         // Who takes it all dies of it, and all of it comes back.
         Case::new("boot/out-of-memory", q35().memory_mib(64))
             .line("@{x=aaaaaaaa; while(~ 1 1) x=($x $x)}")
@@ -65,6 +100,15 @@ pub fn cases() -> Vec<Case> {
             .check(|w| pages(w, " kernel", 2000))
             .line("sed -n 's/\\/.* user$/ user/p' /dev/swap")
             .check(|w| pages(w, " user", 2000)),
+        // If it is the shell at the console, there is another, and what it had made is there still.
+        Case::new("boot/shell-again", q35().memory_mib(64))
+            .line("echo kept >/tmp/kept; x=`{seq 50000}")
+            .is("")
+            .types("y=($x $x $x $x); z=$y^$y\n")
+            .sees("init: the shell has gone for want of memory, here is another\n")
+            .sees(PROMPT)
+            .line("cat /tmp/kept")
+            .is("kept\n"),
         // And whoever is beside it goes on.
         Case::new("boot/beside-an-eater", q35().memory_mib(64))
             .line("@{x=aaaaaaaa; while(~ 1 1) x=($x $x)} &")

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use super::{MOTD, motd, q35};
-use crate::case::{Case, World, program_path, re};
+use crate::case::{Case, World, re};
+use crate::host::program_path;
 
 /// Its port in the guest.
 const PORT: &str = "/dev/virtcon/by-name/diod";

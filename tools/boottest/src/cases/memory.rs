@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{MOUNT, q35};
-use crate::case::{Case, re};
+use crate::case::{Case, PROMPT, re};
 
 /// Files of the large folder.
 const MANY: usize = 3000;
@@ -26,14 +26,14 @@ pub fn cases() -> Vec<Case> {
             .line("ls /n/host/many | wc -l; cmp /n/host/large /n/host/same && echo same")
             .gives(re(&format!("^ *{MANY}$")))
             .gives("same")
-            .line("usertests pipe exec.args exec.many mem.copies ns bind dir")
+            .line("usertests pipe exec.args mem.copies ns bind dir")
             .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
             .line("exit")
             .line("echo and out of it")
             .is("and out of it\n")
             .budget(120)
     });
-    fragments.into_iter().chain([bombs()]).collect()
+    fragments.into_iter().chain([bombs(), names()]).collect()
 }
 
 /// What the owner types works while the owner's own programs, made by lines before, take all memory that they can have:
@@ -41,11 +41,13 @@ pub fn cases() -> Vec<Case> {
 fn bombs() -> Case {
     let number = || re("^ *[0-9]+$");
     Case::new("memory/bombs", q35().memory_mib(32))
-        .line("while(){cat /dev/zero | sleep 1000 &}")
+        .line("while(){cat /dev/zero >[2]/dev/null | sleep 1000 &}")
         .gives("kernel allocate failed")
-        .line("ps | wc -l")
-        .gives(number())
-        .line("kill sleep cat | rc")
+        // What the bombs say may come between the characters of what is typed.
+        .types("ps | wc -l\n")
+        .sees(PROMPT)
+        .types("kill sleep cat | rc\n")
+        .sees(PROMPT)
         .line("cat /dev/zero >/tmp/x")
         .gives("cat: error writing")
         .line("for(i in 1 2 3 4 5 6 7 8 9) echo x >/tmp/x$i >[2]/dev/null")
@@ -54,6 +56,18 @@ fn bombs() -> Case {
         .line("date -n")
         .gives(number())
         .budget(120)
+}
+
+/// A folder with so many names that a list of them has no room: nobody innocent goes for it, and the folder does.
+fn names() -> Case {
+    Case::new("memory/names", q35().memory_mib(16))
+        .line("mkdir /tmp/d; cd /tmp/d; seq 9000 | sed 's/.*/>x&/' | rc >[2]/dev/null; cd /")
+        .line("echo /tmp/d/* >[2]/dev/null | wc -l")
+        .gives(re("^ *[01]$"))
+        .line("ps | grep -c mntgen")
+        .is("2\n")
+        .line("rm -r /tmp/d; ls /tmp | wc -l")
+        .gives(re("^ *0$"))
 }
 
 fn many(folder: &Path) -> Result<()> {

@@ -2,8 +2,10 @@
 
 mod balloon;
 mod boot;
+mod commands;
 mod console;
 mod desk;
+mod dial;
 mod diod;
 mod disk;
 mod files;
@@ -15,11 +17,14 @@ mod memory;
 mod mmio;
 mod module;
 mod mount;
+mod names;
+mod net;
 mod odd;
 mod panic;
 mod place;
 mod power;
 mod proxy;
+mod root;
 mod servers;
 mod silent;
 mod smp;
@@ -52,8 +57,10 @@ pub fn moved(board: Board, flavour: Flavour) -> Vec<Case> {
 /// All on the boards they name, the long ones first so that the last machine to end is a short one.
 fn usual() -> Vec<Case> {
     let long = load::cases(DOTU).into_iter().chain(load::cases(DOTL).into_iter().map(Case::pinned));
-    let short =
-        [DOTU, DOTL].into_iter().flat_map(|d| [mount::cases(d), files::cases(d), odd::cases(d)]).flatten();
+    let short = [DOTU, DOTL]
+        .into_iter()
+        .flat_map(|d| [mount::cases(d), files::cases(d), odd::cases(d), root::cases(d)])
+        .flatten();
     long.chain(proxy::cases())
         .chain(guide::cases().into_iter().chain(wires::cases()).map(Case::pinned))
         .chain(virtcon::cases())
@@ -65,11 +72,16 @@ fn usual() -> Vec<Case> {
         .chain(disk::cases())
         .chain(short)
         .chain(mount::other_cases())
+        .chain(root::other_cases())
         .chain(console::cases())
         .chain(manual::cases())
+        .chain(commands::cases())
         .chain(power::cases().into_iter().map(Case::pinned))
         .chain(desk::cases().into_iter().map(Case::pinned))
         .chain(balloon::cases())
+        .chain(net::cases())
+        .chain(dial::cases())
+        .chain(names::cases())
         .chain(boot::cases())
         .chain(memory::cases())
         .chain(panic::cases())

@@ -50,6 +50,7 @@ pub fn cases(d: Dialect) -> Vec<Case> {
             .share("second", motd)
             .line(format!("{}; cat /dev/mtags", d.mount_at("second", "/n/host")))
             .is(format!("first:-\nsecond:{}:2:2\n", d.version)),
+        kept(d),
         d.case("mount/modern-only", q35())
             .share_as(Share::new("host", "").flavour(Flavour::Modern), motd)
             .line(d.mount())
@@ -105,4 +106,43 @@ pub fn other_cases() -> Vec<Case> {
             .line("echo still here")
             .is("still here\n"),
     ]
+}
+
+/// Contents of files are kept by a mount that says so: no message for what is read again, and each open sees what the
+/// host has changed.
+fn kept(d: Dialect) -> Case {
+    const LEN: usize = 500_000;
+    let text =
+        |with: u8| (0..LEN).map(move |n| if n % 80 == 79 { b'\n' } else { with + (n / 80 % 20) as u8 });
+    let write = move |folder: &std::path::Path, with: u8| -> anyhow::Result<()> {
+        let path = folder.join("text");
+        fs::write(&path, text(with).collect::<Vec<u8>>())?;
+        // What is new is not kept.
+        let before =
+            std::time::SystemTime::now() - std::time::Duration::from_secs(100 - u64::from(with - b'A'));
+        Ok(fs::File::options().write(true).open(&path)?.set_modified(before)?)
+    };
+    let messages = "fn messages {sed 's/.*:([0-9]+):[0-9]+$/\\1/' /dev/mtags}";
+    d.case("mount/kept", q35())
+        .share("host", move |folder| write(folder, b'A'))
+        .append(&format!("mount=host{}:/n/host cache=host", d.spec))
+        .line(messages)
+        .is("")
+        .line("grep /n/host '#p'/$pid/ns")
+        .gives("-cC")
+        .line("fn skim {dd -if text -bs 512 -of /dev/null >[2]/dev/null}")
+        .is("")
+        .line("cd /n/host; cp text /tmp/text; a=`{messages}; cmp text /tmp/text; skim")
+        .is("")
+        // Walks, opens, looks, closes, and an end of the file each time, but nothing of the thousand reads.
+        .line("b=`{messages}; if(test `{hoc -e $b^-^$a} -lt 40) echo few")
+        .gives("few\n")
+        .check(move |w| write(w.folder("host")?, b'B'))
+        .line("sed 1q text; cmp text /tmp/text")
+        .gives("BBBBBBBB")
+        .gives("differ")
+        .line("echo here >text; cat text; tail -1 text")
+        .is("here\nhere\n")
+        .line("grep content.page /dev/pools")
+        .is("          0 content.page\n")
 }

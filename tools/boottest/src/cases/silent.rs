@@ -76,7 +76,7 @@ fn paging() -> Case {
         .gives(re("Fault +late\n"))
         .gives(re("Fault +late2\n"))
         .line("pid=`{ps | grep 'late$' | sed 's/^[^ ]+ +([0-9]+).*/\\1/'}; cd /proc/$pid; ls | wc -l")
-        .gives(re("^ *16\n$"))
+        .gives(re("^ *20\n$"))
         .line("cat status segment args ns fd noteid ppid >/tmp/all; ls -s /tmp/all")
         .gives("all")
         .line("cd /; echo kill >/proc/$pid/ctl; while(seen late) sleep 1; ls -d /proc/$pid")

@@ -47,5 +47,30 @@ pub fn cases() -> Vec<Case> {
             .line("mount -c -d '#9' /dev/null /mnt host; none cat /mnt/motd; rm /srv/mine; echo still here")
             .is(format!("{MOTD}still here\n"))
             .never(re("(?m)^[a-z0-9/-]+ is open$")),
+        // Nothing that nobody does stays in the name space, the environment or the servers of who called.
+        Case::new("users/own-groups", q35())
+            .line("none rc -c 'mkdir /tmp/t; bind -b /tmp/t /bin; path=/tmp/t; fn ls {echo bad ls}; left=x'")
+            .is("")
+            .line("ns | grep /tmp/t; echo $path; rc -c 'ls -d /env/left'")
+            .is("/bin .\nls: /env/left: '/env/left' file does not exist\n")
+            .line("none cat /srv/slashn; none dd -if /dev/zero -of /srv/slashn -trunc 0 -count 1; ls -d /n/another")
+            .gives("error reading /srv/slashn: inappropriate use of fd")
+            .gives(re("^/n/another$"))
+            .never(re("records out\n.*/n/another"))
+            .line("none rc -c 'for(i in `{seq 1100}) echo 0 >/srv/e$i' >[2]/dev/null; ls /srv | grep -c '/e[0-9]'")
+            .is("1000\n")
+            .line("rm /srv/e*; ls -p /srv")
+            .is("cs\nmntgen\nslashn\n"),
+        // Hundreds of processes of another user's, which are ever new ones, are not in the way of the console.
+        Case::new("users/swarm", q35().memory_mib(256))
+            .line("none rc -c 'fn x {x& x&}; while() x' >[2]/dev/null &")
+            .line("sleep 8")
+            .line("/bin/echo here it is")
+            .gives("here it is")
+            .line("ps | wc -l")
+            .gives(re("^ *[0-9]+$"))
+            .line("/bin/echo and there")
+            .gives("and there")
+            .budget(60),
     ]
 }

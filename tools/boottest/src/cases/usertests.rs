@@ -6,11 +6,12 @@ use super::q35;
 use crate::case::{Case, re};
 
 /// The parts: a name, and the groups of tests in it.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("calls", "calls pointers exec fd"),
     ("files", "file dir name bind ns chdir perm pipe"),
     ("processes", "fork wait sem rendezvous note"),
-    ("memory", "mem stale proc broken smp"),
+    ("memory", "mem stale proc time broken smp"),
+    ("net", "net"),
     ("many", "many"),
     ("bills", "bill"),
 ];
@@ -41,7 +42,8 @@ pub fn cases() -> Vec<Case> {
         // Kill knows which of them take no notes.
         .line("usertests -x fault")
         .gives("suicide")
-        .line("sleep 600 & kill usertests; kill sleep")
+        // It is the shell until it has executed. (A grep -s that goes at once lets ps fail, and the loop go on.)
+        .line("sleep 600 & while(! ps | grep ' sleep$' >/dev/null) ~ x x; kill usertests; kill sleep")
         .gives(re("^echo kill>/proc/[0-9]+/ctl # usertests\necho kill>/proc/[0-9]+/note # sleep$"))
         .line("kill usertests sleep | rc; wait; kill usertests sleep")
         .is("")

@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
             .line("ls /dev/virtcon")
             .is(""),
         connections(),
+        unread(),
         several(),
         interrupt(),
         bulk(),
@@ -59,6 +60,31 @@ fn connections() -> Case {
         .line(format!("echo again >{CHAT}"))
         .is("")
         .hears("c0", b"again\n")
+}
+
+/// One who reads nothing leaves when the way to it is full; whoever comes next hears what is said all the same.
+fn unread() -> Case {
+    Case::new("virtcon/unread", q35())
+        .chardev("c0")
+        .device("virtio-serial-pci")
+        .device(NAMED)
+        .line("ls /dev/virtcon/by-name")
+        .gives("9p")
+        .connects("c0")
+        .types(format!("dd -if /dev/zero -of {CHAT} -bs 32k -count 100 >[2]/dev/null\n"))
+        // By then nothing moves any more.
+        .check(|_| {
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(())
+        })
+        .leaves("c0")
+        .sees(PROMPT)
+        .connects("c0")
+        .line("while(! grep 'connected 1' /dev/virtio >/dev/null) sleep 1")
+        .is("")
+        .line(format!("echo hello >{CHAT}"))
+        .is("")
+        .check(|w| w.sockets.hear_until("c0", b"hello\n").map(drop))
 }
 
 /// Ports of one device have nothing to do with each other.

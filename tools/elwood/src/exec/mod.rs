@@ -29,6 +29,9 @@ use vm::{Board, Share, Vm};
 
 use crate::archive;
 use crate::machine::{self, Common, Machine};
+use crate::net::Network;
+
+pub use streams::inherit;
 
 /// What `elwood exec` takes.
 #[derive(Args)]
@@ -51,6 +54,8 @@ pub struct Options {
     /// The kind of machine; without it $MACHINE, or else microvm
     #[arg(short = 'M', long, value_enum)]
     machine: Option<Machine>,
+    #[command(flatten)]
+    network: Network,
     #[command(flatten)]
     common: Common,
     /// Show what the machine prints on its console, on standard error
@@ -129,6 +134,7 @@ fn describe(options: &Options) -> Result<Plan> {
         (vm, ours) = port(vm, job::ERROR)?;
         error = Some(ours);
     }
+    let vm = options.network.add(vm, "none")?;
     Ok(Plan { command: vm.command_line()?, control, input, output, error, theirs: (theirs, archive) })
 }
 

@@ -38,7 +38,7 @@ pub fn run(input: &[u8]) {
         buf.copy_from_slice(&bytes[sector as usize * size..][..size]);
         sector % 251 != 250
     };
-    let found = find(&mut Disk { sector_size: size, sectors: sectors as u64, read: &mut read });
+    let found = find(&mut Disk { sector_size: size, sectors: sectors as u64, read: &mut read }).unwrap();
     assert!(reads < 2000 && found.parts.len() <= PARTS_MOST);
     for (n, part) in found.parts.iter().enumerate() {
         assert!(part.start < part.end && part.end <= sectors as u64, "{part:?}");

@@ -2,8 +2,11 @@
 
 pub mod command_line;
 pub mod disk_tables;
+pub mod dns_replies;
 pub mod firmware;
+pub mod frames;
 pub mod headers;
+pub mod ip_stack;
 pub mod lying_server;
 pub mod names;
 pub mod ninep_engine;

@@ -32,7 +32,11 @@ fn again(printed: &str) -> String {
     let mut lines = Vec::new();
     loop {
         match parse::line(&mut source, &mut place) {
-            Ok(Some(body)) => lines.push(body.to_string()),
+            // One with a here document ends its line itself.
+            Ok(Some(body)) => {
+                let line = body.to_string();
+                lines.push(line.strip_suffix('\n').map_or(line.clone(), String::from));
+            }
             Ok(None) => return lines.join("\n").trim_end().into(),
             other => panic!("{printed:?} is {other:?}"),
         }

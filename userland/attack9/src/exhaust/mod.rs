@@ -64,7 +64,7 @@ pub fn run(seconds: u64, kinds: &[&str]) -> Said {
     }
     let before = Before::now()?;
     for (_, take) in chosen {
-        watch::start(take)?;
+        watch::start(take);
     }
     watch::finish(&before, seconds * 1000)?;
     before.clean()?;

@@ -36,18 +36,39 @@ impl Match {
 struct Threads {
     list: Vec<(usize, Match)>,
     /// The step in which each instruction was last put into the list.
-    seen: Vec<usize>,
+    seen: Vec<u64>,
+}
+
+/// What a search needs besides the text, to be used for the next one, too.
+pub(super) struct Machine {
+    now: Threads,
+    next: Threads,
+    todo: Vec<(usize, Match)>,
+    /// Steps so far, of all searches.
+    steps: u64,
+}
+
+impl Machine {
+    /// A machine for the expression.
+    pub(super) fn new(re: &Regexp) -> Machine {
+        let threads = || Threads { list: Vec::new(), seen: vec![0; re.prog.len()] };
+        Machine { now: threads(), next: threads(), todo: Vec::new(), steps: 0 }
+    }
 }
 
 impl Regexp {
     /// The leftmost longest match in `text` that begins at byte `from` or later. `^` and `$` match at the ends of the
     /// text and around newlines.
     pub fn find(&self, text: &[u8], from: usize) -> Option<Match> {
+        self.find_with(&mut Machine::new(self), text, from)
+    }
+
+    /// The same with a machine of this expression that may have been used before.
+    pub(super) fn find_with(&self, machine: &mut Machine, text: &[u8], from: usize) -> Option<Match> {
         let from = self.candidate(text, from)?;
-        let n = self.prog.len();
-        let mut now = Threads { list: Vec::new(), seen: vec![UNSET; n] };
-        let mut next = Threads { list: Vec::new(), seen: vec![UNSET; n] };
-        let mut todo = Vec::new();
+        let Machine { now, next, todo, steps } = machine;
+        now.list.clear();
+        *steps += 1;
         let mut best: Option<Match> = None;
         let mut at = from;
         loop {
@@ -57,10 +78,11 @@ impl Regexp {
                 }
                 // Last, so that threads that began further left are preferred.
                 todo.push((0, Match { saved: [UNSET; 2 * NSUB] }));
-                self.add(&mut now, text, at, &mut todo);
+                self.add(now, text, at, *steps, todo);
             }
             let step = decode(text, at);
             next.list.clear();
+            *steps += 1;
             for (pc, m) in now.list.drain(..) {
                 if best.is_some_and(|b| b.begin() < m.begin()) {
                     continue;
@@ -76,7 +98,7 @@ impl Regexp {
                             && inst.takes(if self.fold { lower(c) } else { c })
                         {
                             todo.push((pc + 1, m));
-                            self.add(&mut next, text, at + len, &mut todo);
+                            self.add(next, text, at + len, *steps, todo);
                         }
                     }
                 }
@@ -86,7 +108,7 @@ impl Regexp {
                 return best;
             }
             at += len;
-            core::mem::swap(&mut now, &mut next);
+            core::mem::swap(now, next);
         }
     }
 
@@ -99,12 +121,12 @@ impl Regexp {
     }
 
     /// Puts the instructions in `todo` into the list of the step at `at`, following those that take no character.
-    fn add(&self, threads: &mut Threads, text: &[u8], at: usize, todo: &mut Vec<(usize, Match)>) {
+    fn add(&self, threads: &mut Threads, text: &[u8], at: usize, step: u64, todo: &mut Vec<(usize, Match)>) {
         while let Some((pc, mut m)) = todo.pop() {
-            if threads.seen[pc] == at {
+            if threads.seen[pc] == step {
                 continue;
             }
-            threads.seen[pc] = at;
+            threads.seen[pc] = step;
             match &self.prog[pc] {
                 Inst::Jump(to) => todo.push((*to, m)),
                 Inst::Split(a, b) => {
@@ -179,6 +201,14 @@ mod tests {
         let re = parse("[A-C]Ä", true).unwrap();
         assert!(re.find("bä".as_bytes(), 0).is_some());
         assert!(re.find("dä".as_bytes(), 0).is_none());
+    }
+
+    #[test]
+    fn a_star_at_the_beginning() {
+        let re = parse(&super::super::unstarred("*a.(b[c]n\\"), false).unwrap();
+        assert!(re.find(b"xa.(b[c]n\\y", 0).is_some());
+        assert!(re.find(b"xa,(b[c]n\\y", 0).is_none());
+        assert_eq!(super::super::unstarred("a*"), "a*");
     }
 
     #[test]

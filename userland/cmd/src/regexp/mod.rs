@@ -10,11 +10,13 @@
 mod dfa;
 mod find;
 mod parse;
+mod replace;
 mod text;
 
 pub use dfa::Dfa;
 pub use find::Match;
-pub use parse::parse;
+pub use parse::{parse, unstarred};
+pub use replace::Piece;
 pub use text::decode;
 
 use alloc::vec::Vec;

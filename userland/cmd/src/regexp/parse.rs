@@ -26,6 +26,17 @@ pub fn parse(pattern: &str, fold: bool) -> Result<Regexp, &'static str> {
     Ok(Regexp::new(absolute(prog), fold))
 }
 
+/// A pattern of grep: what is behind a star at its beginning stands for itself.
+pub fn unstarred(pattern: &str) -> alloc::string::String {
+    match pattern.strip_prefix('*') {
+        None => pattern.into(),
+        Some(text) => {
+            let quoted = |c: char| (!c.is_alphanumeric() && c != ' ').then_some('\\').into_iter().chain([c]);
+            text.chars().flat_map(quoted).collect()
+        }
+    }
+}
+
 /// Turns relative targets (two's complement of the distance) into indexes.
 fn absolute(mut prog: Vec<Inst>) -> Vec<Inst> {
     for (at, inst) in prog.iter_mut().enumerate() {

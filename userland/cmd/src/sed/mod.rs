@@ -15,7 +15,7 @@ pub use parse::parse;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::regexp::Regexp;
+use crate::regexp::{Piece, Regexp};
 
 /// Which lines a command is for.
 #[derive(Clone, Debug)]
@@ -123,12 +123,4 @@ struct Substitute {
     all: bool,
     print: bool,
     write: Option<usize>,
-}
-
-/// A part of a replacement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(Vec<u8>),
-    /// `&` is part 0, `\1` to `\9` are the others.
-    Part(usize),
 }

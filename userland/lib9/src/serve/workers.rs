@@ -8,7 +8,7 @@
 //!
 //! A flush interrupts the process with the note `flush`. A note may come just before the system call that it is to
 //! interrupt; therefore its handler asks for an alarm, and again for one, until the request is done (see
-//! [`interrupted`]). Notes never come at another time: they are posted while the session is locked, which a worker
+//! `interrupted`). Notes never come at another time: they are posted while the session is locked, which a worker
 //! needs to be done; it takes those that are under way before it writes the reply.
 //!
 //! Locks: the session, the input (only the leader's) and the output are taken one at a time, none within another.

@@ -57,6 +57,12 @@ unsafe extern "sysv64" fn entry(stack: *const u64, tos: usize) -> ! {
     super::exits("")
 }
 
+/// Ends the program because standard output fails.
+pub(crate) fn fail(error: &crate::Error) -> ! {
+    eprintln!("{}: write error: {error}", name());
+    super::exits(&alloc::format!("write error: {error}"))
+}
+
 fn name() -> &'static str {
     let (at, len) = (NAME.0.load(Ordering::Relaxed), NAME.1.load(Ordering::Relaxed));
     if at.is_null() {

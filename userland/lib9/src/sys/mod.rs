@@ -22,9 +22,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
 
+#[cfg(target_os = "none")]
+pub(crate) use entry::fail;
 pub use files::*;
 pub use lock::{Lock, Raw};
 pub(crate) use procs::*;
+
+/// On the host there is no program to end.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn fail(_error: &crate::Error) -> ! {
+    exits("write error")
+}
 
 use crate::{Error, Result};
 

@@ -3,6 +3,10 @@
 use crate::fake::{Fake, Typed};
 use crate::{put, rc_in, world};
 
+/// What termrc does.
+const TERMRC: &str = "bind -c #R /tmp\nmntgen -s slashn\nchmod 666 /srv/slashn\nmntgen -s mntgen /mnt\nchmod 666 \
+    /srv/mntgen\nndb/cs -s cs\nchmod 666 /srv/cs\n";
+
 /// Runs init with these variables from the kernel's command line; what is shown, and what was written to /dev/reboot.
 fn boot(variables: &[(&str, &[u8])], typed: &[Typed]) -> (String, String) {
     let world = world();
@@ -18,6 +22,7 @@ fn boot(variables: &[(&str, &[u8])], typed: &[Typed]) -> (String, String) {
         include_str!("../../../../boot/root/usr/glenda/lib/profile"),
         false,
     );
+    put(&world, "/adm/timezone/local", "GMT 0 GMT 0\n", false);
     put(&world, "/dev/user", "glenda", false);
     put(&world, "/dev/sysname", "elwood", false);
     world.typed.lock().unwrap().extend(typed.iter().cloned());
@@ -38,7 +43,7 @@ fn a_prompt() {
     let (shown, reboot) = boot(&[], &typed);
     let (binds, rest) = shown.split_once("term% ").unwrap();
     assert!(
-        binds.starts_with("bind #c /dev\n") && binds.ends_with("bind -a /rc/bin /bin\nbind -c #R /tmp\n"),
+        binds.starts_with("bind #c /dev\n") && binds.ends_with(&format!("bind -a /rc/bin /bin\n{TERMRC}")),
         "{binds}"
     );
     assert_eq!(rest, "/usr/glenda\n<glenda></usr/glenda></bin><.><elwood><amd64><terminal>\nterm% ");
@@ -48,7 +53,7 @@ fn a_prompt() {
 #[test]
 fn a_command() {
     let (shown, reboot) = boot(&[("init", b"x='a b'; echo $#x $x\0")], &[]);
-    assert!(shown.ends_with("/bin\nbind -c #R /tmp\n1 a b\n"), "{shown}");
+    assert!(shown.ends_with(&format!("/bin\n{TERMRC}1 a b\n")), "{shown}");
     assert_eq!(reboot, "halt");
     let (shown, reboot) = boot(&[("init", b"status bad; exit worse\0")], &[]);
     assert!(shown.contains("init: exit status: rc ") && shown.ends_with(": worse\n"), "{shown}");

@@ -24,6 +24,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub enum Typed {
     Text(&'static str),
     Interrupt,
+    /// An interrupt when the prompt has been printed, and nobody reads yet.
+    EarlyInterrupt,
     Error(&'static str),
 }
 
@@ -247,6 +249,10 @@ impl Os for Fake {
         if self.main { lock(&self.world.notes).pop_front() } else { None }
     }
 
+    fn is_noted(&self) -> bool {
+        self.main && !lock(&self.world.notes).is_empty()
+    }
+
     fn open(&mut self, name: &str, mode: u32) -> Result<i32, Error> {
         let path = self.path(name);
         if let Some(fd) = path.strip_prefix("/fd/") {
@@ -354,6 +360,7 @@ impl Os for Fake {
                     Err("interrupted".into())
                 }
                 Some(Typed::Error(text)) => Err(text.into()),
+                Some(Typed::EarlyInterrupt) => Err("there was no prompt".into()),
             },
         }
     }
@@ -378,7 +385,14 @@ impl Os for Fake {
                 state.0.push_back(bytes.to_vec());
                 write.changed.notify_all();
             }
-            Kind::Console => lock(&self.world.console).extend_from_slice(bytes),
+            Kind::Console => {
+                lock(&self.world.console).extend_from_slice(bytes);
+                let mut typed = lock(&self.world.typed);
+                if bytes == b"% " && matches!(typed.front(), Some(Typed::EarlyInterrupt)) {
+                    typed.pop_front();
+                    lock(&self.world.notes).push_back(Note::Interrupt);
+                }
+            }
         }
         Ok(())
     }

@@ -18,6 +18,15 @@ fn an_interrupt_comes_back_to_the_prompt() {
 }
 
 #[test]
+fn an_interrupt_before_a_line_is_typed_drops_no_line() {
+    let t = |s: &'static str| Typed::Text(s);
+    let (shown, _) = session(&[t("echo a\n"), Typed::EarlyInterrupt, t("echo on\n")]);
+    assert_eq!(shown, "% a\n% \n% on\n% ");
+    let (shown, _) = session(&[t("fn sigint {echo caught}\n"), Typed::EarlyInterrupt, t("echo on\n")]);
+    assert_eq!(shown, "% % \ncaught\n% on\n% ");
+}
+
+#[test]
 fn a_script_ends() {
     assert_eq!(run("post interrupt; echo no"), ("".into(), "interrupt".into()));
     assert_eq!(run("post hangup; echo no"), ("".into(), "hangup".into()));

@@ -86,10 +86,12 @@ pub fn run(os: &mut Fake, argv: &[String]) -> Option<String> {
             done(os.write(1, text.as_bytes()))
         }
         // What changes a name space is only told here.
-        "bind" | "mount" => {
+        "bind" | "mount" | "mntgen" | "chmod" | "cs" => {
             let _ = os.write(1, format!("{}\n", argv.join(" ")).as_bytes());
             if args.contains(&"absent") { "bad attach specifier".into() } else { String::new() }
         }
+        // No file that is asked for is there.
+        "test" => "false".into(),
         _ => return None,
     })
 }
@@ -127,5 +129,9 @@ pub const NAMES: &[&str] = &[
     "post",
     "groups",
     "bind",
+    "chmod",
+    "mntgen",
     "mount",
+    "ndb/cs",
+    "test",
 ];

@@ -82,9 +82,7 @@ unsafe fn control_registers(cpu: &Cpu) {
     let mut cr0 =
         Cr0::read() | Cr0Flags::NUMERIC_ERROR | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::WRITE_PROTECT;
     cr0.remove(Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::ALIGNMENT_MASK | Cr0Flags::CACHE_DISABLE);
-    cr0.remove(Cr0Flags::NOT_WRITE_THROUGH);
-    cr0.insert(Cr0Flags::TASK_SWITCHED);
-    cpu.fpu_traps.set(true);
+    cr0.remove(Cr0Flags::NOT_WRITE_THROUGH | Cr0Flags::TASK_SWITCHED);
     cpu.fpu_leaks.set(fpu::leaks());
     // SAFETY: paging, protection and long mode stay as they are; the rest is what the kernel is written for.
     unsafe {

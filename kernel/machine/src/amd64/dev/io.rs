@@ -1,7 +1,8 @@
 //! Device registers: memory-mapped (`Mmio`) and port (`Ports`), claimed once, checked at every access.
 //!
 //! A stretch of registers has one owner (`claims`), whose clones share it; when the last is dropped it can be claimed
-//! again. What the direct map covers is memory, and never a device. `WINDOWS` and `PORTS` guard who has what; each is
+//! again. Only this crate claims: what others want is found by `pci_config` and `places`. What the direct map covers is
+//! memory, and never a device. `WINDOWS` and `PORTS` guard who has what; each is
 //! a leaf but for the heap. What a driver tells its device to do with memory is not checked here or anywhere: an
 //! address that it gives away for DMA is its own responsibility.
 
@@ -84,7 +85,7 @@ impl Mmio {
     /// # Errors
     /// Somebody has some of them; they are memory; the processor has no such address; no memory is left for page
     /// tables.
-    pub fn map(phys: u64, len: usize) -> Result<Mmio, IoError> {
+    pub(crate) fn map(phys: u64, len: usize) -> Result<Mmio, IoError> {
         let (first, last) = claims::window(phys, len)?;
         if paging::is_memory(first, last) {
             return Err(IoError::Memory);
@@ -163,7 +164,7 @@ impl Ports {
     ///
     /// # Errors
     /// Somebody has some of them, or the kernel keeps them; there are no such ports.
-    pub fn claim(base: u16, len: u16) -> Result<Ports, IoError> {
+    pub(crate) fn claim(base: u16, len: u16) -> Result<Ports, IoError> {
         let (first, last) = claims::ports(base, len)?;
         let claim = Claim::new(&PORTS, u64::from(first), u64::from(last))?;
         Ok(Ports { base, len, _claim: Some(claim) })

@@ -15,6 +15,8 @@ const ENTRIES: u32 = 0x10;
 const MASKED: u32 = 1 << 16;
 const LEVEL: u32 = 1 << 15;
 const ACTIVE_LOW: u32 = 1 << 13;
+/// Bytes in which its registers appear, again and again.
+const DECODED: usize = 0x1000;
 /// Where an I/O APIC is when no table says so.
 const USUAL: u64 = 0xfec0_0000;
 
@@ -60,7 +62,7 @@ pub fn init(madt: Option<Madt>) {
         places.push((USUAL, 0));
     }
     for (address, first) in places {
-        let Ok(registers) = Mmio::map(address, 0x20) else { continue };
+        let Ok(registers) = Mmio::map(address, DECODED) else { continue };
         let mut apic = Ioapic { registers, first, pins: 0 };
         let version = apic.read(VERSION);
         if version == u32::MAX {

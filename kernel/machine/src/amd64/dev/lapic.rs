@@ -16,6 +16,9 @@ pub const FLUSH: u8 = 0xf2;
 /// Vector of interrupts that turned out to be none.
 pub const SPURIOUS: u8 = 0xff;
 
+/// Bytes from its registers on: those and all addresses to which a write is an interrupt, so that nobody else gets
+/// them.
+const MESSAGES: usize = 1 << 20;
 const BASE_MSR: u32 = 0x1b;
 const BASE_ENABLE: u64 = 1 << 11;
 const BASE_X2APIC: u64 = 1 << 10;
@@ -66,7 +69,7 @@ pub fn init() {
         msr.write(base | BASE_ENABLE);
         base
     };
-    let registers = REGISTERS.call_once(|| match Mmio::map(base & 0x000f_ffff_ffff_f000, 4096) {
+    let registers = REGISTERS.call_once(|| match Mmio::map(base & 0x000f_ffff_ffff_f000, MESSAGES) {
         Ok(r) => r,
         Err(_) => panic!("no memory to map the local APIC"),
     });

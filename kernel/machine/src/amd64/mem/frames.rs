@@ -55,12 +55,19 @@ impl Meta {
 
     /// Entry number `index` of the table leads somewhere from now on.
     #[inline]
-    pub fn add_entry(&self, index: u32) {
-        self.refs.store(self.refs.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    pub fn add_entry(&self, index: u64) {
+        self.add_entries(1, index, index);
+    }
+
+    /// So do `count` of the entries from number `from` to `to`.
+    #[inline]
+    pub fn add_entries(&self, count: u32, from: u64, to: u64) {
+        let (from, to) = (from as u32, to as u32);
+        self.refs.store(self.refs.load(Ordering::Relaxed) + count, Ordering::Relaxed);
         let range = self.pins.load(Ordering::Relaxed);
         let (first, last) = (range & 0xffff, range >> 16);
-        if index < first || index > last {
-            self.pins.store(first.min(index) | last.max(index) << 16, Ordering::Relaxed);
+        if from < first || to > last {
+            self.pins.store(first.min(from) | last.max(to) << 16, Ordering::Relaxed);
         }
     }
 
@@ -112,7 +119,8 @@ pub(crate) unsafe fn init(early: &Early) {
     let (words, summary) = bitmap::sizes(frames);
     // The bookkeeping must lie in one piece, anywhere.
     let mut free = early.free.clone();
-    let meta_bytes = frames * size_of::<Meta>();
+    // Words come behind it.
+    let meta_bytes = (frames * size_of::<Meta>()).next_multiple_of(align_of::<u64>());
     let bytes = meta_bytes + (words + summary) * 8;
     let Some(at) = free.carve(bytes as u64, u64::MAX) else { panic!("no memory to keep account of memory") };
     let at = (DIRECT + at) as *mut u8;
@@ -145,6 +153,7 @@ pub(crate) unsafe fn init(early: &Early) {
 ///
 /// # Safety
 /// `frame` came from this allocator.
+#[inline]
 pub(super) unsafe fn meta(frame: u32) -> &'static Meta {
     // SAFETY: there is a `Meta` for every frame the allocator hands out; its fields are atomics, for which any bits
     // are a value.
@@ -238,6 +247,22 @@ pub(super) fn page() -> Option<u64> {
 pub(super) unsafe fn put_page(phys: u64) {
     // SAFETY: the caller's promise.
     unsafe { put(phys, 1) };
+}
+
+/// The same for some at a time, each given back alone: few, since interrupts are off meanwhile.
+///
+/// # Safety
+/// As `put_page`, for each of them.
+pub(super) unsafe fn put_pages(frames: &[u32]) {
+    if frames.is_empty() {
+        return;
+    }
+    let owner = |frame: &u32| owner(*frame as usize);
+    // Mostly one has had all of them.
+    for some in frames.chunk_by(|a, b| owner(a) == owner(b)) {
+        some.first().into_iter().for_each(|one| ledger::credit(owner(one), some.len() * PAGE as usize));
+    }
+    with_map(|map| frames.iter().for_each(|&frame| map.put(frame as usize, 1)));
 }
 
 /// Takes `count` neighbouring frames for the kernel, on the calling thread's account; contents are whatever they were.

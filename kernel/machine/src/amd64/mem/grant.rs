@@ -40,6 +40,17 @@ pub fn may_fail<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Runs `f`, which allocates some bytes for each of other threads, and nothing for the caller: the memory is there,
+/// since all of them have brought a grant that is much larger.
+pub(crate) fn for_threads<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(debug_assertions)]
+    let watched = checked::set(false);
+    let result = f();
+    #[cfg(debug_assertions)]
+    checked::set(watched);
+    result
+}
+
 /// The kernel is carrying out a call, until this is dropped. What it allocates is watched in a checked kernel.
 #[derive(Debug)]
 pub struct Call {
@@ -157,6 +168,11 @@ mod checked {
         assert!(peak <= GRANT, "`{name}` allocated {peak} bytes without asking; {GRANT} are granted");
     }
 
+    /// The call is watched or not; whether it was before.
+    pub(super) fn set(on: bool) -> bool {
+        watch().is_some_and(|watch| watch.on.swap(on, Relaxed))
+    }
+
     /// A call that was told that the grants are whole begins anew.
     pub(super) fn anew() {
         if let Some(watch) = watch() {
@@ -172,6 +188,11 @@ mod checked {
         let used = watch.used.load(Relaxed) + bytes;
         watch.used.store(used, Relaxed);
         watch.peak.fetch_max(used, Relaxed);
+        if used > GRANT {
+            // Here and not at the end of the call, so that the panic's backtrace shows who it was. It is told once.
+            watch.on.store(false, Relaxed);
+            panic!("{used} bytes were allocated without asking; {GRANT} are granted");
+        }
     }
 
     pub(super) fn gave(bytes: usize) {

@@ -41,7 +41,7 @@ const MANY: usize = 2 * PAGE;
 const MOVED: usize = 32;
 /// Pages that the small heap grows by, and what it settles for when memory is scarce. The last resort is a chunk for
 /// the one block that is wanted.
-const CHUNKS: [usize; 2] = [64, 16];
+const CHUNKS: [usize; 2] = [16, 4];
 /// What `talc` needs of a chunk for itself, at most.
 const CHUNK_HEAD: usize = 128;
 /// Bytes behind a small block: its account's number.

@@ -13,11 +13,14 @@ use super::paging::DIRECT;
 use super::tables::PAGE;
 use crate::ledger;
 use core::fmt;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::num::NonZeroU32;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const SIZE: usize = PAGE as usize;
+/// References that are given up together.
+const BATCH: usize = 64;
 
 /// A counted reference to a page of 4096 bytes.
 pub struct Page(NonZeroU32);
@@ -72,6 +75,21 @@ impl Page {
         check(off, data.len(), 1);
         // SAFETY: as in `read`; nobody has references into the frame.
         unsafe { copy::bytes(data.as_ptr(), self.bytes().add(off), data.len()) };
+    }
+
+    /// Copies bytes in from another page.
+    #[inline]
+    pub fn copy_from(&self, off: usize, other: &Page, from: usize, len: usize) {
+        check(off, len, 1);
+        check(from, len, 1);
+        // SAFETY: as in `read` and `write`; both references keep their frames, which nobody has references into, and
+        // one frame with a part of itself is a mixture.
+        unsafe {
+            match len {
+                SIZE => copy::copy_page(other.bytes(), self.bytes()),
+                _ => copy::bytes(other.bytes().add(from), self.bytes().add(off), len),
+            }
+        };
     }
 
     /// Reads an aligned word.
@@ -160,6 +178,7 @@ impl Page {
     }
 
     /// Hands the reference over to a page table entry.
+    #[inline]
     pub(crate) fn into_phys(self) -> u64 {
         ManuallyDrop::new(self).phys()
     }
@@ -230,6 +249,7 @@ fn check(off: usize, len: usize, align: usize) {
 }
 
 impl Clone for Page {
+    #[inline]
     fn clone(&self) -> Page {
         let before = self.meta().refs.fetch_add(1, Ordering::Relaxed);
         assert!(before > 0 && before < u32::MAX / 2, "page {:#x} has {before} references", self.phys());
@@ -246,6 +266,67 @@ impl Drop for Page {
             unsafe { frames::put_page(self.phys()) };
         }
     }
+}
+
+/// References that are given up together: the frames of those that were the last go back at once.
+pub(super) struct Leaving {
+    /// Their frames, `len` of them; each is a reference.
+    frames: [MaybeUninit<u32>; BATCH],
+    len: usize,
+}
+
+impl Leaving {
+    /// None yet.
+    pub fn new() -> Leaving {
+        Leaving { frames: [MaybeUninit::uninit(); BATCH], len: 0 }
+    }
+
+    /// Whether some have to go before there is room for another.
+    pub fn is_full(&self) -> bool {
+        self.len == BATCH
+    }
+
+    /// One more. When there is no room for it the others go before.
+    #[inline]
+    pub fn add(&mut self, page: Page) {
+        if self.is_full() {
+            self.go();
+        }
+        self.frames[self.len].write(ManuallyDrop::new(page).0.get());
+        self.len += 1;
+    }
+
+    /// Gives them up.
+    pub fn go(&mut self) {
+        let some = &mut self.frames[..core::mem::take(&mut self.len)];
+        // SAFETY: so many were added.
+        let some = unsafe { &mut *(ptr::from_mut(some) as *mut [u32]) };
+        let mut free = 0;
+        for at in 0..some.len() {
+            let frame = some[at];
+            // SAFETY: the frame came from the allocator, as `add` had a reference to it.
+            let before = unsafe { frames::meta(frame) }.refs.fetch_sub(1, Ordering::AcqRel);
+            assert!(before > 0, "page {:#x} given back twice", u64::from(frame) * PAGE);
+            if before == 1 {
+                some[free] = frame;
+                free += 1;
+            }
+        }
+        // SAFETY: from the allocator, and these were the last references.
+        unsafe { frames::put_pages(&some[..free]) };
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.go();
+    }
+}
+
+/// Drops many references, which costs less than one after the other.
+pub fn drop_all(pages: impl IntoIterator<Item = Page>) {
+    let mut leaving = Leaving::new();
+    pages.into_iter().for_each(|page| leaving.add(page));
 }
 
 impl fmt::Debug for Page {

@@ -99,12 +99,18 @@ pub fn text_start() -> u64 {
     &raw const __text_start as u64
 }
 
+/// The kernel's text, to the end of its last page.
+pub fn text() -> Range<u64> {
+    &raw const __text_start as u64..&raw const __data_start as u64
+}
+
 /// Whether an address is in the kernel's text.
 pub fn is_text(va: u64) -> bool {
-    (&raw const __text_start as u64..&raw const __data_start as u64).contains(&va)
+    text().contains(&va)
 }
 
 /// The bit that forbids execution, 0 where the processor has none.
+#[inline]
 pub fn nx() -> u64 {
     NX.load(Ordering::Relaxed)
 }

@@ -3,8 +3,8 @@
 //! Every present entry holds one reference to its `Page`. The lock guards the tree below the root; it is held while
 //! translations are thrown away on every processor that has the space loaded (`flush`), so an unmapped page is not
 //! reused while one still knows it. A processor that has the space loaded may also look without the lock, as it does
-//! for the program, with interrupts off: what it has found stays until it serves a flush. Tables stay until the space
-//! is dropped, which can only be when no processor has it loaded: each that has keeps a reference, in its
+//! for the program, with interrupts off (`leaves`): what it has found stays until it serves a flush. Tables stay until
+//! the space is dropped, which can only be when no processor has it loaded: each that has keeps a reference, in its
 //! `Cpu::space`.
 
 pub use crate::types::{OutOfMemory, Prot};
@@ -12,34 +12,30 @@ pub use crate::types::{OutOfMemory, Prot};
 use super::blank;
 use super::flush;
 use super::frames;
-use super::page::Page;
+use super::page::{Leaving, Page};
 use super::paging;
 use super::tables::{self, ACCESSED, ADDRESS, DIRTY, PAGE, PRESENT, Table, USER, WRITE};
 use crate::amd64::cpu::{self, Cpu};
-use crate::amd64::lock::{Lock, LockGuard};
+use crate::amd64::lock::Lock;
 use abi::layout::USTKTOP;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::interrupts;
 
 /// The root's level.
 const ROOT: u32 = 4;
-/// Page tables that a processor remembers.
-const LEAVES: usize = 4;
-/// Pages dropped at a time, with the lock released in between.
-const BATCH: usize = 64;
-/// Missing tables looked for in that time: a stretch of many gigabytes may be empty.
+/// Missing tables looked for with the lock in hand: a stretch of many gigabytes may be empty.
 const LOOKS: usize = 128;
 /// What going through a table counts for.
 const TABLE: usize = 16;
+/// Entries that are looked at together.
+const LOOK: usize = 8;
 
 /// A program's address space.
 pub struct AddressSpace {
-    root: u64,
+    pub(super) root: u64,
     /// Guards the tables below the root.
-    lock: Lock<()>,
+    pub(super) lock: Lock<()>,
     resident: AtomicU64,
     /// Bit set: that processor has it loaded.
     active: AtomicU64,
@@ -71,7 +67,7 @@ impl AddressSpace {
         let new = page.into_phys() | flags(prot);
         let old = slot.swap(new, Ordering::AcqRel);
         if old & PRESENT == 0 {
-            used(table).add_entry(Table::index(va, 1) as u32);
+            used(table).add_entry(Table::index(va, 1));
             self.resident.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
@@ -86,22 +82,46 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Maps a page where nothing is mapped yet. False when something is: it stays.
+    /// Maps the page at `wanted`, and with it others, where nothing is mapped yet: `pages` are from `va` on, one behind
+    /// the other, as far as there are any; `wanted`'s is among them. The space gets references of its own. There are to
+    /// be few, since interrupts are off meanwhile. False when something is mapped at `wanted`: it stays.
+    ///
+    /// # Errors
+    /// No memory for `wanted`'s page table. For want of another one pages are left out.
     ///
     /// # Panics
     /// As `map`.
-    pub fn map_absent(&self, va: u64, page: Page, prot: Prot) -> Result<bool, OutOfMemory> {
-        check(va, 1);
-        let guard = self.lock.lock();
-        let table = self.make_leaf(va).ok_or(OutOfMemory)?;
-        let slot = table.slot(Table::index(va, 1));
-        let absent = slot.load(Ordering::Acquire) & PRESENT == 0;
-        if absent {
-            used(table).add_entry(Table::index(va, 1) as u32);
-            slot.store(page.into_phys() | flags(prot), Ordering::Release);
-            self.resident.fetch_add(1, Ordering::Relaxed);
+    pub fn map_absent<'a>(
+        &self,
+        wanted: u64,
+        va: u64,
+        mut pages: impl ExactSizeIterator<Item = Option<(&'a Page, Prot)>>,
+    ) -> Result<bool, OutOfMemory> {
+        check(va, pages.len() as u64);
+        let _guard = self.lock.lock();
+        let main = self.make_leaf(wanted).ok_or(OutOfMemory)?;
+        let absent = main.slot(Table::index(wanted, 1)).load(Ordering::Relaxed) & PRESENT == 0;
+        let mut at = va;
+        while pages.len() > 0 {
+            let is_main = at / tables::span(2) == wanted / tables::span(2);
+            let Some(table) = is_main.then_some(main).or_else(|| self.make_leaf(at)) else { break };
+            let index = Table::index(at, 1);
+            let slots = table.slots(index..tables::ENTRIES.min(index + pages.len() as u64));
+            let mut count = 0;
+            for (slot, page) in slots.iter().zip(&mut pages) {
+                if let Some((page, prot)) = page
+                    && slot.load(Ordering::Relaxed) & PRESENT == 0
+                {
+                    slot.store(page.clone().into_phys() | flags(prot), Ordering::Release);
+                    count += 1;
+                }
+            }
+            if count > 0 {
+                used(table).add_entries(count, index, index + slots.len() as u64 - 1);
+                self.resident.fetch_add(u64::from(count), Ordering::Relaxed);
+            }
+            at += slots.len() as u64 * PAGE;
         }
-        drop(guard);
         Ok(absent)
     }
 
@@ -116,7 +136,7 @@ impl AddressSpace {
             let slot = table.slot(index);
             if slot.load(Ordering::Relaxed) & PRESENT == 0 {
                 slot.store(blank::new_table()? | PRESENT | WRITE | USER, Ordering::Release);
-                used(table).add_entry(index as u32);
+                used(table).add_entry(index);
             }
             table = table.below(index)?;
         }
@@ -132,32 +152,52 @@ impl AddressSpace {
         if pages == 1 {
             return self.unmap_one(va);
         }
+        self.each_table(va, pages, |table, at, end, gone| {
+            let (next, taken) = take(table, at, end, gone);
+            self.resident.fetch_sub(u64::from(taken), Ordering::Relaxed);
+            (next, taken > 0)
+        });
+    }
+
+    /// Lets nobody write any more to what is mapped in a stretch, until it is mapped anew.
+    ///
+    /// # Panics
+    /// As `map`.
+    pub fn protect(&self, va: u64, pages: u64) {
+        check(va, pages);
+        self.each_table(va, pages, |table, at, end, _| protect(table, at, end));
+    }
+
+    /// Does something with each page table that is there for a stretch, some at a time with the lock in hand: it is
+    /// given where to begin and to end, and says where to go on and whether entries are other than they were. Then
+    /// translations are thrown away before the lock is let go, and afterwards the pages that were taken out.
+    fn each_table(&self, va: u64, pages: u64, change: impl Fn(Table, u64, u64, &mut Leaving) -> (u64, bool)) {
         let end = va + pages * PAGE;
         let mut at = va;
-        let mut gone: Vec<Page> = Vec::with_capacity(BATCH);
+        let mut gone = Leaving::new();
         while at < end {
             let first = at;
-            let mut looks = 0;
+            let (mut looks, mut any) = (0, false);
             let guard = self.lock.lock();
-            while at < end && gone.len() < BATCH && looks < LOOKS {
-                at = match self.table().leaf(at) {
+            while at < end && !gone.is_full() && looks < LOOKS {
+                match self.table().leaf(at) {
                     Ok(table) => {
                         looks += TABLE;
-                        take(table, at, end, &mut gone)
+                        let (next, changed) = change(table, at, end, &mut gone);
+                        (at, any) = (next, any | changed);
                     }
                     // Nothing is mapped in all of what a missing table would cover.
                     Err(level) => {
                         looks += 1;
-                        (at / tables::span(level) + 1) * tables::span(level)
+                        at = (at / tables::span(level) + 1) * tables::span(level);
                     }
-                };
+                }
             }
-            if !gone.is_empty() {
-                self.resident.fetch_sub(gone.len() as u64, Ordering::Relaxed);
+            if any {
                 self.flush(first, at.min(end).saturating_sub(first) / PAGE);
             }
             drop(guard);
-            gone.clear();
+            gone.go();
         }
     }
 
@@ -177,97 +217,12 @@ impl AddressSpace {
         drop(unsafe { Page::from_phys(old & ADDRESS) });
     }
 
-    /// What is mapped at an address: a counted reference and how it may be used.
-    pub fn lookup(&self, va: u64) -> Option<(Page, Prot)> {
-        if va >= USTKTOP {
-            return None;
-        }
-        let _guard = self.lock.lock();
-        let entry = self.table().find(va, 1)?.load(Ordering::Acquire);
-        if entry & PRESENT == 0 {
-            return None;
-        }
-        let prot = Prot { write: entry & WRITE != 0, exec: entry & tables::NO_EXECUTE == 0 };
-        // SAFETY: the entry holds a reference, and stays while the lock is held.
-        Some((unsafe { Page::share_phys(entry & ADDRESS) }, prot))
-    }
-
-    /// Copies bytes from `va` on. False, and nothing is done, unless they lie in one page that is mapped.
-    pub fn read(&self, va: u64, buf: &mut [u8]) -> bool {
-        self.with_page(va, buf.len(), 0, |page, offset| page.read(offset, buf))
-    }
-
-    /// Copies bytes to `va`. False, and nothing is done, unless they lie in one page that is mapped to be written.
-    pub fn write(&self, va: u64, data: &[u8]) -> bool {
-        self.with_page(va, data.len(), WRITE, |page, offset| page.write(offset, data))
-    }
-
-    /// Words from `va` on, of a page that is mapped. None unless they lie in one, and `va` is a word's.
-    #[inline]
-    pub fn read_words<const N: usize>(&self, va: u64) -> Option<[u64; N]> {
-        if !va.is_multiple_of(8) {
-            return None;
-        }
-        let mut words = [0; N];
-        let read = |page: &Page, offset: usize| {
-            words = page.read_words(offset);
-        };
-        self.with_page(va, N * 8, 0, read).then_some(words)
-    }
-
-    /// Whether these bytes lie in one page that is mapped, to be written if `write`.
-    pub fn holds(&self, va: u64, len: usize, write: bool) -> bool {
-        self.with_page(va, len, if write { WRITE } else { 0 }, |_, _| ())
-    }
-
-    /// Does something with `len` bytes of a page if it is mapped, with the flags `needs`. The page cannot become
-    /// another's meanwhile: either the lock is held, or interrupts are off on a processor that has the space loaded,
-    /// and whoever has unmapped the page waits for that one's answer before he drops it.
-    #[inline]
-    fn with_page(&self, va: u64, len: usize, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
-        let offset = va % PAGE;
-        if va >= USTKTOP || len as u64 > PAGE - offset {
-            return false;
-        }
-        let enabled = interrupts::are_enabled();
-        interrupts::disable();
-        let cpu = cpu::this();
-        let guard = if cpu.root.get() == self.root { None } else { Some(self.lock_elsewhere()) };
-        let table = match cpu.leaves.find(va) {
-            Some(table) if guard.is_none() => Some(table),
-            _ => self.table().leaf(va).ok().inspect(|table| {
-                if guard.is_none() {
-                    cpu.leaves.put(va, *table);
-                }
-            }),
-        };
-        let found = table.is_some_and(|table| {
-            let entry = table.slot(Table::index(va, 1)).load(Ordering::Acquire);
-            let there = entry & (PRESENT | needs) == PRESENT | needs;
-            if there {
-                // SAFETY: the entry holds a reference, and the page stays as it is said above.
-                unsafe { Page::with_phys(entry & ADDRESS, |page| use_it(page, offset as usize)) };
-            }
-            there
-        });
-        drop(guard);
-        if enabled {
-            interrupts::enable();
-        }
-        found
-    }
-
-    #[cold]
-    fn lock_elsewhere(&self) -> LockGuard<'_, ()> {
-        self.lock.lock()
-    }
-
     /// Pages mapped.
     pub fn resident(&self) -> u64 {
         self.resident.load(Ordering::Relaxed)
     }
 
-    fn table(&self) -> Table {
+    pub(super) fn table(&self) -> Table {
         // SAFETY: the root is this space's until it is dropped.
         unsafe { Table::at(self.root) }
     }
@@ -318,70 +273,86 @@ impl AddressSpace {
     }
 }
 
-/// Page tables of the space that a processor has loaded, by the addresses that they are for: a program's stack, and
-/// what its calls are given, are found without looking at the tables above. A space's tables stay as long as it is
-/// loaded.
-pub(crate) struct Leaves([Cell<(u64, u64)>; LEAVES]);
-
-impl Leaves {
-    pub const fn new() -> Leaves {
-        Leaves([const { Cell::new((u64::MAX, 0)) }; LEAVES])
-    }
-
-    #[inline]
-    fn find(&self, va: u64) -> Option<Table> {
-        let part = va / tables::span(2);
-        let (for_part, phys) = self.0[part as usize % LEAVES].get();
-        // SAFETY: `put` for this space, which is loaded still.
-        (for_part == part).then(|| unsafe { Table::at(phys) })
-    }
-
-    fn put(&self, va: u64, table: Table) {
-        let part = va / tables::span(2);
-        self.0[part as usize % LEAVES].set((part, table.phys()));
-    }
-
-    /// Another space is loaded.
-    fn forget(&self) {
-        self.0.iter().for_each(|leaf| leaf.set((u64::MAX, 0)));
-    }
-}
-
 /// What is known of a table of a space that is not dropped yet.
+#[inline]
 fn used(table: Table) -> &'static frames::Meta {
     // SAFETY: the frame is from `blank::new_table`, hence from the allocator.
     unsafe { frames::meta((table.phys() / PAGE) as u32) }
 }
 
-/// Takes pages from `va` to `end` out of the page table that is for `va`, as many as a batch has room for. Where to
-/// go on.
-fn take(table: Table, va: u64, end: u64, gone: &mut Vec<Page>) -> u64 {
-    let base = va & !(tables::span(2) - 1);
-    let stop = end.min(base + tables::span(2));
+/// The part of a stretch for which a page table is.
+struct Part {
+    /// The table's first address.
+    base: u64,
+    /// Where the table ends, or the stretch.
+    stop: u64,
+    /// Entries of the whole table.
+    entries: u32,
+    /// The numbers of the places in which entries have been: the first, and the one behind the last.
+    first: u64,
+    behind: u64,
+}
+
+impl Part {
+    fn of(table: Table, va: u64, end: u64) -> Part {
+        let base = va & !(tables::span(2) - 1);
+        let stop = end.min(base + tables::span(2));
+        let (entries, first, behind) = used(table).entries();
+        let (first, behind) = (first.max((va - base) / PAGE), behind.min((stop - base) / PAGE));
+        Part { base, stop, entries, first, behind }
+    }
+
+    /// Those places.
+    fn slots(&self, table: Table) -> &'static [AtomicU64] {
+        table.slots(self.first..self.behind)
+    }
+}
+
+/// Takes pages from `va` to `end` out of the page table that is for `va`, as many as there is room for. Where to go on,
+/// and how many.
+fn take(table: Table, va: u64, end: u64, gone: &mut Leaving) -> (u64, u32) {
     // Only where entries have been, and no longer than there are any.
-    let (mut left, first, behind) = used(table).entries();
-    let last = stop.min(base + behind * PAGE);
-    let (mut at, mut taken) = (va.max(base + first * PAGE), 0);
-    while at < last && left > 0 {
-        if gone.len() == BATCH {
-            used(table).end_entries(taken);
-            return at;
+    let part = Part::of(table, va, end);
+    let (mut at, mut taken) = (part.first, 0);
+    // Most of a sparse stretch is empty, and a look at some of it is cheaper than an exchange of each.
+    for some in part.slots(table).chunks(LOOK) {
+        let any = some.iter().fold(0, |bits, slot| bits | slot.load(Ordering::Relaxed));
+        if any & PRESENT != 0 {
+            for (slot, index) in some.iter().zip(at..) {
+                if slot.load(Ordering::Relaxed) & PRESENT == 0 {
+                    continue;
+                }
+                if gone.is_full() {
+                    used(table).end_entries(taken);
+                    return (part.base + index * PAGE, taken);
+                }
+                let old = slot.swap(0, Ordering::AcqRel);
+                // SAFETY: the entry that held this reference is gone; with the lock in hand nobody else took it away.
+                gone.add(unsafe { Page::from_phys(old & ADDRESS) });
+                taken += 1;
+            }
+            if taken == part.entries {
+                break;
+            }
         }
-        let slot = table.slot(Table::index(at, 1));
-        at += PAGE;
-        // Most of a sparse stretch is empty, and a look is cheaper than an exchange.
-        if slot.load(Ordering::Relaxed) & PRESENT == 0 {
-            continue;
-        }
-        let old = slot.swap(0, Ordering::AcqRel);
-        if old & PRESENT != 0 {
-            // SAFETY: the entry that held this reference is gone.
-            gone.push(unsafe { Page::from_phys(old & ADDRESS) });
-            (left, taken) = (left - 1, taken + 1);
-        }
+        at += LOOK as u64;
     }
     used(table).end_entries(taken);
-    stop
+    (part.stop, taken)
+}
+
+/// Makes what is mapped from `va` to `end` by the page table that is for `va` read-only. As `take`,
+/// and whether anything was not.
+fn protect(table: Table, va: u64, end: u64) -> (u64, bool) {
+    let part = Part::of(table, va, end);
+    let mut changed = false;
+    for slot in part.slots(table) {
+        if slot.load(Ordering::Relaxed) & WRITE != 0 {
+            slot.fetch_and(!WRITE, Ordering::AcqRel);
+            changed = true;
+        }
+    }
+    (part.stop, changed)
 }
 
 impl Drop for AddressSpace {
@@ -422,6 +393,7 @@ fn free_below(table: Table, level: u32) {
 }
 
 /// The flags of an entry.
+#[inline]
 fn flags(prot: Prot) -> u64 {
     let write = if prot.write { WRITE } else { 0 };
     let no_exec = if prot.exec { 0 } else { paging::nx() };

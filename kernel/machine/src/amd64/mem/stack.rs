@@ -1,7 +1,8 @@
 //! Kernel stacks: 32 KiB, with as much unmapped space below, so that running over the end faults at once.
 //!
-//! Each stack has a slot of 64 KiB in the stack window. Stacks of dead threads are kept, mapped, for the next one,
-//! up to a limit; `POOL` guards them and the free slots.
+//! Each stack has a slot of 64 KiB in the stack window. Stacks of dead threads are kept, mapped, for the next one: up
+//! to a limit, and few only while memory is short. Their frames are taken, so a processor that is about to halt gives
+//! back those that are too many by then. `POOL` guards them and the free slots.
 
 use super::frames;
 use super::paging::{self, STACKS};
@@ -17,8 +18,12 @@ pub const SIZE: u64 = 32 << 10;
 const SLOT: u64 = 2 * SIZE;
 /// The window has 512 GiB.
 const SLOTS: u64 = (512 << 30) / SLOT;
-/// Stacks kept for reuse.
+/// Stacks kept for reuse, at most...
 const KEEP: usize = 32;
+/// ...and no more than this part of memory...
+const KEEP_PART: usize = 64;
+/// ...but so many always.
+const KEEP_LEAST: usize = 2;
 
 struct Pool {
     ready: Vec<u64>,
@@ -83,13 +88,31 @@ impl Drop for Stack {
     fn drop(&mut self) {
         ledger::credit(self.owner, SIZE as usize);
         let mut pool = POOL.lock();
-        if pool.ready.len() < KEEP {
+        if pool.ready.len() < most() {
             pool.ready.push(self.slot);
             return;
         }
         drop(pool);
         unmap(self.slot);
         POOL.lock().unmapped.push(self.slot);
+    }
+}
+
+/// How many stacks may be kept now.
+fn most() -> usize {
+    let part = frames::counts().0 / KEEP_PART / (SIZE / PAGE) as usize;
+    if frames::is_short() { KEEP_LEAST } else { part.clamp(KEEP_LEAST, KEEP) }
+}
+
+/// Gives back the frames of stacks that are kept and are too many by now. To be called where no lock is held.
+pub(crate) fn give_back() {
+    loop {
+        let mut pool = POOL.lock();
+        let extra = if pool.ready.len() > most() { pool.ready.pop() } else { None };
+        drop(pool);
+        let Some(slot) = extra else { return };
+        unmap(slot);
+        POOL.lock().unmapped.push(slot);
     }
 }
 

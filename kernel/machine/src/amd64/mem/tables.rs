@@ -4,6 +4,7 @@
 //! caller owns the tree it walks. Tables are reached through the direct map.
 
 use super::paging::DIRECT;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub const PRESENT: u64 = 1;
@@ -19,7 +20,7 @@ pub const NO_EXECUTE: u64 = 1 << 63;
 pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 pub const PAGE: u64 = 4096;
-const ENTRIES: u64 = 512;
+pub const ENTRIES: u64 = 512;
 /// Levels above the pages: 1 is a page table, 4 the root.
 const ROOT: u32 = 4;
 
@@ -54,6 +55,15 @@ impl Table {
         unsafe { &*(address as *const AtomicU64) }
     }
 
+    /// The entries of these numbers, as far as there are such.
+    #[inline]
+    pub fn slots(self, numbers: Range<u64>) -> &'static [AtomicU64] {
+        let table = (DIRECT + self.0) as *const [AtomicU64; ENTRIES as usize];
+        // SAFETY: as in `slot`.
+        let table = unsafe { &*table };
+        table.get(numbers.start as usize..numbers.end as usize).unwrap_or_default()
+    }
+
     /// The table below an entry, if it leads to one.
     #[inline]
     pub fn below(self, index: u64) -> Option<Table> {
@@ -62,6 +72,7 @@ impl Table {
     }
 
     /// The index of `va` in a table at `level`.
+    #[inline]
     pub fn index(va: u64, level: u32) -> u64 {
         va / span(level) % ENTRIES
     }

@@ -3,18 +3,18 @@
 //! A block is a slot of the window (`slots` says which are free) with frames mapped from its start on. Who has taken
 //! the block owns its entries in the page tables: they are written and read without a lock. Tables, once made, stay.
 //!
-//! A freed block stays mapped for a while (`kept`). What is unmapped goes three steps: the entries lose their present
+//! A freed block stays mapped for a while (`freed`). What is unmapped goes three steps: the entries lose their present
 //! bit and keep the frame's address, all processors forget the addresses, the frames go back. So a block of any size
-//! costs one flush, many kept ones together as well, and no frame is anybody else's while a processor could still
+//! costs one flush, many freed ones together as well, and no frame is anybody else's while a processor could still
 //! reach it by the old address. Only after that is the slot free.
 //!
-//! `WINDOW` guards the free slots and the kept blocks. It is held for the unmapping of the latter, which is bounded,
+//! `WINDOW` guards the free slots and the freed blocks. It is held for the unmapping of the latter, which is bounded,
 //! and for nothing else that takes longer than some instructions; a block's frames are taken and given back a few at
 //! a time. Lock order: `paging`'s, then `WINDOW`, then `FRAMES`.
 
 use super::flush;
 use super::frames;
-use super::kept::Kept;
+use super::freed::FreedBlocks;
 use super::paging::{self, HEAP};
 use super::slots::{self, Found, Links, Slots, TABLE};
 use super::tables::{self, PAGE, PRESENT, WRITE};
@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// So many frames are taken or given back at a time.
 const PIECE: usize = 16;
-/// Of the machine's memory this part may be in kept blocks...
+/// Of the machine's memory this part may be in freed blocks...
 const KEPT_PART: u64 = 256;
 /// ...but at least and at most so many pages.
 const KEPT_LEAST: u64 = 32;
@@ -31,11 +31,11 @@ const KEPT_MOST: u64 = 256;
 
 struct Window {
     slots: Slots,
-    kept: Kept,
+    freed: FreedBlocks,
 }
 
-static WINDOW: Lock<Window> = Lock::new(Window { slots: Slots::new(), kept: Kept::new() });
-/// Frames in kept blocks: nobody uses them, and they can be had.
+static WINDOW: Lock<Window> = Lock::new(Window { slots: Slots::new(), freed: FreedBlocks::new() });
+/// Frames in freed blocks: nobody uses them, and they can be had.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// Free slots remember one another in their first page's entry, where a frame's address would be.
@@ -55,13 +55,13 @@ impl Links for Entries {
 
 /// Says how much memory there is, in frames; before, nothing is kept.
 pub fn init(frames: usize) {
-    WINDOW.lock().kept.limit((frames as u64 / KEPT_PART).clamp(KEPT_LEAST, KEPT_MOST));
+    WINDOW.lock().freed.limit((frames as u64 / KEPT_PART).clamp(KEPT_LEAST, KEPT_MOST));
 }
 
 /// Takes a block of `pages` pages; its address. Contents are whatever they were.
 pub fn take(pages: usize) -> Option<u64> {
     let mut window = WINDOW.lock();
-    if let Some(page) = window.kept.take(pages as u64) {
+    if let Some(page) = window.freed.take(pages as u64) {
         KEPT.fetch_sub(pages, Ordering::Relaxed);
         return Some(address(page));
     }
@@ -82,10 +82,10 @@ pub fn take(pages: usize) -> Option<u64> {
 pub unsafe fn put(block: u64, pages: usize) {
     let page = (block - HEAP) / PAGE;
     let mut window = WINDOW.lock();
-    if window.kept.wants(pages as u64) {
-        if !window.kept.put(page, pages as u64) {
+    if window.freed.wants(pages as u64) {
+        if !window.freed.put(page, pages as u64) {
             window.empty();
-            window.kept.put(page, pages as u64);
+            window.freed.put(page, pages as u64);
         }
         KEPT.fetch_add(pages, Ordering::Relaxed);
         return;
@@ -176,7 +176,7 @@ pub fn kept() -> usize {
 #[cold]
 pub fn give_back() -> bool {
     let mut window = WINDOW.lock();
-    let some = window.kept.pages() > 0;
+    let some = window.freed.pages() > 0;
     if some {
         window.empty();
     }
@@ -184,24 +184,24 @@ pub fn give_back() -> bool {
 }
 
 impl Window {
-    /// Unmaps the kept blocks, with one flush for them all.
+    /// Unmaps the freed blocks, with one flush for them all.
     fn empty(&mut self) {
-        for &(page, pages) in self.kept.blocks() {
+        for &(page, pages) in self.freed.blocks() {
             hide(page, 0, pages);
         }
         flush::everywhere(HEAP, u64::MAX);
-        for &(page, pages) in self.kept.blocks() {
+        for &(page, pages) in self.freed.blocks() {
             // SAFETY: the block is nobody's, and no processor knows its addresses any more.
             unsafe { free(page, 0, pages) };
             self.slots.put(page, &mut Entries);
         }
-        KEPT.fetch_sub(self.kept.pages() as usize, Ordering::Relaxed);
-        self.kept.clear();
+        KEPT.fetch_sub(self.freed.pages() as usize, Ordering::Relaxed);
+        self.freed.clear();
     }
 }
 
 /// Takes a slot for `pages` pages. Its tables are made with the lock released: a frame for one may have to come from a
-/// kept block.
+/// freed block.
 fn slot(pages: u64) -> Option<u64> {
     loop {
         let found = WINDOW.lock().slots.take(pages, &Entries);

@@ -15,7 +15,7 @@ use super::scheduler;
 use super::thread::ThreadRef;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
-use crate::amd64::mem::{frames, spare};
+use crate::amd64::mem::{frames, spare, stack};
 use crate::amd64::time::clock;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::interrupts;
@@ -59,7 +59,7 @@ fn steal(cpu: &Cpu) -> Option<ThreadRef> {
         if victim.waiting.load(Ordering::SeqCst) == 0 {
             continue;
         }
-        if let Some(thread) = victim.local.lock().pop(victim) {
+        if let Some(thread) = victim.local.lock().pop(victim, clock::now_ns()) {
             return Some(thread);
         }
     }
@@ -78,7 +78,7 @@ pub(crate) fn share(cpu: &'static Cpu) {
     if load(other) + 1 >= load(cpu) {
         return;
     }
-    let thread = cpu.local.lock().pop(cpu);
+    let thread = cpu.local.lock().pop(cpu, clock::now_ns());
     if let Some(thread) = thread {
         scheduler::send_to(other, thread);
     }
@@ -93,6 +93,7 @@ pub(crate) fn idle() -> ! {
         release_space(false);
         if frames::is_short() {
             spare::give_back();
+            stack::give_back();
         }
         interrupts::disable();
         let local = cpu.local.lock();

@@ -1,8 +1,8 @@
 //! The floating-point unit, which only programs use: the kernel is built without it.
 //!
-//! A program's registers live in its `Area`, or in the processor while its thread runs and has used them. They go
-//! back to memory when the thread is switched away, and come back at its next entry to user mode: at once when
-//! the program has ever used them, by a trap (#NM) when it has not.
+//! A program's registers live in its `Area`, or in the processor while its thread runs. They go back to memory when
+//! the thread is switched away, and come back at its next entry to user mode. They are not left for a trap (#NM) of
+//! who uses them: every program does, and soon, and QEMU translates all code twice that runs with CR0.TS set and clear.
 
 use crate::amd64::cpu::Cpu;
 use crate::types::FpuState;
@@ -10,7 +10,6 @@ use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
-use x86_64::registers::control::{Cr0, Cr0Flags};
 
 /// Where a program's FPU registers are kept.
 pub struct Area {
@@ -49,14 +48,13 @@ impl Area {
         if self.live() == 0 {
             return;
         }
-        // SAFETY: the caller's promise; the area is 512 bytes, aligned to 64; CR0.TS is clear while a state is live.
+        // SAFETY: the caller's promise; the area is 512 bytes, aligned to 64; CR0.TS is clear.
         unsafe { asm!("fxsave64 [{}]", in(reg) self.state.get(), options(nostack, preserves_flags)) };
         self.discard();
     }
 
     /// Loads the registers from here, for the thread `id`, which the calling processor runs with interrupts off.
     pub fn load(&self, cpu: &Cpu, id: u64) {
-        trap_on_use(cpu, false);
         self.live.store(id, Ordering::Relaxed);
         if cpu.fpu_leaks.get() {
             forget_last_instruction();
@@ -96,16 +94,4 @@ fn forget_last_instruction() {
     unsafe {
         asm!("fnclex", "emms", "fild dword ptr [{}]", in(reg) &raw const ZERO, options(nostack, preserves_flags));
     }
-}
-
-/// Makes the next FPU instruction trap, or not.
-pub fn trap_on_use(cpu: &Cpu, on: bool) {
-    if cpu.fpu_traps.get() == on {
-        return;
-    }
-    cpu.fpu_traps.set(on);
-    let mut cr0 = Cr0::read();
-    cr0.set(Cr0Flags::TASK_SWITCHED, on);
-    // SAFETY: only TS changes.
-    unsafe { Cr0::write(cr0) };
 }

@@ -10,13 +10,12 @@ pub struct RunQueue<T> {
     queues: [VecDeque<T>; LEVELS],
     /// Bit set: that queue is not empty.
     busy: u64,
-    len: usize,
 }
 
 impl<T> RunQueue<T> {
     /// Nothing is ready.
     pub const fn new() -> RunQueue<T> {
-        RunQueue { queues: [const { VecDeque::new() }; LEVELS], busy: 0, len: 0 }
+        RunQueue { queues: [const { VecDeque::new() }; LEVELS], busy: 0 }
     }
 
     /// Adds an item behind those of its level. Levels above the highest count as the highest.
@@ -24,7 +23,6 @@ impl<T> RunQueue<T> {
         let p = usize::from(level).min(LEVELS - 1);
         self.queues[p].push_back(item);
         self.busy |= 1 << p;
-        self.len += 1;
     }
 
     /// Whether an item more at this level needs memory.
@@ -38,20 +36,30 @@ impl<T> RunQueue<T> {
         self.queues[usize::from(level).min(LEVELS - 1)].reserve(4);
     }
 
-    /// Takes the first item of the highest level.
-    pub fn pop(&mut self) -> Option<T> {
-        let p = self.highest()?;
-        let item = self.queues[usize::from(p)].pop_front();
-        if self.queues[usize::from(p)].is_empty() {
-            self.busy &= !(1 << p);
+    /// Takes the first item of this level.
+    pub fn pop_from(&mut self, level: u8) -> Option<T> {
+        let queue = self.queues.get_mut(usize::from(level))?;
+        let item = queue.pop_front();
+        if queue.is_empty() {
+            self.busy &= !(1 << level);
         }
-        self.len -= 1;
         item
     }
 
-    /// How many are ready.
-    pub fn len(&self) -> usize {
-        self.len
+    /// Takes out the first item of this level that `is_it`.
+    pub fn take(&mut self, level: u8, is_it: impl Fn(&T) -> bool) -> Option<T> {
+        let queue = self.queues.get_mut(usize::from(level))?;
+        let at = queue.iter().position(is_it)?;
+        let item = queue.remove(at);
+        if queue.is_empty() {
+            self.busy &= !(1 << level);
+        }
+        item
+    }
+
+    /// Whether nobody is ready at this level.
+    pub fn is_empty(&self, level: u8) -> bool {
+        self.busy >> level & 1 == 0
     }
 
     /// The highest level that is ready.
@@ -64,6 +72,10 @@ impl<T> RunQueue<T> {
 mod tests {
     use super::*;
 
+    fn pop<T>(q: &mut RunQueue<T>) -> Option<T> {
+        q.highest().and_then(|level| q.pop_from(level))
+    }
+
     #[test]
     fn higher_first_then_first_come() {
         let mut q = RunQueue::new();
@@ -73,10 +85,25 @@ mod tests {
         for (p, name) in [(10, 'a'), (0, 'z'), (10, 'b'), (41, 't'), (99, 'u'), (10, 'c')] {
             q.push(p, name);
         }
-        assert_eq!((q.highest(), q.len()), (Some(41), 6));
-        let order: String = core::iter::from_fn(|| q.pop()).collect();
+        assert_eq!(q.highest(), Some(41));
+        let order: String = core::iter::from_fn(|| pop(&mut q)).collect();
         assert_eq!(order, "tuabcz");
         assert_eq!(q.highest(), None);
-        assert_eq!((q.pop(), q.len()), (None, 0));
+        assert_eq!(pop(&mut q), None);
+    }
+
+    #[test]
+    fn one_is_taken_from_the_middle() {
+        let mut q = RunQueue::new();
+        for (p, name) in [(40, 'a'), (40, 'b'), (41, 'c')] {
+            q.push(p, name);
+        }
+        assert_eq!(q.take(41, |c| *c == 'b'), None);
+        assert_eq!(q.take(40, |c| *c == 'b'), Some('b'));
+        assert!(!q.is_empty(41) && q.is_empty(39));
+        assert_eq!(q.pop_from(41), Some('c'));
+        assert!(q.is_empty(41));
+        assert_eq!(q.highest(), Some(40));
+        assert_eq!(q.take(200, |_| true), None);
     }
 }

@@ -1,48 +1,36 @@
 //! The scheduler: who runs, who waits for a processor, who sleeps until when.
 //!
-//! Each processor has a `Local`: its run queue, its timer queue, its dead. A thread belongs to one of them, its *home*,
-//! whose lock guards its state and token. That lock is held across a switch of stacks: the thread that is switched to
-//! releases it. So nobody can find a thread "parked" whose stack is still in use, and a dead thread on the list of the
-//! dead is off its stack. Waking is giving a token under the home's lock; a token given to a thread that is not parked
-//! waits for it.
+//! Each processor has a `Local` (`local`): its run queue, its timer queue, its dead. A thread belongs to one of them,
+//! its *home*, whose lock guards its state and token. That lock is held across a switch of stacks: the thread that is
+//! switched to releases it. So nobody can find a thread "parked" whose stack is still in use, and a dead thread on the
+//! list of the dead is off its stack. Waking is giving a token under the home's lock; a token given to a thread that is
+//! not parked waits for it.
 //!
 //! No two of these locks are ever held together. A thread moves in three steps: it is made ready, or taken out of a
 //! queue, under the lock of its old home; its home is changed; it is queued under the lock of the new one. Who looks
 //! for it in between finds it ready, and has nothing to do.
 //!
-//! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor
-//! is a single shot for whatever comes first: the end of the running thread's turn, when others wait, or the next
-//! sleeper's deadline. An idle processor without sleepers halts without one.
+//! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor is
+//! a single shot for whatever comes first: the end of the running thread's turn, when others wait, the next sleeper's
+//! deadline, or a tick, when somebody wants those (`ticks`). An idle processor without sleepers halts without one.
 
 use super::balance;
-use super::runq::RunQueue;
+use super::local::Local;
 use super::switch;
 use super::thread::{self, Thread, ThreadRef};
+use super::ticks;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
 use crate::amd64::lock::LockGuard;
 use crate::amd64::mem::frames;
 use crate::amd64::mem::stack::Stack;
 use crate::amd64::time::clock;
-use crate::amd64::time::timers::TimerQueue;
 use crate::ledger::{self, as_kernel};
 use crate::types::State;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{Ordering, fence};
 use x86_64::instructions::interrupts;
-
-/// A turn, when others want the processor.
-const SLICE_NS: u64 = 10_000_000;
-
-/// What the scheduler knows of one processor.
-pub(crate) struct Local {
-    ready: RunQueue<ThreadRef>,
-    sleepers: TimerQueue<ThreadRef>,
-    /// Threads that have ended, whose stacks can be freed.
-    dead: Vec<ThreadRef>,
-}
 
 /// A processor's own queue, locked.
 pub(crate) type Guard = LockGuard<'static, Local>;
@@ -85,10 +73,11 @@ pub(crate) extern "C" fn thread_main() {
     unsafe { cpu::this().local.release() };
     interrupts::enable();
     let me = thread::current_ref();
-    // SAFETY: the running thread owns this.
+    // SAFETY: nobody else touches these two while the thread runs. (Of all of `switched` there is no reference here:
+    // where it was queued is read by others, who hold the lock of its home.)
     let (body, owner) = unsafe {
-        let switched = &mut *me.switched.get();
-        (switched.body.take(), switched.stack.as_ref().map_or(0, Stack::owner))
+        let switched = me.switched.get();
+        ((*switched).body.take(), (*switched).stack.as_ref().map_or(0, Stack::owner))
     };
     if let Some(f) = body {
         ledger::pay(owner, f);
@@ -178,6 +167,23 @@ pub(crate) fn unpark(thread: &Thread) {
     wake(thread, home, local);
 }
 
+/// Where a thread that is parked goes on, and its stack pointer then. One that is ready may be on its way to another
+/// home, and begin to run.
+pub(crate) fn place_of(thread: &Thread) -> Option<(u64, u64)> {
+    let (_, local) = lock_home(thread);
+    if thread.state() != State::Parked {
+        return None;
+    }
+    // SAFETY: it stays parked while its home's lock is held, so what is `switched` is the scheduler's, and so is the
+    // stack, on which `switch_stacks` left six registers and where to return to.
+    let place = unsafe {
+        let sp = (*thread.switched.get()).sp;
+        (*((sp + 48) as *const u64), sp + 56)
+    };
+    drop(local);
+    Some(place)
+}
+
 /// Makes a parked thread ready.
 fn wake(thread: &Thread, home: &'static Cpu, mut local: Guard) {
     if thread.state() != State::Parked {
@@ -186,8 +192,9 @@ fn wake(thread: &Thread, home: &'static Cpu, mut local: Guard) {
     let thread = thread.counted();
     match balance::better_than(home) {
         None => {
-            local.queue(home, thread, true);
-            tell(home, local);
+            let now = clock::now_ns();
+            local.queue(home, thread, true, now);
+            tell(home, local, now);
         }
         Some(other) => {
             thread.set_state(State::Ready);
@@ -201,14 +208,15 @@ fn wake(thread: &Thread, home: &'static Cpu, mut local: Guard) {
 pub(crate) fn send_to(cpu: &'static Cpu, thread: ThreadRef) {
     thread.home.store(cpu.id.get(), Ordering::Release);
     let mut local = cpu.local.lock();
-    local.queue(cpu, thread, true);
-    tell(cpu, local);
+    let now = clock::now_ns();
+    local.queue(cpu, thread, true, now);
+    tell(cpu, local, now);
 }
 
 /// Somebody has become ready at `cpu`: sees to it that it learns of it.
-fn tell(cpu: &'static Cpu, mut local: Guard) {
+fn tell(cpu: &'static Cpu, mut local: Guard, now: u64) {
     if core::ptr::eq(cpu, cpu::this()) {
-        local.after_wake(cpu);
+        local.after_wake(cpu, now);
         return;
     }
     drop(local);
@@ -219,7 +227,21 @@ fn tell(cpu: &'static Cpu, mut local: Guard) {
 /// Another processor has queued something here, or wants the running program back in the kernel.
 pub(crate) fn look() {
     let cpu = cpu::this();
-    cpu.local.lock().after_wake(cpu);
+    cpu.local.lock().after_wake(cpu, clock::now_ns());
+}
+
+/// The priority of a thread has changed: if it is queued, it is queued anew.
+pub(crate) fn requeue(thread: &Thread) {
+    let (home, mut local) = lock_home(thread);
+    // SAFETY: written only under the lock of its home, which is held.
+    let place = unsafe { (*thread.switched.get()).queued_at };
+    if thread.state() == State::Ready
+        && let Some(thread) = local.ready.take(place, |t| core::ptr::eq(Arc::as_ptr(t), thread))
+    {
+        let now = clock::now_ns();
+        local.queue(home, thread, true, now);
+        tell(home, local, now);
+    }
 }
 
 /// Brings a thread that runs on another processor back from user mode.
@@ -245,13 +267,20 @@ pub(crate) fn yield_now() {
     if cpu::is_idle_here() {
         return;
     }
-    balance::share(cpu);
+    // SAFETY: the running thread owns this.
+    let place = unsafe { (*me.switched.get()).place };
+    // Who is ahead runs here, and now.
+    let now = clock::now_ns();
+    if !cpu.local.lock().is_ahead_of(place, now) {
+        balance::share(cpu);
+    }
     let mut local = cpu.local.lock();
-    if local.ready.highest().is_none_or(|level| level < 2 * me.priority()) {
-        local.new_turn(cpu);
+    if !local.ready.has(me.priority()) {
+        local.new_turn(cpu, now);
         return;
     }
-    local.queue(cpu, me, false);
+    local.settle(cpu, &me, now);
+    local.queue(cpu, me, false, now);
     switch(local);
 }
 
@@ -260,6 +289,7 @@ pub(crate) fn timer_fired() {
     let cpu = cpu::this();
     cpu.armed.set(u64::MAX);
     let now = clock::now_ns();
+    cpu.ticked.set(ticks::take(cpu, now));
     loop {
         let expired = cpu.local.lock().sleepers.expired(now);
         let Some(thread) = expired else { break };
@@ -268,78 +298,10 @@ pub(crate) fn timer_fired() {
         wake(&thread, home, local);
     }
     let mut local = cpu.local.lock();
-    if now >= cpu.slice_end.get() && local.ready.highest().is_some() {
+    if now >= cpu.slice_end.get() && !local.is_empty() {
         cpu.need_resched.store(true, Ordering::Relaxed);
     }
     local.arm(cpu);
-}
-
-impl Local {
-    /// Nobody is there.
-    pub const fn new() -> Local {
-        Local { ready: RunQueue::new(), sleepers: TimerQueue::new(), dead: Vec::new() }
-    }
-
-    /// Whether nobody waits to run.
-    pub fn is_empty(&self) -> bool {
-        self.ready.highest().is_none()
-    }
-
-    /// Queues a thread of this home. One that was parked goes ahead of those that compute, if it has used little
-    /// lately, since it may be one that a person waits for.
-    fn queue(&mut self, cpu: &Cpu, thread: ThreadRef, has_slept: bool) {
-        thread.set_state(State::Ready);
-        // SAFETY: a thread that does not run, or is about to stop: its `switched` is the scheduler's.
-        let switched = unsafe { &mut *thread.switched.get() };
-        let bonus = u8::from(has_slept && switched.usage.is_little(clock::now_ns()));
-        switched.level = 2 * thread.priority() + bonus;
-        if self.ready.is_full(switched.level) {
-            as_kernel(|| self.ready.make_room(switched.level));
-        }
-        self.ready.push(switched.level, thread);
-        cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
-    }
-
-    /// Takes the next one.
-    pub fn pop(&mut self, cpu: &Cpu) -> Option<ThreadRef> {
-        let thread = self.ready.pop();
-        cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
-        thread
-    }
-
-    /// Somebody has become ready here: may the running thread go on, and for how long?
-    fn after_wake(&mut self, cpu: &Cpu) {
-        if cpu::is_idle_here() {
-            return; // it looks at the queue before it halts
-        }
-        // SAFETY: written only under the lock, which is held.
-        let level = unsafe { (*thread::current_ref().switched.get()).level };
-        if self.ready.highest() > Some(level) {
-            cpu.need_resched.store(true, Ordering::Relaxed);
-        } else {
-            self.arm(cpu);
-        }
-    }
-
-    fn new_turn(&mut self, cpu: &Cpu) {
-        cpu.slice_end.set(clock::now_ns() + SLICE_NS);
-        self.arm(cpu);
-    }
-
-    /// Sets the timer of the calling processor for what comes next, if it is not set early enough.
-    pub fn arm(&mut self, cpu: &Cpu) {
-        let slice = match self.ready.highest() {
-            Some(_) if !cpu::is_idle_here() && !cpu.need_resched.load(Ordering::Relaxed) => {
-                cpu.slice_end.get()
-            }
-            _ => u64::MAX,
-        };
-        let next = slice.min(self.sleepers.next().unwrap_or(u64::MAX));
-        if next < cpu.armed.get() {
-            cpu.armed.set(next);
-            lapic::fire_in(next.saturating_sub(clock::now_ns()));
-        }
-    }
 }
 
 /// Runs the next ready thread of this processor, or its idle thread. `local` is this processor's; the caller has queued
@@ -348,27 +310,34 @@ impl Local {
 pub(crate) fn switch(mut local: Guard) {
     let cpu = cpu::this();
     let old = thread::current_ref();
-    let next: *const Thread = match local.pop(cpu) {
+    let now = clock::now_ns();
+    let next: *const Thread = match local.pop(cpu, now) {
         Some(t) => Arc::as_ptr(&t), // the scheduler's own reference keeps it alive
         None => cpu.idle.get(),
     };
     // SAFETY: a thread that is not dead is kept by the scheduler's own reference; the idle thread lives for good.
     let new = unsafe { &*next };
     new.set_state(State::Running);
-    cpu.need_resched.store(false, Ordering::Relaxed);
+    // SAFETY: written only under the lock, which is held.
+    let (place, queued_at) = unsafe { ((*new.switched.get()).place, (*new.switched.get()).queued_at) };
+    // One that was ahead for the locks that it has goes on until it returns to user mode.
+    let gives_way = place != queued_at && local.is_ahead_of(place, now);
+    cpu.need_resched.store(gives_way, Ordering::Relaxed);
     if core::ptr::eq(old, new) {
-        local.new_turn(cpu);
+        local.new_turn(cpu, now);
         return;
     }
     cpu.switches.fetch_add(1, Ordering::Relaxed);
     old.charge(&old.sys_cycles);
-    let now = clock::now_ns();
-    let ran = now.saturating_sub(cpu.turn_start.replace(now));
+    if !cpu::is_idle_here() {
+        local.settle(cpu, old, now);
+    }
+    cpu.turn_start.set(now);
     new.stamp.store(clock::cycles(), Ordering::Relaxed);
     cpu.current.set(next);
     cpu.payer.set(&raw const new.payer);
     cpu.busy.store(!cpu::is_idle_here(), Ordering::Relaxed);
-    local.new_turn(cpu);
+    local.new_turn(cpu, now);
     balance::spread(cpu);
     fence(Ordering::SeqCst); // see `recall`
     let interrupts_on = local.keep();
@@ -377,11 +346,14 @@ pub(crate) fn switch(mut local: Guard) {
     // processor that it then runs on, which may be another: hence `this` again.
     unsafe {
         let old = &mut *old.switched.get();
-        old.usage.add(ran, now);
         if let Some(area) = old.fpu.take() {
             area.save();
         }
-        switch::switch_stacks(&raw mut old.sp, (*new.switched.get()).sp);
+        let new = &*new.switched.get();
+        if cpu.watching.get() || !new.watch.is_empty() {
+            new.watch.load(cpu);
+        }
+        switch::switch_stacks(&raw mut old.sp, new.sp);
         cpu::this().local.release();
     }
     if interrupts_on {

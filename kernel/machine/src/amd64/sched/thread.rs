@@ -6,8 +6,10 @@
 pub use crate::types::{OutOfMemory, State, Times};
 
 use super::fpu::Area;
+use super::ready::Place;
 use super::scheduler;
 use super::usage::Usage;
+use super::watch;
 use crate::amd64::cpu;
 use crate::amd64::mem::frames;
 #[cfg(debug_assertions)]
@@ -34,12 +36,18 @@ pub struct Thread {
     state: AtomicU8,
     /// The unpark token. Its own thread takes it without a lock too, when it wakes.
     pub(crate) token: AtomicBool,
+    /// Locks that it has which sleepers wait for: its own thread counts.
+    locks: AtomicU32,
+    /// It has been given another, and has yet to run to know it.
+    given: AtomicBool,
     /// It runs in user mode: time since `stamp` is the program's.
     pub(crate) in_user: AtomicBool,
     pub(crate) user_cycles: AtomicU64,
     pub(crate) sys_cycles: AtomicU64,
     /// The time stamp when its time was last accounted, while it runs.
     pub(crate) stamp: AtomicU64,
+    /// The number of the account on which it was started: whom it works for.
+    pub(crate) account: u16,
     /// Who pays for what it allocates.
     pub(crate) payer: Payer,
     /// What its call has allocated.
@@ -60,8 +68,12 @@ pub(crate) struct Switched {
     pub fpu: Option<Arc<Area>>,
     /// How much of the processor it has used lately.
     pub usage: Usage,
-    /// The level it was last queued at.
-    pub level: u8,
+    /// Its own place among those that are ready.
+    pub place: Place,
+    /// Where it was last queued: ahead of that, if it has what others may wait for.
+    pub queued_at: Place,
+    /// Where its program is watched.
+    pub watch: watch::Registers,
 }
 
 // SAFETY: `switched` is touched by its owner only, as described there; all else is atomic or never changes.
@@ -101,6 +113,20 @@ pub(crate) fn current_ref() -> &'static Thread {
     unsafe { &*cpu::this().current.get() }
 }
 
+/// The calling thread has taken a lock that sleepers wait for.
+#[inline]
+pub(crate) fn has_taken() {
+    let locks = &current_ref().locks;
+    locks.store(locks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// It has let go of one.
+#[inline]
+pub(crate) fn has_let_go() {
+    let locks = &current_ref().locks;
+    locks.store(locks.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+}
+
 /// Waits for a token; takes it. May return without one.
 pub fn park() {
     scheduler::park(None);
@@ -134,10 +160,13 @@ impl Thread {
             home: AtomicU32::new(0),
             state: AtomicU8::new(State::Ready as u8),
             token: AtomicBool::new(false),
+            locks: AtomicU32::new(0),
+            given: AtomicBool::new(false),
             in_user: AtomicBool::new(false),
             user_cycles: AtomicU64::new(0),
             sys_cycles: AtomicU64::new(0),
             stamp: AtomicU64::new(0),
+            account: stack.as_ref().map_or(0, Stack::owner),
             payer: Payer::new(),
             #[cfg(debug_assertions)]
             watch: Watch::new(),
@@ -147,7 +176,9 @@ impl Thread {
                 body,
                 fpu: None,
                 usage: Usage::default(),
-                level: 0,
+                place: Place::LAST,
+                queued_at: Place::LAST,
+                watch: watch::Registers::default(),
             }),
         }
     }
@@ -168,9 +199,29 @@ impl Thread {
         scheduler::unpark(self);
     }
 
+    /// Says whether it has been given a lock that it waited for, and does not know it yet.
+    pub(crate) fn is_given(&self, given: bool) {
+        self.given.store(given, Ordering::Relaxed);
+    }
+
+    /// Whether it has something that others may wait for.
+    pub(crate) fn has_locks(&self) -> bool {
+        self.locks.load(Ordering::Relaxed) != 0 || self.given.load(Ordering::Relaxed)
+    }
+
+    /// Its priority has changed.
+    pub(crate) fn requeue(&self) {
+        scheduler::requeue(self);
+    }
+
     /// Brings it out of user mode, if it is there on another processor.
     pub(crate) fn recall(&self) {
         scheduler::recall(self);
+    }
+
+    /// Where it goes on in the kernel and where its stack is then, if it is parked.
+    pub fn kernel_place(&self) -> Option<(u64, u64)> {
+        scheduler::place_of(self)
     }
 
     /// What the thread is doing.

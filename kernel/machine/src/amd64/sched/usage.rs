@@ -1,7 +1,7 @@
 //! How much of the processor a thread has used lately, as arithmetic. Tested on the host.
 
 /// A thread's use of the processor, fading: halved every `FADE_NS`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usage {
     used: u64,
     at: u64,
@@ -13,8 +13,15 @@ const FADE_NS: u64 = 50_000_000;
 const MOST_NS: u64 = 2 * FADE_NS;
 /// Who has used less than this lately sleeps more than it runs.
 const LITTLE_NS: u64 = 10_000_000;
+/// What a third of a processor comes to: who always runs has between half of the most and the most.
+const SHARE_NS: u64 = (MOST_NS + MOST_NS / 2) / 2 / 3;
 
 impl Usage {
+    /// Nothing yet.
+    pub const fn new() -> Usage {
+        Usage { used: 0, at: 0 }
+    }
+
     /// Adds a run of `ns` that ended at `now`.
     pub fn add(&mut self, ns: u64, now: u64) {
         let halvings = now.saturating_sub(self.at) / FADE_NS;
@@ -26,6 +33,12 @@ impl Usage {
     pub fn is_little(&mut self, now: u64) -> bool {
         self.add(0, now);
         self.used < LITTLE_NS
+    }
+
+    /// Whether it was less than a third of the time.
+    pub fn is_below_share(&mut self, now: u64) -> bool {
+        self.add(0, now);
+        self.used < SHARE_NS
     }
 }
 

@@ -11,16 +11,17 @@ pub use crate::amd64::cpu::cycles;
 use crate::amd64::dev::console::Console;
 use crate::amd64::dev::io::Ports;
 use crate::amd64::dev::lapic;
+use crate::wall::Wall;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The counter's value when time began.
 static START: AtomicU64 = AtomicU64::new(0);
 static HZ: AtomicU64 = AtomicU64::new(0);
 /// Nanoseconds in 2^32 cycles.
 static SCALE: AtomicU64 = AtomicU64::new(0);
-/// Nanoseconds since 1970 when time began.
-static WALL: AtomicI64 = AtomicI64::new(0);
+/// The time of day.
+static WALL: Wall = Wall::new();
 
 const PIT_HZ: u64 = 1_193_182;
 /// Length of a measurement: 6 ms.
@@ -49,12 +50,28 @@ pub fn now_ns() -> u64 {
 
 /// Nanoseconds since 1970.
 pub fn wall_ns() -> i64 {
-    WALL.load(Ordering::Relaxed).saturating_add(now_ns() as i64)
+    WALL.at(now_ns())
 }
 
 /// Sets the time of day.
 pub fn set_wall_ns(ns: i64) {
-    WALL.store(ns.saturating_sub(now_ns() as i64), Ordering::Relaxed);
+    WALL.set(now_ns(), ns);
+}
+
+/// Moves the time of day by `ns` within so many seconds, one at least; see `Wall::adjust`.
+pub fn adjust_wall(ns: i64, seconds: u32) {
+    WALL.adjust(now_ns(), ns, seconds);
+}
+
+/// Cycles in a second of the time of day: what was measured, until somebody knows better.
+pub fn wall_hz() -> u64 {
+    WALL.hz(cycle_hz())
+}
+
+/// Lets a second of the time of day be so many cycles. Says whether that can be: more than twice and less than half of
+/// what was measured cannot.
+pub fn set_wall_hz(hz: u64) -> bool {
+    WALL.set_hz(now_ns(), hz, cycle_hz())
 }
 
 /// Measures, starts the clock, and reads the time of day.

@@ -20,8 +20,9 @@ pub const STAR_USER: u16 = 0x10 | 3;
 
 /// Stack of a trap that may find any stack broken.
 const EMERGENCY: usize = 8192;
-/// Traps with a stack of their own: NMI, double fault, machine check.
-const ALONE: [(u8, u8); 3] = [(2, 1), (8, 2), (18, 3)];
+/// Traps with a stack of their own: NMI, double fault, machine check; and watchpoints, which may come when the kernel
+/// has begun and has no stack yet.
+const ALONE: [(u8, u8); 4] = [(2, 1), (8, 2), (18, 3), (1, 4)];
 
 /// Bytes that a processor needs for them.
 pub const STACKS: usize = ALONE.len() * EMERGENCY;

@@ -60,6 +60,8 @@ trap_stubs:
 	pushq	$vector
 	.if (vector == 2) || (vector == 8) || (vector == 18)
 	jmp	trap_alone
+	.elseif vector == 1
+	jmp	trap_debug
 	.else
 	jmp	trap_common
 	.endif
@@ -103,6 +105,34 @@ trap_alone:
 	andq	$-16, %rsp
 	call	{kernel_trap}
 	ud2
+
+# A watchpoint, on a stack of its own: one that an instruction meets which loads the stack segment's register comes
+# behind the next instruction, and that may be SYSCALL or INT3. Then the kernel has begun, with the program's stack
+# pointer and GS: the program is not to gain by it, so what was met is forgotten.
+trap_debug:
+	testb	$3, 24(%rsp)
+	jnz	1f
+	pushq	%rax
+	xorl	%eax, %eax
+	movq	%rax, %db6
+	popq	%rax
+	addq	$16, %rsp
+	iretq
+	# The processor's frame, with kind and error, goes where it is for all other traps of programs.
+1:	swapgs
+	movq	%rax, %gs:{scratch}
+	movq	%gs:{frame_end}, %rax
+	popq	-56(%rax)
+	popq	-48(%rax)
+	popq	-40(%rax)
+	popq	-32(%rax)
+	popq	-24(%rax)
+	popq	-16(%rax)
+	popq	-8(%rax)
+	leaq	-56(%rax), %rsp
+	movq	%gs:{scratch}, %rax
+	SAVE
+	jmp	leave_user
 
 .balign 16
 syscall_entry:

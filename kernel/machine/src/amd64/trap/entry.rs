@@ -5,7 +5,8 @@
 use super::desc;
 use super::irq;
 use super::panic;
-use crate::amd64::cpu::Cpu;
+use crate::amd64::cpu::{self, Cpu};
+use crate::sampling;
 use abi::ureg::Ureg;
 use core::mem::offset_of;
 
@@ -48,7 +49,13 @@ pub(crate) const KNOWN: usize = 20;
 /// An interrupt or exception while the kernel runs, with interrupts off.
 extern "C" fn kernel_trap(frame: &mut Ureg) {
     match frame.kind {
-        v @ 32..=255 => irq::dispatch(v as u8),
+        v @ 32..=255 => {
+            irq::dispatch(v as u8);
+            let ticks = cpu::this().ticked.take();
+            if ticks != 0 {
+                sampling::count(frame.pc, ticks);
+            }
+        }
         _ => panic::kernel_fault(frame),
     }
 }

@@ -17,6 +17,8 @@ use crate::amd64::mem::flush;
 use crate::amd64::sched::scheduler;
 use crate::amd64::time::clock;
 use crate::firmware::acpi::Madt;
+use crate::heap;
+use crate::types::OutOfMemory;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -49,15 +51,9 @@ impl Counter {
         self.cycles.fetch_add(cycles, Ordering::Relaxed);
     }
 
-    fn line(&self, vector: u32, irq: u32, controller: Controller, name: &str) -> Line {
-        Line {
-            vector,
-            irq,
-            count: self.count.load(Ordering::Relaxed),
-            cycles: self.cycles.load(Ordering::Relaxed),
-            controller,
-            name: String::from(name),
-        }
+    fn line(&self, vector: u32, irq: u32, controller: Controller, name: &str) -> Result<Line, OutOfMemory> {
+        let (count, cycles) = (self.count.load(Ordering::Relaxed), self.cycles.load(Ordering::Relaxed));
+        Ok(Line { vector, irq, count, cycles, controller, name: heap::try_string(name)? })
     }
 }
 
@@ -247,28 +243,37 @@ pub(crate) fn charge_trap(vector: u8, cycles: u64) {
 
 /// Every handler, ascending by vector. Spurious interrupts and those that processors send one another appear once they
 /// have happened, as do exceptions that no processor has today.
-pub fn snapshot() -> Vec<Line> {
+///
+/// # Errors
+/// No memory: there may be some hundred.
+pub fn snapshot() -> Result<Vec<Line>, OutOfMemory> {
     let mut lines = Vec::new();
     for (vector, c) in TRAPS.iter().enumerate() {
         if vector < entry::KNOWN || c.count.load(Ordering::Relaxed) > 0 {
-            lines.push(c.line(vector as u32, vector as u32, Controller::Trap, entry::NAMES[vector]));
+            let line = c.line(vector as u32, vector as u32, Controller::Trap, entry::NAMES[vector]);
+            heap::try_push(&mut lines, line?)?;
         }
     }
     for slot in &SLOTS[FIRST..=LAST] {
-        let entries: Vec<Arc<Entry>> = slot.lock().iter().cloned().collect();
-        let line = |e: &Arc<Entry>| e.counter.line(u32::from(e.vector), e.irq, e.controller, &e.name);
-        lines.extend(entries.iter().map(line));
+        for n in 0.. {
+            // One after the other: nothing is asked for while the slot is locked.
+            let entry = slot.lock().get(n).cloned();
+            let Some(e) = entry else { break };
+            let line = e.counter.line(u32::from(e.vector), e.irq, e.controller, &e.name);
+            heap::try_push(&mut lines, line?)?;
+        }
     }
-    lines.push(TIMER.line(u32::from(lapic::TIMER), 0, Controller::Lapic, "APIC timer"));
     let seldom = [
+        (&TIMER, lapic::TIMER, "APIC timer"),
         (&LOOK, lapic::LOOK, "look"),
         (&FLUSH, lapic::FLUSH, "flush"),
         (&SPURIOUS, lapic::SPURIOUS, "spurious"),
     ];
     for (counter, vector, name) in seldom {
-        if counter.count.load(Ordering::Relaxed) > 0 {
-            lines.push(counter.line(u32::from(vector), 0, Controller::Lapic, name));
+        if vector == lapic::TIMER || counter.count.load(Ordering::Relaxed) > 0 {
+            let line = counter.line(u32::from(vector), 0, Controller::Lapic, name);
+            heap::try_push(&mut lines, line?)?;
         }
     }
-    lines
+    Ok(lines)
 }

@@ -4,6 +4,7 @@
 //! fault, the timer) stores them again and becomes `run`'s result. Device interrupts are served inside; they end
 //! `run` only when the thread was kicked or its turn is over.
 
+pub use crate::amd64::sched::watch::watch;
 pub use crate::types::{Event, FPU_SIZE, FpuState};
 
 use super::desc::{USER_CODE, USER_DATA};
@@ -12,8 +13,9 @@ use super::irq;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::mem::space::AddressSpace;
 use crate::amd64::sched::balance;
-use crate::amd64::sched::fpu::{self, Area};
+use crate::amd64::sched::fpu::Area;
 use crate::amd64::sched::thread::{self, Thread};
+use crate::amd64::sched::watch as debug;
 use abi::ureg::Ureg;
 use alloc::sync::Arc;
 use core::arch::asm;
@@ -21,13 +23,15 @@ use core::sync::atomic::Ordering;
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
 
-/// Flags a program may set: arithmetic, direction, alignment check, identification.
-const FREE_FLAGS: u64 = 0x0024_0cd5;
+/// Flags a program may set: arithmetic, direction, alignment check, identification, and resumption, with which the next
+/// instruction is not watched.
+const FREE_FLAGS: u64 = 0x0025_0cd5;
+const RESUME: u64 = 0x1_0000;
 /// Flags that are always set: bit 1, and interrupts on.
 const FIXED_FLAGS: u64 = 0x202;
 /// First address that is not canonical.
 const LOWER_HALF_END: u64 = 1 << 47;
-const NO_FPU: u64 = 7;
+const DEBUG: u64 = 1;
 const PROTECTION: u8 = 13;
 const PAGE_FAULT: u64 = 14;
 
@@ -39,8 +43,6 @@ pub struct UserContext {
     /// The general registers.
     pub regs: Ureg,
     fpu: Arc<Area>,
-    /// The program has used the FPU: load it at entry instead of waiting for the trap.
-    fpu_used: bool,
     /// The exception that ended the last run, and the thread's kernel time then: what it costs is charged to it.
     served: Option<(u8, u64)>,
 }
@@ -56,12 +58,11 @@ impl UserContext {
             flags: FIXED_FLAGS,
             ..Ureg::default()
         };
-        UserContext { filler: 0, regs: selectors, fpu: Arc::new(Area::new()), fpu_used: false, served: None }
+        UserContext { filler: 0, regs: selectors, fpu: Arc::new(Area::new()), served: None }
     }
 
     /// Sets the FPU to its start values.
     pub fn fpu_reset(&mut self) {
-        self.fpu_used = false;
         *self.fpu_here(false) = FpuState::new();
     }
 
@@ -72,7 +73,6 @@ impl UserContext {
 
     /// Sets the FPU's registers.
     pub fn fpu_load(&mut self, state: &FpuState) {
-        self.fpu_used = true;
         *self.fpu_here(false) = *state;
     }
 
@@ -109,7 +109,7 @@ impl Default for UserContext {
 /// After `Event::Syscall`, `regs.pc` is behind the instruction and `cx` and `r11` hold what the processor put there;
 /// all else is the program's. Flags and selectors are made safe before entry. A kick that is pending, or the end of
 /// the thread's turn, gives `Event::Interrupt` before anything runs; a program counter outside the lower half gives
-/// `Event::Trap` 13.
+/// `Event::Trap` 13. The error of `Event::Trap` 1 has a bit for each [watchpoint](watch()) that was met.
 pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
     assert!(interrupts::are_enabled(), "user mode with a Lock held or in an interrupt");
     let me = thread::current_ref();
@@ -145,12 +145,16 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
                 interrupts::enable();
                 return Event::Syscall;
             }
-            NO_FPU => {
-                irq::count_trap(NO_FPU as u8);
-                ctx.fpu_used = true; // the next entry loads it
-            }
             0..32 => return exception(me, ctx),
-            _ => irq::dispatch(vector as u8),
+            _ => {
+                irq::dispatch(vector as u8);
+                let ticks = cpu.ticked.take();
+                if ticks != 0 {
+                    interrupts::enable();
+                    me.tick(ctx.regs.pc, ticks);
+                    return Event::Interrupt;
+                }
+            }
         }
         interrupts::enable();
     }
@@ -162,15 +166,11 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
     regs.flags = regs.flags & FREE_FLAGS | FIXED_FLAGS;
     (regs.cs, regs.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
     // SYSRET takes the program counter from rcx and the flags from r11.
-    let by_sysret = regs.cx == regs.pc && regs.r11 == regs.flags;
+    let by_sysret = regs.cx == regs.pc && regs.r11 == regs.flags && regs.flags & RESUME == 0;
     if ctx.fpu.live() == 0 {
-        if ctx.fpu_used {
-            ctx.fpu.load(cpu, me.id());
-            // SAFETY: the running thread owns this.
-            unsafe { (*me.switched.get()).fpu = Some(ctx.fpu.clone()) };
-        } else {
-            fpu::trap_on_use(cpu, true);
-        }
+        ctx.fpu.load(cpu, me.id());
+        // SAFETY: the running thread owns this.
+        unsafe { (*me.switched.get()).fpu = Some(ctx.fpu.clone()) };
     } else {
         assert!(ctx.fpu.live() == me.id(), "a program's registers belong to another thread");
     }
@@ -196,6 +196,14 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
 
 fn exception(me: &Thread, ctx: &mut UserContext) -> Event {
     let address = Cr2::read_raw();
+    if ctx.regs.kind == DEBUG {
+        let (met, is_before) = debug::met(cpu::this());
+        ctx.regs.error = met;
+        // When the program goes on there, it gets past it.
+        if is_before {
+            ctx.regs.flags |= RESUME;
+        }
+    }
     interrupts::enable();
     let (vector, error) = (ctx.regs.kind, ctx.regs.error);
     irq::count_trap(vector as u8);

@@ -84,6 +84,8 @@ fn wakeup_one_wakes_in_the_order_of_arrival() {
         }));
         eventually("the next sleeper", || p.rendez.sleepers() == i + 1);
     }
+    // One that has come and not yet looked would take what is meant for the first.
+    eventually("all asleep", || threads.iter().all(|t| t.state() == State::Parked));
     for n in 1..=6 {
         p.items.add();
         p.rendez.wakeup_one();
@@ -306,4 +308,25 @@ fn a_condition_that_panics_leaves_the_list() {
     }));
     assert!(result.is_err());
     assert_eq!(r.sleepers(), 0);
+}
+
+#[test]
+fn a_place_among_many_is_not_on_the_call_of_who_waits() {
+    // The list of so many is larger than a call is granted.
+    const MANY: usize = 700;
+    let p = flag();
+    let q = p.clone();
+    let counted = Arc::new(Count::default());
+    let count = counted.clone();
+    let team = team(MANY, move |_| {
+        let call = crate::heap::Call::enter("WAIT");
+        q.0.sleep(|| q.1.load(Ordering::SeqCst));
+        drop(call);
+        count.add();
+    });
+    eventually("all asleep", || p.0.sleepers() == MANY);
+    p.1.store(true, Ordering::SeqCst);
+    p.0.wakeup();
+    eventually("all awake", || counted.get() == MANY);
+    join(&team);
 }

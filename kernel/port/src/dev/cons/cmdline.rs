@@ -1,11 +1,15 @@
 //! The kernel's command line as a function of bytes: `name=value` words, quoted as rc quotes.
 //!
 //! Every good word becomes a variable of the first process and a line of `/dev/config`. Words with a meaning of
-//! their own (`boot console init mount nomsi ncpu debug`) are checked; a bad word is told and left out, never more.
+//! their own (`boot console init mount root nomsi ncpu debug user timezone`) are checked; a bad one is told and left
+//! out, never more.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::dev::root::Layout;
+use crate::kernel::is_user_name;
 
 /// Where the console may be, by one of the places of the word `console`. Behind `virtio:` is a port.
 fn is_console(place: &str) -> bool {
@@ -64,6 +68,17 @@ pub fn places(words: &[(String, String)]) -> impl Iterator<Item = &str> {
     values.filter_map(|value| value.rsplit_once(':').map(|(_, place)| place))
 }
 
+/// The first program and its arguments, one word at least: the last good word `boot=`.
+pub fn boot(words: &[(String, String)]) -> Option<Vec<String>> {
+    let (_, value) = words.iter().rfind(|(name, _)| name == "boot")?;
+    Some(abi::quote::tokenize(value)).filter(|words| !words.is_empty())
+}
+
+/// Where the archives are: in `/boot` when another tree is to be the root.
+pub fn layout(words: &[(String, String)]) -> Layout {
+    if words.iter().any(|(name, _)| name == "root") { Layout::InBoot } else { Layout::AtRoot }
+}
+
 /// How many processors are to be used: the last good word `ncpu=`, or `*ncpu=` as Plan 9 has it; nothing for all.
 pub fn ncpu(words: &[(String, String)]) -> Option<usize> {
     let (_, value) = words.iter().rfind(|(name, _)| name == "ncpu" || name == "*ncpu")?;
@@ -83,11 +98,20 @@ fn check(name: &str, value: &str) -> Result<(), &'static str> {
             Err("console is uart, vga, virtio, virtio:port or several of them with commas")
         }
         "ncpu" | "*ncpu" if !value.parse::<u32>().is_ok_and(|n| n > 0) => Err("ncpu is a number from 1"),
-        "boot" if !value.starts_with('/') => Err("boot is the path of the first program"),
+        "boot" if !value.starts_with('/') => Err("boot is the path of the first program, and its arguments"),
+        "root" if value.trim().is_empty() => Err("root is a share's tag, or server!file of a disk"),
         "mount" => match value.rsplit_once(':') {
-            Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => Ok(()),
+            // What is mounted on the root itself hides the programs that go on from here.
+            Some((tag, place)) if !tag.is_empty() && place.starts_with('/') => {
+                match place.trim_matches('/') {
+                    "" | "." => Err("mount is tag:/where, and not the root, for which there is root="),
+                    _ => Ok(()),
+                }
+            }
             _ => Err("mount is tag:/where"),
         },
+        "user" if value == "none" || !is_user_name(value) => Err("user is the name of the machine's owner"),
+        "timezone" if value.contains('/') => Err("timezone is a name in /adm/timezone"),
         _ => Ok(()),
     }
 }
@@ -113,6 +137,10 @@ mod tests {
         assert_eq!(good("console=vga console=uart,vga console=virtio console=virtio:org.x,uart").len(), 4);
         assert_eq!(ncpu(&good("ncpu=2 *ncpu=3")), Some(3));
         assert_eq!(ncpu(&good("console=vga")), None);
+        assert_eq!(boot(&good("boot=/a boot='/b c ''d e'''")).unwrap(), ["/b", "c", "d e"]);
+        assert_eq!(boot(&good("init=x")), None);
+        assert_eq!(layout(&good("root=host")), Layout::InBoot);
+        assert_eq!(layout(&good("mount=root:/n/host")), Layout::AtRoot);
     }
 
     #[test]
@@ -133,10 +161,11 @@ mod tests {
     #[test]
     fn bad_words_are_told_and_the_others_stay() {
         let (good, bad) = parse(
-            "nonsense =x a/b=c ncpu=many *ncpu=0 mount=nowhere console=tv console=uart, console=virtio: colour=blue",
+            "nonsense =x a/b=c ncpu=many *ncpu=0 mount=nowhere console=tv console=uart, console=virtio: \
+             root= boot=x user=none user=a/b timezone=../x mount=a:/ mount=a:// colour=blue",
         );
         assert_eq!(good.len(), 1);
-        assert_eq!(bad.len(), 9);
+        assert_eq!(bad.len(), 16);
         assert!(bad[0].contains("'nonsense'"));
         assert!(bad[3].contains("ncpu=many"));
     }

@@ -2,10 +2,10 @@
 //!
 //! The handler puts bytes into a ring that is as deep as any burst ([`RING`]) and wakes the console's kernel
 //! process. That one does the line discipline, echoes, posts `interrupt` to the note group that uses the
-//! console, and wakes readers. So keys are seen whether or not somebody reads, and nothing of this is done with
-//! interrupts off.
+//! console, tells what runs there when it is asked, and wakes readers. So keys are seen whether or not somebody reads,
+//! and nothing of this is done with interrupts off.
 //!
-//! Locks: `ring` and `line`, both leaves. The note group is that of the process that last opened or read
+//! Locks: `ring`, `line` and `clocks`, all leaves. The note group is that of the process that last opened or read
 //! `#c/cons`.
 
 use alloc::boxed::Box;
@@ -18,13 +18,19 @@ use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread;
 
-use super::line::{ECHO, Line};
+use super::line::{ECHO, Line, Wish};
+use super::status::{self, Clocks};
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::proc::notes::{self, NoteClass};
+use crate::proc::notegroup;
+use crate::proc::notes::NoteClass;
 
 /// Bytes that may arrive before the kernel process gets a processor.
 pub const RING: usize = 64 * 1024;
+/// Reads that find the end of all input before the machine is taken to go on for nobody.
+const ENDS: u32 = 64;
+/// Bytes of echo at a time: as many as one key makes, and four that were typed before others behind them.
+const ROOM: usize = 3 * ECHO;
 /// Bytes handled at a time.
 const BATCH: usize = 512;
 
@@ -36,6 +42,10 @@ pub struct Input {
     ready: Rendez,
     /// Whom an interrupt goes to; 0: nobody yet.
     noteid: AtomicU32,
+    /// When `^T` was typed last.
+    clocks: Lock<Clocks>,
+    /// Reads after the end of all input.
+    ends: AtomicU32,
 }
 
 struct Ring {
@@ -78,6 +88,8 @@ impl Input {
             line: Lock::new(Line::default()),
             ready: Rendez::new(),
             noteid: AtomicU32::new(0),
+            clocks: Lock::new(Clocks::default()),
+            ends: AtomicU32::new(0),
         })
     }
 
@@ -112,18 +124,28 @@ impl Input {
         let Some(kernel) = kernel.upgrade() else {
             return false;
         };
-        let mut echo = Vec::with_capacity(2 * ECHO);
-        let mut interrupts = 0;
+        // Room for what one byte adds behind the last look: it may be the last of some that are no key after all.
+        let mut echo = Vec::with_capacity(ROOM);
+        let (mut interrupts, mut asked) = (0, 0);
         let mut rest = batch.as_slice();
-        while !rest.is_empty() {
+        while !rest.is_empty() || self.line.lock().has_rest() {
             echo.clear();
             {
                 let mut line = self.line.lock();
-                while let Some((&b, later)) = rest.split_first()
-                    && echo.len() <= ECHO
-                {
-                    interrupts += u32::from(line.key(b, &mut echo));
-                    rest = later;
+                while echo.len() <= ECHO {
+                    let wish = match (line.put_rest(&mut echo), rest.split_first()) {
+                        (Some(wish), _) => wish,
+                        (None, Some((&b, later))) => {
+                            rest = later;
+                            line.put(b, &mut echo)
+                        }
+                        (None, None) => break,
+                    };
+                    match wish {
+                        Wish::None => {}
+                        Wish::Interrupt => interrupts += 1,
+                        Wish::Status => asked += 1,
+                    }
                 }
                 line.set_echoing(!echo.is_empty());
             }
@@ -134,14 +156,44 @@ impl Input {
         }
         self.ready.wakeup();
         let noteid = self.noteid.load(Ordering::Relaxed);
+        if asked != 0 {
+            self.tell(&kernel, noteid);
+        }
         if interrupts != 0 && noteid != 0 {
-            notes::post_group(&kernel, noteid, "interrupt", NoteClass::User, None);
+            notegroup::post_group(&kernel, noteid, "interrupt", NoteClass::User, None);
         }
         let lost = core::mem::take(&mut self.ring.lock().lost);
         if lost != 0 {
             crate::kprint!(kernel, "cons: {lost} bytes of input lost\n");
         }
         true
+    }
+
+    /// Says what runs, and shows again what is being typed.
+    fn tell(&self, kernel: &Kernel, noteid: u32) {
+        let since = *self.clocks.lock();
+        let mut clocks = since;
+        let mut text = status::line(kernel, noteid, &mut clocks).into_bytes();
+        *self.clocks.lock() = clocks;
+        text.splice(..0, *b"^T\n");
+        text.push(b'\n');
+        self.line.lock().show_again(&mut text);
+        kernel.kmesg.console(&text);
+    }
+
+    /// Rows and columns of the console's window; 0 and 0 when nobody has told.
+    pub(crate) fn size(&self) -> (u16, u16) {
+        self.line.lock().size()
+    }
+
+    /// The window has so many rows and columns.
+    pub(crate) fn set_size(&self, rows: u16, columns: u16) {
+        self.line.lock().set_size(rows, columns);
+    }
+
+    /// Counts a read behind the end of all input: true for the one that was one too many.
+    pub(crate) fn is_read_too_often(&self) -> bool {
+        self.line.lock().is_over() && self.ends.fetch_add(1, Ordering::Relaxed) == ENDS
     }
 
     /// From now on interrupts go to this note group.

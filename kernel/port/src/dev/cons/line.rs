@@ -1,19 +1,28 @@
 //! The line discipline: what a person types becomes lines that programs read.
 //!
-//! Pure state, no I/O: keys go in, echo comes out, finished lines queue up. Its owner has a lock around it.
+//! Pure state, no I/O: keys go in, echo comes out, finished lines queue up. Its owner has a lock around it. The line
+//! that is being typed is in `edit`, keys of several bytes are in `keys`, what the host says in between in `host`.
 //!
 //! Backspace (`^H`) takes a character back, `^W` a word, `^U` the line. `^D` ends the input: what stands there is
-//! read without a newline, and nothing at all reads as end of file. DEL and `^C` interrupt and drop the line.
-//! Carriage return is newline. In raw mode every byte is read at once and nothing is echoed.
+//! read without a newline, and nothing at all reads as end of file. DEL and `^C` interrupt and drop the line. `^T` asks
+//! what runs. `^A`, `^E` and the cursor keys move in the line and through those before it. Carriage return is newline.
+//! In raw mode every byte is read at once and nothing is echoed.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use machine::heap;
 
+use super::edit::{self, Edit};
+use super::host::{self, Messages, Told};
+use super::keys::{self, Key, Keys};
+
+const START: u8 = 0x01;
 const INTR: u8 = 0x03;
 const EOF: u8 = 0x04;
+const LAST: u8 = 0x05;
 const BACKSPACE: u8 = 0x08;
+const STATUS: u8 = 0x14;
 const KILL: u8 = 0x15;
 const WORD: u8 = 0x17;
 const DEL: u8 = 0x7f;
@@ -25,10 +34,8 @@ pub(crate) const MAXWAITING: usize = 1 << 20;
 const PIECE: usize = size_of::<Piece>();
 /// What has to be left for a character to be taken: itself, and the newline that ends its line.
 const CHARACTER: usize = 2 + PIECE;
-/// Bytes of a word that is rubbed out on the screen.
-const RUBBED_OUT: usize = 512;
 /// Bytes that a key adds to the echo at most.
-pub(crate) const ECHO: usize = 3 * RUBBED_OUT;
+pub(crate) const ECHO: usize = edit::ECHO;
 /// Bytes of memory that are kept when nothing waits.
 const KEPT: usize = 4096;
 
@@ -36,7 +43,16 @@ const KEPT: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Line {
     /// The line being typed.
-    edit: Vec<u8>,
+    edit: Edit,
+    keys: Keys,
+    messages: Messages,
+    /// How many bytes of `messages` were typed, and how many of them have been seen to.
+    typed: usize,
+    typed_at: usize,
+    /// Rows and columns of the window; 0 when nobody has told.
+    size: (u16, u16),
+    /// Nothing will be typed any more: when all has been read, every read is an end of file.
+    ended: bool,
     /// The bytes of all that is ready, one piece after the other.
     bytes: VecDeque<u8>,
     /// How the bytes are to be read, piece by piece; an empty one is an end of file.
@@ -53,65 +69,135 @@ struct Piece {
     raw: bool,
 }
 
+/// What a key is to its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Something for readers, or nothing.
+    None,
+    /// An interrupt.
+    Interrupt,
+    /// To be told what runs.
+    Status,
+}
+
 impl Line {
-    /// One byte from the keyboard. What is to appear on the screen is added to `echo`. True: an interrupt.
-    pub(crate) fn key(&mut self, byte: u8, echo: &mut Vec<u8>) -> bool {
+    /// One byte that came from the console, when there is no [rest](Line::put_rest) of those before. What is to appear
+    /// on the screen is added to `echo`.
+    pub(crate) fn put(&mut self, byte: u8, echo: &mut Vec<u8>) -> Wish {
+        match self.messages.put(byte) {
+            host::Found::Kept => {}
+            host::Found::Message(Told::Size(rows, columns)) => self.size = (rows, columns),
+            host::Found::Message(Told::End) => self.end(),
+            host::Found::Typed(n) => {
+                (self.typed_at, self.typed) = (0, n);
+                return self.put_rest(echo).unwrap_or(Wish::None);
+            }
+        }
+        Wish::None
+    }
+
+    /// One of the bytes that only began like a message, and have come together. Nothing: there are none any more.
+    pub(crate) fn put_rest(&mut self, echo: &mut Vec<u8>) -> Option<Wish> {
+        let byte = self.messages.typed(self.typed).get(self.typed_at).copied()?;
+        self.typed_at += 1;
+        Some(self.key(byte, echo))
+    }
+
+    /// Whether [`Line::put_rest`] has more.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.typed_at < self.typed
+    }
+
+    /// One byte from the keyboard.
+    fn key(&mut self, byte: u8, echo: &mut Vec<u8>) -> Wish {
         if self.raw {
             self.key_raw(byte);
-            return false;
+            return Wish::None;
         }
+        match self.keys.put(byte) {
+            keys::Found::Kept => Wish::None,
+            keys::Found::Key(key) => {
+                self.edit.key(key, echo);
+                Wish::None
+            }
+            keys::Found::Typed(n) => {
+                let mut wish = Wish::None;
+                for at in 0..n {
+                    let typed = self.keys.typed(n).get(at).copied();
+                    let this = typed.map_or(Wish::None, |byte| self.key_cooked(byte, echo));
+                    wish = if wish == Wish::None { this } else { wish };
+                }
+                wish
+            }
+        }
+    }
+
+    fn key_cooked(&mut self, byte: u8, echo: &mut Vec<u8>) -> Wish {
         match byte {
             INTR | DEL => {
                 self.edit.clear();
                 echo.extend_from_slice(b"^C\n");
-                return true;
+                return Wish::Interrupt;
             }
+            STATUS => return Wish::Status,
             EOF => {
                 self.finish(false);
             }
-            BACKSPACE => self.take_back(echo),
+            BACKSPACE => self.edit.take_back(echo),
             KILL => {
-                if !self.edit.is_empty() {
+                if !self.edit.text().is_empty() {
                     self.edit.clear();
                     echo.extend_from_slice(b"^U\n");
                 }
             }
-            WORD => {
-                let is_blank = |b: &u8| *b == b' ' || *b == b'\t';
-                let end = self.edit.iter().rposition(|b| !is_blank(b)).map_or(0, |at| at + 1);
-                let word = self.edit.get(..end).unwrap_or(&[]);
-                let start = word.iter().rposition(is_blank).map_or(0, |at| at + 1);
-                self.take_back_to(start, echo);
-            }
+            WORD => self.edit.take_back_word(echo),
+            START => self.edit.key(Key::Home, echo),
+            LAST => self.edit.key(Key::End, echo),
             b'\r' | b'\n' => {
                 if self.finish(true) {
                     echo.push(b'\n');
                 }
             }
             _ => {
-                if self.left() >= CHARACTER && heap::try_reserve(&mut self.edit, 1).is_ok() {
-                    self.edit.push(byte);
-                    echo.push(byte);
+                if self.left() >= CHARACTER {
+                    self.edit.insert(byte, echo);
                 }
             }
         }
-        false
+        Wish::None
     }
 
-    /// Takes back all from `start` on. What is longer than a screen's rows is not rubbed out one by one.
-    fn take_back_to(&mut self, start: usize, echo: &mut Vec<u8>) {
-        if self.edit.len() - start > RUBBED_OUT {
-            self.edit.truncate(start);
-            echo.extend_from_slice(b"^W\n");
+    /// Prints the line that is being typed once more, for who has printed something else in between.
+    pub(crate) fn show_again(&self, echo: &mut Vec<u8>) {
+        self.edit.show_again(echo);
+    }
+
+    /// Rows and columns of the window, 0 and 0 when nobody has told.
+    pub(crate) fn size(&self) -> (u16, u16) {
+        self.size
+    }
+
+    /// The window has so many rows and columns.
+    pub(crate) fn set_size(&mut self, rows: u16, columns: u16) {
+        self.size = (rows, columns);
+    }
+
+    /// Nothing will be typed any more.
+    fn end(&mut self) {
+        if !self.edit.text().is_empty() {
+            self.finish(false);
         }
-        while self.edit.len() > start {
-            self.take_back(echo);
-        }
+        self.ended = true;
+    }
+
+    /// Has everything been read that will ever be typed?
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended && self.ready.is_empty()
     }
 
     /// How much more may wait.
     fn left(&self) -> usize {
-        let waiting = self.bytes.len() + self.edit.len() + self.ready.len() * PIECE;
+        let waiting = self.bytes.len() + self.edit.text().len() + self.ready.len() * PIECE;
         MAXWAITING.saturating_sub(waiting)
     }
 
@@ -134,32 +220,25 @@ impl Line {
     /// The line that is being typed can be read, with a newline or as it is. False when there is no room for it: then
     /// it is still being typed.
     fn finish(&mut self, newline: bool) -> bool {
-        let len = self.edit.len() + usize::from(newline);
+        let len = self.edit.text().len() + usize::from(newline);
         let room = self.left() >= PIECE + usize::from(newline)
             && heap::try_reserve(&mut self.bytes, len).is_ok()
             && heap::try_reserve(&mut self.ready, 1).is_ok();
         if room {
             // Drained and not taken away, since the next line is soon as long.
-            self.bytes.extend(self.edit.drain(..));
+            let bytes = &mut self.bytes;
+            self.edit.finish(newline, |text| bytes.extend(text.drain(..)));
             self.bytes.extend(newline.then_some(b'\n'));
             self.ready.push_back(Piece { len: len as u32, raw: false });
         }
         room
     }
 
-    /// Takes back the last character, all bytes of it.
-    fn take_back(&mut self, echo: &mut Vec<u8>) {
-        while let Some(b) = self.edit.pop() {
-            // A byte that continues a character goes together with the one that begins it.
-            if b & 0xc0 != 0x80 {
-                echo.extend_from_slice(b"\x08 \x08");
-                break;
-            }
-        }
-    }
-
     /// How many bytes the next read gives at most, 0 at an end of file. `None`: it has to wait.
     pub(crate) fn next(&self) -> Option<usize> {
+        if self.is_over() {
+            return Some(0);
+        }
         let piece = self.ready.front().filter(|piece| !self.echoing && (piece.raw || !self.hold))?;
         Some(piece.len as usize)
     }
@@ -182,8 +261,15 @@ impl Line {
 
     /// Raw mode on or off. What has been typed of a line can be read at once when it goes on.
     pub(crate) fn set_raw(&mut self, raw: bool) {
-        if raw && !self.raw && !self.edit.is_empty() {
-            self.finish(false);
+        if raw && !self.raw {
+            // A key that has only begun is typed as far as it came.
+            for at in 0..self.keys.give_up() {
+                let byte = self.keys.typed(at + 1).last().copied();
+                byte.map(|byte| self.key_cooked(byte, &mut Vec::new()));
+            }
+            if !self.edit.text().is_empty() {
+                self.finish(false);
+            }
         }
         self.raw = raw;
     }
@@ -200,138 +286,4 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::format;
-    use alloc::string::String;
-
-    /// Types `keys`; gives the echo and the number of interrupts.
-    fn type_in(line: &mut Line, keys: &str) -> (String, usize) {
-        let mut echo = Vec::new();
-        let n = keys.bytes().filter(|b| line.key(*b, &mut echo)).count();
-        (String::from_utf8(echo).unwrap(), n)
-    }
-
-    fn take(line: &mut Line, max: usize) -> Option<Vec<u8>> {
-        line.next()?;
-        let mut out = Vec::new();
-        line.take(max, &mut out);
-        Some(out)
-    }
-
-    fn read(line: &mut Line) -> Option<String> {
-        take(line, 1000).map(|b| String::from_utf8(b).unwrap())
-    }
-
-    #[test]
-    fn lines_are_edited_before_they_are_read() {
-        for (keys, echo, want) in [
-            ("abc\r", "abc\n", "abc\n"),
-            ("abd\x08c\n", "abd\x08 \x08c\n", "abc\n"),
-            ("né\x08e\n", "né\x08 \x08e\n", "ne\n"),
-            ("\x08\x08x\n", "x\n", "x\n"),
-            ("wrong\x15right\n", "wrong^U\nright\n", "right\n"),
-            ("a bb  \x17c\n", "a bb  \x08 \x08\x08 \x08\x08 \x08\x08 \x08c\n", "a c\n"),
-            ("part\x04", "part", "part"),
-            ("\x04", "", ""),
-        ] {
-            let mut line = Line::default();
-            assert_eq!(type_in(&mut line, keys), (echo.into(), 0), "{keys:?}");
-            assert_eq!(read(&mut line), Some(want.into()), "{keys:?}");
-            assert_eq!(read(&mut line), None, "{keys:?}");
-        }
-    }
-
-    #[test]
-    fn an_interrupt_drops_the_line_but_not_those_before() {
-        let mut line = Line::default();
-        assert_eq!(type_in(&mut line, "one\ntwo\x7fthree\n\x03"), ("one\ntwo^C\nthree\n^C\n".into(), 2));
-        assert_eq!(read(&mut line), Some("one\n".into()));
-        assert_eq!(read(&mut line), Some("three\n".into()));
-    }
-
-    #[test]
-    fn a_short_read_leaves_the_rest_of_the_line() {
-        let mut line = Line::default();
-        type_in(&mut line, "abcdef\ng\n");
-        assert_eq!(take(&mut line, 4).unwrap(), b"abcd");
-        assert_eq!(take(&mut line, 40).unwrap(), b"ef\n");
-        assert_eq!(take(&mut line, 40).unwrap(), b"g\n");
-    }
-
-    #[test]
-    fn raw_bytes_come_at_once_and_silently() {
-        let mut line = Line::default();
-        type_in(&mut line, "be");
-        line.set_raw(true);
-        assert_eq!(type_in(&mut line, "a\x7f\x03\r\x04"), (String::new(), 0));
-        assert_eq!(read(&mut line), Some("be".into()));
-        assert_eq!(read(&mut line), Some("a\x7f\x03\r\x04".into()));
-        line.set_raw(false);
-        type_in(&mut line, "x");
-        assert_eq!(read(&mut line), None);
-    }
-
-    #[test]
-    fn held_lines_wait() {
-        let mut line = Line::default();
-        line.set_hold(true);
-        type_in(&mut line, "a\nb\n");
-        assert_eq!(read(&mut line), None);
-        line.set_hold(false);
-        assert_eq!(read(&mut line), Some("a\n".into()));
-    }
-
-    /// Types `byte` again and again, many more times than there can be room for; gives how many bytes were echoed.
-    fn flood(line: &mut Line, byte: u8) -> usize {
-        let mut echo = Vec::new();
-        for _ in 0..2 * MAXWAITING {
-            line.key(byte, &mut echo);
-        }
-        echo.len()
-    }
-
-    #[test]
-    fn a_word_of_any_length_is_rubbed_out_with_a_short_echo() {
-        let mut line = Line::default();
-        type_in(&mut line, &format!("a {}", "x".repeat(RUBBED_OUT)));
-        let (echo, _) = type_in(&mut line, "\x17");
-        assert_eq!(echo.len(), ECHO);
-        type_in(&mut line, &"x".repeat(100_000));
-        assert_eq!(type_in(&mut line, "  \x17"), ("  ^W\n".into(), 0));
-        type_in(&mut line, "b\n");
-        assert_eq!(read(&mut line), Some("a b\n".into()));
-    }
-
-    /// Bytes of memory that a line takes.
-    fn memory(line: &Line) -> usize {
-        line.edit.capacity() + line.bytes.capacity() + line.ready.capacity() * PIECE
-    }
-
-    #[test]
-    fn what_nobody_reads_is_bounded_whatever_it_is() {
-        for (byte, most) in [(b'x', MAXWAITING), (b'\n', MAXWAITING / (1 + PIECE)), (EOF, 0)] {
-            let mut line = Line::default();
-            let echoed = flood(&mut line, byte);
-            assert!(echoed <= most && (echoed > most / 2 || most == 0), "{byte}: {echoed}");
-            assert!(line.left() <= CHARACTER, "{byte}: {}", line.left());
-            assert!(memory(&line) <= 3 * MAXWAITING, "{byte}: {}", memory(&line));
-            // The line that was begun can be ended.
-            if byte == b'x' {
-                type_in(&mut line, "\n");
-                let got = take(&mut line, MAXWAITING).unwrap();
-                assert!(got.len() == echoed + 1 && got.ends_with(b"x\n"));
-            }
-            let mut echo = Vec::new();
-            assert!(line.key(DEL, &mut echo), "an interrupt still comes through");
-            while take(&mut line, MAXWAITING).is_some() {}
-            assert!(memory(&line) <= MAXWAITING + 4 * KEPT, "{byte}: {}", memory(&line));
-            type_in(&mut line, "y\n");
-            assert_eq!(read(&mut line), Some("y\n".into()));
-        }
-        let mut line = Line::default();
-        line.set_raw(true);
-        assert_eq!(flood(&mut line, b'\n'), 0);
-        assert!(take(&mut line, 3 * MAXWAITING).is_some_and(|bytes| bytes.len() <= MAXWAITING));
-    }
-}
+mod tests;

@@ -1,14 +1,20 @@
 //! `#c`: the console, and the files that tell a process about itself and the machine.
 //!
-//! Input is in `input` and `line`, the texts of the informative files in `text` and `pools`. What is here is the table
-//! and who does what. Output of one write to `cons` stays together.
+//! Input is in `input`, `line` and what that uses, the texts of the informative files in `text` and `pools`, the
+//! end of the machine in `reboot`. What is here is the table and who does what. Output of one write to `cons` stays
+//! together.
 //!
 //! Locks: `writers` (sleeping) while a piece goes out; `stats`, `domain`, `ctl_opens` are leaves.
 
 pub mod cmdline;
+pub(crate) mod edit;
+mod host;
 pub mod input;
+mod keys;
 pub(crate) mod line;
 mod pools;
+mod reboot;
+mod status;
 mod text;
 
 use alloc::format;
@@ -23,6 +29,8 @@ use machine::lock::Lock;
 use machine::sync::QLock;
 use machine::{clock, cpu, random};
 
+pub use self::reboot::{Power, Wrong};
+
 use self::input::Input;
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text};
@@ -33,27 +41,6 @@ use crate::name::chan::Chan;
 use crate::proc::bill;
 use crate::proc::ending;
 use crate::proc::process::Proc;
-
-/// Ending the machine, which the binary knows how to do.
-pub trait Power: Send + Sync {
-    /// Power off; `failed` when that is not a success. Returns only when the machine cannot do it.
-    fn off(&self, failed: bool);
-    /// Start again from the firmware.
-    fn reset(&self);
-    /// End as a kernel that is wrong does.
-    fn panic(&self, how: Wrong);
-}
-
-/// In what way a kernel can be wrong, for who wants to see how it tells that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrong {
-    /// It finds that itself.
-    Found,
-    /// Its stack is too small.
-    Stack,
-    /// It asks for memory that there is not.
-    Memory,
-}
 
 /// Longest piece of a write that is not mixed with others.
 const PIECE: usize = 32 * 1024;
@@ -72,6 +59,7 @@ files! {
     CONFIG = 2 "config" 0o444,
     CONS = 3 "cons" 0o660,
     CONSCTL = 4 "consctl" 0o220,
+    CONSSIZE = 24 "conssize" 0o664,
     CPUTIME = 5 "cputime" 0o444,
     DRIVERS = 6 "drivers" 0o444,
     HOSTDOMAIN = 7 "hostdomain" 0o664,
@@ -130,6 +118,11 @@ impl Cons {
         ending::start(kernel, move || power.off(false))
     }
 
+    /// What the counters of this processor were when `sysstat` was cleared.
+    fn since(&self, id: u32) -> CpuStat {
+        self.stats.lock().iter().find(|s| s.id == id).copied().unwrap_or_default()
+    }
+
     fn write_cons(&self, up: &Arc<Proc>, src: &Src<'_>) -> Result<usize> {
         let mut done = 0;
         while done < src.len() && up.may_go_on(done) {
@@ -154,29 +147,6 @@ impl Cons {
                 _ => return Err(error::EBADCTL.into()),
             }
         }
-        Ok(())
-    }
-
-    fn write_reboot(&self, up: &Arc<Proc>, text: &str) -> Result<()> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let act: fn(&dyn Power) = match words.as_slice() {
-            ["halt"] => |power| power.off(false),
-            ["halt", "fail"] => |power| power.off(true),
-            ["reboot"] => |power| power.reset(),
-            ["panic"] => |power| power.panic(Wrong::Found),
-            ["panic", "stack"] => |power| power.panic(Wrong::Stack),
-            ["panic", "memory"] => |power| power.panic(Wrong::Memory),
-            ["halt" | "reboot" | "panic", ..] => return Err(error::ECMDARGS.into()),
-            _ => return Err(error::EBADCTL.into()),
-        };
-        if up.kernel.ending.has_begun() {
-            return ending::wait_for(up);
-        }
-        if words != ["panic"] {
-            ending::finish_within(&up.kernel, ending::DEVICES_NS);
-        }
-        up.kernel.kmesg.flush();
-        act(&*self.power);
         Ok(())
     }
 }
@@ -292,6 +262,11 @@ impl Dev for Cons {
                     self.input.used_by(up.noteid());
                     bill::has_a_line(up);
                 }
+                // Programs that begin again at each end, as Plan 9's init does, would do so for ever.
+                let to_end = bytes.is_empty() && self.input.is_read_too_often();
+                if to_end && !kernel.config.iter().any(|(name, _)| name == "init") {
+                    kernel.ending.press();
+                }
                 dst.put(0, &bytes)?;
                 return Ok(bytes.len());
             }
@@ -306,12 +281,14 @@ impl Dev for Cons {
             CONFIG => return c.aux::<Text>()?.read(dst, offset, || text::config(kernel)),
             DRIVERS => return c.aux::<Text>()?.read(dst, offset, || Ok(text::drivers(kernel))),
             KMESG => return c.aux::<Text>()?.read(dst, offset, || text::kmesg(kernel)),
-            POOLS => return c.aux::<Text>()?.read(dst, offset, || Ok(pools::text(kernel))),
+            POOLS => return c.aux::<Text>()?.read(dst, offset, || pools::text(kernel)),
             SWAP => return c.aux::<Text>()?.read(dst, offset, || Ok(text::swap(kernel))),
             SYSSTAT => {
-                let since = self.stats.lock().clone();
-                return c.aux::<Text>()?.read(dst, offset, || Ok(text::sysstat(&cpu::stats(), &since)));
+                return c
+                    .aux::<Text>()?
+                    .read(dst, offset, || text::sysstat(&cpu::stats(), |id| self.since(id)));
             }
+            CONSSIZE => text::size(self.input.size()),
             CPUTIME => text::cputime(up),
             HOSTDOMAIN => self.domain.lock().clone(),
             HOSTOWNER => kernel.hostowner.lock().clone(),
@@ -341,6 +318,10 @@ impl Dev for Cons {
         let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
         match c.qid.path {
             CONSCTL => self.write_ctl(text)?,
+            CONSSIZE => {
+                let (rows, columns) = text::size_in(text).ok_or(error::EBADARG)?;
+                self.input.set_size(rows, columns);
+            }
             HOSTDOMAIN => *self.domain.lock() = name_in(text)?.into(),
             HOSTOWNER => {
                 if !up.is_hostowner() {
@@ -352,7 +333,7 @@ impl Dev for Cons {
                 if !up.is_hostowner() {
                     return Err(error::EPERM.into());
                 }
-                self.write_reboot(up, text)?;
+                reboot::write(&*self.power, up, text)?;
             }
             SWAP => return Err(error::EPERM.into()),
             SYSNAME => *up.kernel.sysname.lock() = name_in(text)?.into(),

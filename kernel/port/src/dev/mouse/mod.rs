@@ -41,6 +41,11 @@ const TURNS: i32 = 8;
 
 const MOUSE: u64 = 1;
 const MOUSECTL: u64 = 2;
+/// How many times as far an accelerated movement goes unless that is said, and at most.
+const FASTER: i32 = 2;
+const FASTEST: i32 = 10;
+/// Movements up to so many pixels are for aiming and go as far as they go.
+const AIM: i32 = 4;
 /// Longest message, in bytes.
 const MAXCTL: usize = 128;
 
@@ -59,8 +64,13 @@ struct State {
     waiting: VecDeque<Event>,
     /// For each of the three buttons, the one that it is taken for, from 0.
     map: [u8; 3],
+    /// How many times as far a movement goes that is not for aiming.
+    faster: i32,
     open: bool,
 }
+
+/// No button stands for another.
+const SAME: [u8; 3] = [0, 1, 2];
 
 impl State {
     /// Something has changed.
@@ -77,8 +87,9 @@ impl State {
     }
 
     fn moved(&mut self, m: Move, ms: u64) {
-        let x = (self.now.x + m.dx).clamp(0, WIDTH - 1);
-        let y = (self.now.y + m.dy).clamp(0, HEIGHT - 1);
+        let far = |d: i32| if d.abs() > AIM { d * self.faster } else { d };
+        let x = (self.now.x + far(m.dx)).clamp(0, WIDTH - 1);
+        let y = (self.now.y + far(m.dy)).clamp(0, HEIGHT - 1);
         let mapped = (0..).zip(self.map).map(|(n, to)| (m.buttons >> n & 1) << to);
         let buttons = mapped.fold(0, |all, one| all | one);
         let event = Event { x, y, buttons, ms };
@@ -109,7 +120,8 @@ impl Mouse {
                 packets: Packets::new(wheel == Some(true)),
                 now: Event { x: WIDTH / 2, y: HEIGHT / 2, buttons: 0, ms: 0 },
                 waiting: VecDeque::with_capacity(DEEP),
-                map: [0, 1, 2],
+                map: SAME,
+                faster: 1,
                 open: false,
             }),
             changed: Rendez::new(),
@@ -158,7 +170,17 @@ impl Mouse {
                 let [left, middle, right] = state.map;
                 state.map = [right, middle, left];
             }
-            ["buttonmap"] => state.map = [0, 1, 2],
+            ["buttonmap"] => state.map = SAME,
+            ["linear"] => state.faster = 1,
+            ["accelerated"] => state.faster = FASTER,
+            ["accelerated", n] => {
+                let n = n.parse().ok().filter(|n| (1..=FASTEST).contains(n));
+                state.faster = n.ok_or(error::EBADCTL)?;
+            }
+            ["reset"] => (state.map, state.faster) = (SAME, 1),
+            // What a mouse of QEMU's has one of, or does not have.
+            ["res", "0" | "1" | "2" | "3"] | ["hwaccel", "on" | "off"] => {}
+            ["ps2" | "ps2intellimouse" | "intellimouse"] => {}
             ["buttonmap", map] => {
                 let digit = |b: &u8| b.checked_sub(b'1').filter(|n| *n < 3);
                 let map: Vec<u8> = map.as_bytes().iter().filter_map(digit).collect();

@@ -6,13 +6,14 @@ use machine::types::{FPU_SIZE, FpuState};
 
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
+use crate::proc::procctl;
 use crate::proc::process::Proc;
 
 /// Memory of another process, at its addresses; as much as is there.
-pub(super) fn read_mem(p: &Proc, dst: &mut Dst<'_>, va: u64) -> Result<usize> {
+pub(super) fn read_mem(up: &Proc, p: &Proc, dst: &mut Dst<'_>, va: u64) -> Result<usize> {
     let len = dst.len().min(1 << 20);
     let mut done = 0;
-    while done < len {
+    while done < len && up.may_go_on(done) {
         let at = va.checked_add(done as u64).ok_or(error::EBADARG)?;
         let mut piece = [0u8; 4096];
         let n = (len - done).min(4096 - (at % 4096) as usize);
@@ -42,9 +43,17 @@ pub(super) fn write_mem(p: &Proc, src: &Src<'_>, va: u64) -> Result<usize> {
     Ok(bytes.len())
 }
 
-pub(super) fn read_regs(p: &Proc, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+/// The registers that it has now if it runs, else those with which it left user mode last.
+pub(super) fn read_regs(up: &Proc, p: &Proc, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    procctl::look(up, p);
     let regs = p.regs.lock().ok_or(error::ENOREG)?;
     dst.put_from(&regs.to_bytes(), offset)
+}
+
+/// Where a process goes on in the kernel, if it sleeps there; the other registers are not kept.
+pub(super) fn read_kregs(p: &Proc, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+    let (pc, sp) = p.thread.get().and_then(|t| t.kernel_place()).unwrap_or_default();
+    dst.put_from(&Ureg { pc, sp, ..Ureg::default() }.to_bytes(), offset)
 }
 
 /// Changes registers of a process that is stopped; its segments stay the program's.

@@ -13,21 +13,26 @@ use core::sync::atomic::Ordering;
 use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, error};
 
 use crate::dev::dirtab;
+use crate::dev::kprof::read_counts;
 use crate::dev::{Dev, Walk};
 use crate::error::{Result, clip};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::exit;
+use crate::proc::notegroup;
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::procctl;
 use crate::proc::process::Proc;
+use crate::proc::watch;
 
 mod image;
 mod text;
 mod tree;
 
 use text::{Lines, text_of};
-use tree::{File, MODE, Place, each, may_open, perm_of, place, stat_of, step};
+use tree::{File, MODE, Place, each, length_of, may_open, perm_of, place, stat_of, step};
+
+pub(crate) use text::state_of;
 
 /// The device. It has no state.
 pub struct ProcDev;
@@ -66,7 +71,10 @@ impl Dev for ProcDev {
         Ok(match place(&up.kernel, c.qid)? {
             Place::Root => stat_of(c.qid, "#p", &up.kernel.hostowner.lock(), 0o555),
             Place::Dir(p) => stat_of(c.qid, &p.pid.to_string(), &p.user(), 0o555),
-            Place::File(p, _, name, perm) => stat_of(c.qid, name, &p.user(), perm_of(&p, perm)),
+            Place::File(p, file, name, perm) => {
+                let dir = stat_of(c.qid, name, &p.user(), perm_of(&p, perm));
+                Dir { length: length_of(&p, file), ..dir }
+            }
         })
     }
 
@@ -90,6 +98,9 @@ impl Dev for ProcDev {
                     }
                     return open_text(up, &p);
                 }
+                if file == File::Watchpt && mode & OTRUNC != 0 {
+                    watch::clear(&p);
+                }
                 if file == File::Ns {
                     c.aux = Some(Arc::new(Lines::default()));
                 }
@@ -108,9 +119,10 @@ impl Dev for ProcDev {
             });
         };
         match file {
-            File::Mem => image::read_mem(&p, dst, offset),
-            File::Regs => image::read_regs(&p, dst, offset),
+            File::Mem => image::read_mem(up, &p, dst, offset),
+            File::Regs => image::read_regs(up, &p, dst, offset),
             File::Fpregs => image::read_fpregs(&p, dst, offset),
+            File::Kregs => image::read_kregs(&p, dst, offset),
             File::Proc => Err(error::ENOREG.into()),
             File::Note => {
                 let note = p.notes.lock().queue.pop_front();
@@ -121,6 +133,15 @@ impl Dev for ProcDev {
             File::Wait => {
                 let text = exit::await_child(&p)?.text();
                 dst.put_from(clip(&text, dst.len()).as_bytes(), 0)
+            }
+            File::Profile => {
+                let profile = p.mem.profile().ok_or("profile is off")?;
+                let counts = profile.counts();
+                read_counts(up, dst, offset, counts, counts.len(), u32::to_le_bytes)
+            }
+            File::Syscall => {
+                let text = p.call_text.lock().clone();
+                text.map_or(Ok(0), |text| dst.put_from(text.as_bytes(), offset))
             }
             File::Ns => c.aux::<Lines>()?.read(dst, offset, || text_of(up, &p, file)),
             _ => dst.put_from(text_of(up, &p, file)?.as_bytes(), offset),
@@ -166,11 +187,19 @@ impl Dev for ProcDev {
                 let text = src.to_vec(abi::ERRMAX)?;
                 let text = String::from_utf8_lossy(&text);
                 exit::first_is_told_with(up, p.noteid(), &text);
-                notes::post_group(&up.kernel, p.noteid(), &text, NoteClass::User, Some(up));
+                notegroup::post_group(&up.kernel, p.noteid(), &text, NoteClass::User, Some(up));
             }
             File::Noteid => {
                 let id: u32 = line(src, 12)?.trim().parse().map_err(|_| error::EBADARG)?;
-                notes::join(&p, id)?;
+                notegroup::join(&p, id)?;
+            }
+            File::Watchpt => {
+                let bytes = src.to_vec(4096)?;
+                let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
+                // What follows the last newline was not a line yet.
+                let end = text.rfind('\n').map_or(0, |at| at + 1);
+                watch::write(&p, text.get(..end).unwrap_or(""), offset != 0)?;
+                return Ok(end);
             }
             File::Regs => image::write_regs(&p, src, offset)?,
             File::Fpregs => image::write_fpregs(&p, src, offset)?,

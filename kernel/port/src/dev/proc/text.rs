@@ -15,6 +15,7 @@ use crate::error::{Result, clip};
 use crate::mem::iobuf::Dst;
 use crate::proc::exit;
 use crate::proc::process::Proc;
+use crate::proc::watch;
 
 /// A text of which each read gives one line, or what is left of it: `/proc/n/ns`, whose readers take what they get for
 /// one. It is made at the beginning, for the lines are many and change.
@@ -72,6 +73,7 @@ pub(super) fn text_of(up: &Arc<Proc>, p: &Arc<Proc>, file: File) -> Result<Strin
         File::Ppid => format!("{:11} ", p.ppid),
         File::Segment => segments(p)?,
         File::Status => status(up, p)?,
+        File::Watchpt => watch::text(p),
         _ => String::new(),
     })
 }
@@ -80,9 +82,10 @@ fn segments(p: &Proc) -> Result<String> {
     let mut out = heap::Text::new();
     for seg in p.mem.segments()? {
         let read_only = if seg.is_writable() { ' ' } else { 'R' };
+        let profiled = if seg.profile().is_some() { 'P' } else { ' ' };
         writeln!(
             out,
-            "{:<6} {read_only}  {:8x} {:8x} {:4}",
+            "{:<6} {read_only}{profiled} {:8x} {:8x} {:4}",
             seg.kind.name(),
             seg.base,
             seg.top(),
@@ -100,10 +103,11 @@ fn status(up: &Arc<Proc>, p: &Proc) -> Result<String> {
     let [user_ms, sys_ms, real_ms] = exit::times_ms(p);
     let [cuser, csys, creal] = p.children.lock().times_ms;
     let kb = p.bill().div_ceil(1024);
+    let priority = p.thread.get().map_or(0, |t| t.priority()).into();
     let mut out = column(&name, KNAMELEN - 1);
     out += &column(&user, KNAMELEN - 1);
-    out += &column(&state(up, p), 11);
-    for n in [user_ms, sys_ms, real_ms, cuser, csys, creal, kb, 10, 10] {
+    out += &column(&state_of(up.pid, p), 11);
+    for n in [user_ms, sys_ms, real_ms, cuser, csys, creal, kb, priority, priority] {
         out += &format!("{n:11} ");
     }
     Ok(out)
@@ -116,7 +120,8 @@ fn column(text: &str, width: usize) -> String {
     out
 }
 
-fn state(up: &Arc<Proc>, p: &Proc) -> String {
+/// What `p` does, in a word, for the process with the pid `me`.
+pub(crate) fn state_of(me: u32, p: &Proc) -> String {
     let ctl = *p.ctl.lock();
     if ctl.broken {
         return "Broken".to_string();
@@ -125,7 +130,7 @@ fn state(up: &Arc<Proc>, p: &Proc) -> String {
         return "Stopped".to_string();
     }
     match p.thread.get().map(|t| t.state()) {
-        _ if p.pid == up.pid => "Running".to_string(),
+        _ if p.pid == me => "Running".to_string(),
         None => "New".to_string(),
         Some(State::Running) => "Running".to_string(),
         Some(State::Ready) => "Ready".to_string(),

@@ -12,6 +12,7 @@ use abi::{AREAD, DMDIR, Dir, Qid, error};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::proc::process::Proc;
+use crate::proc::watch;
 
 /// A file of a process: its place in [`FILES`], counted from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +21,7 @@ pub(super) enum File {
     Ctl,
     Fd,
     Fpregs,
+    Kregs,
     Mem,
     Note,
     Noteid,
@@ -27,11 +29,14 @@ pub(super) enum File {
     Ns,
     Ppid,
     Proc,
+    Profile,
     Regs,
     Segment,
     Status,
+    Syscall,
     Text,
     Wait,
+    Watchpt,
 }
 
 /// Name, permission; `MODE` stands for the process's own choice (`procmode`).
@@ -40,6 +45,7 @@ const FILES: &[(File, &str, u32)] = &[
     (File::Ctl, "ctl", MODE),
     (File::Fd, "fd", 0o444),
     (File::Fpregs, "fpregs", MODE),
+    (File::Kregs, "kregs", 0o400),
     (File::Mem, "mem", MODE),
     (File::Note, "note", MODE),
     (File::Noteid, "noteid", 0o664),
@@ -47,11 +53,14 @@ const FILES: &[(File, &str, u32)] = &[
     (File::Ns, "ns", 0o444),
     (File::Ppid, "ppid", 0o444),
     (File::Proc, "proc", 0o400),
+    (File::Profile, "profile", 0o400),
     (File::Regs, "regs", MODE),
     (File::Segment, "segment", 0o444),
     (File::Status, "status", 0o444),
+    (File::Syscall, "syscall", 0o400),
     (File::Text, "text", MODE),
     (File::Wait, "wait", 0o400),
+    (File::Watchpt, "watchpt", 0o600),
 ];
 
 /// Marks files whose permission is the process's `procmode`.
@@ -90,6 +99,15 @@ pub(super) fn perm_of(proc: &Proc, perm: u32) -> u32 {
     if perm == MODE { proc.procmode.load(Ordering::Relaxed) } else { perm }
 }
 
+/// Its length, for those who ask before they read.
+pub(super) fn length_of(p: &Proc, file: File) -> u64 {
+    match file {
+        File::Profile => p.mem.profile().map_or(0, |profile| 4 * profile.counts().len() as u64),
+        File::Watchpt => (watch::count(p) * watch::LINE) as u64,
+        _ => 0,
+    }
+}
+
 pub(super) fn stat_of(qid: Qid, name: &str, owner: &str, mode: u32) -> Dir {
     let mode = if qid.is_dir() { mode | DMDIR } else { mode };
     let now = (machine::clock::wall_ns() / 1_000_000_000) as u32;
@@ -125,8 +143,10 @@ pub(super) fn each(kernel: &Kernel, place: &Place, after: u64, put: &mut dyn FnM
         Place::Dir(p) => {
             let user = p.user();
             let after = usize::try_from(after).unwrap_or(usize::MAX);
-            for (i, &(_, name, perm)) in FILES.iter().enumerate().skip(after) {
-                if !put(i as u64 + 1, stat_of(file_qid(p.pid, i), name, &user, perm_of(p, perm))) {
+            for (i, &(file, name, perm)) in FILES.iter().enumerate().skip(after) {
+                let mut dir = stat_of(file_qid(p.pid, i), name, &user, perm_of(p, perm));
+                dir.length = length_of(p, file);
+                if !put(i as u64 + 1, dir) {
                     return;
                 }
             }
@@ -165,7 +185,8 @@ pub(super) fn may_open(up: &Arc<Proc>, p: &Arc<Proc>, file: File, perm: u32, acc
     if of_none && !Arc::ptr_eq(up, p) && !(public || (file == File::Args && access == AREAD)) {
         return Err(error::EPERM.into());
     }
-    let secret = matches!(file, File::Mem | File::Regs | File::Fpregs | File::Proc);
+    let state = matches!(file, File::Mem | File::Regs | File::Fpregs | File::Kregs | File::Proc);
+    let secret = state || matches!(file, File::Profile | File::Syscall | File::Watchpt);
     if secret && p.private.load(Ordering::Relaxed) {
         return Err(error::EPERM.into());
     }

@@ -213,12 +213,24 @@ fn string(field: &[u8]) -> Result<String, &'static str> {
 /// The sum of the header's bytes, its own field counted as blanks. Old archives summed signed bytes.
 fn check_sum(header: &[u8; BLOCK]) -> Result<(), &'static str> {
     let want = number(&header[148..156]).map_err(|_| "it is no tar archive")?;
-    let (mut unsigned, mut signed) = (0i64, 0i64);
-    for (i, &b) in header.iter().enumerate() {
-        let b = if (148..156).contains(&i) { b' ' } else { b };
-        unsigned += i64::from(b);
-        signed += i64::from(b as i8);
+    let mut header = *header;
+    header[148..156].fill(b' ');
+    // Eight bytes at a time, since the machine starts with this: sums of every other byte, and how often each is
+    // negative. All of them stay within their part of the word.
+    const BYTES: u64 = 0x00ff_00ff_00ff_00ff;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (mut sums, mut negatives) = (0u64, 0u64);
+    for word in header.as_chunks().0 {
+        let word = u64::from_le_bytes(*word);
+        sums += (word & BYTES) + (word >> 8 & BYTES);
+        negatives += word >> 7 & ONES;
     }
+    let add = |word: u64, bits: u32| {
+        (0..u64::BITS / bits).map(|i| (word >> (i * bits) & ((1 << bits) - 1)) as i64).sum()
+    };
+    let unsigned: i64 = add(sums, 16);
+    let negative: i64 = add(negatives, 8);
+    let signed = unsigned - 256 * negative;
     let want = i64::try_from(want).unwrap_or(-1);
     if want == unsigned || want == signed { Ok(()) } else { Err("a header's checksum is wrong") }
 }

@@ -17,12 +17,14 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt::Write;
 
 use ::io::{Disk, DiskError};
 use abi::{Qid, error};
+use machine::heap;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry, Text};
+use crate::dev::dirtab::{self, Entry, Put, Text};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Src};
@@ -64,12 +66,15 @@ impl Sd {
         n.and_then(|n| self.units.get(n)).ok_or(error::ENONEXIST.into())
     }
 
-    fn sdctl(&self) -> String {
-        let line = |u: &Unit| {
+    fn sdctl(&self) -> Result<String> {
+        let mut text = heap::Text::new();
+        for u in &self.units {
             let rights = if u.disk.writable() { "rw" } else { "ro" };
-            format!("{} {} {} {} {rights}\n", u.name, u.disk.name(), u.disk.sectors(), u.disk.sector_size())
-        };
-        self.units.iter().map(line).collect()
+            let (name, sectors, size) = (u.disk.name(), u.disk.sectors(), u.disk.sector_size());
+            // What is left out for want of memory is told at the end.
+            let _ = writeln!(text, "{} {name} {sectors} {size} {rights}", u.name);
+        }
+        Ok(text.finish()?)
     }
 }
 
@@ -87,25 +92,37 @@ impl Dev for Sd {
         "sd"
     }
 
-    fn list(&self, up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
-        let mut out = Vec::new();
+    fn each(&self, up: &Arc<Proc>, _c: &Chan, dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         if dir.path == 0 {
-            out.push(Entry::file("sdctl", SDCTL, 0o444));
-            for (n, unit) in (1u64..).zip(&self.units) {
-                let dir = Entry::dir("", n << UNIT, 0o555);
-                out.push(Entry { name: unit.name.clone().into(), ..dir });
+            // A disk's key is one more than its number, counted from 1.
+            if after < SDCTL && !put(SDCTL, Entry::file("sdctl", SDCTL, 0o444)) {
+                return Ok(());
             }
-            return Ok(out);
+            for (n, unit) in (1u64..).zip(&self.units).filter(|(n, _)| n + 1 > after) {
+                let dir = Entry::dir("", n << UNIT, 0o555);
+                if !put(n + 1, Entry { name: unit.name.clone().into(), ..dir }) {
+                    break;
+                }
+            }
+            return Ok(());
         }
         let unit = self.unit(dir)?;
         let perm = if unit.disk.writable() { 0o640 } else { 0o440 };
-        out.push(Entry::file("ctl", dir.path | CTL, 0o640));
-        for part in unit.parts(up) {
-            let path = dir.path | (PART + u64::from(part.id));
-            let length = unit.extent(&part).1;
-            out.push(Entry { length, ..Entry::named(part.name.clone(), path, perm) });
+        // The keys are the lower parts of the paths.
+        if after < CTL && !put(CTL, Entry::file("ctl", dir.path | CTL, 0o640)) {
+            return Ok(());
         }
-        Ok(out)
+        let mut id = u32::try_from((after + 1).saturating_sub(PART)).unwrap_or(u32::MAX);
+        while let Some(part) = unit.next(up, id)? {
+            let key = PART + u64::from(part.id);
+            let length = unit.extent(&part).1;
+            let entry = Entry::named(heap::try_string(&part.name)?, dir.path | key, perm);
+            if !put(key, Entry { length, ..entry }) {
+                break;
+            }
+            id = part.id + 1;
+        }
+        Ok(())
     }
 
     fn parent(&self, _c: &Chan, of: Qid) -> Qid {
@@ -141,10 +158,10 @@ impl Dev for Sd {
         }
         match c.aux::<Open>()? {
             Open::Part(part) => io::read(up, self.unit(c.qid)?, part, dst, offset),
-            Open::Text(text) if c.qid.path == SDCTL => text.read(dst, offset, || Ok(self.sdctl())),
+            Open::Text(text) if c.qid.path == SDCTL => text.read(dst, offset, || self.sdctl()),
             Open::Text(text) => {
                 let unit = self.unit(c.qid)?;
-                text.read(dst, offset, || Ok(unit.ctl_text(up)))
+                text.read(dst, offset, || unit.ctl_text(up))
             }
         }
     }

@@ -22,7 +22,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use io::port::Finder;
+use io::port::{self, Finder};
 use io::{ConsoleOut, Port};
 use machine::heap::Call;
 use machine::lock::Lock;
@@ -151,7 +151,7 @@ impl PortConsole {
     fn port(&self) -> Option<Arc<dyn Port>> {
         let mut choice = self.choice.lock();
         if let Choice::From(find) = &*choice {
-            let made = self.choose(find());
+            let made = self.choose(find);
             if made.is_none() && self.fallback.is_none() {
                 return None; // it may come yet
             }
@@ -175,16 +175,15 @@ impl PortConsole {
         }
     }
 
-    fn choose(&self, ports: Vec<Arc<dyn Port>>) -> Option<Arc<dyn Port>> {
-        let is_wanted = |p: &&Arc<dyn Port>| {
+    fn choose(&self, ports: &Finder) -> Option<Arc<dyn Port>> {
+        let is_wanted = |p: &dyn Port| {
             p.name() == self.wanted || p.place() == self.wanted || p.label().as_ref() == Some(&self.wanted)
         };
-        let found = if self.wanted.is_empty() {
-            ports.iter().find(|p| p.is_console()).or(ports.first())
+        if self.wanted.is_empty() {
+            port::find(ports, |p| p.is_console()).or_else(|| port::find(ports, |_| true))
         } else {
-            ports.iter().find(is_wanted)
-        };
-        found.cloned()
+            port::find(ports, is_wanted)
+        }
     }
 
     /// The life of the thread that brings out what is said.

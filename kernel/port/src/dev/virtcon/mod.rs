@@ -15,15 +15,14 @@ mod readers;
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use io::Port;
-use io::port::{Finder, PIECE};
+use io::port::{self, Finder, PIECE};
 use machine::heap;
 
 use crate::dev::Dev;
-use crate::dev::dirtab::{self, Entry};
+use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Ready, Src};
 use crate::name::chan::Chan;
@@ -43,6 +42,8 @@ const VIRTCON: u64 = 1;
 const BY_NAME: u64 = 2;
 const BY_PLACE: u64 = 3;
 const PORT: u64 = 0x100;
+/// The key of the first folder: behind those of ports.
+const FOLDERS: u64 = 1 << 33;
 /// Longest write that is not mixed with others: a message of 9P on a channel is no longer.
 const WHOLE: usize = 1 << 20;
 
@@ -62,7 +63,22 @@ impl VirtCon {
 
     fn port(&self, qid: Qid) -> Result<Arc<dyn Port>> {
         let id = qid.path.wrapping_sub(PORT) >> 2;
-        (self.find)().into_iter().find(|p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
+        port::find(&self.find, |p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
+    }
+
+    /// What a port is called in the directory `dir`, if it is there. Of two ports with the same label the first has it.
+    fn name_in(&self, dir: u64, port: &dyn Port) -> Option<String> {
+        match dir {
+            BY_NAME => {
+                let name = port.label().and_then(|label| file_name(&label))?;
+                let same =
+                    |p: &dyn Port| p.label().and_then(|label| file_name(&label)).as_ref() == Some(&name);
+                let first = port::find(&self.find, same)?;
+                (first.id() == port.id()).then_some(name)
+            }
+            BY_PLACE => Some(port.place()),
+            _ => Some(port.name()),
+        }
     }
 }
 
@@ -104,35 +120,35 @@ impl Dev for VirtCon {
         "virtcon"
     }
 
-    fn list(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid) -> Result<Vec<Entry>> {
+    fn each(&self, _up: &Arc<Proc>, _c: &Chan, dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         if dir.path == 0 {
-            return Ok(alloc::vec![Entry::dir("virtcon", VIRTCON, 0o555)]);
+            return dirtab::only(Entry::dir("virtcon", VIRTCON, 0o555), after, put);
         }
-        let (mut out, mut labelled) = (Vec::new(), false);
-        for port in (self.find)() {
-            let path = (u64::from(port.id()) << 2 | dir.path) + PORT;
-            let label = port.label().and_then(|label| file_name(&label));
-            labelled |= label.is_some();
-            let name = match dir.path {
-                BY_NAME => label,
-                BY_PLACE => Some(port.place()),
-                _ => Some(port.name()),
-            };
-            // Of two ports with the same label the first has it.
-            if let Some(name) = name
-                && !out.iter().any(|e: &Entry| e.name == name)
+        let (mut any, mut wanted) = (false, true);
+        (self.find)(&mut |port| {
+            any = true;
+            // Ids begin with 0, keys with 1.
+            let (id, key) = (u64::from(port.id()), u64::from(port.id()) + 1);
+            if key > after
+                && let Some(name) = self.name_in(dir.path, &**port)
             {
                 // A server behind it does not know who of this machine asks.
-                out.push(Entry::named(name, path, 0o660));
+                wanted = put(key, Entry::named(name, (id << 2 | dir.path) + PORT, 0o660));
+            }
+            wanted
+        });
+        if dir.path != VIRTCON || !any || !wanted {
+            return Ok(());
+        }
+        // Behind all ports.
+        for (key, name, path) in [(FOLDERS, "by-name", BY_NAME), (FOLDERS + 1, "by-place", BY_PLACE)] {
+            let labelled = |p: &dyn Port| p.label().and_then(|label| file_name(&label)).is_some();
+            let there = path == BY_PLACE || port::find(&self.find, labelled).is_some();
+            if there && key > after && !put(key, Entry::dir(name, path, 0o555)) {
+                break;
             }
         }
-        if dir.path == VIRTCON && !out.is_empty() {
-            if labelled {
-                out.push(Entry::dir("by-name", BY_NAME, 0o555));
-            }
-            out.push(Entry::dir("by-place", BY_PLACE, 0o555));
-        }
-        Ok(out)
+        Ok(())
     }
 
     fn parent(&self, _c: &Chan, file: Qid) -> Qid {
@@ -177,12 +193,12 @@ impl Dev for VirtCon {
         let mut done = 0;
         loop {
             // The memory may be paged in from a server behind this very port: before the lock.
-            let ready = src.ready(done, (src.len() - done).min(WHOLE))?;
-            match open.write(&ready) {
-                Ok(n) if n == ready.len() => done += n,
-                Ok(n) => return Ok(done + n),
-                // What went out before the note came counts.
-                Err(e) if done == 0 || !e.is(error::EINTR) => return Err(e),
+            let ready = src.ready(done, (src.len() - done).min(WHOLE));
+            match ready.and_then(|ready| open.write(&ready).map(|n| (n, ready.len()))) {
+                Ok((n, len)) if n == len => done += n,
+                Ok((n, _)) => return Ok(done + n),
+                // What went out before a note came, or memory was out, counts.
+                Err(e) if done == 0 || e.is(error::EHUNGUP) => return Err(e),
                 Err(_) => return Ok(done),
             }
             if done == src.len() {

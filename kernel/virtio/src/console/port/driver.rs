@@ -1,6 +1,6 @@
 //! What the driver of the device does with a port: it comes and goes, and so does its host.
 
-use super::state::{BUFFERS, Memory};
+use super::state::{BUFFERS, Memory, Sent};
 use super::{Port, State, queues};
 use crate::Failure;
 use crate::console::inbox::Inbox;
@@ -144,6 +144,7 @@ impl Port {
             }
             state.receive.clear();
             state.transmit.clear();
+            state.sent = Sent::default();
         }
         self.wake();
     }

@@ -12,6 +12,8 @@
 //! in order (see `Device::look`): only it takes filled buffers back, with [`Port::collect`], and what it then hears of
 //! connections is said with [`Port::host_is`]; [`Port::settle`] gives the buffers to the readers.
 //!
+//! What is on its way to a host that leaves may be lost, and its buffer with it: see [`Sent`].
+//!
 //! # Locks
 //!
 //! `state` (a Lock) guards both rings and all else that changes; it is never held while the device is touched.
@@ -32,9 +34,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use machine::dma::Dma;
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::{Interrupted, QLock, Rendez};
-use state::State;
+use state::{SENDING, Sent, State};
 
 /// Bytes of a receive buffer. QEMU never puts more into one.
 pub const RECEIVE: usize = 4096;
@@ -68,7 +72,11 @@ type Watcher = Arc<dyn Fn() + Send + Sync>;
 enum Offer {
     Busy,
     Gone,
-    Taken { notify: bool },
+    /// All buffers are with the device, for hosts that have left.
+    NoBuffer,
+    Taken {
+        notify: bool,
+    },
 }
 
 /// The numbers of a port's queues, receive and transmit.
@@ -97,6 +105,7 @@ impl Port {
         let state = State {
             receive: ring(&**transport, receive)?,
             transmit: ring(&**transport, transmit)?,
+            sent: Sent::default(),
             memory: None,
             idle: Vec::new(),
             inbox: Inbox::default(),
@@ -235,21 +244,29 @@ impl Port {
     /// an interruption ends only the waiting.
     pub fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
         let mut offer = Offer::Busy;
-        self.sent.sleep_intr(|| {
-            offer = self.offer(connection, bytes);
-            offer != Offer::Busy
-        })?;
-        match offer {
-            Offer::Taken { notify: true } => self.transport.notify(queues(self.number).1),
-            Offer::Taken { notify: false } => {}
-            Offer::Gone | Offer::Busy => return Ok(false),
+        loop {
+            self.sent.sleep_intr(|| {
+                offer = self.offer(connection, bytes);
+                offer != Offer::Busy
+            })?;
+            match offer {
+                Offer::Taken { notify: true } => self.transport.notify(queues(self.number).1),
+                Offer::Taken { notify: false } => {}
+                Offer::NoBuffer if self.add_buffer() => continue,
+                Offer::NoBuffer => {
+                    self.alarm.raise("device does not return what it is given");
+                    return Ok(false);
+                }
+                Offer::Gone | Offer::Busy => return Ok(false),
+            }
+            break;
         }
         let mut alive = true;
         let waited = self.sent.sleep_intr(|| {
             let mut state = self.state.lock();
             self.finish(&mut state);
             alive = state.takes(connection);
-            state.transmit.in_flight() == 0 || !alive
+            !state.sent.is_busy() || !alive
         });
         Ok(alive || waited.is_err())
     }
@@ -261,27 +278,47 @@ impl Port {
         if !state.takes(connection) {
             return Offer::Gone;
         }
-        if state.transmit.in_flight() != 0 {
+        if state.sent.is_busy() {
             return Offer::Busy;
         }
         let bytes = bytes.get(..PIECE).unwrap_or(bytes);
-        let State { transmit, memory: Some(memory), .. } = &mut *state else { return Offer::Gone };
+        let State { transmit, sent, memory: Some(memory), .. } = &mut *state else { return Offer::Gone };
         if bytes.is_empty() {
             return Offer::Taken { notify: false };
         }
-        memory.transmit.write(0, bytes);
-        let segment = Segment { phys: memory.transmit.phys(), len: bytes.len() as u32, write: false };
+        let free = sent.free(memory.transmit.len());
+        let Some((buffer, dma)) = free.and_then(|n| Some((n, memory.transmit.get(n)?))) else {
+            return Offer::NoBuffer;
+        };
+        dma.write(0, bytes);
+        let segment = Segment { phys: dma.phys(), len: bytes.len() as u32, write: false };
         let Ok(chain) = transmit.prepare(core::iter::once(segment)) else { return Offer::Busy };
-        transmit.publish(chain, (), 0);
+        transmit.publish(chain, buffer, 0);
+        sent.give(buffer);
         self.bytes_out.fetch_add(bytes.len() as u64, Relaxed);
         Offer::Taken { notify: transmit.wants_notify() }
     }
 
-    /// Takes back what the device has sent.
+    /// Makes one more buffer to send from. False when there are enough, or there is no memory.
+    fn add_buffer(&self) -> bool {
+        let Ok(dma) = as_kernel(|| Dma::new(PIECE)) else { return false };
+        let mut state = self.state.lock();
+        let State { memory: Some(memory), .. } = &mut *state else { return false };
+        let has_room = memory.transmit.len() < SENDING;
+        if has_room {
+            memory.transmit.push(dma);
+        }
+        has_room
+    }
+
+    /// Takes back what the device has sent, and what it has lost.
     fn finish(&self, state: &mut State) {
         loop {
             match state.transmit.pop() {
-                Ok(Some(_)) => {}
+                Ok(Some((buffer, _))) => {
+                    let lost = state.sent.take(buffer);
+                    while state.transmit.give_up(|n| lost & (1 << n) != 0).is_some() {}
+                }
                 Ok(None) => return,
                 Err(broken) => return self.alarm.raise(broken.0),
             }

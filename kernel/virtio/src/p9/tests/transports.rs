@@ -149,7 +149,7 @@ fn two_devices_on_one_line() {
     }
     let (_space, drivers) = start_on(&[(new_place(), &new), (old_place(), &old)], LINES);
     let lines = || -> Vec<_> {
-        let all = irq::snapshot().into_iter().filter(|l| l.name.starts_with("virtio"));
+        let all = irq::snapshot().unwrap().into_iter().filter(|l| l.name.starts_with("virtio"));
         all.map(|l| (l.vector, l.irq, l.count)).collect()
     };
     let before = lines();
@@ -198,7 +198,7 @@ fn devices_in_slots_of_either_version() {
         assert_eq!((p9.tag(), p9.status().interrupts.as_str()), ("host", "mmio:12"));
         assert_eq!((device.registers().accepted, device.registers().queue.enabled), (accepted, true));
         works_and_resets(&p9, &device);
-        let line = irq::snapshot().into_iter().find(|l| l.name == "virtio-9p-0").unwrap();
+        let line = irq::snapshot().unwrap().into_iter().find(|l| l.name == "virtio-9p-0").unwrap();
         assert_eq!((line.irq, line.controller.as_str(), line.count), (12, "ioapic", 301));
     }
 }

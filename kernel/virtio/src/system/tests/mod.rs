@@ -61,7 +61,7 @@ fn every_device_of_a_machine_has_its_line() {
         "{details}"
     );
     assert!(details.contains("\n\tfailure device does not answer\n"), "{details}");
-    let names: Vec<String> = irq::snapshot().into_iter().map(|l| l.name).collect();
+    let names: Vec<String> = irq::snapshot().unwrap().into_iter().map(|l| l.name).collect();
     for name in ["virtio-9p-0", "virtio-9p-0.config", "virtio-9p-1"] {
         assert!(names.iter().any(|n| n == name), "{names:?}");
     }

@@ -20,11 +20,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use machine::IoError;
 use machine::firmware::fdt::{Fdt, Node};
-use machine::io::Mmio;
+use machine::places::virtio_slot;
 
-/// `virt`, which every slot says of itself.
-pub const MAGIC: u32 = 0x7472_6976;
 /// Registers of a slot before its device's configuration, in bytes.
 const REGISTERS: u64 = 0x100;
 /// A slot larger than that is not believed.
@@ -137,11 +136,10 @@ pub fn from_tree(tree: &Fdt, board: &Board) -> Vec<Slot> {
     nodes.filter_map(slot).collect()
 }
 
-/// The slots of QEMU's board, found by trying: `magic` reads a slot's first register. They end where nothing
-/// answers, and how many there are says which interrupts they have.
-pub fn from_board(board: &Board, magic: impl Fn(u64) -> u32) -> Vec<Slot> {
-    let there = |n: &u64| magic(BOARD + n * STRIDE) == MAGIC;
-    let count = (0..SLOTS).take_while(there).count() as u64;
+/// The slots of QEMU's board, found by trying whether one begins at an address. They end where nothing answers, and how
+/// many there are says which interrupts they have.
+pub fn from_board(board: &Board, is_slot: impl Fn(u64) -> bool) -> Vec<Slot> {
+    let count = (0..SLOTS).take_while(|n| is_slot(BOARD + n * STRIDE)).count() as u64;
     let first = match (count > FEW, board.acpi) {
         (true, _) => 24,
         (false, true) => 16,
@@ -156,16 +154,14 @@ pub fn from_board(board: &Board, magic: impl Fn(u64) -> u32) -> Vec<Slot> {
 /// # Errors
 /// Something that is no virtio slot, or one of a version that is not known; no memory to map it.
 pub fn look(slot: &Slot) -> Result<Option<u16>, Failure> {
-    let registers = Mmio::map(slot.base, slot.size as usize)
-        .map_err(|e| Failure::text(format!("{slot}: cannot be mapped: {e}")))?;
-    let wrong = |what, is| Err(Failure::text(format!("{slot}: {what} {is:#x}: not a virtio slot")));
-    match (registers.read32(0), registers.read32(4)) {
-        (MAGIC, 1 | 2) => match registers.read32(8) {
-            0 => Ok(None),
-            id => Ok(Some(u16::try_from(id).unwrap_or(u16::MAX))),
-        },
-        (MAGIC, version) => wrong("version", version),
-        (magic, _) => wrong("magic", magic),
+    let registers = virtio_slot(slot.base, slot.size as usize).map_err(|e| match e {
+        IoError::NoSlot(_) => Failure::text(format!("{slot}: {e}")),
+        _ => Failure::text(format!("{slot}: cannot be mapped: {e}")),
+    })?;
+    match (registers.read32(4), registers.read32(8)) {
+        (1 | 2, 0) => Ok(None),
+        (1 | 2, id) => Ok(Some(u16::try_from(id).unwrap_or(u16::MAX))),
+        (version, _) => Err(Failure::text(format!("{slot}: version {version:#x}: not a virtio slot"))),
     }
 }
 

@@ -10,8 +10,8 @@
 //!
 //! `select` guards the two-step accesses to features and queues; notifying and acknowledging need no lock.
 
+use super::Slot;
 use super::shared_pin::{self, SharedPin, Source};
-use super::{MAGIC, Slot};
 use crate::Failure;
 use crate::transport::{
     Handler, Interrupts, LEGACY_PAGE, RingAddress, TRAP, VirtioTransport, await_reset, device_config,
@@ -22,6 +22,7 @@ use alloc::vec;
 use machine::io::Mmio;
 use machine::irq::{self, Trigger};
 use machine::lock::Lock;
+use machine::places::virtio_slot;
 
 const VERSION: usize = 0x004;
 const DEVICE_FEATURES: usize = 0x010;
@@ -67,10 +68,10 @@ impl MmioTransport {
     /// # Errors
     /// When no virtio device of version 1 or 2 is there; no memory to map it.
     pub fn open(slot: &Slot, shared_pin: &SharedPin) -> Result<MmioTransport, Failure> {
-        let registers = Mmio::map(slot.base, slot.size as usize)?;
-        let modern = match (registers.read32(0), registers.read32(VERSION)) {
-            (MAGIC, 1) => false,
-            (MAGIC, 2) => true,
+        let registers = virtio_slot(slot.base, slot.size as usize)?;
+        let modern = match registers.read32(VERSION) {
+            1 => false,
+            2 => true,
             _ => return Err(Failure::new("no virtio device")),
         };
         Ok(MmioTransport {

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use machine::host;
 use machine::host::io::{MmioBackend, host_register_mmio};
+use machine::places::MAGIC;
 
 /// A slot in which nothing is; every register but the first reads as 0.
 struct Registers(Vec<u32>);
@@ -68,9 +69,7 @@ fn the_command_line_tells_of_slots() {
 fn qemus_board_is_known_by_its_slots() {
     let first = 0xFEB0_0000;
     let board = |acpi| Board { acpi, ioapics: [None; 2] };
-    let with = |slots: u64, acpi| {
-        from_board(&board(acpi), |base| if base < first + slots * 0x200 { MAGIC } else { 0 })
-    };
+    let with = |slots: u64, acpi| from_board(&board(acpi), |base| base < first + slots * 0x200);
     let gsis = |slots: Vec<Slot>| (slots.len(), slots.first().map(|p| p.gsi), slots.last().map(|p| p.gsi));
     assert_eq!(gsis(with(24, true)), (24, Some(24), Some(47)));
     assert_eq!(gsis(with(8, true)), (8, Some(16), Some(23)));

@@ -5,6 +5,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use machine::heap::{try_extend, try_push};
+use machine::types::OutOfMemory;
+
 use super::{Disk, Found, is_name, number, plan9};
 
 const MAGIC: &[u8] = b"EFI PART";
@@ -54,14 +57,19 @@ struct Header {
 }
 
 /// Takes up what the table says: the one at the front, or if that is broken, the copy.
-pub(super) fn read(disk: &mut Disk<'_>, found: &mut Found) {
+///
+/// # Errors
+/// No memory.
+pub(super) fn read(disk: &mut Disk<'_>, found: &mut Found) -> Result<(), OutOfMemory> {
     let header = match header(disk, 1) {
         Ok(header) => header,
-        Err(why) => {
-            found.wrong.push(format!("GPT: {why}"));
+        Err(Fault::Memory) => return Err(OutOfMemory),
+        Err(Fault::Table(why)) => {
+            found.tell(format_args!("GPT: {why}"))?;
             match header(disk, disk.sectors.saturating_sub(1)) {
                 Ok(copy) => copy,
-                Err(why) => return found.wrong.push(format!("GPT's copy: {why}")),
+                Err(Fault::Memory) => return Err(OutOfMemory),
+                Err(Fault::Table(why)) => return found.tell(format_args!("GPT's copy: {why}")),
             }
         }
     };
@@ -76,49 +84,70 @@ pub(super) fn read(disk: &mut Disk<'_>, found: &mut Found) {
         let label = label(entry).filter(|label| is_name(label));
         let name = label.or(known.map(str::to_string)).unwrap_or_else(|| format!("p{}", n + 1));
         if start < header.first || last > header.last {
-            found.wrong.push(format!("{name}: sectors {start} to {last} are not for partitions"));
+            found.tell(format_args!("{name}: sectors {start} to {last} are not for partitions"))?;
             continue;
         }
         let end = last.saturating_add(1);
-        if found.add(disk.sectors, 0, &name, start, end) && kind == PLAN9 {
-            nested.push((start, end));
+        if found.add(disk.sectors, 0, &name, start, end)? && kind == PLAN9 {
+            try_push(&mut nested, (start, end))?;
         }
     }
     for (start, end) in nested {
-        plan9::read(disk, start, end, found);
+        plan9::read(disk, start, end, found)?;
+    }
+    Ok(())
+}
+
+/// Why there is no table.
+enum Fault {
+    /// No memory.
+    Memory,
+    /// It is not sound, in this way.
+    Table(&'static str),
+}
+
+impl From<OutOfMemory> for Fault {
+    fn from(_: OutOfMemory) -> Fault {
+        Fault::Memory
+    }
+}
+
+impl From<&'static str> for Fault {
+    fn from(why: &'static str) -> Fault {
+        Fault::Table(why)
     }
 }
 
 /// The header in this sector with its array, when all of it is sound.
-fn header(disk: &mut Disk<'_>, at: u64) -> Result<Header, &'static str> {
-    let sector = disk.sector(at).ok_or("cannot be read")?;
+fn header(disk: &mut Disk<'_>, at: u64) -> Result<Header, Fault> {
+    let sector = disk.sector(at)?.ok_or("cannot be read")?;
     if !sector.starts_with(MAGIC) {
-        return Err("there is none");
+        return Err("there is none".into());
     }
     let len = number::<4>(&sector, 12) as usize;
     let bytes = sector.get(..len).filter(|b| b.len() >= HEADER).ok_or("header of a wrong size")?;
     // The checksum is taken with itself as 0.
     let sum = crc32(bytes.iter().enumerate().map(|(n, b)| if (16..20).contains(&n) { 0 } else { *b }));
     if u64::from(sum) != number::<4>(bytes, 16) {
-        return Err("checksum of the header is wrong");
+        return Err("checksum of the header is wrong".into());
     }
     if number::<8>(bytes, 24) != at {
-        return Err("header of another place");
+        return Err("header of another place".into());
     }
     let (count, entry) = (number::<4>(bytes, 80), number::<4>(bytes, 84));
     let total = count.saturating_mul(entry);
     if entry < ENTRY as u64 || total > ARRAY_MOST {
-        return Err("array of a wrong size");
+        return Err("array of a wrong size".into());
     }
     let mut array = Vec::new();
     let start = number::<8>(bytes, 72);
     for n in 0..total.div_ceil(disk.sector_size as u64) {
-        let sector = disk.sector(start.saturating_add(n)).ok_or("array cannot be read")?;
-        array.extend(sector);
+        let sector = disk.sector(start.saturating_add(n))?.ok_or("array cannot be read")?;
+        try_extend(&mut array, &sector)?;
     }
     array.truncate(total as usize);
     if u64::from(crc32(array.iter().copied())) != number::<4>(bytes, 88) {
-        return Err("checksum of the array is wrong");
+        return Err("checksum of the array is wrong".into());
     }
     let (first, last) = (number::<8>(bytes, 40), number::<8>(bytes, 48));
     Ok(Header { first, last, array, entry: entry as usize })

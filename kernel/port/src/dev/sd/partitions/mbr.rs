@@ -4,6 +4,9 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use machine::heap::try_push;
+use machine::types::OutOfMemory;
+
 use super::{Disk, Found, number, plan9};
 
 /// Where the entries are, and how long one is.
@@ -82,7 +85,10 @@ fn name_of(kind: u8) -> Option<&'static str> {
 }
 
 /// Takes up what the table of the first sector says.
-pub(super) fn read(disk: &mut Disk<'_>, table: &Table, found: &mut Found) {
+///
+/// # Errors
+/// No memory.
+pub(super) fn read(disk: &mut Disk<'_>, table: &Table, found: &mut Found) -> Result<(), OutOfMemory> {
     let mut extended = Vec::new();
     // All of a level first: what is nested must not be in the way of what contains it.
     let mut nested = Vec::new();
@@ -90,58 +96,71 @@ pub(super) fn read(disk: &mut Disk<'_>, table: &Table, found: &mut Found) {
         if EXTENDED.contains(&entry.kind) {
             extended.push(*entry);
         } else {
-            take(disk, n + 1, entry, found, &mut nested);
+            take(disk, n + 1, entry, found, &mut nested)?;
         }
     }
     for container in extended {
-        logical(disk, &container, found, &mut nested);
+        logical(disk, &container, found, &mut nested)?;
     }
     for (start, end) in nested {
-        plan9::read(disk, start, end, found);
+        plan9::read(disk, start, end, found)?;
     }
+    Ok(())
 }
 
 /// Takes up one partition, the `n`-th.
-fn take(disk: &Disk<'_>, n: usize, entry: &Entry, found: &mut Found, nested: &mut Vec<(u64, u64)>) {
+fn take(
+    disk: &Disk<'_>,
+    n: usize,
+    entry: &Entry,
+    found: &mut Found,
+    nested: &mut Vec<(u64, u64)>,
+) -> Result<(), OutOfMemory> {
     if entry.kind == 0 {
-        return;
+        return Ok(());
     }
     let (start, end) = (entry.start, entry.start.saturating_add(entry.len));
     let numbered = format!("p{n}");
     let name = name_of(entry.kind).unwrap_or(&numbered);
     // Sector 0 is the table's.
     if start == 0 {
-        found.wrong.push(format!("{name}: begins with the table"));
-    } else if found.add(disk.sectors, 0, name, start, end) && entry.kind == PLAN9 {
-        nested.push((start, end));
+        found.tell(format_args!("{name}: begins with the table"))?;
+    } else if found.add(disk.sectors, 0, name, start, end)? && entry.kind == PLAN9 {
+        try_push(nested, (start, end))?;
     }
+    Ok(())
 }
 
 /// Follows the chain of an extended partition. A link is counted from the partition's start, and may go nowhere else.
-fn logical(disk: &mut Disk<'_>, container: &Entry, found: &mut Found, nested: &mut Vec<(u64, u64)>) {
+fn logical(
+    disk: &mut Disk<'_>,
+    container: &Entry,
+    found: &mut Found,
+    nested: &mut Vec<(u64, u64)>,
+) -> Result<(), OutOfMemory> {
     let end = container.start.saturating_add(container.len).min(disk.sectors);
     let mut visited = Vec::new();
     let mut at = container.start;
     loop {
         if at == 0 || !(container.start..end).contains(&at) {
-            return found.wrong.push(format!("extended partition: leads to sector {at}"));
+            return found.tell(format_args!("extended partition: leads to sector {at}"));
         }
         if visited.contains(&at) || visited.len() >= CHAIN_MOST {
-            return found.wrong.push(format!("extended partition: leads in a circle at sector {at}"));
+            return found.tell(format_args!("extended partition: leads in a circle at sector {at}"));
         }
         visited.push(at);
-        let Some(table) = disk.sector(at).and_then(|sector| parse(&sector)) else {
-            return found.wrong.push(format!("extended partition: no table in sector {at}"));
+        let Some(table) = disk.sector(at)?.and_then(|sector| parse(&sector)) else {
+            return found.tell(format_args!("extended partition: no table in sector {at}"));
         };
         let [first, link, ..] = table.0;
         let entry = Entry { start: at.saturating_add(first.start), ..first };
         if entry.kind != 0 && (first.start == 0 || entry.start.saturating_add(entry.len) > end) {
-            found.wrong.push(format!("extended partition: partition in sector {at} is not inside"));
+            found.tell(format_args!("extended partition: partition in sector {at} is not inside"))?;
         } else {
-            take(disk, visited.len() + 4, &entry, found, nested);
+            take(disk, visited.len() + 4, &entry, found, nested)?;
         }
         if !EXTENDED.contains(&link.kind) {
-            return;
+            return Ok(());
         }
         at = container.start.saturating_add(link.start);
     }

@@ -3,7 +3,8 @@
 //! [`find`] reads a disk, sector by sector, and tells what its tables say: an MBR with its extended partitions
 //! ([`mbr`]), a GPT ([`gpt`]), and inside of Plan 9's partitions the table that Plan 9's prep(8) writes ([`plan9`]). A
 //! disk comes from outside: nothing that is read is believed before it is checked, what lies outside of the disk or
-//! upon another partition is left out and told of, and the number of sectors read is bounded.
+//! upon another partition is left out and told of, the number of sectors read is bounded, and what is kept of them is
+//! asked for.
 //!
 //! Pure functions of the bytes; no state, no locks.
 
@@ -13,9 +14,12 @@ pub(crate) mod plan9;
 #[cfg(test)]
 mod tests;
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
+
+use machine::heap::{try_bytes, try_format, try_push, try_string};
+use machine::types::OutOfMemory;
 
 /// A named part of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct Part {
 pub struct Found {
     /// The partitions, in the order of the tables.
     pub parts: Vec<Part>,
-    /// What is wrong with the tables, a sentence each.
+    /// What is wrong with the tables, a sentence each; the first [`WRONG_MOST`].
     pub(crate) wrong: Vec<String>,
 }
 
@@ -49,61 +53,86 @@ pub struct Disk<'a> {
 
 /// Most partitions that are found on a disk.
 pub const PARTS_MOST: usize = 128;
+/// Most sentences on what is wrong.
+pub(crate) const WRONG_MOST: usize = 16;
 /// Most bytes of a name.
 pub(crate) const NAME_MOST: usize = 64;
 /// Names of files beside the partitions.
 const TAKEN: [&str; 3] = ["ctl", "data", "raw"];
 
 /// Reads the tables of a disk.
-pub fn find(disk: &mut Disk<'_>) -> Found {
+///
+/// # Errors
+/// No memory for what they say.
+pub fn find(disk: &mut Disk<'_>) -> Result<Found, OutOfMemory> {
     let mut found = Found::default();
-    let Some(first) = disk.sector(0) else {
-        found.wrong.push("cannot be read".to_string());
-        return found;
+    let Some(first) = disk.sector(0)? else {
+        found.tell(format_args!("cannot be read"))?;
+        return Ok(found);
     };
     match mbr::parse(&first) {
-        Some(table) if table.is_protective() => gpt::read(disk, &mut found),
-        Some(table) if !table.is_empty() => mbr::read(disk, &table, &mut found),
+        Some(table) if table.is_protective() => gpt::read(disk, &mut found)?,
+        Some(table) if !table.is_empty() => mbr::read(disk, &table, &mut found)?,
         // Without one the whole disk may be Plan 9's.
-        _ => plan9::read(disk, 0, disk.sectors, &mut found),
+        _ => plan9::read(disk, 0, disk.sectors, &mut found)?,
     }
-    found
+    Ok(found)
 }
 
 impl Disk<'_> {
     /// A sector, if it is there and can be read.
-    fn sector(&mut self, number: u64) -> Option<Vec<u8>> {
-        let mut bytes = alloc::vec![0; self.sector_size];
-        (number < self.sectors && (self.read)(number, &mut bytes)).then_some(bytes)
+    fn sector(&mut self, number: u64) -> Result<Option<Vec<u8>>, OutOfMemory> {
+        let mut bytes = try_bytes(self.sector_size)?;
+        Ok((number < self.sectors && (self.read)(number, &mut bytes)).then_some(bytes))
     }
 }
 
 impl Found {
     /// Takes up a partition of a disk of `sectors` sectors, if it does not lie upon one of those from `since` on; true
     /// when it is taken. A name that is taken already gets a number.
-    fn add(&mut self, sectors: u64, since: usize, name: &str, start: u64, end: u64) -> bool {
+    ///
+    /// # Errors
+    /// No memory.
+    fn add(
+        &mut self,
+        sectors: u64,
+        since: usize,
+        name: &str,
+        start: u64,
+        end: u64,
+    ) -> Result<bool, OutOfMemory> {
         if start >= end || end > sectors {
-            self.wrong.push(format!("{name}: sectors {start} to {end} are no part of the disk"));
-            return false;
+            self.tell(format_args!("{name}: sectors {start} to {end} are no part of the disk"))?;
+            return Ok(false);
         }
         let upon = self.parts.get(since..).unwrap_or(&[]).iter().find(|p| start < p.end && p.start < end);
         if let Some(other) = upon {
-            self.wrong.push(format!("{name}: sectors {start} to {end} lie upon {}", other.name));
-            return false;
+            let other = try_string(&other.name)?;
+            self.tell(format_args!("{name}: sectors {start} to {end} lie upon {other}"))?;
+            return Ok(false);
         }
         if self.parts.len() >= PARTS_MOST {
-            self.wrong.push(format!("{name}: more than {PARTS_MOST} partitions"));
-            return false;
+            self.tell(format_args!("{name}: more than {PARTS_MOST} partitions"))?;
+            return Ok(false);
         }
         let free = |name: &str| !TAKEN.contains(&name) && self.parts.iter().all(|p| p.name != name);
-        let fresh = if free(name) {
-            Some(name.to_string())
-        } else {
-            (1..=PARTS_MOST + TAKEN.len()).map(|n| format!("{name}.{n}")).find(|name| free(name))
-        };
-        let Some(name) = fresh else { return false };
-        self.parts.push(Part { name, start, end });
-        true
+        let mut fresh = try_string(name)?;
+        let mut numbers = 1..=PARTS_MOST + TAKEN.len();
+        while !free(&fresh) {
+            let Some(n) = numbers.next() else { return Ok(false) };
+            fresh = try_format(format_args!("{name}.{n}"))?;
+        }
+        try_push(&mut self.parts, Part { name: fresh, start, end })?;
+        Ok(true)
+    }
+
+    /// Something is wrong with the tables.
+    fn tell(&mut self, what: fmt::Arguments<'_>) -> Result<(), OutOfMemory> {
+        match self.wrong.len() {
+            WRONG_MOST.. => Ok(()),
+            n if n + 1 == WRONG_MOST => try_push(&mut self.wrong, try_string("and more is wrong")?),
+            _ => try_push(&mut self.wrong, try_format(what)?),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tables that were made by hand, good and bad.
 
 use super::*;
+use alloc::format;
+use alloc::string::ToString;
 use alloc::vec;
 
 /// A disk in memory.
@@ -75,7 +77,9 @@ impl Image {
             buf.copy_from_slice(&bytes[sector as usize * size..][..size]);
             true
         };
-        find(&mut Disk { sector_size: size, sectors, read: &mut read })
+        // What a disk makes large is asked for.
+        let mut disk = Disk { sector_size: size, sectors, read: &mut read };
+        machine::host::heap::within("partitions", machine::heap::GRANT, || find(&mut disk)).unwrap()
     }
 
     /// `name start end`, a word each.
@@ -95,7 +99,7 @@ fn an_empty_disk_has_no_partitions() {
     assert_eq!(Image::new(100, 512).find(), Found::default());
     assert_eq!(Image::new(1, 4096).find(), Found::default());
     let mut read = |_, _: &mut [u8]| panic!("there is no sector");
-    let none = find(&mut Disk { sector_size: 512, sectors: 0, read: &mut read });
+    let none = find(&mut Disk { sector_size: 512, sectors: 0, read: &mut read }).unwrap();
     assert_eq!(none.wrong, ["cannot be read"]);
 }
 

@@ -1,0 +1,111 @@
+//! Datagrams and echoes on their way out. They wait for nobody: what cannot be sent is queued for a moment, or lost.
+
+use smoltcp::socket::{Socket, icmp as icmp_socket, udp as udp_socket};
+use smoltcp::wire::IpAddress;
+
+use crate::error::{HUNG_UP, Result, TOO_LONG};
+use crate::table::{Entry, Proto};
+use crate::work::{Id, Inner};
+use crate::{icmp, udp};
+
+/// How long datagrams wait for somebody's card to be known, in nanoseconds.
+const STUCK_NS: u64 = 1_500_000_000;
+
+impl Inner {
+    /// Puts a datagram into a conversation, or drops it.
+    pub(crate) fn put_datagram(&mut self, at: Id, bytes: &[u8]) -> Result<usize> {
+        let entry = self.entry(at).ok_or(HUNG_UP)?;
+        if let Some(error) = entry.error {
+            return Err(error);
+        }
+        let is_in = match at.proto {
+            Proto::Udp => self.put_udp(at, bytes)?,
+            _ => {
+                let ifc = entry.ifc;
+                let mtu = self.mtu(ifc);
+                crate::icmp::write(self.entry(at).ok_or(HUNG_UP)?, bytes, mtu)?
+            }
+        };
+        self.counts.datagrams_dropped += u64::from(!is_in);
+        self.look_at(at);
+        Ok(bytes.len())
+    }
+
+    fn put_udp(&mut self, at: Id, bytes: &[u8]) -> Result<bool> {
+        let entry = self.entry(at).ok_or(HUNG_UP)?;
+        let (to, from, data) = udp::destination(entry, bytes)?;
+        let (data_len, had) = (data.len(), entry.ifc);
+        let waits = Inner::unsent(entry) != 0;
+        let ifc = self.routes.find(&self.ifcs, &to.addr)?;
+        // Who turns round what came to all has no address of ours to say.
+        let from = from.filter(|from| !self.ifcs.iter().flatten().any(|i| i.is_to_all(from)));
+        let from = match from {
+            Some(from) if from.version() == to.addr.version() => {
+                self.is_local(&from)?;
+                from
+            }
+            // Who asks for an address has none.
+            _ if to.addr.is_broadcast() => self.source(ifc, &to.addr).unwrap_or(IpAddress::v4(0, 0, 0, 0)),
+            _ => self.source(ifc, &to.addr)?,
+        };
+        let headers = if matches!(to.addr, IpAddress::Ipv4(_)) { 28 } else { 48 };
+        if data_len + headers > self.mtu(ifc) {
+            return Err(TOO_LONG);
+        }
+        // What waits goes by the interface that it was for.
+        if waits && ifc != had {
+            return Ok(false);
+        }
+        let entry = self.entry(at).ok_or(HUNG_UP)?;
+        entry.ifc = ifc;
+        udp::write(entry, to, from, data)
+    }
+
+    /// The longest packet that goes by an interface.
+    fn mtu(&self, ifc: usize) -> usize {
+        self.ifcs.get(ifc).and_then(Option::as_ref).map_or(0, |i| i.wire.mtu)
+    }
+
+    /// Gives up datagrams that have waited too long for somebody's card: they would be in the way of others.
+    pub(crate) fn drop_stuck(&mut self, id: Id, now_ns: u64) {
+        let Some(entry) = self.entry(id) else { return };
+        let unsent = Inner::unsent(entry);
+        if unsent == 0 || unsent != entry.stuck.0 {
+            entry.stuck = (unsent, now_ns);
+        }
+        let until_ns = entry.stuck.1.saturating_add(STUCK_NS);
+        if unsent != 0 && now_ns >= until_ns {
+            entry.stuck = (0, now_ns);
+            empty(entry);
+            self.counts.datagrams_dropped += 1;
+        } else if unsent != 0 {
+            entry.deadline_ns = entry.deadline_ns.min(until_ns);
+            let deadline_ns = entry.deadline_ns;
+            self.soonest_ns = self.soonest_ns.min(deadline_ns);
+        }
+    }
+
+    /// Bytes of datagrams that still wait to be sent.
+    pub(crate) fn unsent(entry: &Entry) -> usize {
+        match entry.shared.proto {
+            Proto::Tcp => None,
+            Proto::Udp => entry.peek::<udp_socket::Socket>().map(|s| s.send_queue()),
+            Proto::Icmp | Proto::Icmpv6 => entry.peek::<icmp_socket::Socket>().map(|s| s.send_queue()),
+        }
+        .unwrap_or(0)
+    }
+}
+
+/// Empties the queues of a conversation of datagrams. What waited to be read is lost, too: smoltcp has no other way.
+pub(crate) fn empty(entry: &mut Entry) {
+    let local = entry.local;
+    if entry.shared.proto != Proto::Udp {
+        // Without memory it goes on as it was.
+        let _ = entry.put_socket(|| Ok(Socket::Icmp(icmp::socket(local.port)?)));
+    } else if let Some(socket) = entry.socket::<udp_socket::Socket>() {
+        let at = socket.endpoint();
+        socket.close();
+        // It was bound there before.
+        let _ = socket.bind(at);
+    }
+}

@@ -1,0 +1,158 @@
+//! Interfaces: a wire, and the addresses that this machine has on it. Number 0 is the loopback, which takes packets for
+//! any address: only those come to it that the machine sends to itself.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use machine::{clock, heap, random};
+use smoltcp::iface::{Config, Interface, Route};
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
+
+use crate::address::is_loopback;
+use crate::error::{BAD_ADDRESS, BAD_CARD, IN_USE, NO_ROUTE, Result, TOO_MANY};
+use crate::wire::{Out, Wire};
+
+/// Interfaces of a stack at most.
+pub const MOST: usize = 8;
+/// The loopback's number.
+pub(crate) const LOOPBACK: usize = 0;
+
+/// A card, as the stack uses it. It has a queue of its own for what comes.
+pub trait Card: Send + Sync {
+    /// Its address.
+    fn mac(&self) -> [u8; 6];
+    /// The largest packet, without its header.
+    fn mtu(&self) -> usize;
+    /// The next frame that has come.
+    fn receive(&self) -> Option<Vec<u8>>;
+    /// Frames that came and for which there was no room.
+    fn dropped(&self) -> u64;
+    /// Sends a frame; whether it goes.
+    fn send(&self, frame: &[u8]) -> bool;
+}
+
+/// See the module comment.
+pub(crate) struct Ifc {
+    pub(crate) iface: Interface,
+    pub(crate) wire: Wire,
+    /// The file of the card.
+    pub(crate) device: String,
+}
+
+/// The time as smoltcp has it.
+pub(crate) fn instant(now_ns: u64) -> Instant {
+    Instant::from_micros(i64::try_from(now_ns / 1000).unwrap_or(i64::MAX))
+}
+
+/// A random number.
+pub(crate) fn chance() -> u64 {
+    let mut bytes = [0; 8];
+    random::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+impl Ifc {
+    /// An interface without addresses.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn new(out: Out, mtu: usize, device: &str) -> Result<Box<Ifc>> {
+        let hardware = match &out {
+            Out::Card(card) => {
+                let mac = EthernetAddress(card.mac());
+                if !mac.is_unicast() {
+                    return Err(BAD_CARD);
+                }
+                HardwareAddress::Ethernet(mac)
+            }
+            Out::Loop | Out::Nowhere => HardwareAddress::Ip,
+        };
+        let mut wire = Wire::new(out, mtu)?;
+        let device = heap::try_string(device)?;
+        let mut config = Config::new(hardware);
+        config.random_seed = chance();
+        let mut iface = Interface::new(config, &mut wire, instant(clock::now_ns()));
+        iface.set_any_ip(matches!(wire.out, Out::Loop));
+        Ok(Box::new(Ifc { iface, wire, device }))
+    }
+
+    /// Adds an address.
+    ///
+    /// # Errors
+    /// It is there; there are too many.
+    pub(crate) fn add(&mut self, cidr: IpCidr) -> Result<()> {
+        let addr = cidr.address();
+        // smoltcp panics over others.
+        if !addr.is_unicast() || self.is_nobodys(&addr) {
+            return Err(BAD_ADDRESS);
+        }
+        if self.has(&addr) {
+            return Err(IN_USE);
+        }
+        let mut added = false;
+        self.iface.update_ip_addrs(|all| added = all.push(cidr).is_ok());
+        if added { Ok(()) } else { Err(TOO_MANY) }
+    }
+
+    /// Takes an address away; what it was.
+    pub(crate) fn remove(&mut self, addr: &IpAddress) -> Option<IpCidr> {
+        let mut was = None;
+        self.iface.update_ip_addrs(|all| {
+            if let Some(at) = all.iter().position(|c| c.address() == *addr) {
+                was = Some(all.remove(at));
+            }
+        });
+        was
+    }
+
+    /// Whether an address can be no machine's behind this interface.
+    fn is_nobodys(&self, addr: &IpAddress) -> bool {
+        let is_reserved = |first: u8| first == 0 || first >= 240;
+        matches!(addr, IpAddress::Ipv4(v4) if is_reserved(v4.octets()[0]))
+            || self.wire.is_ethernet() && is_loopback(addr)
+    }
+
+    /// Whether packets to this address are for all, here or in a group.
+    pub(crate) fn is_to_all(&self, addr: &IpAddress) -> bool {
+        let is_of_net = |cidr: &IpCidr| match (cidr, addr) {
+            (IpCidr::Ipv4(net), IpAddress::Ipv4(addr)) => net.broadcast() == Some(*addr),
+            _ => false,
+        };
+        addr.is_broadcast() || addr.is_multicast() || self.iface.ip_addrs().iter().any(is_of_net)
+    }
+
+    pub(crate) fn has(&self, addr: &IpAddress) -> bool {
+        self.iface.ip_addrs().iter().any(|c| c.address() == *addr)
+    }
+
+    /// The prefix of one of its networks that an address is in.
+    pub(crate) fn reaches(&self, addr: &IpAddress) -> Option<u8> {
+        let near = self.iface.ip_addrs().iter().filter(|c| c.contains_addr(addr));
+        near.map(|c| c.prefix_len()).max()
+    }
+
+    /// The gateways that packets go through.
+    pub(crate) fn set_routes(&mut self, routes: impl Iterator<Item = (IpCidr, IpAddress)>) {
+        self.iface.routes_mut().update(|all| {
+            all.clear();
+            for (cidr, via_router) in routes {
+                // What is too much has been refused before.
+                let _ = all.push(Route { cidr, via_router, preferred_until: None, expires_at: None });
+            }
+        });
+    }
+
+    /// The address to speak from with somebody there.
+    ///
+    /// # Errors
+    /// `no route`, when it has none of the kind.
+    pub(crate) fn source(&self, to: &IpAddress) -> Result<IpAddress> {
+        // smoltcp panics over it.
+        if to.is_unspecified() {
+            return Err(NO_ROUTE);
+        }
+        self.iface.get_source_address(to).filter(|a| self.has(a)).ok_or(NO_ROUTE)
+    }
+}

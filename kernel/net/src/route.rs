@@ -1,0 +1,101 @@
+//! Routes: which interface leads to an address. Networks of interfaces are routes by themselves; others go through a
+//! gateway, which is in such a network.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use machine::heap;
+use smoltcp::wire::{IpAddress, IpCidr};
+
+use crate::address;
+use crate::error::{DOES_NOT_EXIST, NO_ROUTE, Result, TOO_MANY};
+use crate::ifc::{Ifc, LOOPBACK};
+
+/// Routes through gateways at most: smoltcp's table.
+pub(crate) const MOST: usize = 8;
+
+/// A route through a gateway.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gateway {
+    pub(crate) to: IpCidr,
+    pub(crate) via: IpAddress,
+    /// Who says so: four letters.
+    pub(crate) tag: [u8; 4],
+}
+
+/// The routes of a stack.
+#[derive(Default)]
+pub(crate) struct Routes {
+    all: Vec<Gateway>,
+}
+
+impl Routes {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Gateway> {
+        self.all.iter()
+    }
+
+    /// Adds a route; one to the same network gives way.
+    ///
+    /// # Errors
+    /// Too many; no memory.
+    pub(crate) fn add(&mut self, gateway: Gateway) -> Result<()> {
+        if let Some(old) = self.all.iter_mut().find(|g| g.to == gateway.to) {
+            *old = gateway;
+            return Ok(());
+        }
+        if self.all.len() == MOST {
+            return Err(TOO_MANY);
+        }
+        Ok(heap::try_push(&mut self.all, gateway)?)
+    }
+
+    /// Takes a route away.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn remove(&mut self, to: IpCidr) -> Result<()> {
+        let at = self.all.iter().position(|g| g.to == to).ok_or(DOES_NOT_EXIST)?;
+        self.all.remove(at);
+        Ok(())
+    }
+
+    /// Forgets those with this tag, or all.
+    pub(crate) fn flush(&mut self, tag: Option<[u8; 4]>) {
+        self.all.retain(|g| tag.is_some_and(|t| g.tag != t));
+    }
+
+    /// The interface that leads to an address.
+    ///
+    /// # Errors
+    /// `no route`.
+    pub(crate) fn find(&self, ifcs: &[Option<Box<Ifc>>], to: &IpAddress) -> Result<usize> {
+        // Nobody has no address: smoltcp panics over such a packet.
+        if to.is_unspecified() {
+            return Err(NO_ROUTE);
+        }
+        if to.is_broadcast() {
+            // Who has no address yet asks for one; else the first card.
+            let nameless = cards(ifcs).find(|(_, ifc)| ifc.iface.ipv4_addr().is_none());
+            return nameless.or_else(|| cards(ifcs).next()).map(|(at, _)| at).ok_or(NO_ROUTE);
+        }
+        let own = ifcs.iter().flatten().any(|ifc| ifc.has(to));
+        if own || address::is_loopback(to) {
+            return Ok(LOOPBACK);
+        }
+        let direct = |addr: &IpAddress| {
+            let near = cards(ifcs).filter_map(|(at, ifc)| Some((ifc.reaches(addr)?, at)));
+            near.max_by_key(|(len, _)| *len)
+        };
+        let through = self.all.iter().filter(|g| g.to.contains_addr(to));
+        let through = through.filter_map(|g| Some((g.to.prefix_len(), direct(&g.via)?.1)));
+        let best = direct(to).into_iter().chain(through).max_by_key(|(len, _)| *len);
+        // To those who listen: the first card.
+        let many = || to.is_multicast().then(|| cards(ifcs).next()).flatten();
+        best.map(|(_, at)| at).or_else(|| many().map(|(at, _)| at)).ok_or(NO_ROUTE)
+    }
+}
+
+/// The interfaces that are none but the loopback.
+pub(crate) fn cards(ifcs: &[Option<Box<Ifc>>]) -> impl Iterator<Item = (usize, &Ifc)> {
+    ifcs.iter().enumerate().skip(LOOPBACK + 1).filter_map(|(at, ifc)| Some((at, &**ifc.as_ref()?)))
+}

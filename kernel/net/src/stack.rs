@@ -1,0 +1,349 @@
+//! A stack as its files use it: conversations are opened, told what to do, read, written and closed. Whatever waits
+//! here waits without the lock, and a note ends it.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use machine::heap::{self, Call};
+use machine::sync::QLock;
+use machine::{ledger, thread};
+use smoltcp::socket::{icmp as icmp_socket, tcp as tcp_socket, udp as udp_socket};
+use smoltcp::wire::{IpAddress, IpCidr};
+
+use crate::calls::end;
+use crate::error::*;
+use crate::ifc::Ifc;
+use crate::signal::Signal;
+use crate::table::{Bearer, Conversation, Entry, Proto, Role};
+use crate::tcp;
+use crate::udp;
+use crate::wire::{LOOPBACK_MTU, Out};
+use crate::work::{Id, Inner};
+
+/// Packets that somebody carries on while there is more of it; the rest is the service thread's.
+const BUDGET: usize = 256;
+/// Bytes taken or given at a time.
+pub const PIECE: usize = 64 << 10;
+
+/// A stack. See the crate's comment.
+pub struct Stack {
+    inner: QLock<Inner>,
+    /// There is something for the service thread.
+    work: Signal,
+    /// Until when it sleeps.
+    asleep_until_ns: AtomicU64,
+    has_ended: AtomicBool,
+}
+
+/// What a file of a conversation has to know of it.
+#[derive(Clone)]
+pub struct Files {
+    /// The conversation.
+    pub shared: Arc<Conversation>,
+    /// Whose it is.
+    pub owner: Arc<str>,
+    /// Of `ctl`, `data`, `listen` and `err`.
+    pub perm: u32,
+}
+
+impl Stack {
+    /// A stack that has the loopback and its two addresses.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn new() -> Result<Arc<Stack>> {
+        let mut inner = Inner::new();
+        let mut loopback = Ifc::new(Out::Loop, LOOPBACK_MTU, "/dev/null")?;
+        loopback.add(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8))?;
+        loopback.add(IpCidr::new(IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1), 128))?;
+        heap::try_push(&mut inner.ifcs, Some(loopback))?;
+        Ok(Arc::new(Stack {
+            inner: QLock::new(inner),
+            work: Signal::default(),
+            asleep_until_ns: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
+        }))
+    }
+
+    /// Starts the service thread, which lives as long as somebody has the stack.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn start(self: &Arc<Self>) -> Result<()> {
+        let weak = Arc::downgrade(self);
+        let body = move || {
+            while let Some(stack) = weak.upgrade() {
+                if stack.has_ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                stack.serve();
+            }
+        };
+        ledger::as_kernel(|| thread::spawn("ip", 0, Box::new(body)))?;
+        Ok(())
+    }
+
+    /// Ends the service thread: for tests.
+    pub fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.work.raise();
+    }
+
+    /// Does what is to be done now: whether something is left, and the time before which there is nothing else. The
+    /// service thread lives of it; a test without that thread calls it itself.
+    pub fn round(&self) -> (bool, u64) {
+        let _call = Call::enter("ip");
+        let mut inner = self.inner.lock();
+        inner.look_at_late();
+        let more = inner.run(BUDGET);
+        self.asleep_until_ns.store(inner.soonest_ns, Ordering::SeqCst);
+        (more, inner.soonest_ns)
+    }
+
+    /// One round of the service thread.
+    fn serve(&self) {
+        let _call = Call::enter("ip");
+        let seen = self.work.seen();
+        let (more, until_ns) = self.round();
+        match more {
+            true => thread::yield_now(),
+            false => self.work.wait_until(seen, until_ns),
+        }
+    }
+
+    /// There is something to do: a frame has come. May be called wherever a thread may be woken.
+    pub fn wake(&self) {
+        self.work.raise();
+    }
+
+    /// Does something under the lock, and then what that has brought.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        let mut inner = self.inner.lock();
+        let result = f(&mut inner);
+        let more = inner.run(BUDGET);
+        let sooner = inner.soonest_ns < self.asleep_until_ns.load(Ordering::SeqCst);
+        drop(inner);
+        if more || sooner {
+            self.work.raise();
+        }
+        result
+    }
+
+    /// The same for what brings nothing.
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        f(&mut self.inner.lock())
+    }
+
+    /// A new conversation of `bearer`'s, open once.
+    ///
+    /// # Errors
+    /// Too many; no memory.
+    pub fn open(&self, proto: Proto, bearer: Bearer) -> Result<Arc<Conversation>> {
+        self.look(|inner| {
+            inner.reserve()?;
+            let entry = inner.table(proto).add(bearer)?;
+            entry.users = 1;
+            Ok(entry.shared.clone())
+        })
+    }
+
+    /// The conversations of a protocol that have a number of at least `from`, the first of them.
+    pub fn next(&self, proto: Proto, from: u32) -> Option<Files> {
+        self.look(|inner| inner.table(proto).from(from).next().map(files))
+    }
+
+    /// The conversation with this number.
+    pub fn get(&self, proto: Proto, number: u32) -> Option<Files> {
+        self.look(|inner| inner.table(proto).get(number).map(files))
+    }
+
+    /// One more file of a conversation is open, which is as `seen` says: who has looked whether he may open it has
+    /// looked at that.
+    ///
+    /// # Errors
+    /// It is over, or belongs to somebody else now.
+    pub fn open_again(&self, seen: &Files) -> Result<Arc<Conversation>> {
+        self.look(|inner| {
+            let entry = as_seen(inner, seen)?;
+            match entry.role {
+                Role::Ending { .. } | Role::Coming { .. } | Role::Waiting { .. } => Err(DOES_NOT_EXIST),
+                _ => {
+                    entry.users += 1;
+                    Ok(entry.shared.clone())
+                }
+            }
+        })
+    }
+
+    /// Changes owner and permissions of a conversation that is as `seen` says.
+    ///
+    /// # Errors
+    /// It is over, or belongs to somebody else now.
+    pub fn set_owner(&self, seen: &Files, owner: Option<Arc<str>>, perm: Option<u32>) -> Result<()> {
+        self.look(|inner| {
+            let entry = as_seen(inner, seen)?;
+            if let Some(owner) = owner {
+                entry.bearer.owner = owner;
+            }
+            if let Some(perm) = perm {
+                entry.perm = perm & 0o777;
+            }
+            Ok(())
+        })
+    }
+
+    /// A file of a conversation is closed. With the last one it ends.
+    pub fn close(&self, c: &Conversation) {
+        self.with(|inner| {
+            let Some(entry) = inner.entry(id(c)) else { return };
+            entry.users = entry.users.saturating_sub(1);
+            if entry.users == 0 {
+                end(inner, id(c));
+            }
+        });
+    }
+
+    /// Reads up to `max` bytes, which are there or are waited for; none at the end.
+    ///
+    /// # Errors
+    /// Why it ended; a note.
+    pub fn read(&self, c: &Conversation, max: usize) -> Result<Vec<u8>> {
+        loop {
+            let seen = c.signal.seen();
+            let got: Result<_> = self.with(|inner| {
+                let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+                let got = match c.proto {
+                    Proto::Tcp => tcp::read(entry, max.min(PIECE)),
+                    Proto::Udp => udp::read(entry, max),
+                    Proto::Icmp | Proto::Icmpv6 => crate::icmp::read(entry, max),
+                }?;
+                if c.proto == Proto::Tcp && got.as_ref().is_some_and(|b| !b.is_empty()) {
+                    // The other side may send more now.
+                    inner.look_at(id(c));
+                }
+                Ok(got)
+            });
+            if let Some(bytes) = got? {
+                return Ok(bytes);
+            }
+            c.signal.wait(seen)?;
+        }
+    }
+
+    /// Writes all of it, or for TCP as much as went in before a note came. A datagram waits for nobody: it goes, is
+    /// queued until the other's card is known, or is lost when there is no room for it.
+    ///
+    /// # Errors
+    /// It has ended; a note, before anything went in; for a datagram that it can never go.
+    pub fn write(&self, c: &Conversation, bytes: &[u8]) -> Result<usize> {
+        if c.proto != Proto::Tcp {
+            return self.with(|inner| inner.put_datagram(id(c), bytes));
+        }
+        let mut done = 0;
+        loop {
+            let seen = c.signal.seen();
+            let rest = bytes.get(done..).unwrap_or(&[]);
+            let put = self.with(|inner| {
+                let put = tcp::write(inner.entry(id(c)).ok_or(HUNG_UP)?, rest)?;
+                inner.look_at(id(c));
+                Ok(put)
+            });
+            match put {
+                Ok(n) => done += n,
+                Err(_) if done != 0 => return Ok(done),
+                Err(e) => return Err(e),
+            }
+            if done == bytes.len() {
+                return Ok(done);
+            }
+            if let Err(e) = c.signal.wait(seen) {
+                return if done != 0 { Ok(done) } else { Err(e.into()) };
+            }
+        }
+    }
+
+    /// Whether datagrams have addresses before them.
+    ///
+    /// # Errors
+    /// It is over, or has no datagrams.
+    pub fn set_headers(&self, c: &Conversation, headers: bool) -> Result<()> {
+        if c.proto != Proto::Udp {
+            return Err(BAD_CONTROL);
+        }
+        self.look(|inner| {
+            inner.entry(id(c)).ok_or(HUNG_UP)?.headers = headers;
+            Ok(())
+        })
+    }
+
+    /// How many routers what it sends may pass.
+    ///
+    /// # Errors
+    /// It is over, or not connected.
+    pub fn set_hops(&self, c: &Conversation, hops: u8) -> Result<()> {
+        self.look(|inner| {
+            let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+            // A socket takes any number but 0.
+            let hops = Some(hops.max(1));
+            match c.proto {
+                Proto::Tcp => entry.socket::<tcp_socket::Socket>().map(|s| s.set_hop_limit(hops)),
+                Proto::Udp => entry.socket::<udp_socket::Socket>().map(|s| s.set_hop_limit(hops)),
+                Proto::Icmp | Proto::Icmpv6 => {
+                    entry.socket::<icmp_socket::Socket>().map(|s| s.set_hop_limit(hops))
+                }
+            }
+            .ok_or(NOT_CONNECTED)
+        })
+    }
+
+    /// Whether there is an interface with this number.
+    pub fn has_interface(&self, number: u32) -> bool {
+        self.look(|inner| inner.ifcs.get(number as usize).is_some_and(Option::is_some))
+    }
+
+    /// The number of the first interface that has at least this one.
+    pub fn next_interface(&self, from: u32) -> Option<u32> {
+        self.look(|inner| {
+            let mut all = inner.ifcs.iter().enumerate().skip(from as usize);
+            all.find(|(_, ifc)| ifc.is_some()).and_then(|(at, _)| u32::try_from(at).ok())
+        })
+    }
+
+    /// Asks the other side after so many quiet milliseconds whether it is there; 0 no more.
+    ///
+    /// # Errors
+    /// It is over, or no connection.
+    pub fn set_keepalive(&self, c: &Conversation, ms: u64) -> Result<()> {
+        if c.proto != Proto::Tcp {
+            return Err(BAD_CONTROL);
+        }
+        self.with(|inner| {
+            let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+            entry.keepalive_ms = (ms != 0).then_some(ms);
+            tcp::set_keepalive(entry);
+            inner.look_at(id(c));
+            Ok(())
+        })
+    }
+}
+
+fn files(entry: &Entry) -> Files {
+    Files { shared: entry.shared.clone(), owner: entry.bearer.owner.clone(), perm: entry.perm }
+}
+
+/// The conversation that was seen so: not another that has got its number, and with the same owner and permissions.
+fn as_seen<'a>(inner: &'a mut Inner, seen: &Files) -> Result<&'a mut Entry> {
+    let entry = inner.entry(id(&seen.shared)).ok_or(DOES_NOT_EXIST)?;
+    let is_same = Arc::ptr_eq(&entry.shared, &seen.shared)
+        && entry.bearer.owner == seen.owner
+        && entry.perm == seen.perm;
+    if is_same { Ok(entry) } else { Err(DOES_NOT_EXIST) }
+}
+
+pub(crate) fn id(c: &Conversation) -> Id {
+    Id { proto: c.proto, number: c.number }
+}
+
+impl Inner {}

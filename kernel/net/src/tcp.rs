@@ -1,0 +1,295 @@
+//! TCP: how a connection begins and ends. The states in between are smoltcp's.
+//!
+//! A call that comes gets a conversation of its own at once, without buffers (see [`crate::half`]); when it is complete
+//! it has those, which the announcer pays for, and is in the announcer's queue until somebody takes it. A queue has
+//! [`BACKLOG`] places. When all are taken, a new call pushes out the oldest one that is not complete after some time,
+//! so that calls of senders who are not there (a flood of SYNs) hold up others only as long as they come; else the new
+//! one gets no answer, and calls again.
+//!
+//! smoltcp's numbers come from a generator whose next number can be computed from some earlier ones. So a
+//! connection's first number is made by a generator of its own, with a seed from the kernel's random numbers: the
+//! packet, or the call, is shown to an interface that exists for that moment only.
+//!
+//! When the last file of a connection is closed its end is agreed on by itself, for at most [`PATIENCE_NS`] without
+//! progress. What the other side has sent and nobody has read, then or later, makes it a reset, as the standard has it.
+//! TIME-WAIT is not kept: ports are random, and so are first numbers.
+
+use alloc::vec::Vec;
+
+use machine::{heap, mem};
+use smoltcp::iface::{Config, Interface};
+use smoltcp::phy::DeviceCapabilities;
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::time::Duration;
+use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
+
+use crate::address::Local;
+use crate::error::{Error, REFUSED, RESET, Result, TIMED_OUT};
+use crate::ifc::{chance, instant};
+use crate::table::{Entry, Role};
+use crate::wire::Paper;
+
+/// Calls of an announced conversation that nobody has taken, at most.
+pub const BACKLOG: usize = 256;
+/// How long somebody waits for an answer to a call, or to anything else, in nanoseconds.
+pub(crate) const PATIENCE_NS: u64 = 60_000_000_000;
+/// How old a call that is not complete has to be to give way to a new one: the other side, if it is there, would have
+/// answered. Of many that come at once none pushes out another; those that find no place call again.
+pub(crate) const OLD_NS: u64 = 2_000_000_000;
+/// How long the answer to the answer may take.
+pub(crate) const SHORT_PATIENCE_NS: u64 = 20_000_000_000;
+
+/// Bytes of a connection's buffers, one for each way.
+pub(crate) fn buffer_bytes() -> usize {
+    if mem::total_bytes() >= 64 << 20 { 64 << 10 } else { 16 << 10 }
+}
+
+/// A socket with buffers.
+///
+/// # Errors
+/// No memory.
+pub(crate) fn socket(is_loop: bool) -> Result<Socket<'static>> {
+    let buffer = || Ok::<_, Error>(SocketBuffer::new(heap::try_bytes(buffer_bytes())?));
+    Ok(configured(buffer()?, buffer()?, is_loop))
+}
+
+/// A socket with these buffers.
+pub(crate) fn configured<'a>(
+    receives: SocketBuffer<'a>,
+    sends: SocketBuffer<'a>,
+    is_loop: bool,
+) -> Socket<'a> {
+    let mut socket = Socket::new(receives, sends);
+    socket.set_nagle_enabled(false);
+    if is_loop {
+        socket.set_ack_delay(None);
+    } else {
+        socket.set_congestion_control(CongestionControl::Reno);
+    }
+    socket
+}
+
+/// An interface for a moment, with one address, and numbers that follow from the seed.
+pub(crate) fn momentary(paper: &mut Paper<'_>, local: IpCidr, seed: u64, now_ns: u64) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut iface = Interface::new(config, paper, instant(now_ns));
+    iface.update_ip_addrs(|all| drop(all.push(local)));
+    iface
+}
+
+pub(crate) fn host(local: Local, remote: IpEndpoint) -> IpCidr {
+    let addr = local.addr.unwrap_or(remote.addr);
+    IpCidr::new(addr, if addr.version() == smoltcp::wire::IpVersion::Ipv4 { 32 } else { 128 })
+}
+
+/// Begins a call; what it sends goes out when it is looked at.
+pub(crate) fn call(entry: &mut Entry, caps: DeviceCapabilities, now_ns: u64) -> Result<()> {
+    let (local, Some(remote)) = (entry.local, entry.remote) else { return Err(REFUSED) };
+    let mut paper = Paper { packet: None, caps, swallows: false };
+    let mut iface = momentary(&mut paper, host(local, remote), chance(), now_ns);
+    let socket = entry.socket::<Socket>().ok_or(REFUSED)?;
+    let from = IpListenEndpoint { addr: local.addr, port: local.port };
+    socket.connect(iface.context(), remote, from).map_err(|_| REFUSED)?;
+    entry.role = Role::Calling { since_ns: now_ns };
+    Ok(())
+}
+
+/// What of a connection others wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    state: State,
+    unread: usize,
+    unsent: usize,
+}
+
+/// Looks at a connection.
+pub(crate) fn see(entry: &Entry) -> Option<Seen> {
+    let s = entry.peek::<Socket>()?;
+    Some(Seen { state: s.state(), unread: s.recv_queue(), unsent: s.send_queue() })
+}
+
+/// Bytes that nobody has read yet, and that are not acknowledged yet.
+pub(crate) fn queues(entry: &Entry) -> (usize, usize) {
+    see(entry).map_or((0, 0), |s| (s.unread, s.unsent))
+}
+
+/// Says before it sends how long it waits for answers.
+pub(crate) fn set_patience(entry: &mut Entry) {
+    let keepalive = entry.keepalive_ms;
+    let Some(socket) = entry.socket::<Socket>() else { return };
+    let patience = match socket.state() {
+        State::SynReceived => Some(Duration::from_micros(SHORT_PATIENCE_NS / 1000)),
+        State::SynSent => Some(Duration::from_micros(PATIENCE_NS / 1000)),
+        _ if socket.send_queue() != 0 => Some(Duration::from_micros(PATIENCE_NS / 1000)),
+        // Nine times nothing.
+        _ => keepalive.map(|ms| Duration::from_millis(ms.saturating_mul(9))),
+    };
+    socket.set_timeout(patience);
+}
+
+/// What the state of a connection means for it.
+pub(crate) enum Turn {
+    /// Nothing new.
+    Nothing,
+    /// A call is complete.
+    Complete,
+    /// It is over, and nobody has it.
+    Over,
+    /// It has something to send now.
+    Again,
+}
+
+/// Looks what has become of a connection after packets have come (`received`) or gone, and ends what has ended.
+pub(crate) fn turn(entry: &mut Entry, before: Option<Seen>, received: bool, now_ns: u64) -> Turn {
+    let Some(now) = see(entry) else { return Turn::Nothing };
+    let is_new = before.is_none_or(|b| b.state != now.state);
+    match entry.role {
+        Role::Coming { .. } => match now.state {
+            State::SynReceived => Turn::Nothing,
+            State::Closed | State::Listen => Turn::Over,
+            _ => Turn::Complete,
+        },
+        Role::Calling { since_ns } => {
+            match now.state {
+                State::SynSent | State::SynReceived => {}
+                State::Closed => {
+                    let late = now_ns.saturating_sub(since_ns) >= PATIENCE_NS;
+                    entry.error.get_or_insert(if late { TIMED_OUT } else { REFUSED });
+                    entry.role = Role::Talking;
+                }
+                _ => entry.role = Role::Talking,
+            }
+            Turn::Nothing
+        }
+        Role::Talking | Role::Waiting { .. } => {
+            let ended = matches!(
+                before.map(|b| b.state),
+                Some(State::LastAck | State::Closing | State::TimeWait | State::Closed) | None
+            );
+            if now.state == State::Closed && is_new && !ended {
+                entry.error.get_or_insert(if received { RESET } else { TIMED_OUT });
+            }
+            Turn::Nothing
+        }
+        Role::Ending { until_ns, unsent } => {
+            let sent_some = now.unsent < unsent;
+            if matches!(now.state, State::Closed | State::TimeWait) {
+                // A reset that is still to be sent goes out first.
+                let sends = entry.peek::<Socket>().is_some_and(|s| s.remote_endpoint().is_some());
+                // So does the acknowledgement of the other's end.
+                let waits = now.state == State::Closed && sends && now_ns < until_ns || received;
+                return if waits { Turn::Nothing } else { Turn::Over };
+            }
+            if now.unread != 0 || now_ns >= until_ns && !sent_some {
+                abort(entry);
+                return Turn::Again;
+            } else if sent_some {
+                entry.role = Role::Ending { until_ns: now_ns + PATIENCE_NS, unsent: now.unsent };
+            }
+            Turn::Nothing
+        }
+        Role::Idle | Role::Announced { .. } => Turn::Nothing,
+    }
+}
+
+/// Ends it at once, and tells the other side.
+pub(crate) fn abort(entry: &mut Entry) {
+    if let Some(socket) = entry.socket::<Socket>() {
+        socket.abort();
+    }
+}
+
+/// Nobody has it any more: begins its end. Whether there is something to agree on.
+pub(crate) fn end(entry: &mut Entry, now_ns: u64) -> bool {
+    close(entry);
+    let Some(socket) = entry.socket::<Socket>() else { return false };
+    socket.set_ack_delay(None);
+    // What is to be sent is a FIN, or a reset.
+    let unsent = socket.send_queue();
+    let sends = socket.remote_endpoint().is_some() && socket.state() != State::TimeWait;
+    entry.role = Role::Ending { until_ns: now_ns + PATIENCE_NS, unsent };
+    entry.keepalive_ms = None;
+    sends
+}
+
+/// No more is sent, nor read: with data unread a reset, else in order.
+pub(crate) fn close(entry: &mut Entry) {
+    if let Some(socket) = entry.socket::<Socket>() {
+        if socket.can_recv() {
+            socket.abort();
+        } else {
+            socket.close();
+        }
+    }
+}
+
+/// Takes up to `max` bytes that have come; none when there are none yet, and no bytes at the end.
+///
+/// # Errors
+/// Why it ended; no memory.
+pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
+    let error = entry.error;
+    let Some(socket) = entry.socket::<Socket>() else {
+        return Err(error.unwrap_or(crate::error::NOT_CONNECTED));
+    };
+    let n = socket.recv_queue().min(max);
+    if n != 0 && socket.may_recv() {
+        let mut bytes = heap::try_bytes(n)?;
+        let n = socket.recv_slice(&mut bytes).unwrap_or(0);
+        bytes.truncate(n);
+        return Ok(Some(bytes));
+    }
+    if max == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    match (error, socket.state()) {
+        // Whoever ended it may have done so while others wait.
+        (Some(error), _) => Err(error),
+        (None, State::SynSent | State::SynReceived | State::Established) => Ok(None),
+        (None, State::FinWait1 | State::FinWait2) => Ok(None),
+        _ => Ok(Some(Vec::new())),
+    }
+}
+
+/// Puts in what fits; how much that is.
+///
+/// # Errors
+/// It has ended.
+pub(crate) fn write(entry: &mut Entry, bytes: &[u8]) -> Result<usize> {
+    let error = entry.error;
+    let Some(socket) = entry.socket::<Socket>() else {
+        return Err(error.unwrap_or(crate::error::NOT_CONNECTED));
+    };
+    socket.send_slice(bytes).map_err(|_| crate::error::HUNG_UP)
+}
+
+/// Has the other side asked as it is said.
+pub(crate) fn set_keepalive(entry: &mut Entry) {
+    let every = entry.keepalive_ms.map(Duration::from_millis);
+    if let Some(socket) = entry.socket::<Socket>() {
+        socket.set_keep_alive(every);
+    }
+}
+
+/// The name of its state, as Plan 9 has it.
+pub(crate) fn state_name(entry: &Entry) -> &'static str {
+    match entry.role {
+        Role::Announced { .. } => return "Listen",
+        Role::Coming { .. } => return "Syn_received",
+        _ => {}
+    }
+    match entry.peek::<Socket>().map_or(State::Closed, Socket::state) {
+        State::Closed => "Closed",
+        State::Listen => "Listen",
+        State::SynSent => "Syn_sent",
+        State::SynReceived => "Syn_received",
+        State::Established => "Established",
+        State::FinWait1 => "Finwait1",
+        State::FinWait2 => "Finwait2",
+        State::CloseWait => "Close_wait",
+        State::Closing => "Closing",
+        State::LastAck => "Last_ack",
+        State::TimeWait => "Time_wait",
+    }
+}

@@ -1,0 +1,250 @@
+//! The texts of the files, as `ip(3)` of Plan 9 has them.
+
+use alloc::string::String;
+use core::fmt::{Display, Write};
+
+use machine::heap::Text;
+use smoltcp::socket::{icmp, udp};
+use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
+
+use crate::address::{Mask, Shown};
+use crate::error::{DOES_NOT_EXIST, NO_MEMORY, Result};
+use crate::stack::{Stack, id};
+use crate::table::{Conversation, Entry, Proto, Table};
+use crate::tcp;
+use crate::wire::Wire;
+use crate::work::Inner;
+
+fn made(f: impl FnOnce(&mut Text) -> core::fmt::Result) -> Result<String> {
+    let mut out = Text::new();
+    f(&mut out).map_err(|_| NO_MEMORY)?;
+    Ok(out.finish()?)
+}
+
+fn entry_text(
+    stack: &Stack,
+    c: &Conversation,
+    f: impl FnOnce(&Entry, &mut Text) -> core::fmt::Result,
+) -> Result<String> {
+    stack.look(|inner| {
+        let entry = inner.entry(id(c)).ok_or(DOES_NOT_EXIST)?;
+        made(|out| f(entry, out))
+    })
+}
+
+/// `local`: our end.
+///
+/// # Errors
+/// It is over; no memory.
+pub fn local(stack: &Stack, c: &Conversation) -> Result<String> {
+    entry_text(stack, c, |e, out| writeln!(out, "{}!{}", Shown(e.local.addr), e.local.port))
+}
+
+/// `remote`: the other end.
+///
+/// # Errors
+/// It is over; no memory.
+pub fn remote(stack: &Stack, c: &Conversation) -> Result<String> {
+    entry_text(stack, c, |e, out| {
+        writeln!(out, "{}!{}", Shown(e.remote.map(|r| r.addr)), e.remote.map_or(0, |r| r.port))
+    })
+}
+
+/// `status`: the state, and what waits in both directions.
+///
+/// # Errors
+/// It is over; no memory.
+pub fn status(stack: &Stack, c: &Conversation) -> Result<String> {
+    entry_text(stack, c, |e, out| match c.proto {
+        Proto::Tcp => {
+            let (unread, unsent) = tcp::queues(e);
+            writeln!(out, "{} qin {unread} qout {unsent}", tcp::state_name(e))
+        }
+        Proto::Udp => {
+            let queues = e.peek::<udp::Socket>().map(|s| (s.recv_queue(), s.send_queue()));
+            let name = if queues.is_some() { "Open" } else { "Closed" };
+            let (unread, unsent) = queues.unwrap_or_default();
+            writeln!(out, "{name} qin {unread} qout {unsent}")
+        }
+        Proto::Icmp | Proto::Icmpv6 => {
+            let queues = e.peek::<icmp::Socket>().map(|s| (s.recv_queue(), s.send_queue()));
+            let (unread, unsent) = queues.unwrap_or_default();
+            writeln!(out, "Datagram qin {unread} qout {unsent}")
+        }
+    })
+}
+
+/// `err`: why it ended, if it has.
+///
+/// # Errors
+/// It is over; no memory.
+pub fn error(stack: &Stack, c: &Conversation) -> Result<String> {
+    entry_text(stack, c, |e, out| e.error.map_or(Ok(()), |e| writeln!(out, "{}", e.0)))
+}
+
+/// `ipifc/N/local`: its addresses.
+///
+/// # Errors
+/// There is no such interface; no memory.
+pub fn ifc_local(stack: &Stack, number: usize) -> Result<String> {
+    stack.look(|inner| {
+        let ifc = inner.ifcs.get(number).and_then(Option::as_ref).ok_or(DOES_NOT_EXIST)?;
+        made(|out| {
+            ifc.iface.ip_addrs().iter().try_for_each(|c| writeln!(out, "{}", Shown(Some(c.address()))))
+        })
+    })
+}
+
+/// `PROTO/stats`.
+///
+/// # Errors
+/// No memory.
+pub fn stats(stack: &Stack, proto: Proto) -> Result<String> {
+    stack.look(|inner| {
+        let counts = inner.counts;
+        let open = inner.table(proto).len();
+        let received = counts.received.get(proto as usize).copied().unwrap_or(0);
+        made(|out| {
+            writeln!(out, "InPackets: {received}\nConversations: {open}")?;
+            if proto == Proto::Tcp {
+                writeln!(out, "Opened: {}", counts.opened)?;
+                writeln!(out, "CallsDropped: {}", counts.calls_dropped)?;
+                writeln!(out, "CallsPushedOut: {}", counts.calls_pushed_out)?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// `ipifc/stats`: packets of all interfaces.
+///
+/// # Errors
+/// No memory.
+pub fn ip_stats(stack: &Stack) -> Result<String> {
+    stack.look(|inner| {
+        let wires = || inner.ifcs.iter().flatten().map(|i| &i.wire);
+        let (came, went) = (wires().map(|w| w.came).sum::<u64>(), wires().map(|w| w.went).sum::<u64>());
+        let (bad, lost) =
+            (wires().map(Wire::input_errors).sum::<u64>(), wires().map(|w| w.lost).sum::<u64>());
+        let counts = inner.counts;
+        made(|out| {
+            writeln!(out, "InReceives: {came}\nInErrors: {bad}\nOutRequests: {went}\nOutDiscards: {lost}")?;
+            writeln!(out, "FragDropped: {}\nNobody: {}", counts.fragments, counts.nobody)
+        })
+    })
+}
+
+/// `ipifc/N/status`.
+///
+/// # Errors
+/// There is no such interface; no memory.
+pub fn ifc_status(stack: &Stack, number: usize) -> Result<String> {
+    stack.look(|inner| {
+        let ifc = inner.ifcs.get(number).and_then(Option::as_ref).ok_or(DOES_NOT_EXIST)?;
+        let wire = &ifc.wire;
+        made(|out| {
+            write!(out, "device {} maxtu {} sendra 0 recvra 0 mflag 0 oflag 0", ifc.device, wire.mtu)?;
+            write!(
+                out,
+                " maxraint 600000 minraint 200000 linkmtu 0 reachtime 0 rxmitra 0 ttl 64 routerlt 0"
+            )?;
+            write!(
+                out,
+                " pktin {} pktout {} errin {} errout {}",
+                wire.came,
+                wire.went,
+                wire.input_errors(),
+                wire.lost
+            )?;
+            writeln!(out, " speed 0 delay 0")?;
+            for cidr in ifc.iface.ip_addrs() {
+                let addr = Shown(Some(cidr.address()));
+                let net = Shown(network(cidr));
+                writeln!(
+                    out,
+                    "\t{addr:<40} {:<10} {net:<40} {:<12} {:<12}",
+                    Mask(*cidr),
+                    u32::MAX,
+                    u32::MAX
+                )?;
+            }
+            if ifc.iface.ip_addrs().is_empty() { writeln!(out) } else { Ok(()) }
+        })
+    })
+}
+
+/// The address of a network.
+fn network(cidr: &IpCidr) -> Option<IpAddress> {
+    Some(prefix(*cidr).address())
+}
+
+/// A network, without what is behind its prefix.
+pub(crate) fn prefix(cidr: IpCidr) -> IpCidr {
+    match cidr {
+        IpCidr::Ipv4(c) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(c.prefix_len())).unwrap_or(0);
+            IpCidr::new(Ipv4Address::from_bits(c.address().to_bits() & mask).into(), c.prefix_len())
+        }
+        IpCidr::Ipv6(c) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(c.prefix_len())).unwrap_or(0);
+            IpCidr::new(Ipv6Address::from_bits(c.address().to_bits() & mask).into(), c.prefix_len())
+        }
+    }
+}
+
+/// `iproute`: the networks of interfaces, their addresses, and the routes through gateways.
+///
+/// # Errors
+/// No memory.
+pub fn routes(stack: &Stack) -> Result<String> {
+    stack.look(|inner| made(|out| write_routes(inner, out)))
+}
+
+fn write_routes(inner: &Inner, out: &mut Text) -> core::fmt::Result {
+    let mut line = |to: IpCidr, via: Option<IpAddress>, kind: &str, tag: &str, ifc: &dyn Display| {
+        let version = if matches!(to, IpCidr::Ipv4(_)) { '4' } else { '6' };
+        let addr = Shown(Some(to.address()));
+        writeln!(out, "{addr:<15} {:<4} {:<15} {version}{kind:<3} {tag:>4} {ifc:>3}", Mask(to), Shown(via))
+    };
+    for g in inner.routes.iter() {
+        let tag = core::str::from_utf8(&g.tag).unwrap_or("none");
+        line(g.to, Some(g.via), "", tag, &"-")?;
+    }
+    for (number, ifc) in inner.ifcs.iter().enumerate() {
+        for cidr in ifc.iter().flat_map(|i| i.iface.ip_addrs()) {
+            let whole = IpCidr::new(cidr.address(), if matches!(cidr, IpCidr::Ipv4(_)) { 32 } else { 128 });
+            let net = prefix(*cidr);
+            if net != whole {
+                line(net, Some(net.address()), "i", "ifc", &number)?;
+            }
+            line(whole, Some(cidr.address()), "u", "ifc", &number)?;
+        }
+    }
+    Ok(())
+}
+
+/// `ipselftab`: the machine's own addresses.
+///
+/// # Errors
+/// No memory.
+pub fn own_addresses(stack: &Stack) -> Result<String> {
+    stack.look(|inner| {
+        made(|out| {
+            for (number, ifc) in inner.ifcs.iter().enumerate() {
+                for cidr in ifc.iter().flat_map(|i| i.iface.ip_addrs()) {
+                    let kind = if matches!(cidr, IpCidr::Ipv4(_)) { "4u" } else { "6u" };
+                    writeln!(out, "{:<44} {number:>2} {kind:<4}", Shown(Some(cidr.address())))?;
+                }
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Tells of what there is, by name and number.
+pub fn pools(stack: &Stack, show: &mut dyn FnMut(&str, u64)) {
+    let counts = stack.look(|inner| inner.tables.each_ref().map(Table::len));
+    for (proto, count) in Proto::ALL.iter().zip(counts) {
+        show(proto.name(), count as u64);
+    }
+}

@@ -1,0 +1,374 @@
+//! What is to be done: packets that have come, conversations that want to send, times that are over.
+//!
+//! [`Inner::run`] is called under the stack's lock by whoever has given it something to do, and by the service thread.
+//! Packets come first, so that what they make conversations send is sent once for all of them.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use machine::{clock, heap};
+use smoltcp::iface::{PollIngressSingleResult, PollResult, SocketSet};
+
+use crate::address::is_loopback;
+use crate::demux::{self, Kind, Label};
+use crate::error::Result;
+use crate::ifc::{Ifc, instant};
+use crate::route::Routes;
+use crate::table::{Entry, Proto, Role, Table};
+use crate::tcp::{self, Turn};
+
+/// Packets of a conversation that are sent before others are looked at.
+const BURST: usize = 64;
+/// The soonest that a conversation is looked at again that could not send, in nanoseconds.
+const AGAIN_NS: u64 = 1_000_000;
+
+/// A conversation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id {
+    pub(crate) proto: Proto,
+    pub(crate) number: u32,
+}
+
+/// How long a call of UDP waits to be taken, in nanoseconds.
+const UDP_CALL_NS: u64 = 30_000_000_000;
+
+/// What is counted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Calls that found no place.
+    pub(crate) calls_dropped: u64,
+    /// Calls that were pushed out before they were complete.
+    pub(crate) calls_pushed_out: u64,
+    /// Connections that began.
+    pub(crate) opened: u64,
+    /// Packets in pieces.
+    pub(crate) fragments: u64,
+    /// Packets for which nobody was there.
+    pub(crate) nobody: u64,
+    /// Times that datagrams were given up that could not be sent.
+    pub(crate) datagrams_dropped: u64,
+    /// Packets of conversations, by protocol.
+    pub(crate) received: [u64; 4],
+}
+
+/// Everything that the stack's lock guards.
+pub(crate) struct Inner {
+    pub(crate) ifcs: Vec<Option<Box<Ifc>>>,
+    pub(crate) routes: Routes,
+    pub(crate) tables: [Table; 4],
+    /// The conversations that wait to be looked at. Each is in it once, and there is room for all.
+    list: VecDeque<Id>,
+    /// Nobody's.
+    nobody: SocketSet<'static>,
+    /// No conversation has to be looked at before.
+    pub(crate) soonest_ns: u64,
+    pub(crate) counts: Counts,
+    /// Where calls are that are not complete, while they are looked at; as large as a connection's buffer.
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl Inner {
+    pub(crate) fn new() -> Inner {
+        Inner {
+            ifcs: Vec::new(),
+            routes: Routes::default(),
+            tables: Proto::ALL.map(Table::new),
+            list: VecDeque::new(),
+            nobody: SocketSet::new(Vec::new()),
+            soonest_ns: u64::MAX,
+            counts: Counts::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(crate) fn table(&mut self, proto: Proto) -> &mut Table {
+        let [tcp, udp, icmp, icmpv6] = &mut self.tables;
+        match proto {
+            Proto::Tcp => tcp,
+            Proto::Udp => udp,
+            Proto::Icmp => icmp,
+            Proto::Icmpv6 => icmpv6,
+        }
+    }
+
+    pub(crate) fn entry(&mut self, id: Id) -> Option<&mut Entry> {
+        self.table(id.proto).get_mut(id.number)
+    }
+
+    /// Sees to it that each conversation, and one more, has room in the list.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn reserve(&mut self) -> Result<()> {
+        let all = self.tables.iter().map(Table::len).sum::<usize>() + 1;
+        let more = all.saturating_sub(self.list.len());
+        Ok(machine::ledger::as_kernel(|| heap::try_reserve(&mut self.list, more))?)
+    }
+
+    /// This conversation is to be looked at.
+    pub(crate) fn look_at(&mut self, id: Id) {
+        if let Some(entry) = self.entry(id)
+            && !core::mem::replace(&mut entry.is_listed, true)
+        {
+            self.list.push_back(id);
+        }
+    }
+
+    /// Does what there is to do, up to `budget` packets; whether something is left.
+    pub(crate) fn run(&mut self, mut budget: usize) -> bool {
+        let now_ns = clock::now_ns();
+        loop {
+            let mut idle = true;
+            for at in 0..self.ifcs.len() {
+                while let Some(frame) = self.ifcs.get_mut(at).and_then(|i| i.as_mut()?.wire.next()) {
+                    idle = false;
+                    self.receive(at, frame, now_ns);
+                    budget = budget.saturating_sub(1);
+                    if budget == 0 {
+                        return true;
+                    }
+                }
+            }
+            while let Some(id) = self.list.pop_front() {
+                idle = false;
+                if let Some(entry) = self.entry(id) {
+                    entry.is_listed = false;
+                    self.send(id, now_ns);
+                }
+                budget = budget.saturating_sub(1);
+                if budget == 0 {
+                    return true;
+                }
+            }
+            if idle {
+                return false;
+            }
+        }
+    }
+
+    /// Lists the conversations whose time has come.
+    pub(crate) fn look_at_late(&mut self) {
+        let now_ns = clock::now_ns();
+        if self.soonest_ns > now_ns {
+            return;
+        }
+        self.soonest_ns = u64::MAX;
+        for proto in Proto::ALL {
+            let mut from = 0;
+            loop {
+                let next = self.table(proto).from(from).next().map(|e| (e.shared.number, e.deadline_ns));
+                let Some((number, deadline_ns)) = next else { break };
+                from = number + 1;
+                if deadline_ns <= now_ns {
+                    self.look_at(Id { proto, number });
+                } else {
+                    self.soonest_ns = self.soonest_ns.min(deadline_ns);
+                }
+            }
+        }
+    }
+
+    /// A packet has come by this interface.
+    fn receive(&mut self, at: usize, frame: Vec<u8>, now_ns: u64) {
+        let is_ethernet = self.ifcs.get(at).and_then(|i| i.as_ref()).is_some_and(|i| i.wire.is_ethernet());
+        let label = match demux::read(&frame, is_ethernet) {
+            Kind::Fragment => {
+                self.counts.fragments += 1;
+                return;
+            }
+            Kind::Labelled(label, _) if self.is_forged(at, &label) => {
+                self.counts.nobody += 1;
+                return;
+            }
+            Kind::Labelled(label, _) if !self.is_for_us(at, &label) => None,
+            Kind::Labelled(label, packet) => {
+                let table = self.table(label.proto);
+                if let Some(number) = table.talking(&label) {
+                    Some((label, number, false))
+                } else {
+                    match table.announced(&label) {
+                        Some(number) if label.proto == Proto::Tcp && label.is_call => {
+                            self.call(at, number, &label, packet, now_ns);
+                            return;
+                        }
+                        // What is not as it was sent makes no conversation.
+                        Some(number) if label.proto == Proto::Udp && demux::is_whole(&label, packet) => {
+                            Some((label, number, true))
+                        }
+                        // A packet of TCP to a port whose caller has gone is answered as by nobody.
+                        Some(_) | None => None,
+                    }
+                }
+            }
+            Kind::Other => None,
+        };
+        match label {
+            None => {
+                self.counts.nobody += 1;
+                let tells = is_ethernet && demux::tells_of_neighbour(&frame);
+                self.give(at, frame, None, now_ns);
+                if tells {
+                    self.look_at_waiting(at);
+                }
+            }
+            Some((label, number, announced)) => {
+                if let Some(count) = self.counts.received.get_mut(label.proto as usize) {
+                    *count += 1;
+                }
+                let number = if announced { self.datagram(at, &label, number, now_ns) } else { Some(number) };
+                if let Some(number) = number {
+                    self.give(at, frame, Some(Id { proto: label.proto, number }), now_ns);
+                }
+            }
+        }
+    }
+
+    /// Whether what came by this interface may be for a conversation: it is to an address that the interface has, and
+    /// datagrams may be to all. What is not goes to smoltcp with none.
+    fn is_for_us(&self, at: usize, label: &Label) -> bool {
+        let Some(ifc) = self.ifcs.get(at).and_then(Option::as_ref) else { return false };
+        let is_to_one = label.to.is_unicast() && (!ifc.wire.is_ethernet() || ifc.has(&label.to));
+        match label.proto {
+            Proto::Tcp => is_to_one && label.from.is_unicast() && !ifc.is_to_all(&label.from),
+            _ => is_to_one || ifc.is_to_all(&label.to),
+        }
+    }
+
+    /// Whether a packet that came by a card says that this machine has sent it, or is for what no card leads to.
+    fn is_forged(&self, at: usize, label: &Label) -> bool {
+        let is_ethernet = self.ifcs.get(at).and_then(Option::as_ref).is_some_and(|i| i.wire.is_ethernet());
+        let is_ours = |addr| self.ifcs.iter().flatten().any(|i| i.has(addr));
+        is_ethernet && (is_loopback(&label.from) || is_loopback(&label.to) || is_ours(&label.from))
+    }
+
+    /// Lists the conversations that have something to send by this interface: the other's card may be known now.
+    fn look_at_waiting(&mut self, at: usize) {
+        for proto in Proto::ALL {
+            let mut from = 0;
+            loop {
+                let waits = |e: &&Entry| e.ifc == at && e.deadline_ns != u64::MAX;
+                let Some(number) = self.table(proto).from(from).find(waits).map(|e| e.shared.number) else {
+                    break;
+                };
+                from = number + 1;
+                self.look_at(Id { proto, number });
+            }
+        }
+    }
+
+    /// Gives a packet to smoltcp, with the conversation that it is for.
+    fn give(&mut self, at: usize, frame: Vec<u8>, to: Option<Id>, now_ns: u64) {
+        if let Some(id) = to
+            && self.entry(id).is_some_and(|e| e.half.is_some())
+            && !self.hear_half(id, &frame, now_ns)
+        {
+            return;
+        }
+        let Inner { ifcs, tables, nobody, .. } = self;
+        let Some(ifc) = ifcs.get_mut(at).and_then(Option::as_mut) else { return };
+        let entry = to.and_then(|id| tables.get_mut(id.proto as usize)?.get_mut(id.number));
+        ifc.wire.put_before(frame);
+        let Ifc { iface, wire, .. } = &mut **ifc;
+        let Some(entry) = entry else {
+            if iface.poll_ingress_single(instant(now_ns), wire, nobody) == PollIngressSingleResult::None {
+                wire.bad += 1;
+            }
+            return;
+        };
+        let before = Some(&*entry).filter(|e| e.shared.proto == Proto::Tcp).and_then(tcp::see);
+        iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
+        match entry.shared.proto {
+            Proto::Tcp => self.after(to, before, true, now_ns),
+            _ => entry.raise(),
+        }
+        if let Some(id) = to {
+            self.look_at(id);
+        }
+    }
+
+    /// Looks what became of a connection, and tells who waits.
+    fn after(&mut self, id: Option<Id>, before: Option<tcp::Seen>, received: bool, now_ns: u64) {
+        let Some(id) = id else { return };
+        let Some(entry) = self.entry(id) else { return };
+        match tcp::turn(entry, before, received, now_ns) {
+            Turn::Over => self.forget(id),
+            Turn::Complete => self.complete(id),
+            Turn::Again => self.look_at(id),
+            Turn::Nothing if tcp::see(entry) != before => entry.raise(),
+            Turn::Nothing => {}
+        }
+    }
+
+    /// Has a conversation send what it can, and finds out when it is to be looked at again.
+    pub(crate) fn send(&mut self, id: Id, now_ns: u64) {
+        let Inner { ifcs, tables, .. } = self;
+        let Some(entry) = tables.get_mut(id.proto as usize).and_then(|t| t.get_mut(id.number)) else {
+            return;
+        };
+        let Some(ifc) = ifcs.get_mut(entry.ifc).and_then(Option::as_mut) else { return };
+        let is_tcp = id.proto == Proto::Tcp;
+        if entry.half.is_some() {
+            return self.answer_half(id, now_ns);
+        }
+        let before = if is_tcp { tcp::see(entry) } else { None };
+        if is_tcp {
+            tcp::set_patience(entry);
+        }
+        let Ifc { iface, wire, .. } = &mut **ifc;
+        let now = instant(now_ns);
+        let mut left = BURST;
+        while left != 0 && iface.poll_egress(now, wire, &mut entry.set) == PollResult::SocketStateChanged {
+            left -= 1;
+        }
+        let at = iface.poll_at(now, &entry.set);
+        let at_ns =
+            at.map_or(u64::MAX, |at| u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000));
+        let mut deadline_ns = if at_ns == u64::MAX { at_ns } else { at_ns.max(now_ns + AGAIN_NS) };
+        match entry.role {
+            Role::Ending { until_ns, .. } => deadline_ns = deadline_ns.min(until_ns.max(now_ns + AGAIN_NS)),
+            Role::Idle | Role::Announced { .. } if is_tcp => deadline_ns = u64::MAX,
+            // A datagram is no promise that its sender is still there.
+            Role::Waiting { since_ns, .. } if !is_tcp => {
+                let until_ns = since_ns.saturating_add(UDP_CALL_NS);
+                if now_ns >= until_ns {
+                    self.counts.calls_pushed_out += 1;
+                    self.forget(id);
+                    return;
+                }
+                deadline_ns = deadline_ns.min(until_ns);
+            }
+            _ => {}
+        }
+        entry.deadline_ns = deadline_ns;
+        self.soonest_ns = self.soonest_ns.min(deadline_ns);
+        if is_tcp {
+            self.after(Some(id), before, false, now_ns);
+        } else {
+            self.drop_stuck(id, now_ns);
+        }
+        if left == 0 {
+            self.look_at(id);
+        }
+    }
+
+    /// Takes a conversation out of everything.
+    pub(crate) fn forget(&mut self, id: Id) {
+        let table = self.table(id.proto);
+        let Some(entry) = table.remove(id.number) else { return };
+        let listed = entry.is_listed;
+        if let Role::Coming { announced, .. } | Role::Waiting { announced, .. } = entry.role
+            && let Some(Role::Announced { calls, coming }) = table.get_mut(announced).map(|e| &mut e.role)
+        {
+            match entry.role {
+                Role::Coming { .. } => *coming = coming.saturating_sub(1),
+                _ => calls.retain(|n| *n != id.number),
+            }
+        }
+        entry.raise();
+        drop(entry);
+        if listed {
+            self.list.retain(|other| *other != id);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The messages of control files.
+
+use alloc::sync::Arc;
+
+use abi::error;
+use net::address::{Local, parse, parse_local, parse_mask};
+use net::config::{Tag, tag};
+use net::error::{BAD_ADDRESS, BAD_PORT};
+use net::{Conversation, Stack};
+
+use super::card::Wire;
+use crate::dev::ether::card::Card;
+use crate::error::Result;
+
+/// Does what a message to a conversation says.
+///
+/// # Errors
+/// What became of it; a message that is not known.
+pub(super) fn conversation(stack: &Stack, c: &Conversation, text: &str) -> Result<()> {
+    let mut words = text.split_ascii_whitespace();
+    let mut word = || words.next();
+    match word() {
+        Some("connect") => {
+            // With `!r` our port is to be one below 1024, which is not kept for anybody here.
+            let to = word().ok_or(error::ECMDARGS)?;
+            let to = parse_local(to.strip_suffix("!r").unwrap_or(to))?;
+            let from = match word() {
+                Some(from) => Some(parse_local(from)?),
+                None => None,
+            };
+            let remote = to.addr.ok_or(BAD_ADDRESS)?;
+            if to.port == 0 {
+                return Err(BAD_PORT.into());
+            }
+            Ok(stack.connect(c, (remote, to.port).into(), from)?)
+        }
+        Some("announce") => Ok(stack.announce(c, ours(word())?)?),
+        Some("bind") => Ok(stack.bind(c, ours(word())?)?),
+        Some("hangup") => Ok(stack.hang_up(c, true)?),
+        Some("close") => Ok(stack.hang_up(c, false)?),
+        Some("headers") => Ok(stack.set_headers(c, true)?),
+        Some("keepalive") => {
+            let ms = match word() {
+                Some(ms) => ms.parse().map_err(|_| error::EBADARG)?,
+                None => KEEPALIVE_MS,
+            };
+            Ok(stack.set_keepalive(c, u64::clamp(ms, KEEPALIVE_LEAST_MS, KEEPALIVE_MOST_MS))?)
+        }
+        Some("ttl") => {
+            let hops = word().and_then(|n| n.parse().ok()).filter(|n| *n != 0).ok_or(error::EBADARG)?;
+            Ok(stack.set_hops(c, hops)?)
+        }
+        // What a conversation is told by ICMP does not end it anyway.
+        Some("ignoreadvice") => Ok(()),
+        _ => Err(error::EBADCTL.into()),
+    }
+}
+
+/// Quiet milliseconds after which the other side is asked, where a program does not say how many.
+const KEEPALIVE_MS: u64 = 10_000;
+/// What is less than a second, or more than a day, is taken as that.
+const KEEPALIVE_LEAST_MS: u64 = 1000;
+const KEEPALIVE_MOST_MS: u64 = 86_400_000;
+
+fn ours(word: Option<&str>) -> Result<Local> {
+    Ok(parse_local(word.ok_or(error::ECMDARGS)?)?)
+}
+
+/// Does what a message to an interface says. `cards` are those of the machine.
+///
+/// # Errors
+/// What became of it; a message that is not known.
+pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Arc<Card>]) -> Result<()> {
+    let mut words = text.split_ascii_whitespace();
+    let mut word = || words.next();
+    match word() {
+        Some("bind") => match (word(), word()) {
+            (Some("ether"), Some(device)) => {
+                let (name, card) = card_of(cards, device).ok_or(error::ENONEXIST)?;
+                let wire = Wire::new(card, stack)?;
+                Ok(stack.bind_card(number, wire, name)?)
+            }
+            (Some(_), _) => Err(error::EBADARG.into()),
+            (None, _) => Err(error::ECMDARGS.into()),
+        },
+        Some("unbind") => Ok(stack.unbind(number)?),
+        // `try` is an address of IPv6 that somebody else may have: it is not asked for here.
+        Some("add" | "try") => {
+            let addr = parse(word().ok_or(error::ECMDARGS)?)?;
+            let bits = word().map(|mask| parse_mask(mask, &addr)).transpose()?;
+            Ok(stack.add_address(number, addr, bits)?)
+        }
+        Some("remove") => Ok(stack.remove_address(number, parse(word().ok_or(error::ECMDARGS)?)?)?),
+        _ => Err(error::EBADCTL.into()),
+    }
+}
+
+/// The card whose directory is called so, by its number, and the name that programs look for.
+fn card_of<'a>(cards: &'a [Arc<Card>], device: &'a str) -> Option<(&'a str, &'a Arc<Card>)> {
+    let name = device.rsplit('/').next()?;
+    let number: usize = name.strip_prefix("ether").or(name.strip_prefix("#l"))?.parse().ok()?;
+    Some((device, cards.get(number)?))
+}
+
+/// Does what a message to `iproute` says: `add`, `remove`, `flush`, `tag`. The tag is that of who has the file open.
+///
+/// # Errors
+/// What became of it; a message that is not known.
+pub(super) fn routes(stack: &Stack, text: &str, kept: &mut Tag) -> Result<()> {
+    let mut words = text.split_ascii_whitespace();
+    let mut word = || words.next();
+    let network = |name: Option<&str>, mask: Option<&str>| -> Result<_> {
+        let addr = parse(name.ok_or(error::ECMDARGS)?)?;
+        Ok((addr, parse_mask(mask.ok_or(error::ECMDARGS)?, &addr)?))
+    };
+    match word() {
+        Some("add") => {
+            let (to, bits) = network(word(), word())?;
+            let via = parse(word().ok_or(error::ECMDARGS)?)?;
+            Ok(stack.add_route(to, bits, via, *kept)?)
+        }
+        Some("remove") => {
+            let (to, bits) = network(word(), word())?;
+            Ok(stack.remove_route(to, bits)?)
+        }
+        Some("flush") => {
+            stack.flush_routes(word().map(tag));
+            Ok(())
+        }
+        Some("tag") => {
+            *kept = tag(word().ok_or(error::ECMDARGS)?);
+            Ok(())
+        }
+        _ => Err(error::EBADCTL.into()),
+    }
+}

@@ -1,0 +1,445 @@
+//! `#I`: the IP stack as files; see ip(3). What happens in it is `kernel/net`'s.
+//!
+//! `#I` is the first stack, `#I1` another, which is made when it is first attached. An open file of a conversation
+//! counts as one of its users; with the last one it ends. A conversation is paid for by the process that has opened
+//! `clone`, or announced what it is a call to.
+//!
+//! Locks: `stacks` and `ndb` are leaves. Nothing is held while a stack is called: its own lock comes first and last.
+
+mod card;
+mod control;
+mod files;
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::{Dir, Qid, error};
+use machine::heap;
+use machine::lock::Lock;
+use net::config::Tag;
+use net::{Bearer, Conversation, Files, Proto, Stack, text};
+
+use self::files::{INSIDE, IPIFC, Place, fixed, inside, is_of_interface, kind, numbered, top};
+use crate::dev::dirtab::{self, Entry, Text};
+use crate::dev::ether::card::Card;
+use crate::dev::{Dev, Root};
+use crate::error::Result;
+use crate::mem::iobuf::{Dst, Src};
+use crate::name::chan::Chan;
+use crate::proc::process::Proc;
+
+/// Stacks at most.
+const STACKS: usize = 4;
+/// Longest control message.
+const MAXCTL: usize = 256;
+/// Longest text of `ndb`.
+const NDB_MOST: usize = 1024;
+
+/// A stack, as channels have it.
+struct Tree {
+    stack: Arc<Stack>,
+    /// What programs keep in `ndb`.
+    ndb: Lock<Arc<str>>,
+}
+
+/// What an open file has.
+struct Open {
+    tree: Arc<Tree>,
+    /// Of which it is one of the users.
+    conversation: Option<Arc<Conversation>>,
+    /// What routes are marked with that are added by it.
+    tag: Lock<Tag>,
+    text: Text,
+}
+
+impl Open {
+    fn new(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>) -> Arc<Open> {
+        Arc::new(Open { tree, conversation, tag: Lock::new(*b"none"), text: Text::new() })
+    }
+}
+
+/// The device.
+pub struct Ip {
+    stacks: Lock<[Option<Arc<Tree>>; STACKS]>,
+    /// What interfaces can be bound to, by their numbers.
+    cards: Vec<Arc<Card>>,
+}
+
+impl Ip {
+    /// The device, with its first stack, and the cards that its interfaces can be bound to.
+    ///
+    /// # Errors
+    /// `kernel allocate failed`.
+    pub fn new(cards: Vec<Arc<Card>>) -> Result<Arc<Ip>> {
+        let ip = Ip { stacks: Lock::new([const { None }; STACKS]), cards };
+        ip.make(0)?;
+        Ok(Arc::new(ip))
+    }
+
+    fn make(&self, at: usize) -> Result<Arc<Tree>> {
+        let stack = machine::ledger::as_kernel(Stack::new)?;
+        stack.start()?;
+        let tree = Arc::new(Tree { stack, ndb: Lock::new("".into()) });
+        let mut stacks = self.stacks.lock();
+        let place = stacks.get_mut(at).ok_or(error::EBADSPEC)?;
+        let kept = place.get_or_insert_with(|| tree.clone()).clone();
+        drop(stacks);
+        if !Arc::ptr_eq(&kept, &tree) {
+            // Somebody else was faster.
+            tree.stack.end();
+        }
+        Ok(kept)
+    }
+
+    /// The stack with this number, if there is one.
+    pub fn stack(&self, at: usize) -> Option<Arc<Stack>> {
+        self.stacks.lock().get(at)?.as_ref().map(|tree| tree.stack.clone())
+    }
+}
+
+impl Drop for Ip {
+    fn drop(&mut self) {
+        self.stacks.get_mut().iter().flatten().for_each(|tree| tree.stack.end());
+    }
+}
+
+fn tree(c: &Chan) -> Result<Arc<Tree>> {
+    match c.aux::<Open>() {
+        Ok(open) => Ok(open.tree.clone()),
+        Err(_) => c.aux_arc::<Tree>(),
+    }
+}
+
+/// The conversation that a place is in.
+fn files(tree: &Tree, place: Place) -> Result<Option<Files>> {
+    match place.protocol() {
+        Some(proto) => tree.stack.get(proto, place.number).map(Some).ok_or(error::ENONEXIST.into()),
+        None if tree.stack.has_interface(place.number) => Ok(None),
+        None => Err(error::ENONEXIST.into()),
+    }
+}
+
+impl Tree {
+    /// The file behind the key `after` in a directory, and its key. Keys are places from 1; those of conversations are
+    /// behind those of other files.
+    fn next(&self, dir: Qid, after: u64) -> Result<Option<(u64, Entry)>> {
+        let place = Place::of(dir);
+        let at = usize::try_from(after).unwrap_or(usize::MAX);
+        if dir.path == 0 {
+            return Ok(top(at).map(|e| (after + 1, e)));
+        }
+        if place.kind == kind::PROTO {
+            if let Some(entry) = fixed(place.proto, at) {
+                return Ok(Some((after + 1, entry)));
+            }
+            let from = u32::try_from(after.saturating_sub(2)).unwrap_or(u32::MAX);
+            let found = match place.protocol() {
+                Some(proto) => self.stack.next(proto, from).map(|f| (f.shared.number, Some(f.owner))),
+                None => self.stack.next_interface(from).map(|n| (n, None)),
+            };
+            return Ok(found.map(|(n, owner)| (u64::from(n) + 3, numbered(place.proto, n, owner))));
+        }
+        let files = files(self, place)?;
+        let mut at = at;
+        while at < INSIDE {
+            let entry = inside(place, files.as_ref(), at);
+            at += 1;
+            match entry {
+                Some(e) if place.proto != IPIFC || is_of_interface(Place::of(e.qid).kind) => {
+                    return Ok(Some((at as u64, e)));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Ip {
+    /// Opens a file of a conversation, as one more user of it.
+    fn open_conversation(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Chan> {
+        let place = Place::of(c.qid);
+        let (tree, proto) = (tree(&c)?, place.protocol().ok_or(error::ENONEXIST)?);
+        let (mut c, mut conversation) = if place.kind == kind::CLONE {
+            let mut c = dirtab::open(self, up, c, mode)?;
+            // Closing it ends nothing before it has a user.
+            c.mode = None;
+            let is_hosts = up.is_hostowner();
+            let bearer = Bearer { owner: up.user(), account: up.account.clone(), is_hosts };
+            (c, tree.stack.open(proto, bearer)?)
+        } else {
+            // The number may be another's at any time: what is opened is what has been looked at here.
+            let files = tree.stack.get(proto, place.number).ok_or(error::ENONEXIST)?;
+            let mut all = (0..INSIDE).filter_map(|at| inside(place, Some(&files), at));
+            let entry = all.find(|e| e.qid.path == c.qid.path).ok_or(error::ENONEXIST)?;
+            up.check_perm(&files.owner, entry.perm, dirtab::access(mode))?;
+            (c, tree.stack.open_again(&files)?)
+        };
+        if place.kind == kind::LISTEN {
+            let call = tree.stack.listen(&conversation);
+            tree.stack.close(&conversation);
+            conversation = call?;
+        }
+        if matches!(place.kind, kind::CLONE | kind::LISTEN) {
+            let ctl = Place { kind: kind::CTL, number: conversation.number, ..place };
+            c.qid = Qid::file(ctl.path());
+        }
+        c.mode = Some(mode);
+        *c.offset.lock() = 0;
+        c.aux = Some(Open::new(tree, Some(conversation)));
+        Ok(c)
+    }
+}
+
+impl Dev for Ip {
+    fn letter(&self) -> char {
+        'I'
+    }
+
+    fn name(&self) -> &'static str {
+        "ip"
+    }
+
+    fn attach(&self, up: &Arc<Proc>, spec: &str) -> Result<Root> {
+        let at = if spec.is_empty() { 0 } else { spec.parse().map_err(|_| error::EBADSPEC)? };
+        let there = self.stacks.lock().get(at).ok_or(error::EBADSPEC)?.clone();
+        let tree = match there {
+            Some(tree) => tree,
+            None if !up.is_hostowner() => return Err(error::EPERM.into()),
+            None => self.make(at)?,
+        };
+        Ok(Root { devno: at as u32, qid: Qid::dir(0), aux: Some(tree) })
+    }
+
+    fn each(
+        &self,
+        _up: &Arc<Proc>,
+        c: &Chan,
+        dir: Qid,
+        after: u64,
+        put: &mut dyn FnMut(u64, Entry) -> bool,
+    ) -> Result<()> {
+        let tree = tree(c)?;
+        let mut at = after;
+        while let Some((key, entry)) = tree.next(dir, at)? {
+            at = key;
+            if !put(key, entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _up: &Arc<Proc>, c: &Chan, dir: Qid, name: &str) -> Result<Option<Qid>> {
+        let (tree, place) = (tree(c)?, Place::of(dir));
+        if dir.path != 0
+            && place.kind == kind::PROTO
+            && let Ok(number) = name.parse::<u32>()
+        {
+            let place = Place { kind: kind::NUMBER, number, ..place };
+            let there = files(&tree, place).is_ok() && number.to_string() == name;
+            return Ok(there.then(|| Qid::dir(place.path())));
+        }
+        let mut at = 0;
+        while let Some((key, entry)) = tree.next(dir, at)? {
+            at = key;
+            if entry.name == name {
+                return Ok(Some(entry.qid));
+            }
+            // Numbers come last, and are not looked for here.
+            if Place::of(entry.qid).kind == kind::NUMBER {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn parent(&self, _c: &Chan, file: Qid) -> Qid {
+        Place::of(file).parent()
+    }
+
+    fn entry(&self, _up: &Arc<Proc>, c: &Chan) -> Result<Entry> {
+        let (tree, place) = (tree(c)?, Place::of(c.qid));
+        if c.qid.path == 0 {
+            return Ok(self.root_entry());
+        }
+        if place.kind == kind::NUMBER {
+            let owner = files(&tree, place)?.map(|f| f.owner);
+            return Ok(numbered(place.proto, place.number, owner));
+        }
+        let (dir, mut at) = (place.parent(), 0);
+        while let Some((key, entry)) = tree.next(dir, at)? {
+            at = key;
+            if entry.qid.path == c.qid.path {
+                return Ok(entry);
+            }
+        }
+        Err(error::ENONEXIST.into())
+    }
+
+    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        let place = Place::of(c.qid);
+        let c = match place.kind {
+            kind::CLONE | kind::CTL..=kind::STATUS if place.proto != IPIFC && !c.qid.is_dir() => {
+                self.open_conversation(up, c, mode)?
+            }
+            _ => {
+                let tree = tree(&c)?;
+                let mut c = dirtab::open(self, up, c, mode)?;
+                if place.kind == kind::CLONE {
+                    let number = tree.stack.new_interface()?;
+                    c.qid = Qid::file(Place { kind: kind::CTL, number, ..place }.path());
+                }
+                if !c.qid.is_dir() {
+                    c.aux = Some(Open::new(tree, None));
+                }
+                c
+            }
+        };
+        Ok(Arc::new(c))
+    }
+
+    fn close(&self, c: &mut Chan) {
+        let Ok(open) = c.aux::<Open>() else { return };
+        let place = Place::of(c.qid);
+        match &open.conversation {
+            Some(conversation) => open.tree.stack.close(conversation),
+            // One that has become nothing goes with its control file.
+            None if (place.kind, place.proto) == (kind::CTL, IPIFC)
+                && !open.tree.stack.is_bound(place.number) =>
+            {
+                let _ = open.tree.stack.unbind(place.number);
+            }
+            None => {}
+        }
+    }
+
+    fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
+        if c.qid.is_dir() {
+            return dirtab::read_dir(self, up, c, dst, offset);
+        }
+        let (open, place) = (c.aux::<Open>()?, Place::of(c.qid));
+        let stack = &open.tree.stack;
+        if place.kind == kind::DATA {
+            let bytes = stack.read(open.conversation.as_ref().ok_or(error::EHUNGUP)?, dst.len())?;
+            dst.put(0, &bytes)?;
+            return Ok(bytes.len());
+        }
+        open.text.read(dst, offset, || text_of(open, place))
+    }
+
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+        let (open, place) = (c.aux::<Open>()?, Place::of(c.qid));
+        let stack = &open.tree.stack;
+        match (place.kind, &open.conversation) {
+            (kind::DATA, Some(conversation)) => send(up, stack, conversation, src),
+            (kind::CTL, Some(conversation)) => {
+                control::conversation(stack, conversation, &message(src)?)?;
+                Ok(src.len())
+            }
+            (kind::CTL, None) => {
+                let text = message(src)?;
+                control::interface(stack, place.number, &text, &self.cards)?;
+                Ok(src.len())
+            }
+            (kind::ROUTES, _) => {
+                let text = message(src)?;
+                let mut tag = *open.tag.lock();
+                control::routes(stack, &text, &mut tag)?;
+                *open.tag.lock() = tag;
+                Ok(src.len())
+            }
+            (kind::NDB, _) => {
+                let bytes = src.to_vec(NDB_MOST)?;
+                let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
+                let new = machine::ledger::as_kernel(|| Arc::<str>::from(text));
+                let old = core::mem::replace(&mut *open.tree.ndb.lock(), new);
+                drop(old);
+                Ok(bytes.len())
+            }
+            _ => Err(error::EPERM.into()),
+        }
+    }
+
+    fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
+        let place = Place::of(c.qid);
+        let (true, Some(_)) = ((kind::CTL..=kind::STATUS).contains(&place.kind), place.protocol()) else {
+            return Err(error::EPERM.into());
+        };
+        let tree = tree(c)?;
+        let files = files(&tree, place)?.ok_or(error::EPERM)?;
+        let is_owner = *files.owner == *up.user() || up.is_hostowner();
+        if !is_owner || !dir.name.is_empty() || !crate::kernel::is_user_name(&dir.uid) && !dir.uid.is_empty()
+        {
+            return Err(error::EPERM.into());
+        }
+        let owner = (!dir.uid.is_empty()).then(|| dir.uid.as_str().into());
+        Ok(tree.stack.set_owner(&files, owner, (dir.mode != !0).then_some(dir.mode))?)
+    }
+
+    fn is_stream(&self, c: &Chan) -> bool {
+        Place::of(c.qid).kind == kind::DATA && !c.qid.is_dir()
+    }
+
+    fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
+        if let Some(stack) = self.stack(0) {
+            text::pools(&stack, show);
+        }
+    }
+}
+
+/// A control message.
+fn message(src: &Src<'_>) -> Result<String> {
+    let bytes = src.to_vec(MAXCTL)?;
+    let text = String::from_utf8(bytes).map_err(|_| error::EBADARG)?;
+    Ok(text.trim_end_matches('\0').into())
+}
+
+/// Sends what is written: a datagram whole, a stream in pieces.
+fn send(up: &Arc<Proc>, stack: &Stack, c: &Conversation, src: &Src<'_>) -> Result<usize> {
+    if c.proto != Proto::Tcp {
+        let bytes = src.to_vec(net::stack::PIECE)?;
+        return Ok(stack.write(c, &bytes)?);
+    }
+    let mut piece = heap::try_bytes(src.len().min(net::stack::PIECE))?;
+    let mut done = 0;
+    loop {
+        let n = (src.len() - done).min(piece.len());
+        let sent = src.get(done, piece.get_mut(..n).unwrap_or(&mut [])).and_then(|()| {
+            let bytes = piece.get(..n).unwrap_or(&[]);
+            Ok(stack.write(c, bytes)?)
+        });
+        match sent {
+            Ok(sent) => done += sent,
+            Err(_) if done != 0 => return Ok(done),
+            Err(e) => return Err(e),
+        }
+        if done == src.len() || !up.may_go_on(done) {
+            return Ok(done);
+        }
+    }
+}
+
+/// What a file says that is text.
+fn text_of(open: &Open, place: Place) -> Result<String> {
+    let stack = &open.tree.stack;
+    let number = place.number as usize;
+    Ok(match (place.kind, &open.conversation) {
+        (kind::CTL, _) => place.number.to_string(),
+        (kind::LOCAL, Some(c)) => text::local(stack, c)?,
+        (kind::REMOTE, Some(c)) => text::remote(stack, c)?,
+        (kind::STATUS, Some(c)) => text::status(stack, c)?,
+        (kind::ERR, Some(c)) => text::error(stack, c)?,
+        (kind::STATUS, None) => text::ifc_status(stack, number)?,
+        (kind::LOCAL, None) => text::ifc_local(stack, number)?,
+        (kind::STATS, _) => match place.protocol() {
+            Some(proto) => text::stats(stack, proto)?,
+            None => text::ip_stats(stack)?,
+        },
+        (kind::ROUTES, _) => text::routes(stack)?,
+        (kind::OWN, _) => text::own_addresses(stack)?,
+        (kind::NDB, _) => heap::try_string(&open.tree.ndb.lock().clone())?,
+        _ => return Err(error::EPERM.into()),
+    })
+}

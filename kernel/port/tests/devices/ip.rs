@@ -1,0 +1,205 @@
+//! `#I`: the IP stack as files.
+
+use std::sync::Arc;
+
+use abi::{MREPL, ORDWR, OREAD, error};
+use port::Proc;
+use port::call::sysfile::{bind, close, fd2path, open};
+use port::dev::ip::Ip;
+use port::proc::notes::{self, NoteClass};
+use port::testkit::{Hosted, read_file};
+
+use super::{get, put, settle};
+
+fn world() -> Hosted {
+    let t = Hosted::with(vec![Ip::new(vec![]).unwrap()], Vec::new(), &[]);
+    bind(&t.up, "#I", "/net", MREPL).unwrap();
+    t
+}
+
+/// Opens `clone`; the descriptor, and the conversation's directory.
+fn clone(up: &Arc<Proc>, proto: &str) -> (i32, String) {
+    let ctl = open(up, &format!("/net/{proto}/clone"), ORDWR).unwrap();
+    let number = String::from_utf8(get(up, ctl, 20).unwrap()).unwrap();
+    (ctl, format!("/net/{proto}/{number}"))
+}
+
+fn announce(up: &Arc<Proc>, proto: &str, at: &str) -> (i32, String) {
+    let (ctl, dir) = clone(up, proto);
+    put(up, ctl, format!("announce {at}").as_bytes()).unwrap();
+    (ctl, dir)
+}
+
+fn dial(up: &Arc<Proc>, proto: &str, to: &str) -> port::Result<(i32, String)> {
+    let (ctl, dir) = clone(up, proto);
+    let done = put(up, ctl, format!("connect {to}").as_bytes());
+    let data = done.and_then(|_| open(up, &format!("{dir}/data"), ORDWR));
+    close(up, ctl).unwrap();
+    Ok((data?, dir))
+}
+
+/// Takes a call; the descriptor of its `data`, and its directory.
+fn take(up: &Arc<Proc>, dir: &str) -> (i32, String) {
+    let ctl = open(up, &format!("{dir}/listen"), ORDWR).unwrap();
+    let path = fd2path(up, ctl).unwrap();
+    let number = String::from_utf8(get(up, ctl, 20).unwrap()).unwrap();
+    let dir = format!("/net/tcp/{number}");
+    assert!(path.ends_with("/listen"), "{path}");
+    let data = open(up, &format!("{dir}/data"), ORDWR).unwrap();
+    close(up, ctl).unwrap();
+    (data, dir)
+}
+
+fn text(t: &Hosted, name: &str) -> String {
+    String::from_utf8(t.read(name).unwrap()).unwrap()
+}
+
+#[test]
+fn calls_are_made_and_taken_by_files() {
+    let t = world();
+    assert_eq!(
+        t.ls("/net").unwrap(),
+        ["iproute", "ipselftab", "ndb", "tcp", "udp", "icmp", "icmpv6", "ipifc"]
+    );
+    let (l, listening) = announce(&t.up, "tcp", "127.0.0.1!80");
+    assert_eq!(listening, "/net/tcp/0");
+    let (a, from) = dial(&t.up, "tcp", "127.0.0.1!80").unwrap();
+    let (b, to) = take(&t.up, &listening);
+    assert_eq!(t.ls("/net/tcp").unwrap(), ["clone", "stats", "0", "1", "2"]);
+    assert_eq!(t.ls(&from).unwrap(), ["ctl", "data", "err", "listen", "local", "remote", "status"]);
+    assert_eq!(text(&t, &format!("{from}/remote")), "127.0.0.1!80\n");
+    assert_eq!(text(&t, &format!("{from}/local")), text(&t, &format!("{to}/remote")));
+    assert_eq!(text(&t, &format!("{to}/status")), "Established qin 0 qout 0\n");
+    assert_eq!(put(&t.up, a, b"hello").unwrap(), 5);
+    assert_eq!(get(&t.up, b, 100).unwrap(), b"hello");
+    let much: Vec<u8> = (0..200_000u32).map(|n| (n >> 3) as u8).collect();
+    let sent = much.clone();
+    let (_, written) = t.start(move |up| put(up, b, &sent));
+    let mut got = Vec::new();
+    while got.len() < much.len() {
+        got.extend(get(&t.up, a, 7000).unwrap());
+    }
+    assert!(got == much);
+    assert_eq!(written.wait().unwrap(), much.len());
+    close(&t.up, a).unwrap();
+    assert_eq!(get(&t.up, b, 100).unwrap(), b"");
+    close(&t.up, b).unwrap();
+    close(&t.up, l).unwrap();
+    for _ in 0..100 {
+        if t.ls("/net/tcp").unwrap() == ["clone", "stats"] {
+            return;
+        }
+        settle();
+    }
+    panic!("{:?}", t.ls("/net/tcp"));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_plan_9s_words() {
+    let t = world();
+    assert_eq!(dial(&t.up, "tcp", "127.0.0.1!80").unwrap_err().text(), "connection refused");
+    assert_eq!(dial(&t.up, "tcp", "1.2.3.4!80").unwrap_err().text(), "no route");
+    assert_eq!(dial(&t.up, "tcp", "127.0.0.1!http").unwrap_err().text(), "bad local port");
+    assert_eq!(dial(&t.up, "tcp", "local!80").unwrap_err().text(), "bad ip address");
+    let (ctl, dir) = announce(&t.up, "tcp", "*!80");
+    for (message, says) in [
+        ("announce 81", "connection in use"),
+        ("connect 127.0.0.1!80", "connection in use"),
+        ("headers", error::EBADCTL),
+        ("nonsense", error::EBADCTL),
+        ("", error::EBADCTL),
+        ("announce", error::ECMDARGS),
+        ("keepalive soon", error::EBADARG),
+    ] {
+        assert_eq!(put(&t.up, ctl, message.as_bytes()).unwrap_err().text(), says, "{message}");
+    }
+    let (other, _) = clone(&t.up, "tcp");
+    assert_eq!(put(&t.up, other, b"announce *!80").unwrap_err().text(), "address in use");
+    let data = open(&t.up, &format!("{dir}/data"), ORDWR).unwrap();
+    assert_eq!(get(&t.up, data, 10).unwrap_err().text(), "not connected");
+    assert_eq!(put(&t.up, data, b"x").unwrap_err().text(), "not connected");
+    assert!(open(&t.up, "/net/tcp/77/ctl", ORDWR).unwrap_err().is(error::ENONEXIST));
+    assert!(open(&t.up, "/net/tcp/00/ctl", ORDWR).unwrap_err().is(error::ENONEXIST));
+    assert!(open(&t.up, &format!("{dir}/status"), ORDWR).unwrap_err().is(error::EPERM));
+    assert!(bind(&t.up, "#I99", "/net.alt", MREPL).unwrap_err().is(error::EBADSPEC));
+}
+
+#[test]
+fn whoever_waits_can_be_interrupted() {
+    let t = world();
+    let (_l, listening) = announce(&t.up, "tcp", "127.0.0.1!80");
+    let (a, _) = dial(&t.up, "tcp", "127.0.0.1!80").unwrap();
+    let (b, _) = take(&t.up, &listening);
+    let (p, read) = t.start(move |up| get(up, b, 100));
+    settle();
+    notes::post(&p, "alarm", NoteClass::User);
+    assert_eq!(read.wait().unwrap_err().text(), error::EINTR);
+    let listen = format!("{listening}/listen");
+    let (p, taken) = t.start(move |up| open(up, &listen, ORDWR));
+    settle();
+    notes::post(&p, "alarm", NoteClass::User);
+    assert!(taken.wait().unwrap_err().is(error::EINTR));
+    let (p, written) = t.start(move |up| put(up, a, &vec![7; 1 << 20]));
+    settle();
+    notes::post(&p, "alarm", NoteClass::User);
+    let n = written.wait().unwrap();
+    assert!((10_000..1 << 20).contains(&n), "what went in counts: {n}");
+    // What went in comes out.
+    let mut got = 0;
+    while got < n {
+        got += get(&t.up, b, 1 << 16).unwrap().len();
+    }
+    assert_eq!(got, n);
+}
+
+#[test]
+fn strangers_have_no_part_in_a_conversation() {
+    let t = world();
+    let (_l, listening) = announce(&t.up, "tcp", "127.0.0.1!80");
+    let (a, from) = dial(&t.up, "tcp", "127.0.0.1!80").unwrap();
+    let stranger = t.process();
+    *stranger.user.lock() = "stranger".into();
+    for file in ["ctl", "data", "listen", "err"] {
+        for dir in [&listening, &from] {
+            let e = open(&stranger, &format!("{dir}/{file}"), OREAD).unwrap_err();
+            assert!(e.is(error::EPERM), "{dir}/{file}: {e}");
+        }
+    }
+    assert_eq!(read_file(&stranger, &format!("{from}/remote")).unwrap(), b"127.0.0.1!80\n");
+    assert_eq!(t.stat(&format!("{from}/data")).unwrap().uid, "glenda");
+    // A stranger's own is its own, and the machine's owner's.
+    let (ctl, dir) = clone(&stranger, "tcp");
+    assert_eq!(t.stat(&format!("{dir}/ctl")).unwrap().uid, "stranger");
+    assert_eq!(t.stat(&format!("{dir}/ctl")).unwrap().mode, 0o660);
+    put(&stranger, ctl, b"connect 127.0.0.1!80").unwrap();
+    let owner = open(&t.up, &format!("{dir}/ctl"), ORDWR).unwrap();
+    put(&t.up, owner, b"hangup").unwrap();
+    assert!(bind(&stranger, "#I1", "/net.alt", MREPL).unwrap_err().is(error::EPERM));
+    assert!(t.write("/net/ndb", b"sys=here\n").is_ok());
+    assert!(open(&stranger, "/net/ndb", ORDWR).unwrap_err().is(error::EPERM));
+    assert_eq!(text(&t, "/net/ndb"), "sys=here\n");
+    drop(a);
+}
+
+#[test]
+fn a_second_stack_is_another_world() {
+    let t = world();
+    bind(&t.up, "#I1", "/net.alt", MREPL).unwrap();
+    let (_l, _) = announce(&t.up, "tcp", "127.0.0.1!80");
+    assert_eq!(t.ls("/net.alt/tcp").unwrap(), ["clone", "stats"]);
+    let ctl = open(&t.up, "/net.alt/tcp/clone", ORDWR).unwrap();
+    let e = put(&t.up, ctl, b"connect 127.0.0.1!80").unwrap_err();
+    assert_eq!(e.text(), "connection refused");
+}
+
+#[test]
+fn the_machine_tells_of_its_interfaces_and_routes() {
+    let t = world();
+    assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0"]);
+    assert_eq!(t.ls("/net/ipifc/0").unwrap(), ["ctl", "local", "status"]);
+    assert!(text(&t, "/net/ipifc/0/status").starts_with("device /dev/null maxtu 16384 "));
+    assert_eq!(text(&t, "/net/ipifc/0/local"), "127.0.0.1\n::1\n");
+    assert!(text(&t, "/net/iproute").contains(" 4i "));
+    assert!(text(&t, "/net/ipselftab").contains("127.0.0.1 "));
+    assert!(text(&t, "/net/tcp/stats").contains("Opened: 0\n"));
+}

@@ -1,0 +1,274 @@
+//! ipconfig [-nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]: give an interface its
+//! addresses.
+//!
+//! Without an address it is asked for by DHCP, in frames of the card (see [`cmd::dhcp`]); a process stays that asks
+//! again before the lease ends. -n only tells what a server offers; -P does not tell other programs by `/net/ndb`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use cmd::dhcp::{Client, Heard, Lease};
+use lib9::{Args, Error, File, Result, Rfork, env, error, fd, file, out, print, proc, usage};
+
+/// Seconds between one question and the next, at first and at most; and how often it is asked.
+const FIRST: u32 = 1;
+const MOST: u32 = 16;
+const TIMES: u32 = 6;
+/// Bytes of the longest frame.
+const FRAME: usize = 64 << 10;
+
+/// What is to be done.
+struct Job {
+    net: String,
+    device: String,
+    sys: Option<String>,
+    gateway: Option<Ipv4Addr>,
+    tells: bool,
+}
+
+pub fn main(args: &Args) -> Result<()> {
+    let synopsis = || -> ! {
+        usage(args, "[-nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]")
+    };
+    let (mut job, mut only_ask) = (
+        Job {
+            net: String::from("/net"),
+            device: String::new(),
+            sys: env::get("sysname"),
+            gateway: None,
+            tells: true,
+        },
+        false,
+    );
+    let mut flags = args.flags();
+    while let Some(flag) = flags.next() {
+        match flag {
+            'n' => only_ask = true,
+            'P' => job.tells = false,
+            'g' => job.gateway = Some(flags.value()?.parse().map_err(|_| error!("-g: no address of IPv4"))?),
+            'h' => job.sys = Some(flags.value()?.to_string()),
+            'x' => job.net = flags.value()?.to_string(),
+            _ => synopsis(),
+        }
+    }
+    let mut words = flags.rest().iter().map(String::as_str).peekable();
+    if words.next_if_eq(&"ether").is_some() {
+        job.device = words.next_if(|word| word.starts_with(['/', '#'])).unwrap_or("").to_string();
+    }
+    if job.device.is_empty() {
+        job.device = format!("{}/ether0", job.net);
+    }
+    let remove = words.next_if_eq(&"remove").is_some();
+    if !remove {
+        words.next_if_eq(&"add");
+    }
+    let address = words.next().map(|word| word.parse::<IpAddr>().map_err(|_| error!("{word}: no address")));
+    let mask = words.next().map(String::from);
+    if words.next().is_some() || only_ask && address.is_some() {
+        synopsis();
+    }
+    match address.transpose()? {
+        None if remove => Err("remove: which address?".into()),
+        None => ask(&job, only_ask),
+        Some(address) => {
+            let usual = if address.is_ipv4() { "255.255.255.0" } else { "/64" };
+            let mask = mask.unwrap_or_else(|| usual.to_string());
+            if remove {
+                return change(&job, &format!("remove {address} {mask}"));
+            }
+            change(&job, &format!("add {address} {mask}"))?;
+            job.gateway.map_or(Ok(()), |gateway| route(&job, gateway))
+        }
+    }
+}
+
+/// Asks for an address, and takes it.
+fn ask(job: &Job, only_ask: bool) -> Result<()> {
+    let mac = file::read_string(&format!("{}/addr", job.device))?;
+    let mac = parse_mac(mac.trim()).ok_or_else(|| error!("{}: no address of a card", job.device))?;
+    let mut client = Client::new(mac, random()?, job.sys.as_deref());
+    exchange(job, &mut client)?;
+    let lease = client.lease().ok_or("no lease")?.clone();
+    if only_ask {
+        print!("{}", lease.ndb(&job.device, job.sys.as_deref()));
+        return Ok(());
+    }
+    take(job, &lease)?;
+    if lease.renew.is_none() {
+        return Ok(());
+    }
+    out::flush()?;
+    // Who called goes on; what is left to do is nobody's child.
+    let flags = Rfork::PROC | Rfork::FDG | Rfork::NOTEG | Rfork::NOWAIT;
+    match proc::rfork(flags)? {
+        lib9::Fork::Parent(_) => Ok(()),
+        lib9::Fork::Child => keep(job, client),
+    }
+}
+
+/// Takes what a lease gives.
+fn take(job: &Job, lease: &Lease) -> Result<()> {
+    change(job, &add(lease))?;
+    if let Some(gateway) = job.gateway.or(lease.router) {
+        route(job, gateway)?;
+    }
+    if job.tells {
+        file::control(&format!("{}/ndb", job.net), &lease.ndb(&job.device, job.sys.as_deref()))?;
+    }
+    Ok(())
+}
+
+fn add(lease: &Lease) -> String {
+    let mask = u32::MAX.checked_shl(32 - u32::from(lease.bits)).unwrap_or(0);
+    format!("add {} {}", lease.address, Ipv4Addr::from(mask))
+}
+
+/// Asks again before the lease ends, for ever.
+fn keep(job: &Job, mut client: Client) -> Result<()> {
+    let mut until = None;
+    loop {
+        let lease = client.lease().cloned();
+        let now = proc::seconds();
+        match &lease {
+            Some(Lease { seconds: None, .. }) => return Ok(()),
+            Some(lease) => {
+                let end = *until.get_or_insert(now + i64::from(lease.seconds.unwrap_or(0)));
+                // Half of what is left, as long as nobody answers.
+                let wait = i64::from(lease.renew.unwrap_or(0)).min((end - now) / 2).max(1);
+                proc::sleep(u32::try_from(wait * 1000).unwrap_or(u32::MAX))?;
+                if exchange(job, &mut client).is_ok() {
+                    until = None;
+                    continue;
+                }
+                if proc::seconds() < end && client.lease().is_some() {
+                    continue;
+                }
+                // It is over: nobody may use it any more.
+                change(job, &add(lease).replacen("add", "remove", 1))?;
+                client.begin(random()?);
+            }
+            None => {
+                until = None;
+                if exchange(job, &mut client).is_ok()
+                    && let Some(lease) = client.lease()
+                {
+                    take(job, lease)?;
+                } else {
+                    proc::sleep(MOST * 1000)?;
+                }
+            }
+        }
+    }
+}
+
+/// Asks until there is a lease.
+///
+/// # Errors
+/// When nobody answers.
+fn exchange(job: &Job, client: &mut Client) -> Result<()> {
+    let name = format!("{}/clone", job.device);
+    let ctl = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
+    let mut number = [0; 32];
+    let n = ctl.read(&mut number)?;
+    let number = core::str::from_utf8(number.get(..n).unwrap_or(&[])).unwrap_or("").trim();
+    let name = format!("{}/{number}/data", job.device);
+    let data = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
+    // Of all, as another may have those of IP.
+    ctl.write_all(b"connect -1")?;
+    let [heard, told] = fd::pipe()?.map(File::from_fd);
+    let (from, to) = (data.fd(), told.fd());
+    // A frame is a write into the pipe, and so is a second: a byte.
+    let reader = proc::spawn(Rfork::empty(), move || {
+        let mut frame = vec![0; FRAME];
+        loop {
+            let n = fd::read(from, &mut frame)?;
+            fd::write_all(to, frame.get(..n).unwrap_or(&[]))?;
+        }
+    })?;
+    let clock = proc::spawn(Rfork::empty(), move || {
+        loop {
+            proc::sleep(1000)?;
+            fd::write_all(to, &[0])?;
+        }
+    });
+    let answered = match &clock {
+        Ok(_) => answer(client, &heard, &data),
+        Err(e) => Err(error!("{e}")),
+    };
+    for pid in clock.into_iter().chain([reader]) {
+        let _ = proc::postnote(pid, "kill");
+        // They use memory of ours.
+        let _ = proc::await_();
+    }
+    answered
+}
+
+/// Asks, and listens for frames and seconds.
+fn answer(client: &mut Client, heard: &File, data: &File) -> Result<()> {
+    let mut frame = vec![0; FRAME];
+    let (mut seconds, mut asked, mut next, mut pause) = (0u32, 0, 0, FIRST);
+    loop {
+        if seconds >= next {
+            if asked == TIMES {
+                return Err(Error::from("nobody answers"));
+            }
+            data.write_all(&client.message(u16::try_from(seconds).unwrap_or(u16::MAX)))?;
+            asked += 1;
+            next = seconds + pause;
+            pause = (2 * pause).min(MOST);
+        }
+        let n = heard.read(&mut frame)?;
+        if n == 1 {
+            seconds += 1;
+            continue;
+        }
+        match client.hear(frame.get(..n).unwrap_or(&[])) {
+            Heard::Nothing => {}
+            Heard::Lease => return Ok(()),
+            Heard::Offer => (next, pause) = (seconds, FIRST),
+            Heard::Refusal => client.begin(random()?),
+        }
+    }
+}
+
+/// Says something to the interface of the card, which is made if there is none.
+fn change(job: &Job, message: &str) -> Result<()> {
+    let ipifc = format!("{}/ipifc", job.net);
+    for dir in fd::readdir(&ipifc)? {
+        let status = file::read_string(&format!("{ipifc}/{}/status", dir.name)).unwrap_or_default();
+        let mut words = status.split_ascii_whitespace();
+        if (words.next(), words.next()) == (Some("device"), Some(job.device.as_str())) {
+            let name = format!("{ipifc}/{}/ctl", dir.name);
+            return file::control(&name, message).map_err(|e| error!("{message}: {e}"));
+        }
+    }
+    let name = format!("{ipifc}/clone");
+    let ctl = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
+    let bind = format!("bind ether {}", job.device);
+    for message in [bind.as_str(), message] {
+        ctl.write_all(message.as_bytes()).map_err(|e| error!("{message}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Has everything that is elsewhere go by `gateway`.
+fn route(job: &Job, gateway: Ipv4Addr) -> Result<()> {
+    let message = format!("add 0.0.0.0 0.0.0.0 {gateway}");
+    file::control(&format!("{}/iproute", job.net), &message).map_err(|e| error!("{message}: {e}"))
+}
+
+/// A number by chance.
+fn random() -> Result<u32> {
+    let mut bytes = [0; 4];
+    fd::readn(File::open("/dev/random", abi::OREAD)?.fd(), &mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+/// Twelve digits.
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let number = u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 12)?;
+    let [_, _, mac @ ..] = number.to_be_bytes();
+    Some(mac)
+}

@@ -1,0 +1,51 @@
+//! sort [-cmuMbdfginrw] [-t x] [+pos1 [-pos2]] [-k pos1[,pos2]] [-o output] [file ...]: sort the lines of the files.
+//!
+//! -c only checks, -u keeps one of equal lines, -r reverses, -n and -g compare numbers, -M months, -f ignores case, -d
+//! and -i look at some characters only, -b ignores leading blanks, -w is -bdf, -t says what separates fields.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use cmd::sort::parse;
+use lib9::{Args, File, Out, Result, error, exits, usage};
+
+pub fn main(args: &Args) -> Result<()> {
+    let Some((sorter, files)) = parse(args.words()) else {
+        usage(args, "[-cmuMbdfginrw] [-t x] [+pos1 [-pos2]] [-k pos1[,pos2]] [-o output] [file ...]")
+    };
+    let mut text = Vec::new();
+    let stdin = [String::from("-")];
+    for name in if files.is_empty() { &stdin[..] } else { files } {
+        let file = if name == "-" {
+            File::from_fd(0)
+        } else {
+            File::open(name, abi::OREAD).map_err(|e| error!("can't open {name}: {e}"))?
+        };
+        let mut more = file.read_all().map_err(|e| error!("can't read {name}: {e}"))?;
+        if more.last().is_some_and(|&b| b != b'\n') {
+            more.push(b'\n');
+        }
+        if text.is_empty() { text = more } else { text.append(&mut more) }
+    }
+    let mut lines: Vec<&[u8]> = text.split(|&b| b == b'\n').collect();
+    // What is behind the last newline is no line.
+    lines.pop();
+    if sorter.check {
+        if let Some(line) = sorter.disorder(&lines) {
+            return Err(error!("disorder: {}", String::from_utf8_lossy(line)));
+        }
+        exits("");
+    }
+    sorter.sort(&mut lines);
+    let mut out = match &sorter.output {
+        None => Out::new(1),
+        Some(name) => {
+            Out::new(File::create(name, abi::OWRITE, 0o666).map_err(|e| error!("create {name}: {e}"))?.into_fd())
+        }
+    };
+    for line in lines {
+        out.write(line);
+        out.write(b"\n");
+    }
+    out.flush().map_err(|e| error!("write error: {e}"))
+}

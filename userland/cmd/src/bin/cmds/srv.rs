@@ -1,0 +1,109 @@
+//! srv [-abcCmnq] system [srvname [mtpt]]: call a 9P server of the network and post the connection as /srv/srvname.
+//! srv -e [-abcCmnq] [-s seconds] command srvname [mtpt]: start one instead.
+//!
+//! The command has the other end of a pipe as standard input and output. With a mount point it is mounted, too; -m
+//! mounts it on /n/srvname. What is posted already is used for that, unless it cannot be mounted any more.
+
+use alloc::format;
+use alloc::string::String;
+
+use cmd::namespace;
+use lib9::{Args, Error, Result, eprintln, error, fd, net, proc, serve, usage};
+
+/// What is to be done.
+struct Job<'a> {
+    /// An address or a command.
+    what: &'a str,
+    is_command: bool,
+    /// The file in `/srv`.
+    post: String,
+    quiet: bool,
+    wait_ms: u32,
+}
+
+pub fn main(args: &Args) -> Result<()> {
+    let mut flag = abi::MREPL;
+    let (mut is_command, mut quiet, mut mount, mut wait_ms) = (false, false, false, 0);
+    let mut flags = args.flags();
+    while let Some(letter) = flags.next() {
+        match letter {
+            'e' => is_command = true,
+            'm' => mount = true,
+            'n' => {}
+            'q' => quiet = true,
+            's' => {
+                let ms = flags.value().ok().and_then(cmd::number::milliseconds);
+                wait_ms = ms.and_then(|ms| u32::try_from(ms).ok()).unwrap_or_else(|| synopsis(args));
+            }
+            _ => flag |= namespace::mount_flag(letter).unwrap_or_else(|| synopsis(args)),
+        }
+    }
+    let (what, name, mtpt) = match flags.rest() {
+        [what] if !is_command => (what, what.as_str(), None),
+        [what, name] => (what, name.as_str(), None),
+        [what, name, mtpt] => (what, name.as_str(), Some(String::from(mtpt))),
+        _ => synopsis(args),
+    };
+    let post = if name.starts_with('/') { name.into() } else { format!("/srv/{name}") };
+    let mtpt = mtpt.or_else(|| mount.then(|| format!("/n/{}", cmd::copy::last_element(name))));
+    let job = Job { what, is_command, post, quiet, wait_ms };
+    let Some(mtpt) = mtpt else { return job.begin().map(drop) };
+    // Somebody else may have called the same server before.
+    if !is_command && let Ok(server) = fd::open(&job.post, abi::ORDWR) {
+        match namespace::mount(server, &mtpt, flag) {
+            Err(e) if is_gone(&e) => {}
+            other => return other,
+        }
+        fd::remove(&job.post).map_err(|e| error!("remove {}: {e}", job.post))?;
+    }
+    namespace::mount(job.begin()?, &mtpt, flag).inspect_err(|_| {
+        // A server that cannot be mounted is of no use to others either.
+        let _ = fd::remove(&job.post);
+    })
+}
+
+impl Job<'_> {
+    /// Calls or starts the server and posts it; the descriptor.
+    fn begin(&self) -> Result<i32> {
+        let server = match self.is_command {
+            true => serve::start(|end| run(self.what, end))?,
+            false => call(self.what)?,
+        };
+        proc::sleep(self.wait_ms)?;
+        if !self.quiet {
+            eprintln!("post...");
+        }
+        serve::post(&self.post, server, 0o666)?;
+        Ok(server)
+    }
+}
+
+/// Calls a server of the network. What is posted is its data alone: the conversation is there as long as that is.
+fn call(system: &str) -> Result<i32> {
+    let conn = net::dial(&net::make_addr(system, "", "9fs")).map_err(|e| error!("can't dial {system}: {e}"))?;
+    conn.keep_alive();
+    Ok(conn.data.into_fd())
+}
+
+/// Whether it says that the server has gone.
+fn is_gone(e: &Error) -> bool {
+    let texts = [abi::error::EHUNGUP, abi::error::EMOUNTRPC, abi::error::EIO];
+    texts.iter().any(|text| e.is(text)) || e.is("connection reset by peer") || e.is("connection timed out")
+}
+
+/// Becomes the command, with this end of a pipe as its standard input and output.
+fn run(command: &str, end: i32) -> ! {
+    let exec = || {
+        fd::dup(end, 0)?;
+        fd::dup(end, 1)?;
+        fd::close(end)?;
+        proc::exec("/bin/rc", &["rc", "-c", command])
+    };
+    let Err(e) = exec();
+    eprintln!("srv: can't exec rc: {e}");
+    proc::exits_now("exec")
+}
+
+fn synopsis(args: &Args) -> ! {
+    usage(args, "[-abcCmnq] [-s seconds] [-e command|system] [srvname [mtpt]]")
+}
