@@ -12,7 +12,7 @@ use machine::uart::Uart;
 use port::dev::cons::cmdline;
 use port::dev::root::{Archive, Root};
 use port::dev::{
-    cap, cons, dup, env, ether, hardware, ip, kprof, pci, pipe, proc, ram, rtc, sd, srv, uart, virtcon,
+    cap, cons, dup, env, ether, hardware, ip, kprof, pci, pipe, proc, ram, rtc, sd, srv, tls, uart, virtcon,
 };
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
@@ -73,6 +73,7 @@ pub fn kernel(
         kprof::Kprof::new('K'),                    // #K where the kernel's time goes
         cap::Cap::new(),                           // #¤ capabilities: to become another user
         rtc::Rtc::new(),                           // #r time of day, and a memory for keys
+        tls::Tls::new(),                           // #a records of TLS
         kprof::Kprof::new('κ'),                    // #κ the same
     ];
     match ip::Ip::new(cards) {

@@ -26,6 +26,7 @@ use port::dev::pci::PciDev;
 use port::dev::ram::RamDev;
 use port::dev::rtc::Rtc;
 use port::dev::sd::Sd;
+use port::dev::tls::Tls;
 use port::dev::uart::Uart;
 use port::dev::virtcon::VirtCon;
 use port::mem::iobuf::Src;
@@ -114,6 +115,7 @@ fn machine() -> Hosted {
             Cap::new(),
             Rtc::new(),
             Ip::new(vec![]).unwrap(),
+            Tls::new(),
         ],
         vec![],
         &[],
@@ -123,6 +125,7 @@ fn machine() -> Hosted {
     }
     // A conversation, so that it has files.
     open(&t.up, "#I/tcp/clone", ORDWR).unwrap();
+    open(&t.up, "#a/tls/clone", ORDWR).unwrap();
     bind(&t.up, "#p", "/proc", MREPL).unwrap();
     bind(&t.up, "#s", "/srv", MREPL | MCREATE).unwrap();
     bind(&t.up, "#R", "/tmp", MREPL | MCREATE).unwrap();
@@ -140,7 +143,7 @@ fn process_of(t: &Hosted, user: &str) -> Arc<Proc> {
 }
 
 /// The pages whose files have permissions that do not change, and the devices.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 14] = [
     ("arch", "#P"),
     ("cap", "#¤"),
     ("cons", "#c"),
@@ -152,6 +155,7 @@ const PAGES: [(&str, &str); 13] = [
     ("pnp", "#$"),
     ("rtc", "#r"),
     ("sd", "#S"),
+    ("tls", "#a"),
     ("uart", "#t"),
     ("virtcon", "#C"),
 ];

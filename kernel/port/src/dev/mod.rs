@@ -34,6 +34,7 @@ pub mod root;
 pub mod rtc;
 pub mod sd;
 pub mod srv;
+pub mod tls;
 pub mod uart;
 pub mod virtcon;
 
