@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::clock::BoardClock;
 use crate::dma::Dma;
 use crate::heap::Call;
 use crate::io::{Mmio, Ports};
@@ -40,6 +41,8 @@ const _: fn(i64) = crate::clock::set_wall_ns;
 const _: fn(i64, u32) = crate::clock::adjust_wall;
 const _: fn() -> u64 = crate::clock::wall_hz;
 const _: fn(u64) -> bool = crate::clock::set_wall_hz;
+const _: fn() -> Option<BoardClock> = crate::clock::board;
+const _: fn(&mut BoardClock) -> Option<i64> = crate::clock::catch_up;
 const _: [fn() -> u64; 3] = [crate::mem::total_bytes, crate::mem::free_bytes, crate::mem::kernel_bytes];
 const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];

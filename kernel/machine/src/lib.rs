@@ -11,7 +11,7 @@
 //!
 //! What is the same on both is written once: [`sync`] (sleeping and waking on top of `park` and `unpark`),
 //! [`firmware`] (tables as bytes), [`types`] (plain values), `threads` (what every thread is), `wall` (the time of
-//! day) and `claims` (who has which device registers).
+//! day), `board_clock` (when that has to jump) and `claims` (who has which device registers).
 //!
 //! | module | what it gives |
 //! |---|---|
@@ -75,6 +75,7 @@ pub mod host;
 #[cfg(not(target_os = "none"))]
 use host as arch;
 
+mod board_clock;
 pub mod census;
 mod claims;
 pub mod firmware;

@@ -114,6 +114,11 @@ impl Wall {
         self.change(now, |v| (v.wall, v.until, v.moving) = (wall, 0, 0));
     }
 
+    /// Sets the time of day `ns` further; what it is being moved by goes on.
+    pub(crate) fn step(&self, now: u64, ns: i64) {
+        self.change(now, |v| v.wall = v.wall.saturating_add(ns));
+    }
+
     /// Moves the time of day by `ns` within so many seconds (one at least), instead of what it was still to be moved
     /// by. It never goes back: that far takes as long as it must.
     pub(crate) fn adjust(&self, now: u64, ns: i64, seconds: u32) {
@@ -179,6 +184,17 @@ mod tests {
         w.adjust(200 * S, 8_000_000, 8);
         w.set(204 * S, 0);
         assert_eq!(w.at(300 * S), 96 * S as i64);
+    }
+
+    #[test]
+    fn a_step_keeps_what_it_is_being_moved_by() {
+        let w = Wall::new();
+        w.adjust(0, 4_000_000, 4);
+        w.step(2 * S, 20 * S as i64);
+        assert!(near(w.at(2 * S), 22 * S as i64 + 2_000_000));
+        assert!(near(w.at(4 * S), 24 * S as i64 + 4_000_000));
+        w.step(4 * S, -24 * S as i64);
+        assert!(near(w.at(5 * S), S as i64 + 4_000_000));
     }
 
     #[test]

@@ -30,6 +30,8 @@ const INIT: &str = "/rc/bin/init";
 const BOOTROOT: &str = "/bin/bootroot";
 /// How often slots are looked at whose wishes nothing tells, in nanoseconds.
 const LOOK_NS: u64 = 1_000_000_000;
+/// How often the time of day is compared with the board's clock, in nanoseconds.
+const COMPARE_NS: u64 = 3_000_000_000;
 
 /// The log, which is printed nowhere yet.
 pub fn log() -> Arc<Kmesg> {
@@ -207,11 +209,33 @@ fn serve_slots(kmesg: &Arc<Kmesg>, mut removals: virtio::Removals) -> Arc<dyn Fn
     wake
 }
 
+/// Lets the time of day follow the board's clock where that jumps: after QEMU was stopped, the host slept, or a
+/// snapshot was loaded. Without a board's clock, or memory for a thread, it goes by the counter alone.
+pub fn follow_board(kmesg: &Arc<Kmesg>) {
+    let Some(mut board) = clock::board() else { return };
+    let told = kmesg.clone();
+    let never = Rendez::new();
+    let body = move || {
+        loop {
+            never.sleep_surely_until(clock::now_ns().saturating_add(COMPARE_NS), || false);
+            if let Some(jump) = clock::catch_up(&mut board) {
+                let way = if jump < 0 { "back" } else { "further" };
+                let s = jump.unsigned_abs();
+                told.print(format_args!("clock: the board's jumped by {s} s, the date goes {way} with it\n"));
+            }
+        }
+    };
+    if thread::spawn("clock", 0, Box::new(body)).is_err() {
+        kmesg.print(format_args!("clock: no memory for the thread that looks at the board's\n"));
+    }
+}
+
 /// Starts the first process, and sees to it that the machine does not outlive it. A machine without one says so and
 /// ends.
 pub fn start(kernel: &Arc<Kernel>) {
     let ms = clock::now_ns() / 1_000_000;
     kernel.kmesg.print(format_args!("boot: {ms} ms\n"));
+    follow_board(&kernel.kmesg);
     let mut args = cmdline::boot(&kernel.config).unwrap_or_default();
     let layout = cmdline::layout(&kernel.config);
     let usual = if layout == Layout::InBoot { BOOTROOT } else { INIT };

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use super::machine::machine;
+pub use crate::board_clock::BoardClock;
 use crate::wall::Wall;
 
 static START: OnceLock<Instant> = OnceLock::new();
@@ -70,6 +71,16 @@ pub fn wall_hz() -> u64 {
 /// what was measured cannot.
 pub fn set_wall_hz(hz: u64) -> bool {
     machine().wall.set_hz(real_ns(), hz, cycle_hz())
+}
+
+/// The board's clock: the host's processes have none beside the system's.
+pub fn board() -> Option<BoardClock> {
+    None
+}
+
+/// Moves the time of day as the board's clock has jumped, which none does here.
+pub fn catch_up(_board: &mut BoardClock) -> Option<i64> {
+    None
 }
 
 fn system_ns() -> i64 {

@@ -42,16 +42,22 @@ pub fn cases() -> Vec<Case> {
                 .sees(re("(?m)^boot: [0-9]+ ms$"))
                 .line("echo third")
                 .is("third\n"),
-            // Stopped by QEMU its clock stands still, too; stopped by the host it goes on, and what was due is done.
+            // Stopped by QEMU its clock stands still, too, but for the board's, which the date follows from wherever it
+            // had been set; stopped by the host it goes on, and what was due is done.
             Case::new(format!("power/still-{name}"), vm())
                 .share("host", motd)
                 .line(MOUNT)
                 .line("@{sleep 3; echo woken >/n/host/slept} &")
+                .line("echo -n 1000000 >/dev/time")
                 .qmp("stop", json!({}))
-                .waits(4)
+                .waits(9)
                 .qmp("cont", json!({}))
-                .line("cat /n/host/motd; sleep 1; echo on")
+                .line("cat /n/host/motd; while(! grep -s board /dev/kmesg) sleep 1; echo on")
                 .gives("on\n")
+                .line("sed -n 's/clock: .* jumped by ([0-9]+) s.*/\\1 jumped/p' /dev/kmesg")
+                .gives(re("^([89]|1[0-9]) jumped$"))
+                .line("t=`{cat /dev/time}; test $t(1) -ge 1000008 -a $t(1) -lt 1000100 && echo by as much")
+                .is("by as much\n")
                 .stands(5)
                 .line("sleep 1; cat /n/host/slept; cat /n/host/motd")
                 .gives("woken\n"),

@@ -3,7 +3,8 @@
 //! The known clock is the APIC timer, if QEMU or KVM make it: theirs counts nanoseconds, and takes a minute to go
 //! round, so a host that stops the machine for a while spoils nothing. Or else it is the PIT's third counter, which
 //! measures the APIC timer in the same few milliseconds; or the real-time clock, which takes a second or two; or else
-//! an assumption, said aloud.
+//! an assumption, said aloud. The time of day begins as the board's clock has it, and follows its jumps when
+//! somebody asks for that ([`catch_up`]).
 
 use super::rtc;
 use crate::amd64::cpu;
@@ -11,6 +12,7 @@ pub use crate::amd64::cpu::cycles;
 use crate::amd64::dev::console::Console;
 use crate::amd64::dev::io::Ports;
 use crate::amd64::dev::lapic;
+pub use crate::board_clock::BoardClock;
 use crate::wall::Wall;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +74,28 @@ pub fn wall_hz() -> u64 {
 /// what was measured cannot.
 pub fn set_wall_hz(hz: u64) -> bool {
     WALL.set_hz(now_ns(), hz, cycle_hz())
+}
+
+/// The board's clock, to be looked at again and again by [`catch_up`], by one thread; nothing without one.
+pub fn board() -> Option<BoardClock> {
+    reading().map(|(now, seconds)| BoardClock::new(now, seconds))
+}
+
+/// Moves the time of day by as much as the board's clock has gone further than the counter since it was looked at
+/// last, as it does while QEMU is stopped. Says by how many seconds, if it has.
+pub fn catch_up(board: &mut BoardClock) -> Option<i64> {
+    let (now, seconds) = reading()?;
+    let jump = board.look(now, seconds)?;
+    WALL.step(now, jump.saturating_mul(SECOND as i64));
+    Some(jump)
+}
+
+/// What counter and board say at one moment: nothing if the machine was stopped between them.
+fn reading() -> Option<(u64, i64)> {
+    let before = now_ns();
+    let seconds = rtc::seconds_since_1970()?;
+    let now = now_ns();
+    (now - before < SECOND / 2).then_some((now, seconds))
 }
 
 /// Measures, starts the clock, and reads the time of day.
