@@ -6,12 +6,17 @@ use lib9::alloc::format;
 use lib9::alloc::vec::Vec;
 use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
-use lib9::{Rfork, proc};
+use lib9::{Rfork, fd, proc};
 
 use crate::testkit::*;
 
-pub const TESTS: &[Test] =
-    &[test("smp.segfree", segfree), test("smp.fork", fork), test("smp.touch", touch), test("smp.note", note)];
+pub const TESTS: &[Test] = &[
+    test("smp.segfree", segfree),
+    test("smp.fork", fork),
+    test("smp.touch", touch),
+    test("smp.note", note),
+    test("smp.ending", ending),
+];
 
 /// Processes besides the first.
 const OTHERS: u64 = 3;
@@ -162,6 +167,33 @@ fn note() -> Outcome {
         check(ms < 3000, &format!("it took {ms} ms"))?;
     }
     Ok(())
+}
+
+/// Threads that end at the same moment take about as long to go as to be made: the processors are not told of each what
+/// to forget, for who tells them waits for them all.
+fn ending() -> Outcome {
+    const ROUNDS: u64 = 6;
+    const THREADS: u64 = 120;
+    let (mut making, mut going) = (0, 0);
+    for _ in 0..ROUNDS {
+        let begun = proc::nsec();
+        let [ours, theirs] = fd::pipe()?;
+        let mut pids = Vec::new();
+        for _ in 0..THREADS {
+            pids.push(proc::spawn(Rfork::empty(), move || {
+                // One of them finds the end, the others that it is over.
+                let _ = fd::read(theirs, &mut [0]);
+                Ok(())
+            })?);
+        }
+        let made = proc::nsec();
+        fd::close(ours)?;
+        all(pids)?;
+        fd::close(theirs)?;
+        (making, going) = (making + made - begun, going + proc::nsec() - made);
+    }
+    let ms = |ns: i64| ns / 1_000_000;
+    check(ms(going) < 4 * ms(making) + 1000, &format!("{} ms to be made, {} to go", ms(making), ms(going)))
 }
 
 /// All of them end well.

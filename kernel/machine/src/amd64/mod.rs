@@ -34,10 +34,10 @@
 //! | `dev::io`'s `WINDOWS`, `PORTS` | who has which device registers |
 //! | `mem::space::AddressSpace` | one user address space's tables |
 //! | `mem::blank::POOL` | page tables not in use |
-//! | `mem::stack::POOL` | kernel stacks not in use |
 //! | `mem::heap` | the kernel's small blocks |
 //! | `mem::paging::KERNEL` | the kernel's own page tables |
-//! | `mem::window`, then `mem::frames::FRAMES` | the kernel's large blocks, page frames |
+//! | `mem::window`, `mem::stack::POOL` | the kernel's large blocks, kernel stacks |
+//! | `mem::frames::FRAMES` | page frames |
 //!
 //! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers. Whoever waits
 //! with interrupts off serves other processors' `flush`es.

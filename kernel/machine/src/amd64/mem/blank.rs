@@ -74,14 +74,11 @@ pub(super) unsafe fn free_table(phys: u64) {
     }
 }
 
-/// Gives all of them back. Whether there were any.
-pub(super) fn give_back() -> bool {
-    let mut some = false;
+/// Gives all of them back.
+pub(super) fn give_back() {
     while let Some(phys) = take() {
-        some = true;
         frames::pay_for_table(phys);
         // SAFETY: it was kept, and is nobody's.
         unsafe { frames::put_kernel(phys, 1) };
     }
-    some
 }

@@ -15,8 +15,8 @@
 //!
 //! The kernel's own threads and drivers leave the grants alone and nothing else.
 //!
-//! Frames in blocks of the heap that nobody uses (`window`) and page tables in which nothing is (`blank`) count as
-//! free, and are given back before anybody is refused.
+//! Frames in blocks of the heap that nobody uses (`window`), stacks of dead threads (`stack`) and page tables in which
+//! nothing is (`blank`) count as free, and are given back before anybody is refused.
 
 use super::bitmap::{self, Bitmap};
 use super::blank;
@@ -24,6 +24,7 @@ use super::copy;
 use super::early::Early;
 use super::paging::DIRECT;
 use super::spare;
+use super::stack;
 use super::tables::PAGE;
 use super::window;
 use crate::amd64::lock::Lock;
@@ -179,15 +180,26 @@ pub(crate) fn end_grant() {
     GRANTS.fetch_sub(GRANT, Ordering::Relaxed);
 }
 
-/// Takes frames out of the bitmap, those of blocks that nobody uses if there are no others.
+/// Takes frames out of the bitmap, those that are only kept if there are no others.
 fn take(count: usize) -> Option<usize> {
     let take = || with_map(|map| if count == 1 { map.take() } else { map.take_run(count) }).flatten();
-    take().or_else(|| if blank::give_back() | window::give_back() { take() } else { None })
+    take().or_else(|| {
+        give_back();
+        take()
+    })
+}
+
+/// Gives back what is only kept for somebody to use again.
+#[cold]
+fn give_back() {
+    blank::give_back();
+    window::give_back();
+    stack::give_back();
 }
 
 /// Frames that nobody uses.
 fn free() -> usize {
-    FREE.load(Ordering::Relaxed) + window::kept() + blank::kept()
+    FREE.load(Ordering::Relaxed) + window::kept() + blank::kept() + stack::kept()
 }
 
 /// Frames that the calling thread has to leave free.
@@ -307,7 +319,10 @@ pub(super) fn kernel_some(frames: &mut [u64]) -> bool {
         });
         some == Some(true)
     };
-    let taken = take() || (blank::give_back() && take()) || (window::give_back() && take());
+    let taken = take() || {
+        give_back();
+        take()
+    };
     if taken {
         KERNEL.fetch_add(frames.len(), Ordering::Relaxed);
     }
@@ -374,6 +389,11 @@ pub(super) unsafe fn zero(phys: u64) {
 
 /// Frames: all, free, the kernel's.
 pub(super) fn counts() -> (usize, usize, usize) {
-    let kernel = KERNEL.load(Ordering::Relaxed).saturating_sub(window::kept());
-    (TOTAL.load(Ordering::Relaxed), free(), kernel)
+    let kernel = KERNEL.load(Ordering::Relaxed).saturating_sub(window::kept() + stack::kept());
+    (total(), free(), kernel)
+}
+
+/// All frames.
+pub(super) fn total() -> usize {
+    TOTAL.load(Ordering::Relaxed)
 }

@@ -12,13 +12,12 @@
 //! `KERNEL` guards the tables below them.
 
 use super::early::Early;
-use super::flush;
 use super::frames;
 use super::map::Map;
-use super::tables::{self, NO_EXECUTE, PAGE, PRESENT, Table, UNCACHED, WRITE};
+use super::tables::{self, NO_EXECUTE, PAGE, Table, UNCACHED, WRITE};
 use crate::amd64::lock::Lock;
 use crate::heap;
-use crate::types::{IoError, OutOfMemory};
+use crate::types::IoError;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -44,8 +43,6 @@ const IMAGE: u64 = 0xffff_ffff_8000_0000;
 const FIRMWARE: Range<u64> = 0xc_0000..0x10_0000;
 /// What one root entry covers.
 const WINDOW: u64 = tables::span(4);
-/// Most pages that `unmap_data` takes at a time.
-pub const MOST_UNMAPPED: usize = 8;
 
 unsafe extern "C" {
     static __image_start: u8;
@@ -305,42 +302,15 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
     Ok((va + (phys - first)) as usize)
 }
 
-/// The page table for an address of the heap's window, made if there is none. Its entries belong to whose block is
-/// there.
-pub fn heap_table(va: u64) -> Option<Table> {
+/// The page table for an address of the heap's window or that of stacks, made if there is none. Its entries belong to
+/// whose block or stack is there.
+pub fn window_table(va: u64) -> Option<Table> {
     if let Ok(leaf) = table().leaf(va) {
         return Some(leaf);
     }
     let _kernel = KERNEL.lock();
     table().make(va, 1, WRITE, &mut || frames::kernel_zeroed())?;
     table().leaf(va).ok()
-}
-
-/// Maps one page of kernel data.
-///
-/// # Safety
-/// The address lies in the stack window, is the caller's and not mapped; so is the frame.
-pub unsafe fn map_data(va: u64, phys: u64) -> Result<(), OutOfMemory> {
-    let _kernel = KERNEL.lock();
-    table().map(va, phys, PAGE, WRITE | nx(), 1, &mut || frames::kernel_zeroed()).ok_or(OutOfMemory)
-}
-
-/// Takes back what `map_data` did for `pages` pages from `va`, as far as they are mapped, on all processors; gives
-/// each frame's physical address to `freed`.
-///
-/// # Safety
-/// The addresses are the caller's, and nobody uses what is there.
-pub unsafe fn unmap_data(va: u64, pages: u64, freed: &mut dyn FnMut(u64)) {
-    let kernel = KERNEL.lock();
-    let mut frames = [0; MOST_UNMAPPED];
-    for (slot, i) in frames.iter_mut().zip(0..pages) {
-        if let Some(entry) = table().find(va + i * PAGE, 1) {
-            *slot = entry.swap(0, Ordering::AcqRel);
-        }
-    }
-    flush::everywhere(va, pages);
-    drop(kernel);
-    frames.iter().filter(|e| **e & PRESENT != 0).for_each(|e| freed(e & tables::ADDRESS));
 }
 
 /// Whether the kernel may read eight bytes at `va`: for backtraces over broken stacks.

@@ -172,15 +172,14 @@ pub fn kept() -> usize {
     KEPT.load(Ordering::Relaxed)
 }
 
-/// Gives back the frames of all blocks that nobody uses, because somebody else wants them. False when there are none.
+/// Gives back the frames of all blocks that nobody uses, because somebody else wants them. When somebody else is at it,
+/// this waits until that is done.
 #[cold]
-pub fn give_back() -> bool {
+pub fn give_back() {
     let mut window = WINDOW.lock();
-    let some = window.freed.pages() > 0;
-    if some {
+    if window.freed.pages() > 0 {
         window.empty();
     }
-    some
 }
 
 impl Window {
@@ -208,7 +207,7 @@ fn slot(pages: u64) -> Option<u64> {
         match found {
             Found::Slot(page) => return Some(page),
             Found::Unreached(page) => {
-                paging::heap_table(address(page))?;
+                paging::window_table(address(page))?;
                 WINDOW.lock().slots.reach(page);
             }
             Found::Nothing => return None,
@@ -218,7 +217,7 @@ fn slot(pages: u64) -> Option<u64> {
 
 /// Makes the tables for the first `pages` pages of a slot.
 fn reach(slot: u64, pages: u64) -> bool {
-    (0..pages).step_by(TABLE as usize).all(|i| paging::heap_table(address(slot + i)).is_some())
+    (0..pages).step_by(TABLE as usize).all(|i| paging::window_table(address(slot + i)).is_some())
 }
 
 /// Maps frames from page `from` of a slot up to `to`. When there are not enough, what was mapped is unmapped again.
@@ -232,7 +231,7 @@ unsafe fn fill(slot: u64, from: u64, to: u64) -> bool {
         let mut some = [0; PIECE];
         let n = (to - at).min(PIECE as u64).min(TABLE - page % TABLE) as usize;
         let some = &mut some[..n];
-        let table = paging::heap_table(address(page));
+        let table = paging::window_table(address(page));
         let Some(table) = table.filter(|_| frames::kernel_some(some)) else {
             // SAFETY: mapped above, and nobody has been told of it.
             unsafe { unmap(slot, from, at) };

@@ -15,7 +15,7 @@ use super::scheduler;
 use super::thread::ThreadRef;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
-use crate::amd64::mem::{frames, spare, stack};
+use crate::amd64::mem::{frames, spare};
 use crate::amd64::time::clock;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::interrupts;
@@ -89,11 +89,10 @@ pub(crate) fn idle() -> ! {
     let cpu = cpu::this();
     loop {
         interrupts::enable();
-        scheduler::reap();
+        let more_dead = scheduler::reap();
         release_space(false);
         if frames::is_short() {
             spare::give_back();
-            stack::give_back();
         }
         interrupts::disable();
         let local = cpu.local.lock();
@@ -104,6 +103,9 @@ pub(crate) fn idle() -> ! {
         drop(local);
         if let Some(thread) = steal(cpu) {
             scheduler::send_to(cpu, thread);
+            continue;
+        }
+        if more_dead {
             continue;
         }
         IDLE.fetch_or(cpu.bit(), Ordering::SeqCst);

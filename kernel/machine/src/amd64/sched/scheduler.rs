@@ -28,6 +28,7 @@ use crate::amd64::time::clock;
 use crate::ledger::{self, as_kernel};
 use crate::types::State;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{Ordering, fence};
 use x86_64::instructions::interrupts;
@@ -103,22 +104,33 @@ fn end() -> ! {
     unreachable!("a dead thread runs");
 }
 
-/// Frees the stacks of dead threads. None of them is the caller's.
-pub(crate) fn reap() {
+/// So many dead threads of a processor are seen to at a time: who does it may have others to run.
+const REAPED: usize = 16;
+
+/// Frees the stacks of some dead threads. None of them is the caller's. True when there are more.
+pub(crate) fn reap() -> bool {
     for cpu in cpu::among(cpu::all_bits()) {
-        if !cpu.has_dead.load(Ordering::Relaxed) {
-            continue;
-        }
-        let dead = {
+        for _ in 0..REAPED {
+            if !cpu.has_dead.load(Ordering::Relaxed) {
+                break;
+            }
             let mut local = cpu.local.lock();
-            cpu.has_dead.store(false, Ordering::Relaxed);
-            mem::take(&mut local.dead)
-        };
-        for thread in dead {
-            // SAFETY: dead, and switched away from before the lock was released: nobody else touches it.
-            drop(unsafe { (*thread.switched.get()).stack.take() });
+            let thread = local.dead.pop();
+            let list = if local.dead.is_empty() {
+                cpu.has_dead.store(false, Ordering::Relaxed);
+                mem::take(&mut local.dead)
+            } else {
+                Vec::new()
+            };
+            drop(local);
+            drop(list);
+            if let Some(thread) = thread {
+                // SAFETY: dead, and switched away from before the lock was released: nobody else touches it.
+                drop(unsafe { (*thread.switched.get()).stack.take() });
+            }
         }
     }
+    cpu::among(cpu::all_bits()).any(|cpu| cpu.has_dead.load(Ordering::Relaxed))
 }
 
 /// Waits for a token, at most until the deadline.

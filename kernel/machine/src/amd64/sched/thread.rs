@@ -86,8 +86,14 @@ pub type ThreadRef = Arc<Thread>;
 
 /// Makes a thread that runs `f` and ends when it returns. `tag` is the process id it works for, or 0.
 pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<ThreadRef, OutOfMemory> {
-    scheduler::reap();
-    let stack = Stack::new()?;
+    let mut more_dead = scheduler::reap();
+    let mut stack = Stack::new();
+    // Theirs may be all the memory there is.
+    while stack.is_err() && more_dead {
+        more_dead = scheduler::reap();
+        stack = Stack::new();
+    }
+    let stack = stack?;
     let thread = Arc::new(Thread::new(name, tag, Some(stack), Some(f)));
     frames::add_grant();
     scheduler::start(&thread);
