@@ -149,6 +149,7 @@ pub fn cases() -> Vec<Case> {
             .types("echo -n hangup >/proc/$pid/notepg\n")
             .never("has ended")
             .ends(End::Exits(0)),
+        first_computes(),
         Case::new("init/mounted", q35())
             .share("one", motd)
             .share("two", motd)
@@ -225,4 +226,16 @@ fn memory(world: &World, least: u64, most: u64) -> Result<()> {
     let mib = bytes >> 20;
     ensure!((least..=most).contains(&mib), "{mib} MiB of memory, not {least} to {most}");
     Ok(())
+}
+
+/// The first process is one of the owner's, too: when it computes for ever its children have their turns.
+fn first_computes() -> Case {
+    let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let script = "{l=(1 2 3 4 5 6 7 8 9 10); for(a in $l) for(b in $l) for(c in $l) for(d in $l) x=$a; \
+                  echo child lives; echo halt >'#c/reboot'} & while(~ a a) {}";
+    Case::new("init/first-computes", q35())
+        .append(&format!("boot={}", quote(&format!("/bin/rc -c {}", quote(script)))))
+        .sees("child lives\n")
+        .ends(End::Exits(0))
+        .pinned()
 }
