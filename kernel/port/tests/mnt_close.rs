@@ -5,7 +5,7 @@ mod wire;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use abi::OREAD;
+use abi::{ORCLOSE, ORDWR, OREAD};
 use ninep::kind;
 use port::call::sysfile;
 use port::proc::exit;
@@ -90,6 +90,34 @@ fn one_second_for_all_files() {
     }
     assert_eq!(s.t.read("/n/dir/g").unwrap(), b"12345");
     until("the server has everything back", || s.wire.fids() == fids);
+    end(s, 0);
+}
+
+/// So for files that go when they are closed: the server is asked about the first, and hears of its removal when it
+/// speaks again. The others stay.
+#[test]
+fn nor_for_files_that_are_removed_at_the_end() {
+    let s = share();
+    let fids = s.wire.fids();
+    let name = |n: usize| format!("/n/tmp{n}");
+    let make = |n| sysfile::create(&s.t.up, &name(n), ORDWR | ORCLOSE, 0o600).unwrap();
+    let fds: Vec<i32> = (0..30).map(make).collect();
+    s.wire.plan(|t| {
+        if matches!(t[4], kind::TSTAT | kind::TREMOVE | kind::TCLUNK) { Fate::Hold } else { Fate::Answer }
+    });
+    let begin = Instant::now();
+    for fd in fds {
+        sysfile::close(&s.t.up, fd).unwrap();
+    }
+    let took = begin.elapsed();
+    assert!(took < 3 * ONCE, "{took:?}");
+    thaw(&s);
+    until("the server has everything back", || s.wire.fids() == fids);
+    s.t.stat(&name(7)).unwrap();
+    // One that answers has them removed.
+    let fd = make(99);
+    sysfile::close(&s.t.up, fd).unwrap();
+    assert!(s.t.stat(&name(99)).is_err());
     end(s, 0);
 }
 

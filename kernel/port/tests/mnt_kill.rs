@@ -81,6 +81,32 @@ fn note(p: &Proc) {
     notes::post(p, "hangup", NoteClass::User);
 }
 
+/// A server that is slow, but answers, has a walk by its links take as long as it likes.
+#[test]
+fn between_the_messages_of_a_long_walk() {
+    for end_it in [kill, note] {
+        let deep = vec!["d"; 480].join("/");
+        let s = Share::new(|host| {
+            host.file(format!("{deep}/f"), b"").unwrap();
+            host.link("long", deep.as_bytes()).unwrap();
+        });
+        s.wire.plan_for(kind::TWALK, |_| {
+            std::thread::sleep(Duration::from_millis(200));
+            Fate::Answer
+        });
+        let (p, done) = start(&s, |up| drop(sysfile::stat(up, "/n/long/f")));
+        std::thread::sleep(Duration::from_millis(500));
+        let begin = Instant::now();
+        end_it(&p);
+        until("it ends", || done.ready());
+        let took = begin.elapsed();
+        assert!(took < Duration::from_millis(1800), "{took:?}");
+        done.wait();
+        thaw(&s);
+        end(s);
+    }
+}
+
 #[test]
 fn whatever_it_waits_for() {
     type Call = fn(&Arc<Proc>, i32);

@@ -315,7 +315,20 @@ impl Fid {
     /// # Errors
     /// The server's.
     pub(crate) fn remove(&self) -> Result<()> {
-        let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
+        self.removed(self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(())))
+    }
+
+    /// The same for a file that goes because it is closed: nobody has to wait for that, if the server has been silent
+    /// for a second.
+    ///
+    /// # Errors
+    /// The server's; `interrupted` when a keeper waits now.
+    pub(crate) fn remove_soon(&self) -> Result<()> {
+        self.removed(self.session.call_soon(&Tmsg::Remove { fid: self.number }, |_| Ok(())))
+    }
+
+    /// Draws the conclusions from the answer to a Tremove.
+    fn removed(&self, removed: Result<()>) -> Result<()> {
         if removed.is_ok() && self.session.dialect != Dialect::P9 {
             Trail::removed(self);
             self.session.attributes.removed(Trail::file(self));

@@ -310,10 +310,11 @@ impl MntFile {
 
 impl Drop for MntFile {
     fn drop(&mut self) {
-        // Its name may be another file's.
-        if *self.remove_on_close.get_mut() && may_remove(&self.root, &self.fid) {
+        // A server that is known to be silent is not waited for once more for each file. Its name may be another file's.
+        let wanted = *self.remove_on_close.get_mut() && !self.session().must_hurry();
+        if wanted && may_remove(&self.root, &self.fid) {
             // ORCLOSE has nobody to tell a failure to.
-            let _ = self.fid.remove();
+            let _ = self.fid.remove_soon();
         }
     }
 }

@@ -84,6 +84,11 @@ impl MntFile {
         loop {
             let missing =
                 |qids: Vec<Qid>, e: Error| if qids.is_empty() { Err(e) } else { Ok((qids, Err(e))) };
+            if rest.len() < elements.len()
+                && let Err(e) = may_go_on()
+            {
+                return missing(qids, e);
+            }
             let n = match rest.first() {
                 Some(&"..") => 1,
                 _ => rest.iter().take_while(|e| **e != "..").count(),
@@ -184,6 +189,7 @@ impl MntFile {
         let mut place = path.len().saturating_sub(1);
         let mut target = read_link(link)?;
         loop {
+            may_go_on()?;
             let next = links.follow_with(&path, place, Str(&target), add_name)?;
             if next.from_root {
                 from = self.root.clone();
@@ -210,6 +216,12 @@ impl MntFile {
             }
         }
     }
+}
+
+/// Between two messages of a walk: a note ends it, though the server has answered the last one. There may be thousands,
+/// as many as a server likes that has links to links.
+fn may_go_on() -> Result<()> {
+    if machine::thread::current().interrupted() { Err(error::EINTR.into()) } else { Ok(()) }
 }
 
 /// Appends a name, if there is memory for it.
@@ -311,6 +323,9 @@ fn walk_long(from: &Place, elements: &[&str]) -> Result<Step> {
         // A long way leaves something of each step.
         if walked != 0 && !heap::is_granted() {
             return Err(error::ENOMEM.into());
+        }
+        if walked != 0 {
+            may_go_on()?;
         }
         let (front, rest) = elements.split_at(elements.len().min(walked + ninep::MAXWELEM));
         let part = front.get(walked..).unwrap_or(&[]);

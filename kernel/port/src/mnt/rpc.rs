@@ -43,12 +43,35 @@ impl Session {
         self.call_with(message, Leaves::AtNote, false, take)
     }
 
+    /// The same for what is done when a file is closed: nobody has to wait for a server that has been silent for a
+    /// second.
+    ///
+    /// # Errors
+    /// As [`Session::call_surely`], but without a note: when a keeper waits now.
+    pub(super) fn call_soon<R>(
+        self: &Arc<Self>,
+        message: &Tmsg<'_>,
+        take: impl FnOnce(Rmsg<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.call_with(message, self.leaves_clunk(), false, take)
+    }
+
     /// Has the server forget a fid. Nobody has to wait for that, if it has been silent for a second.
     ///
     /// # Errors
     /// As [`Session::call_surely`], but without a note: when a keeper waits now.
     pub(super) fn clunk(self: &Arc<Self>, fid: u32) -> Result<()> {
-        self.call_with(&Tmsg::Clunk { fid }, self.leaves_clunk(), false, |_| Ok(()))
+        self.call_soon(&Tmsg::Clunk { fid }, |_| Ok(()))
+    }
+
+    /// Whether one more message may be sent: a call of many messages ends with the one under way when its process is to
+    /// die, though the server has answered that.
+    fn may_send(&self, interruptible: bool) -> Result<()> {
+        self.alive()?;
+        if interruptible && machine::thread::current().interrupted() && self.must_die() {
+            return Err(error::EINTR.into());
+        }
+        Ok(())
     }
 
     fn call_with<R>(
@@ -58,7 +81,7 @@ impl Session {
         interruptible: bool,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.alive()?;
+        self.may_send(interruptible)?;
         let mut guard = self.slots.take(interruptible, || leaves == Leaves::Soon || self.must_leave())?;
         guard.leaves = leaves;
         guard.count();
@@ -107,10 +130,11 @@ impl Session {
         mut take: impl FnMut(usize, Rmsg<'_>) -> Result<R>,
     ) -> Vec<Result<R>> {
         let gives_up = || leaves == Leaves::Soon || self.must_leave();
-        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, gives_up)) {
-            Ok(guard) => guard,
-            Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
-        };
+        let mut guard =
+            match self.may_send(interruptible).and_then(|()| self.slots.take(interruptible, gives_up)) {
+                Ok(guard) => guard,
+                Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
+            };
         guard.leaves = leaves;
         let mut sent = Vec::with_capacity(messages.len());
         let mut bytes = Vec::new();

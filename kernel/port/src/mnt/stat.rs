@@ -49,7 +49,7 @@ pub(super) fn stat_to_change(root: &Place, fid: &Fid) -> Result<File> {
     Ok(file)
 }
 
-/// May an open file be removed by its name? So it may when that cannot be found out.
+/// May an open file that is being closed be removed by its name? So it may when that cannot be found out.
 pub(super) fn may_remove(root: &Place, fid: &Fid) -> bool {
     let found = match fid.session.dialect {
         Dialect::L => has_its_name(root, fid, false),
@@ -98,7 +98,7 @@ fn by_fid(fid: &Fid, interruptible: bool) -> Result<File> {
         }
         _ => Err(error::EMOUNTRPC.into()),
     };
-    if interruptible { session.call(&ask, take) } else { session.call_surely(&ask, take) }
+    if interruptible { session.call(&ask, take) } else { session.call_soon(&ask, take) }
 }
 
 /// What 9P2000.L's message says of a fid: of the file itself when it is open.
@@ -139,7 +139,7 @@ fn look(from: &Fid, elements: &[Str<'_>], interruptible: bool) -> Result<Option<
         Rmsg::Walk { .. } => Ok(None),
         _ => Err(error::EMOUNTRPC.into()),
     };
-    let found = if interruptible { session.call(&walk, take) } else { session.call_surely(&walk, take) }?;
+    let found = if interruptible { session.call(&walk, take) } else { session.call_soon(&walk, take) }?;
     if found.is_some() {
         drop(new.born());
     }
