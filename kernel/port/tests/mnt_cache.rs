@@ -4,7 +4,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use abi::{ORDWR, OREAD, OWRITE, error};
+use abi::{MAFTER, ORDWR, OREAD, OWRITE, error};
 use io::message::Transport;
 use ninep::kind;
 use port::call::sysfile;
@@ -129,6 +129,13 @@ fn tags_are_kept_apart() {
     wires[1].1.plan(|_| Fate::Fail);
     assert!(t.stat("/n/is-a:b").unwrap_err().is(error::EHUNGUP));
     assert_eq!(t.ls("/mnt").unwrap(), ["is-a"]);
+    // In a union it hides nothing that is behind it.
+    assert!(t.stat("/n").unwrap_err().is(error::EHUNGUP));
+    assert!(sysfile::open(&t.up, "/n", OREAD).unwrap_err().is(error::EHUNGUP));
+    sysfile::bind(&t.up, "/mnt", "/n", MAFTER).unwrap();
+    assert_eq!(t.ls("/n").unwrap(), ["is-a"]);
+    assert!(t.stat("/n").unwrap().qid.is_dir());
+    t.stat("/n/is-a").unwrap();
     for at in ["/n", "/mnt"] {
         sysfile::unmount(&t.up, None, at).unwrap();
     }

@@ -164,7 +164,20 @@ pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> R
 pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
     let _call = Call::enter("stat");
     let found = namec::find(up, name, Access::Stat)?;
-    record(up, found.chan(), Some(found.last_name()))
+    let first = record(up, found.chan(), Some(found.last_name()));
+    match &found.union {
+        Some(union) if has_gone(&first) && found.chan().qid.is_dir() => {
+            // As when it is opened: who has gone hides nothing.
+            let list = union.list();
+            let mut others = list.iter().skip(1).map(|m| record(up, &m.to, Some(found.last_name())));
+            others.find(|record| !has_gone(record)).unwrap_or(first)
+        }
+        _ => first,
+    }
+}
+
+fn has_gone(record: &Result<Vec<u8>>) -> bool {
+    record.as_ref().is_err_and(|e| e.is(error::EHUNGUP))
 }
 
 /// `fstat`: the encoded record.

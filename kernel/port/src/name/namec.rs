@@ -167,9 +167,36 @@ fn open(up: &Arc<Proc>, name: &Name<'_>, mode: u32) -> Result<Arc<Chan>> {
 }
 
 fn open_found(up: &Arc<Proc>, found: Found, mode: u32) -> Result<Arc<Chan>> {
-    let c = found.into_chan(up)?;
-    let dev = c.dev.clone();
-    dev.open(up, c, mode & !abi::OCEXEC)
+    let mode = mode & !abi::OCEXEC;
+    match &found.union {
+        Some(union) if found.chan().qid.is_dir() => {
+            let union = union.clone();
+            open_union(up, found, &union, mode)
+        }
+        _ => {
+            let c = found.into_chan(up)?;
+            c.dev.clone().open(up, c, mode)
+        }
+    }
+}
+
+/// Opens the first directory of a union whose server has not gone: such a one hides nothing that is behind it.
+fn open_union(up: &Arc<Proc>, found: Found, union: &Arc<Mhead>, mode: u32) -> Result<Arc<Chan>> {
+    let Found { at, path, .. } = found;
+    let path = path.finish();
+    let open = |c: Result<Chan>| {
+        let mut c = c?;
+        (c.path, c.mounted, c.umh) = (path.clone(), true, Some(union.clone()));
+        c.dev.clone().open(up, c, mode)
+    };
+    let first = open(own(up, at));
+    let has_gone = |opened: &Result<Arc<Chan>>| opened.as_ref().is_err_and(|e| e.is(error::EHUNGUP));
+    if !has_gone(&first) {
+        return first;
+    }
+    let list = union.list();
+    let mut others = list.iter().skip(1).map(|m| open(clone_chan(up, &m.to)));
+    others.find(|opened| !has_gone(opened)).unwrap_or(first)
 }
 
 fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<Chan>> {
