@@ -214,12 +214,16 @@ impl Segment {
         let inner = self.inner.lock();
         space.unmap(self.base, (inner.top - self.base) / PAGE);
         let mut users = self.users.lock();
-        users.retain(|w| w.strong_count() > 0 && w.as_ptr() != Arc::as_ptr(space));
+        // Thousands of threads may have it, and end one after the other: nothing else is looked at than addresses.
+        let at = users.iter().position(|w| w.as_ptr() == Arc::as_ptr(space));
+        let gone = at.map(|at| users.swap_remove(at));
         // It is on nobody's bill, and is not to stay as long as it has been.
         if users.capacity() > 4 * users.len() + 16 {
             let room = 2 * users.len();
             users.shrink_to(room);
         }
+        drop(users);
+        drop(gone);
     }
 
     /// The child's segment after an `rfork` that does not share it: every page becomes copy-on-write on both
