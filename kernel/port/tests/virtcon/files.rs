@@ -1,6 +1,7 @@
 //! `#C` over ports that the test plays.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use io::port::PIECE;
@@ -52,6 +53,18 @@ fn there_may_be_hundreds_of_ports() {
     assert_eq!(t.ls("/dev/virtcon/by-place").unwrap().len(), 600);
     assert_eq!(t.ls("/dev/virtcon/by-name").unwrap().len(), 1);
     t.stat("/dev/virtcon/virtio-console-599").unwrap();
+}
+
+/// A port is not compared with all that come before it.
+#[test]
+fn hundreds_of_labels_are_looked_at_a_few_times_each() {
+    let labels: Vec<Option<&'static str>> =
+        (0..400).map(|n| Some(&*Box::leak(format!("label {n}").into_boxed_str()))).collect();
+    let (t, ports) = hosted(&labels);
+    assert_eq!(t.ls("/dev/virtcon/by-name").unwrap().len(), 400);
+    t.stat("/dev/virtcon/by-name/label 399").unwrap();
+    let asked: usize = ports.iter().map(|port| port.asked.load(Relaxed)).sum();
+    assert!(asked < 400 * 30, "{asked}");
 }
 
 #[test]

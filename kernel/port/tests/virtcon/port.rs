@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use io::port::{Finder, PIECE, Port};
@@ -13,6 +14,8 @@ pub struct Fake {
     pub id: u32,
     pub label: Option<&'static str>,
     pub console: bool,
+    /// How often it was asked for its label.
+    pub asked: AtomicUsize,
     pub state: Lock<State>,
     changed: Rendez,
     writing: QLock<()>,
@@ -89,6 +92,7 @@ impl Port for Fake {
     }
 
     fn label(&self) -> Option<String> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         self.label.map(String::from)
     }
 

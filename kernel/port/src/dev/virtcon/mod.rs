@@ -15,6 +15,7 @@ mod readers;
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use io::Port;
@@ -66,19 +67,39 @@ impl VirtCon {
         port::find(&self.find, |p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
     }
 
-    /// What a port is called in the directory `dir`, if it is there. Of two ports with the same label the first has it.
-    fn name_in(&self, dir: u64, port: &dyn Port) -> Option<String> {
-        match dir {
-            BY_NAME => {
-                let name = port.label().and_then(|label| file_name(&label))?;
-                let same =
-                    |p: &dyn Port| p.label().and_then(|label| file_name(&label)).as_ref() == Some(&name);
-                let first = port::find(&self.find, same)?;
-                (first.id() == port.id()).then_some(name)
-            }
-            BY_PLACE => Some(port.place()),
-            _ => Some(port.name()),
+    /// What a port is called in the folder of labels, if it is there: of two ports with the same label the first has it.
+    /// `before` has the labels of all ports before this one.
+    fn name_by_label(&self, port: &dyn Port, before: &mut Labels) -> Option<String> {
+        let name = port.label().and_then(|label| file_name(&label))?;
+        if before.may_have(&name) {
+            let same = |p: &dyn Port| p.label().and_then(|label| file_name(&label)).as_ref() == Some(&name);
+            let first = port::find(&self.find, same)?;
+            return (first.id() == port.id()).then_some(name);
         }
+        Some(name)
+    }
+}
+
+/// Labels that were seen, in eight bytes each: there may be hundreds, as long as the host likes.
+#[derive(Default)]
+struct Labels {
+    sums: Vec<u64>,
+    /// There was no memory for one of them.
+    forgot: bool,
+}
+
+impl Labels {
+    /// Whether this label may have been seen. It has been from now on.
+    fn may_have(&mut self, label: &str) -> bool {
+        // FNV-1a: a host that makes two labels have one sum makes its guest look twice.
+        let sum = label
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |sum, b| (sum ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let seen = self.forgot || self.sums.contains(&sum);
+        if !seen {
+            self.forgot = heap::try_push(&mut self.sums, sum).is_err();
+        }
+        seen
     }
 }
 
@@ -125,12 +146,19 @@ impl Dev for VirtCon {
             return dirtab::only(Entry::dir("virtcon", VIRTCON, 0o555), after, put);
         }
         let (mut any, mut wanted) = (false, true);
+        let mut before = Labels::default();
         (self.find)(&mut |port| {
             any = true;
             // Ids begin with 0, keys with 1.
             let (id, key) = (u64::from(port.id()), u64::from(port.id()) + 1);
+            let name = match dir.path {
+                BY_NAME => self.name_by_label(&**port, &mut before),
+                _ if key <= after => None,
+                BY_PLACE => Some(port.place()),
+                _ => Some(port.name()),
+            };
             if key > after
-                && let Some(name) = self.name_in(dir.path, &**port)
+                && let Some(name) = name
             {
                 // A server behind it does not know who of this machine asks.
                 wanted = put(key, Entry::named(name, (id << 2 | dir.path) + PORT, 0o660));
