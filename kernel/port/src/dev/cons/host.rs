@@ -34,7 +34,8 @@ pub(crate) enum Found {
     Kept,
     /// It ended one.
     Message(Told),
-    /// These first so many bytes of [`Messages::typed`] were typed, it among them.
+    /// These first so many bytes of [`Messages::typed`] were typed, and it among them, unless another message may begin
+    /// with it.
     Typed(usize),
 }
 
@@ -58,6 +59,10 @@ impl Messages {
         {
             self.len = 0;
             return Found::Message(told);
+        }
+        if byte == BEGIN && self.len > 0 {
+            // What came before was none. All that is kept begins with this byte, and so does what may come now.
+            return Found::Typed(core::mem::replace(&mut self.len, 1));
         }
         if let Some(place) = self.kept.get_mut(self.len) {
             *place = byte;
@@ -113,6 +118,18 @@ mod tests {
         let (typed, told) = all(b"ec\xffelwood size 24 80\nho\n\xffelwood end\nx");
         assert_eq!(typed, b"echo\nx");
         assert_eq!(told, [Told::Size(24, 80), Told::End]);
+    }
+
+    #[test]
+    fn one_may_come_behind_what_only_began_like_one() {
+        for before in [&b"\xff"[..], b"\xff\xff\xff", b"\xffelw", b"x\xffelwood size 1 2"] {
+            let (typed, told) = all(&[before, b"\xffelwood size 24 80\nz"].concat());
+            assert_eq!(
+                (typed, told),
+                ([before, b"z"].concat(), alloc::vec![Told::Size(24, 80)]),
+                "{before:?}"
+            );
+        }
     }
 
     #[test]
