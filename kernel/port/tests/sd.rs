@@ -223,9 +223,9 @@ fn partitions_come_and_go_by_commands() {
     for (command, why) in [
         ("part new 6 100", error::EEXIST),
         ("part ctl 6 100", error::EEXIST),
-        ("part x 6 101", error::EIO),
-        ("part x 6 6", error::EIO),
-        ("part x 7 6", error::EIO),
+        ("part x 6 101", error::ESECTORS),
+        ("part x 6 6", error::ESECTORS),
+        ("part x 7 6", error::ESECTORS),
         ("part x/y 6 7", error::EFILENAME),
         ("part 'x y' 6 7", error::EFILENAME),
         ("part x six 7", error::EBADARG),

@@ -52,6 +52,8 @@ errors! {
     EINUSE = "device or object already in use";
     /// The device failed.
     EIO = "i/o error";
+    /// A partition that is none, or lies beyond the disk.
+    ESECTORS = "no such sectors";
     /// A count over the limit.
     ETOOBIG = "read or write too large";
     /// A count under the minimum.

@@ -155,7 +155,7 @@ impl Unit {
             return Err(error::EFILENAME.into());
         }
         if start >= end || end > self.disk.sectors() {
-            return Err(error::EIO.into());
+            return Err(error::ESECTORS.into());
         }
         let mut table = self.looked(up)?;
         match table.parts.iter().find(|p| p.name == name) {
