@@ -13,6 +13,9 @@ pub const CPUS: [&str; 8] = ["386", "amd64", "arm", "arm64", "mips", "power", "r
 /// Bytes of a program that are looked at.
 pub const HEAD: usize = 64;
 
+/// Bytes of a reason that an exit status surely holds.
+pub const REASON: usize = abi::ERRMAX - 32;
+
 /// What a word `root=` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Where {
@@ -47,6 +50,16 @@ pub fn parse(value: &str) -> Option<Where> {
         Some(_) => None,
         // A tag may have blanks.
         None => Some(Where::Share { spec: value.into() }),
+    }
+}
+
+/// What is told, behind the word `root=`, of a child that ended like this: its own reason if it never became another
+/// program.
+pub fn outcome(ended: &str) -> String {
+    let own = ended.strip_prefix("bootroot ").and_then(|rest| rest.split_once(": "));
+    match own {
+        Some((pid, why)) if pid.bytes().all(|b| b.is_ascii_digit()) => format!(": {why}"),
+        _ => format!(" has ended: {ended}"),
     }
 }
 
@@ -145,6 +158,13 @@ mod tests {
             tags("a:b:9P2000.L:8192").collect::<Vec<_>>(),
             ["a:b:9P2000.L:8192", "a:b:9P2000.L", "a:b"]
         );
+    }
+
+    #[test]
+    fn a_reason_is_told_once() {
+        assert_eq!(outcome("bootroot 2: no Plan 9: nothing"), ": no Plan 9: nothing");
+        assert_eq!(outcome("init 2: oops"), " has ended: init 2: oops");
+        assert_eq!(outcome(""), " has ended: ");
     }
 
     #[test]

@@ -344,7 +344,7 @@ mod tests {
         let chunks = b"5;x=y\r\nhello\r\n1\r\n \r\n00\r\nT: x\r\n\r\nbehind";
         for step in 1..40 {
             assert_eq!(body(Body::Chunks, chunks, step), Ok((b"hello ".to_vec(), true)), "{step}");
-            assert_eq!(body(Body::Chunks, &chunks[..14], step).unwrap().1, false);
+            assert!(!body(Body::Chunks, &chunks[..14], step).unwrap().1);
             assert_eq!(body(Body::Length(5), b"hello and more", step), Ok((b"hello".to_vec(), true)));
             assert_eq!(body(Body::Open, b"hello", step), Ok((b"hello".to_vec(), false)));
         }

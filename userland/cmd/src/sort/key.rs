@@ -156,6 +156,10 @@ fn place(line: &[u8], p: Place, separator: Option<u8>, end: bool) -> usize {
     let blank = |c: u8| c == b' ' || c == b'\t';
     let mut at = 0;
     for n in 0..p.field {
+        // Fields that a line has not got are at its end, however many.
+        if at >= line.len() {
+            return line.len();
+        }
         let rest = line.get(at..).unwrap_or(&[]);
         match separator {
             Some(s) => match rest.iter().position(|&c| c == s) {

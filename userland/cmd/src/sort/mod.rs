@@ -101,6 +101,8 @@ mod tests {
         assert_eq!(sorted("-t: +1 -2 -r", "a:1:z b:1:a"), "b:1:a a:1:z");
         assert_eq!(sorted("-t : -k 2,2 -k 1r", "a:1 b:1 c:0"), "c:0 b:1 a:1");
         assert_eq!(sorted("-k1.2", "ab ba aa"), "aa ba ab");
+        // As quick as if there were as many fields.
+        assert_eq!(sorted("-k 99999999999999", "b a"), sorted("-k 5", "b a"));
         assert_eq!(sorted("-u -t: -k1,1", "a:2 b:1 a:1"), "a:2 b:1");
     }
 

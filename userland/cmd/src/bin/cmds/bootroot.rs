@@ -49,12 +49,15 @@ pub fn main(args: &Args) -> Result<()> {
         Fork::Child => {
             proc::notify(None)?;
             let Err(e) = boot(&root, command) else { proc::exits_now("") };
-            lib9::eprintln!("bootroot: root={root}: {e}");
+            if e.text().len() > bootroot::REASON {
+                // The parent gets to know the beginning, and tells that.
+                lib9::eprintln!("bootroot: root={root}: {e}");
+            }
             proc::exits(e.text())
         }
         Fork::Parent(child) => wait(child),
     };
-    lib9::eprintln!("bootroot: root={root} has ended: {ended}");
+    lib9::eprintln!("bootroot: root={root}{}", bootroot::outcome(&ended));
     if command.is_none() {
         lib9::eprintln!("bootroot: the shell is that of the kernel's own root");
     }
