@@ -95,11 +95,7 @@ impl Before {
         let ended = self.end();
         remove_below(FOLDER);
         let _ = fd::remove(FOLDER);
-        for dir in fd::readdir("/srv").unwrap_or_default() {
-            if dir.name.starts_with("attack") {
-                let _ = fd::remove(&format!("/srv/{}", dir.name));
-            }
-        }
+        remove_posts();
         ended
     }
 }
@@ -169,6 +165,23 @@ fn processes() -> lib9::Result<BTreeMap<u32, String>> {
         }
     }
     Ok(found)
+}
+
+/// Removes what the attack has posted. There may be thousands, and no memory for all their names.
+fn remove_posts() {
+    loop {
+        let mut piece = Vec::new();
+        let _ = fd::each_in("/srv", |dir| {
+            if dir.name.starts_with("attack") {
+                piece.push(dir.name);
+            }
+            Ok(piece.len() < 200)
+        });
+        let removed = piece.iter().filter(|name| fd::remove(&format!("/srv/{name}")).is_ok()).count();
+        if removed == 0 {
+            return;
+        }
+    }
 }
 
 /// Removes all that is in a folder. Folders may be deep and large: this does not call itself, and has a piece of one
