@@ -53,8 +53,8 @@ pub fn start(
     let account = up.account.clone();
     let body = move || bill::pays(account.as_ref(), life);
     let name = up.name.lock().clone();
-    // Whoever pays for its stack is whom a thread works for: the first process, which nobody has forked, is no thread of
-    // the kernel, and does not go before all others.
+    // Whoever pays for its stack is whom a thread works for: the first process, which nobody has forked, is no thread
+    // of the kernel, and does not go before all others.
     let spawn = || thread::spawn(&name, u64::from(up.pid), Box::new(body));
     let thread = bill::pays(up.account.as_ref(), spawn)?;
     up.thread.call_once(|| thread);

@@ -310,7 +310,7 @@ impl MntFile {
 
 impl Drop for MntFile {
     fn drop(&mut self) {
-        // A server that is known to be silent is not waited for once more for each file. Its name may be another file's.
+        // A server that is known to be silent is not waited for once more for each file. And its name may be another's.
         let wanted = *self.remove_on_close.get_mut() && !self.session().must_hurry();
         if wanted && may_remove(&self.root, &self.fid) {
             // ORCLOSE has nobody to tell a failure to.

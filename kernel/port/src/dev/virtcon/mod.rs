@@ -67,7 +67,7 @@ impl VirtCon {
         port::find(&self.find, |p| u64::from(p.id()) == id).ok_or(error::ENONEXIST.into())
     }
 
-    /// What a port is called in the folder of labels, if it is there: of two ports with the same label the first has it.
+    /// What a port is called in the folder of labels, if it is there: of two with the same label the first has it.
     /// `before` has the labels of all ports before this one.
     fn name_by_label(&self, port: &dyn Port, before: &mut Labels) -> Option<String> {
         let name = port.label().and_then(|label| file_name(&label))?;
