@@ -260,6 +260,7 @@ pub fn is_held(number: u16) -> bool {
     word(number).is_none_or(|w| w.load(Ordering::Relaxed) & HELD != 0)
 }
 
+#[inline]
 fn word(number: u16) -> Option<&'static AtomicU64> {
     if number == 0 {
         return None;
@@ -274,6 +275,7 @@ fn bytes_of(word: u64) -> i64 {
     (word & BYTES) as i64 - NOTHING as i64
 }
 
+#[inline]
 fn sum_of(word: u64) -> &'static Sum {
     &SUMS[((word & USER) >> USER_SHIFT) as usize]
 }

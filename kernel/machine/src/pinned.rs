@@ -80,17 +80,13 @@ impl Pinned {
         Pinned::new(self.page.clone(), self.place(at, len), len)
     }
 
-    /// Loads the 32-bit word `at` bytes behind the first pinned one, atomically; the address must be a multiple of 4.
-    pub fn load_u32(&self, at: usize) -> u32 {
-        self.page.read_u32(self.place(at, 4))
-    }
-
-    /// Replaces the 32-bit word `at` bytes in by `new` if it is `old`.
+    /// Changes the 32-bit word `at` bytes behind the first pinned one to what `change` makes of it, which may be asked
+    /// again; the address must be a multiple of 4. Gives what was there.
     ///
     /// # Errors
-    /// The value found instead.
-    pub fn compare_exchange_u32(&self, at: usize, old: u32, new: u32) -> Result<u32, u32> {
-        self.page.compare_exchange_u32(self.place(at, 4), old, new)
+    /// What is there, when `change` gives nothing.
+    pub fn update_u32(&self, at: usize, change: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
+        self.page.update_u32(self.place(at, 4), change)
     }
 
     fn place(&self, at: usize, len: usize) -> usize {
@@ -144,16 +140,17 @@ mod tests {
         let part = whole.slice(4, 8);
         assert_eq!((part.phys(), part.len(), page.pins()), (page.phys() + 12, 8, 2));
         drop(whole);
-        assert_eq!(part.compare_exchange_u32(4, 0, 7), Ok(0));
-        assert_eq!(part.compare_exchange_u32(4, 0, 8), Err(7));
-        assert_eq!((part.load_u32(4), page.read_u32(16)), (7, 7));
+        let to = |old, new| move |word| (word == old).then_some(new);
+        assert_eq!(part.update_u32(4, to(0, 7)), Ok(0));
+        assert_eq!(part.update_u32(4, to(0, 8)), Err(7));
+        assert_eq!(page.read_u32(16), 7);
         assert_eq!(page.pins(), 1);
     }
 
     #[test]
     #[should_panic(expected = "leave the pinned stretch")]
     fn a_word_may_not_leave_the_pin() {
-        Pinned::new(Page::new_zeroed().unwrap(), 0, 10).load_u32(8);
+        let _ = Pinned::new(Page::new_zeroed().unwrap(), 0, 10).update_u32(8, |_| None);
     }
 
     #[test]

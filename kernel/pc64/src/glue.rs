@@ -254,7 +254,7 @@ pub fn start(kernel: &Arc<Kernel>) {
                 sysfile::boot_as_root(up)?;
             }
             let console = sysfile::console(up);
-            ctx.regs = exec::load::first(up, console, &init, &args)?;
+            ctx.regs.put(&exec::load::first(up, console, &init, &args)?);
             Ok(())
         })
     });

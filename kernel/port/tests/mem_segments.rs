@@ -339,7 +339,7 @@ fn a_fork_while_a_page_is_pinned() {
             Ok(Root { qid: Qid::file(1), ..Root::default() })
         }
         fn walk(&self, _: &Arc<Proc>, c: &Chan, _: &[&str]) -> Result<Walk> {
-            Ok(Walk { qids: vec![], chan: Some(c.derive(c.qid, None)), why: None })
+            Ok(Walk { qids: vec![].into(), chan: Some(c.derive(c.qid, None)), why: None })
         }
         fn stat(&self, _: &Arc<Proc>, _: &Chan) -> Result<Dir> {
             Ok(Dir::default())

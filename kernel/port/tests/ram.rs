@@ -30,6 +30,38 @@ fn wstat(up: &Arc<Proc>, name: &str, change: &Dir) -> port::Result<()> {
     sysfile::wstat(up, name, &bytes)
 }
 
+/// What a file is said to be in one look is what is said after a walk, which a name with `..` in it takes.
+#[test]
+fn at_a_glance_a_file_is_what_it_is_after_a_walk() {
+    let (t, _) = hosted(1 << 20);
+    sysfile::bind(&t.up, "#R", "/dev", abi::MREPL | abi::MCREATE).unwrap();
+    for dir in ["/dev/d", "/dev/e", "/dev/up"] {
+        close(&t.up, create(&t.up, dir, OREAD, DMDIR | 0o755).unwrap()).unwrap();
+    }
+    put(&t.up, "/dev/f", 0o640, b"four");
+    put(&t.up, "/dev/d/g", 0o600, b"");
+    put(&t.up, "/dev/e/h", 0o600, b"x");
+    let same = |names: &[&str]| {
+        for name in names {
+            let walked = stat(&t.up, &format!("/dev/up/../{name}"));
+            assert_eq!(stat(&t.up, &format!("/dev/{name}")).ok(), walked.as_ref().ok().cloned(), "{name}");
+            let there = ["f", "d", "d/g", "d/h", "null"].contains(name);
+            assert_eq!(walked.is_ok(), there, "{name}");
+        }
+    };
+    same(&["f", "d", "d/g", "none", "d/none", "f/g"]);
+    assert_eq!(stat(&t.up, "/dev/none").unwrap_err().text(), "'/dev/none' file does not exist");
+    // Something is mounted on the last element, and on one in the middle.
+    sysfile::bind(&t.up, "/dev/e", "/dev/d", abi::MREPL).unwrap();
+    same(&["d", "d/h"]);
+    assert!(stat(&t.up, "/dev/d/g").is_err());
+    // In a union the file may be in another element than the first.
+    sysfile::bind(&t.up, "#c", "/dev", abi::MBEFORE).unwrap();
+    same(&["f", "null", "none"]);
+    sysfile::chdir(&t.up, "/dev/d").unwrap();
+    assert_eq!(stat(&t.up, "h").unwrap(), stat(&t.up, "/dev/d/h").unwrap());
+}
+
 /// Small reads go straight to the program's memory where that is there, and in another way where it is not.
 #[test]
 fn reads_come_where_they_are_wanted() {

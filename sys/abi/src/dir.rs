@@ -144,6 +144,21 @@ impl<S: AsRef<[u8]>> Dir<S> {
         STATFIXLEN + self.strings().iter().map(|s| s.as_ref().len()).sum::<usize>()
     }
 
+    /// Puts the record at the front of `out`, if it has room for it, and says how many bytes it has.
+    pub fn write_record(&self, out: &mut [u8]) -> Option<usize> {
+        let size = self.record_size();
+        let (head, mut rest) = out.get_mut(..size)?.split_first_chunk_mut::<STATHEADLEN>()?;
+        *head = self.head(u16::try_from(size - 2).ok()?);
+        for s in self.strings().map(|s| s.as_ref()) {
+            let (len, room) = rest.split_first_chunk_mut::<2>()?;
+            *len = (s.len() as u16).to_le_bytes();
+            let (place, later) = room.split_at_mut_checked(s.len())?;
+            place.copy_from_slice(s);
+            rest = later;
+        }
+        Some(size)
+    }
+
     /// Appends the record to `out`. Strings over 65,535 bytes are cut.
     pub fn append_record(&self, out: &mut Vec<u8>) {
         let strings = self.strings().map(|s| s.as_ref()).map(|s| &s[..s.len().min(0xffff)]);

@@ -46,7 +46,7 @@ impl Ureg {
     /// The 184 bytes that a note handler and `/proc/n/regs` see.
     pub fn to_bytes(&self) -> [u8; UREG_SIZE] {
         let mut out = [0; UREG_SIZE];
-        for (slot, value) in out.chunks_exact_mut(8).zip(self.words()) {
+        for (slot, value) in out.chunks_exact_mut(8).zip(self.to_words()) {
             slot.copy_from_slice(&value.to_le_bytes());
         }
         out
@@ -60,6 +60,11 @@ impl Ureg {
             b.copy_from_slice(slot);
             *value = u64::from_le_bytes(b);
         }
+        Self::from_words(&w)
+    }
+
+    /// Reads what `to_words` gave.
+    pub fn from_words(w: &[u64; UREG_SIZE / 8]) -> Self {
         Ureg {
             ax: w[0],
             bx: w[1],
@@ -90,7 +95,8 @@ impl Ureg {
         }
     }
 
-    fn words(&self) -> [u64; UREG_SIZE / 8] {
+    /// The same as words.
+    pub fn to_words(&self) -> [u64; UREG_SIZE / 8] {
         let segments = u64::from(self.ds)
             | u64::from(self.es) << 16
             | u64::from(self.fs) << 32
@@ -122,5 +128,6 @@ mod tests {
         assert_eq!(&b[144..152], &0x20_0028u64.to_le_bytes());
         assert_eq!(b[126], 3);
         assert_eq!(Ureg::from_bytes(&b), u);
+        assert_eq!(Ureg::from_words(&u.to_words()), u);
     }
 }

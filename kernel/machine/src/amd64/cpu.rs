@@ -14,7 +14,6 @@ pub use crate::types::CpuStat;
 
 use super::lock::Lock;
 use super::mem::flush::Order;
-use super::mem::leaves::Leaves;
 use super::mem::space::AddressSpace;
 use super::mem::spare::Spare;
 use super::sched::local::Local;
@@ -62,8 +61,6 @@ pub(crate) struct Cpu {
     pub space: UnsafeCell<Option<Arc<AddressSpace>>>,
     /// Physical address of the root table that is loaded, 0 for the kernel's own.
     pub root: Cell<u64>,
-    /// Page tables of the space that is loaded.
-    pub leaves: Leaves,
     /// What the scheduler knows of it.
     pub local: Lock<Local>,
     /// Threads that wait in `local`, for those who look without its lock.
@@ -80,7 +77,7 @@ pub(crate) struct Cpu {
     /// The processors that want something thrown away here.
     pub asked: AtomicU64,
     /// DS, ES, FS and GS, as programs have left them here.
-    pub selectors: Cell<[u16; 4]>,
+    pub selectors: Cell<u64>,
     /// Some of a program's accesses trap: see `sched::watch`.
     pub watching: Cell<bool>,
     /// SMAP is on, so a program's AC flag must be cleared.
@@ -142,7 +139,6 @@ impl Cpu {
             idle: Cell::new(ptr::null()),
             space: UnsafeCell::new(None),
             root: Cell::new(0),
-            leaves: Leaves::new(),
             local: Lock::new(Local::new()),
             waiting: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
@@ -151,7 +147,7 @@ impl Cpu {
             held: crate::sync::lockorder::Held::new(),
             order: Order::new(),
             asked: AtomicU64::new(0),
-            selectors: Cell::new([0; 4]), // as `desc` loads them
+            selectors: Cell::new(0), // as `desc` loads them
             watching: Cell::new(false),
             smap: Cell::new(false),
             fpu_leaks: Cell::new(false),
@@ -284,8 +280,11 @@ pub fn count() -> usize {
 }
 
 /// Counts a system call on this processor.
+#[inline]
 pub fn count_syscall() {
-    this().syscalls.fetch_add(1, Ordering::Relaxed);
+    // Nobody else writes there, and no interrupt's handler.
+    let calls = &this().syscalls;
+    calls.store(calls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 /// Counts a page fault of a program on this processor.

@@ -66,6 +66,7 @@ impl<T> Lock<T> {
 
 impl<T: ?Sized> Lock<T> {
     /// Waits for the lock with interrupts off and takes it.
+    #[inline]
     pub fn lock(&self) -> LockGuard<'_, T> {
         let interrupts = interrupts::are_enabled();
         interrupts::disable();
@@ -73,6 +74,33 @@ impl<T: ?Sized> Lock<T> {
         if let Some(cpu) = cpu::if_ready() {
             cpu.held.check(&lockorder::SPINNING, self.made_at);
         }
+        self.take();
+        LockGuard { lock: self, interrupts, here: PhantomData }
+    }
+
+    /// The same for who has another one, until he has let go of this: interrupts are off already.
+    #[inline]
+    pub fn lock_under<'a, U: ?Sized>(&'a self, _outer: &'a LockGuard<'_, U>) -> LockGuard<'a, T> {
+        #[cfg(debug_assertions)]
+        if let Some(cpu) = cpu::if_ready() {
+            cpu.held.check(&lockorder::SPINNING, self.made_at);
+        }
+        self.take();
+        LockGuard { lock: self, interrupts: false, here: PhantomData }
+    }
+
+    /// Waits for it and takes it, with interrupts off.
+    #[inline(always)]
+    fn take(&self) {
+        if self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.wait();
+        }
+        self.note_taken();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self) {
         let mut looks = 0u64;
         while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while self.held.load(Ordering::Relaxed) {
@@ -82,8 +110,6 @@ impl<T: ?Sized> Lock<T> {
                 assert!(looks < LOST, "lock {:p} is never released", &self.held);
             }
         }
-        self.note_taken();
-        LockGuard { lock: self, interrupts, here: PhantomData }
     }
 
     /// Takes the lock if it is free.

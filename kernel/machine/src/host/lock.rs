@@ -86,6 +86,11 @@ impl<T: ?Sized> Lock<T> {
         LockGuard { inner, _held: self.note() }
     }
 
+    /// The same for who has another one, until he has let go of this.
+    pub fn lock_under<'a, U: ?Sized>(&'a self, _outer: &'a LockGuard<'_, U>) -> LockGuard<'a, T> {
+        self.lock()
+    }
+
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
         chaos::point();

@@ -101,6 +101,19 @@ impl Page {
         self.0.words.word(off).compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
     }
 
+    /// Changes an aligned word to what `change` makes of it, which may be asked again; returns what was there, as `Err`
+    /// when `change` gives nothing.
+    pub fn update_u32(&self, off: usize, change: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
+        let mut old = self.read_u32(off);
+        loop {
+            let new = change(old).ok_or(old)?;
+            match self.compare_exchange_u32(off, old, new) {
+                Ok(_) => return Ok(old),
+                Err(now) => old = now,
+            }
+        }
+    }
+
     /// Adds to the value at `off`, a multiple of 4, in one step, wrapping; gives what was there.
     pub fn fetch_add_u32(&self, off: usize, n: u32) -> u32 {
         self.0.words.word(off).fetch_add(n, Ordering::SeqCst)

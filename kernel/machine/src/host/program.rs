@@ -85,7 +85,7 @@ std::thread_local! {
 
 /// Goes on at `ctx.regs.pc`; `None` when there is no code.
 pub(super) fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>, thread: &ThreadRef) -> Option<Event> {
-    let pc = ctx.regs.pc;
+    let pc = ctx.regs.pc();
     let m = machine();
     let suspended = FRAMES.with(|f| f.borrow().iter().rposition(|frame| frame.pc == pc));
     if let Some(at) = suspended {
@@ -102,13 +102,16 @@ pub(super) fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>, thread: &Thr
         start(&m, Box::new(move |cpu| code(cpu)));
     }
     let mut frame = FRAMES.with(|f| f.borrow_mut().pop())?;
-    let resume = Resume { regs: ctx.regs, fpu: ctx.fpu_save(), space: space.clone(), thread: thread.clone() };
+    let (regs, fpu) = (ctx.regs.get(), ctx.fpu_save());
+    let resume = Resume { regs, fpu, space: space.clone(), thread: thread.clone() };
+    ctx.regs.change();
     let left = frame.resume.send(resume).ok().and_then(|()| frame.leave.recv().ok());
+    ctx.regs.changed();
     let Some(left) = left else {
         // The code returned or panicked: what lies behind its end is no instruction.
         return Some(Event::Trap { vector: 6, error: 0 });
     };
-    ctx.regs = left.regs;
+    ctx.regs.put(&left.regs);
     ctx.fpu_load(&left.fpu);
     frame.pc = left.regs.pc;
     FRAMES.with(|f| f.borrow_mut().push(frame));

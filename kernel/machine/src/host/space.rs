@@ -136,15 +136,26 @@ impl AddressSpace {
         self.with_page(va, data.len(), true, |page, offset| page.write(offset, data))
     }
 
-    /// Words from `va` on, of a page that is mapped. None unless they lie in one, and `va` is a word's.
-    pub fn read_words<const N: usize>(&self, va: u64) -> Option<[u64; N]> {
-        let mut words = [0; N];
-        let mut read = |page: &Page, offset: usize| {
-            for (i, word) in words.iter_mut().enumerate() {
-                *word = page.read_u64(offset + i * 8);
-            }
-        };
-        (va.is_multiple_of(8) && self.with_page(va, N * 8, false, &mut read)).then_some(words)
+    /// Copies the string at `va` up to the zero byte at its end, and says how many bytes it has. None unless all of it
+    /// is in one page that is mapped, and `buf` has room for it and for eight bytes more.
+    pub fn read_string(&self, va: u64, buf: &mut [u8]) -> Option<usize> {
+        let mut len = None;
+        self.with_page(va, 1, false, |page, offset| {
+            let room = buf.len().saturating_sub(8).min(PAGE as usize - offset);
+            page.read(offset, &mut buf[..room]);
+            len = buf[..room].iter().position(|b| *b == 0);
+        });
+        len
+    }
+
+    /// Changes the aligned word at `va`, where it is mapped to be written, to what `change` makes of it, which may be
+    /// asked again. What was there; as `Err` when `change` gives nothing. None when it is not mapped so.
+    pub fn update_u32(&self, va: u64, change: impl Fn(u32) -> Option<u32>) -> Option<Result<u32, u32>> {
+        let mut done = None;
+        if va.is_multiple_of(4) {
+            self.with_page(va, 4, true, |page, offset| done = Some(page.update_u32(offset, change)));
+        }
+        done
     }
 
     /// Whether these bytes lie in one page that is mapped, to be written if `write`.
@@ -247,12 +258,14 @@ mod tests {
         assert!(s.read(0x20_1000, &mut buf) && buf == [0; 3]);
         assert!(s.holds(0x20_0ffe, 2, true) && !s.holds(0x20_0ffe, 3, true) && !s.holds(0x20_1000, 1, true));
         assert!(s.holds(0x20_1000, 1, false) && !s.holds(0x20_2000, 1, false));
-        assert_eq!(s.read_words(0x20_0ff8), Some([u64::from_le_bytes(*b"\0\0\0\0\0\0ab")]));
-        assert_eq!(s.read_words(0x20_0ff0).map(|w: [u64; 2]| w[0]), Some(0));
-        assert_eq!(
-            s.read_words::<2>(0x20_0ff8).or(s.read_words(0x20_0ffe)).or(s.read_words(0x20_2000)),
-            None
-        );
+        let mut text = [9; 20];
+        assert!(s.write(0x20_0ff0, b"/tmp/t\0") && s.read_string(0x20_0ff2, &mut text) == Some(4));
+        assert!(text[..4] == *b"mp/t" && s.write(0x20_0ff6, &[b'x'; 10]));
+        assert_eq!(s.read_string(0x20_0ff0, &mut text).or(s.read_string(0x20_2000, &mut text)), None);
+        let more = |n: u32| n.checked_add(1).filter(|n| *n < 3);
+        let counted = [0; 3].map(|_| s.update_u32(0x20_0010, more));
+        assert_eq!(counted, [Some(Ok(0)), Some(Ok(1)), Some(Err(2))]);
+        assert_eq!(s.update_u32(0x20_1000, more).or(s.update_u32(0x20_0011, more)), None);
         assert!(
             !s.read(0x20_0ffe, &mut buf) && !s.read(0x20_2000, &mut buf) && !s.read(u64::MAX, &mut buf[..1])
         );

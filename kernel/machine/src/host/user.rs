@@ -8,6 +8,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::RefCell;
+use core::ops::Deref;
 use std::sync::PoisonError;
 
 use abi::layout::PAGE;
@@ -16,7 +17,7 @@ use abi::ureg::Ureg;
 use super::machine::machine;
 use super::space::AddressSpace;
 use super::{chaos, clock, lock, thread};
-pub use crate::types::{Event, FPU_SIZE, FpuState};
+pub use crate::types::{Event, FPU_SIZE, FpuState, Frame};
 use crate::types::{WatchError, Watchpoint};
 
 /// A program of one thread.
@@ -33,17 +34,32 @@ const USER_FLAGS: u64 = 0x24_0cd5;
 /// Flags that are always set in user mode: interrupts on, and the bit that reads as one.
 const FIXED_FLAGS: u64 = 0x202;
 
-/// The registers of a program while it is not running.
+/// A program's registers, for its own thread and for those who look at them.
+#[derive(Clone)]
+pub struct Regs(Arc<Frame>);
+
+impl Deref for Regs {
+    type Target = Frame;
+
+    fn deref(&self) -> &Frame {
+        &self.0
+    }
+}
+
+/// A program that can be run.
 pub struct UserContext {
     /// The general registers.
-    pub regs: Ureg,
+    pub regs: Regs,
+    /// The words above the top of the program's stack at a system call, which nobody reads on the host.
+    pub args: Option<[u64; 6]>,
     fpu: FpuState,
 }
 
 impl UserContext {
     /// Plan 9's start values: all registers zero, a fresh floating-point unit, interrupts on.
     pub fn new() -> UserContext {
-        UserContext { regs: Ureg { flags: FIXED_FLAGS, ..Ureg::default() }, fpu: FpuState::new() }
+        let regs = Regs(Arc::new(Frame::new(&Ureg { flags: FIXED_FLAGS, ..Ureg::default() })));
+        UserContext { regs, args: None, fpu: FpuState::new() }
     }
 
     /// Makes the floating-point unit fresh.
@@ -101,8 +117,8 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
     if me.take_kick() || chaos::sometimes(16) {
         return Event::Interrupt;
     }
-    ctx.regs.flags = ctx.regs.flags & USER_FLAGS | FIXED_FLAGS;
-    if ctx.regs.pc >> 47 != 0 {
+    ctx.regs.set_flags(ctx.regs.flags() & USER_FLAGS | FIXED_FLAGS);
+    if ctx.regs.pc() >> 47 != 0 {
         return Event::Trap { vector: 13, error: 0 };
     }
     let since = clock::now_ns();
@@ -120,6 +136,9 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
         let shared = machine().program.lock().unwrap_or_else(PoisonError::into_inner).clone();
         shared.map_or(Event::Trap { vector: 6, error: 0 }, |program| program(ctx, space))
     };
+    if event == Event::Syscall {
+        ctx.regs.set_kind(abi::ureg::SYSCALL);
+    }
     me.add_user_ns(clock::now_ns() - since);
     event
 }
@@ -181,7 +200,7 @@ mod tests {
             if let Err(fault) = load(space, 0x20_0ffe, &mut b).and_then(|()| store(space, 0x20_1fff, &b)) {
                 return fault;
             }
-            ctx.regs.ax += 1;
+            ctx.regs.set_ax(ctx.regs.ax() + 1);
             Event::Syscall
         }));
         let mut ctx = UserContext::new();
@@ -201,7 +220,7 @@ mod tests {
         let mut b = [0; 2];
         load(&space, 0x20_1fff, &mut b).unwrap();
         assert_eq!(&b, b"hi");
-        assert_eq!(ctx.regs.ax, 1);
+        assert_eq!(ctx.regs.ax(), 1);
     }
 
     #[test]
@@ -210,10 +229,10 @@ mod tests {
         let space = AddressSpace::new().unwrap();
         set_default_user_program(|_, _| Event::Syscall);
         let mut ctx = UserContext::new();
-        ctx.regs.flags = u64::MAX;
+        ctx.regs.set_flags(u64::MAX);
         assert_eq!(run(&mut ctx, &space), Event::Syscall);
-        assert_eq!(ctx.regs.flags, 0x24_0ed7);
-        ctx.regs.pc = 0x8000_0000_0000;
+        assert_eq!(ctx.regs.flags(), 0x24_0ed7);
+        ctx.regs.set_pc(0x8000_0000_0000);
         assert_eq!(run(&mut ctx, &space), Event::Trap { vector: 13, error: 0 });
     }
 
@@ -264,16 +283,16 @@ mod tests {
         let mut ctx = UserContext::new();
         assert_eq!(run(&mut ctx, &space), Event::Trap { vector: 6, error: 0 });
         set_default_user_program(|ctx, _| {
-            ctx.regs.bx = ctx.regs.ax * 2;
+            ctx.regs.set_cx(ctx.regs.ax() * 2);
             Event::Syscall
         });
         let child = crate::thread::spawn(
             "child",
             2,
             Box::new(move || {
-                ctx.regs.ax = 21;
+                ctx.regs.set_ax(21);
                 assert_eq!(run(&mut ctx, &space), Event::Syscall);
-                assert_eq!(ctx.regs.bx, 42);
+                assert_eq!(ctx.regs.cx(), 42);
             }),
         )
         .unwrap();

@@ -91,6 +91,7 @@ impl Payer {
     }
 
     /// The user whose bill it is; none for the kernel.
+    #[inline]
     fn sum(&self) -> Option<&'static Sum> {
         word(self.number()).map(|w| sum_of(w.load(Ordering::Relaxed)))
     }
@@ -122,6 +123,7 @@ pub(crate) fn resized(number: u16, by: i64) {
 }
 
 /// Whether the user of the calling thread may have so many bytes more. The kernel may.
+#[inline]
 pub fn may_have(bytes: usize) -> bool {
     let within = |s: &Sum| {
         let has = u64::try_from(s.bytes.load(Ordering::Relaxed)).unwrap_or(0);

@@ -1,15 +1,18 @@
 //! Plain values that both halves of the machine speak in. No state, no locks.
 //!
 //! Each is re-exported by the module it belongs to (`irq::Line`, `space::Prot`...); use it from there. Those of the
-//! boot loader, of interrupts, of watchpoints and of the floating-point unit are in files of their own.
+//! boot loader, of interrupts, of watchpoints, of the floating-point unit, and a program's registers are in files of
+//! their own.
 
 mod boot;
 mod fpu;
+mod frame;
 mod irq;
 mod watch;
 
 pub use boot::{BootInfo, MOST_COMMAND_LINE, Module, Range, RangeKind, RefusedModule};
 pub use fpu::{FPU_SIZE, FpuState};
+pub use frame::Frame;
 pub use irq::{Controller, IrqError, Line, Trigger};
 pub use watch::{Watch, WatchError, Watchpoint};
 
@@ -107,7 +110,7 @@ pub enum Event {
         /// The error code, 0 where the exception has none.
         error: u64,
     },
-    /// The timer, a device or another processor wants attention; the program did nothing.
+    /// The timer, a device or another processor wanted attention, or others go first; the program did nothing.
     Interrupt,
 }
 

@@ -13,44 +13,34 @@ use crate::proc::process::Proc;
 
 /// Longest file name, in bytes.
 const NAME_MAX: usize = 65535;
+/// Room for a name on the stack.
+const FEW: usize = 128;
 
 /// The words on the user stack that are the arguments of a call.
 pub(super) struct Args<'a> {
     /// Whose call it is.
     pub(super) up: &'a Arc<Proc>,
-    words: [u64; 6],
+    /// The words.
+    pub(super) words: &'a [u64; 6],
+}
+
+/// Fetches the words from a stack that is not there yet, or in two pages, or not aligned, where `UserContext::args` has
+/// none.
+///
+/// # Errors
+/// `bad address in system call`.
+#[cold]
+pub(super) fn fetch(up: &Proc, sp: u64) -> Result<[u64; 6]> {
+    let mut bytes = [0u8; 48];
+    up.mem.copy_in(sp.wrapping_add(8), &mut bytes)?;
+    let mut words = [0u64; 6];
+    for (word, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_le_bytes(b.try_into().unwrap_or_default());
+    }
+    Ok(words)
 }
 
 impl<'a> Args<'a> {
-    /// Fetches them.
-    ///
-    /// # Errors
-    /// `bad address in system call`.
-    #[inline]
-    pub(super) fn fetch(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
-        match up.mem.space.read_words(sp.wrapping_add(8)) {
-            Some(words) => Ok(Args { up, words }),
-            None => Self::fetch_slowly(up, sp),
-        }
-    }
-
-    /// The same for a stack that is not there yet, or in two pages, or not aligned.
-    #[cold]
-    pub(super) fn fetch_slowly(up: &'a Arc<Proc>, sp: u64) -> Result<Self> {
-        let mut bytes = [0u8; 48];
-        up.mem.copy_in(sp.wrapping_add(8), &mut bytes)?;
-        let mut words = [0u64; 6];
-        for (word, b) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-            *word = u64::from_le_bytes(b.try_into().unwrap_or_default());
-        }
-        Ok(Args { up, words })
-    }
-
-    /// All of them, as they are.
-    pub(super) fn words(&self) -> [u64; 6] {
-        self.words
-    }
-
     /// A pointer or a vlong.
     pub(super) fn long(&self, i: usize) -> u64 {
         self.words.get(i).copied().unwrap_or(0)
@@ -75,6 +65,19 @@ impl<'a> Args<'a> {
     pub(super) fn string(&self, i: usize) -> Result<String> {
         let bytes = self.up.mem.copy_in_string(self.long(i), NAME_MAX)?;
         String::from_utf8(bytes).map_err(|_| Error::new(error::EBADCHAR))
+    }
+
+    /// Does something with a file name or another short string, which needs no memory if it is very short.
+    #[inline(always)]
+    pub(super) fn with_string<T>(&self, i: usize, mut f: impl FnMut(&str) -> Result<T>) -> Result<T> {
+        let mut few = [0u8; FEW];
+        match self.up.mem.space.read_string(self.long(i), &mut few) {
+            Some(len) => match str::from_utf8(few.get(..len).unwrap_or_default()) {
+                Ok(text) => f(text),
+                Err(_) => Err(Error::new(error::EBADCHAR)),
+            },
+            None => f(&self.string(i)?),
+        }
     }
 
     /// A buffer of `len` bytes, which is not looked at yet.

@@ -8,12 +8,67 @@ use abi::{DMDIR, error};
 use machine::heap;
 
 use crate::call::args::Args;
+use crate::call::record::Record;
+use crate::call::syscall::{int, nothing};
 use crate::call::sysfile;
 use crate::error::{Result, clip};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::walk::MAXELEMENT;
 use crate::name::{fgrp, transfer};
 
+/// `pread`.
+#[inline(never)]
+pub(super) fn pread(a: &Args<'_>) -> Result<u64> {
+    read(a, a.long(3) as i64)
+}
+
+/// `pwrite`.
+#[inline(never)]
+pub(super) fn pwrite(a: &Args<'_>) -> Result<u64> {
+    write(a, a.long(3) as i64)
+}
+
+/// `open`.
+#[inline(never)]
+pub(super) fn open(a: &Args<'_>) -> Result<u64> {
+    a.with_string(0, |name| sysfile::open(a.up, name, a.uint(1))).map(int)
+}
+
+/// `create`.
+#[inline(never)]
+pub(super) fn create(a: &Args<'_>) -> Result<u64> {
+    a.with_string(0, |name| sysfile::create(a.up, name, a.uint(1), a.uint(2))).map(int)
+}
+
+/// `close`.
+#[inline(never)]
+pub(super) fn close(a: &Args<'_>) -> Result<u64> {
+    sysfile::close(a.up, a.int(0)).map(nothing)
+}
+
+/// `remove`.
+#[inline(never)]
+pub(super) fn remove(a: &Args<'_>) -> Result<u64> {
+    a.with_string(0, |name| sysfile::remove(a.up, name)).map(nothing)
+}
+
+/// `stat`.
+#[inline(never)]
+pub(super) fn stat(a: &Args<'_>) -> Result<u64> {
+    let mut record = Record::new();
+    a.with_string(0, |name| sysfile::stat_to(a.up, name, &mut |dir| record.write(dir)))?;
+    stat_out(a, record.bytes())
+}
+
+/// `fstat`.
+#[inline(never)]
+pub(super) fn fstat(a: &Args<'_>) -> Result<u64> {
+    let mut record = Record::new();
+    sysfile::fstat_to(a.up, a.int(0), &mut |dir| record.write(dir))?;
+    stat_out(a, record.bytes())
+}
+
+#[inline]
 pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     // The descriptor is judged before the count, and its mode last.
     let c = a.up.fd(a.int(0))?;
@@ -23,6 +78,7 @@ pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     transfer::read(a.up, &c, &mut Dst::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 
+#[inline]
 pub(super) fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
     let c = a.up.fd(a.int(0))?;
     let len = a.count(2)?;
@@ -61,12 +117,12 @@ pub(super) fn fd2path(a: &Args<'_>) -> Result<u64> {
 }
 
 /// The short-buffer rule of `stat`: too small for the record, it holds the record's size and the call gives 2.
-pub(super) fn stat_out(a: &Args<'_>, record: Vec<u8>) -> Result<u64> {
+pub(super) fn stat_out(a: &Args<'_>, record: &[u8]) -> Result<u64> {
     let len = a.uint(2) as usize;
     if len < 2 {
         return Err(error::ESHORTSTAT.into());
     }
-    let out = if record.len() > len { record.get(..2).unwrap_or(&[]) } else { &record };
+    let out = if record.len() > len { record.get(..2).unwrap_or(&[]) } else { record };
     a.up.mem.copy_out(a.long(1), out)?;
     Ok(out.len() as u64)
 }

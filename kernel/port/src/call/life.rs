@@ -43,7 +43,10 @@ pub fn start(
             begin(&proc, &mut ctx)
         };
         match begun {
-            Ok(()) => live(&proc, &mut ctx),
+            Ok(()) => {
+                proc.frame.call_once(|| ctx.regs.clone());
+                live(&proc, &mut ctx);
+            }
             Err(e) => {
                 let _call = Call::enter("end of a process");
                 exit(&proc, e.text());
@@ -70,12 +73,11 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
         }
         let after = match user::run(ctx, &up.mem.space) {
             user::Event::Syscall => {
-                let seen = if up.ctl.asks() { trace::before(up, ctx) } else { None };
-                let mut after = syscall::dispatch(up, ctx);
-                if let Some(seen) = seen {
-                    after = trace::behind(up, ctx, *seen, after);
+                if up.ctl.asks() {
+                    told(up, ctx)
+                } else {
+                    syscall::dispatch(up, ctx)
                 }
-                after
             }
             event => {
                 interrupted(up, ctx, event);
@@ -89,11 +91,22 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
     }
 }
 
+/// A system call of a process that somebody looks at.
+#[cold]
+fn told(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
+    let seen = trace::before(up, ctx);
+    // It may be other ones by now, on another stack.
+    ctx.args = None;
+    let after = syscall::dispatch_told(up, ctx);
+    match seen {
+        Some(seen) => trace::behind(up, ctx, *seen, after),
+        None => after,
+    }
+}
+
 /// What made a program leave user mode, when it was no call of its own.
 #[inline(never)] // so that calls, of which there are more, have short ways
 fn interrupted(up: &Arc<Proc>, ctx: &mut UserContext, event: user::Event) {
-    // A program that makes no calls is looked at, too: those of its last one may be another program's.
-    up.keep_regs(&ctx.regs);
     match event {
         user::Event::Syscall => {}
         user::Event::PageFault { addr, write, exec } => {
@@ -113,8 +126,11 @@ fn interrupted(up: &Arc<Proc>, ctx: &mut UserContext, event: user::Event) {
             trap(up, ctx, vector, error);
         }
         user::Event::Interrupt => {
-            procctl::looked_at(up);
+            procctl::looked_at(up, ctx);
             count_ticks(up, ctx);
+            if thread::need_resched() {
+                thread::yield_now();
+            }
         }
     }
 }
@@ -125,7 +141,7 @@ fn count_ticks(up: &Arc<Proc>, ctx: &UserContext) {
     if ticks != 0
         && let Some(profile) = up.mem.profile()
     {
-        profile.count(ctx.regs.pc, ticks);
+        profile.count(ctx.regs.pc(), ticks);
     }
 }
 
@@ -140,12 +156,18 @@ fn end_of(up: &Arc<Proc>, ctx: &mut UserContext, how: After) {
     }
 }
 
-/// What happens before every return to user mode: giving way to others, being stopped or killed, notes.
+/// What happens before every return to user mode: being stopped or killed, notes. Others who go first are given way to
+/// when `run` says so.
+#[inline]
 fn before_user(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
-    if thread::need_resched() {
-        thread::yield_now();
-    }
     let _call = Call::enter("way to user mode");
+    let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
+    if interrupted || up.ctl.asks() { seen_to(up, ctx) } else { After::Continue }
+}
+
+/// The same when there is something.
+#[inline(never)]
+fn seen_to(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     loop {
         let interrupted = up.thread.get().is_some_and(|t| t.interrupted());
         if !up.ctl.asks() {

@@ -8,6 +8,7 @@ mod args;
 mod fileargs;
 pub mod life;
 mod procargs;
+mod record;
 pub mod syscall;
 pub mod sysfile;
 pub(crate) mod sysproc;

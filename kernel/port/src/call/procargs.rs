@@ -9,10 +9,12 @@ use abi::{ERRMAX, error};
 use machine::user::UserContext;
 
 use crate::call::args::Args;
+use crate::call::syscall::{int, nothing};
 use crate::error::{Error, Result, clip};
 use crate::exec::argv::Argv;
 use crate::exec::load;
-use crate::proc::exit;
+use crate::mem::sema;
+use crate::proc::{alarm, exit};
 
 /// Longest wait record: four numbers, and a message of which every byte is a quote.
 const RECORD_MAX: usize = 4 * 21 + 2 * ERRMAX;
@@ -56,7 +58,7 @@ pub(super) fn exec(a: &Args<'_>, ctx: &mut UserContext) -> Result<()> {
     if args.count() == 0 {
         return Err(error::EBADARG.into());
     }
-    ctx.regs = load::exec(a.up, &name, args)?;
+    ctx.regs.put(&load::exec(a.up, &name, args)?);
     ctx.fpu_reset();
     let mut ctl = a.up.ctl.lock();
     ctl.stop |= ctl.hang;
@@ -107,4 +109,23 @@ pub(super) fn old_wait(a: &Args<'_>) -> Result<u64> {
         a.up.mem.copy_out(a.long(0), &out)?;
     }
     Ok(u64::from(record.pid))
+}
+
+/// `semacquire`.
+#[inline(never)]
+pub(super) fn semacquire(a: &Args<'_>) -> Result<u64> {
+    let deadline = if a.int(1) == 0 { None } else { Some(u64::MAX) };
+    sema::acquire(&a.up.mem, a.long(0), deadline).map(u64::from)
+}
+
+/// `semrelease`.
+#[inline(never)]
+pub(super) fn semrelease(a: &Args<'_>) -> Result<u64> {
+    sema::release(&a.up.mem, a.long(0), a.int(1)).map(int)
+}
+
+/// `sleep`.
+#[inline(never)]
+pub(super) fn sleep(a: &Args<'_>) -> Result<u64> {
+    alarm::sleep(a.up, a.int(0)).map(nothing)
 }

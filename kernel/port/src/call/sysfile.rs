@@ -5,7 +5,7 @@
 //!
 //! Each enters its [`Call`] itself, too, for those who call it without a system call.
 //!
-//! Locks: a channel's `offset` for a moment at a time. Reads and writes themselves are in `name::transfer`.
+//! No locks of its own. Reads and writes themselves are in `name::transfer`.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -14,14 +14,16 @@ use alloc::vec::Vec;
 use abi::{Dir, error};
 use machine::heap::{self, Call};
 
+use crate::dev::Teller;
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::name::fgrp::fd_to_chan;
+use crate::name::glance;
 use crate::name::mhead::Origin;
 use crate::name::namec::{self, Access, namec};
 use crate::name::transfer;
-use crate::name::walk::MAXELEMENT;
+use crate::name::walk::{MAXELEMENT, Name};
 use crate::proc::process::Proc;
 
 /// Checks the mode bits of `open`, and of `create` without `OEXCL`.
@@ -145,16 +147,17 @@ pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> R
         2 => i64::try_from(c.dev.stat(up, c)?.length).unwrap_or(i64::MAX),
         _ => 0,
     };
-    let mut at = c.offset.lock();
-    let base = match whence {
-        0 => 0,
-        1 => i64::try_from(*at).unwrap_or(i64::MAX),
-        2 => length,
-        _ => return Err(error::EBADARG.into()),
+    let to = |at: u64| {
+        let base = match whence {
+            0 => 0,
+            1 => i64::try_from(at).unwrap_or(i64::MAX),
+            2 => length,
+            _ => return Err(Error::new(error::EBADARG)),
+        };
+        let new = base.checked_add(offset).ok_or(error::ENEGOFF)?;
+        Ok(u64::try_from(new).map_err(|_| error::ENEGOFF)?)
     };
-    let new = base.checked_add(offset).ok_or(error::ENEGOFF)?;
-    *at = u64::try_from(new).map_err(|_| error::ENEGOFF)?;
-    Ok(new)
+    to(c.offset.change(to)?).map(|new| new as i64)
 }
 
 /// `stat`: the encoded record.
@@ -162,22 +165,37 @@ pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> R
 /// # Errors
 /// As [`namec`].
 pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
+    encoded(|tell| stat_to(up, name, tell))
+}
+
+/// `stat`: what the file is.
+///
+/// # Errors
+/// As [`namec`], and what `tell` says.
+pub(crate) fn stat_to(up: &Arc<Proc>, name: &str, tell: Teller<'_>) -> Result<()> {
     let _call = Call::enter("stat");
-    let found = namec::find(up, name, Access::Stat)?;
-    let first = record(up, found.chan(), Some(found.last_name()));
+    let parsed = Name::parse(name)?;
+    if glance::told(up, &parsed, tell) {
+        return Ok(());
+    }
+    let found = namec::find_parsed(up, &parsed, Access::Stat)?;
+    let name = found.last_name();
+    let mut of = |c: &Chan| c.dev.stat_to(up, c, &mut |dir| tell(&Dir { name: name.as_bytes(), ..*dir }));
+    let c = found.chan();
+    let first = of(c);
     match &found.union {
-        Some(union) if has_gone(&first) && found.chan().qid.is_dir() => {
+        Some(union) if has_gone(&first) && c.qid.is_dir() => {
             // As when it is opened: who has gone hides nothing.
             let list = union.list();
-            let mut others = list.iter().skip(1).map(|m| record(up, &m.to, Some(found.last_name())));
-            others.find(|record| !has_gone(record)).unwrap_or(first)
+            let mut others = list.iter().skip(1).map(|m| of(&m.to));
+            others.find(|told| !has_gone(told)).unwrap_or(first)
         }
         _ => first,
     }
 }
 
-fn has_gone(record: &Result<Vec<u8>>) -> bool {
-    record.as_ref().is_err_and(|e| e.is(error::EHUNGUP))
+fn has_gone<T>(answer: &Result<T>) -> bool {
+    answer.as_ref().is_err_and(|e| e.is(error::EHUNGUP))
 }
 
 /// `fstat`: the encoded record.
@@ -185,17 +203,25 @@ fn has_gone(record: &Result<Vec<u8>>) -> bool {
 /// # Errors
 /// `fd out of range or not open`; what the device says.
 pub fn fstat(up: &Arc<Proc>, fd: i32) -> Result<Vec<u8>> {
+    encoded(|tell| fstat_to(up, fd, tell))
+}
+
+/// `fstat`: what the file is.
+///
+/// # Errors
+/// As [`fstat`], and what `tell` says.
+pub(crate) fn fstat_to(up: &Arc<Proc>, fd: i32, tell: Teller<'_>) -> Result<()> {
     let _call = Call::enter("fstat");
     let c = fd_to_chan(up, fd, None)?;
     // The name is the file's own: it may have another one than that by which it was opened.
-    record(up, &c, None)
+    c.dev.stat_to(up, &c, tell)
 }
 
-/// What the file is, under this name or its own.
-fn record(up: &Arc<Proc>, c: &Chan, name: Option<&str>) -> Result<Vec<u8>> {
+/// The record of what is told.
+fn encoded(told: impl FnOnce(Teller<'_>) -> Result<()>) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    c.dev.stat_to(up, c, &mut |dir| {
-        let dir = Dir { name: name.map_or(dir.name, str::as_bytes), ..*dir };
+    told(&mut |dir| {
+        out.clear();
         heap::try_reserve_exact(&mut out, dir.record_size())?;
         dir.append_record(&mut out);
         Ok(())

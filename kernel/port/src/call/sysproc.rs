@@ -55,8 +55,8 @@ fn make_child(
     let child = create::child(up, account, mem, flags);
     regroup(up, &child, flags)?;
     let mut child_ctx = UserContext::new();
-    child_ctx.regs = ctx.regs;
-    child_ctx.regs.ax = 0;
+    child_ctx.regs.put(&ctx.regs.get());
+    child_ctx.regs.set_ax(0);
     child_ctx.fpu_load(&ctx.fpu_save());
     write_tos_pid(&child);
     if !flags.contains(Rfork::NOWAIT) {

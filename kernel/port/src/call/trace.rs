@@ -16,7 +16,7 @@ use abi::syscall as call;
 use machine::heap::{self, Call};
 use machine::user::UserContext;
 
-use crate::call::args::Args;
+use crate::call::args;
 use crate::error::{Result, clip};
 use crate::proc::notify::After;
 use crate::proc::procctl;
@@ -280,9 +280,9 @@ pub(super) fn before(up: &Arc<Proc>, ctx: &mut UserContext) -> Option<Box<Seen>>
     }
     let _call = Call::enter("a system call is told");
     // A stack that is not there has no arguments; the call itself will say so.
-    let args = Args::fetch_slowly(up, ctx.regs.sp).map_or([0; 6], |args| args.words());
-    let mut seen = Seen { number: ctx.regs.bp, args, begun: 0 };
-    keep(up, before_text(up, ctx.regs.pc, &seen));
+    let args = args::fetch(up, ctx.regs.sp()).unwrap_or_default();
+    let mut seen = Seen { number: ctx.regs.bp(), args, begun: 0 };
+    keep(up, before_text(up, ctx.regs.pc(), &seen));
     procctl::hold(up, ctx);
     seen.begun = machine::clock::wall_ns();
     Some(Box::new(seen))
@@ -294,7 +294,7 @@ pub(super) fn behind(up: &Arc<Proc>, ctx: &mut UserContext, seen: Seen, end: Aft
     if matches!(end, After::Continue) && procctl::stops_at_call(up) {
         let _call = Call::enter("a system call's result is told");
         // What noted leaves in the registers is what the note had interrupted.
-        let result = if seen.number == call::NOTED { 0 } else { ctx.regs.ax };
+        let result = if seen.number == call::NOTED { 0 } else { ctx.regs.ax() };
         keep(up, after_text(up, result, &seen));
         procctl::hold(up, ctx);
     }

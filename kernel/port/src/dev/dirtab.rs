@@ -15,7 +15,7 @@ use abi::{Dir, Qid, error};
 use machine::lock::Lock;
 use machine::{clock, heap};
 
-use crate::dev::{Dev, Walk};
+use crate::dev::{Dev, Qids, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::{Chan, Seen};
@@ -71,7 +71,7 @@ pub(crate) fn only(entry: Entry, after: u64, put: Put<'_>) -> Result<()> {
 /// `file does not exist`, `not a directory`, for the first element.
 pub(crate) fn walk<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
     let mut at = c.qid;
-    let mut qids = Vec::with_capacity(names.len());
+    let mut qids = Qids::new();
     for name in names {
         let next = if !at.is_dir() {
             Err(error::ENOTDIR.into())
@@ -118,7 +118,7 @@ pub(crate) fn open<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, mut c: Chan, mode: 
         c.qid = entry.qid;
     }
     c.mode = Some(mode);
-    *c.offset.lock() = 0;
+    c.offset.set(0);
     Ok(c)
 }
 

@@ -7,6 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::ops::Deref;
 
 use abi::{Dir, Qid, error};
 
@@ -72,12 +73,59 @@ pub type Teller<'a> = &'a mut dyn FnMut(&Dir<&[u8]>) -> Result<()>;
 /// What a walk achieved: one qid per element that exists, and the new channel when all do.
 pub struct Walk {
     /// Qids of the elements walked, in order.
-    pub qids: Vec<Qid>,
+    pub qids: Qids,
     /// The file at the end; `None` when an element after the first was missing.
     pub chan: Option<Chan>,
     /// Why that is missing; `None` for what is said of the last one: that the next is not there, or that it is no
     /// directory.
     pub why: Option<Error>,
+}
+
+/// Qids of a walk. Few of them need no memory.
+#[derive(Default)]
+pub struct Qids {
+    few: [Qid; FEW],
+    len: usize,
+    /// All of them, when there are more than `FEW`.
+    many: Vec<Qid>,
+}
+
+/// Elements of most walks, at most.
+const FEW: usize = 4;
+
+impl Qids {
+    /// None yet.
+    pub(crate) fn new() -> Qids {
+        Qids::default()
+    }
+
+    /// Adds one. There are at most as many as a walk has elements.
+    pub(crate) fn push(&mut self, qid: Qid) {
+        match self.few.get_mut(self.len) {
+            Some(place) => *place = qid,
+            None => {
+                if self.many.is_empty() {
+                    self.many.extend_from_slice(&self.few);
+                }
+                self.many.push(qid);
+            }
+        }
+        self.len += 1;
+    }
+}
+
+impl Deref for Qids {
+    type Target = [Qid];
+
+    fn deref(&self) -> &[Qid] {
+        if self.many.is_empty() { self.few.get(..self.len).unwrap_or_default() } else { &self.many }
+    }
+}
+
+impl From<Vec<Qid>> for Qids {
+    fn from(many: Vec<Qid>) -> Qids {
+        Qids { few: Default::default(), len: many.len(), many }
+    }
 }
 
 /// A device. `up` is the process on whose behalf it works.
@@ -162,6 +210,21 @@ pub trait Dev: Send + Sync {
             found.is_none()
         })?;
         found.ok_or(error::ENONEXIST.into())
+    }
+
+    /// Tells what is at the end of `names` (none of them `..`) from `c` on, and shows the file of each on the way,
+    /// the last one included, to `pass`, which may want no more. False when it was not told: whoever asks walks then,
+    /// and is told what is wrong. Nobody else is waited for; a lock may be held meanwhile, as in
+    /// [`stat_to`](Dev::stat_to).
+    fn glance(
+        &self,
+        _up: &Arc<Proc>,
+        _c: &Chan,
+        _names: &[&str],
+        _pass: &mut dyn FnMut(Qid) -> bool,
+        _tell: Teller<'_>,
+    ) -> bool {
+        false
     }
 
     /// Walks from `c`, which is not open (or is a directory), over `names` (at most 16; none clones `c`).

@@ -11,12 +11,13 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use abi::{Qid, error};
 use machine::ledger::for_long;
 use machine::lock::Lock;
 use machine::sync::{Patience, Rendez};
-use machine::{Wake, clock, heap};
+use machine::{OutOfMemory, Wake, clock, heap};
 
 use crate::dev::dirtab::{self, Entry};
 use crate::dev::{Dev, Root};
@@ -39,6 +40,8 @@ const PATIENCE_NS: u64 = 5_000_000_000;
 const LOOK_NS: u64 = 20_000_000;
 /// Longest write that is not cut: Plan 9's, which programs that pass messages on rely on.
 pub(crate) const ATOMIC: usize = 64 * 1024;
+/// Bytes that a piece has in itself: less than it [costs](PIECE_COST).
+const FEW: usize = 47;
 /// How often a read from a closed pipe gives 0 before it fails.
 const EOFS: u32 = 3;
 
@@ -82,13 +85,59 @@ struct State {
 
 /// What is left of one write.
 struct Piece {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     at: usize,
+}
+
+/// Bytes of a piece. Few of them need no memory of their own.
+enum Bytes {
+    Few([u8; FEW], u8),
+    Many(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Few(bytes, len) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Bytes::Many(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Bytes::Few(bytes, len) => bytes.get_mut(..usize::from(*len)).unwrap_or_default(),
+            Bytes::Many(bytes) => bytes,
+        }
+    }
+}
+
+impl Bytes {
+    /// None.
+    const fn none() -> Bytes {
+        Bytes::Few([0; FEW], 0)
+    }
+
+    /// So many zeros, if they are few.
+    fn few(len: usize) -> Option<Bytes> {
+        (len <= FEW).then_some(Bytes::Few([0; FEW], len as u8))
+    }
+
+    /// So many zeros.
+    fn zeros(len: usize) -> core::result::Result<Bytes, OutOfMemory> {
+        match Bytes::few(len) {
+            Some(few) => Ok(few),
+            None => heap::try_bytes(len).map(Bytes::Many),
+        }
+    }
 }
 
 /// What a read finds.
 enum Taken {
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     End,
     HungUp,
     /// None for a part of a piece.
@@ -114,12 +163,11 @@ impl State {
         let left = piece.bytes.len() - piece.at;
         let n = left.min(max);
         let bytes = if n == left && piece.at == 0 {
-            core::mem::take(&mut piece.bytes)
+            core::mem::replace(&mut piece.bytes, Bytes::none())
         } else {
-            match heap::try_copy(piece.bytes.get(piece.at..piece.at + n).unwrap_or(&[])) {
-                Ok(bytes) => bytes,
-                Err(_) => return Some(Taken::NoMemory),
-            }
+            let Ok(mut part) = Bytes::zeros(n) else { return Some(Taken::NoMemory) };
+            part.copy_from_slice(piece.bytes.get(piece.at..piece.at + n).unwrap_or(&[]));
+            part
         };
         piece.at += n;
         if n == left {
@@ -152,7 +200,15 @@ impl Queue {
 
     /// Bytes for a piece. Without memory for it a pipe that is not empty is as good as full, for a while: the reader
     /// may be slow, or memory come back.
-    fn room(&self, len: usize) -> Result<Vec<u8>> {
+    fn room(&self, len: usize) -> Result<Bytes> {
+        match Bytes::few(len) {
+            Some(few) => Ok(few),
+            None => self.much_room(len).map(Bytes::Many),
+        }
+    }
+
+    #[inline(never)]
+    fn much_room(&self, len: usize) -> Result<Vec<u8>> {
         let mut patience = Patience::new(PATIENCE_NS);
         loop {
             if let Ok(piece) = for_long(|| heap::try_bytes(len)) {
@@ -182,7 +238,7 @@ impl Queue {
     }
 
     /// Adds one piece, when there is room. `Ok(false)`: nobody will read it.
-    fn write(&self, bytes: Vec<u8>) -> Result<bool> {
+    fn write(&self, bytes: Bytes) -> Result<bool> {
         let mut alive = true;
         let mut memory = true;
         let mut piece = Some(bytes);

@@ -13,7 +13,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::{Dir, ORCLOSE, OTRUNC, error};
+use abi::{Dir, ORCLOSE, OTRUNC, Qid, error};
 use machine::ledger::for_long;
 use machine::sync::RawQLock;
 use machine::{clock, heap};
@@ -22,7 +22,7 @@ use ninep::ram::{File, Ram};
 use ninep::server::{Files, Refused};
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Root, Teller, Walk};
+use crate::dev::{Dev, Qids, Root, Teller, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -96,6 +96,13 @@ impl RamDev {
         if is_his { f(file) } else { f(&*self.file(up, c)?) }
     }
 
+    /// The channel's file, if the channel alone has it and the calling process may use it as it is.
+    fn own<'c>(&self, up: &Arc<Proc>, c: &'c mut Chan) -> Option<&'c mut Node> {
+        let file = Arc::get_mut(c.aux.as_mut()?)?.downcast_mut::<Node>()?;
+        let is_his = file.user() == up.user.lock().as_bytes();
+        is_his.then_some(file)
+    }
+
     /// The records of a directory that fit, from the beginning at offset 0, else from where the last read ended.
     fn read_dir(&self, file: &Node, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         let (room, mut out, mut short, mut scarce) = (dst.len(), Vec::new(), false, false);
@@ -143,7 +150,7 @@ impl Dev for RamDev {
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
         let (mut file, mut qid) = (None, c.qid);
-        let mut qids = Vec::with_capacity(names.len());
+        let mut qids = Qids::new();
         for name in names {
             let step = |from: &Node| match qid.is_dir() {
                 true => Ok(self.tree.walk(from, name.as_bytes())?),
@@ -167,6 +174,24 @@ impl Dev for RamDev {
         Ok(Walk { qids, chan: Some(c.derive(qid, Some(file))), why: None })
     }
 
+    fn glance(
+        &self,
+        up: &Arc<Proc>,
+        c: &Chan,
+        names: &[&str],
+        pass: &mut dyn FnMut(Qid) -> bool,
+        tell: Teller<'_>,
+    ) -> bool {
+        let Ok(file) = c.aux::<Node>() else { return false };
+        // Another user has other permissions.
+        if file.user() != up.user.lock().as_bytes() {
+            return false;
+        }
+        let names = names.iter().map(|name| name.as_bytes());
+        let told = self.tree.glance(file, names, pass, |dir| tell(&Dir { kind: TYPE, dev: INSTANCE, ..dir }));
+        told.is_some_and(|told| told.is_ok())
+    }
+
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         let mut told = Err(error::ENONEXIST.into());
         self.stat_to(up, c, &mut |dir| {
@@ -187,8 +212,14 @@ impl Dev for RamDev {
         if c.qid.is_dir() && writes {
             return Err(error::EISDIR.into());
         }
-        let (file, qid) = self.with_file(up, &c, |found| Ok(self.tree.open(found, mode)?))?;
-        c.aux = Some(Arc::new(file));
+        let qid = match self.own(up, &mut c) {
+            Some(file) => self.tree.open_in_place(file, mode)?,
+            None => {
+                let (file, qid) = self.with_file(up, &c, |found| Ok(self.tree.open(found, mode)?))?;
+                c.aux = Some(Arc::new(file));
+                qid
+            }
+        };
         (c.qid, c.mode) = (qid, Some(mode));
         Ok(Arc::new(c))
     }
@@ -207,9 +238,15 @@ impl Dev for RamDev {
         if !for_long(|| heap::can_afford(0)) {
             return Err(error::EFULL.into());
         }
-        let create = |dir: &Node| Ok(self.tree.create(dir, name.as_bytes(), perm, mode)?);
-        let (file, qid) = self.with_file(up, &c, create)?;
-        c.aux = Some(Arc::new(file));
+        let qid = match self.own(up, &mut c) {
+            Some(dir) => self.tree.create_in_place(dir, name.as_bytes(), perm)?,
+            None => {
+                let create = |dir: &Node| Ok(self.tree.create(dir, name.as_bytes(), perm, mode)?);
+                let (file, qid) = self.with_file(up, &c, create)?;
+                c.aux = Some(Arc::new(file));
+                qid
+            }
+        };
         (c.qid, c.mode) = (qid, Some(mode));
         Ok(Arc::new(c))
     }

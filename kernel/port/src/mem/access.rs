@@ -70,12 +70,15 @@ impl Memory {
     ///
     /// # Errors
     /// A bad address.
+    #[inline]
     pub(crate) fn check(&self, va: u64, len: usize, write: bool) -> Result<()> {
-        let end = va.checked_add(len as u64).ok_or(Error::bad_address())?;
         // What is mapped is there.
-        if self.space.holds(va, len, write) {
-            return Ok(());
-        }
+        if self.space.holds(va, len, write) { Ok(()) } else { self.check_segments(va, len, write) }
+    }
+
+    #[inline(never)]
+    fn check_segments(&self, va: u64, len: usize, write: bool) -> Result<()> {
+        let end = va.checked_add(len as u64).ok_or(Error::bad_address())?;
         let mut at = va;
         while at < end {
             let top = self.end_at(at, write).unwrap_or(0);

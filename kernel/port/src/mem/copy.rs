@@ -25,7 +25,7 @@ impl Memory {
     /// Maps the page at `va` as the program's own access would, so that it is found the next time. Whether that was
     /// done; why it was not is found out by who pins.
     #[cold]
-    fn touch(&self, va: u64, access: FaultAccess) -> bool {
+    pub(super) fn touch(&self, va: u64, access: FaultAccess) -> bool {
         self.owner().is_ok_and(|up| self.fault(&up, va, access).is_ok())
     }
 
@@ -33,10 +33,17 @@ impl Memory {
     ///
     /// # Errors
     /// A bad address; no memory.
+    #[inline]
     pub(crate) fn copy_in(&self, va: u64, bytes: &mut [u8]) -> Result<()> {
+        if self.space.read(va, bytes) { Ok(()) } else { self.copy_in_slowly(va, bytes) }
+    }
+
+    /// The same when not all of it is in one page that is there.
+    #[inline(never)]
+    fn copy_in_slowly(&self, va: u64, bytes: &mut [u8]) -> Result<()> {
         let in_page = (PAGE - va % PAGE) as usize;
         if bytes.len() <= in_page {
-            if self.space.read(va, bytes) || self.touch(va, FaultAccess::Read) && self.space.read(va, bytes) {
+            if self.touch(va, FaultAccess::Read) && self.space.read(va, bytes) {
                 return Ok(());
             }
         } else if bytes.len() <= SMALL {
@@ -62,12 +69,17 @@ impl Memory {
     ///
     /// # Errors
     /// A bad address; no memory.
+    #[inline]
     pub fn copy_out(&self, va: u64, bytes: &[u8]) -> Result<()> {
+        if self.space.write(va, bytes) { Ok(()) } else { self.copy_out_slowly(va, bytes) }
+    }
+
+    /// The same when not all of it is in one page that is there to be written.
+    #[inline(never)]
+    fn copy_out_slowly(&self, va: u64, bytes: &[u8]) -> Result<()> {
         let in_page = (PAGE - va % PAGE) as usize;
         if bytes.len() <= in_page {
-            if self.space.write(va, bytes)
-                || self.touch(va, FaultAccess::Write) && self.space.write(va, bytes)
-            {
+            if self.touch(va, FaultAccess::Write) && self.space.write(va, bytes) {
                 return Ok(());
             }
         } else if bytes.len() <= SMALL {

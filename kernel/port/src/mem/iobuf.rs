@@ -71,7 +71,16 @@ impl Dst<'_> {
     ///
     /// # Errors
     /// A bad user address, or more than there is room for.
+    #[inline]
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+        match self {
+            Dst::User(u) => u.mem.copy_out(u.at(at, bytes.len())?, bytes),
+            _ => self.put_elsewhere(at, bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn put_elsewhere(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
         match self {
             Dst::Kernel(b) => {
                 let end = at.checked_add(bytes.len()).ok_or(abi::error::EBADARG)?;

@@ -10,11 +10,14 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use machine::lock::Lock;
-use machine::page::Pinned;
 use machine::sync::{Rendez, Wake};
 
+use super::access::FaultAccess;
 use super::memory::Memory;
 use crate::error::{Error, Result};
+
+/// Waiters that are woken at a time.
+const BATCH: usize = 8;
 
 /// The waiters of a segment.
 pub(crate) struct Sema {
@@ -34,21 +37,28 @@ impl Sema {
     }
 
     fn wake(&self, va: u64, mut count: u32) {
-        let mut woken = Vec::new();
-        {
-            let mut queue = self.queue.lock();
-            queue.retain(|w| {
-                let wake = count > 0 && w.va == va;
-                if wake {
-                    count -= 1;
-                    woken.push(w.clone());
+        while count > 0 {
+            let mut woken: [Option<Arc<Waiter>>; BATCH] = [const { None }; BATCH];
+            let mut places = woken.iter_mut().take(count as usize);
+            let mut left = 0;
+            self.queue.lock().retain(|w| {
+                if w.va != va {
+                    return true;
                 }
-                !wake
+                match places.next() {
+                    Some(place) => *place = Some(w.clone()),
+                    None => left += 1,
+                }
+                left > 0
             });
-        }
-        for w in woken {
-            w.woken.store(true, Ordering::Release);
-            w.rendez.wakeup();
+            for w in woken.into_iter().flatten() {
+                count -= 1;
+                w.woken.store(true, Ordering::Release);
+                w.rendez.wakeup();
+            }
+            if left == 0 {
+                break;
+            }
         }
     }
 }
@@ -59,28 +69,35 @@ impl Default for Sema {
     }
 }
 
-/// The integer at `va`, pinned for writing.
-fn integer(mem: &Memory, va: u64) -> Result<Pinned> {
+/// Changes the integer at `va` to what `change` makes of it, which may be asked again. What was there; as `Err` when
+/// `change` gives nothing.
+fn update(
+    mem: &Memory,
+    va: u64,
+    change: impl Fn(u32) -> Option<u32>,
+) -> Result<core::result::Result<u32, u32>> {
+    if let Some(done) = mem.space.update_u32(va, &change) {
+        return Ok(done);
+    }
     if !va.is_multiple_of(4) {
         return Err(abi::error::EBADARG.into());
     }
-    mem.pin(va, 4, true)?.pop().ok_or(Error::bad_address())
+    // It is not there yet, or not to be written; the next time it is.
+    if mem.touch(va, FaultAccess::Write)
+        && let Some(done) = mem.space.update_u32(va, &change)
+    {
+        return Ok(done);
+    }
+    let word = mem.pin(va, 4, true)?.pop().ok_or(Error::bad_address())?;
+    Ok(word.update_u32(0, &change))
 }
 
 /// Takes a unit if there is one.
-fn take(word: &Pinned) -> Result<bool> {
-    let mut value = word.load_u32(0);
-    loop {
-        if (value as i32) < 0 {
-            return Err(abi::error::EBADARG.into());
-        }
-        if value == 0 {
-            return Ok(false);
-        }
-        match word.compare_exchange_u32(0, value, value - 1) {
-            Ok(_) => return Ok(true),
-            Err(now) => value = now,
-        }
+fn take(mem: &Memory, va: u64) -> Result<bool> {
+    match update(mem, va, |value| (value as i32 > 0).then(|| value - 1))? {
+        Ok(_) => Ok(true),
+        Err(0) => Ok(false),
+        Err(_) => Err(abi::error::EBADARG.into()),
     }
 }
 
@@ -90,7 +107,7 @@ fn take(word: &Pinned) -> Result<bool> {
 /// # Errors
 /// `bad arg in system call` for a negative or misaligned integer, a bad address, `interrupted`.
 pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result<bool> {
-    if take(&integer(mem, va)?)? {
+    if take(mem, va)? {
         return Ok(true);
     }
     let Some(deadline_ns) = deadline_ns else { return Ok(false) };
@@ -100,7 +117,7 @@ pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result
         waiter.woken.store(false, Ordering::Relaxed);
         seg.sema.queue.lock().push(waiter.clone());
         // The page is looked up anew each time: a fork may have put another in its place.
-        let got = integer(mem, va).and_then(|word| take(&word));
+        let got = take(mem, va);
         let slept = match got {
             Ok(false) => waiter.rendez.sleep_until(deadline_ns, || waiter.woken.load(Ordering::Acquire)),
             _ => Ok(()),
@@ -129,18 +146,13 @@ pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result
 /// # Errors
 /// `bad arg in system call` for a negative count or value, or one that would overflow.
 pub(crate) fn release(mem: &Memory, va: u64, count: i32) -> Result<i32> {
-    let word = integer(mem, va)?;
-    let count = u32::try_from(count).map_err(|_| abi::error::EBADARG)?;
-    let mut value = word.load_u32(0);
-    let new = loop {
-        let new = value.checked_add(count).filter(|&n| (value as i32) >= 0 && (n as i32) >= 0);
-        let new = new.ok_or(abi::error::EBADARG)?;
-        match word.compare_exchange_u32(0, value, new) {
-            Ok(_) => break new,
-            Err(now) => value = now,
-        }
+    let more = |value: u32| {
+        let count = u32::try_from(count).ok()?;
+        value.checked_add(count).filter(|&n| (value as i32) >= 0 && (n as i32) >= 0)
     };
+    let value = update(mem, va, more)?.map_err(|_| abi::error::EBADARG)?;
+    let count = count as u32;
     let seg = mem.find(va).ok_or(Error::bad_address())?;
     seg.sema.wake(va, count);
-    Ok(new as i32)
+    Ok((value + count) as i32)
 }

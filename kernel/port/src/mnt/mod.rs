@@ -170,8 +170,10 @@ impl Dev for MntDev {
         from.show(&mut qids);
         let qid = qids.last().copied().unwrap_or(c.qid);
         Ok(match file {
-            Ok(file) => Walk { qids, chan: Some(c.derive(qid, Some(Arc::new(file)))), why: None },
-            Err(why) => Walk { qids, chan: None, why: Some(why) },
+            Ok(file) => {
+                Walk { qids: qids.into(), chan: Some(c.derive(qid, Some(Arc::new(file)))), why: None }
+            }
+            Err(why) => Walk { qids: qids.into(), chan: None, why: Some(why) },
         })
     }
 

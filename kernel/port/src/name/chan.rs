@@ -3,15 +3,14 @@
 //! Ownership: whoever walks owns a plain `Chan`; opening it gives an `Arc<Chan>`, which descriptors, mounts
 //! and segments share. The last owner's drop calls the device's [`Dev::close`], which may talk to a server
 //! and therefore sleep: **never drop a `Chan` while holding a `Lock`**. What it alone has held goes with it, in a
-//! [loop](super::leftovers). A `Chan` does not change but for its offset and directory position, each under its own
-//! lock.
+//! [loop](super::leftovers). A `Chan` does not change but for its offset, and its directory position under a lock.
 //!
-//! Lock order: `dir` before `offset` and `seen`; none is held while another `Chan`'s is taken.
+//! Lock order: `dir` before `seen`; none is held while another `Chan`'s is taken.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::Qid;
 use machine::lock::Lock;
@@ -53,12 +52,66 @@ pub struct Chan {
     /// The kernel has, or has had, a 9P session on it: what else is read or written there would get in between.
     pub(crate) has_session: AtomicBool,
     /// Offset of the next read or write through a descriptor.
-    pub(crate) offset: Lock<u64>,
+    pub(crate) offset: Offset,
     /// Position of a directory read, once there has been one.
     dir: Once<Box<QLock<DirPos>>>,
     /// How far a device has told of a directory that it has as a table.
     pub(crate) seen: Lock<Seen>,
     _counted: Counted<CHANS>,
+}
+
+/// Where a descriptor's next read or write begins. It does not go beyond the last number there is.
+#[derive(Default)]
+pub(crate) struct Offset(AtomicU64);
+
+impl Offset {
+    /// Where that is.
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Moves it there.
+    #[inline]
+    pub(crate) fn set(&self, at: u64) {
+        self.0.store(at, Ordering::Relaxed);
+    }
+
+    /// Moves it to where `to` says, from where it was; gives that. Nobody else moves it in between.
+    ///
+    /// # Errors
+    /// What `to` says; it stays then.
+    pub(crate) fn change(&self, to: impl Fn(u64) -> Result<u64>) -> Result<u64> {
+        let mut at = self.get();
+        loop {
+            match self.0.compare_exchange_weak(at, to(at)?, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(at) => return Ok(at),
+                Err(other) => at = other,
+            }
+        }
+    }
+
+    /// Moves it on by so many bytes; gives where it was.
+    #[inline]
+    pub(crate) fn advance(&self, by: u64) -> u64 {
+        let mut at = self.get();
+        while let Err(other) =
+            self.0.compare_exchange_weak(at, at.saturating_add(by), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            at = other;
+        }
+        at
+    }
+
+    /// Moves it back by so many bytes.
+    pub(crate) fn retreat(&self, by: u64) {
+        let mut at = self.get();
+        while let Err(other) =
+            self.0.compare_exchange_weak(at, at.saturating_sub(by), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            at = other;
+        }
+    }
 }
 
 /// A place in a directory that is a table.
@@ -107,7 +160,7 @@ impl Chan {
             umh: None,
             mounted: false,
             has_session: AtomicBool::new(false),
-            offset: Lock::new(0),
+            offset: Offset::default(),
             dir: Once::new(),
             seen: Lock::new(Seen::default()),
             _counted: Counted::new(),

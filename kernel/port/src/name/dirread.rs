@@ -36,8 +36,8 @@ pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64
         let mut pos = c.dir().lock_intr()?;
         if offset == 0 {
             *pos = DirPos::default();
-            *c.offset.lock() = 0;
-        } else if offset != *c.offset.lock() {
+            c.offset.set(0);
+        } else if offset != c.offset.get() {
             return Err(error::EDIRSEEK.into());
         }
         if pos.unread.is_empty() {
@@ -50,7 +50,7 @@ pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: u64
         let rest = heap::try_copy(pos.unread.get(n..).unwrap_or(&[]))?;
         let mut bytes = core::mem::replace(&mut pos.unread, rest);
         bytes.truncate(n);
-        *c.offset.lock() += bytes.len() as u64;
+        c.offset.advance(bytes.len() as u64);
         bytes
     };
     dst.put(0, &bytes)?;

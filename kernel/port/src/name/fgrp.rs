@@ -14,7 +14,7 @@ use core::sync::atomic::Ordering;
 
 use abi::error;
 use machine::heap::{self, Text};
-use machine::lock::Lock;
+use machine::lock::{Lock, LockGuard};
 
 use crate::error::Result;
 use crate::name::chan::Chan;
@@ -72,10 +72,17 @@ impl Fgrp {
     /// `fd out of range or not open`.
     pub(crate) fn get(&self, fd: i32) -> Result<Arc<Chan>> {
         let fd = usize::try_from(fd).map_err(|_| error::EBADFD)?;
-        match self.table.lock().get(fd) {
-            Some(Some(f)) => Ok(f.chan.clone()),
-            _ => Err(error::EBADFD.into()),
-        }
+        found(&self.table.lock(), fd)
+    }
+
+    /// The same for who has found the group under a lock.
+    ///
+    /// # Errors
+    /// `fd out of range or not open`.
+    #[inline]
+    pub(crate) fn get_under<T>(&self, fd: i32, outer: &LockGuard<'_, T>) -> Result<Arc<Chan>> {
+        let fd = usize::try_from(fd).map_err(|_| error::EBADFD)?;
+        found(&self.table.lock_under(outer), fd)
     }
 
     /// The lowest free descriptor becomes `chan`.
@@ -183,6 +190,15 @@ impl Fgrp {
     }
 }
 
+/// The channel of a descriptor.
+#[inline]
+fn found(table: &[Option<Fd>], fd: usize) -> Result<Arc<Chan>> {
+    match table.get(fd) {
+        Some(Some(f)) => Ok(f.chan.clone()),
+        _ => Err(error::EBADFD.into()),
+    }
+}
+
 /// Is a channel that is open like `have` good for `want` (`OREAD`, `OWRITE`, `ORDWR`, `OEXEC`)?
 fn mode_allows(have: Option<u32>, want: u32) -> bool {
     match have.map(|m| m & 3) {
@@ -265,7 +281,7 @@ fn write_line(out: &mut Text, fd: i32, c: &Chan) -> fmt::Result {
         Some(abi::ORDWR) => "rw",
         _ => "r ",
     };
-    let offset = *c.offset.lock();
+    let offset = c.offset.get();
     writeln!(
         out,
         "{fd:3} {rw} {} {:4} ({:016x} {} {:02x}) {:5} {offset:8} {}",

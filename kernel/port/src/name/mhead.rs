@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-use machine::lock::Lock;
+use machine::lock::{Lock, LockGuard};
 
 use crate::name::chan::Chan;
 use crate::name::path::{Crossing, FirstCrossed};
@@ -97,6 +97,16 @@ impl Mhead {
     /// What stands here now, in order. Empty once everything has been unmounted.
     pub(crate) fn list(&self) -> Union {
         self.list.lock().clone()
+    }
+
+    /// The first of it.
+    pub(crate) fn first(&self) -> Option<Arc<Chan>> {
+        self.list.lock().first().map(|m| m.to.clone())
+    }
+
+    /// The same for who has found it under a lock.
+    pub(crate) fn first_under<T>(&self, outer: &LockGuard<'_, T>) -> Option<Arc<Chan>> {
+        self.list.lock_under(outer).first().map(|m| m.to.clone())
     }
 
     /// Changes what stands here; gives what stood here before, to be dropped when nothing is held.

@@ -51,6 +51,7 @@ pub(crate) struct Found {
 }
 
 impl From<Walker<'_>> for Found {
+    #[inline]
     fn from(w: Walker<'_>) -> Self {
         Found { at: w.at, path: w.path, union: w.union }
     }
@@ -71,6 +72,7 @@ impl Found {
     ///
     /// # Errors
     /// What the server says to a walk of no elements.
+    #[inline]
     pub(crate) fn into_chan(self, up: &Arc<Proc>) -> Result<Chan> {
         let mut c = own(up, self.at)?;
         c.path = self.path.finish();
@@ -132,9 +134,16 @@ pub(crate) fn open_exec(up: &Arc<Proc>, name: &str) -> Result<Arc<Chan>> {
 /// # Errors
 /// As [`namec`]. `is a mount point` for `Remove` of one.
 pub(crate) fn find(up: &Arc<Proc>, name: &str, access: Access) -> Result<Found> {
-    let name = Name::parse(name)?;
-    let mut w = Walker::start(up, &name)?;
-    w.forward(&name, name.elements.len())?;
+    find_parsed(up, &Name::parse(name)?, access)
+}
+
+/// As [`find`].
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_parsed(up: &Arc<Proc>, name: &Name<'_>, access: Access) -> Result<Found> {
+    let mut w = Walker::start(up, name)?;
+    w.forward(name, name.elements.len())?;
     match access {
         Access::Chdir | Access::Mount => {}
         Access::Remove => {
@@ -217,6 +226,7 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
         if let Err(e) = w.forward(name, all - 1) {
             return Err(lost.unwrap_or(e));
         }
+        w.quiet = *last != "..";
         match w.forward(name, all) {
             Ok(()) => {
                 w.cross().map_err(|e| name.error(all, e))?;
@@ -225,7 +235,8 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
                 return opened.map_err(|e| lost.unwrap_or_else(|| name.error(all, e)));
             }
             // (Servers word the absence of the last element differently.)
-            Err(e) if e.is_note() || *last == ".." => return Err(lost.unwrap_or(e)),
+            Err(e) if *last == ".." => return Err(lost.unwrap_or(e)),
+            Err(e) if e.is_note() => return Err(lost.unwrap_or_else(|| name.error(all, e))),
             Err(_) => {}
         }
         if let Some(e) = lost {

@@ -6,8 +6,8 @@
 //! A union has at most [`MAXUNION`] elements and a name space at most [`MAXMOUNTS`] in all, and what grows with either
 //! is built where memory can say no: a union that is bound onto itself doubles each time.
 //!
-//! Locks: `Pgrp::change` (sleeping) serialises bind and unmount; `Pgrp::table`, for looking up, and `Mhead::list` come
-//! after it and are leaves. What is replaced is dropped after all of them are released, because dropping
+//! Locks: `Pgrp::change` (sleeping) serialises bind and unmount; `Pgrp::table`, for looking up, and then `Mhead::list`
+//! come after it. What is replaced is dropped after all of them are released, because dropping
 //! the last reference to a `Chan` may talk to a server, and wait for it.
 
 use alloc::collections::BTreeMap;
@@ -35,6 +35,14 @@ pub const MAXMOUNTS: usize = 16384;
 /// Files mounted upon that are copied at a time, between looks at memory.
 const BATCH: usize = 32;
 
+/// A [`Key`] as one number, which is compared at once, and in the same order.
+type Packed = u128;
+
+#[inline]
+fn pack((letter, devno, path): Key) -> Packed {
+    u128::from(letter) << 96 | u128::from(devno) << 64 | u128::from(path)
+}
+
 /// A bit for each of some hundred remainders of keys, set once a file with that is mounted upon, and for good: who
 /// finds none need not look in the table.
 #[derive(Default)]
@@ -42,20 +50,21 @@ struct Marks([AtomicU64; 8]);
 
 impl Marks {
     /// The word and the bit for a key.
-    fn place(&self, (letter, devno, path): Key) -> (Option<&AtomicU64>, u64) {
-        let sum = path.wrapping_add(u64::from(devno) << 24).wrapping_add(u64::from(letter) << 40);
+    #[inline]
+    fn place(&self, key: Packed) -> (Option<&AtomicU64>, u64) {
+        let sum = (key as u64).wrapping_add(((key >> 64) as u64) << 24);
         let mixed = sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55;
         (self.0.get((mixed / 64) as usize), 1 << (mixed % 64))
     }
 
-    fn set(&self, key: Key) {
+    fn set(&self, key: Packed) {
         if let (Some(word), bit) = self.place(key) {
             word.fetch_or(bit, Ordering::Release);
         }
     }
 
     #[inline]
-    fn may_have(&self, key: Key) -> bool {
+    fn may_have(&self, key: Packed) -> bool {
         let (word, bit) = self.place(key);
         word.is_some_and(|word| word.load(Ordering::Acquire) & bit != 0)
     }
@@ -68,7 +77,7 @@ pub struct Pgrp {
     no_mount: AtomicBool,
     /// What may be in the table: most files on the way of a name are not.
     marks: Marks,
-    table: Lock<BTreeMap<Key, Arc<Mhead>>>,
+    table: Lock<BTreeMap<Packed, Arc<Mhead>>>,
     /// Held while the table or a union changes: how many elements all unions have.
     pub(super) change: QLock<usize>,
     _counted: Counted<NAME_SPACES>,
@@ -80,7 +89,7 @@ impl Pgrp {
         Self::with(false, BTreeMap::new(), 0)
     }
 
-    fn with(no_mount: bool, table: BTreeMap<Key, Arc<Mhead>>, mounts: usize) -> Arc<Self> {
+    fn with(no_mount: bool, table: BTreeMap<Packed, Arc<Mhead>>, mounts: usize) -> Arc<Self> {
         let marks = Marks::default();
         table.keys().for_each(|key| marks.set(*key));
         Arc::new(Pgrp {
@@ -112,8 +121,8 @@ impl Pgrp {
 
     /// Does something with each file that is mounted upon, in the order of the keys. `change` is held. A table with
     /// thousands is not gone through with interrupts off.
-    pub(super) fn each_head(&self, mut f: impl FnMut(Key, Arc<Mhead>) -> Result<()>) -> Result<()> {
-        let mut some: [Option<(Key, Arc<Mhead>)>; BATCH] = [const { None }; BATCH];
+    pub(super) fn each_head(&self, mut f: impl FnMut(Packed, Arc<Mhead>) -> Result<()>) -> Result<()> {
+        let mut some: [Option<(Packed, Arc<Mhead>)>; BATCH] = [const { None }; BATCH];
         let mut from = Bound::Unbounded;
         loop {
             let mut last = None;
@@ -159,15 +168,32 @@ impl Pgrp {
 
     /// The union on this file, when it is mounted upon.
     pub(crate) fn find(&self, key: Key) -> Option<Arc<Mhead>> {
+        let key = pack(key);
         if !self.marks.may_have(key) {
             return None;
         }
         self.table.lock().get(&key).cloned()
     }
 
+    /// The first of what is mounted on this file, if anything is.
+    #[inline]
+    pub(crate) fn first_mounted(&self, key: Key) -> Option<Arc<Chan>> {
+        let key = pack(key);
+        if !self.marks.may_have(key) {
+            return None;
+        }
+        self.first_in_table(key)
+    }
+
+    #[inline(never)]
+    fn first_in_table(&self, key: Packed) -> Option<Arc<Chan>> {
+        let table = self.table.lock();
+        table.get(&key)?.first_under(&table)
+    }
+
     /// Is any file of this instance of a device mounted upon?
     pub(crate) fn any_on(&self, letter: char, devno: u32) -> bool {
-        let range = (letter, devno, 0)..=(letter, devno, u64::MAX);
+        let range = pack((letter, devno, 0))..=pack((letter, devno, u64::MAX));
         self.table.lock().range(range).next().is_some()
     }
 
@@ -244,8 +270,8 @@ impl Pgrp {
             Some(head) => drop_later = Some(head.replace(list)),
             None => {
                 let head = Mhead::new(old, Arc::new(list));
-                self.marks.set(key);
-                self.table.lock().insert(key, head);
+                self.marks.set(pack(key));
+                self.table.lock().insert(pack(key), head);
             }
         }
         *mounts = total;
@@ -272,7 +298,7 @@ impl Pgrp {
             rest.extend(was.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, m)| m.clone()));
         }
         *mounts = (*mounts + rest.len()).saturating_sub(was.len());
-        let gone = if rest.is_empty() { self.table.lock().remove(&old.key()) } else { None };
+        let gone = if rest.is_empty() { self.table.lock().remove(&pack(old.key())) } else { None };
         // Channels that were opened through this union go on without what is gone.
         let replaced = head.replace(rest);
         drop(mounts);

@@ -24,6 +24,7 @@ use machine::lock::Lock;
 
 use crate::error::Result;
 use crate::name::chan::Chan;
+use crate::name::text::Text;
 
 /// Longest text, in bytes. No name is longer, so no element of one is.
 pub(crate) const MAXPATH: usize = 65535;
@@ -31,9 +32,6 @@ pub(crate) const MAXPATH: usize = 65535;
 pub(crate) const MAXCROSSED: usize = 1000;
 /// How deep crossings may be nested in what is mounted upon.
 pub(crate) const MAXNEST: u16 = 256;
-
-/// Bytes that a path is given at once to grow by: most names are short.
-const SPARE: usize = 40;
 
 /// One mount that was crossed.
 #[derive(Clone)]
@@ -86,7 +84,7 @@ impl FirstCrossed {
 pub struct Path(Option<Arc<Inner>>);
 
 struct Inner {
-    text: String,
+    text: Text,
     /// Bytes at the front that `..` never removes: `/`, `#c`, `#e` with its specifier.
     root: usize,
     crossed: Crossed,
@@ -97,7 +95,7 @@ impl Path {
     /// The path of the root of something: `/`, or `#` with device letter and specifier.
     pub(crate) fn root(text: String) -> Self {
         let root = text.len();
-        Path(Some(Arc::new(Inner { text, root, crossed: None, nest: 0 })))
+        Path(Some(Arc::new(Inner { text: Text::new(text), root, crossed: None, nest: 0 })))
     }
 
     /// The path of the root of a device: `#`, its letter, and what chooses the tree.
@@ -110,12 +108,20 @@ impl Path {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.0.as_ref().map_or("", |p| &p.text)
+        self.0.as_ref().map_or("", |p| p.text.as_str())
     }
 
     /// How deep its crossings are nested; 0 when there are none.
     pub(crate) fn nest(&self) -> u16 {
         self.0.as_ref().map_or(0, |p| p.nest)
+    }
+
+    /// Is it so short that some elements more do not make it too long?
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.as_ref().is_none_or(|p| {
+            let crossed = p.crossed.as_ref().map_or(0, |c| c.len());
+            p.text.len() < MAXPATH / 4 && crossed < MAXCROSSED / 4
+        })
     }
 
     /// Starts to build on this path.
@@ -124,12 +130,9 @@ impl Path {
     /// `kernel allocate failed`.
     pub(crate) fn to_buf(&self) -> Result<PathBuf> {
         let Some(p) = &self.0 else {
-            return Ok(PathBuf { text: String::new(), root: 0, crossed: None, nest: 0 });
+            return Ok(PathBuf { text: Text::new(String::new()), root: 0, crossed: None, nest: 0 });
         };
-        let mut text = String::new();
-        heap::try_reserve_exact(&mut text, p.text.len() + SPARE)?;
-        text.push_str(&p.text);
-        Ok(PathBuf { text, root: p.root, crossed: p.crossed.clone(), nest: p.nest })
+        Ok(PathBuf { text: p.text.copy()?, root: p.root, crossed: p.crossed.clone(), nest: p.nest })
     }
 
     /// Lets it go, but for what it alone has crossed, which is the caller's to let go.
@@ -140,7 +143,7 @@ impl Path {
 
 /// A path that is being walked.
 pub(crate) struct PathBuf {
-    text: String,
+    text: Text,
     root: usize,
     crossed: Crossed,
     nest: u16,
@@ -149,16 +152,17 @@ pub(crate) struct PathBuf {
 impl PathBuf {
     /// The text so far.
     pub(crate) fn as_str(&self) -> &str {
-        &self.text
+        self.text.as_str()
     }
 
     /// The last element, which `stat` gives as the file's name: `/` for the root, `#c` for that of a device.
     pub(crate) fn last(&self) -> &str {
-        let below = self.text.get(self.root..).unwrap_or("");
+        let text = self.text.as_str();
+        let below = text.get(self.root..).unwrap_or("");
         let start = below.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
         match below.get(start..) {
             Some(name) if !name.is_empty() => name,
-            _ => &self.text,
+            _ => text,
         }
     }
 
@@ -170,12 +174,8 @@ impl PathBuf {
         if self.text.len() + element.len() >= MAXPATH {
             return Err(error::ETOOLONG.into());
         }
-        heap::try_reserve(&mut self.text, 1 + element.len())?;
-        if !self.text.ends_with('/') {
-            self.text.push('/');
-        }
-        self.text.push_str(element);
-        Ok(())
+        let slash: &[u8] = if self.text.bytes().last() == Some(&b'/') { b"" } else { b"/" };
+        self.text.push(slash, element.as_bytes())
     }
 
     /// The directory here, `from`, is mounted upon, and the walk goes on in what is mounted. `first` is the mount's.
@@ -221,8 +221,8 @@ impl PathBuf {
     /// # Errors
     /// `kernel allocate failed`.
     pub(crate) fn pop(&mut self) -> Result<Option<Arc<Chan>>> {
-        let below = self.text.get(self.root..).unwrap_or("");
-        let cut = self.root + below.rfind('/').unwrap_or(0);
+        let below = self.text.bytes().get(self.root..).unwrap_or_default();
+        let cut = self.root + below.iter().rposition(|b| *b == b'/').unwrap_or(0);
         let crossed = self.crossed.as_ref().map_or(&[][..], |c| c);
         let stay = crossed.iter().rposition(|c| c.len < cut).map_or(0, |last| last + 1);
         // The first of those that end here was crossed from where the user came.
@@ -263,6 +263,31 @@ mod tests {
             }
         }
         p.finish()
+    }
+
+    #[test]
+    fn long_texts_and_short_ones_are_the_same() {
+        let mut p = Path::root("/".into()).to_buf().unwrap();
+        let mut wanted = String::new();
+        let element = "äelement";
+        for n in 0..20 {
+            p.push(element).unwrap();
+            wanted += "/";
+            wanted += element;
+            assert_eq!((p.as_str(), p.last()), (&*wanted, element), "{n}");
+            let copy = p.finish();
+            assert_eq!((copy.as_str(), copy.is_short()), (&*wanted, true));
+            p = copy.to_buf().unwrap();
+        }
+        for n in (1..20).rev() {
+            assert!(p.pop().unwrap().is_none());
+            wanted.truncate(n * (element.len() + 1));
+            assert_eq!(p.as_str(), wanted);
+        }
+        p.push("x").unwrap();
+        assert_eq!(p.as_str(), wanted + "/x");
+        let long = Path::root("#".repeat(60)).to_buf().unwrap();
+        assert_eq!(long.as_str().len(), 60);
     }
 
     #[test]

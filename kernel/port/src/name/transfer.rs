@@ -1,6 +1,6 @@
 //! Reading and writing an open channel: directories and streams, and the offset that a descriptor has.
 //!
-//! Locks: a channel's `offset` for a moment at a time; none is held while the device works.
+//! No lock is held while the device works.
 
 use alloc::sync::Arc;
 
@@ -16,9 +16,10 @@ use crate::proc::process::Proc;
 ///
 /// # Errors
 /// `negative i/o offset`; for directories as [`dirread::read`]; what the device says.
+#[inline]
 pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
     let own = offset == -1;
-    let at = if own { *c.offset.lock() } else { u64::try_from(offset).map_err(|_| error::ENEGOFF)? };
+    let at = if own { c.offset.get() } else { u64::try_from(offset).map_err(|_| error::ENEGOFF)? };
     if c.qid.is_dir() {
         return dirread::read(up, c, dst, at);
     }
@@ -27,8 +28,7 @@ pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64
     }
     let n = c.dev.read(up, c, dst, at)?;
     if own {
-        let mut offset = c.offset.lock();
-        *offset = offset.saturating_add(n as u64);
+        c.offset.advance(n as u64);
     }
     Ok(n)
 }
@@ -37,6 +37,7 @@ pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64
 ///
 /// # Errors
 /// `file is a directory`; `negative i/o offset`; what the device says.
+#[inline]
 pub(crate) fn write(up: &Arc<Proc>, c: &Arc<Chan>, src: &Src<'_>, offset: i64) -> Result<usize> {
     if c.qid.is_dir() {
         return Err(error::EISDIR.into());
@@ -53,17 +54,11 @@ pub(crate) fn write(up: &Arc<Proc>, c: &Arc<Chan>, src: &Src<'_>, offset: i64) -
     }
     // The offset moves first, so that two who write through one descriptor do not overwrite each other.
     let want = src.len() as u64;
-    let at = {
-        let mut offset = c.offset.lock();
-        let at = *offset;
-        *offset = at.saturating_add(want);
-        at
-    };
+    let at = c.offset.advance(want);
     let result = c.dev.write(up, c, src, at);
     let missing = want.saturating_sub(*result.as_ref().unwrap_or(&0) as u64);
     if missing != 0 {
-        let mut offset = c.offset.lock();
-        *offset = offset.saturating_sub(missing);
+        c.offset.retreat(missing);
     }
     result
 }

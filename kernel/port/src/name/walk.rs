@@ -20,6 +20,7 @@ use machine::heap;
 
 use crate::error::{Error, Result};
 use crate::name::chan::Chan;
+use crate::name::glance;
 use crate::name::mhead::{Key, Mhead};
 use crate::name::namespace::Pgrp;
 use crate::name::path::{MAXPATH, PathBuf};
@@ -30,7 +31,7 @@ pub(crate) const MAXNAME: usize = MAXPATH;
 /// Longest element of a name, in bytes: devices copy them.
 pub(crate) const MAXELEMENT: usize = 1024;
 /// Elements of most names, at most.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 /// Elements that are walked without a look at notes.
 const FAR: usize = 256;
 /// Most elements in one walk message (9P2000, `walk`).
@@ -72,6 +73,7 @@ pub(crate) struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     /// Adds one; `.` and nothing are none.
+    #[inline]
     fn add(&mut self, element: &'a str) -> Result<()> {
         if element.is_empty() || element == "." {
             return Ok(());
@@ -99,7 +101,7 @@ impl<'a> Deref for Elements<'a> {
 /// A name, cut into elements.
 pub(crate) struct Name<'a> {
     text: &'a str,
-    start: Start<'a>,
+    pub(super) start: Start<'a>,
     pub(crate) elements: Elements<'a>,
     /// A slash or `/.` at the end, or nothing but dots: it has to be a directory.
     pub(crate) must_be_dir: bool,
@@ -111,6 +113,7 @@ fn is_bad(b: u8) -> bool {
 }
 
 impl<'a> Name<'a> {
+    #[inline]
     pub(crate) fn parse(text: &'a str) -> Result<Self> {
         if text.is_empty() {
             return Err(error::ENONAME.into());
@@ -183,9 +186,12 @@ pub(crate) struct Walker<'u> {
     no_mounts: bool,
     /// Elements that were walked.
     pub(crate) walked: usize,
+    /// Nobody reads what is wrong: errors are without the name.
+    pub(crate) quiet: bool,
 }
 
 impl<'u> Walker<'u> {
+    #[inline]
     pub(crate) fn start(up: &'u Arc<Proc>, name: &Name<'_>) -> Result<Self> {
         let pgrp = up.pgrp();
         let (at, path) = match name.start {
@@ -209,7 +215,7 @@ impl<'u> Walker<'u> {
             }
         };
         let no_mounts = matches!(name.start, Start::Device(..));
-        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0 })
+        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0, quiet: false })
     }
 
     /// What is mounted on this file: the union and its first element.
@@ -219,7 +225,7 @@ impl<'u> Walker<'u> {
         }
         let head = self.pgrp.find(key)?;
         // It may have been unmounted this moment.
-        let first = head.list().first()?.to.clone();
+        let first = head.first()?;
         Some((head, first))
     }
 
@@ -262,11 +268,12 @@ impl<'u> Walker<'u> {
                 self.up.pause()?;
             }
             if !self.at.chan().qid.is_dir() {
-                return Err(name.error(self.walked, error::ENOTDIR.into()));
+                return Err(self.error(name, self.walked, error::ENOTDIR.into()));
             }
             let rest = name.elements.get(self.walked..upto).unwrap_or(&[]);
             if rest.first() == Some(&"..") {
-                self.dotdot().map_err(|e| name.error(self.walked + 1, e))?;
+                let up = self.dotdot();
+                up.map_err(|e| self.error(name, self.walked + 1, e))?;
                 self.walked += 1;
                 continue;
             }
@@ -293,7 +300,24 @@ impl<'u> Walker<'u> {
 
     /// Walks some elements, none of them `..`, as far as the first that is mounted upon.
     fn step(&mut self, name: &Name<'_>, names: &[&str]) -> Result<()> {
-        self.cross().map_err(|e| name.error(self.walked, e))?;
+        let crossed = self.cross();
+        crossed.map_err(|e| self.error(name, self.walked, e))?;
+        // Where that is soon said, it is known at once whether something is mounted on one of the directories passed.
+        // When more is to be walked from the last one, as by who creates a file there, that is passed, too.
+        let next = name.elements.get(self.walked + names.len());
+        let passed = match next {
+            Some(next) if *next != ".." => names,
+            _ => names.split_last().map_or(names, |(_, passed)| passed),
+        };
+        if !passed.is_empty() {
+            let find = |key| self.find_mount(key);
+            let (walked, mounted, _) = glance::look(self.up, self.at.chan(), passed, find, &mut |_| Ok(()));
+            if let Some(mounted) = mounted {
+                self.push(name, names.get(..walked).unwrap_or(names))?;
+                let entered = self.enter(mounted);
+                return entered.map_err(|e| self.error(name, self.walked, e));
+            }
+        }
         let c = self.at.chan();
         let mut result = c.dev.walk(self.up, c, names);
         let (mut letter, mut devno) = (c.dev.letter(), c.devno);
@@ -322,7 +346,7 @@ impl<'u> Walker<'u> {
                 result = Err(telling);
             }
         }
-        let walk = result.map_err(|e| name.error(self.walked + 1, e))?;
+        let walk = result.map_err(|e| self.error(name, self.walked + 1, e))?;
 
         // Is something mounted on one of the directories passed?
         let passed = walk.qids.len().min(names.len().saturating_sub(1));
@@ -330,7 +354,8 @@ impl<'u> Walker<'u> {
             if let Some(mounted) = self.find_mount((letter, devno, qid.path)) {
                 self.push(name, names.get(..=i).unwrap_or(names))?;
                 drop(walk.chan);
-                return self.enter(mounted).map_err(|e| name.error(self.walked, e));
+                let entered = self.enter(mounted);
+                return entered.map_err(|e| self.error(name, self.walked, e));
             }
         }
         let Some(chan) = walk.chan else {
@@ -341,11 +366,17 @@ impl<'u> Walker<'u> {
         Ok(())
     }
 
+    /// As [`Name::error`], if somebody is to read it.
+    fn error(&self, name: &Name<'_>, n: usize, e: Error) -> Error {
+        if self.quiet { e } else { name.error(n, e) }
+    }
+
     /// These elements were walked.
     fn push(&mut self, name: &Name<'_>, elements: &[&str]) -> Result<()> {
         for e in elements {
             self.walked += 1;
-            self.path.push(e).map_err(|e| name.error(self.walked, e))?;
+            let pushed = self.path.push(e);
+            pushed.map_err(|e| self.error(name, self.walked, e))?;
         }
         Ok(())
     }
@@ -355,9 +386,9 @@ impl<'u> Walker<'u> {
         self.walked += qids.len();
         let beyond_file = qids.last().is_some_and(|q| !q.is_dir());
         match why {
-            Some(why) if !(beyond_file && why.is(error::ENOTDIR)) => name.error(self.walked + 1, why),
-            _ if beyond_file => name.error(self.walked, error::ENOTDIR.into()),
-            _ => name.error(self.walked + 1, error::ENONEXIST.into()),
+            Some(why) if !(beyond_file && why.is(error::ENOTDIR)) => self.error(name, self.walked + 1, why),
+            _ if beyond_file => self.error(name, self.walked, error::ENOTDIR.into()),
+            _ => self.error(name, self.walked + 1, error::ENONEXIST.into()),
         }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn prepare(up: &Arc<Proc>, ctx: &mut UserContext) {
     let fd = Arc::new(up.fgrp().text(dot.path.as_str()).unwrap_or_default());
     let ns = Arc::new(up.pgrp().text(dot.path.as_str()).unwrap_or_default());
     let remains = Remains { fd, ns };
-    *up.regs.lock() = Some(ctx.regs);
+    *up.regs.lock() = Some(ctx.regs.get());
     *up.fpregs.lock() = Some(Box::new(ctx.fpu_save()));
     *up.remains.lock() = Some(remains);
 }

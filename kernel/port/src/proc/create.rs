@@ -173,6 +173,7 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         procmode: AtomicU32::new(start.procmode),
         private: AtomicBool::new(start.private),
         fpregs: Lock::new(None),
+        frame: Once::new(),
         call_text: Lock::new(None),
         watched: Lock::new(Watched::default()),
         remains: Lock::new(None),

@@ -22,20 +22,20 @@ const DOWNWARDS: u64 = 1 << 10;
 /// behind all of it, as it may after any interrupt, and no page is spent on zeros. False when it is not that, or when
 /// somebody watches what is written.
 pub(crate) fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) -> bool {
-    let regs = &mut ctx.regs;
+    let regs = &ctx.regs;
     let mut code = [0; REP_STOSQ.len()];
-    if regs.di != addr || regs.ax != 0 || regs.flags & DOWNWARDS != 0 || regs.cx < 2 {
+    if regs.di() != addr || regs.ax() != 0 || regs.flags() & DOWNWARDS != 0 || regs.cx() < 2 {
         return false;
     }
-    if up.mem.copy_in(regs.pc, &mut code).is_err() || code != REP_STOSQ {
+    if up.mem.copy_in(regs.pc(), &mut code).is_err() || code != REP_STOSQ {
         return false;
     }
     if watch::count(up) > 0 {
         return false;
     }
-    let words = regs.cx.min(up.mem.untouched(addr) / 8);
-    regs.di += words * 8;
-    regs.cx -= words;
+    let words = regs.cx().min(up.mem.untouched(addr) / 8);
+    regs.set_di(regs.di() + words * 8);
+    regs.set_cx(regs.cx() - words);
     words > 0
 }
 
@@ -83,11 +83,11 @@ pub(crate) fn trap(up: &Arc<Proc>, ctx: &mut UserContext, vector: u8, error: u64
         18 => "machine check",
         _ => "",
     };
-    ctx.regs.kind = u64::from(vector);
-    ctx.regs.error = error;
+    ctx.regs.set_kind(u64::from(vector));
+    ctx.regs.set_error(error);
     let text = match vector {
         3 => {
-            ctx.regs.pc = ctx.regs.pc.wrapping_sub(1);
+            ctx.regs.set_pc(ctx.regs.pc().wrapping_sub(1));
             String::from("sys: breakpoint")
         }
         16 | 19 => {
@@ -111,7 +111,7 @@ fn fp_error(ctx: &mut UserContext, vector: u8) -> (&'static str, u64, u32) {
         let fip = bytes.get(8..16).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
         (half(2), half(2) & !half(0), fip)
     } else {
-        (half(24), half(24) & !(half(24) >> 7), ctx.regs.pc)
+        (half(24), half(24) & !(half(24) >> 7), ctx.regs.pc())
     };
     let what = match pending & 0x3f {
         b if b & 1 != 0 && vector == 16 && status & 0x240 == 0x240 => "stack overflow",

@@ -52,16 +52,16 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
         }
     };
     if note.class == NoteClass::Exit || handler == 0 {
-        return died_of(up, with_pc(&note.text, ctx.regs.pc), note.class);
+        return died_of(up, with_pc(&note.text, ctx.regs.pc()), note.class);
     }
-    let note = Note { text: with_pc(&note.text, ctx.regs.pc).into(), ..note };
+    let note = Note { text: with_pc(&note.text, ctx.regs.pc()).into(), ..note };
     loop {
         match push_frame(up, ctx, &note, handler) {
             Ok(()) => return After::Continue,
             // As when the program itself touches its stack: others may have to go, or it.
             Err(e) if e.is(error::ENOVMEM) || e.is(error::ENOMEM) => {
                 // The frame may lie in two pages, of which either may be missing.
-                for at in [frame_base(ctx), ctx.regs.sp.wrapping_sub(GAP + 1)] {
+                for at in [frame_base(ctx), ctx.regs.sp().wrapping_sub(GAP + 1)] {
                     fault::page_fault(up, at, FaultAccess::Write);
                 }
                 up.let_others();
@@ -76,7 +76,7 @@ pub fn deliver(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
 
 /// Where the frame of a note begins.
 fn frame_base(ctx: &UserContext) -> u64 {
-    ctx.regs.sp.wrapping_sub(GAP + UREG_SIZE as u64 + FRAME_HEAD)
+    ctx.regs.sp().wrapping_sub(GAP + UREG_SIZE as u64 + FRAME_HEAD)
 }
 
 /// The end of a process that a note kills; faults are also told on its standard error, and worth a look.
@@ -128,7 +128,7 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: &Note, handler: u64) 
     put(16, &ureg.wrapping_sub(136).to_le_bytes());
     put(24, note.text.as_bytes());
     put(152, &old.to_le_bytes());
-    put(160, &ctx.regs.to_bytes());
+    put(160, &ctx.regs.get().to_bytes());
     up.mem.copy_out(base, &bytes)?;
     let fpu = Box::new(ctx.fpu_save());
     let mut notes = up.notes.lock();
@@ -137,9 +137,9 @@ fn push_frame(up: &Arc<Proc>, ctx: &mut UserContext, note: &Note, handler: u64) 
     notes.frame = ureg;
     notes.fpu = Some(fpu);
     drop(notes);
-    ctx.regs.sp = base;
-    ctx.regs.bp = ureg;
-    ctx.regs.pc = handler;
+    ctx.regs.set_sp(base);
+    ctx.regs.set_bp(ureg);
+    ctx.regs.set_pc(handler);
     Ok(())
 }
 
@@ -192,16 +192,16 @@ pub(crate) fn noted(up: &Arc<Proc>, ctx: &mut UserContext, how: i32) -> After {
     }
     // Only the flags that a program may set itself, and that of resumption, with which it gets past an instruction that
     // is watched; the machine layer forces the rest and the selectors.
-    let flags = (ctx.regs.flags & !0x1_0cd5) | (saved.flags & 0x1_0cd5);
-    let back = Ureg { flags, cs: ctx.regs.cs, ss: ctx.regs.ss, ..saved };
+    let flags = (ctx.regs.flags() & !0x1_0cd5) | (saved.flags & 0x1_0cd5);
+    let back = Ureg { flags, cs: ctx.regs.cs(), ss: ctx.regs.ss(), ..saved };
     match how {
         NCONT | NRSTR => {
-            ctx.regs = back;
+            ctx.regs.put(&back);
             After::Continue
         }
         // The frame stays in use, for a later NRSTR.
         NSAVE => {
-            ctx.regs = Ureg { sp: frame.wrapping_sub(160), bp: frame, ..back };
+            ctx.regs.put(&Ureg { sp: frame.wrapping_sub(160), bp: frame, ..back });
             After::Continue
         }
         NDFLT => {

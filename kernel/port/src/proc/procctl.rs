@@ -17,6 +17,7 @@ const LOOK_NS: u64 = 10_000_000;
 const LOOKS: u32 = 500;
 
 use abi::error;
+use abi::ureg::Ureg;
 use machine::thread::State;
 use machine::user::UserContext;
 use machine::{Wake, clock};
@@ -103,14 +104,37 @@ fn change(p: &Proc, f: impl FnOnce(&mut Ctl)) {
     p.ctl_changed.wakeup();
 }
 
+/// The registers of `p`: those with which it stopped, or has left user mode. One that computes has to leave it first.
+///
+/// # Errors
+/// `process has no saved registers`: it has not begun yet.
+pub(crate) fn registers(up: &Proc, p: &Proc) -> Result<Ureg> {
+    let frame = p.frame.get().ok_or(error::ENOREG)?;
+    let stands = || {
+        let ctl = *p.ctl.lock();
+        if ctl.held || ctl.broken { *p.regs.lock() } else { None }
+    };
+    // It may be in user mode again before one has looked.
+    for _ in 0..LOOKS {
+        let looked = if look(up, p) { *p.regs.lock() } else { stands() };
+        if let Some(regs) = looked.or_else(|| frame.seen()) {
+            return Ok(regs);
+        }
+        if up.check_interrupt().is_err() {
+            break;
+        }
+    }
+    Ok(frame.get())
+}
+
 /// Has the registers of `p` kept as they are now, if it computes in user mode on a processor of its own, where nothing
-/// else may interrupt it for long. That it has gone to wait in the kernel instead, nobody tells: it is looked at again
-/// every [`LOOK_NS`], and what it had when it went there is kept. A note for the reader ends the waiting, too.
-pub(crate) fn look(up: &Proc, p: &Proc) {
-    let Some(thread) = p.thread.get() else { return };
+/// else may interrupt it for long, and says whether they were. That it has gone to wait in the kernel instead, nobody
+/// tells: it is looked at again every [`LOOK_NS`]. A note for the reader ends the waiting, too.
+fn look(up: &Proc, p: &Proc) -> bool {
+    let Some(thread) = p.thread.get() else { return false };
     let computes = || thread.state() == State::Running && p.current_call().is_none();
     if p.pid == up.pid || !computes() {
-        return;
+        return false;
     }
     p.ctl.lock().look = true;
     thread.kick();
@@ -118,14 +142,17 @@ pub(crate) fn look(up: &Proc, p: &Proc) {
         let seen = || !p.ctl.lock().look || !computes();
         match p.ctl_changed.sleep_until(clock::now_ns().saturating_add(LOOK_NS), seen) {
             Err(Wake::TimedOut) => {}
-            Ok(()) | Err(Wake::Interrupted) => return,
+            Ok(()) => return !p.ctl.lock().look,
+            Err(Wake::Interrupted) => return false,
         }
     }
+    false
 }
 
-/// `up` has been interrupted, and its registers are kept: who waits to see them is told.
-pub(crate) fn looked_at(up: &Proc) {
+/// `up` has been interrupted: who waits to see its registers is told.
+pub(crate) fn looked_at(up: &Proc, ctx: &UserContext) {
     if up.ctl.lock().look {
+        *up.regs.lock() = Some(ctx.regs.get());
         change(up, |ctl| ctl.look = false);
     }
 }
@@ -181,7 +208,7 @@ pub(crate) fn stops(up: &Proc, ctx: &mut UserContext, interrupted: bool) -> bool
 
 /// Stands still until started or killed. The registers are in `Proc::regs` meanwhile, and may be changed there.
 pub(crate) fn hold(up: &Proc, ctx: &mut UserContext) {
-    *up.regs.lock() = Some(ctx.regs);
+    *up.regs.lock() = Some(ctx.regs.get());
     *up.fpregs.lock() = Some(Box::new(ctx.fpu_save()));
     change(up, |ctl| ctl.held = true);
     up.ctl_changed.sleep(|| {
@@ -190,7 +217,7 @@ pub(crate) fn hold(up: &Proc, ctx: &mut UserContext) {
     });
     change(up, |ctl| ctl.held = false);
     if let Some(regs) = *up.regs.lock() {
-        ctx.regs = regs;
+        ctx.regs.put(&regs);
     }
     if let Some(state) = up.fpregs.lock().take() {
         ctx.fpu_load(&state);

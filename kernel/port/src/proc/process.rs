@@ -20,6 +20,7 @@ use machine::lock::Lock;
 use machine::sync::Rendez;
 use machine::thread::ThreadRef;
 use machine::types::FpuState;
+use machine::user::Regs;
 use spin::Once;
 
 use crate::error::{Error, Result};
@@ -95,7 +96,9 @@ pub struct Proc {
     pub(crate) ctl: CtlLock,
     /// Signalled when `ctl` changes.
     pub(crate) ctl_changed: Rendez,
-    /// Its registers when it left user mode last, for `/proc/n/regs`.
+    /// Its registers, once it has any, for `/proc/n/regs`.
+    pub(crate) frame: Once<Regs>,
+    /// What they were when it stopped, or somebody wanted to see them while it computed.
     pub(crate) regs: Lock<Option<abi::ureg::Ureg>>,
     /// Floating point registers while it is stopped or Broken, for `/proc/n/fpregs`.
     pub(crate) fpregs: Lock<Option<Box<FpuState>>>,
@@ -135,16 +138,6 @@ pub(crate) fn each(kernel: &Kernel) -> impl Iterator<Item = Arc<Proc>> {
 }
 
 impl Proc {
-    /// Keeps the registers with which it has left user mode.
-    #[inline]
-    pub(crate) fn keep_regs(&self, now: &abi::ureg::Ureg) {
-        match &mut *self.regs.lock() {
-            // In place: there are many, and they would be copied twice.
-            Some(regs) => *regs = *now,
-            none => *none = Some(*now),
-        }
-    }
-
     /// The name space.
     pub fn pgrp(&self) -> Arc<Pgrp> {
         self.pgrp.lock().clone()
@@ -161,7 +154,8 @@ impl Proc {
     /// `fd out of range or not open`.
     #[inline]
     pub(crate) fn fd(&self, fd: i32) -> Result<Arc<Chan>> {
-        self.fgrp.lock().get(fd)
+        let fgrp = self.fgrp.lock();
+        fgrp.get_under(fd, &fgrp)
     }
 
     /// The environment.

@@ -11,7 +11,7 @@ use machine::host::heap::aside;
 use machine::lock::Lock;
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Root, Walk};
+use crate::dev::{Dev, Qids, Root, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -116,7 +116,7 @@ impl Dev for Ram {
         self.walks.fetch_add(1, Ordering::Relaxed);
         let mut files = self.files.lock();
         let mut at = c.qid;
-        let mut qids = Vec::new();
+        let mut qids = Qids::new();
         for name in names {
             let next = if !at.is_dir() {
                 Err(error::ENOTDIR.into())

@@ -106,7 +106,7 @@ impl World {
         let args = Argv::of(args).unwrap();
         let file = file.to_string();
         port::call::life::start(&p, move |up, ctx| {
-            ctx.regs = exec::load::exec(up, &file, args)?;
+            ctx.regs.put(&exec::load::exec(up, &file, args)?);
             Ok(())
         })
         .unwrap();

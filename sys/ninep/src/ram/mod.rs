@@ -83,6 +83,58 @@ impl<R: RawMutex> Ram<R> {
         Ok(tell(node.dir(file.number)))
     }
 
+    /// As `open`, of a file that nobody else has.
+    ///
+    /// # Errors
+    /// As `open`; the file is as it was.
+    pub fn open_in_place(&self, file: &mut File<R>, mode: u32) -> Result<Qid> {
+        let mut state = self.state.lock();
+        let qid = state.open(file.number, &file.user, mode)?;
+        if !file.is_open {
+            state.opened(file.number);
+        }
+        file.is_open = true;
+        Ok(qid)
+    }
+
+    /// As `create`, in a directory that nobody else has, which becomes the new file.
+    ///
+    /// # Errors
+    /// As `create`; the directory is as it was.
+    pub fn create_in_place(&self, dir: &mut File<R>, name: &[u8], perm: u32) -> Result<Qid> {
+        let mut state = self.state.lock();
+        let (number, qid) = state.create(dir.number, &dir.user, name, perm)?;
+        state.acquire(number, true);
+        state.release(dir.number, dir.is_open);
+        (dir.number, dir.is_open) = (number, true);
+        *dir.last.get_mut() = None;
+        Ok(qid)
+    }
+
+    /// Tells what is at the end of some names from a file on, without their files being held, and shows those on the
+    /// way, the last one included, to `pass`, which may want no more. None when it does, and when there is an error of
+    /// any kind, which walking tells. The tree is locked meanwhile.
+    pub fn glance<'a, T>(
+        &self,
+        file: &File<R>,
+        names: impl Iterator<Item = &'a [u8]>,
+        pass: &mut dyn FnMut(Qid) -> bool,
+        tell: impl FnOnce(Dir<&[u8]>) -> T,
+    ) -> Option<T> {
+        let state = self.state.lock();
+        let mut number = file.number;
+        let mut node = state.node(number).ok()?;
+        for name in names {
+            node.allow(&file.user, AEXEC).ok()?;
+            number = node.child(name).ok()?;
+            node = state.node(number).ok()?;
+            if !pass(node.qid(number)) {
+                return None;
+            }
+        }
+        node.linked.then(|| tell(node.dir(number)))
+    }
+
     /// Reads a plain file without a copy being made: `put` is given `len` bytes from `offset` on, or as many as there
     /// are, piece by piece, until it refuses one. How many there were, if it has refused none. The tree is locked
     /// meanwhile.

@@ -89,6 +89,13 @@ impl State {
         Some(node.qid(number))
     }
 
+    /// A fid that stands for it is open from now on.
+    pub fn opened(&mut self, number: u64) {
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.opens += 1;
+        }
+    }
+
     /// One less; a removed file goes with the last.
     pub fn release(&mut self, number: u64, is_open: bool) {
         let Some(node) = self.nodes.get_mut(&number) else { return };

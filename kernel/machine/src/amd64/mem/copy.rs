@@ -18,7 +18,7 @@ use core::arch::asm;
 /// # Safety
 /// `page` is the address of 4096 writable bytes, aligned to 8, that nobody has references into.
 pub unsafe fn zero_page(page: *mut u8) {
-    // SAFETY: the caller's promise; 64 rounds of 64 bytes.
+    // SAFETY: the caller's promise; 16 rounds of 256 bytes.
     unsafe {
         asm!(
             "2:",
@@ -30,12 +30,36 @@ pub unsafe fn zero_page(page: *mut u8) {
             "mov [{to} + 40], {zero}",
             "mov [{to} + 48], {zero}",
             "mov [{to} + 56], {zero}",
-            "add {to}, 64",
+            "mov [{to} + 64], {zero}",
+            "mov [{to} + 72], {zero}",
+            "mov [{to} + 80], {zero}",
+            "mov [{to} + 88], {zero}",
+            "mov [{to} + 96], {zero}",
+            "mov [{to} + 104], {zero}",
+            "mov [{to} + 112], {zero}",
+            "mov [{to} + 120], {zero}",
+            "mov [{to} + 128], {zero}",
+            "mov [{to} + 136], {zero}",
+            "mov [{to} + 144], {zero}",
+            "mov [{to} + 152], {zero}",
+            "mov [{to} + 160], {zero}",
+            "mov [{to} + 168], {zero}",
+            "mov [{to} + 176], {zero}",
+            "mov [{to} + 184], {zero}",
+            "mov [{to} + 192], {zero}",
+            "mov [{to} + 200], {zero}",
+            "mov [{to} + 208], {zero}",
+            "mov [{to} + 216], {zero}",
+            "mov [{to} + 224], {zero}",
+            "mov [{to} + 232], {zero}",
+            "mov [{to} + 240], {zero}",
+            "mov [{to} + 248], {zero}",
+            "add {to}, 256",
             "dec {rounds:e}",
             "jnz 2b",
             to = inout(reg) page => _,
             zero = in(reg) 0u64,
-            rounds = inout(reg) PAGE / 64 => _,
+            rounds = inout(reg) PAGE / 256 => _,
             options(nostack),
         );
     }
@@ -46,7 +70,7 @@ pub unsafe fn zero_page(page: *mut u8) {
 /// # Safety
 /// `to` as for `zero_page`; `from` is the address of 4096 readable bytes, another page.
 pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
-    // SAFETY: the caller's promise; 64 rounds of 64 bytes.
+    // SAFETY: the caller's promise; 32 rounds of 128 bytes.
     unsafe {
         asm!(
             "2:",
@@ -66,13 +90,29 @@ pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
             "mov {b}, [{from} + 56]",
             "mov [{to} + 48], {a}",
             "mov [{to} + 56], {b}",
-            "add {from}, 64",
-            "add {to}, 64",
+            "mov {a}, [{from} + 64]",
+            "mov {b}, [{from} + 72]",
+            "mov [{to} + 64], {a}",
+            "mov [{to} + 72], {b}",
+            "mov {a}, [{from} + 80]",
+            "mov {b}, [{from} + 88]",
+            "mov [{to} + 80], {a}",
+            "mov [{to} + 88], {b}",
+            "mov {a}, [{from} + 96]",
+            "mov {b}, [{from} + 104]",
+            "mov [{to} + 96], {a}",
+            "mov [{to} + 104], {b}",
+            "mov {a}, [{from} + 112]",
+            "mov {b}, [{from} + 120]",
+            "mov [{to} + 112], {a}",
+            "mov [{to} + 120], {b}",
+            "add {from}, 128",
+            "add {to}, 128",
             "dec {rounds:e}",
             "jnz 2b",
             from = inout(reg) from => _,
             to = inout(reg) to => _,
-            rounds = inout(reg) PAGE / 64 => _,
+            rounds = inout(reg) PAGE / 128 => _,
             a = out(reg) _,
             b = out(reg) _,
             options(nostack),

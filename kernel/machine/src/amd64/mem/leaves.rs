@@ -1,21 +1,19 @@
 //! Reading and writing through a program's page tables, as the kernel does for every call.
 //!
-//! Each processor remembers some page tables of the space that it has loaded ([`Leaves`]), so that what calls are given
-//! is found without looking at the tables above. Whoever unmaps a page waits for all processors that have the space
+//! A space remembers some of its page tables ([`Leaves`]), so that what calls are given is found without looking at the
+//! tables above. Whoever unmaps a page waits for all processors that have the space
 //! loaded (`space`), so with interrupts off nothing found there goes away.
 
 use super::page::Page;
 use super::space::AddressSpace;
 use super::tables::{self, ADDRESS, PAGE, PRESENT, Table, WRITE};
-use crate::amd64::cpu;
-use crate::amd64::lock::LockGuard;
+use crate::amd64::cpu::{self, Cpu};
 use crate::types::Prot;
 use abi::layout::USTKTOP;
-use core::cell::Cell;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::interrupts;
 
-/// Page tables that a processor remembers.
+/// Page tables that a space remembers.
 const LEAVES: usize = 4;
 
 impl AddressSpace {
@@ -44,17 +42,61 @@ impl AddressSpace {
         self.with_page(va, data.len(), WRITE, |page, offset| page.write(offset, data))
     }
 
-    /// Words from `va` on, of a page that is mapped. None unless they lie in one, and `va` is a word's.
+    /// Whether it is the one that the processor has loaded.
     #[inline]
-    pub fn read_words<const N: usize>(&self, va: u64) -> Option<[u64; N]> {
-        if !va.is_multiple_of(8) {
+    pub(crate) fn is_loaded(&self, cpu: &Cpu) -> bool {
+        cpu.root.get() == self.root
+    }
+
+    /// Words from `va` on, of a page that is mapped. None unless they lie in one, and `va` is a word's. The space is
+    /// loaded on the calling processor, `cpu`, and interrupts are off.
+    #[inline]
+    pub(crate) fn read_here<const N: usize>(&self, cpu: &Cpu, va: u64) -> Option<[u64; N]> {
+        debug_assert!(self.is_loaded(cpu) && !interrupts::are_enabled());
+        let offset = va % PAGE;
+        if va >= USTKTOP || !va.is_multiple_of(8) || offset > PAGE - 8 * N as u64 {
             return None;
         }
-        let mut words = [0; N];
-        let read = |page: &Page, offset: usize| {
-            words = page.read_words(offset);
-        };
-        self.with_page(va, N * 8, 0, read).then_some(words)
+        let table = self.leaf(va).ok()?;
+        let entry = table.slot(Table::index(va, 1)).load(Ordering::Acquire);
+        // SAFETY: the entry holds a reference, and the page stays as `with_page` says.
+        (entry & PRESENT != 0)
+            .then(|| unsafe { Page::with_phys(entry & ADDRESS, |page| page.read_words(offset as usize)) })
+    }
+
+    /// The page table for an address, which is remembered from now on.
+    ///
+    /// # Errors
+    /// The level of the entry that leads nowhere.
+    #[inline]
+    pub(super) fn leaf(&self, va: u64) -> Result<Table, u32> {
+        match self.leaves.find(va) {
+            Some(table) => Ok(table),
+            None => self.remember(va),
+        }
+    }
+
+    #[inline(never)]
+    fn remember(&self, va: u64) -> Result<Table, u32> {
+        self.table().leaf(va).inspect(|table| self.leaves.put(va, *table))
+    }
+
+    /// Copies the string at `va` up to the zero byte at its end, and says how many bytes it has. None unless all of it
+    /// is in one page that is mapped, and `buf` has room for it and for eight bytes more.
+    pub fn read_string(&self, va: u64, buf: &mut [u8]) -> Option<usize> {
+        let mut len = None;
+        self.with_page(va, 1, 0, |page, offset| len = page.read_string(offset, buf));
+        len
+    }
+
+    /// Changes the aligned word at `va`, where it is mapped to be written, to what `change` makes of it, which may be
+    /// asked again. What was there; as `Err` when `change` gives nothing. None when it is not mapped so.
+    pub fn update_u32(&self, va: u64, change: impl Fn(u32) -> Option<u32>) -> Option<Result<u32, u32>> {
+        let mut done = None;
+        if va.is_multiple_of(4) {
+            self.with_page(va, 4, WRITE, |page, offset| done = Some(page.update_u32(offset, change)));
+        }
+        done
     }
 
     /// Whether these bytes lie in one page that is mapped, to be written if `write`.
@@ -74,62 +116,64 @@ impl AddressSpace {
         let enabled = interrupts::are_enabled();
         interrupts::disable();
         let cpu = cpu::this();
-        let guard = if cpu.root.get() == self.root { None } else { Some(self.lock_elsewhere()) };
-        let table = match cpu.leaves.find(va) {
-            Some(table) if guard.is_none() => Some(table),
-            _ => self.table().leaf(va).ok().inspect(|table| {
-                if guard.is_none() {
-                    cpu.leaves.put(va, *table);
-                }
-            }),
-        };
-        let found = table.is_some_and(|table| {
-            let entry = table.slot(Table::index(va, 1)).load(Ordering::Acquire);
-            let there = entry & (PRESENT | needs) == PRESENT | needs;
-            if there {
-                // SAFETY: the entry holds a reference, and the page stays as it is said above.
-                unsafe { Page::with_phys(entry & ADDRESS, |page| use_it(page, offset as usize)) };
+        if !self.is_loaded(cpu) {
+            if enabled {
+                interrupts::enable();
             }
-            there
-        });
-        drop(guard);
+            return self.with_page_elsewhere(va, needs, use_it);
+        }
+        let found = self.leaf(va).is_ok_and(|table| use_entry(table, va, needs, use_it));
         if enabled {
             interrupts::enable();
         }
         found
     }
 
+    /// The same with the lock.
     #[cold]
-    fn lock_elsewhere(&self) -> LockGuard<'_, ()> {
-        self.lock.lock()
+    #[inline(never)]
+    fn with_page_elsewhere(&self, va: u64, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
+        let _guard = self.lock.lock();
+        self.leaf(va).is_ok_and(|table| use_entry(table, va, needs, use_it))
     }
 }
 
-/// Page tables of the space that a processor has loaded, by the addresses that they are for: a program's stack, and
-/// what its calls are given, are found without looking at the tables above. A space's tables stay as long as it is
-/// loaded.
-pub(crate) struct Leaves([Cell<(u64, u64)>; LEAVES]);
+/// Does something with the page that a table has for `va`, if it is mapped, with the flags `needs`; it stays, as
+/// `AddressSpace::with_page` says.
+#[inline]
+fn use_entry(table: Table, va: u64, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
+    let entry = table.slot(Table::index(va, 1)).load(Ordering::Acquire);
+    let there = entry & (PRESENT | needs) == PRESENT | needs;
+    if there {
+        // SAFETY: the entry holds a reference, and the page stays.
+        unsafe { Page::with_phys(entry & ADDRESS, |page| use_it(page, (va % PAGE) as usize)) };
+    }
+    there
+}
+
+/// Some page tables of a space, each with the stretch of addresses that it is for: a program's stack, and what its
+/// calls are given, are found without looking at the tables above. A space's tables stay as long as it does.
+pub(crate) struct Leaves([AtomicU64; LEAVES]);
+
+/// Bits of a table's frame number; above them is the number of its stretch, and one.
+const FRAME: u32 = 36;
+const _: () = assert!(USTKTOP / tables::span(2) < 1 << (u64::BITS - FRAME));
 
 impl Leaves {
     pub const fn new() -> Leaves {
-        Leaves([const { Cell::new((u64::MAX, 0)) }; LEAVES])
+        Leaves([const { AtomicU64::new(0) }; LEAVES])
     }
 
     #[inline]
     fn find(&self, va: u64) -> Option<Table> {
         let part = va / tables::span(2);
-        let (for_part, phys) = self.0[part as usize % LEAVES].get();
-        // SAFETY: `put` for this space, which is loaded still.
-        (for_part == part).then(|| unsafe { Table::at(phys) })
+        let word = self.0[part as usize % LEAVES].load(Ordering::Relaxed);
+        // SAFETY: `put` for this space, whose tables stay.
+        (word >> FRAME == part + 1).then(|| unsafe { Table::at((word & ((1 << FRAME) - 1)) * PAGE) })
     }
 
     fn put(&self, va: u64, table: Table) {
         let part = va / tables::span(2);
-        self.0[part as usize % LEAVES].set((part, table.phys()));
-    }
-
-    /// Another space is loaded.
-    pub(super) fn forget(&self) {
-        self.0.iter().for_each(|leaf| leaf.set((u64::MAX, 0)));
+        self.0[part as usize % LEAVES].store((part + 1) << FRAME | table.phys() / PAGE, Ordering::Relaxed);
     }
 }

@@ -116,6 +116,26 @@ impl Page {
         core::array::from_fn(|i| unsafe { &*first.add(i) }.load(Ordering::Relaxed))
     }
 
+    /// Copies the bytes from `off` up to the first that is zero, and says how many. None when there is no zero before
+    /// the end of the page, or `buf` has no room for it and seven bytes more.
+    pub(super) fn read_string(&self, off: usize, buf: &mut [u8]) -> Option<usize> {
+        const ONES: u64 = u64::MAX / 255;
+        let (mut at, mut skip, mut done) = (off & !7, off & 7, 0);
+        while at < SIZE {
+            let word = self.word64(at).load(Ordering::Relaxed) >> (8 * skip);
+            buf.get_mut(done..done + 8)?.copy_from_slice(&word.to_le_bytes());
+            // What has been shifted in is no zero.
+            let word = word | !(u64::MAX >> (8 * skip));
+            // The lowest of the bits that are left belongs to the first zero.
+            let zeros = word.wrapping_sub(ONES) & !word & ONES << 7;
+            if zeros != 0 {
+                return Some(done + zeros.trailing_zeros() as usize / 8);
+            }
+            (at, skip, done) = (at + 8, 0, done + 8 - skip);
+        }
+        None
+    }
+
     /// Writes an aligned double word.
     pub fn write_u64(&self, off: usize, value: u64) {
         self.word64(off).store(value, Ordering::Relaxed);
@@ -124,6 +144,19 @@ impl Page {
     /// Replaces an aligned word if it is `old`; returns what was there, as `Err` when that was something else.
     pub fn compare_exchange_u32(&self, off: usize, old: u32, new: u32) -> Result<u32, u32> {
         self.word32(off).compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+
+    /// Changes an aligned word to what `change` makes of it, which may be asked again; returns what was there, as `Err`
+    /// when `change` gives nothing.
+    pub fn update_u32(&self, off: usize, change: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
+        let mut old = self.read_u32(off);
+        loop {
+            let new = change(old).ok_or(old)?;
+            match self.compare_exchange_u32(off, old, new) {
+                Ok(_) => return Ok(old),
+                Err(now) => old = now,
+            }
+        }
     }
 
     /// Adds to an aligned word, wrapping; returns what was there.
@@ -212,8 +245,11 @@ impl Page {
     /// `phys` is from `into_phys`, and the entry stays during the call.
     #[inline]
     pub(crate) unsafe fn with_phys<T>(phys: u64, use_it: impl FnOnce(&Page) -> T) -> T {
-        // SAFETY: the caller's promise; the reference made here is not dropped.
-        let held = ManuallyDrop::new(unsafe { Page::from_phys(phys) });
+        debug_assert!(phys >= PAGE && phys / PAGE <= u64::from(u32::MAX));
+        // SAFETY: the caller's promise: it is that of a page, none of which is the first frame.
+        let frame = unsafe { NonZeroU32::new_unchecked((phys / PAGE) as u32) };
+        // The reference made here is not dropped.
+        let held = ManuallyDrop::new(Page(frame));
         use_it(&held)
     }
 

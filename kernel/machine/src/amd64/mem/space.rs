@@ -12,6 +12,7 @@ pub use crate::types::{OutOfMemory, Prot};
 use super::blank;
 use super::flush;
 use super::frames;
+use super::leaves::Leaves;
 use super::page::{Leaving, Page};
 use super::paging;
 use super::tables::{self, ACCESSED, ADDRESS, DIRTY, PAGE, PRESENT, Table, USER, WRITE};
@@ -36,6 +37,8 @@ pub struct AddressSpace {
     pub(super) root: u64,
     /// Guards the tables below the root.
     pub(super) lock: Lock<()>,
+    /// Some of the tables below the root, for who looks without the lock.
+    pub(super) leaves: Leaves,
     resident: AtomicU64,
     /// Bit set: that processor has it loaded.
     active: AtomicU64,
@@ -48,6 +51,7 @@ impl AddressSpace {
         let space = AddressSpace {
             root,
             lock: Lock::new(()),
+            leaves: Leaves::new(),
             resident: AtomicU64::new(0),
             active: AtomicU64::new(0),
         };
@@ -127,7 +131,7 @@ impl AddressSpace {
 
     /// The page table for `va`, made with those above it if need be. The lock is held.
     fn make_leaf(&self, va: u64) -> Option<Table> {
-        if let Ok(table) = self.table().leaf(va) {
+        if let Ok(table) = self.leaf(va) {
             return Some(table);
         }
         let mut table = self.table();
@@ -180,7 +184,7 @@ impl AddressSpace {
             let (mut looks, mut any) = (0, false);
             let guard = self.lock.lock();
             while at < end && !gone.is_full() && looks < LOOKS {
-                match self.table().leaf(at) {
+                match self.leaf(at) {
                     Ok(table) => {
                         looks += TABLE;
                         let (next, changed) = change(table, at, end, &mut gone);
@@ -204,7 +208,7 @@ impl AddressSpace {
     /// The same for a page, as for each that is written after a fork.
     fn unmap_one(&self, va: u64) {
         let guard = self.lock.lock();
-        let Ok(table) = self.table().leaf(va) else { return };
+        let Ok(table) = self.leaf(va) else { return };
         let old = table.slot(Table::index(va, 1)).swap(0, Ordering::AcqRel);
         if old & PRESENT == 0 {
             return;
@@ -246,7 +250,6 @@ impl AddressSpace {
         // SAFETY: the root has the kernel's entries, and the reference below keeps it.
         unsafe { paging::load(self.root) };
         cpu.root.set(self.root);
-        cpu.leaves.forget();
         // SAFETY: this processor's, with interrupts off.
         let old = unsafe { &mut *cpu.space.get() }.replace(self.clone());
         if let Some(old) = old.as_ref().filter(|old| old.root != self.root) {
@@ -262,7 +265,6 @@ impl AddressSpace {
             // SAFETY: the kernel's own tables.
             unsafe { paging::load(paging::root()) };
             cpu.root.set(0);
-            cpu.leaves.forget();
             self.active.fetch_and(!cpu.bit(), Ordering::SeqCst);
         }
     }

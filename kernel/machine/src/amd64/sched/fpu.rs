@@ -1,18 +1,23 @@
 //! The floating-point unit, which only programs use: the kernel is built without it.
 //!
-//! A program's registers live in its `Area`, or in the processor while its thread runs. They go back to memory when
-//! the thread is switched away, and come back at its next entry to user mode. They are not left for a trap (#NM) of
-//! who uses them: every program does, and soon, and QEMU translates all code twice that runs with CR0.TS set and clear.
+//! A program's registers live in its `Area`, with its general ones beside them, or in the processor while its thread
+//! runs. They go back to memory when the thread is switched away, and come back at its next entry to user mode. They
+//! are not left for a trap (#NM) of who uses them: every program does, and soon, and QEMU translates all code twice
+//! that runs with CR0.TS set and clear.
 
 use crate::amd64::cpu::Cpu;
-use crate::types::FpuState;
+use crate::types::{FpuState, Frame};
+use abi::ureg::Ureg;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Where a program's FPU registers are kept.
+/// Where a program's registers are kept.
+#[repr(C)]
 pub struct Area {
+    /// The general ones.
+    pub frame: Frame,
     state: UnsafeCell<FpuState>,
     /// The id of the thread in whose registers the state is; 0 when it is here.
     live: AtomicU64,
@@ -25,12 +30,13 @@ unsafe impl Sync for Area {}
 unsafe impl Send for Area {}
 
 impl Area {
-    /// The start values.
-    pub const fn new() -> Area {
-        Area { state: UnsafeCell::new(FpuState::new()), live: AtomicU64::new(0) }
+    /// The start values of the FPU, and these registers.
+    pub fn new(regs: &Ureg) -> Area {
+        Area { frame: Frame::new(regs), state: UnsafeCell::new(FpuState::new()), live: AtomicU64::new(0) }
     }
 
     /// The id of the thread whose registers hold the state, or 0.
+    #[inline]
     pub fn live(&self) -> u64 {
         self.live.load(Ordering::Relaxed)
     }

@@ -258,6 +258,7 @@ impl Thread {
 
     /// Adds the time since the last stamp to `account` and stamps anew. Only the thread itself, while it runs, and who
     /// switches to or from it change either.
+    #[inline]
     pub(crate) fn charge(&self, account: &AtomicU64) {
         let now = clock::cycles();
         let before = self.stamp.load(Ordering::Relaxed);

@@ -87,10 +87,6 @@ from_user:
 	SAVE
 leave_user:
 	movq	%gs:{kernel_sp}, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
 	popq	%rbp
 	popq	%rbx
 	ret
@@ -149,15 +145,12 @@ syscall_entry:
 	SAVE
 	jmp	leave_user
 
-# enter_user(frame, by_sysret): loads a program's registers and goes there. Returns when it comes back.
+# enter_user(frame, by_sysret): loads a program's registers and goes there. Returns when it comes back,
+# with all registers but rbx and rbp changed.
 .balign 16
 enter_user:
 	pushq	%rbx
 	pushq	%rbp
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
 	movq	%rsp, %gs:{kernel_sp}
 	movq	%rdi, %rsp
 	testl	%esi, %esi

@@ -24,7 +24,8 @@ core::arch::global_asm!(
 unsafe extern "C" {
     static trap_stubs: u8;
     pub(crate) fn syscall_entry();
-    pub(crate) fn enter_user(frame: *mut Ureg, by_sysret: u32);
+    /// Called with `frame: *mut Ureg` and `by_sysret: u32`, and not as the compiler would: see there.
+    pub(crate) fn enter_user();
 }
 
 /// Bytes between two stubs.

@@ -1,11 +1,13 @@
 //! Running programs: user mode as a function that returns.
 //!
 //! `run` loads a program's registers and goes to user mode; whatever brings the processor back (a system call, a
-//! fault, the timer) stores them again and becomes `run`'s result. Device interrupts are served inside; they end
-//! `run` only when the thread was kicked or its turn is over.
+//! fault, an interrupt, which has been served then) stores them again and becomes `run`'s result.
+//!
+//! Every call of a program goes this way twice, so what most of them need is inlined into whoever runs programs, and
+//! what few need is not.
 
 pub use crate::amd64::sched::watch::watch;
-pub use crate::types::{Event, FPU_SIZE, FpuState};
+pub use crate::types::{Event, FPU_SIZE, FpuState, Frame};
 
 use super::desc::{USER_CODE, USER_DATA};
 use super::entry;
@@ -19,6 +21,7 @@ use crate::amd64::sched::watch as debug;
 use abi::ureg::Ureg;
 use alloc::sync::Arc;
 use core::arch::asm;
+use core::ops::Deref;
 use core::sync::atomic::Ordering;
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
@@ -35,19 +38,29 @@ const DEBUG: u64 = 1;
 const PROTECTION: u8 = 13;
 const PAGE_FAULT: u64 = 14;
 
-/// A program's registers. The alignment puts the end of `regs` on a 16-byte boundary, where the processor
-/// can push them.
-#[repr(C, align(16))]
+/// A program's registers, for its own thread and for those who look at them.
+#[derive(Clone)]
+pub struct Regs(Arc<Area>);
+
+impl Deref for Regs {
+    type Target = Frame;
+
+    #[inline]
+    fn deref(&self) -> &Frame {
+        &self.0.frame
+    }
+}
+
+/// A program that can be run.
 pub struct UserContext {
-    filler: u64,
     /// The general registers.
-    pub regs: Ureg,
-    fpu: Arc<Area>,
+    pub regs: Regs,
+    /// The six words above the top of the program's stack when it left user mode for a system call, if they were there
+    /// to be read.
+    pub args: Option<[u64; 6]>,
     /// The exception that ended the last run, and the thread's kernel time then: what it costs is charged to it.
     served: Option<(u8, u64)>,
 }
-
-const _: () = assert!((core::mem::offset_of!(UserContext, regs) + size_of::<Ureg>()).is_multiple_of(16));
 
 impl UserContext {
     /// Plan 9's start values: everything zero, interrupts on, a fresh FPU.
@@ -58,7 +71,7 @@ impl UserContext {
             flags: FIXED_FLAGS,
             ..Ureg::default()
         };
-        UserContext { filler: 0, regs: selectors, fpu: Arc::new(Area::new()), served: None }
+        UserContext { regs: Regs(Arc::new(Area::new(&selectors))), args: None, served: None }
     }
 
     /// Sets the FPU to its start values.
@@ -79,22 +92,22 @@ impl UserContext {
     /// The FPU state in memory; what is in the registers is stored first, or forgotten.
     fn fpu_here(&mut self, store: bool) -> &mut FpuState {
         interrupts::without_interrupts(|| {
-            let live = self.fpu.live();
+            let live = self.regs.0.live();
             if live != 0 {
                 let me = thread::current_ref();
                 assert!(live == me.id(), "the registers of a program that runs elsewhere were asked for");
                 if store {
                     // SAFETY: they are in this processor's registers, by the assertion.
-                    unsafe { self.fpu.save() };
+                    unsafe { self.regs.0.save() };
                 } else {
-                    self.fpu.discard();
+                    self.regs.0.discard();
                 }
                 // SAFETY: the running thread owns this.
                 unsafe { (*me.switched.get()).fpu = None };
             }
         });
         // SAFETY: `self` is borrowed exclusively and the state is not live.
-        unsafe { self.fpu.state() }
+        unsafe { self.regs.0.state() }
     }
 }
 
@@ -106,84 +119,115 @@ impl Default for UserContext {
 
 /// Runs the program until it leaves user mode for something the caller has to see to.
 ///
-/// After `Event::Syscall`, `regs.pc` is behind the instruction and `cx` and `r11` hold what the processor put there;
-/// all else is the program's. Flags and selectors are made safe before entry. A kick that is pending, or the end of
-/// the thread's turn, gives `Event::Interrupt` before anything runs; a program counter outside the lower half gives
-/// `Event::Trap` 13. The error of `Event::Trap` 1 has a bit for each [watchpoint](watch()) that was met.
+/// After `Event::Syscall`, `regs` has the program counter behind the instruction, and in `cx` and `r11` what the
+/// processor put there; all else is the program's. Flags and selectors are made safe before entry. A kick that is
+/// pending, or the end of the thread's turn, gives `Event::Interrupt` before anything runs; a program counter outside
+/// the lower half gives `Event::Trap` 13. The error of `Event::Trap` 1 has a bit for each [watchpoint](watch()) that
+/// was met.
+#[inline]
 pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
-    assert!(interrupts::are_enabled(), "user mode with a Lock held or in an interrupt");
+    debug_assert!(interrupts::are_enabled(), "user mode with a Lock held or in an interrupt");
     let me = thread::current_ref();
+    if ctx.served.is_some() {
+        charge_served(me, ctx);
+    }
+    interrupts::disable();
+    let cpu = cpu::this();
+    if cpu.need_resched.load(Ordering::Relaxed) || me.kick_pending() {
+        interrupts::enable();
+        me.take_kick();
+        return Event::Interrupt;
+    }
+    if ctx.regs.pc() >= LOWER_HALF_END {
+        interrupts::enable();
+        return Event::Trap { vector: PROTECTION, error: 0 };
+    }
+    if !space.is_loaded(cpu) && !load(space) {
+        return Event::Interrupt;
+    }
+    if cpu.waiting.load(Ordering::SeqCst) > 0 {
+        balance::spread(cpu);
+    }
+    enter(cpu, me, ctx);
+    match ctx.regs.kind() {
+        irq::SYSCALL => {
+            ctx.args = space.read_here(cpu, ctx.regs.sp().wrapping_add(8));
+            interrupts::enable();
+            Event::Syscall
+        }
+        0..32 => exception(me, ctx),
+        vector => interrupted(cpu, me, ctx, vector),
+    }
+}
+
+/// What serving the last exception has cost, up to here.
+#[inline(never)]
+fn charge_served(me: &Thread, ctx: &mut UserContext) {
     if let Some((vector, before)) = ctx.served.take() {
         me.charge(&me.sys_cycles);
         irq::charge_trap(vector, me.sys_cycles.load(Ordering::Relaxed).saturating_sub(before));
     }
-    loop {
-        if me.take_kick() || thread::need_resched() {
-            return Event::Interrupt;
-        }
-        if ctx.regs.pc >= LOWER_HALF_END {
-            return Event::Trap { vector: PROTECTION, error: 0 };
-        }
-        interrupts::disable();
-        let cpu = cpu::this();
-        // Anything that came between the look above and now waits behind the interrupt flag, but a kick or the end of
-        // the turn by an interrupt in between must be seen.
-        if thread::need_resched() || me.kick_pending() {
-            interrupts::enable();
-            continue;
-        }
-        if let Some(old) = space.activate() {
-            interrupts::enable();
-            drop(old); // perhaps a whole dead address space: with interrupts on
-            continue;
-        }
-        balance::spread(cpu);
-        enter(cpu, me, ctx);
-        let vector = ctx.regs.kind;
-        match vector {
-            irq::SYSCALL => {
-                interrupts::enable();
-                return Event::Syscall;
-            }
-            0..32 => return exception(me, ctx),
-            _ => {
-                irq::dispatch(vector as u8);
-                let ticks = cpu.ticked.take();
-                if ticks != 0 {
-                    interrupts::enable();
-                    me.tick(ctx.regs.pc, ticks);
-                    return Event::Interrupt;
-                }
-            }
-        }
-        interrupts::enable();
+}
+
+/// Loads an address space, with interrupts off. False when they have been on since, and are: then everything is to be
+/// looked at again.
+#[inline(never)]
+fn load(space: &Arc<AddressSpace>) -> bool {
+    let Some(old) = space.activate() else { return true };
+    interrupts::enable();
+    drop(old); // perhaps a whole dead address space: with interrupts on
+    false
+}
+
+/// Serves an interrupt that came in user mode; interrupts are on afterwards.
+#[inline(never)]
+fn interrupted(cpu: &Cpu, me: &Thread, ctx: &UserContext, vector: u64) -> Event {
+    irq::dispatch(vector as u8);
+    let ticks = cpu.ticked.take();
+    interrupts::enable();
+    if ticks != 0 {
+        me.tick(ctx.regs.pc(), ticks);
     }
+    Event::Interrupt
 }
 
 /// Loads registers, goes to user mode, comes back. Interrupts are off before and after.
-fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
-    let regs = &mut ctx.regs;
-    regs.flags = regs.flags & FREE_FLAGS | FIXED_FLAGS;
-    (regs.cs, regs.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
-    // SYSRET takes the program counter from rcx and the flags from r11.
-    let by_sysret = regs.cx == regs.pc && regs.r11 == regs.flags && regs.flags & RESUME == 0;
-    if ctx.fpu.live() == 0 {
-        ctx.fpu.load(cpu, me.id());
-        // SAFETY: the running thread owns this.
-        unsafe { (*me.switched.get()).fpu = Some(ctx.fpu.clone()) };
-    } else {
-        assert!(ctx.fpu.live() == me.id(), "a program's registers belong to another thread");
+#[inline(always)]
+fn enter(cpu: &Cpu, me: &Thread, ctx: &UserContext) {
+    let regs: &Frame = &ctx.regs;
+    let flags = regs.flags() & FREE_FLAGS | FIXED_FLAGS;
+    regs.set_flags(flags);
+    // SYSRET takes the program counter from rcx and the flags from r11, and the selectors from nowhere.
+    let by_sysret = regs.cx() == regs.pc() && regs.r11() == flags && flags & RESUME == 0;
+    if !by_sysret {
+        regs.set_cs(u64::from(USER_CODE));
+        regs.set_ss(u64::from(USER_DATA));
     }
-    let end = &raw const ctx.regs as u64 + size_of::<Ureg>() as u64;
+    if ctx.regs.0.live() != me.id() {
+        load_fpu(cpu, me, &ctx.regs.0);
+    }
+    let frame = regs.place();
+    let end = frame as u64 + size_of::<Ureg>() as u64;
     cpu.frame_end.set(end);
     // SAFETY: this processor's own tables, interrupts off.
     unsafe { (*cpu.tables.get()).set_frame(end) };
-    load_selectors(cpu, &ctx.regs);
+    // What was stored when a program last left user mode is still there: the kernel loads none of them.
+    if regs.selectors() != cpu.selectors.get() {
+        load_selectors(cpu, regs.selectors());
+    }
     me.charge(&me.sys_cycles);
     me.in_user.store(true, Ordering::Relaxed);
+    regs.change();
     // SAFETY: flags, selectors and the program counter are safe; the address space has the kernel's half; the trap
-    // entries store into `regs`, which nobody else uses meanwhile, and come back here.
-    unsafe { entry::enter_user(&raw mut ctx.regs, u32::from(by_sysret)) };
+    // entries store into the frame, whose words anybody may look at meanwhile, and come back here. All registers but
+    // rbx and rbp, which `enter_user` keeps, are given up.
+    unsafe {
+        asm!("call {enter}", enter = sym entry::enter_user,
+            inout("rdi") frame => _, inout("esi") u32::from(by_sysret) => _,
+            out("r12") _, out("r13") _, out("r14") _, out("r15") _, clobber_abi("sysv64"));
+    }
+    regs.set_selectors(stored_selectors(cpu));
+    regs.changed();
     me.in_user.store(false, Ordering::Relaxed);
     me.charge(&me.user_cycles);
     if cpu.smap.get() {
@@ -191,21 +235,31 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &mut UserContext) {
         // SAFETY: the processor has SMAP, hence the instruction.
         unsafe { asm!("clac", options(nomem, nostack)) };
     }
-    save_selectors(cpu, &mut ctx.regs);
 }
 
+/// Puts a program's FPU state into the registers of the processor, with interrupts off.
+#[inline(never)]
+fn load_fpu(cpu: &Cpu, me: &Thread, area: &Arc<Area>) {
+    assert!(area.live() == 0, "a program's registers belong to another thread");
+    area.load(cpu, me.id());
+    // SAFETY: the running thread owns this.
+    unsafe { (*me.switched.get()).fpu = Some(area.clone()) };
+}
+
+#[inline(never)]
 fn exception(me: &Thread, ctx: &mut UserContext) -> Event {
     let address = Cr2::read_raw();
-    if ctx.regs.kind == DEBUG {
+    let (vector, mut error) = (ctx.regs.kind(), ctx.regs.error());
+    if vector == DEBUG {
         let (met, is_before) = debug::met(cpu::this());
-        ctx.regs.error = met;
+        error = met;
+        ctx.regs.set_error(met);
         // When the program goes on there, it gets past it.
         if is_before {
-            ctx.regs.flags |= RESUME;
+            ctx.regs.set_flags(ctx.regs.flags() | RESUME);
         }
     }
     interrupts::enable();
-    let (vector, error) = (ctx.regs.kind, ctx.regs.error);
     irq::count_trap(vector as u8);
     ctx.served = Some((vector as u8, me.sys_cycles.load(Ordering::Relaxed)));
     if vector == PAGE_FAULT {
@@ -214,38 +268,30 @@ fn exception(me: &Thread, ctx: &mut UserContext) -> Event {
     Event::Trap { vector: vector as u8, error }
 }
 
-/// Four selectors, as they are in the processor and as a `Ureg` has them.
-type Selectors = [u16; 4];
-
-fn selectors_of(regs: &Ureg) -> Selectors {
-    [regs.ds, regs.es, regs.fs, regs.gs]
-}
-
-/// Stores the data selectors where the program's registers are, and notes that they are in the processor.
-fn save_selectors(cpu: &Cpu, regs: &mut Ureg) {
-    let mut now: Selectors = [0; 4];
+/// The data selectors as they are in the processor, in the order in which a `Ureg` has them, and notes that they are
+/// there.
+#[inline(always)]
+fn stored_selectors(cpu: &Cpu) -> u64 {
+    let mut now = 0u64;
     // SAFETY: stores four half words, there.
     unsafe {
         asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
-            in(reg) now.as_mut_ptr(), options(nostack, preserves_flags));
+            in(reg) &raw mut now, options(nostack, preserves_flags));
     }
-    [regs.ds, regs.es, regs.fs, regs.gs] = now;
     cpu.selectors.set(now);
+    now
 }
 
-/// Loads the program's selectors where they differ: null, or the user data segment. Others it cannot have loaded.
-fn load_selectors(cpu: &Cpu, regs: &Ureg) {
-    // What was stored when a program last left user mode is still there: the kernel loads none of them.
-    if selectors_of(regs) == cpu.selectors.get() {
-        return;
-    }
-    let safe = |s: u16| if s == USER_DATA { s } else { 0 };
-    let want = selectors_of(regs).map(safe);
+/// Loads a program's selectors: null, or the user data segment. Others it cannot have loaded.
+#[inline(never)]
+fn load_selectors(cpu: &Cpu, selectors: u64) {
+    let safe = |at: u32| if (selectors >> at) as u16 == USER_DATA { USER_DATA } else { 0 };
+    let want = [safe(0), safe(16), safe(32), safe(48)];
     // SAFETY: null and the user data segment are always valid; loading GS changes its base, so it is done while the
     // program's base is in place and the kernel's is put aside. Interrupts are off.
     unsafe {
         asm!("mov ds, {0:x}", "mov es, {1:x}", "mov fs, {2:x}", "swapgs", "mov gs, {3:x}", "swapgs",
             in(reg) want[0], in(reg) want[1], in(reg) want[2], in(reg) want[3], options(nostack, preserves_flags));
     }
-    cpu.selectors.set(want);
+    cpu.selectors.set(want.iter().rev().fold(0, |all, s| all << 16 | u64::from(*s)));
 }

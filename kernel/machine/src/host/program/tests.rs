@@ -31,28 +31,29 @@ fn live(mut ctx: UserContext, pid: u64, space: Arc<AddressSpace>, log: Log) {
                 let prot = Prot { write: !exec, exec };
                 space.map(addr & !0xfff, Page::new_zeroed().unwrap(), prot).unwrap();
             }
-            Event::Syscall => match ctx.regs.bp {
+            Event::Syscall => match ctx.regs.bp() {
                 EXIT => return,
-                GETPID => ctx.regs.ax = pid,
+                GETPID => ctx.regs.set_ax(pid),
                 FORK => {
                     let mut child = UserContext::new();
-                    child.regs = Ureg { ax: 0, ..ctx.regs };
+                    child.regs.put(&Ureg { ax: 0, ..ctx.regs.get() });
                     child.fpu_load(&ctx.fpu_save());
                     let (space, log) = (space.clone(), log.clone());
                     thread::spawn("child", 0, Box::new(move || live(child, pid + 1, space, log))).unwrap();
-                    ctx.regs.ax = pid + 1;
+                    ctx.regs.set_ax(pid + 1);
                 }
                 NOTE => {
-                    saved = Some(ctx.regs);
-                    (ctx.regs.pc, ctx.regs.ax) = (TEXT + 0x1000, 0);
-                    ctx.regs.sp -= 256;
+                    saved = Some(ctx.regs.get());
+                    ctx.regs.set_pc(TEXT + 0x1000);
+                    ctx.regs.set_ax(0);
+                    ctx.regs.set_sp(ctx.regs.sp() - 256);
                 }
                 NOTED => {
-                    ctx.regs = saved.take().unwrap();
-                    ctx.regs.ax = 77;
+                    ctx.regs.put(&saved.take().unwrap());
+                    ctx.regs.set_ax(77);
                 }
-                EXEC => ctx.regs.pc = TEXT + 0x2000,
-                _ => ctx.regs.ax = u64::MAX,
+                EXEC => ctx.regs.set_pc(TEXT + 0x2000),
+                _ => ctx.regs.set_ax(u64::MAX),
             },
             Event::Interrupt => {}
             Event::Trap { vector: 3, .. } => {}
@@ -66,7 +67,8 @@ fn boot() -> Log {
     let log = Log::default();
     let space = AddressSpace::new().unwrap();
     let mut ctx = UserContext::new();
-    (ctx.regs.pc, ctx.regs.sp) = (TEXT, STACK);
+    ctx.regs.set_pc(TEXT);
+    ctx.regs.set_sp(STACK);
     let log2 = log.clone();
     let t = thread::spawn("first", 0, Box::new(move || live(ctx, 1, space, log2))).unwrap();
     while t.state() != State::Dead || Arc::strong_count(&log) > 1 {

@@ -274,7 +274,7 @@ impl Dev for Cons {
             ZERO => return read_zero(up, dst),
             RANDOM => return read_random(up, dst),
             BINTIME => {
-                let numbers = text::bintime();
+                let numbers = text::bintime(dst.len());
                 let n = dst.len().min(numbers.len()) / 8 * 8;
                 return dst.put_from(numbers.get(..n).unwrap_or(&[]), 0);
             }

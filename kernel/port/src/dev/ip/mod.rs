@@ -186,7 +186,7 @@ impl Ip {
             c.qid = Qid::file(ctl.path());
         }
         c.mode = Some(mode);
-        *c.offset.lock() = 0;
+        c.offset.set(0);
         c.aux = Some(Open::new(tree, Some(conversation)));
         Ok(c)
     }

@@ -45,9 +45,7 @@ pub(super) fn write_mem(p: &Proc, src: &Src<'_>, va: u64) -> Result<usize> {
 
 /// The registers that it has now if it runs, else those with which it left user mode last.
 pub(super) fn read_regs(up: &Proc, p: &Proc, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
-    procctl::look(up, p);
-    let regs = p.regs.lock().ok_or(error::ENOREG)?;
-    dst.put_from(&regs.to_bytes(), offset)
+    dst.put_from(&procctl::registers(up, p)?.to_bytes(), offset)
 }
 
 /// Where a process goes on in the kernel, if it sleeps there; the other registers are not kept.

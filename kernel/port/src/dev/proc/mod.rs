@@ -7,14 +7,13 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, error};
 
 use crate::dev::dirtab;
 use crate::dev::kprof::read_counts;
-use crate::dev::{Dev, Walk};
+use crate::dev::{Dev, Qids, Walk};
 use crate::error::{Result, clip};
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
@@ -54,7 +53,7 @@ impl Dev for ProcDev {
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        let mut qids = Vec::with_capacity(names.len());
+        let mut qids = Qids::new();
         let mut at = c.qid;
         for name in names {
             match step(&up.kernel, at, name) {

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use abi::{Dir, Qid, error};
 
 use crate::dev::dirtab;
-use crate::dev::{Dev, Teller, Walk};
+use crate::dev::{Dev, Qids, Teller, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::name::chan::Chan;
@@ -56,6 +56,12 @@ impl Root {
     fn node(&self, qid: Qid) -> Result<&Node> {
         let node = usize::try_from(qid.path).ok().and_then(|n| self.tree.nodes.get(n));
         node.ok_or(error::ENONEXIST.into())
+    }
+
+    /// The file of a directory. Nothing else has any.
+    fn child(&self, dir: usize, name: &str) -> Option<usize> {
+        let is = |n: usize| self.tree.nodes.get(n).is_some_and(|c| c.parent == dir && c.name == *name);
+        self.index.find(dir, name, is)
     }
 
     fn qid(&self, n: usize) -> Qid {
@@ -113,15 +119,11 @@ impl Dev for Root {
 
     fn walk(&self, _up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
         let mut at = usize::try_from(c.qid.path).map_err(|_| error::ENONEXIST)?;
-        let mut qids = Vec::with_capacity(names.len());
+        let mut qids = Qids::new();
         for name in names {
             let next = match self.tree.nodes.get(at) {
                 Some(Node { what: What::Dir(_), parent, .. }) if *name == ".." => Ok(*parent),
-                Some(Node { what: What::Dir(_), .. }) => {
-                    let is =
-                        |n: usize| self.tree.nodes.get(n).is_some_and(|c| c.parent == at && c.name == **name);
-                    self.index.find(at, name, is).ok_or(error::ENONEXIST)
-                }
+                Some(Node { what: What::Dir(_), .. }) => self.child(at, name).ok_or(error::ENONEXIST),
                 _ => Err(error::ENOTDIR),
             };
             match next {
@@ -132,6 +134,26 @@ impl Dev for Root {
             qids.push(self.qid(at));
         }
         Ok(Walk { qids, chan: Some(c.derive(self.qid(at), None)), why: None })
+    }
+
+    fn glance(
+        &self,
+        up: &Arc<Proc>,
+        c: &Chan,
+        names: &[&str],
+        pass: &mut dyn FnMut(Qid) -> bool,
+        tell: Teller<'_>,
+    ) -> bool {
+        let Ok(mut at) = usize::try_from(c.qid.path) else { return false };
+        for name in names {
+            match self.child(at, name) {
+                Some(n) if pass(self.qid(n)) => at = n,
+                _ => return false,
+            }
+        }
+        let Some(node) = self.tree.nodes.get(at) else { return false };
+        let host = up.kernel.hostowner.lock();
+        tell(&self.told(at, node, &host)).is_ok()
     }
 
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {

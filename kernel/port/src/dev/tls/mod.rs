@@ -257,7 +257,7 @@ impl Dev for Tls {
         conversation.join(kind(c.qid) == HAND)?;
         c.aux = Some(open);
         c.mode = Some(mode);
-        *c.offset.lock() = 0;
+        c.offset.set(0);
         if matches!(kind(c.qid), DATA | HAND) {
             c.iounit = seal::PLAIN_MOST as u32;
         }
