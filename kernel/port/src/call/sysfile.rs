@@ -163,7 +163,7 @@ pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> R
 /// As [`namec`].
 pub fn stat(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
     let _call = Call::enter("stat");
-    let found = namec::find(up, name, Access::Stat)?;
+    let found = namec::find(up, name, Access::Look)?;
     record(up, found.chan(), Some(found.last_name()))
 }
 

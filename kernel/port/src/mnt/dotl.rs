@@ -182,6 +182,5 @@ fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<Option<Er
             Err(e) => failed(name(i), e),
         }
     }
-    Fid::clunk_all(found.into_iter().map(|(_, fid)| fid).collect());
     over.map(|()| late)
 }

@@ -58,7 +58,7 @@ impl Session {
         interruptible: bool,
         take: impl FnOnce(Rmsg<'_>) -> Result<R>,
     ) -> Result<R> {
-        self.alive()?;
+        self.ready()?;
         let mut guard = self.slots.take(interruptible, || leaves == Leaves::Soon || self.must_leave())?;
         guard.leaves = leaves;
         guard.count();
@@ -107,7 +107,7 @@ impl Session {
         mut take: impl FnMut(usize, Rmsg<'_>) -> Result<R>,
     ) -> Vec<Result<R>> {
         let gives_up = || leaves == Leaves::Soon || self.must_leave();
-        let mut guard = match self.alive().and_then(|()| self.slots.take(interruptible, gives_up)) {
+        let mut guard = match self.ready().and_then(|()| self.slots.take(interruptible, gives_up)) {
             Ok(guard) => guard,
             Err(e) => return messages.iter().map(|_| Err(e.clone())).collect(),
         };

@@ -63,7 +63,7 @@ pub(crate) struct Session {
     /// What the server does not know of files.
     pub(super) attributes: Attributes,
     /// Which numbers are files.
-    pub(super) fids: Fids,
+    pub(super) fids: Arc<Fids>,
     /// To ask who is to die.
     pub(super) kernel: Weak<Kernel>,
     pub(super) abandoned: Abandoned,
@@ -98,7 +98,7 @@ impl Session {
             patience,
             slots: Slots::new(),
             attributes: Attributes::new(),
-            fids: Fids::new(),
+            fids: Arc::new(Fids::new()),
             kernel: Arc::downgrade(kernel),
             abandoned: Abandoned::new(),
             dead: AtomicBool::new(false),
@@ -118,6 +118,11 @@ impl Session {
         self.patience != Patience::ENDLESS
     }
 
+    /// Are its server's fids paths, so that one can be looked at again? See [`look`](super::look).
+    pub(super) fn looks_by_fid(&self) -> bool {
+        self.is_device() && self.dialect != Dialect::P9
+    }
+
     /// Does it still live?
     ///
     /// # Errors
@@ -126,15 +131,26 @@ impl Session {
         if self.dead.load(Ordering::Acquire) { Err(error::EHUNGUP.into()) } else { Ok(()) }
     }
 
+    /// Can a message be sent?
+    ///
+    /// # Errors
+    /// `i/o on hungup channel`; what is said of a server that has answered with what is no answer.
+    pub(super) fn ready(&self) -> Result<()> {
+        self.alive()?;
+        if self.fids.farewells.are_spoilt() { Err(self.protocol_error()) } else { Ok(()) }
+    }
+
     /// Its line in `/dev/mtags`: `name:version:msize:use:hits`.
     pub(super) fn write_mtag(&self, name: &str, out: &mut dyn fmt::Write) -> fmt::Result {
         let (used, hits) = self.slots.counts();
         writeln!(out, "{name}:{}:{}:{used}:{hits}", self.dialect.version(), self.msize)
     }
 
-    /// What it keeps, for `/dev/pools`: files at the server, slots with messages under way, slots at keepers.
+    /// What it keeps, for `/dev/pools`: files at the server, slots with messages under way (and
+    /// Tclunks that nobody waits for), slots at keepers.
     pub(super) fn pools(&self) -> [(&'static str, u64); 3] {
         let (busy, abandoned) = self.slots.in_use();
+        let busy = busy + self.fids.farewells.out() as u64;
         [("fid", self.fids.in_use()), ("busy", busy), ("abandoned", abandoned)]
     }
 

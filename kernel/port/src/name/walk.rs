@@ -19,7 +19,7 @@ use abi::{Qid, error};
 use machine::heap;
 
 use crate::error::{Error, Result};
-use crate::name::chan::Chan;
+use crate::name::chan::{Aim, Chan};
 use crate::name::mhead::{Key, Mhead};
 use crate::name::namespace::Pgrp;
 use crate::name::path::{MAXPATH, PathBuf};
@@ -183,6 +183,8 @@ pub(crate) struct Walker<'u> {
     no_mounts: bool,
     /// Elements that were walked.
     pub(crate) walked: usize,
+    /// What the whole name is walked for.
+    pub(crate) aim: Aim,
 }
 
 impl<'u> Walker<'u> {
@@ -209,7 +211,7 @@ impl<'u> Walker<'u> {
             }
         };
         let no_mounts = matches!(name.start, Start::Device(..));
-        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0 })
+        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0, aim: Aim::Any })
     }
 
     /// What is mounted on this file: the union and its first element.
@@ -295,7 +297,12 @@ impl<'u> Walker<'u> {
     fn step(&mut self, name: &Name<'_>, names: &[&str]) -> Result<()> {
         self.cross().map_err(|e| name.error(self.walked, e))?;
         let c = self.at.chan();
-        let mut result = c.dev.walk(self.up, c, names);
+        let to_end = self.walked + names.len() == name.elements.len();
+        let mut result = match self.aim {
+            Aim::Any => c.dev.walk(self.up, c, names),
+            aim if to_end => c.dev.walk_for(self.up, c, names, aim),
+            _ => c.dev.walk(self.up, c, names),
+        };
         let (mut letter, mut devno) = (c.dev.letter(), c.devno);
         if let (Err(first), Some(union)) = (&result, &self.union)
             && !first.is_note()
