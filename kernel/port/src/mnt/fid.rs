@@ -368,11 +368,13 @@ impl Fid {
     /// # Errors
     /// The server's.
     pub(crate) fn remove(&self) -> Result<()> {
+        self.session.moves();
         let removed = self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(()));
         if removed.is_ok() && self.session.dialect != Dialect::P9 {
             Trail::removed(self);
             self.session.attributes.removed(Trail::file(self));
         }
+        self.session.moves();
         // QEMU refuses it on a read-only share before it looks at the fid, which stays. So after a failure a Tclunk
         // follows, and does no harm when there is nothing left to clunk.
         let keeps_to_it = self.session.dialect == Dialect::P9;

@@ -215,11 +215,14 @@ impl MntFile {
             create::Create::Open(message) | create::Create::Mkdir(message) => message,
         };
         let made = Attributes::make(&self.fid, name, perm);
-        let (mut qid, mut iounit) = session.call(&message, |reply| match reply {
+        session.moves();
+        let created = session.call(&message, |reply| match reply {
             Rmsg::Create { qid, iounit } | Rmsg::Lcreate { qid, iounit } => Ok((qid, iounit)),
             Rmsg::Mkdir { qid } => Ok((qid, 0)),
             _ => Err(error::EMOUNTRPC.into()),
-        })?;
+        });
+        session.moves();
+        let (mut qid, mut iounit) = created?;
         if let Tmsg::Mkdir { .. } = message {
             (qid, iounit) = dotl::enter(&self.fid, &bytes)?;
         }

@@ -12,16 +12,18 @@
 //! * What was reached over a symbolic link is not kept: the link may lead elsewhere.
 //! * A directory that was walked from is known by which fid of all it is, since numbers are used again.
 //!
-//! Ownership: a session's [`Fids`](super::fid::Fids) have at most [`MOST`] of these, under their lock; each has its fid,
-//! which has the session. When nobody has another fid, they all go.
+//! Ownership: a session's [`Fids`](super::fid::Fids) have at most [`MOST`] of these, under their lock; each has its
+//! fid, which has the session. When nobody has another fid, they all go.
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::Qid;
+use abi::{Dir, Qid};
 use machine::heap;
 use machine::ledger::as_kernel;
+use ninep::translate::FileType;
+use ninep::translate::stat::File;
 
 use super::dirread::is_of_the_session;
 use super::fid::Fid;
@@ -153,6 +155,54 @@ impl MntFile {
     /// # Errors
     /// As of that, and of [`stat`](MntFile::stat).
     pub(super) fn look(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<(Vec<Qid>, Result<Self>)> {
+        if self.keeps() && self.session().looks_by_fid() && self.via.is_none() && !names.contains(&"..") {
+            return self.look_kept(up, c, names);
+        }
+        self.look_now(up, c, names)
+    }
+
+    /// The same, with what was told lately, for a mount that has that kept.
+    fn look_kept(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<(Vec<Qid>, Result<Self>)> {
+        let all = &up.kernel.contents.names;
+        let session = self.session();
+        if !Trail::is_gone(&self.fid)
+            && let Some((qids, mut dir)) = self.known(all, names)
+        {
+            session.attributes.show(&mut dir);
+            // There is no fid of it, and none is needed: what it is like is all that is asked.
+            let file = MntFile::new(self.fid.clone(), self.root.clone(), None);
+            *file.told.lock() = Some(File { dir, what: FileType::Plain, raw_mode: 0 });
+            return Ok((qids, Ok(file)));
+        }
+        let asked = all.asking();
+        let (mut qids, file) = self.look_now(up, c, names)?;
+        let found = match &file {
+            Ok(file) if file.via.is_none() && file.dangling.is_none() && qids.len() == names.len() => file,
+            _ => return Ok((qids, file)),
+        };
+        if let Some(last) = qids.last_mut()
+            && found.told.lock().is_none()
+        {
+            let (qid, told) = look_at(&found.fid)?;
+            if (qid.path, qid.kind) == (last.path, last.kind) {
+                *last = qid;
+                *found.told.lock() = Some(told);
+            }
+        }
+        let mut dir = Trail::file(&self.fid);
+        for (name, qid) in names.iter().zip(&qids) {
+            // What is told of the last one is shown, and kept as the server says it.
+            let is_last = core::ptr::eq(qid, qids.last().unwrap_or(qid));
+            let told = found.told.lock().as_ref().filter(|_| is_last).map(|file| file.dir.clone());
+            let told = told.map(|told| Dir { qid: *qid, ..told });
+            self.keep_name(all, (dir, name), *qid, told.as_ref(), asked);
+            dir = qid.path;
+        }
+        Ok((qids, file))
+    }
+
+    /// The same, as it is now.
+    fn look_now(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<(Vec<Qid>, Result<Self>)> {
         let fids = &self.session().fids;
         let may = self.session().looks_by_fid() && self.via.is_none() && !names.contains(&"..");
         let Some(since) = fids.with_looks(|looks| looks.since()).filter(|_| may) else {

@@ -51,7 +51,10 @@ impl Rename {
     pub(super) fn carry_out(self) -> Result<()> {
         let fids = self.file.session.fids.clone();
         drop(fids.with_looks(|looks| looks.renames(true)));
+        let session = self.file.session.clone();
+        session.moves();
         let done = self.do_it();
+        session.moves();
         drop(fids.with_looks(|looks| looks.renames(false)));
         done
     }

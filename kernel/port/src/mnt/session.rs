@@ -123,6 +123,13 @@ impl Session {
         self.is_device() && self.dialect != Dialect::P9
     }
 
+    /// A file of it is made, removed or renamed here, or has been: what is kept of names is of no use.
+    pub(super) fn moves(&self) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            kernel.contents.names.moved();
+        }
+    }
+
     /// Does it still live?
     ///
     /// # Errors
@@ -134,10 +141,12 @@ impl Session {
     /// Can a message be sent?
     ///
     /// # Errors
-    /// `i/o on hungup channel`; what is said of a server that has answered with what is no answer.
+    /// `i/o on hungup channel`, also when what nobody has waited for came back without an answer.
     pub(super) fn ready(&self) -> Result<()> {
-        self.alive()?;
-        if self.fids.farewells.are_spoilt() { Err(self.protocol_error()) } else { Ok(()) }
+        if self.fids.farewells.are_spoilt() {
+            self.hang_up();
+        }
+        self.alive()
     }
 
     /// Its line in `/dev/mtags`: `name:version:msize:use:hits`.
