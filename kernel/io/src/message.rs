@@ -2,7 +2,8 @@
 //!
 //! A [`Request`] is one T-message together with the buffers its reply goes to. It is owned: whoever sends a
 //! message gives the request away with [`Transport::submit`] and gets it back through [`Request::done`]. In between its
-//! buffers belong to the transport, whatever happens to the process that sent it.
+//! buffers belong to the transport, whatever happens to the process that sent it. A request that nobody waits for goes
+//! to its [`Heir`] instead.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -33,6 +34,14 @@ pub struct Request {
     pub result: Result<usize, TransportError>,
     /// Where the request comes back. While it is in there it keeps itself alive, so it must be taken out.
     pub done: Arc<Completion<Box<Request>>>,
+    /// Who gets it instead, when nobody waits there.
+    pub heir: Option<Arc<dyn Heir>>,
+}
+
+/// Who gets a request back that nobody waits for.
+pub trait Heir: Send + Sync {
+    /// The request is back, without its heir. May be called from an interrupt handler.
+    fn back(&self, request: Box<Request>);
 }
 
 /// Why a transport could not carry a message.
@@ -71,6 +80,7 @@ impl Request {
             r_data: Vec::new(),
             result: Ok(0),
             done: Arc::new(Completion::new()),
+            heir: None,
         }))
     }
 
@@ -118,6 +128,9 @@ impl Request {
     /// Gives the request back to who sent it. May be called from an interrupt handler.
     pub fn complete(mut self: Box<Self>, result: Result<usize, TransportError>) {
         self.result = result;
+        if let Some(heir) = self.heir.take() {
+            return heir.back(self);
+        }
         let done = self.done.clone();
         done.put(self);
     }
@@ -135,7 +148,8 @@ pub trait Transport: Send + Sync {
     fn max_segments(&self) -> usize;
 
     /// Sends a message. Never blocks; a request that has no place waits in the transport, first come, first served.
-    /// Every request comes back through its `done`, after any failure at once, possibly from an interrupt handler.
+    /// Every request comes back through its `done`, or to its heir, after any failure at once, possibly from an
+    /// interrupt handler.
     fn submit(&self, request: Box<Request>);
 
     /// Drops everything in flight (each request comes back as hung up) and makes the device usable afresh. Used before

@@ -238,3 +238,61 @@ fn memory_is_bounded_and_given_back() {
     }
     s.end();
 }
+
+fn sent(s: &Share) -> usize {
+    s.settle();
+    s.wire.state().log.len()
+}
+
+/// What was told of a name is told again without a message, until something is done here, or the file is opened.
+#[test]
+fn names_are_kept_for_a_moment() {
+    let s = share(|host| {
+        for i in 0..20 {
+            host.file(format!("d/f{i}"), "x".repeat(i).as_bytes()).unwrap();
+        }
+        host.file("d/deep/er", b"12").unwrap();
+    });
+    let up = &s.t.up;
+    let length = |name: &str| s.t.stat(name).unwrap().length;
+    assert_eq!((length("/n/d/f3"), length("/n/d/deep/er")), (3, 2));
+    let before = sent(&s);
+    for _ in 0..10 {
+        assert_eq!((length("/n/d/f3"), length("/n/d/deep/er")), (3, 2));
+    }
+    assert_eq!(sent(&s), before);
+    // The host's changes are not seen yet; but what is opened is as it is.
+    s.wire.state().server.host.file("d/f3", b"changed").unwrap();
+    assert_eq!(length("/n/d/f3"), 3);
+    let fd = sysfile::open(up, "/n/d/f3", OREAD).unwrap();
+    assert_eq!(length("/n/d/f3"), 7);
+    sysfile::close(up, fd).unwrap();
+    // A list tells of all its files.
+    assert_eq!(s.t.ls("/n/d").unwrap().len(), 21);
+    let before = sent(&s);
+    for i in (0..20).filter(|i| *i != 3) {
+        assert_eq!(length(&format!("/n/d/f{i}")), i);
+    }
+    assert_eq!(sent(&s), before);
+    // All that is done here is seen.
+    let fd = sysfile::open(up, "/n/d/f4", OWRITE).unwrap();
+    assert_eq!(length("/n/d/f4"), 4);
+    sysfile::pwrite(up, fd, &Src::Kernel(b"123456"), 0).unwrap();
+    assert_eq!(length("/n/d/f4"), 6);
+    sysfile::close(up, fd).unwrap();
+    let rename = abi::Dir { name: "g".into(), ..abi::Dir::untouched() };
+    sysfile::wstat(up, "/n/d/f5", &rename.to_bytes()).unwrap();
+    assert!(s.t.stat("/n/d/f5").unwrap_err().is(abi::error::ENONEXIST));
+    assert_eq!(length("/n/d/g"), 5);
+    sysfile::remove(up, "/n/d/g").unwrap();
+    assert!(s.t.stat("/n/d/g").unwrap_err().is(abi::error::ENONEXIST));
+    s.t.create("/n/d/g", b"new").unwrap();
+    assert_eq!(length("/n/d/g"), 3);
+    // The host's are, after a moment.
+    s.wire.state().server.host.file("d/f6", b"changed").unwrap();
+    s.wire.state().server.host.remove("d/f7").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    assert_eq!(length("/n/d/f6"), 7);
+    assert!(s.t.stat("/n/d/f7").unwrap_err().is(abi::error::ENONEXIST));
+    s.end();
+}

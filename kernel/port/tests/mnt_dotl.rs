@@ -18,6 +18,8 @@ mod kill;
 mod links;
 #[path = "mnt_lists.rs"]
 mod lists;
+#[path = "mnt_look.rs"]
+mod look;
 #[path = "mnt_pieces.rs"]
 mod pieces;
 #[path = "mnt_rename.rs"]

@@ -69,6 +69,7 @@ fn wstat(t: &Hosted, name: &str, change: impl FnOnce(&mut Dir)) -> port::Result<
 
 /// The files are as they were at first.
 fn anew(s: &Share) {
+    s.settle();
     let mut state = s.wire.state();
     files_anew(&mut state.server.host);
     state.log.clear();
@@ -128,6 +129,7 @@ fn every_request_with_every_number() {
     for (name, deed) in DEEDS {
         anew(&s);
         deed(&s.t).unwrap_or_else(|e| panic!("{name}: {e}"));
+        s.settle();
         let log = s.wire.state().log.clone();
         for (at, &message) in log.iter().enumerate() {
             for number in 1..=133 {
@@ -171,7 +173,8 @@ fn every_request_with_every_text() {
     if wire::dialect() == Dialect::L {
         return;
     }
-    let t = Hosted::with(vec![MntDev::channels()], vec![], &[]);
+    let dev = MntDev::channels();
+    let t = Hosted::with(vec![dev.clone()], vec![], &[]);
     let served = Served::plan9(|host| {
         host.file("a/one", b"1").unwrap();
         host.file("link/b/file", b"no link").unwrap();
@@ -202,6 +205,7 @@ fn every_request_with_every_text() {
             files_anew(&mut served.server().host);
             *plan.lock().unwrap() = (Vec::new(), at, text);
             let done = deed(&t);
+            dev.settle();
             (done, std::mem::take(&mut plan.lock().unwrap().0))
         };
         let (done, log) = again(usize::MAX, "");

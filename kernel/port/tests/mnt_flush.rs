@@ -45,6 +45,7 @@ fn a_note_flushes_and_a_reply_that_came_first_counts() {
         .flat_map(|k| [(k, true), (k, false)])
     {
         s.wire.state().cancels = cancels;
+        s.settle();
         let fids = s.wire.fids();
         s.wire.plan_for(kind, |_| Fate::Hold);
         let wire = s.wire.clone();
@@ -65,6 +66,7 @@ fn a_note_flushes_and_a_reply_that_came_first_counts() {
             assert_eq!(result, Ok(()), "{kind}");
         }
         assert!(seen, "{kind}: the note is still to come");
+        s.settle();
         assert_eq!(s.wire.fids(), fids, "{kind}: nothing is left of it");
         let _ = sysfile::remove(&s.t.up, "/n/made");
     }
@@ -123,6 +125,7 @@ fn notes_do_not_keep_files_open() {
     });
     assert_eq!(done.wait(), Err(error::EINTR.into()), "but it ends everything else");
     s.wire.no_plan();
+    s.settle();
     assert_eq!(s.wire.fids(), fids);
     assert_eq!(s.wire.host("tmp"), None);
     s.end();

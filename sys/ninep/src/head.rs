@@ -83,16 +83,12 @@ impl Tio {
 
     /// The 23 bytes.
     pub fn to_bytes(&self) -> [u8; TIOSZ] {
-        let mut out = [0; TIOSZ];
-        let head = Head { size: self.size(), kind: self.kind, tag: self.tag };
-        let fields = [
-            &head.to_bytes()[..],
-            &self.fid.to_le_bytes(),
-            &self.offset.to_le_bytes(),
-            &self.count.to_le_bytes(),
-        ];
-        fields.into_iter().flatten().zip(&mut out).for_each(|(from, to)| *to = *from);
-        out
+        let [s0, s1, s2, s3, kind, t0, t1] =
+            Head { size: self.size(), kind: self.kind, tag: self.tag }.to_bytes();
+        let [f0, f1, f2, f3] = self.fid.to_le_bytes();
+        let [o0, o1, o2, o3, o4, o5, o6, o7] = self.offset.to_le_bytes();
+        let [c0, c1, c2, c3] = self.count.to_le_bytes();
+        [s0, s1, s2, s3, kind, t0, t1, f0, f1, f2, f3, o0, o1, o2, o3, o4, o5, o6, o7, c0, c1, c2, c3]
     }
 
     /// Reads the first 23 bytes of such a request; what follows them is the caller's.

@@ -2,7 +2,7 @@
 //! that the translator makes dear.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -28,13 +28,27 @@ const UPPER: u64 = 1 << 63;
 struct Symbols(BTreeMap<u64, String>);
 
 impl Symbols {
-    /// From the kernel's own table, which `nm` reads.
+    /// From the kernel's own table, or that of the file which it was made from: what is in `build` has none.
     fn of(kernel: &Path) -> Result<Symbols> {
+        let own = Symbols::in_file(kernel)?;
+        if !own.0.is_empty() {
+            return Ok(own);
+        }
+        let told = kernel.with_extension("json");
+        let said = std::fs::read_to_string(&told).with_context(|| told.display().to_string())?;
+        let linked = linked(&said).with_context(|| format!("{} names no kernel", told.display()))?;
+        let same = text_of(kernel)? == text_of(&linked)?;
+        ensure!(same, "{} was not made from {}", kernel.display(), linked.display());
+        let symbols = Symbols::in_file(&linked)?;
+        ensure!(!symbols.0.is_empty(), "{} names no functions", linked.display());
+        Ok(symbols)
+    }
+
+    /// What `nm` reads in a file.
+    fn in_file(kernel: &Path) -> Result<Symbols> {
         let output = Command::new("nm").args(["-C", "--defined-only"]).arg(kernel).output().context("nm")?;
         ensure!(output.status.success(), "nm: {}", String::from_utf8_lossy(&output.stderr));
-        let symbols = Symbols::parse(&String::from_utf8_lossy(&output.stdout));
-        ensure!(!symbols.0.is_empty(), "{} names no functions", kernel.display());
-        Ok(symbols)
+        Ok(Symbols::parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
     fn parse(said: &str) -> Symbols {
@@ -59,6 +73,27 @@ impl Symbols {
         let found = self.0.range(..=address).next_back();
         found.map_or(("(unknown)", false), |(first, name)| (name, *first == address))
     }
+}
+
+/// The file that cargo says it has made.
+fn linked(said: &str) -> Option<PathBuf> {
+    let made = |line: &str| -> Option<PathBuf> {
+        let told: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(told.get("executable")?.as_str()?))
+    };
+    said.lines().filter_map(made).next_back()
+}
+
+/// The instructions in a file.
+fn text_of(kernel: &Path) -> Result<Vec<u8>> {
+    let file = tempfile::NamedTempFile::new()?;
+    let done = Command::new("objcopy")
+        .args(["-O", "binary", "--only-section=.text"])
+        .args([kernel, file.path()])
+        .status()
+        .context("objcopy")?;
+    ensure!(done.success(), "objcopy of {}", kernel.display());
+    Ok(std::fs::read(file.path())?)
 }
 
 /// An operation's instructions.
@@ -148,6 +183,15 @@ fn as_text(name: &str, profile: &Profile, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn cargo_says_what_it_has_made() {
+        let said = r#"{"reason":"compiler-artifact","executable":null}
+{"reason":"compiler-artifact","executable":"/t/release/pc64"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(super::linked(said), Some("/t/release/pc64".into()));
+        assert_eq!(super::linked("nothing"), None);
+    }
+
     use super::*;
 
     const NM: &str = "ffffffff80000000 T syscall_entry\nffffffff80000100 t port::call::dispatch::h0123456789abcdef\n\

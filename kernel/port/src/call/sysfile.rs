@@ -178,7 +178,7 @@ pub(crate) fn stat_to(up: &Arc<Proc>, name: &str, tell: Teller<'_>) -> Result<()
     if glance::told(up, &parsed, tell) {
         return Ok(());
     }
-    let found = namec::find_parsed(up, &parsed, Access::Stat)?;
+    let found = namec::find_parsed(up, &parsed, Access::Look)?;
     let name = found.last_name();
     let mut of = |c: &Chan| c.dev.stat_to(up, c, &mut |dir| tell(&Dir { name: name.as_bytes(), ..*dir }));
     let c = found.chan();

@@ -13,7 +13,7 @@ use abi::{Dir, Qid, error};
 
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Aim, Chan};
 use crate::proc::process::Proc;
 
 pub mod cap;
@@ -236,6 +236,14 @@ pub trait Dev: Send + Sync {
         dirtab::walk(self, up, c, names)
     }
 
+    /// Walks when it is known what for. Only a device that has to ask a server for each thing asks for two at once.
+    ///
+    /// # Errors
+    /// As [`walk`](Dev::walk).
+    fn walk_for(&self, up: &Arc<Proc>, c: &Chan, names: &[&str], _aim: Aim) -> Result<Walk> {
+        self.walk(up, c, names)
+    }
+
     /// What the file is. The kernel itself replaces the name by the last element used to get here.
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         dirtab::stat(self, up, c)
@@ -255,6 +263,11 @@ pub trait Dev: Send + Sync {
     /// May give another channel in its place (`#d`, `#s`).
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
         dirtab::open(self, up, c, mode).map(Arc::new)
+    }
+
+    /// Is it sure that [`create`](Dev::create) in this directory fails when the name exists, so that nobody has to look?
+    fn creates_exclusively(&self, _c: &Chan) -> bool {
+        false
     }
 
     /// Creates `name` in the directory `c` and opens it. Fails when it exists.

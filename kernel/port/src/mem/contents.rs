@@ -26,6 +26,8 @@ use machine::lock::Lock;
 use machine::page::Page;
 use machine::{clock, mem};
 
+use super::names::Names;
+
 /// Which part of memory is used for this at most.
 const PART: u64 = 8;
 /// Most files of which anything is kept.
@@ -45,6 +47,8 @@ pub struct Contents {
     opens: AtomicU64,
     /// Pages of all files.
     pages: AtomicU64,
+    /// What is kept of names.
+    pub(crate) names: Names,
 }
 
 /// What is kept of a file.
@@ -77,6 +81,7 @@ impl Contents {
             files: AtomicUsize::new(0),
             opens: AtomicU64::new(0),
             pages: AtomicU64::new(0),
+            names: Names::new(),
         }
     }
 
@@ -111,6 +116,7 @@ impl Contents {
     /// The file has been changed from here, or may have been: to be said before it is done, so that nobody keeps what
     /// is about to go, and afterwards, so that nobody keeps what was read meanwhile.
     pub(crate) fn changed(&self, file: File) {
+        self.names.changed(file);
         if self.files.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -139,6 +145,8 @@ impl Contents {
 
     /// The session with this number is over.
     pub(crate) fn session_over(&self, number: usize) {
+        // Another session may have its number.
+        self.names.moved();
         loop {
             let file = self.list.lock().range((number, 0)..=(number, u64::MAX)).next().map(|(file, _)| *file);
             match file {
@@ -150,7 +158,7 @@ impl Contents {
 
     /// Gives back all pages. True when there were any.
     pub(crate) fn reclaim(&self) -> bool {
-        let (mut any, mut from) = (false, None);
+        let (mut any, mut from) = (self.names.reclaim(), None);
         while let Some((file, content)) = self.next(from) {
             let pages = core::mem::take(&mut content.state.lock().pages);
             any |= self.let_go(pages);

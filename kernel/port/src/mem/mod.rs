@@ -27,6 +27,7 @@ mod demand;
 mod image;
 pub mod iobuf;
 mod memory;
+pub(crate) mod names;
 mod newpage;
 mod pages;
 mod patch;

@@ -52,7 +52,7 @@ pub(super) struct Abandoned {
 }
 
 /// How long a server that nobody wants any more has for its answers to Tclunks, in looks, which are a second apart.
-const LAST_LOOKS: u32 = 10;
+pub(super) const LAST_LOOKS: u32 = 10;
 
 impl Abandoned {
     /// Nothing.
@@ -115,12 +115,21 @@ impl Session {
         if guard.leaves == Leaves::Soon && self.start("9p-keep", Session::keep) {
             return Err(self.abandon(guard, true));
         }
-        let threads = self.abandoned.threads.load(Ordering::Acquire);
-        let is_over = || self.abandoned.in_anger.load(Ordering::Relaxed) || guard.looks >= LAST_LOOKS;
-        if threads > 0 && Arc::strong_count(self) == threads && is_over() {
+        if self.is_only_threads() && (self.is_unwanted() || guard.looks >= LAST_LOOKS) {
             self.hang_up();
         }
         Ok(())
+    }
+
+    /// Is it held by its own threads alone?
+    pub(super) fn is_only_threads(self: &Arc<Self>) -> bool {
+        let threads = self.abandoned.threads.load(Ordering::Acquire);
+        threads > 0 && Arc::strong_count(self) == threads
+    }
+
+    /// Was something left behind by who was killed or told a note?
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.abandoned.in_anger.load(Ordering::Relaxed)
     }
 
     /// Abandons a slot to a keeper, which waits for it already. Without one the session ends, and everything is soon
@@ -143,7 +152,7 @@ impl Session {
     }
 
     /// Has a thread do `what`. False when there is no memory for one.
-    fn start(self: &Arc<Self>, name: &str, what: fn(&Arc<Session>)) -> bool {
+    pub(super) fn start(self: &Arc<Self>, name: &str, what: fn(&Arc<Session>)) -> bool {
         let session = self.clone();
         self.abandoned.threads.fetch_add(1, Ordering::AcqRel);
         let body = move || {

@@ -44,6 +44,8 @@ const FAILURES: u32 = 256;
 pub(crate) struct Cursor {
     /// What the program has read so far, in our bytes.
     ours: u64,
+    /// When the server was asked for what it has given last.
+    asked: u64,
     /// What the server has given so far, in its bytes, or its own mark of that place (9P2000.L).
     theirs: u64,
     /// 9P2000.L: how many bytes to ask for; 0 for as many as there can be.
@@ -132,6 +134,7 @@ impl MntFile {
             return cursor.late.take().map_or(Ok(None), Err);
         }
         let Some(file) = cursor.files.front() else { return Ok(None) };
+        self.keep_told(file, cursor.asked);
         let (dir, late) = self.entry(file, dev)?;
         cursor.late = cursor.late.take().or(late);
         let mut record = heap::try_vec(dir.size())?;
@@ -143,6 +146,13 @@ impl MntFile {
     /// Asks for more files; false at the end of the directory.
     fn fill(&self, cursor: &mut Cursor) -> Result<bool> {
         let session = self.session();
+        // Of what was read before, some may be left: the time is that of the first of it.
+        if cursor.rest().is_empty()
+            && self.keeps()
+            && let Some(kernel) = session.kernel.upgrade()
+        {
+            cursor.asked = kernel.contents.names.asking();
+        }
         if session.dialect == Dialect::L {
             return self.fill_by_name(cursor);
         }
@@ -263,6 +273,18 @@ impl MntFile {
             cursor.files.extend(some.files);
         }
         Ok(true)
+    }
+
+    /// Keeps what was told of a file, if the mount has that kept.
+    fn keep_told(&self, file: &File, asked: u64) {
+        let session = self.session();
+        if !self.keeps() || !session.looks_by_fid() || file.what == FileType::Link {
+            return;
+        }
+        if let (Some(kernel), Some(dir)) = (session.kernel.upgrade(), self.fid.open_file()) {
+            let told = &file.dir;
+            self.keep_name(&kernel.contents.names, (dir, &told.name), told.qid, Some(told), asked);
+        }
     }
 
     /// What the directory shows for a file: a link as what it leads to, or as an empty file. Beside it what the server

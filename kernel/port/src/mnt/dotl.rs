@@ -3,8 +3,9 @@
 //!
 //! A directory is listed by walking to each of its names and asking what is there; a slot has several requests, so as
 //! many names are asked for together as it has. The messages for one name go out one after the other all the same,
-//! because QEMU keeps no order between them.
+//! because QEMU keeps no order between them. Nobody waits for its fid to be forgotten.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Qid, error};
@@ -18,8 +19,9 @@ use ninep::{Names, Rmsg, Str, Tmsg};
 use super::NO_NAMES;
 use super::dirread::is_of_the_session;
 use super::fid::Fid;
+use super::rpc::Job;
+use super::session::Session;
 use super::slot::PIECES;
-use super::slots::Leaves;
 use super::trail::Trail;
 use crate::error::{Error, Result};
 
@@ -114,7 +116,11 @@ pub(super) struct Looked {
     pub(super) late: Option<Error>,
 }
 
-/// Looks at the first files in what [`read_names`] gave: as many as a slot has requests, since there may be hundreds.
+/// Names that are looked at in one round: more than a slot has requests, of which all are under way as long as there is
+/// something to ask. There may be hundreds, and what a round takes is about what is granted.
+const ROUND: usize = PIECES + PIECES / 2;
+
+/// Looks at the first files in what [`read_names`] gave, so many as a round has.
 /// Those that cannot be looked at are left out; what has gone meanwhile is no failure.
 pub(super) fn look_at_some(dir: &Fid, data: &[u8]) -> Result<Looked> {
     // What one round takes is about what is granted.
@@ -122,66 +128,87 @@ pub(super) fn look_at_some(dir: &Fid, data: &[u8]) -> Result<Looked> {
         return Err(error::ENOMEM.into());
     }
     let mut names = list::Names::new(data);
-    let entries = names.by_ref().take(PIECES).collect::<core::result::Result<Vec<Entry>, _>>()?;
+    let entries = names.by_ref().take(ROUND).collect::<core::result::Result<Vec<Entry>, _>>()?;
     let mut files = Vec::with_capacity(entries.len());
     let late = look(dir, &entries, &mut files)?;
     Ok(Looked { files, left: names.left(), cookie: names.cookie(), late })
 }
 
+/// What is being found out about a name of a directory.
+struct Look<'a> {
+    session: &'a Arc<Session>,
+    dir: u32,
+    name: &'a str,
+    element: [Str<'a>; 1],
+    /// What is asked next: a walk, or what is there.
+    asks: Asks,
+    fid: Option<Fid>,
+    found: Result<Option<File>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Walk,
+    Attributes,
+    Nothing,
+}
+
+impl Job for Look<'_> {
+    fn ask(&self) -> Option<Tmsg<'_>> {
+        let fid = self.fid.as_ref()?.number;
+        match self.asks {
+            Asks::Walk => Some(Tmsg::Walk { fid: self.dir, newfid: fid, names: Names::new(&self.element) }),
+            Asks::Attributes => Some(Tmsg::Getattr { fid, mask: getattr::BASIC }),
+            Asks::Nothing => None,
+        }
+    }
+
+    fn told(&mut self, answer: Result<Rmsg<'_>>) {
+        let walks = core::mem::replace(&mut self.asks, Asks::Nothing) == Asks::Walk;
+        match answer {
+            Err(e) => self.found = Err(e),
+            Ok(Rmsg::Walk { qids }) if walks && qids.len() == 1 => {
+                self.fid = self.fid.take().map(Fid::born);
+                self.asks = Asks::Attributes;
+            }
+            Ok(_) if walks => self.found = Err(self.session.protocol_error()),
+            Ok(reply) => self.found = attributes(self.name, &reply).map(Some),
+        }
+    }
+}
+
 /// Looks at some files of a directory together. Gives the first thing that the server says of one that has not gone.
 fn look(dir: &Fid, entries: &[Entry], files: &mut Vec<File>) -> Result<Option<Error>> {
     let session = &dir.session;
-    let (mut over, mut late) = (Ok(()), None);
-    // What the server says of one file does not keep the others from being listed, but a note or a hangup ends it all.
-    let mut failed = |name: &str, e: Error| {
-        if is_of_the_session(&e) {
-            over = Err(e);
-        } else if late.is_none() && !e.is(error::ENONEXIST) {
-            late = Some(e.with_name(name));
-        }
-    };
-    let mut known: Vec<(&Entry, _, Fid)> = Vec::with_capacity(entries.len());
+    let mut known = Vec::with_capacity(entries.len());
     for entry in entries {
         if let Ok(bytes) = names::element(&entry.name) {
-            known.push((entry, bytes, Fid::reserve(session)?));
+            known.push((entry.name.as_str(), bytes));
         }
     }
-    let elements: Vec<[Str<'_>; 1]> = known.iter().map(|(_, bytes, _)| [Str(bytes)]).collect();
-    let walks: Vec<Tmsg<'_>> = known
-        .iter()
-        .zip(&elements)
-        .map(|((_, _, fid), element)| Tmsg::Walk {
-            fid: dir.number,
-            newfid: fid.number,
-            names: Names::new(element),
-        })
-        .collect();
-    let walked = session.call_all(&walks, Leaves::AtNote, true, |_, reply| match reply {
-        Rmsg::Walk { qids } if qids.len() == 1 => Ok(()),
-        _ => Err(session.protocol_error()),
-    });
-    drop(walks);
-    drop(elements);
-    let mut found = Vec::with_capacity(known.len());
-    for ((entry, _, fid), walked) in known.into_iter().zip(walked) {
-        match walked {
-            Ok(()) => found.push((entry, fid.born())),
-            Err(e) => failed(&entry.name, e),
+    let mut looks = Vec::with_capacity(known.len());
+    for (name, bytes) in &known {
+        looks.push(Look {
+            session,
+            dir: dir.number,
+            name,
+            element: [Str(bytes)],
+            asks: Asks::Walk,
+            fid: Some(Fid::reserve(session)?),
+            found: Ok(None),
+        });
+    }
+    session.call_jobs(&mut looks)?;
+    // What the server says of one file does not keep the others from being listed, but a note or a hangup ends it all.
+    let (mut over, mut late) = (Ok(()), None);
+    for Look { name, found, .. } in looks {
+        match found {
+            Ok(Some(file)) => files.push(file),
+            Ok(None) => over = Err(error::EINTR.into()),
+            Err(e) if is_of_the_session(&e) => over = Err(e),
+            Err(e) if late.is_none() && !e.is(error::ENONEXIST) => late = Some(e.with_name(name)),
+            Err(_) => {}
         }
     }
-    let asks: Vec<Tmsg<'_>> =
-        found.iter().map(|(_, fid)| Tmsg::Getattr { fid: fid.number, mask: getattr::BASIC }).collect();
-    let name = |i: usize| found.get(i).map_or("", |(entry, _)| entry.name.as_str());
-    for (i, file) in session
-        .call_all(&asks, Leaves::AtNote, true, |i, reply| attributes(name(i), &reply))
-        .into_iter()
-        .enumerate()
-    {
-        match file {
-            Ok(file) => files.push(file),
-            Err(e) => failed(name(i), e),
-        }
-    }
-    Fid::clunk_all(found.into_iter().map(|(_, fid)| fid).collect());
     over.map(|()| late)
 }

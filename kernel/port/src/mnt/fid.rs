@@ -18,6 +18,8 @@ use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
+use super::farewell::Farewells;
+use super::look::{Look, Looks};
 use super::session::Session;
 use super::trail::{SOME, Trail};
 use crate::error::Result;
@@ -25,6 +27,8 @@ use crate::error::Result;
 /// Which numbers a session's files have, and which are free.
 pub(super) struct Fids {
     inner: Lock<Inner>,
+    /// Those that nobody waits for any more.
+    pub(super) farewells: Farewells,
 }
 
 /// While a server that is silent is still to be told of so many, whoever closes a file waits again.
@@ -43,6 +47,12 @@ struct Inner {
     trails: BTreeMap<u32, Arc<Trail>>,
     /// Passes over all of them so far.
     passes: u32,
+    /// Numbers that somebody has.
+    held: usize,
+    /// How many fids there were.
+    serials: u64,
+    /// What was walked to, and may be looked at again.
+    kept: Looks,
 }
 
 /// What the server thinks of a fid is not known.
@@ -75,17 +85,24 @@ impl Fids {
                 orphans: Vec::new(),
                 trails: BTreeMap::new(),
                 passes: 0,
+                held: 0,
+                serials: 0,
+                kept: Looks::new(),
             }),
+            farewells: Farewells::new(),
         }
     }
 
-    /// A number that the server does not know.
-    fn take(&self) -> Result<u32> {
+    /// A number that the server does not know, and which fid of all that there were this is.
+    fn take(&self) -> Result<(u32, u64)> {
         let mut fids = self.inner.lock();
-        if let Some(fid) = fids.free.pop() {
-            return Ok(fid);
-        }
         let fids = &mut *fids;
+        let serial = fids.serials + 1;
+        if let Some(fid) = fids.free.pop() {
+            fids.held += 1;
+            fids.serials = serial;
+            return Ok((fid, serial));
+        }
         let all = fids.next as usize;
         // Another one cannot come to pass before memory is gone, but the arithmetic shall hold.
         let next = fids.next.checked_add(1).filter(|next| *next != NOFID).ok_or(error::ENOMEM)?;
@@ -96,7 +113,9 @@ impl Fids {
             heap::try_reserve(&mut fids.parked, all.saturating_sub(parked))?;
             heap::try_reserve(&mut fids.orphans, all.saturating_sub(orphans))
         })?;
-        Ok(core::mem::replace(&mut fids.next, next))
+        fids.held += 1;
+        fids.serials = serial;
+        Ok((core::mem::replace(&mut fids.next, next), serial))
     }
 
     /// The server knows the fid no more: its number may be used again.
@@ -105,6 +124,12 @@ impl Fids {
         fids.free.push(number);
         let trail = fids.trails.remove(&number);
         drop(fids);
+        drop(trail);
+    }
+
+    /// The names on the way to a fid that nobody has any more are of no use.
+    pub(super) fn forget_trail(&self, number: u32) {
+        let trail = self.inner.lock().trails.remove(&number);
         drop(trail);
     }
 
@@ -141,10 +166,16 @@ impl Fids {
         Some((last?.checked_add(1)?, some))
     }
 
-    /// How many are not free.
+    /// How many are not free, without those that are kept to be looked at again, or that the server is about to forget.
     pub(super) fn in_use(&self) -> u64 {
+        let farewells = self.farewells.out();
         let fids = self.inner.lock();
-        u64::from(fids.next - 1).saturating_sub(fids.free.len() as u64)
+        u64::from(fids.next - 1).saturating_sub((fids.free.len() + fids.kept.len() + farewells) as u64)
+    }
+
+    /// What is kept to be looked at again.
+    pub(super) fn with_looks<R>(&self, f: impl FnOnce(&mut Looks) -> R) -> R {
+        f(&mut self.inner.lock().kept)
     }
 
     /// Requests that name these fids were abandoned.
@@ -195,7 +226,17 @@ impl Fids {
         some
     }
 
-    /// Nobody has the fid any more.
+    /// Nobody has the fid any more. Also whether nobody has any, and what is kept when nobody has any other.
+    fn lets_go(&self, number: u32) -> (Drops, bool, Vec<Look>) {
+        let (last, kept) = {
+            let mut fids = self.inner.lock();
+            fids.held = fids.held.saturating_sub(1);
+            let kept = if fids.held == fids.kept.len() { fids.kept.take_all() } else { Vec::new() };
+            (fids.held == 0, kept)
+        };
+        (self.drops(number), last, kept)
+    }
+
     fn drops(&self, number: u32) -> Drops {
         let mut fids = self.inner.lock();
         let Ok(at) = fids.find(number) else { return Drops::Known };
@@ -232,10 +273,14 @@ pub(crate) struct Fid {
     pub(crate) session: Arc<Session>,
     /// The number.
     pub(crate) number: u32,
+    /// Which one of all fids of the session this is: numbers are used again.
+    pub(super) serial: u64,
     /// The qid path of the file that is open, in dialects whose server knows files by their paths.
     open: AtomicU64,
     /// It is the root of a mount that has contents kept.
     pub(super) keeps: AtomicBool,
+    /// Who closes it waits until the server has done so.
+    waits: AtomicBool,
     state: AtomicU8,
 }
 
@@ -248,11 +293,14 @@ impl Fid {
     /// # Errors
     /// No memory.
     pub(crate) fn reserve(session: &Arc<Session>) -> Result<Fid> {
+        let (number, serial) = session.fids.take()?;
         Ok(Fid {
-            number: session.fids.take()?,
+            number,
+            serial,
             session: session.clone(),
             open: AtomicU64::new(NOT_OPEN),
             keeps: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
             state: AtomicU8::new(UNBORN),
         })
     }
@@ -290,6 +338,11 @@ impl Fid {
         }
     }
 
+    /// Who closes it is to wait until the server has done so.
+    pub(super) fn set_waits(&self) {
+        self.waits.store(true, Ordering::Relaxed);
+    }
+
     /// The qid path of the file that is open.
     pub(super) fn open_file(&self) -> Option<u64> {
         Some(self.open.load(Ordering::Relaxed)).filter(|path| *path != NOT_OPEN)
@@ -315,6 +368,7 @@ impl Fid {
     /// # Errors
     /// The server's.
     pub(crate) fn remove(&self) -> Result<()> {
+        self.session.moves();
         self.removed(self.session.call_surely(&Tmsg::Remove { fid: self.number }, |_| Ok(())))
     }
 
@@ -324,6 +378,7 @@ impl Fid {
     /// # Errors
     /// The server's; `interrupted` when a keeper waits now.
     pub(crate) fn remove_soon(&self) -> Result<()> {
+        self.session.moves();
         self.removed(self.session.call_soon(&Tmsg::Remove { fid: self.number }, |_| Ok(())))
     }
 
@@ -333,6 +388,7 @@ impl Fid {
             Trail::removed(self);
             self.session.attributes.removed(Trail::file(self));
         }
+        self.session.moves();
         // QEMU refuses it on a read-only share before it looks at the fid, which stays. So after a failure a Tclunk
         // follows, and does no harm when there is nothing left to clunk.
         let keeps_to_it = self.session.dialect == Dialect::P9;
@@ -340,19 +396,6 @@ impl Fid {
             self.state.store(GONE, Ordering::Relaxed);
         }
         removed
-    }
-
-    /// Has the server forget some together, at most as many as a slot has requests.
-    pub(crate) fn clunk_all(fids: Vec<Fid>) {
-        let Some(session) = fids.first().map(|fid| fid.session.clone()) else { return };
-        let clunks: Vec<Tmsg<'_>> = fids.iter().map(|fid| Tmsg::Clunk { fid: fid.number }).collect();
-        let clunked = session.call_all(&clunks, session.leaves_clunk(), false, |_, _| Ok(()));
-        for (fid, clunked) in fids.iter().zip(clunked) {
-            // One that was not sent is sent again when the fid is dropped.
-            if was_answered(&clunked) {
-                fid.state.store(GONE, Ordering::Relaxed);
-            }
-        }
     }
 }
 
@@ -362,15 +405,21 @@ fn was_answered(result: &Result<()>) -> bool {
     !matches!(result, Err(e) if !e.is_answer() && (e.is(error::ENOMEM) || e.is(error::EINTR)))
 }
 
-impl Drop for Fid {
-    fn drop(&mut self) {
+impl Fid {
+    /// Has the server forget it, and its number used again when that is so. `last`: nobody has another one.
+    fn let_go(&mut self, drops: Drops, last: bool) {
         let (session, number) = (&self.session, self.number);
-        let known = match (session.fids.drops(number), *self.state.get_mut()) {
+        let known = match (&drops, *self.state.get_mut()) {
             (Drops::Later, _) => return,
             (Drops::Doubtful, UNBORN) | (_, BORN) => session.alive().is_ok(),
             _ => false,
         };
         if known {
+            // The last one waits for all.
+            let waits = *self.waits.get_mut() && !last || matches!(drops, Drops::Doubtful);
+            if !waits && session.farewell(number) {
+                return;
+            }
             if session.must_hurry() {
                 return session.clunk_later(number);
             }
@@ -389,5 +438,16 @@ impl Drop for Fid {
             }
         }
         session.fids.free(number);
+    }
+}
+
+impl Drop for Fid {
+    fn drop(&mut self) {
+        let (drops, last, kept) = self.session.fids.lets_go(self.number);
+        self.let_go(drops, last);
+        drop(kept);
+        if last {
+            self.session.see_farewells();
+        }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct MntFile {
     open: Lock<Option<Open>>,
     /// What is kept of its contents, when it is open.
     pub(super) kept: Once<Kept>,
+    /// What the server has told when it was walked to: for the call that it was walked to for.
+    pub(super) told: Lock<Option<File>>,
 }
 
 impl MntFile {
@@ -77,6 +79,7 @@ impl MntFile {
             cursor: QLock::new(Cursor::default()),
             open: Lock::new(None),
             kept: Once::new(),
+            told: Lock::new(None),
         }
     }
 
@@ -189,6 +192,9 @@ impl MntFile {
         self.append.store(open.as_ref().is_some_and(Open::is_append), Ordering::Relaxed);
         *self.open.lock() = open;
         self.written.store(open::writes(open_mode), Ordering::Relaxed);
+        if open::writes(open_mode) || !self.session().is_device() {
+            self.fid.set_waits();
+        }
         let local = self.session().dialect != Dialect::P9;
         self.remove_on_close.store(local && open_mode & ORCLOSE != 0, Ordering::Relaxed);
     }
@@ -209,11 +215,14 @@ impl MntFile {
             create::Create::Open(message) | create::Create::Mkdir(message) => message,
         };
         let made = Attributes::make(&self.fid, name, perm);
-        let (mut qid, mut iounit) = session.call(&message, |reply| match reply {
+        session.moves();
+        let created = session.call(&message, |reply| match reply {
             Rmsg::Create { qid, iounit } | Rmsg::Lcreate { qid, iounit } => Ok((qid, iounit)),
             Rmsg::Mkdir { qid } => Ok((qid, 0)),
             _ => Err(error::EMOUNTRPC.into()),
-        })?;
+        });
+        session.moves();
+        let (mut qid, mut iounit) = created?;
         if let Tmsg::Mkdir { .. } = message {
             (qid, iounit) = dotl::enter(&self.fid, &bytes)?;
         }
@@ -238,7 +247,8 @@ impl MntFile {
     /// The server's; `file does not exist` for a link that leads nowhere.
     pub(crate) fn stat(&self) -> Result<File> {
         self.here()?;
-        stat_of(&self.fid)
+        let told = self.told.lock().take();
+        told.map_or_else(|| stat_of(&self.fid), Ok)
     }
 
     /// Changes what `want` does not leave untouched.

@@ -112,7 +112,7 @@ impl MntFile {
         pin: impl Fn(usize, usize) -> Result<Vec<Pinned>>,
     ) -> Result<usize> {
         let session = self.session();
-        session.alive()?;
+        session.ready()?;
         // Two segments are heads, one is the tail, and a piece may begin in the middle of a page.
         let pages = session.transport.max_segments().saturating_sub(4).max(1);
         let most = (session.msize.saturating_sub(ninep::IOHDRSZ) as usize).min(pages * PAGE as usize);

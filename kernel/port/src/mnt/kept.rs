@@ -10,12 +10,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::layout::PAGE;
 use abi::{Dir, Qid};
+use machine::heap;
 use machine::page::{Page, Pinned};
 
 use super::file::MntFile;
+use super::trail::Trail;
 use crate::error::Result;
 use crate::mem::contents::{Content, File};
 use crate::mem::iobuf::Dst;
+use crate::mem::names::{Answer, Names};
 use crate::mem::new_image_page;
 use crate::proc::process::Proc;
 
@@ -167,8 +170,12 @@ impl MntFile {
     pub(super) fn keep(&self, up: &Arc<Proc>, qid: Qid, mode: u32) {
         // Programs that run are kept as images.
         let reads = mode & 3 == abi::OREAD;
+        if self.keeps() {
+            // Nothing that is told of it from now on is older.
+            up.kernel.contents.names.changed(self.kept_as(qid));
+        }
         let plain = qid.kind & !abi::QTTMP == 0;
-        if !reads || !plain || !self.root.fid.keeps.load(Ordering::Relaxed) {
+        if !reads || !plain || !self.keeps() {
             return;
         }
         // One that cannot be looked at is not kept.
@@ -182,6 +189,41 @@ impl MntFile {
     /// The file with this qid, which this one is or was, is changed from here.
     pub(super) fn changes(&self, up: &Arc<Proc>, qid: Qid) {
         up.kernel.contents.changed(self.kept_as(qid));
+    }
+
+    /// Is it of a mount that has things kept?
+    pub(super) fn keeps(&self) -> bool {
+        self.root.fid.keeps.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what was told of a name in the directory with this number; what the file is like, if that was told.
+    pub(super) fn keep_name(
+        &self,
+        names: &Names,
+        (dir, name): (u64, &str),
+        qid: Qid,
+        told: Option<&Dir>,
+        asked: u64,
+    ) {
+        let mut shown = [qid];
+        self.show(&mut shown);
+        let session = Arc::as_ptr(self.session()).addr();
+        names.put(&Answer { dir: (session, dir), name, qid, file: shown[0].path, told, asked });
+    }
+
+    /// What some names lead to from here, and what is at their end, as was told lately.
+    pub(super) fn known(&self, all: &Names, names: &[&str]) -> Option<(Vec<Qid>, Dir)> {
+        let session = Arc::as_ptr(self.session()).addr();
+        let (last, before) = names.split_last()?;
+        let (mut at, mut qids) = (Trail::file(&self.fid), Vec::new());
+        for name in before {
+            let qid = all.find((session, at), name).filter(|qid| qid.is_dir())?;
+            heap::try_push(&mut qids, qid).ok()?;
+            at = qid.path;
+        }
+        let told = all.told((session, at), last)?;
+        heap::try_push(&mut qids, told.qid).ok()?;
+        Some((qids, told))
     }
 
     fn kept_as(&self, qid: Qid) -> File {

@@ -11,7 +11,8 @@
 //! A 9P server is a message transport here, not a byte stream: [`rpc`] gives a transport one T-message with the buffers
 //! its reply goes to, [`wait`] how it waits, and [`abandoned`] what becomes of requests that nobody can wait for any
 //! more. A [`slot`] is what a message is sent with, [`slots`] the PID cache, [`session`] what was agreed on, [`fid`] a
-//! file at the server, [`trail`] its names, [`attributes`] what the server does not know of it. [`file`] is a file of a
+//! file at the server, [`farewell`] how it is forgotten, [`look`] how it is kept to be looked at again, [`trail`] its
+//! names, [`attributes`] what the server does not know of it. [`file`] is a file of a
 //! mount, [`links`] the way to it, [`stat`] what it is like, [`rename`] the giving of another name, [`io`] and
 //! [`dirread`] are its contents, with [`passes`] where the host changes a directory meanwhile, and [`kept`]
 //! what was read before.
@@ -33,7 +34,7 @@ use crate::dev::dirtab::{self, Entry, Put};
 use crate::dev::{Dev, MountDriver, Root, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Aim, Chan};
 use crate::proc::process::Proc;
 
 mod abandoned;
@@ -42,12 +43,14 @@ pub(crate) mod chan_transport;
 pub(crate) mod channels;
 pub(crate) mod dirread;
 pub(crate) mod dotl;
+mod farewell;
 pub(crate) mod fid;
 pub(crate) mod file;
 pub(crate) mod io;
 mod kept;
 pub(crate) mod links;
 mod living;
+mod look;
 mod mount;
 mod passes;
 mod rename;
@@ -119,6 +122,16 @@ impl MntDev {
         out
     }
 
+    /// Forgets what is kept to be looked at again, and waits until the servers have answered all that nobody waits for;
+    /// for tests.
+    #[cfg(not(target_os = "none"))]
+    pub fn settle(&self) {
+        self.sessions.each(|_, session| {
+            drop(session.fids.with_looks(look::Looks::take_all));
+            session.fids.farewells.settle();
+        });
+    }
+
     /// How many sessions are remembered, for tests.
     #[cfg(not(target_os = "none"))]
     pub fn remembered(&self) -> usize {
@@ -162,11 +175,18 @@ impl Dev for MntDev {
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
+        self.walk_for(up, c, names, Aim::Any)
+    }
+
+    fn walk_for(&self, up: &Arc<Proc>, c: &Chan, names: &[&str], aim: Aim) -> Result<Walk> {
         if c.aux.is_none() {
             return dirtab::walk(self, up, c, names);
         }
         let from = c.aux::<MntFile>()?;
-        let (mut qids, file) = from.walk(c.qid, names)?;
+        let (mut qids, file) = match aim {
+            Aim::Look => from.look(up, c, names)?,
+            Aim::Any => from.walk(c.qid, names)?,
+        };
         from.show(&mut qids);
         let qid = qids.last().copied().unwrap_or(c.qid);
         Ok(match file {
@@ -203,6 +223,10 @@ impl Dev for MntDev {
         c.iounit = iounit;
         c.mode = Some(mode);
         Ok(Arc::new(c))
+    }
+
+    fn creates_exclusively(&self, c: &Chan) -> bool {
+        c.aux::<MntFile>().is_ok_and(|file| file.session().looks_by_fid())
     }
 
     fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {

@@ -141,6 +141,7 @@ impl MountDriver for Driver {
         // The mount that follows is of this session, also when the server asks for no proof, or the proof is over.
         self.0.channels.keep(&server, &session);
         let fid = Fid::reserve(&session)?;
+        fid.set_waits();
         let user = up.user();
         let message = Tmsg::Auth {
             afid: fid.number,

@@ -49,6 +49,17 @@ impl Rename {
     /// # Errors
     /// The server's.
     pub(super) fn carry_out(self) -> Result<()> {
+        let fids = self.file.session.fids.clone();
+        drop(fids.with_looks(|looks| looks.renames(true)));
+        let session = self.file.session.clone();
+        session.moves();
+        let done = self.do_it();
+        session.moves();
+        drop(fids.with_looks(|looks| looks.renames(false)));
+        done
+    }
+
+    fn do_it(self) -> Result<()> {
         let Rename { file, dir, old, new } = self;
         let session = &file.session;
         let whole = session.dialect == Dialect::L || session.is_device();

@@ -4,17 +4,19 @@
 //! taking it until its reply has been read; no lock is held meanwhile.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::error;
 use io::message::Request;
+use machine::thread;
 use ninep::head::{HEADSZ, Head};
 use ninep::{NOFID, Rmsg, Tmsg, kind};
 
 use super::session::Session;
-use super::slot::Piece;
-use super::slots::Leaves;
+use super::slot::{PIECES, Piece};
+use super::slots::{Leaves, SlotGuard};
 use crate::error::{Error, Result};
 
 impl Session {
@@ -67,7 +69,7 @@ impl Session {
     /// Whether one more message may be sent: a call of many messages ends with the one under way when its process is to
     /// die, though the server has answered that.
     fn may_send(&self, interruptible: bool) -> Result<()> {
-        self.alive()?;
+        self.ready()?;
         if interruptible && machine::thread::current().interrupted() && self.must_die() {
             return Err(error::EINTR.into());
         }
@@ -164,6 +166,84 @@ impl Session {
         results
     }
 
+    /// Has jobs done together, in the requests of one slot: at most [`PIECES`] messages are under way at once, and each
+    /// job's go out one after the other. None may be longer than a page, or its answer. When a note comes, or nothing
+    /// more can be asked, no message is begun; jobs may be left as they are then.
+    ///
+    /// # Errors
+    /// When there is no slot to be had: `interrupted`, no memory, `i/o on hungup channel`.
+    pub(super) fn call_jobs<J: Job>(self: &Arc<Self>, jobs: &mut [J]) -> Result<()> {
+        self.ready()?;
+        let mut guard = self.slots.take(true, || self.must_leave())?;
+        guard.leaves = Leaves::AtNote;
+        let mut idle: Vec<usize> = (0..PIECES).rev().collect();
+        // Which request, which job, and what was asked: in the order in which they went out.
+        let mut out: VecDeque<(usize, usize, u8, u16)> = VecDeque::with_capacity(PIECES);
+        let (mut begun, mut over, mut bytes) = (0, false, Vec::new());
+        loop {
+            while !over
+                && let Some(&number) = idle.last()
+                && let Some(job) = jobs.get_mut(begun)
+            {
+                if let Some((kind, tag)) = self.ask(&mut guard, number, job, &mut bytes) {
+                    idle.pop();
+                    out.push_back((number, begun, kind, tag));
+                }
+                begun += 1;
+            }
+            let Some((number, at, kind, tag)) = out.pop_front() else { return Ok(()) };
+            let answer = self.hear(&mut guard, number, tag, &mut bytes);
+            over |= answer.is_err() || thread::current().interrupted();
+            let Some(job) = jobs.get_mut(at) else { continue };
+            job.told(answer.and_then(|()| self.decode(kind, tag, &bytes)));
+            match if over { None } else { self.ask(&mut guard, number, job, &mut bytes) } {
+                Some((kind, tag)) => out.push_back((number, at, kind, tag)),
+                None => idle.push(number),
+            }
+        }
+    }
+
+    /// Sends a job's next message in a request of the slot: its type and tag. `None` when there is nothing more to ask,
+    /// or it could not be sent, which the job is told.
+    fn ask(
+        &self,
+        guard: &mut SlotGuard<'_>,
+        number: usize,
+        job: &mut impl Job,
+        bytes: &mut Vec<u8>,
+    ) -> Option<(u8, u16)> {
+        let message = job.ask()?;
+        let kind = message.kind();
+        bytes.clear();
+        guard.count();
+        let sent = guard.slot().and_then(|slot| slot.piece(number)).and_then(|piece| {
+            message.append(self.dialect, piece.tag, bytes).map_err(|_| Error::new(error::ETOOLONG))?;
+            self.transport.submit(prepare(piece, bytes)?);
+            Ok(piece.tag)
+        });
+        match sent {
+            Ok(tag) => Some((kind, tag)),
+            Err(e) => {
+                job.told(Err(e));
+                None
+            }
+        }
+    }
+
+    /// Waits for the answer in a request of the slot, and copies it to `bytes`.
+    fn hear(
+        self: &Arc<Self>,
+        guard: &mut SlotGuard<'_>,
+        number: usize,
+        tag: u16,
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
+        let request = self.wait(guard, number, tag, true)?;
+        let len = self.whole_reply(&request, bytes);
+        guard.slot()?.piece(number)?.request = Some(request);
+        if len? == 0 { Err(error::EINTR.into()) } else { Ok(()) }
+    }
+
     /// Decodes a reply and makes an error of an error.
     fn decode<'a>(&self, asked: u8, tag: u16, bytes: &'a [u8]) -> Result<Rmsg<'a>> {
         match Rmsg::decode(self.dialect, bytes) {
@@ -204,6 +284,14 @@ impl Session {
             Ok(()) => self.protocol_error(),
         }
     }
+}
+
+/// Messages that go out one after the other, each when the one before it is answered.
+pub(super) trait Job {
+    /// The next one, if there is one.
+    fn ask(&self) -> Option<Tmsg<'_>>;
+    /// That was answered so, or could not be sent.
+    fn told(&mut self, answer: Result<Rmsg<'_>>);
 }
 
 /// Puts a whole message into a piece's request and takes that out to be sent.

@@ -63,7 +63,7 @@ pub(crate) struct Session {
     /// What the server does not know of files.
     pub(super) attributes: Attributes,
     /// Which numbers are files.
-    pub(super) fids: Fids,
+    pub(super) fids: Arc<Fids>,
     /// To ask who is to die.
     pub(super) kernel: Weak<Kernel>,
     pub(super) abandoned: Abandoned,
@@ -98,7 +98,7 @@ impl Session {
             patience,
             slots: Slots::new(),
             attributes: Attributes::new(),
-            fids: Fids::new(),
+            fids: Arc::new(Fids::new()),
             kernel: Arc::downgrade(kernel),
             abandoned: Abandoned::new(),
             dead: AtomicBool::new(false),
@@ -118,6 +118,18 @@ impl Session {
         self.patience != Patience::ENDLESS
     }
 
+    /// Are its server's fids paths, so that one can be looked at again? See [`look`](super::look).
+    pub(super) fn looks_by_fid(&self) -> bool {
+        self.is_device() && self.dialect != Dialect::P9
+    }
+
+    /// A file of it is made, removed or renamed here, or has been: what is kept of names is of no use.
+    pub(super) fn moves(&self) {
+        if let Some(kernel) = self.kernel.upgrade() {
+            kernel.contents.names.moved();
+        }
+    }
+
     /// Does it still live?
     ///
     /// # Errors
@@ -126,15 +138,28 @@ impl Session {
         if self.dead.load(Ordering::Acquire) { Err(error::EHUNGUP.into()) } else { Ok(()) }
     }
 
+    /// Can a message be sent?
+    ///
+    /// # Errors
+    /// `i/o on hungup channel`, also when what nobody has waited for came back without an answer.
+    pub(super) fn ready(&self) -> Result<()> {
+        if self.fids.farewells.are_spoilt() {
+            self.hang_up();
+        }
+        self.alive()
+    }
+
     /// Its line in `/dev/mtags`: `name:version:msize:use:hits`.
     pub(super) fn write_mtag(&self, name: &str, out: &mut dyn fmt::Write) -> fmt::Result {
         let (used, hits) = self.slots.counts();
         writeln!(out, "{name}:{}:{}:{used}:{hits}", self.dialect.version(), self.msize)
     }
 
-    /// What it keeps, for `/dev/pools`: files at the server, slots with messages under way, slots at keepers.
+    /// What it keeps, for `/dev/pools`: files at the server, slots with messages under way (and
+    /// Tclunks that nobody waits for), slots at keepers.
     pub(super) fn pools(&self) -> [(&'static str, u64); 3] {
         let (busy, abandoned) = self.slots.in_use();
+        let busy = busy + self.fids.farewells.out() as u64;
         [("fid", self.fids.in_use()), ("busy", busy), ("abandoned", abandoned)]
     }
 

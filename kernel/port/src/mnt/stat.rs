@@ -5,7 +5,7 @@
 //! 9P2000.u as well. So there it is asked of an open file when Tstat told of none, or of another one. Changes are made
 //! by the path; therefore one looks before a change whether the path is the open file's still.
 
-use abi::error;
+use abi::{Qid, error};
 use ninep::translate::names;
 use ninep::translate::stat::{File, fits};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
@@ -31,6 +31,17 @@ pub(super) fn stat_of(fid: &Fid) -> Result<File> {
         session.attributes.show(&mut file.dir);
     }
     Ok(file)
+}
+
+/// The same of a fid that is not open; beside it the qid as the server says.
+///
+/// # Errors
+/// The server's.
+pub(super) fn look_at(fid: &Fid) -> Result<(Qid, File)> {
+    let mut file = by_fid(fid, true)?;
+    let qid = file.dir.qid;
+    fid.session.attributes.show(&mut file.dir);
+    Ok((qid, file))
 }
 
 /// The same for a change, which the server makes by the name.

@@ -28,6 +28,15 @@ use crate::proc::process::Proc;
 /// A device's own state of a `Chan`, typed inside the device.
 pub(crate) type Aux = Option<Arc<dyn Any + Send + Sync>>;
 
+/// What a name is walked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Anything.
+    Any,
+    /// To be told what the file at its end is, and for nothing else.
+    Look,
+}
+
 /// A handle on a file. See the module comment for who owns it.
 pub struct Chan {
     /// The device that serves it.

@@ -12,7 +12,7 @@ use abi::{Qid, error};
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-use crate::name::chan::Chan;
+use crate::name::chan::{Aim, Chan};
 use crate::name::mhead::Mhead;
 use crate::name::path::{Path, PathBuf};
 use crate::name::walk::{At, Name, Walker};
@@ -23,7 +23,9 @@ use crate::proc::process::Proc;
 pub(crate) enum Access {
     /// Open with these mode bits.
     Open(u32),
-    /// `stat` and `wstat`.
+    /// `stat`: to be looked at, and for nothing else.
+    Look,
+    /// `wstat`.
     Stat,
     /// `remove`.
     Remove,
@@ -117,7 +119,9 @@ pub(crate) fn namec(up: &Arc<Proc>, name: &str, access: Access) -> Result<Arc<Ch
         Access::Open(mode) => open(up, &Name::parse(name)?, mode),
         Access::Create { mode, perm } => create(up, &Name::parse(name)?, mode, perm),
         Access::Chdir | Access::Mount => find(up, name, access)?.into_shared(up),
-        Access::Stat | Access::Remove | Access::Bind => Ok(Arc::new(find(up, name, access)?.into_chan(up)?)),
+        Access::Look | Access::Stat | Access::Remove | Access::Bind => {
+            Ok(Arc::new(find(up, name, access)?.into_chan(up)?))
+        }
     }
 }
 
@@ -143,6 +147,9 @@ pub(crate) fn find(up: &Arc<Proc>, name: &str, access: Access) -> Result<Found> 
 /// As [`find`].
 pub(crate) fn find_parsed(up: &Arc<Proc>, name: &Name<'_>, access: Access) -> Result<Found> {
     let mut w = Walker::start(up, name)?;
+    if access == Access::Look {
+        w.aim = Aim::Look;
+    }
     w.forward(name, name.elements.len())?;
     match access {
         Access::Chdir | Access::Mount => {}
@@ -226,8 +233,9 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
         if let Err(e) = w.forward(name, all - 1) {
             return Err(lost.unwrap_or(e));
         }
+        let is_sure = excl && *last != ".." && creates_exclusively(&mut w);
         w.quiet = *last != "..";
-        match w.forward(name, all) {
+        match if is_sure { Err(error::ENONEXIST.into()) } else { w.forward(name, all) } {
             Ok(()) => {
                 w.cross().map_err(|e| name.error(all, e))?;
                 let opened = open_existing(up, Found::from(w), mode, perm, excl);
@@ -252,6 +260,14 @@ fn create(up: &Arc<Proc>, name: &Name<'_>, mode: u32, perm: u32) -> Result<Arc<C
             Err(e) if excl || e.is(error::ENOCREATE) => return Err(name.error(all, e)),
             Err(e) => lost = Some(name.error(all, e)),
         }
+    }
+}
+
+/// Is it enough to create a file in the directory at which a walk stands, to find out whether there was one?
+fn creates_exclusively(w: &mut Walker<'_>) -> bool {
+    w.cross().is_ok() && w.union.as_ref().is_none_or(|union| union.list().len() == 1) && {
+        let c = w.at.chan();
+        c.qid.is_dir() && c.dev.creates_exclusively(c)
     }
 }
 

@@ -19,7 +19,7 @@ use abi::{Qid, error};
 use machine::heap;
 
 use crate::error::{Error, Result};
-use crate::name::chan::Chan;
+use crate::name::chan::{Aim, Chan};
 use crate::name::glance;
 use crate::name::mhead::{Key, Mhead};
 use crate::name::namespace::Pgrp;
@@ -188,6 +188,8 @@ pub(crate) struct Walker<'u> {
     pub(crate) walked: usize,
     /// Nobody reads what is wrong: errors are without the name.
     pub(crate) quiet: bool,
+    /// What the whole name is walked for.
+    pub(crate) aim: Aim,
 }
 
 impl<'u> Walker<'u> {
@@ -215,7 +217,8 @@ impl<'u> Walker<'u> {
             }
         };
         let no_mounts = matches!(name.start, Start::Device(..));
-        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0, quiet: false })
+        let aim = Aim::Any;
+        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0, quiet: false, aim })
     }
 
     /// What is mounted on this file: the union and its first element.
@@ -319,7 +322,12 @@ impl<'u> Walker<'u> {
             }
         }
         let c = self.at.chan();
-        let mut result = c.dev.walk(self.up, c, names);
+        let to_end = self.walked + names.len() == name.elements.len();
+        let mut result = match self.aim {
+            Aim::Any => c.dev.walk(self.up, c, names),
+            aim if to_end => c.dev.walk_for(self.up, c, names, aim),
+            _ => c.dev.walk(self.up, c, names),
+        };
         let (mut letter, mut devno) = (c.dev.letter(), c.devno);
         if let (Err(first), Some(union)) = (&result, &self.union)
             && !first.is_note()

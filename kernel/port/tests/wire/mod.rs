@@ -393,6 +393,11 @@ impl Share {
         mounted
     }
 
+    /// Forgets what is kept to be looked at again, and waits until the server has answered what nobody waits for.
+    pub fn settle(&self) {
+        self.dev.settle();
+    }
+
     /// Unmounts `/n`: the server must have everything back.
     pub fn end(self) {
         sysfile::unmount(&self.t.up, None, "/n").unwrap();

@@ -7,6 +7,7 @@
 use crate::ring::{Segment, merge};
 use alloc::boxed::Box;
 use io::message::{Request, TransportError};
+use machine::page::Pinned;
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
 
@@ -71,13 +72,16 @@ fn get_u32(request: &Request, at: usize) -> u32 {
 /// The segments of a request in order: T-message, then room for the reply. Empty pieces are left out, and
 /// pieces that follow each other in memory become one.
 pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clone {
-    let head = |(phys, len): (u64, usize), write| Segment { phys, len: len as u32, write };
-    let read = request.t_data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write: false });
-    let write = request.r_data.iter().map(|p| Segment { phys: p.phys(), len: p.len() as u32, write: true });
-    let t = request.t.pieces(request.t_len).map(move |piece| head(piece, false));
-    let r = request.r.pieces(request.r_len).map(move |piece| head(piece, true));
-    let pieces = t.chain(read).chain(r).chain(write);
-    merge(pieces, u32::MAX)
+    let t = request.t.pieces(request.t_len).chain(pages(&request.t_data));
+    let r = request.r.pieces(request.r_len).chain(pages(&request.r_data));
+    let t = t.map(|(phys, len)| Segment { phys, len: len as u32, write: false });
+    let r = r.map(|(phys, len)| Segment { phys, len: len as u32, write: true });
+    merge(t.chain(r), u32::MAX)
+}
+
+/// Where data lie.
+fn pages(data: &[Pinned]) -> impl Iterator<Item = (u64, usize)> + Clone {
+    data.iter().map(|piece| (piece.phys(), piece.len()))
 }
 
 /// What a finished request's result is, of a device that says it wrote `len` bytes.

@@ -43,7 +43,7 @@ pub(crate) use pending::{InFlight, Layout};
 /// The queue that requests go through; the device may have more, which are not used.
 pub(crate) const QUEUE: u16 = 0;
 /// Requests that are completed without the Lock, so many at a time.
-const BATCH: usize = 16;
+const BATCH: usize = 4;
 
 /// How a request has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Descriptors in the memory that the device reads (virtio 1.3 sections 2.7.5 and 2.7.5.3): 16 bytes each, address,
 //! length, flags, and which comes next.
 
-use super::Queue;
+use super::{Full, Queue};
 use machine::dma::Dma;
 
 /// Descriptor flag: another one follows.
@@ -36,25 +36,45 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Writes the chain into the table of descriptor `head`, and the table into the descriptor.
-    pub(super) fn fill_table(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
-        let Some(tables) = &self.tables else { return };
-        let start = usize::from(head) * self.segments * DESCRIPTOR;
-        for (n, segment) in (0u16..).zip(segments.take(count)) {
-            let link = if usize::from(n) + 1 < count { Some(n + 1) } else { None };
-            write(tables, start + usize::from(n) * DESCRIPTOR, &segment, link);
-        }
+    /// Writes the chain into the table of descriptor `head`, and the table into the descriptor; a chain of one segment
+    /// goes into the descriptor itself. The device looks at none of it yet.
+    ///
+    /// # Errors
+    /// There are no segments, or more than the queue was made for.
+    pub(super) fn fill_table(
+        &self,
+        head: u16,
+        mut segments: impl Iterator<Item = Segment>,
+    ) -> Result<(), Full> {
+        let (Some(tables), Some(mut segment)) = (&self.tables, segments.next()) else { return Err(Full) };
         let at = usize::from(head) * DESCRIPTOR;
+        let start = usize::from(head) * self.segments * DESCRIPTOR;
+        let mut n = 0u16;
+        // One is written when it is known whether another follows.
+        for next in segments {
+            n += 1;
+            if usize::from(n) >= self.segments {
+                return Err(Full);
+            }
+            write(tables, start + usize::from(n - 1) * DESCRIPTOR, &segment, Some(n));
+            segment = next;
+        }
+        if n == 0 {
+            write(&self.ring, at, &segment, None);
+            return Ok(());
+        }
+        write(tables, start + usize::from(n) * DESCRIPTOR, &segment, None);
         self.ring.set_u64(at, tables.phys() + start as u64);
-        self.ring.set_u32(at + 8, (count * DESCRIPTOR) as u32);
+        self.ring.set_u32(at + 8, u32::from(n + 1) * DESCRIPTOR as u32);
         self.ring.set_u32(at + 12, u32::from(INDIRECT));
+        Ok(())
     }
 }
 
-/// Writes one descriptor.
+/// Writes one descriptor, in two halves.
 fn write(memory: &Dma, at: usize, segment: &Segment, link: Option<u16>) {
     let flags = if segment.write { WRITE } else { 0 } | if link.is_some() { NEXT } else { 0 };
+    let rest = u64::from(flags) | u64::from(link.unwrap_or(0)) << 16;
     memory.set_u64(at, segment.phys);
-    memory.set_u32(at + 8, segment.len);
-    memory.set_u32(at + 12, u32::from(flags) | u32::from(link.unwrap_or(0)) << 16);
+    memory.set_u64(at + 8, u64::from(segment.len) | rest << 32);
 }

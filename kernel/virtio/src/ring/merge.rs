@@ -1,7 +1,6 @@
 //! Segments that are neighbours in memory, made one: fewer descriptors for the same bytes.
 
 use super::Segment;
-use core::iter::Peekable;
 
 /// Leaves out empty segments, and joins those that follow each other in memory and go the same way, up to `most`
 /// bytes.
@@ -9,31 +8,37 @@ pub fn merge<I>(segments: I, most: u32) -> impl Iterator<Item = Segment> + Clone
 where
     I: Iterator<Item = Segment> + Clone,
 {
-    Merged { segments: segments.filter(filled as fn(&Segment) -> bool).peekable(), most }
-}
-
-fn filled(segment: &Segment) -> bool {
-    segment.len != 0
+    Merged { segments, next: None, most }
 }
 
 #[derive(Clone)]
-struct Merged<I: Iterator<Item = Segment>> {
-    segments: Peekable<I>,
+struct Merged<I> {
+    segments: I,
+    /// What has come and did not follow.
+    next: Option<Segment>,
     most: u32,
 }
 
 impl<I: Iterator<Item = Segment>> Iterator for Merged<I> {
     type Item = Segment;
 
+    #[inline]
     fn next(&mut self) -> Option<Segment> {
-        let mut whole = self.segments.next()?;
-        let most = self.most;
-        let follows = |whole: &Segment, next: &Segment| {
-            next.write == whole.write
-                && whole.phys.checked_add(u64::from(whole.len)) == Some(next.phys)
-                && whole.len.checked_add(next.len).is_some_and(|len| len <= most)
+        let mut whole = match self.next.take() {
+            Some(next) => next,
+            None => self.segments.find(|segment| segment.len != 0)?,
         };
-        while let Some(next) = self.segments.next_if(|next| follows(&whole, next)) {
+        for next in self.segments.by_ref() {
+            if next.len == 0 {
+                continue;
+            }
+            let follows = next.write == whole.write
+                && whole.phys.checked_add(u64::from(whole.len)) == Some(next.phys)
+                && whole.len.checked_add(next.len).is_some_and(|len| len <= self.most);
+            if !follows {
+                self.next = Some(next);
+                break;
+            }
             whole.len += next.len;
         }
         Some(whole)

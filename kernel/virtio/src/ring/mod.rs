@@ -184,8 +184,8 @@ impl<T> Queue<T> {
         self.descriptors.iter().filter_map(|descriptor| descriptor.chain.as_ref().map(|c| &c.token))
     }
 
-    /// Fills in a chain: what the device reads first, then what it writes. `segments` is gone through twice and
-    /// must not be empty, nor longer than the queue was made for.
+    /// Fills in a chain: what the device reads first, then what it writes. `segments` must not be empty, nor longer than
+    /// the queue was made for. Without indirect tables they are gone through twice.
     ///
     /// # Errors
     /// When there are not enough free descriptors.
@@ -193,18 +193,22 @@ impl<T> Queue<T> {
     where
         I: Iterator<Item = Segment> + Clone,
     {
-        let count = segments.clone().count();
-        let indirect = count > 1 && self.tables.is_some();
-        let needed = if indirect { 1 } else { u16::try_from(count).map_err(|_| Full)? };
-        if needed == 0 || needed > self.free_count || count > self.segments {
-            return Err(Full);
-        }
         let head = self.free;
-        if indirect {
-            self.fill_table(head, segments, count);
+        let needed = if self.tables.is_some() {
+            if self.free_count == 0 {
+                return Err(Full);
+            }
+            self.fill_table(head, segments)?;
+            1
         } else {
+            let count = segments.clone().count();
+            let needed = u16::try_from(count).map_err(|_| Full)?;
+            if needed == 0 || needed > self.free_count || count > self.segments {
+                return Err(Full);
+            }
             self.fill_direct(head, segments, count);
-        }
+            needed
+        };
         let last = (1..needed).fold(head, |at, _| self.next(at));
         self.free = self.next(last);
         self.free_count -= needed;

@@ -30,6 +30,7 @@ pub(crate) fn text(kernel: &Kernel) -> Result<String> {
     let (files, pages) = kernel.contents.counts();
     show("content", files);
     show("content.page", pages);
+    show("content.name", kernel.contents.names.count());
     show("alarm", kernel.alarms.count());
     for dev in kernel.devs() {
         dev.pools(&mut show);

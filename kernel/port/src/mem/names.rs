@@ -1,0 +1,188 @@
+//! What is kept of files' names, and of what the files are like, for mounts that say so (`mount -C`).
+//!
+//! What a server has told of a name, when it was walked to or when its directory was read, is told again for
+//! [`OLD_NS`]: so long may a `stat` not see what the server's own side does. All that this machine does is seen at
+//! once: a file that it writes or changes is asked for again, and after a file has been made, removed or given another
+//! name here all names are. So is a file that has been opened: nothing that is told of it is older than that.
+//!
+//! An answer is known by when it was asked for. One that was asked for before a change is not kept when it comes after.
+//!
+//! There are [as many](most) names as memory allows, and all of them go when there are more, or when a program would be
+//! refused a page.
+//!
+//! Lock: `inner`, a leaf.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use abi::{Dir, Qid};
+use machine::ledger::as_kernel;
+use machine::lock::Lock;
+use machine::{clock, mem};
+
+use super::contents::File;
+
+/// How old something may be that is told, in ns.
+pub(crate) const OLD_NS: u64 = 2_000_000_000;
+/// Most names.
+const MOST: usize = 8192;
+/// Bytes of memory for each.
+const SHARE: u64 = 32 << 10;
+/// Longest name that is kept, in bytes.
+const LONG: usize = 255;
+/// Most changes that are remembered.
+const CHANGES: usize = 1024;
+
+/// All that is kept.
+pub(crate) struct Names {
+    inner: Lock<Inner>,
+    /// Something was asked for to be kept.
+    used: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// By directory.
+    dirs: BTreeMap<File, BTreeMap<Box<str>, Told>>,
+    names: usize,
+    /// When files were changed last.
+    changed: BTreeMap<File, u64>,
+    /// When names were.
+    moved: u64,
+}
+
+/// What has a name.
+struct Told {
+    /// As the server says.
+    qid: Qid,
+    /// The number by which it is known when it is changed.
+    file: u64,
+    /// What it is like, if that was told.
+    dir: Option<Dir>,
+    asked: u64,
+}
+
+/// What has been told of a name.
+pub(crate) struct Answer<'a> {
+    /// The number of the session and of the directory.
+    pub(crate) dir: File,
+    pub(crate) name: &'a str,
+    /// As the server says.
+    pub(crate) qid: Qid,
+    /// The number by which it is known when it is changed.
+    pub(crate) file: u64,
+    /// What it is like, if that was told.
+    pub(crate) told: Option<&'a Dir>,
+    /// What [`Names::asking`] has given.
+    pub(crate) asked: u64,
+}
+
+impl Names {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        let inner = Inner { dirs: BTreeMap::new(), names: 0, changed: BTreeMap::new(), moved: 0 };
+        Names { inner: Lock::new(inner), used: AtomicBool::new(false) }
+    }
+
+    /// Something is about to be asked for that is to be kept: when that is.
+    pub(crate) fn asking(&self) -> u64 {
+        self.used.store(true, Ordering::SeqCst);
+        clock::now_ns()
+    }
+
+    /// What a name in a directory leads to, as was told lately.
+    pub(crate) fn find(&self, dir: File, name: &str) -> Option<Qid> {
+        let inner = self.inner.lock();
+        inner.good(dir, name).map(|told| told.qid)
+    }
+
+    /// What that is like, as was told lately.
+    pub(crate) fn told(&self, dir: File, name: &str) -> Option<Dir> {
+        let inner = self.inner.lock();
+        inner.good(dir, name)?.dir.clone()
+    }
+
+    /// Keeps what was told.
+    pub(crate) fn put(&self, answer: &Answer<'_>) {
+        let &Answer { dir, name, qid, file, told, asked } = answer;
+        if name.len() > LONG {
+            return;
+        }
+        let told = Told { qid, file, dir: as_kernel(|| told.cloned()), asked };
+        let mut inner = self.inner.lock();
+        if asked <= inner.moved || inner.changed.get(&(dir.0, file)).is_some_and(|&at| asked <= at) {
+            drop(inner);
+            return drop(told);
+        }
+        let full = inner.names >= most();
+        let gone = if full { inner.take_all() } else { BTreeMap::new() };
+        let old = as_kernel(|| inner.dirs.entry(dir).or_default().insert(Box::from(name), told));
+        inner.names += usize::from(old.is_none());
+        drop(inner);
+        drop((old, gone));
+    }
+
+    /// This machine changes the file with this number, or has done so, or opens it.
+    pub(crate) fn changed(&self, file: File) {
+        if !self.used.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        let now = clock::now_ns();
+        let gone = if inner.changed.len() >= CHANGES {
+            inner.moved = now;
+            inner.changed.clear();
+            inner.take_all()
+        } else {
+            BTreeMap::new()
+        };
+        as_kernel(|| inner.changed.insert(file, now));
+        drop(inner);
+        drop(gone);
+    }
+
+    /// This machine makes, removes or renames a file, or has done so.
+    pub(crate) fn moved(&self) {
+        if !self.used.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        inner.moved = clock::now_ns();
+        inner.changed.clear();
+        let gone = inner.take_all();
+        drop(inner);
+        drop(gone);
+    }
+
+    /// Gives back all of them. True when there were any.
+    pub(crate) fn reclaim(&self) -> bool {
+        let gone = self.inner.lock().take_all();
+        !gone.is_empty()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.inner.lock().names as u64
+    }
+}
+
+impl Inner {
+    fn good(&self, dir: File, name: &str) -> Option<&Told> {
+        let told = self.dirs.get(&dir)?.get(name)?;
+        let is_new = clock::now_ns().saturating_sub(told.asked) < OLD_NS;
+        let is_changed = self.changed.get(&(dir.0, told.file)).is_some_and(|&at| told.asked <= at);
+        (is_new && !is_changed).then_some(told)
+    }
+
+    /// All names, to be dropped without the lock.
+    fn take_all(&mut self) -> BTreeMap<File, BTreeMap<Box<str>, Told>> {
+        self.names = 0;
+        core::mem::take(&mut self.dirs)
+    }
+}
+
+/// Most names that are kept.
+fn most() -> usize {
+    usize::try_from(mem::total_bytes() / SHARE).unwrap_or(MOST).min(MOST)
+}
