@@ -1,5 +1,5 @@
-//! Neighbours of the stack's interfaces: what they say by ARP and by messages of IPv6, and what the machine's owner says
-//! of them.
+//! Neighbours of the stack's interfaces: what they say by ARP and by messages of IPv6, and what the machine's owner
+//! says of them.
 
 use machine::clock;
 use smoltcp::wire::{Icmpv6Packet, Icmpv6Repr, IpAddress, Ipv6Packet, NdiscRepr};

@@ -328,12 +328,14 @@ impl Inner {
     /// A port that nobody has, by chance.
     fn free_port(&mut self, proto: Proto) -> Result<u16> {
         let table = self.table(proto);
-        let start = chance() as u16;
-        let count = u16::MAX - FIRST_PORT;
-        for step in 0..=count {
-            // Steps of one after a few leaps.
-            let at = if step < 64 { chance() as u16 } else { start.wrapping_add(step) };
-            let port = FIRST_PORT + at % (count + 1).max(1);
+        let count = FIRST_PORT.wrapping_neg();
+        let chances = chance().to_le_bytes();
+        let (few, _) = chances.as_chunks::<2>();
+        let few = few.iter().map(|bytes| u16::from_le_bytes(*bytes));
+        let start = few.clone().next().unwrap_or(0);
+        // Some leaps, then steps of one.
+        for at in few.chain((1..=count).map(|step| start.wrapping_add(step))) {
+            let port = FIRST_PORT + at % count;
             if !table.has_port(port) {
                 return Ok(port);
             }

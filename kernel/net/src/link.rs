@@ -383,10 +383,10 @@ impl Link {
         if !is_near || !is_somebody || is_ours(from) || matches!(operation, ArpOperation::Unknown(_)) {
             return None;
         }
-        let for_us = is_ours(target);
-        let waiting = self.near.heard(from.into(), mac.0, for_us, now_ns);
+        let asks = is_ours(target) && operation == ArpOperation::Request;
+        let waiting = self.near.heard(from.into(), mac.0, asks, now_ns);
         self.release(mac.0, waiting);
-        if for_us && operation == ArpOperation::Request {
+        if asks {
             self.send_arp(ArpOperation::Reply, mac.0, target, from, mac.0);
         }
         Some(from.into())

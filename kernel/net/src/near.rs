@@ -1,8 +1,8 @@
 //! Neighbours: which card an address on a network has. What is to go to one whose card is not known yet waits here.
 //!
 //! Each is asked for by itself, once a second, and given up after [`TIMES`] questions. One from whom nothing has come
-//! for [`FRESH_NS`] is asked again while packets still go to it. Of the [`MOST`] that there may be the one that has been
-//! used least recently gives way. All of it is a function of the time that it is told.
+//! for [`FRESH_NS`] is asked again while packets still go to it. Of the [`MOST`] that there may be the one that has
+//! been used least recently gives way. All of it is a function of the time that it is told.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -216,8 +216,8 @@ impl Part {
     }
 }
 
-/// Cuts a packet up for a wire that takes `mtu` bytes, and gives each piece as its head and its data. `number` tells the
-/// pieces of one packet from those of another. Whether all have gone.
+/// Cuts a packet up for a wire that takes `mtu` bytes, and gives each piece as its head and its data. `number` tells
+/// the pieces of one packet from those of another. Whether all have gone.
 pub(crate) fn cut(
     packet: &[u8],
     mtu: usize,

@@ -1,5 +1,5 @@
-//! The checksums of TCP and UDP, which smoltcp is told not to make: a card may make them, and where it does not they are
-//! made here, eight bytes at a time.
+//! The checksums of TCP and UDP, which smoltcp is told not to make: a card may make them, and where it does not they
+//! are made here, eight bytes at a time.
 
 /// Where a packet has its TCP or UDP, and the checksum of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +62,11 @@ fn sum(bytes: &[u8]) -> u16 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0; 8];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    // In whatever order the bytes are: the sum comes out in the same.
-    let add = |sum: u64, word: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*word);
-        sum + (word >> 32) + (word & 0xffff_ffff)
-    };
+    // In whatever order the bytes are: the sum comes out in the same. So wide that nothing is carried out of it.
+    let add = |sum: u128, word: &[u8; 8]| sum + u128::from(u64::from_ne_bytes(*word));
     let all = words.iter().fold(add(0, &last), add);
-    u16::from_be(fold(all))
+    let (low, high) = (all as u64, (all >> 64) as u64);
+    u16::from_be(fold((low >> 32) + (low & 0xffff_ffff) + high))
 }
 
 fn fold(mut sum: u64) -> u16 {

@@ -259,9 +259,18 @@ pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
     };
     let n = socket.recv_queue().min(max);
     if n != 0 && socket.may_recv() {
-        let mut bytes = heap::try_bytes(n)?;
-        let n = socket.recv_slice(&mut bytes).unwrap_or(0);
-        bytes.truncate(n);
+        let mut bytes = heap::try_vec(n)?;
+        // They may lie in two parts.
+        while bytes.len() < n {
+            let more = socket.recv(|part| {
+                let part = part.get(..part.len().min(n - bytes.len())).unwrap_or(&[]);
+                bytes.extend_from_slice(part);
+                (part.len(), part.len())
+            });
+            if !matches!(more, Ok(1..)) {
+                break;
+            }
+        }
         return Ok(Some(bytes));
     }
     if max == 0 {

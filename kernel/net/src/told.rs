@@ -1,6 +1,6 @@
-//! What others say by ICMP of packets that we have sent: nobody is there, or there is no way. A conversation of UDP that
-//! hears so has ended with that, and so has a call of TCP that nobody has answered; a connection goes on, since anybody
-//! may have sent such a message. What is said must quote the conversation's own ports and addresses.
+//! What others say by ICMP of packets that we have sent: nobody is there, or there is no way. A conversation of UDP
+//! that hears so has ended with that, and so has a call of TCP that nobody has answered; a connection goes on, since
+//! anybody may have sent such a message. What is said must quote the conversation's own ports and addresses.
 
 use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Address, Ipv6Address};
 

@@ -379,7 +379,7 @@ mod tests {
             Turn::Wait => false,
             Turn::GiveUp => true,
         });
-        assert_eq!((refused, end), (TIMES + 1, Some(21)));
+        assert_eq!((refused, end), (TIMES + 1, Some(22)));
     }
 
     /// A server's message, as a frame.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use machine::host::clock::host_advance;
+use machine::host::heap::aside;
 use net::address::{parse, parse_local};
 use net::error::Result;
 use net::{Bearer, Came, Card, Conversation, Offers, Open, Proto, Stack, text};
@@ -65,7 +66,8 @@ impl Card for Wire {
         if self.is_full() {
             return false;
         }
-        self.sent.lock().unwrap().push((frame.concat(), open));
+        // What the test keeps is not the stack's.
+        aside(|| self.sent.lock().unwrap().push((frame.concat(), open)));
         true
     }
 }

@@ -59,7 +59,7 @@ fn calls_are_made_and_taken_by_files() {
     let t = world();
     assert_eq!(
         t.ls("/net").unwrap(),
-        ["iproute", "ipselftab", "ndb", "tcp", "udp", "icmp", "icmpv6", "ipifc"]
+        ["arp", "iproute", "ipselftab", "log", "ndb", "tcp", "udp", "icmp", "icmpv6", "ipifc"]
     );
     let (l, listening) = announce(&t.up, "tcp", "127.0.0.1!80");
     assert_eq!(listening, "/net/tcp/0");

@@ -1,5 +1,5 @@
-/* The sets netuser and netwire: TCP and UDP to 10.0.2.2, which is the host, or another guest that does netserve; and that
- * one's work. ../../src/far_end.rs has the protocol. UDP is sent back, from the same port. */
+/* The sets netuser and netwire: TCP and UDP to 10.0.2.2, which is the host, or another guest that does netserve; and
+ * that one's work. ../../src/far_end.rs has the protocol. UDP is sent back, from the same port. */
 static int netport = 5000;
 static int dial(const char *proto, const char *verb, const char *addr, int *ctl)	/* data, and ctl if it is wanted */
 {

@@ -28,7 +28,6 @@ mod root;
 mod servers;
 mod silent;
 mod smp;
-mod transfers;
 mod users;
 mod usertests;
 mod virtcon;
@@ -82,7 +81,6 @@ fn usual() -> Vec<Case> {
         .chain(balloon::cases())
         .chain(net::cases())
         .chain(dial::cases())
-        .chain(transfers::cases())
         .chain(names::cases())
         .chain(boot::cases())
         .chain(memory::cases())
