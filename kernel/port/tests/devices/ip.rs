@@ -66,7 +66,7 @@ fn calls_are_made_and_taken_by_files() {
     let (a, from) = dial(&t.up, "tcp", "127.0.0.1!80").unwrap();
     let (b, to) = take(&t.up, &listening);
     assert_eq!(t.ls("/net/tcp").unwrap(), ["clone", "stats", "0", "1", "2"]);
-    assert_eq!(t.ls(&from).unwrap(), ["ctl", "data", "err", "listen", "local", "remote", "status"]);
+    assert_eq!(t.ls(&from).unwrap(), ["ctl", "data", "err", "listen", "local", "remote", "snoop", "status"]);
     assert_eq!(text(&t, &format!("{from}/remote")), "127.0.0.1!80\n");
     assert_eq!(text(&t, &format!("{from}/local")), text(&t, &format!("{to}/remote")));
     assert_eq!(text(&t, &format!("{to}/status")), "Established qin 0 qout 0\n");
