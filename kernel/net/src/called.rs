@@ -6,6 +6,7 @@ use crate::address::Local;
 use crate::demux::Label;
 use crate::error::Result;
 use crate::half::Half;
+use crate::log::Topic;
 use crate::table::{Entry, Proto, Role};
 use crate::tcp::{self, BACKLOG};
 use crate::udp;
@@ -15,6 +16,10 @@ impl Inner {
     /// Somebody calls: the call gets a conversation, if there is a place.
     pub(crate) fn call(&mut self, at: usize, announced: u32, label: &Label, packet: &[u8], now_ns: u64) {
         let made = self.answer(at, announced, label, packet, now_ns);
+        let (from, port) = (label.from, label.from_port);
+        let became = made.map_or_else(|e| e.0, |()| "is answered");
+        let what = format_args!("call of {from}!{port} to {} {became}", label.to_port);
+        self.log.say(Topic::Tcp, Some(from), what);
         if made.is_err() {
             self.counts.calls_dropped += 1;
         }
@@ -102,12 +107,14 @@ impl Inner {
         }
         let Role::Announced { calls, .. } = &to.role else { return Some(announced) };
         let is_full = calls.len() >= BACKLOG;
-        let (bearer, perm, ifc) = (to.bearer.clone(), to.perm, to.ifc);
+        let (bearer, perm) = (to.bearer.clone(), to.perm);
         // Nobody could answer it.
         if label.from_port == 0 || !label.from.is_unicast() {
             return None;
         }
         if is_full && self.make_place(Proto::Udp, announced, now_ns).is_err() {
+            let (from, port) = (label.from, label.from_port);
+            self.log.say(Topic::Udp, Some(from), format_args!("no room for {from}!{port}"));
             self.counts.calls_dropped += 1;
             return None;
         }
@@ -115,16 +122,16 @@ impl Inner {
         let is_to_all = self.ifcs.get(at).and_then(Option::as_ref).is_some_and(|i| i.is_to_all(&label.to));
         let addr = if is_to_all { self.source(at, &label.from).ok()? } else { label.to };
         self.reserve().ok()?;
+        let size = udp::Size::Call(self.mtu(at));
         let table = self.table(Proto::Udp);
         let entry = table.add(bearer).ok()?;
         let number = entry.shared.number;
-        entry.perm = perm;
-        entry.ifc = ifc;
+        (entry.perm, entry.ifc) = (perm, at);
         entry.local = crate::address::Local { addr: Some(addr), port: label.to_port };
         entry.remote = Some(smoltcp::wire::IpEndpoint::new(label.from, label.from_port));
         entry.role = Role::Waiting { announced, since_ns: now_ns };
         let local = entry.local;
-        if entry.put_socket(|| Ok(smoltcp::socket::Socket::Udp(udp::socket(local)?))).is_err() {
+        if entry.put_socket(|| Ok(smoltcp::socket::Socket::Udp(udp::socket(local, size)?))).is_err() {
             drop(table.remove(number));
             return None;
         }

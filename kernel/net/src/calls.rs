@@ -53,17 +53,40 @@ impl Stack {
     /// Waits for calls at a place; port 0 is one that is free.
     ///
     /// # Errors
-    /// `address in use`; it is announced or connected already; the address is not the machine's.
+    /// `address in use`: somebody is announced there, or another user where one of the two would take the other's
+    /// calls; it is announced or connected already; the address is not the machine's.
     pub fn announce(&self, c: &Conversation, at: Local) -> Result<()> {
+        self.announce_ports(c, at, false)
+    }
+
+    /// Waits for calls to all ports that nobody else is announced at: the machine's owner may, for TCP.
+    ///
+    /// # Errors
+    /// As [`announce`](Stack::announce).
+    pub fn announce_all(&self, c: &Conversation, addr: Option<IpAddress>) -> Result<()> {
+        if c.proto != Proto::Tcp {
+            return Err(BAD_PORT);
+        }
+        self.announce_ports(c, Local { addr, port: 0 }, true)
+    }
+
+    fn announce_ports(&self, c: &Conversation, at: Local, all: bool) -> Result<()> {
         self.with(|inner| {
             idle(inner, id(c))?;
             if let Some(addr) = at.addr {
                 inner.is_local(&addr)?;
             }
+            let bearer = inner.entry(id(c)).ok_or(HUNG_UP)?.bearer.clone();
             let mut local = at;
-            if local.port == 0 {
+            if local.port == 0 && !all {
                 local.port = inner.free_port(c.proto)?;
-            } else if inner.table(c.proto).is_announced(local) {
+            }
+            let table = inner.table(c.proto);
+            if all && !bearer.is_hosts {
+                return Err(NOT_PERMITTED);
+            }
+            let anothers = !bearer.is_hosts && table.is_another_announced(local, &bearer.owner);
+            if table.is_announced(local) || anothers {
                 return Err(ADDRESS_IN_USE);
             }
             if c.proto == Proto::Tcp && inner.scratch.is_empty() {
@@ -95,7 +118,10 @@ impl Stack {
             if let Some(addr) = at.addr {
                 inner.is_local(&addr)?;
             }
-            if at.port != 0 && inner.table(c.proto).is_announced(at) {
+            let bearer = inner.entry(id(c)).ok_or(HUNG_UP)?.bearer.clone();
+            let table = inner.table(c.proto);
+            let anothers = !bearer.is_hosts && table.is_another_announced(at, &bearer.owner);
+            if at.port != 0 && (table.is_announced(at) || anothers) {
                 return Err(ADDRESS_IN_USE);
             }
             let Some(entry) = inner.entry(id(c)) else { return Err(HUNG_UP) };
@@ -185,7 +211,7 @@ fn put(entry: &mut Entry, proto: Proto, local: Local, is_loop: bool) -> Result<(
     entry.put_socket(|| {
         Ok(match proto {
             Proto::Tcp => Socket::Tcp(tcp::socket(is_loop)?),
-            Proto::Udp => Socket::Udp(udp::socket(local)?),
+            Proto::Udp => Socket::Udp(udp::socket(local, udp::Size::Whole)?),
             Proto::Icmp | Proto::Icmpv6 => Socket::Icmp(crate::icmp::socket(local.port)?),
         })
     })
@@ -194,6 +220,10 @@ fn put(entry: &mut Entry, proto: Proto, local: Local, is_loop: bool) -> Result<(
 /// Begins to connect.
 fn begin(inner: &mut Inner, c: &Conversation, to: IpEndpoint, from: Option<Local>) -> Result<()> {
     if c.proto == Proto::Tcp && !to.addr.is_unicast() {
+        return Err(NO_ROUTE);
+    }
+    let is_v4 = matches!(to.addr, IpAddress::Ipv4(_));
+    if c.proto == Proto::Icmp && !is_v4 || c.proto == Proto::Icmpv6 && is_v4 {
         return Err(NO_ROUTE);
     }
     let at = inner.routes.find(&inner.ifcs, &to.addr)?;
@@ -298,12 +328,14 @@ impl Inner {
     /// A port that nobody has, by chance.
     fn free_port(&mut self, proto: Proto) -> Result<u16> {
         let table = self.table(proto);
-        let start = chance() as u16;
-        let count = u16::MAX - FIRST_PORT;
-        for step in 0..=count {
-            // Steps of one after a few leaps.
-            let at = if step < 64 { chance() as u16 } else { start.wrapping_add(step) };
-            let port = FIRST_PORT + at % (count + 1).max(1);
+        let count = FIRST_PORT.wrapping_neg();
+        let chances = chance().to_le_bytes();
+        let (few, _) = chances.as_chunks::<2>();
+        let few = few.iter().map(|bytes| u16::from_le_bytes(*bytes));
+        let start = few.clone().next().unwrap_or(0);
+        // Some leaps, then steps of one.
+        for at in few.chain((1..=count).map(|step| start.wrapping_add(step))) {
+            let port = FIRST_PORT + at % count;
             if !table.has_port(port) {
                 return Ok(port);
             }

@@ -7,7 +7,8 @@ use machine::ledger::as_kernel;
 use smoltcp::wire::{IpAddress, IpCidr};
 
 use crate::error::{BAD_ADDRESS, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE, Result};
-use crate::ifc::{Card, Ifc, LOOPBACK, MOST};
+use crate::ifc::{Ifc, LOOPBACK, MOST};
+use crate::link::{Card, Link};
 use crate::route::{Gateway, cards};
 use crate::stack::Stack;
 use crate::text::prefix;
@@ -58,7 +59,7 @@ impl Stack {
     pub fn bind_card(&self, number: u32, card: Arc<dyn Card>, device: &str) -> Result<()> {
         let ifc = as_kernel(|| {
             let mtu = card.mtu().clamp(SMALLEST_MTU, crate::wire::LOOPBACK_MTU);
-            Ifc::new(Out::Card(card), mtu, device)
+            Ifc::new(Out::Card(Link::new(card, mtu)), mtu, device)
         })?;
         self.with(|inner| {
             let place = inner.interface(number)?;
@@ -85,7 +86,11 @@ impl Stack {
             Ok(gone)
         });
         // A card is let go without the lock.
-        gone.map(drop)
+        gone.map(|gone| {
+            if let Some(copies) = gone.as_ref().and_then(|ifc| ifc.wire.copies.as_ref()) {
+                copies.end();
+            }
+        })
     }
 
     /// Whether an interface is connected with something.
@@ -101,7 +106,8 @@ impl Stack {
     pub fn add_address(&self, number: u32, addr: IpAddress, bits: Option<u8>) -> Result<()> {
         let most = whole(&addr);
         let bits = bits.unwrap_or(most);
-        if bits > most {
+        // A network that everything is in has no gateway.
+        if bits > most || bits == 0 {
             return Err(BAD_ADDRESS);
         }
         self.with(|inner| {
@@ -139,7 +145,7 @@ impl Stack {
     /// # Errors
     /// Too many; the gateway is nowhere.
     pub fn add_route(&self, to: IpAddress, bits: u8, via: IpAddress, tag: Tag) -> Result<()> {
-        // smoltcp panics over gateways that are nobody's address.
+        // A gateway is somebody's address.
         if bits > whole(&to) || to.version() != via.version() || !via.is_unicast() {
             return Err(BAD_ADDRESS);
         }
@@ -192,13 +198,12 @@ impl Inner {
     }
 
     /// Each interface knows the gateways that it reaches.
-    fn tell_routes(&mut self) {
+    pub(crate) fn tell_routes(&mut self) {
         let Inner { ifcs, routes, .. } = self;
         for ifc in ifcs.iter_mut().skip(LOOPBACK + 1).flatten() {
-            let mut near = [None; crate::route::MOST];
-            let reached = routes.iter().filter(|g| ifc.reaches(&g.via).is_some());
-            near.iter_mut().zip(reached).for_each(|(to, g)| *to = Some((g.to, g.via)));
-            ifc.set_routes(near.into_iter().flatten());
+            if let Some(link) = ifc.wire.link_mut() {
+                link.set_gates(routes.iter().map(|g| (g.to, g.via)));
+            }
         }
     }
 }

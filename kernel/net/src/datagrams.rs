@@ -1,4 +1,5 @@
-//! Datagrams and echoes on their way out. They wait for nobody: what cannot be sent is queued for a moment, or lost.
+//! Datagrams and echoes on their way out. They wait for nobody: what cannot be sent is lost, but while the card has no
+//! room some are kept.
 
 use smoltcp::socket::{Socket, icmp as icmp_socket, udp as udp_socket};
 use smoltcp::wire::IpAddress;
@@ -7,9 +8,6 @@ use crate::error::{HUNG_UP, Result, TOO_LONG};
 use crate::table::{Entry, Proto};
 use crate::work::{Id, Inner};
 use crate::{icmp, udp};
-
-/// How long datagrams wait for somebody's card to be known, in nanoseconds.
-const STUCK_NS: u64 = 1_500_000_000;
 
 impl Inner {
     /// Puts a datagram into a conversation, or drops it.
@@ -22,8 +20,8 @@ impl Inner {
             Proto::Udp => self.put_udp(at, bytes)?,
             _ => {
                 let ifc = entry.ifc;
-                let mtu = self.mtu(ifc);
-                crate::icmp::write(self.entry(at).ok_or(HUNG_UP)?, bytes, mtu)?
+                let longest = self.longest(ifc);
+                crate::icmp::write(self.entry(at).ok_or(HUNG_UP)?, bytes, longest)?
             }
         };
         self.counts.datagrams_dropped += u64::from(!is_in);
@@ -49,7 +47,9 @@ impl Inner {
             _ => self.source(ifc, &to.addr)?,
         };
         let headers = if matches!(to.addr, IpAddress::Ipv4(_)) { 28 } else { 48 };
-        if data_len + headers > self.mtu(ifc) {
+        let room =
+            self.entry(at).and_then(|e| e.peek::<udp_socket::Socket>().map(|s| s.payload_send_capacity()));
+        if data_len + headers > self.longest(ifc) || room.is_some_and(|room| data_len > room) {
             return Err(TOO_LONG);
         }
         // What waits goes by the interface that it was for.
@@ -61,28 +61,13 @@ impl Inner {
         udp::write(entry, to, from, data)
     }
 
-    /// The longest packet that goes by an interface.
-    fn mtu(&self, ifc: usize) -> usize {
-        self.ifcs.get(ifc).and_then(Option::as_ref).map_or(0, |i| i.wire.mtu)
+    /// The longest packet that goes by an interface, and that in one piece.
+    fn longest(&self, ifc: usize) -> usize {
+        self.ifcs.get(ifc).and_then(Option::as_ref).map_or(0, |i| i.wire.longest())
     }
 
-    /// Gives up datagrams that have waited too long for somebody's card: they would be in the way of others.
-    pub(crate) fn drop_stuck(&mut self, id: Id, now_ns: u64) {
-        let Some(entry) = self.entry(id) else { return };
-        let unsent = Inner::unsent(entry);
-        if unsent == 0 || unsent != entry.stuck.0 {
-            entry.stuck = (unsent, now_ns);
-        }
-        let until_ns = entry.stuck.1.saturating_add(STUCK_NS);
-        if unsent != 0 && now_ns >= until_ns {
-            entry.stuck = (0, now_ns);
-            empty(entry);
-            self.counts.datagrams_dropped += 1;
-        } else if unsent != 0 {
-            entry.deadline_ns = entry.deadline_ns.min(until_ns);
-            let deadline_ns = entry.deadline_ns;
-            self.soonest_ns = self.soonest_ns.min(deadline_ns);
-        }
+    pub(crate) fn mtu(&self, ifc: usize) -> usize {
+        self.ifcs.get(ifc).and_then(Option::as_ref).map_or(0, |i| i.wire.mtu)
     }
 
     /// Bytes of datagrams that still wait to be sent.

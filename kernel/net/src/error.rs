@@ -65,3 +65,5 @@ pub const DOES_NOT_EXIST: Error = Error("file does not exist");
 pub const TOO_MANY: Error = Error("too many addresses or routes");
 /// Its address cannot be one.
 pub const BAD_CARD: Error = Error("bad ether address");
+/// Only the machine's owner may.
+pub const NOT_PERMITTED: Error = Error("permission denied");

@@ -22,7 +22,7 @@ use crate::error::{NO_CONVERSATION, Result};
 use crate::ifc::{Ifc, chance, instant};
 use crate::table::Entry;
 use crate::tcp;
-use crate::wire::{ETHERNET, Paper};
+use crate::wire::Paper;
 use crate::work::{Id, Inner};
 
 /// Bytes of the longest first packet; longer ones are no calls.
@@ -127,7 +127,7 @@ fn between<'a>(entry: &'a Entry, ifc: &Ifc, now_ns: u64) -> Option<(Between<'a>,
 }
 
 impl Inner {
-    /// Whether a call is one: its sums are right, and smoltcp takes it.
+    /// Whether a call is one: smoltcp takes it.
     pub(crate) fn is_call(&mut self, id: Id, now_ns: u64) -> bool {
         let Inner { ifcs, tables, scratch, .. } = self;
         let Some(entry) = tables.get_mut(id.proto as usize).and_then(|t| t.get_mut(id.number)) else {
@@ -155,7 +155,7 @@ impl Inner {
             let Some((call, is_loop)) = between(entry, ifc, now_ns) else { return };
             let sent = scratched(scratch, is_loop, |set, handle| {
                 let Ifc { iface, wire, .. } = &mut **ifc;
-                // Where the caller's card is not known yet that is asked for, and it does not go.
+                // Where the caller's card is not known yet it waits for that.
                 call.replay(set, handle, false)
                     && iface.poll_egress(instant(now_ns), wire, set) == PollResult::SocketStateChanged
             });
@@ -173,15 +173,14 @@ impl Inner {
 
     /// What has come for a call that is not complete. Whether it is complete now, and has a socket to be given the
     /// packet.
-    pub(crate) fn hear_half(&mut self, id: Id, frame: &[u8], now_ns: u64) -> bool {
+    pub(crate) fn hear_half(&mut self, id: Id, packet: &[u8], now_ns: u64) -> bool {
         let Inner { ifcs, tables, scratch, counts, .. } = self;
         let Some(entry) = tables.get_mut(id.proto as usize).and_then(|t| t.get_mut(id.number)) else {
             return false;
         };
         let Some(ifc) = ifcs.get(entry.ifc).and_then(Option::as_ref) else { return false };
         let is_ethernet = ifc.wire.is_ethernet();
-        let packet = frame.get(if is_ethernet { ETHERNET } else { 0 }..).unwrap_or_default();
-        if matches!(demux::read(frame, is_ethernet), Kind::Labelled(label, _) if label.is_call) {
+        if matches!(demux::read(packet), Kind::Labelled(label) if label.is_call) {
             // It calls again, as it has not heard us.
             if let Some(half) = &mut entry.half {
                 half.is_answered = false;

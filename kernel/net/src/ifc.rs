@@ -3,15 +3,15 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use machine::{clock, heap, random};
-use smoltcp::iface::{Config, Interface, Route};
+use smoltcp::iface::{Config, Interface};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
 use crate::address::is_loopback;
 use crate::error::{BAD_ADDRESS, BAD_CARD, IN_USE, NO_ROUTE, Result, TOO_MANY};
+use crate::routers::Heard;
 use crate::wire::{Out, Wire};
 
 /// Interfaces of a stack at most.
@@ -19,26 +19,14 @@ pub const MOST: usize = 8;
 /// The loopback's number.
 pub(crate) const LOOPBACK: usize = 0;
 
-/// A card, as the stack uses it. It has a queue of its own for what comes.
-pub trait Card: Send + Sync {
-    /// Its address.
-    fn mac(&self) -> [u8; 6];
-    /// The largest packet, without its header.
-    fn mtu(&self) -> usize;
-    /// The next frame that has come.
-    fn receive(&self) -> Option<Vec<u8>>;
-    /// Frames that came and for which there was no room.
-    fn dropped(&self) -> u64;
-    /// Sends a frame; whether it goes.
-    fn send(&self, frame: &[u8]) -> bool;
-}
-
 /// See the module comment.
 pub(crate) struct Ifc {
     pub(crate) iface: Interface,
     pub(crate) wire: Wire,
     /// The file of the card.
     pub(crate) device: String,
+    /// What routers have said, if they are listened to.
+    pub(crate) routers: Option<Heard>,
 }
 
 /// The time as smoltcp has it.
@@ -59,23 +47,18 @@ impl Ifc {
     /// # Errors
     /// No memory.
     pub(crate) fn new(out: Out, mtu: usize, device: &str) -> Result<Box<Ifc>> {
-        let hardware = match &out {
-            Out::Card(card) => {
-                let mac = EthernetAddress(card.mac());
-                if !mac.is_unicast() {
-                    return Err(BAD_CARD);
-                }
-                HardwareAddress::Ethernet(mac)
-            }
-            Out::Loop | Out::Nowhere => HardwareAddress::Ip,
-        };
+        if let Out::Card(link) = &out
+            && !EthernetAddress(link.mac).is_unicast()
+        {
+            return Err(BAD_CARD);
+        }
         let mut wire = Wire::new(out, mtu)?;
         let device = heap::try_string(device)?;
-        let mut config = Config::new(hardware);
+        let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = chance();
         let mut iface = Interface::new(config, &mut wire, instant(clock::now_ns()));
         iface.set_any_ip(matches!(wire.out, Out::Loop));
-        Ok(Box::new(Ifc { iface, wire, device }))
+        Ok(Box::new(Ifc { iface, wire, device, routers: None }))
     }
 
     /// Adds an address.
@@ -93,6 +76,7 @@ impl Ifc {
         }
         let mut added = false;
         self.iface.update_ip_addrs(|all| added = all.push(cidr).is_ok());
+        self.tell_addresses();
         if added { Ok(()) } else { Err(TOO_MANY) }
     }
 
@@ -104,7 +88,15 @@ impl Ifc {
                 was = Some(all.remove(at));
             }
         });
+        self.tell_addresses();
         was
+    }
+
+    /// The card's end knows which addresses there are.
+    fn tell_addresses(&mut self) {
+        if let Some(link) = self.wire.link_mut() {
+            link.set_nets(self.iface.ip_addrs());
+        }
     }
 
     /// Whether an address can be no machine's behind this interface.
@@ -131,17 +123,6 @@ impl Ifc {
     pub(crate) fn reaches(&self, addr: &IpAddress) -> Option<u8> {
         let near = self.iface.ip_addrs().iter().filter(|c| c.contains_addr(addr));
         near.map(|c| c.prefix_len()).max()
-    }
-
-    /// The gateways that packets go through.
-    pub(crate) fn set_routes(&mut self, routes: impl Iterator<Item = (IpCidr, IpAddress)>) {
-        self.iface.routes_mut().update(|all| {
-            all.clear();
-            for (cidr, via_router) in routes {
-                // What is too much has been refused before.
-                let _ = all.push(Route { cidr, via_router, preferred_until: None, expires_at: None });
-            }
-        });
     }
 
     /// The address to speak from with somebody there.

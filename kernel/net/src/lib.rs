@@ -19,9 +19,9 @@
 //!
 //! # Limits of smoltcp
 //!
-//! Of SACK only its receiver's half is there; windows do not grow beyond the buffer; a packet in pieces (fragments) is
-//! dropped; an interface has 8 addresses, and a stack 8 routes through gateways. Sequence numbers are not smoltcp's:
-//! see [`tcp`].
+//! Of SACK only its receiver's half is there; windows do not grow beyond the buffer; an interface has 8 addresses.
+//! Sequence numbers are not smoltcp's, see [`tcp`]; nor are frames of Ethernet, neighbours and routes ([`link`]),
+//! checksums of TCP and UDP ([`sums`]), and what ICMP says of packets of ours ([`told`]).
 //!
 //! # Locks
 //!
@@ -37,9 +37,12 @@ extern crate std;
 
 // The rooms, from the bottom to the top.
 pub mod address;
+pub mod arp;
 mod called;
 mod calls;
 pub mod config;
+pub mod copies;
+mod cut;
 mod datagrams;
 mod demux;
 pub mod error;
@@ -47,17 +50,24 @@ mod gone;
 mod half;
 mod icmp;
 pub mod ifc;
+pub mod link;
+pub mod log;
+mod near;
+mod pieces;
 mod route;
+mod routers;
 mod signal;
 pub mod stack;
+mod sums;
 pub mod table;
 pub mod tcp;
 pub mod text;
+mod told;
 pub mod udp;
 mod wire;
 mod work;
 
 pub use error::Error;
-pub use ifc::Card;
+pub use link::{Came, Card, Offers, Open};
 pub use stack::{Files, Stack};
 pub use table::{Bearer, Conversation, Proto};

@@ -11,8 +11,8 @@ use crate::address;
 use crate::error::{DOES_NOT_EXIST, NO_ROUTE, Result, TOO_MANY};
 use crate::ifc::{Ifc, LOOPBACK};
 
-/// Routes through gateways at most: smoltcp's table.
-pub(crate) const MOST: usize = 8;
+/// Routes through gateways at most.
+pub(crate) const MOST: usize = 64;
 
 /// A route through a gateway.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,11 @@ impl Routes {
         let at = self.all.iter().position(|g| g.to == to).ok_or(DOES_NOT_EXIST)?;
         self.all.remove(at);
         Ok(())
+    }
+
+    /// Forgets those through a gateway that have this tag.
+    pub(crate) fn forget(&mut self, via: &IpAddress, tag: [u8; 4]) {
+        self.all.retain(|g| g.via != *via || g.tag != tag);
     }
 
     /// Forgets those with this tag, or all.

@@ -7,14 +7,17 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use machine::heap::{self, Call};
+use machine::ledger::Account;
 use machine::sync::QLock;
 use machine::{ledger, thread};
 use smoltcp::socket::{icmp as icmp_socket, tcp as tcp_socket, udp as udp_socket};
 use smoltcp::wire::{IpAddress, IpCidr};
 
 use crate::calls::end;
+use crate::copies::Copies;
 use crate::error::*;
 use crate::ifc::Ifc;
+use crate::log::Log;
 use crate::signal::Signal;
 use crate::table::{Bearer, Conversation, Entry, Proto, Role};
 use crate::tcp;
@@ -35,6 +38,7 @@ pub struct Stack {
     /// Until when it sleeps.
     asleep_until_ns: AtomicU64,
     has_ended: AtomicBool,
+    log: Arc<Log>,
 }
 
 /// What a file of a conversation has to know of it.
@@ -54,7 +58,8 @@ impl Stack {
     /// # Errors
     /// No memory.
     pub fn new() -> Result<Arc<Stack>> {
-        let mut inner = Inner::new();
+        let log = Arc::new(Log::default());
+        let mut inner = Inner::new(log.clone());
         let mut loopback = Ifc::new(Out::Loop, LOOPBACK_MTU, "/dev/null")?;
         loopback.add(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8))?;
         loopback.add(IpCidr::new(IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1), 128))?;
@@ -64,6 +69,7 @@ impl Stack {
             work: Signal::default(),
             asleep_until_ns: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
+            log,
         }))
     }
 
@@ -96,6 +102,7 @@ impl Stack {
     pub fn round(&self) -> (bool, u64) {
         let _call = Call::enter("ip");
         let mut inner = self.inner.lock();
+        inner.make_room();
         inner.look_at_late();
         let more = inner.run(BUDGET);
         self.asleep_until_ns.store(inner.soonest_ns, Ordering::SeqCst);
@@ -113,7 +120,12 @@ impl Stack {
         }
     }
 
-    /// There is something to do: a frame has come. May be called wherever a thread may be woken.
+    /// What happens in it, for who wants to read that.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// There is something to do: a frame has come, or a card has room. May be called wherever a thread may be woken.
     pub fn wake(&self) {
         self.work.raise();
     }
@@ -298,6 +310,43 @@ impl Stack {
         })
     }
 
+    /// What ICMP says of its packets does not end it.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn ignore_advice(&self, c: &Conversation) -> Result<()> {
+        self.look(|inner| {
+            inner.entry(id(c)).ok_or(HUNG_UP)?.ignores_advice = true;
+            Ok(())
+        })
+    }
+
+    /// The packets of a conversation from now on, until [`Copies::close`]. `account` pays for those that wait.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn snoop(&self, c: &Conversation, account: Option<Arc<Account>>) -> Result<Arc<Copies>> {
+        self.look(|inner| {
+            let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+            let copies = entry.copies.get_or_insert_with(|| Copies::new(account));
+            copies.open();
+            Ok(copies.clone())
+        })
+    }
+
+    /// The packets of an interface from now on, until [`Copies::close`].
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn snoop_interface(&self, number: u32) -> Result<Arc<Copies>> {
+        self.look(|inner| {
+            let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
+            let copies = ifc.wire.copies.get_or_insert_with(|| Copies::new(None));
+            copies.open();
+            Ok(copies.clone())
+        })
+    }
+
     /// Whether there is an interface with this number.
     pub fn has_interface(&self, number: u32) -> bool {
         self.look(|inner| inner.ifcs.get(number as usize).is_some_and(Option::is_some))
@@ -345,5 +394,3 @@ fn as_seen<'a>(inner: &'a mut Inner, seen: &Files) -> Result<&'a mut Entry> {
 pub(crate) fn id(c: &Conversation) -> Id {
     Id { proto: c.proto, number: c.number }
 }
-
-impl Inner {}

@@ -17,6 +17,7 @@ use smoltcp::socket::{AnySocket, Socket};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::address::Local;
+use crate::copies::Copies;
 use crate::demux::Label;
 use crate::error::{Error, NO_CONVERSATION, Result};
 use crate::half::Half;
@@ -128,14 +129,18 @@ pub(crate) struct Entry {
     pub(crate) deadline_ns: u64,
     /// It waits to be looked at.
     pub(crate) is_listed: bool,
-    /// Bytes of datagrams that could not be sent, and since when.
-    pub(crate) stuck: (usize, u64),
+    /// Bytes that came after our end, if it has been closed.
+    pub(crate) thrown_away: Option<usize>,
     /// Why it ended.
     pub(crate) error: Option<Error>,
     /// Datagrams are read and written with addresses before them.
     pub(crate) headers: bool,
     /// Milliseconds after which a quiet other side is asked whether it is there.
     pub(crate) keepalive_ms: Option<u64>,
+    /// What is said of its packets by ICMP does not end it.
+    pub(crate) ignores_advice: bool,
+    /// Who sees its packets.
+    pub(crate) copies: Option<Arc<Copies>>,
     /// A call that is not complete.
     pub(crate) half: Option<Half>,
     chain: Option<usize>,
@@ -253,7 +258,9 @@ impl Table {
                 ifc: LOOPBACK,
                 deadline_ns: u64::MAX,
                 is_listed: false,
-                stuck: (0, 0),
+                copies: None,
+                ignores_advice: false,
+                thrown_away: None,
                 error: None,
                 headers: false,
                 keepalive_ms: None,
@@ -345,7 +352,17 @@ impl Table {
                 && e.local.addr.is_none_or(|a| a == l.to || l.to.is_multicast() || l.to.is_broadcast())
         };
         let all = self.chain(l.to_port, None).filter(here);
-        all.max_by_key(|e| e.local.addr.is_some()).map(|e| e.shared.number)
+        let own = all.max_by_key(|e| e.local.addr.is_some());
+        // Who has announced all ports has those that nobody else has.
+        let all = || {
+            let here = |e: &&Entry| {
+                matches!(e.role, Role::Announced { .. })
+                    && e.local.port == 0
+                    && e.local.addr.is_none_or(|a| a == l.to)
+            };
+            self.chain(0, None).filter(here).max_by_key(|e| e.local.addr.is_some())
+        };
+        own.or_else(all).map(|e| e.shared.number)
     }
 
     /// Whether somebody is announced at this port, for an address that is, or could be, this one.
@@ -355,6 +372,16 @@ impl Table {
             _ => a.is_none() && at.addr.is_none(),
         };
         self.chain(at.port, None).any(|e| e.remote.is_none() && e.local.port == at.port && same(e.local.addr))
+    }
+
+    /// Whether somebody else than this user is announced at this port for an address that is, or includes, or is one
+    /// of what is asked for: one would take the other's calls.
+    pub(crate) fn is_another_announced(&self, at: Local, user: &str) -> bool {
+        let meets = |a: Option<IpAddress>| a.is_none() || at.addr.is_none() || a == at.addr;
+        let is = |e: &Entry| {
+            e.remote.is_none() && e.local.port == at.port && meets(e.local.addr) && *e.bearer.owner != *user
+        };
+        self.chain(at.port, None).any(is)
     }
 
     /// Whether somebody has this port, whatever for.

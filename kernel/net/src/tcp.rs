@@ -11,8 +11,9 @@
 //! packet, or the call, is shown to an interface that exists for that moment only.
 //!
 //! When the last file of a connection is closed its end is agreed on by itself, for at most [`PATIENCE_NS`] without
-//! progress. What the other side has sent and nobody has read, then or later, makes it a reset, as the standard has it.
-//! TIME-WAIT is not kept: ports are random, and so are first numbers.
+//! progress. What the other side has sent and nobody has read, then or later, is thrown away, as Plan 9 does: a reset
+//! would cost it what we have said last. One that goes on and on, for more than [`THROWN_AWAY`], is reset. TIME-WAIT is
+//! not kept: ports are random, and so are first numbers.
 
 use alloc::vec::Vec;
 
@@ -39,9 +40,17 @@ pub(crate) const OLD_NS: u64 = 2_000_000_000;
 /// How long the answer to the answer may take.
 pub(crate) const SHORT_PATIENCE_NS: u64 = 20_000_000_000;
 
+/// Bytes that the other side may send after our end.
+const THROWN_AWAY: usize = 1 << 20;
+
+/// Whether the machine has little memory.
+pub(crate) fn is_small() -> bool {
+    mem::total_bytes() < 64 << 20
+}
+
 /// Bytes of a connection's buffers, one for each way.
 pub(crate) fn buffer_bytes() -> usize {
-    if mem::total_bytes() >= 64 << 20 { 64 << 10 } else { 16 << 10 }
+    if is_small() { 16 << 10 } else { 64 << 10 }
 }
 
 /// A socket with buffers.
@@ -142,6 +151,11 @@ pub(crate) enum Turn {
 
 /// Looks what has become of a connection after packets have come (`received`) or gone, and ends what has ended.
 pub(crate) fn turn(entry: &mut Entry, before: Option<Seen>, received: bool, now_ns: u64) -> Turn {
+    let is_open = |s: Seen| s.state != State::Closed;
+    if throw_away(entry) > THROWN_AWAY && see(entry).is_some_and(is_open) {
+        abort(entry);
+        return Turn::Again;
+    }
     let Some(now) = see(entry) else { return Turn::Nothing };
     let is_new = before.is_none_or(|b| b.state != now.state);
     match entry.role {
@@ -181,7 +195,7 @@ pub(crate) fn turn(entry: &mut Entry, before: Option<Seen>, received: bool, now_
                 let waits = now.state == State::Closed && sends && now_ns < until_ns || received;
                 return if waits { Turn::Nothing } else { Turn::Over };
             }
-            if now.unread != 0 || now_ns >= until_ns && !sent_some {
+            if now_ns >= until_ns && !sent_some {
                 abort(entry);
                 return Turn::Again;
             } else if sent_some {
@@ -213,15 +227,25 @@ pub(crate) fn end(entry: &mut Entry, now_ns: u64) -> bool {
     sends
 }
 
-/// No more is sent, nor read: with data unread a reset, else in order.
+/// No more is sent, nor read.
 pub(crate) fn close(entry: &mut Entry) {
+    entry.thrown_away.get_or_insert(0);
+    throw_away(entry);
     if let Some(socket) = entry.socket::<Socket>() {
-        if socket.can_recv() {
-            socket.abort();
-        } else {
-            socket.close();
+        socket.close();
+    }
+}
+
+/// Throws away what has come after our end: how much that was in all.
+fn throw_away(entry: &mut Entry) -> usize {
+    let Some(mut all) = entry.thrown_away else { return 0 };
+    if let Some(socket) = entry.socket::<Socket>() {
+        while let Ok(n @ 1..) = socket.recv(|bytes| (bytes.len(), bytes.len())) {
+            all += n;
         }
     }
+    entry.thrown_away = Some(all);
+    all
 }
 
 /// Takes up to `max` bytes that have come; none when there are none yet, and no bytes at the end.
@@ -235,9 +259,18 @@ pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
     };
     let n = socket.recv_queue().min(max);
     if n != 0 && socket.may_recv() {
-        let mut bytes = heap::try_bytes(n)?;
-        let n = socket.recv_slice(&mut bytes).unwrap_or(0);
-        bytes.truncate(n);
+        let mut bytes = heap::try_vec(n)?;
+        // They may lie in two parts.
+        while bytes.len() < n {
+            let more = socket.recv(|part| {
+                let part = part.get(..part.len().min(n - bytes.len())).unwrap_or(&[]);
+                bytes.extend_from_slice(part);
+                (part.len(), part.len())
+            });
+            if !matches!(more, Ok(1..)) {
+                break;
+            }
+        }
         return Ok(Some(bytes));
     }
     if max == 0 {

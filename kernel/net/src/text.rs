@@ -9,6 +9,7 @@ use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 
 use crate::address::{Mask, Shown};
 use crate::error::{DOES_NOT_EXIST, NO_MEMORY, Result};
+use crate::near::State;
 use crate::stack::{Stack, id};
 use crate::table::{Conversation, Entry, Proto, Table};
 use crate::tcp;
@@ -125,11 +126,12 @@ pub fn ip_stats(stack: &Stack) -> Result<String> {
         let wires = || inner.ifcs.iter().flatten().map(|i| &i.wire);
         let (came, went) = (wires().map(|w| w.came).sum::<u64>(), wires().map(|w| w.went).sum::<u64>());
         let (bad, lost) =
-            (wires().map(Wire::input_errors).sum::<u64>(), wires().map(|w| w.lost).sum::<u64>());
+            (wires().map(Wire::input_errors).sum::<u64>(), wires().map(Wire::output_errors).sum::<u64>());
         let counts = inner.counts;
         made(|out| {
             writeln!(out, "InReceives: {came}\nInErrors: {bad}\nOutRequests: {went}\nOutDiscards: {lost}")?;
-            writeln!(out, "FragDropped: {}\nNobody: {}", counts.fragments, counts.nobody)
+            writeln!(out, "FragOKs: {}\nFragDropped: {}", counts.put_together, counts.fragments)?;
+            writeln!(out, "Nobody: {}", counts.nobody)
         })
     })
 }
@@ -143,7 +145,8 @@ pub fn ifc_status(stack: &Stack, number: usize) -> Result<String> {
         let ifc = inner.ifcs.get(number).and_then(Option::as_ref).ok_or(DOES_NOT_EXIST)?;
         let wire = &ifc.wire;
         made(|out| {
-            write!(out, "device {} maxtu {} sendra 0 recvra 0 mflag 0 oflag 0", ifc.device, wire.mtu)?;
+            let recvra = u8::from(ifc.routers.is_some());
+            write!(out, "device {} maxtu {} sendra 0 recvra {recvra} mflag 0 oflag 0", ifc.device, wire.mtu)?;
             write!(
                 out,
                 " maxraint 600000 minraint 200000 linkmtu 0 reachtime 0 rxmitra 0 ttl 64 routerlt 0"
@@ -154,7 +157,7 @@ pub fn ifc_status(stack: &Stack, number: usize) -> Result<String> {
                 wire.came,
                 wire.went,
                 wire.input_errors(),
-                wire.lost
+                wire.output_errors()
             )?;
             writeln!(out, " speed 0 delay 0")?;
             for cidr in ifc.iface.ip_addrs() {
@@ -221,6 +224,29 @@ fn write_routes(inner: &Inner, out: &mut Text) -> core::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// `arp`: the neighbours of all interfaces, and the address that the machine has there.
+///
+/// # Errors
+/// No memory.
+pub fn neighbours(stack: &Stack) -> Result<String> {
+    stack.look(|inner| {
+        made(|out| {
+            for link in inner.ifcs.iter().flatten().filter_map(|i| i.wire.link()) {
+                for n in link.near.iter() {
+                    let state = if n.state == State::Asked { "WAIT" } else { "OK" };
+                    let addr = Shown(Some(n.addr));
+                    write!(out, "{:<6} {state:<8} {addr:<40} ", "ether")?;
+                    if n.state != State::Asked {
+                        n.mac.iter().try_for_each(|b| write!(out, "{b:02x}"))?;
+                    }
+                    writeln!(out)?;
+                }
+            }
+            Ok(())
+        })
+    })
 }
 
 /// `ipselftab`: the machine's own addresses.

@@ -21,18 +21,34 @@ const DEEP: usize = 64;
 const BYTES: usize = 64 << 10;
 /// Bytes that wait to be sent.
 const SEND_BYTES: usize = 32 << 10;
+/// Datagrams of a call that wait to be read: the caller mostly waits for an answer.
+const CALL_DEEP: usize = 16;
+
+/// How much a conversation has room for.
+#[derive(Clone, Copy)]
+pub(crate) enum Size {
+    /// As much as any.
+    Whole,
+    /// What somebody who calls by packets of this length needs.
+    Call(usize),
+}
 
 /// A socket with buffers, at its port.
 ///
 /// # Errors
 /// No memory.
-pub(crate) fn socket(local: crate::address::Local) -> Result<Socket<'static>> {
+pub(crate) fn socket(local: crate::address::Local, size: Size) -> Result<Socket<'static>> {
     let buffer = |deep: usize, bytes: usize| {
         let mut places = heap::try_vec(deep)?;
         places.resize_with(deep, || PacketMetadata::EMPTY);
         Ok::<_, Error>(PacketBuffer::new(places, heap::try_bytes(bytes)?))
     };
-    let mut socket = Socket::new(buffer(DEEP, BYTES)?, buffer(8, SEND_BYTES)?);
+    let (deep, bytes, sends, send_bytes) = match size {
+        Size::Whole => (DEEP, BYTES, 8, SEND_BYTES),
+        // An answer may be longer than a packet.
+        Size::Call(mtu) => (CALL_DEEP, (2 * mtu).max(8 << 10), 2, mtu.max(8 << 10)),
+    };
+    let mut socket = Socket::new(buffer(deep, bytes)?, buffer(sends, send_bytes)?);
     let at = IpListenEndpoint { addr: local.addr, port: local.port };
     socket.bind(at).map_err(|_| BAD_PORT)?;
     Ok(socket)
@@ -44,12 +60,10 @@ pub(crate) fn socket(local: crate::address::Local) -> Result<Socket<'static>> {
 /// No memory; it is not connected.
 pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
     let (headers, error) = (entry.headers, entry.error);
-    if let Some(error) = error {
-        return Err(error);
-    }
-    let socket = entry.socket::<Socket>().ok_or(NOT_CONNECTED)?;
+    let socket = entry.socket::<Socket>().ok_or(error.unwrap_or(NOT_CONNECTED))?;
     let local_port = socket.endpoint().port;
-    let Ok((data, _)) = socket.peek() else { return Ok(None) };
+    // What came before it ended is read first.
+    let Ok((data, _)) = socket.peek() else { return error.map_or(Ok(None), Err) };
     let front = if headers { HEADER } else { 0 };
     let mut out = heap::try_vec(data.len() + front)?;
     // It is there, and is taken now.

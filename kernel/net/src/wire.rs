@@ -4,13 +4,17 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroUsize;
 
 use machine::heap;
 use machine::ledger::as_kernel;
-use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{
+    Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken,
+};
 use smoltcp::time::Instant;
 
-use crate::ifc::Card;
+use crate::copies::Copies;
+use crate::link::Link;
 
 /// Bytes that may be on their way from this machine to itself, so that a flood of datagrams takes no more.
 const MOST_LOOPING: usize = 1 << 20;
@@ -18,6 +22,8 @@ const MOST_LOOPING: usize = 1 << 20;
 pub(crate) const LOOPBACK_MTU: usize = 16 << 10;
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;
+/// The longest packet that smoltcp makes for a card, which with its header is a frame that can be cut.
+const LONGEST: usize = 65535 - ETHERNET;
 
 /// Where packets go to.
 pub(crate) enum Out {
@@ -26,7 +32,32 @@ pub(crate) enum Out {
     /// To nobody yet.
     Nowhere,
     /// To a card.
-    Card(Arc<dyn Card>),
+    Card(Link),
+}
+
+/// A packet that has come, with a header of Ethernet if it came by a card.
+pub(crate) struct Packet {
+    bytes: Vec<u8>,
+    from: usize,
+    /// Its checksum of TCP or UDP need not be looked at.
+    pub(crate) is_summed: bool,
+}
+
+impl Packet {
+    /// One that was put together of pieces.
+    pub(crate) fn whole(bytes: Vec<u8>) -> Packet {
+        Packet { bytes, from: 0, is_summed: true }
+    }
+
+    /// The packet of IP.
+    pub(crate) fn ip(&self) -> &[u8] {
+        self.bytes.get(self.from..).unwrap_or(&[])
+    }
+
+    /// The header of Ethernet, if there is one.
+    pub(crate) fn header(&self) -> Option<&[u8; ETHERNET]> {
+        if self.from == 0 { None } else { self.bytes.first_chunk() }
+    }
 }
 
 /// See the module comment.
@@ -38,9 +69,12 @@ pub(crate) struct Wire {
     looping: VecDeque<Vec<u8>>,
     looping_bytes: usize,
     /// The packet that smoltcp gets when it looks.
-    before: Option<Vec<u8>>,
-    /// Where a packet is put together for which there is no memory.
+    before: Option<Packet>,
+    /// Where packets for a card are put together, and those for which there is no memory.
     spare: Vec<u8>,
+    /// Who sees all packets, and those of the conversation that sends now.
+    pub(crate) copies: Option<Arc<Copies>>,
+    pub(crate) talks: Option<Arc<Copies>>,
     /// Packets that came.
     pub(crate) came: u64,
     /// Packets that went.
@@ -57,13 +91,16 @@ impl Wire {
     /// # Errors
     /// No memory.
     pub(crate) fn new(out: Out, mtu: usize) -> Result<Wire, machine::OutOfMemory> {
+        let longest = if matches!(out, Out::Card(_)) { longest() } else { mtu };
         Ok(Wire {
             out,
             mtu,
             looping: VecDeque::new(),
             looping_bytes: 0,
             before: None,
-            spare: heap::try_bytes(mtu + ETHERNET)?,
+            spare: heap::try_bytes(longest)?,
+            copies: None,
+            talks: None,
             came: 0,
             went: 0,
             bad: 0,
@@ -72,113 +109,160 @@ impl Wire {
     }
 
     /// The next packet that has come.
-    pub(crate) fn next(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn next(&mut self) -> Option<Packet> {
         let packet = match &self.out {
-            Out::Loop => self.looping.pop_front(),
-            Out::Card(card) => card.receive(),
-            Out::Nowhere => None,
-        }?;
-        if matches!(self.out, Out::Loop) {
-            self.looping_bytes -= packet.len();
-        }
+            Out::Loop => {
+                let bytes = self.looping.pop_front()?;
+                self.looping_bytes -= bytes.len();
+                Packet { bytes, from: 0, is_summed: true }
+            }
+            Out::Card(link) => {
+                let came = link.card.receive()?;
+                Packet { bytes: came.bytes, from: ETHERNET, is_summed: came.is_summed }
+            }
+            Out::Nowhere => return None,
+        };
         self.came += 1;
         Some(packet)
     }
 
     /// Packets that came and came to nothing.
     pub(crate) fn input_errors(&self) -> u64 {
-        self.bad + if let Out::Card(card) = &self.out { card.dropped() } else { 0 }
+        self.bad + self.link().map_or(0, |link| link.card.dropped())
+    }
+
+    /// Packets that went no further than this.
+    pub(crate) fn output_errors(&self) -> u64 {
+        self.lost + self.link().map_or(0, |link| link.near.dropped)
     }
 
     /// Puts a packet before smoltcp.
-    pub(crate) fn put_before(&mut self, packet: Vec<u8>) {
+    pub(crate) fn put_before(&mut self, packet: Packet) {
         self.before = Some(packet);
+    }
+
+    /// The longest packet that can be sent.
+    pub(crate) fn longest(&self) -> usize {
+        if self.is_ethernet() { longest() } else { self.mtu }
     }
 
     /// Whether frames have headers of Ethernet.
     pub(crate) fn is_ethernet(&self) -> bool {
-        matches!(self.out, Out::Card(_))
+        self.link().is_some()
     }
 
-    fn send(&mut self, packet: Vec<u8>) {
-        let sent = match &self.out {
-            Out::Card(card) => card.send(&packet),
-            Out::Nowhere => false,
-            Out::Loop if self.looping_bytes + packet.len() > MOST_LOOPING => false,
-            Out::Loop => {
-                let len = packet.len();
-                let put = as_kernel(|| heap::try_push_back(&mut self.looping, packet)).is_ok();
-                self.looping_bytes += if put { len } else { 0 };
-                put
-            }
-        };
+    /// The card's end.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        if let Out::Card(link) = &self.out { Some(link) } else { None }
+    }
+
+    /// The card's end.
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        if let Out::Card(link) = &mut self.out { Some(link) } else { None }
+    }
+
+    fn show(&self, packet: &[u8]) {
+        self.copies.iter().chain(&self.talks).for_each(|copies| copies.put(packet));
+    }
+
+    fn count(&mut self, sent: bool) {
         if sent { self.went += 1 } else { self.lost += 1 }
+    }
+
+    /// Has `f` put together a packet, and sends it.
+    fn send<R>(&mut self, len: usize, cut: Option<usize>, now_ns: u64, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let room = if matches!(self.out, Out::Loop) { as_kernel(|| heap::try_bytes(len)).ok() } else { None };
+        if let Some(mut packet) = room {
+            let result = f(&mut packet);
+            self.show(&packet);
+            let fits = self.looping_bytes + len <= MOST_LOOPING;
+            let put = fits && as_kernel(|| heap::try_push_back(&mut self.looping, packet)).is_ok();
+            self.looping_bytes += if put { len } else { 0 };
+            self.count(put);
+            return result;
+        }
+        let mut spare = core::mem::take(&mut self.spare);
+        // smoltcp makes no packet that is longer than what it has been told.
+        if spare.len() < len {
+            spare.resize(len, 0);
+        }
+        let packet = spare.get_mut(..len).unwrap_or(&mut []);
+        let result = f(packet);
+        self.show(packet);
+        let sent = self.link_mut().is_some_and(|link| link.send(packet, cut, now_ns));
+        self.count(sent);
+        self.spare = spare;
+        result
     }
 
     /// What smoltcp has to know of it.
     pub(crate) fn describe(&self) -> DeviceCapabilities {
         let mut caps = DeviceCapabilities::default();
+        caps.medium = Medium::Ip;
+        caps.max_transmission_unit = self.longest();
         match self.out {
-            Out::Loop | Out::Nowhere => {
-                caps.medium = Medium::Ip;
-                caps.max_transmission_unit = self.mtu;
-                // Nothing can happen to it on its way.
-                caps.checksum = ChecksumCapabilities::ignored();
-            }
+            // Nothing can happen to it on its way.
+            Out::Loop | Out::Nowhere => caps.checksum = ChecksumCapabilities::ignored(),
             Out::Card(_) => {
-                caps.medium = Medium::Ethernet;
-                caps.max_transmission_unit = self.mtu + ETHERNET;
+                // See `sums`.
+                (caps.checksum.tcp, caps.checksum.udp) = (Checksum::None, Checksum::None);
+                let longest = NonZeroUsize::new(longest());
+                (caps.segmentation.tcpv4, caps.segmentation.tcpv6) = (longest, longest);
             }
         }
         caps
     }
 }
 
+/// The longest packet that is made for a card: it is cut later.
+fn longest() -> usize {
+    if crate::tcp::is_small() { LOOPBACK_MTU } else { LONGEST }
+}
+
 /// The packet that has come.
-pub(crate) struct Came(Vec<u8>);
+pub(crate) struct Came(Packet);
 
 impl RxToken for Came {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(&self.0)
+        f(self.0.ip())
     }
 }
 
 /// A packet that is to go.
-pub(crate) struct Goes<'a>(&'a mut Wire);
+pub(crate) struct Goes<'a> {
+    wire: &'a mut Wire,
+    cut: Option<usize>,
+    now_ns: u64,
+}
 
 impl TxToken for Goes<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        match as_kernel(|| heap::try_bytes(len)) {
-            Ok(mut packet) => {
-                let result = f(&mut packet);
-                self.0.send(packet);
-                result
-            }
-            Err(_) => {
-                self.0.lost += 1;
-                let mut spare = core::mem::take(&mut self.0.spare);
-                // smoltcp makes no packet that is longer than what it has been told.
-                if spare.len() < len {
-                    spare.resize(len, 0);
-                }
-                let result = f(spare.get_mut(..len).unwrap_or(&mut []));
-                self.0.spare = spare;
-                result
-            }
-        }
+        self.wire.send(len, self.cut, self.now_ns, f)
     }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.cut = meta.segmentation_offload_size.map(|size| usize::from(size.get()));
+    }
+}
+
+fn ns(now: Instant) -> u64 {
+    u64::try_from(now.total_micros()).unwrap_or(0).saturating_mul(1000)
 }
 
 impl Device for Wire {
     type RxToken<'a> = Came;
     type TxToken<'a> = Goes<'a>;
 
-    fn receive(&mut self, _now: Instant) -> Option<(Came, Goes<'_>)> {
-        self.before.take().map(|packet| (Came(packet), Goes(self)))
+    fn receive(&mut self, now: Instant) -> Option<(Came, Goes<'_>)> {
+        let packet = self.before.take()?;
+        Some((Came(packet), Goes { wire: self, cut: None, now_ns: ns(now) }))
     }
 
-    fn transmit(&mut self, _now: Instant) -> Option<Goes<'_>> {
-        Some(Goes(self))
+    fn transmit(&mut self, now: Instant) -> Option<Goes<'_>> {
+        if self.link_mut().is_some_and(Link::is_full) {
+            return None;
+        }
+        Some(Goes { wire: self, cut: None, now_ns: ns(now) })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -236,8 +320,6 @@ impl Device for Paper<'_> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        let mut caps = self.caps.clone();
-        caps.medium = Medium::Ip;
-        caps
+        self.caps.clone()
     }
 }

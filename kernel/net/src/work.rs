@@ -5,18 +5,25 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use machine::{clock, heap};
 use smoltcp::iface::{PollIngressSingleResult, PollResult, SocketSet};
+use smoltcp::wire::IpAddress;
 
 use crate::address::is_loopback;
 use crate::demux::{self, Kind, Label};
 use crate::error::Result;
 use crate::ifc::{Ifc, instant};
+use crate::link::destination;
+use crate::log::{Log, Topic};
+use crate::pieces::{Became, Pieces};
 use crate::route::Routes;
+use crate::sums;
 use crate::table::{Entry, Proto, Role, Table};
 use crate::tcp::{self, Turn};
+use crate::wire::Packet;
 
 /// Packets of a conversation that are sent before others are looked at.
 const BURST: usize = 64;
@@ -42,8 +49,10 @@ pub(crate) struct Counts {
     pub(crate) calls_pushed_out: u64,
     /// Connections that began.
     pub(crate) opened: u64,
-    /// Packets in pieces.
+    /// Pieces of packets that were dropped.
     pub(crate) fragments: u64,
+    /// Packets that were put together of pieces.
+    pub(crate) put_together: u64,
     /// Packets for which nobody was there.
     pub(crate) nobody: u64,
     /// Times that datagrams were given up that could not be sent.
@@ -66,11 +75,17 @@ pub(crate) struct Inner {
     pub(crate) counts: Counts,
     /// Where calls are that are not complete, while they are looked at; as large as a connection's buffer.
     pub(crate) scratch: Vec<u8>,
+    /// Packets of which there are some pieces.
+    pieces: Pieces,
+    /// What is told to who asks for it.
+    pub(crate) log: Arc<Log>,
 }
 
 impl Inner {
-    pub(crate) fn new() -> Inner {
+    pub(crate) fn new(log: Arc<Log>) -> Inner {
         Inner {
+            pieces: Pieces::default(),
+            log,
             ifcs: Vec::new(),
             routes: Routes::default(),
             tables: Proto::ALL.map(Table::new),
@@ -121,9 +136,9 @@ impl Inner {
         loop {
             let mut idle = true;
             for at in 0..self.ifcs.len() {
-                while let Some(frame) = self.ifcs.get_mut(at).and_then(|i| i.as_mut()?.wire.next()) {
+                while let Some(packet) = self.ifcs.get_mut(at).and_then(|i| i.as_mut()?.wire.next()) {
                     idle = false;
-                    self.receive(at, frame, now_ns);
+                    self.come(at, packet, now_ns);
                     budget = budget.saturating_sub(1);
                     if budget == 0 {
                         return true;
@@ -154,6 +169,8 @@ impl Inner {
             return;
         }
         self.soonest_ns = u64::MAX;
+        self.see_to_neighbours(now_ns);
+        self.see_to_routers(now_ns);
         for proto in Proto::ALL {
             let mut from = 0;
             loop {
@@ -169,48 +186,78 @@ impl Inner {
         }
     }
 
-    /// A packet has come by this interface.
-    fn receive(&mut self, at: usize, frame: Vec<u8>, now_ns: u64) {
-        let is_ethernet = self.ifcs.get(at).and_then(|i| i.as_ref()).is_some_and(|i| i.wire.is_ethernet());
-        let label = match demux::read(&frame, is_ethernet) {
-            Kind::Fragment => {
-                self.counts.fragments += 1;
-                return;
+    /// Something has come by this interface: a message of neighbours, or a packet.
+    fn come(&mut self, at: usize, packet: Packet, now_ns: u64) {
+        if !packet.is_summed && !sums::is_right(packet.ip()) {
+            self.bad(at);
+        } else if packet.header().is_none() || self.hear_frame(at, &packet, now_ns) {
+            if let Some(copies) = self.ifcs.get(at).and_then(|i| i.as_ref()?.wire.copies.as_ref()) {
+                copies.put(packet.ip());
             }
-            Kind::Labelled(label, _) if self.is_forged(at, &label) => {
+            self.receive(at, packet, now_ns);
+        }
+    }
+
+    /// A piece of a packet has come, and with the last one the packet.
+    fn piece(&mut self, at: usize, packet: &Packet, now_ns: u64) {
+        let ifc = self.ifcs.get(at).and_then(Option::as_ref);
+        let for_us = |to: &IpAddress| ifc.is_some_and(|i| i.has(to) || i.is_to_all(to));
+        if !destination(packet.ip()).as_ref().is_some_and(for_us) {
+            self.counts.nobody += 1;
+            return;
+        }
+        match self.pieces.come(packet.ip(), at, now_ns) {
+            Became::Kept => {}
+            Became::Dropped => self.counts.fragments += 1,
+            Became::Whole(bytes) if sums::is_right(&bytes) => {
+                self.counts.put_together += 1;
+                self.receive(at, Packet::whole(bytes), now_ns);
+            }
+            Became::Whole(_) => self.bad(at),
+        }
+    }
+
+    /// A packet was not as it was sent, or not understood.
+    pub(crate) fn bad(&mut self, at: usize) {
+        if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) {
+            ifc.wire.bad += 1;
+        }
+    }
+
+    /// A packet of IP has come by this interface.
+    fn receive(&mut self, at: usize, packet: Packet, now_ns: u64) {
+        let label = match demux::read(packet.ip()) {
+            Kind::Fragment => return self.piece(at, &packet, now_ns),
+            Kind::Labelled(label) if self.is_forged(at, &label) => {
                 self.counts.nobody += 1;
+                self.log.say(Topic::Ip, Some(label.from), format_args!("forged: from {}", label.from));
                 return;
             }
-            Kind::Labelled(label, _) if !self.is_for_us(at, &label) => None,
-            Kind::Labelled(label, packet) => {
+            Kind::Labelled(label) if !self.is_for_us(at, &label) => None,
+            Kind::Labelled(label) => {
+                self.confirm(at, &label.from, &packet, now_ns);
                 let table = self.table(label.proto);
                 if let Some(number) = table.talking(&label) {
                     Some((label, number, false))
                 } else {
                     match table.announced(&label) {
                         Some(number) if label.proto == Proto::Tcp && label.is_call => {
-                            self.call(at, number, &label, packet, now_ns);
+                            self.call(at, number, &label, packet.ip(), now_ns);
                             return;
                         }
-                        // What is not as it was sent makes no conversation.
-                        Some(number) if label.proto == Proto::Udp && demux::is_whole(&label, packet) => {
-                            Some((label, number, true))
-                        }
+                        Some(number) if label.proto == Proto::Udp => Some((label, number, true)),
                         // A packet of TCP to a port whose caller has gone is answered as by nobody.
                         Some(_) | None => None,
                     }
                 }
             }
+            Kind::Other if self.hear_told(packet.ip()) => return,
             Kind::Other => None,
         };
         match label {
             None => {
                 self.counts.nobody += 1;
-                let tells = is_ethernet && demux::tells_of_neighbour(&frame);
-                self.give(at, frame, None, now_ns);
-                if tells {
-                    self.look_at_waiting(at);
-                }
+                self.give(at, packet, None, now_ns);
             }
             Some((label, number, announced)) => {
                 if let Some(count) = self.counts.received.get_mut(label.proto as usize) {
@@ -218,7 +265,7 @@ impl Inner {
                 }
                 let number = if announced { self.datagram(at, &label, number, now_ns) } else { Some(number) };
                 if let Some(number) = number {
-                    self.give(at, frame, Some(Id { proto: label.proto, number }), now_ns);
+                    self.give(at, packet, Some(Id { proto: label.proto, number }), now_ns);
                 }
             }
         }
@@ -242,8 +289,8 @@ impl Inner {
         is_ethernet && (is_loopback(&label.from) || is_loopback(&label.to) || is_ours(&label.from))
     }
 
-    /// Lists the conversations that have something to send by this interface: the other's card may be known now.
-    fn look_at_waiting(&mut self, at: usize) {
+    /// Lists the conversations that have something to send by this interface: its card has room again.
+    pub(crate) fn look_at_waiting(&mut self, at: usize) {
         for proto in Proto::ALL {
             let mut from = 0;
             loop {
@@ -258,26 +305,32 @@ impl Inner {
     }
 
     /// Gives a packet to smoltcp, with the conversation that it is for.
-    fn give(&mut self, at: usize, frame: Vec<u8>, to: Option<Id>, now_ns: u64) {
+    fn give(&mut self, at: usize, packet: Packet, to: Option<Id>, now_ns: u64) {
         if let Some(id) = to
             && self.entry(id).is_some_and(|e| e.half.is_some())
-            && !self.hear_half(id, &frame, now_ns)
+            && !self.hear_half(id, packet.ip(), now_ns)
         {
             return;
         }
         let Inner { ifcs, tables, nobody, .. } = self;
         let Some(ifc) = ifcs.get_mut(at).and_then(Option::as_mut) else { return };
         let entry = to.and_then(|id| tables.get_mut(id.proto as usize)?.get_mut(id.number));
-        ifc.wire.put_before(frame);
         let Ifc { iface, wire, .. } = &mut **ifc;
+        if let Some(copies) = entry.as_ref().and_then(|e| e.copies.as_ref()) {
+            copies.put(packet.ip());
+            wire.talks = Some(copies.clone());
+        }
+        wire.put_before(packet);
         let Some(entry) = entry else {
             if iface.poll_ingress_single(instant(now_ns), wire, nobody) == PollIngressSingleResult::None {
                 wire.bad += 1;
             }
+            self.note_questions(at);
             return;
         };
         let before = Some(&*entry).filter(|e| e.shared.proto == Proto::Tcp).and_then(tcp::see);
         iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
+        wire.talks = None;
         match entry.shared.proto {
             Proto::Tcp => self.after(to, before, true, now_ns),
             _ => entry.raise(),
@@ -291,7 +344,16 @@ impl Inner {
     fn after(&mut self, id: Option<Id>, before: Option<tcp::Seen>, received: bool, now_ns: u64) {
         let Some(id) = id else { return };
         let Some(entry) = self.entry(id) else { return };
-        match tcp::turn(entry, before, received, now_ns) {
+        let had = entry.error;
+        let turn = tcp::turn(entry, before, received, now_ns);
+        if entry.error != had
+            && let (Some(error), Some(with)) = (entry.error, entry.remote)
+        {
+            let what = format_args!("connection {} with {with} ended: {}", id.number, error.0);
+            self.log.say(Topic::Tcp, Some(with.addr), what);
+        }
+        let Some(entry) = self.entry(id) else { return };
+        match turn {
             Turn::Over => self.forget(id),
             Turn::Complete => self.complete(id),
             Turn::Again => self.look_at(id),
@@ -318,9 +380,12 @@ impl Inner {
         let Ifc { iface, wire, .. } = &mut **ifc;
         let now = instant(now_ns);
         let mut left = BURST;
+        wire.talks.clone_from(&entry.copies);
         while left != 0 && iface.poll_egress(now, wire, &mut entry.set) == PollResult::SocketStateChanged {
             left -= 1;
         }
+        wire.talks = None;
+        let ifc_at = entry.ifc;
         let at = iface.poll_at(now, &entry.set);
         let at_ns =
             at.map_or(u64::MAX, |at| u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000));
@@ -342,10 +407,9 @@ impl Inner {
         }
         entry.deadline_ns = deadline_ns;
         self.soonest_ns = self.soonest_ns.min(deadline_ns);
+        self.note_questions(ifc_at);
         if is_tcp {
             self.after(Some(id), before, false, now_ns);
-        } else {
-            self.drop_stuck(id, now_ns);
         }
         if left == 0 {
             self.look_at(id);

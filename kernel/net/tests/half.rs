@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use machine::host::clock::host_advance;
 use machine::ledger::{Account, Terms, User};
 use net::address::{parse, parse_local};
-use net::{Bearer, Card, Conversation, Proto, Stack, text};
+use net::{Bearer, Came, Card, Conversation, Open, Proto, Stack, text};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
@@ -47,18 +47,18 @@ impl Card for Wire {
         1500
     }
 
-    fn receive(&self) -> Option<Vec<u8>> {
+    fn receive(&self) -> Option<Came> {
         let mut comes = self.comes.lock().unwrap();
-        if comes.is_empty() { None } else { Some(comes.remove(0)) }
+        if comes.is_empty() { None } else { Some(Came { bytes: comes.remove(0), is_summed: false }) }
     }
 
     fn dropped(&self) -> u64 {
         0
     }
 
-    fn send(&self, frame: &[u8]) -> bool {
+    fn send(&self, frame: &[&[u8]], _open: Open) -> bool {
         let mut place = self.places.lock().unwrap().pop().unwrap();
-        place.extend_from_slice(frame);
+        frame.iter().for_each(|piece| place.extend_from_slice(piece));
         self.sent.lock().unwrap().push(place);
         true
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use net::address::{parse, parse_local};
 use net::error::NO_ROUTE;
-use net::{Bearer, Card, Conversation, Proto, Stack, text};
+use net::{Bearer, Came, Card, Conversation, Open, Proto, Stack, text};
 use smoltcp::wire::{Ipv6Address, UdpPacket};
 
 #[derive(Default)]
@@ -19,15 +19,15 @@ impl Card for Silent {
         1500
     }
 
-    fn receive(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap().pop()
+    fn receive(&self) -> Option<Came> {
+        self.0.lock().unwrap().pop().map(|bytes| Came { bytes, is_summed: false })
     }
 
     fn dropped(&self) -> u64 {
         0
     }
 
-    fn send(&self, _frame: &[u8]) -> bool {
+    fn send(&self, _frame: &[&[u8]], _open: Open) -> bool {
         true
     }
 }

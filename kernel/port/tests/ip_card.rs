@@ -129,7 +129,16 @@ fn machines_reach_one_another_over_a_wire() {
     assert!(question.ends_with(b"question"));
     put(&b.up, server, &[&question[..52], b"answer"].concat()).unwrap();
     assert_eq!(get(&a.up, client, 1000).unwrap(), b"answer");
-    assert_eq!(put(&a.up, client, &[0; 1473]).unwrap_err().text(), "datagram too long");
+    assert_eq!(put(&a.up, client, &[0; 40_000]).unwrap_err().text(), "datagram too long");
+    // What is longer than a frame goes in pieces.
+    for (at, len) in [("10.0.0.2!53", 20_000), ("fd00::2!53", 5000)] {
+        let long = data(&a.up, &begin(&a.up, "udp", &format!("connect {at}")).unwrap().1);
+        put(&a.up, long, &bytes(len, 3)).unwrap();
+        let question = get(&b.up, server, 30_000).unwrap();
+        assert!(question[52..] == bytes(len, 3));
+        put(&b.up, server, &question).unwrap();
+        assert!(get(&a.up, long, 30_000).unwrap() == bytes(len, 3));
+    }
     let echo = data(&a.up, &begin(&a.up, "icmp", "connect 10.0.0.2!1").unwrap().1);
     put(&a.up, echo, &[&[0; 20][..], &[8, 0, 0, 0, 0, 0, 0, 1], b"here?"].concat()).unwrap();
     assert!(get(&a.up, echo, 1000).unwrap().ends_with(b"here?"));

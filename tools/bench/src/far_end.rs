@@ -1,4 +1,5 @@
-//! The host's end of the serial ports: takes, gives or echoes what the guest asks for.
+//! The host's end of the serial ports and of connections over the user network: takes, gives or echoes what the guest
+//! asks for.
 //!
 //! The guest sends a head of 32 bytes, filled with blanks, whose last is a newline:
 //!
@@ -7,10 +8,11 @@
 //! * `E n k`: n messages of k bytes, each of which is sent back when it is whole.
 //!
 //! What comes between and begins with none of these letters is passed over. A thread for each port lives as long as
-//! the port's connection; there are no locks.
+//! the port's connection; there are no locks. Datagrams are sent back as they come.
 
 use std::io::{ErrorKind, Read, Result, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 /// The size of a head.
@@ -28,6 +30,31 @@ pub fn listen(path: &Path) -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Listens at a port of the host's loopback, for TCP and UDP, and serves who calls: the port.
+pub fn listen_tcp() -> Result<u16> {
+    let (listener, datagrams) = loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        // Somebody may have the other one of the two.
+        if let Ok(datagrams) = UdpSocket::bind(listener.local_addr()?) {
+            break (listener, datagrams);
+        }
+    };
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = stream.set_nodelay(true);
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while let Ok((n, from)) = datagrams.recv_from(&mut buffer) {
+            let _ = datagrams.send_to(&buffer[..n], from);
+        }
+    });
+    Ok(port)
 }
 
 /// What the guest asks for.
@@ -51,7 +78,7 @@ impl Asked {
     }
 }
 
-fn serve(mut stream: UnixStream) -> Result<()> {
+fn serve(mut stream: impl Read + Write) -> Result<()> {
     let mut buffer = vec![b'x'; PIECE];
     loop {
         let mut head = [0; HEAD];
@@ -91,6 +118,7 @@ fn serve(mut stream: UnixStream) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn it_takes_gives_and_echoes() {

@@ -30,9 +30,20 @@ impl Machine {
         if self.accel == Accel::Tcg { vm.cpu("max") } else { vm }
     }
 
-    /// One that has the share, and for the set serial two ports, whose other ends are in `folder`.
-    pub fn with_devices(&self, set: &str, share: &Path, folder: &Path) -> Result<Vm> {
+    /// A machine that answers another on a wire, whose end of that is at a port of the host's.
+    pub fn answering(&self, port: u16) -> Vm {
+        self.bare().network(&format!("socket,listen=127.0.0.1:{port}"), Some("52:54:00:12:34:02"))
+    }
+
+    /// One that has the share, and for the set serial two ports, whose other ends are in `folder`; for those of the
+    /// network a card, at the user network, or at the wire's other end.
+    pub fn with_devices(&self, set: &str, share: &Path, folder: &Path, port: u16) -> Result<Vm> {
         let mut vm = self.bare().share(Share::new("host", share));
+        vm = match set {
+            "netuser" => vm.network("user", None),
+            "netwire" => vm.network(&format!("socket,connect=127.0.0.1:{port}"), None),
+            _ => vm,
+        };
         if set == "serial" {
             let model = if self.board == Board::Microvm { "device" } else { "pci" };
             vm = vm.arg("-device").arg(format!("virtio-serial-{model}"));
@@ -45,6 +56,32 @@ impl Machine {
         }
         Ok(vm)
     }
+}
+
+/// The port at which a guest answers another.
+pub const WIRE_PORT: u16 = 5000;
+/// The set of a guest that answers the one that is timed.
+pub const SERVE: &str = "netserve";
+
+/// A port of the host's that nobody has now.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Who is at the other end of a set's network: the port there, and, if it is another guest, where its wire ends.
+pub fn other_end(set: &str) -> Result<(u16, u16)> {
+    Ok(match set {
+        "netuser" => (far_end::listen_tcp()?, 0),
+        "netwire" => (WIRE_PORT, free_port()?),
+        _ => (WIRE_PORT, 0),
+    })
+}
+
+/// Starts a guest that answers, and waits until it does.
+pub fn serving(vm: Vm) -> Result<vm::Guest> {
+    let mut guest = vm.start()?;
+    guest.expect(vm::Pattern::regex("^SERVING\r?\n")?, PATIENCE)?;
+    Ok(guest)
 }
 
 /// How much is done.
@@ -63,15 +100,34 @@ pub struct Elwood {
 }
 
 impl Elwood {
-    /// Does `set`, of it only rows whose names contain one of `only` (with commas; all if empty). What it printed.
-    pub fn run(&self, vm: Vm, set: &str, only: &str, much: &Much, repetitions: u32) -> Result<String> {
+    /// Does `set`, of it only rows whose names contain one of `only` (with commas; all if empty), with who is at `port`
+    /// of the network's other end. What it printed.
+    pub fn run(
+        &self,
+        vm: Vm,
+        set: &str,
+        only: &str,
+        much: &Much,
+        repetitions: u32,
+        port: u16,
+    ) -> Result<String> {
         let much = match much {
             Much::Milliseconds(ms) => format!("-m {ms}"),
             Much::Operations(n) => format!("-k {n}"),
         };
         let only = if only.is_empty() { String::new() } else { format!(" -o {only}") };
-        let words = format!("init='bench {much} -r {repetitions} -n {}{only} {set}'", vm.processors());
-        run_to_end(vm.kernel(&self.kernel).initrd(&self.archive).append(words), END)
+        run_to_end(self.told(vm, set, &format!("{much} -r {repetitions}{only}"), port), END)
+    }
+
+    /// The machine that will do it, by words of the program's.
+    pub fn told(&self, vm: Vm, set: &str, words: &str, port: u16) -> Vm {
+        // What else is at boot is not waited for.
+        let own = if set == SERVE { "10.0.2.2" } else { "10.0.2.15" };
+        let address = format!("ip/ipconfig ether /net/ether0 {own} 255.255.255.0; ");
+        let first = if set.starts_with("net") { address.as_str() } else { "" };
+        let words = format!("init='{first}bench {words} -n {} -p {port} {set}'", vm.processors());
+        let vm = if first.is_empty() { vm } else { vm.append("net=none") };
+        vm.kernel(&self.kernel).initrd(&self.archive).append(words)
     }
 }
 
@@ -111,11 +167,14 @@ mod tests {
         let line = |board, set| {
             let machine = Machine { board, smp: 1, accel: Accel::Tcg };
             let folder = tempfile::tempdir_in(dir.path()).unwrap();
-            let words = machine.with_devices(set, dir.path(), folder.path()).unwrap().command_line().unwrap();
+            let words =
+                machine.with_devices(set, dir.path(), folder.path(), 7).unwrap().command_line().unwrap();
             words.iter().map(|w| w.to_str().unwrap()).collect::<Vec<_>>().join(" ")
         };
         assert!(line(Board::Q35, "serial").contains("-device virtio-serial-pci "));
         assert!(line(Board::Microvm, "serial").contains("-device virtio-serial-device "));
         assert!(!line(Board::Q35, "cpu").contains("virtio-serial"));
+        assert!(line(Board::Q35, "netwire").contains("-netdev socket,id=net0,connect=127.0.0.1:7 "));
+        assert!(line(Board::Q35, "netuser").contains("-netdev user,id=net0 "));
     }
 }

@@ -38,6 +38,9 @@ const MODULES: &[&str] = &[
     "9pnet",
     "9pnet_virtio",
     "9p",
+    "failover",
+    "net_failover",
+    "virtio_net",
 ];
 /// The size of the file in memory that is read: more than a read of the row takes.
 const FILE: usize = 1 << 16;
@@ -85,22 +88,18 @@ impl Linux {
         Ok(Linux { version, kernel, archive, cloud: vmlinux, first: first_archive })
     }
 
-    /// Does `set`, of it only rows whose names contain one of `only`. What it printed.
-    pub fn run(
-        &self,
-        vm: Vm,
-        accel: Accel,
-        set: &str,
-        only: &str,
-        ms: u32,
-        repetitions: u32,
-    ) -> Result<String> {
-        let only = if only.is_empty() { String::new() } else { format!(" only={only}") };
-        let words = format!("bench={set} ms={ms} reps={repetitions}{only}");
+    /// Does `set` by words of the program's, among them `only=A,B`: rows whose names contain A or B. What it printed.
+    pub fn run(&self, vm: Vm, accel: Accel, set: &str, words: &str, port: u16) -> Result<String> {
+        run_to_end(self.told(vm, accel, set, words, port), END)
+    }
+
+    /// The machine that will do it, by words of the program's; a set of the network's has somebody at `port`.
+    pub fn told(&self, vm: Vm, accel: Accel, set: &str, words: &str, port: u16) -> Vm {
+        let words = format!("bench={set} port={port} {words}");
         let clock = calibration(&vm);
         let vm = vm.kernel(&self.kernel).initrd(&self.archive);
         let translated = if accel == Accel::Tcg { TRANSLATED } else { "" };
-        run_to_end(vm.append(TUNED).append(translated).append(clock).append(words), END)
+        vm.append(TUNED).append(translated).append(clock).append(words)
     }
 
     /// A machine whose first process says so at once.

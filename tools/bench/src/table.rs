@@ -56,6 +56,8 @@ impl Row {
             Some(("9p", _)) => "9pmeta",
             Some(("cpu", _)) => "cpu",
             Some(("serial", _)) => "serial",
+            Some(("net", rest)) if rest.starts_with("user.") => "netuser",
+            Some(("net", _)) => "netwire",
             _ => "boot",
         }
     }
@@ -163,6 +165,16 @@ pub const ROWS: &[Row] = &[
     row("serial.port.out4k", "out by 4 KiB").same().goal(600.0),
     row("serial.port.in64k", "in by 64 KiB").same().goal(400.0),
     row("serial.port.echo64", "64 bytes to and fro").same().goal(60.0),
+    row("net.user.out64k", "TCP over the user network, out by 64 KiB").same(),
+    row("net.user.in64k", "in by 64 KiB").same(),
+    row("net.user.echo64", "64 bytes to and fro").same(),
+    row("net.user.connect", "a connection, begun and ended").same(),
+    row("net.user.udp64", "UDP: 64 bytes to and fro, 8 at a time").same(),
+    row("net.wire.out64k", "TCP to another guest, out by 64 KiB").same(),
+    row("net.wire.in64k", "in by 64 KiB").same(),
+    row("net.wire.echo64", "64 bytes to and fro").same(),
+    row("net.wire.connect", "a connection, begun and ended").same(),
+    row("net.wire.udp64", "UDP: 64 bytes to and fro, 8 at a time").same(),
     row("boot.first", "from QEMU's start to a program's output").same().floor("floor.boot.first").goal(130.0),
     row("boot.prompt", "from QEMU's start to the prompt").goal(150.0),
 ];
@@ -209,7 +221,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ROWS.len());
-        assert_eq!(sets(&chosen("")), ["cpu", "9pmeta", "9pio", "serial", "boot"]);
+        assert_eq!(sets(&chosen("")), ["cpu", "9pmeta", "9pio", "serial", "netuser", "netwire", "boot"]);
         assert_eq!(sets(&chosen("seqread stat_r")), ["cpu", "9pio"]);
     }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use vm::{Accel, Board, Pattern, Vm};
 
 use crate::floor::Floor;
-use crate::guest::{Elwood, FIRST, Machine, Much};
+use crate::guest::{Elwood, FIRST, Machine, Much, SERVE, WIRE_PORT, other_end, serving};
 use crate::host::{self, Host};
 use crate::linux::Linux;
 use crate::report::{self, About, Results};
@@ -184,10 +184,19 @@ impl Bench<'_> {
     }
 
     /// A machine with devices, in a folder that is kept until it has ended.
-    fn with_machine(&self, set: &str, work: impl FnOnce(Vm) -> Result<String>) -> Result<Vec<Figure>> {
+    fn with_machine(
+        &self,
+        set: &str,
+        serves: impl Fn(Vm) -> Vm,
+        work: impl FnOnce(Vm, u16) -> Result<String>,
+    ) -> Result<Vec<Figure>> {
         let ports = tempfile::Builder::new().prefix("bench").tempdir()?;
-        let vm = self.machine.with_devices(set, self.share.path(), ports.path())?;
-        Ok(rows::parse(&work(vm)?))
+        let (port, wire) = other_end(set)?;
+        let other = if wire != 0 { Some(serving(serves(self.machine.answering(wire)))?) } else { None };
+        let vm = self.machine.with_devices(set, self.share.path(), ports.path(), wire)?;
+        let said = work(vm, port)?;
+        drop(other);
+        Ok(rows::parse(&said))
     }
 
     /// Lets Linux and then Elwood do the rows of a set.
@@ -199,8 +208,10 @@ impl Bench<'_> {
             let only = theirs.join(",");
             self.take_turn("Linux", &mut results.linux, || {
                 let accel = self.machine.accel;
+                let serves = |vm| self.linux.told(vm, accel, SERVE, "", WIRE_PORT);
+                let words = format!("ms={ms} reps={repetitions} only={only}");
                 let done =
-                    self.with_machine(set, |vm| self.linux.run(vm, accel, set, &only, ms, repetitions))?;
+                    self.with_machine(set, serves, |vm, port| self.linux.run(vm, accel, set, &words, port))?;
                 complete(done, &theirs)
             })?;
         }
@@ -208,7 +219,10 @@ impl Bench<'_> {
         let only = ours.join(",");
         self.take_turn("Elwood", &mut results.elwood, || {
             let much = Much::Milliseconds(ms);
-            let done = self.with_machine(set, |vm| self.elwood.run(vm, set, &only, &much, repetitions))?;
+            let serves = |vm| self.elwood.told(vm, SERVE, "", WIRE_PORT);
+            let done = self.with_machine(set, serves, |vm, port| {
+                self.elwood.run(vm, set, &only, &much, repetitions, port)
+            })?;
             complete(done, &ours)
         })
     }

@@ -79,6 +79,66 @@ pub enum Heard {
     Refusal,
 }
 
+/// Seconds between one question and the next, at first and at most; and how often it is asked.
+const FIRST: u32 = 1;
+const MOST: u32 = 16;
+const TIMES: u32 = 6;
+
+/// When it is asked, in seconds since the first time.
+#[derive(Debug)]
+pub struct Pace {
+    next: u32,
+    pause: u32,
+    asked: u32,
+    refused: u32,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Ask.
+    Ask,
+    /// Wait.
+    Wait,
+    /// Give up.
+    GiveUp,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { next: 0, pause: FIRST, asked: 0, refused: 0 }
+    }
+}
+
+impl Pace {
+    /// What is to be done at this second.
+    pub fn turn(&mut self, second: u32) -> Turn {
+        if self.refused > TIMES {
+            return Turn::GiveUp;
+        }
+        if second < self.next {
+            return Turn::Wait;
+        }
+        if self.asked == TIMES {
+            return Turn::GiveUp;
+        }
+        (self.asked, self.next) = (self.asked + 1, second + self.pause);
+        self.pause = (2 * self.pause).min(MOST);
+        Turn::Ask
+    }
+
+    /// Somebody offers an address, which is asked for at once.
+    pub fn offered(&mut self, second: u32) {
+        (self.next, self.pause) = (second, FIRST);
+    }
+
+    /// Somebody refuses: all begins anew, after a while, so that two do not go on like this as fast as they can.
+    pub fn refused(&mut self, second: u32) {
+        let refused = self.refused + 1;
+        *self = Pace { next: second + refused, refused, ..Pace::default() };
+    }
+}
+
 /// What has been agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -266,7 +326,8 @@ fn lease(message: &DhcpRepr<'_>) -> Option<Lease> {
     let address = Some(message.your_ip).filter(is_host)?;
     let server = message.server_identifier.filter(is_host)?;
     let bits = match message.subnet_mask.map(u32::from) {
-        // Ones, then zeros.
+        // Ones, then zeros. Not everything can be on this network.
+        Some(0) => return None,
         Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => mask.leading_ones() as u8,
         Some(_) => return None,
         // Where nobody says, as it was before there were masks.
@@ -292,6 +353,34 @@ mod tests {
     const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
     const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
     const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+
+    #[test]
+    fn after_a_refusal_all_begins_anew_but_not_for_ever() {
+        let mut pace = Pace::default();
+        assert_eq!(
+            [0, 0, 1, 2, 3].map(|s| pace.turn(s)),
+            [Turn::Ask, Turn::Wait, Turn::Ask, Turn::Wait, Turn::Ask]
+        );
+        pace.offered(4);
+        assert_eq!(pace.turn(4), Turn::Ask);
+        pace.refused(5);
+        assert_eq!([5, 6].map(|s| pace.turn(s)), [Turn::Wait, Turn::Ask]);
+        // It is asked as often as at first.
+        let asked = (7..100).filter(|s| pace.turn(*s) == Turn::Ask).count();
+        assert_eq!((asked, pace.turn(100)), (TIMES as usize - 1, Turn::GiveUp));
+        let mut pace = Pace::default();
+        let mut refused = 0;
+        let end = (0..1000).find(|s| match pace.turn(*s) {
+            Turn::Ask => {
+                pace.refused(*s);
+                refused += 1;
+                false
+            }
+            Turn::Wait => false,
+            Turn::GiveUp => true,
+        });
+        assert_eq!((refused, end), (TIMES + 1, Some(22)));
+    }
 
     /// A server's message, as a frame.
     fn from_server(change: impl FnOnce(&mut DhcpRepr<'_>)) -> Vec<u8> {

@@ -59,14 +59,14 @@ fn calls_are_made_and_taken_by_files() {
     let t = world();
     assert_eq!(
         t.ls("/net").unwrap(),
-        ["iproute", "ipselftab", "ndb", "tcp", "udp", "icmp", "icmpv6", "ipifc"]
+        ["arp", "iproute", "ipselftab", "log", "ndb", "tcp", "udp", "icmp", "icmpv6", "ipifc"]
     );
     let (l, listening) = announce(&t.up, "tcp", "127.0.0.1!80");
     assert_eq!(listening, "/net/tcp/0");
     let (a, from) = dial(&t.up, "tcp", "127.0.0.1!80").unwrap();
     let (b, to) = take(&t.up, &listening);
     assert_eq!(t.ls("/net/tcp").unwrap(), ["clone", "stats", "0", "1", "2"]);
-    assert_eq!(t.ls(&from).unwrap(), ["ctl", "data", "err", "listen", "local", "remote", "status"]);
+    assert_eq!(t.ls(&from).unwrap(), ["ctl", "data", "err", "listen", "local", "remote", "snoop", "status"]);
     assert_eq!(text(&t, &format!("{from}/remote")), "127.0.0.1!80\n");
     assert_eq!(text(&t, &format!("{from}/local")), text(&t, &format!("{to}/remote")));
     assert_eq!(text(&t, &format!("{to}/status")), "Established qin 0 qout 0\n");
@@ -196,10 +196,44 @@ fn a_second_stack_is_another_world() {
 fn the_machine_tells_of_its_interfaces_and_routes() {
     let t = world();
     assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0"]);
-    assert_eq!(t.ls("/net/ipifc/0").unwrap(), ["ctl", "local", "status"]);
+    assert_eq!(t.ls("/net/ipifc/0").unwrap(), ["ctl", "local", "snoop", "status"]);
     assert!(text(&t, "/net/ipifc/0/status").starts_with("device /dev/null maxtu 16384 "));
     assert_eq!(text(&t, "/net/ipifc/0/local"), "127.0.0.1\n::1\n");
     assert!(text(&t, "/net/iproute").contains(" 4i "));
     assert!(text(&t, "/net/ipselftab").contains("127.0.0.1 "));
     assert!(text(&t, "/net/tcp/stats").contains("Opened: 0\n"));
+    assert_eq!(text(&t, "/net/arp"), "");
+}
+
+#[test]
+fn packets_and_what_happens_are_shown_to_who_may_see_them() {
+    let t = world();
+    let (_, dir) = announce(&t.up, "tcp", "*!*");
+    let snoop = open(&t.up, "/net/ipifc/0/snoop", OREAD).unwrap();
+    let (caller, own) = dial(&t.up, "tcp", "127.0.0.1!4321").unwrap();
+    take(&t.up, &dir);
+    // The call: from the loopback, to that port.
+    let packet = get(&t.up, snoop, 2000).unwrap();
+    assert_eq!((packet[0], packet[9], &packet[22..24]), (0x45, 6, &4321u16.to_be_bytes()[..]));
+    let of_one = open(&t.up, &format!("{own}/snoop"), OREAD).unwrap();
+    put(&t.up, caller, b"seen").unwrap();
+    assert!(get(&t.up, of_one, 2000).unwrap().ends_with(b"seen"));
+    close(&t.up, of_one).unwrap();
+    for (name, message, says) in [
+        ("/net/log", "set tcp", None),
+        ("/net/log", "set nothing", Some("bad process or channel control request")),
+        ("/net/arp", "flush", None),
+        ("/net/arp", "add 10.0.0.1 52540012", Some("bad ip address")),
+        ("/net/arp", "add ether 10.0.0.1 525400123456", Some("no route")),
+        ("/net/arp", "del 10.0.0.1", Some("file does not exist")),
+        ("/net/arp", "add 10.0.0.1", Some(error::ECMDARGS)),
+        ("/net/ipifc/0/ctl", "ra6 recvra 1", Some("connection in use")),
+        ("/net/ipifc/0/ctl", "ra6 sendra 1", Some(error::EBADARG)),
+    ] {
+        let done = t.write(name, message.as_bytes());
+        match says {
+            None => drop(done.unwrap()),
+            Some(says) => assert_eq!(done.unwrap_err().text(), says, "{message}"),
+        }
+    }
 }

@@ -41,8 +41,9 @@ pub struct Receive {
     sums: bool,
     /// Most bytes of a frame that is not joined.
     most: usize,
-    /// The frame that is being put together, and its head.
-    frame: Vec<u8>,
+    /// Room for the frame that is being put together, how much of that it has, and its head.
+    room: Vec<u8>,
+    len: usize,
     about: Option<Head>,
     /// Buffers that it still lacks, and whether it is to be thrown away when it has them.
     lacks: u16,
@@ -84,7 +85,8 @@ impl Receive {
             joins: shape.joins,
             sums: shape.sums,
             most,
-            frame: heap::try_vec(if shape.joins { UNCUT_MOST } else { most })?,
+            room: heap::try_bytes(if shape.joins { UNCUT_MOST } else { most })?,
+            len: 0,
             about: None,
             lacks: 0,
             wrong: false,
@@ -158,7 +160,7 @@ impl Receive {
         if head.buffers == 0 || usize::from(head.buffers) > 1 + UNCUT_MOST.div_ceil(BUFFER) {
             return Err(RuleBroken("device merged buffers for a frame that cannot exist"));
         }
-        self.frame.clear();
+        self.len = 0;
         self.wrong = false;
         self.about = Some(head);
         self.lacks = head.buffers - 1;
@@ -168,17 +170,19 @@ impl Receive {
 
     /// What a buffer has from `from` to `end`. It fits as far as there is room: nothing is allocated here.
     fn add(&mut self, buffer: u16, from: usize, end: usize) {
-        let (old, more) = (self.frame.len(), end.saturating_sub(from));
-        if more > self.frame.capacity() - old {
+        let (old, more) = (self.len, end.saturating_sub(from));
+        let Some(place_for_it) = self.room.get_mut(old..old + more) else {
             self.wrong = true;
-        } else if let Some((page, at)) = place(&self.pages, buffer) {
-            self.frame.resize(old + more, 0);
-            page.read(at + from, self.frame.get_mut(old..).unwrap_or_default());
+            return;
+        };
+        if let Some((page, at)) = place(&self.pages, buffer) {
+            page.read(at + from, place_for_it);
+            self.len += more;
         }
     }
 
     fn end(&mut self) -> Taken {
-        let len = self.frame.len();
+        let len = self.len;
         let fits = |head: &Head| {
             let most = if head.is_joined() { UNCUT_MOST } else { self.most };
             (HEADER..=most).contains(&len) && head.is_possible(len, self.joins, self.sums)
@@ -188,7 +192,10 @@ impl Receive {
 
     /// The frame that was taken last.
     pub fn frame(&self) -> Frame<'_> {
-        Frame { bytes: &self.frame, sum: self.about.map(|head| head.sum()).unwrap_or_default() }
+        Frame {
+            bytes: self.room.get(..self.len).unwrap_or_default(),
+            sum: self.about.map(|head| head.sum()).unwrap_or_default(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 /* bench: the work that `make bench` times and counts, by Plan 9's system calls.
- *	bench [-m MS] [-r REPS] [-k OPS] [-o A,B] [-t TAG] [-n NCPU] SET...	sets: cpu 9pmeta 9pio serial
+ *	bench [-m MS] [-r REPS] [-k OPS] [-o A,B] [-t TAG] [-n NCPU] [-p PORT] SET...	sets: cpu 9pmeta 9pio serial
+ *		netuser netwire netserve
  * -m: milliseconds of a repetition; -k: operations of a repetition, instead; -o: rows whose names contain A or B.
  * ../linux has the same work by Linux's calls, with the same names where it is the same. It is freestanding, and one
  * translation unit: each set is a file that is included once. */
@@ -9,6 +10,7 @@
 #include "cpu.h"
 #include "nine.h"
 #include "serial.h"
+#include "net.h"
 
 static void cat(const char *label, const char *file)
 {
@@ -38,6 +40,7 @@ void start(long *sp, long tos)
 		case 't': tag = v; break;
 		case 'n': ncpu = num(v); break;
 		case 'k': fixed = num(v); break;
+		case 'p': netport = num(v); break;
 		}
 	}
 	if(reps < 1 || reps > 63) reps = 5;
@@ -55,6 +58,9 @@ void start(long *sp, long tos)
 			iocached();
 		}
 		if(!strcmp(s, "serial")) serial();
+		if(!strcmp(s, "netuser")) net("user");
+		if(!strcmp(s, "netwire")) net("wire");
+		if(!strcmp(s, "netserve")) netserve();
 	}
 	perop("calib.end", "ns", f_loop, 1L << 40);
 	cat("sysstat", "/dev/sysstat");

@@ -1,13 +1,14 @@
 /* bench: the Linux guest's first process, which does the work of ../elwood by Linux's calls.
  * As process 1 it prints USERLAND at once, loads the modules in /lib/order, does the sets that the kernel's argument
- * bench=cpu,9pmeta,9pio,serial names, and switches off. Other arguments: ms=N milliseconds of a repetition, reps=N,
- * only=A,B (rows whose names contain A or B), tag=MOUNTTAG. One translation unit: each set is included once. */
+ * bench=cpu,9pmeta,9pio,serial,netuser,netwire,netserve names, and switches off. Other arguments: ms=N milliseconds of a repetition, reps=N,
+ * only=A,B (rows whose names contain A or B), tag=MOUNTTAG, port=N. One translation unit: each set is included once. */
 #define _GNU_SOURCE
 #include "../marks.h"
 #include "measure.h"
 #include "cpu.h"
 #include "nine.h"
 #include "serial.h"
+#include "net.h"
 
 static void insmods(void)
 {
@@ -46,6 +47,7 @@ int main(int argc, char **argv)
 	if(reps < 1 || reps > 63) reps = 5;
 	if((s = getenv("only"))) only = s;
 	if((s = getenv("tag"))) tag = s;
+	if((s = getenv("port"))) netport = atoi(s);
 	if(getpid() == 1) insmods();
 	cat1("kernel", "/proc/version");
 	cat1("cmdline", "/proc/cmdline");
@@ -56,6 +58,9 @@ int main(int argc, char **argv)
 	if(strstr(sets, "9pmeta")) ninemeta();
 	if(strstr(sets, "9pio")) nineio();
 	if(strstr(sets, "serial")) serial();
+	if(strstr(sets, "netuser")) net("user");
+	if(strstr(sets, "netwire")) net("wire");
+	if(strstr(sets, "netserve")) netserve();
 	perop("calib.end", "ns", f_loop, 1L << 40);
 	printf("BENCH-END broke=%d\n", broke);
 	fflush(stdout);

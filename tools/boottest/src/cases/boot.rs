@@ -90,6 +90,12 @@ pub fn cases() -> Vec<Case> {
             .share("host", |folder| Ok(std::fs::write(folder.join("motd"), "hello\n")?))
             .line("mount -d '#9' /dev/null /n/host host; cat /n/host/motd")
             .is("hello\n"),
+        Case::new("boot/memory-14-net", q35().memory_mib(14))
+            .arg("-netdev")
+            .arg("user,id=n0")
+            .device("virtio-net-pci,netdev=n0,romfile=")
+            .line("while(! grep -s '^ip=10.0.2.15 ' /net/ndb) sleep 1; ip/ping -n 1 10.0.2.2")
+            .gives("1 of 1 came back"),
         // Who takes it all dies of it, and all of it comes back.
         Case::new("boot/out-of-memory", q35().memory_mib(64))
             .line("@{x=aaaaaaaa; while(~ 1 1) x=($x $x)}")

@@ -4,14 +4,13 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use io::ether::{Frame, Receiver, Sum, Unfinished, finish};
+use io::ether::{Checksum, Cut, Frame, HEADER, Ip, Receiver, SendError, Sum, Unfinished};
 use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
-use net::Stack;
+use net::{Came, Offers, Open, Stack};
 
 use crate::dev::ether::card::{Card, Kind, Listener, Wants};
 use crate::error::Result;
@@ -27,8 +26,10 @@ const KNOWN: [u16; 3] = [0x0800, 0x0806, 0x86dd];
 
 /// What has come and the stack has not looked at yet.
 struct Queue {
-    frames: Lock<(VecDeque<Vec<u8>>, usize)>,
+    frames: Lock<(VecDeque<Came>, usize)>,
     dropped: AtomicU64,
+    /// The card has said that it is full, and not that there is room again.
+    full: AtomicBool,
     stack: Weak<Stack>,
 }
 
@@ -38,10 +39,7 @@ impl Receiver for Queue {
             return;
         }
         let kept = as_kernel(|| {
-            let mut bytes = heap::try_copy(frame.bytes)?;
-            if let Sum::Missing(checksum) = frame.sum {
-                finish(&mut bytes, checksum);
-            }
+            let bytes = heap::try_copy(frame.bytes)?;
             let mut queue = self.frames.lock();
             let (frames, held) = &mut *queue;
             if frames.len() >= DEEP || *held + bytes.len() > BYTES {
@@ -49,7 +47,7 @@ impl Receiver for Queue {
                 return Ok(false);
             }
             *held += bytes.len();
-            frames.push_back(bytes);
+            frames.push_back(Came { bytes, is_summed: frame.sum != Sum::Unknown });
             Ok::<_, machine::OutOfMemory>(true)
         });
         if kept != Ok(true) {
@@ -60,6 +58,12 @@ impl Receiver for Queue {
     fn rest(&self) {
         if let Some(stack) = self.stack.upgrade() {
             stack.wake();
+        }
+    }
+
+    fn changed(&self) {
+        if self.full.swap(false, Ordering::SeqCst) {
+            self.rest();
         }
     }
 }
@@ -81,7 +85,8 @@ impl Wire {
         as_kernel(|| heap::try_reserve(&mut frames, DEEP))?;
         let queue = as_kernel(|| {
             let stack = Arc::downgrade(stack);
-            Arc::new(Queue { frames: Lock::new((frames, 0)), dropped: AtomicU64::new(0), stack })
+            let (dropped, full) = (AtomicU64::new(0), AtomicBool::new(false));
+            Arc::new(Queue { frames: Lock::new((frames, 0)), dropped, full, stack })
         });
         let wants = Wants { kind: Kind::All, ..Wants::default() };
         let listener = card.listen(wants, queue.clone())?;
@@ -98,18 +103,37 @@ impl net::Card for Wire {
         self.card.ether().mtu()
     }
 
-    fn receive(&self) -> Option<Vec<u8>> {
+    fn offers(&self) -> Offers {
+        let features = self.card.ether().features();
+        Offers { checksum: features.checksum, cuts_v4: features.cuts_v4, cuts_v6: features.cuts_v6 }
+    }
+
+    fn receive(&self) -> Option<Came> {
         let mut queue = self.queue.frames.lock();
-        let frame = queue.0.pop_front()?;
-        queue.1 -= frame.len();
-        Some(frame)
+        let came = queue.0.pop_front()?;
+        queue.1 -= came.bytes.len();
+        Some(came)
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.full.load(Ordering::SeqCst)
     }
 
     fn dropped(&self) -> u64 {
         self.queue.dropped.load(Ordering::Relaxed)
     }
 
-    fn send(&self, frame: &[u8]) -> bool {
-        self.listener.send(&[frame], Unfinished::default()).is_ok()
+    fn send(&self, frame: &[&[u8]], open: Open) -> bool {
+        let checksum = open.checksum.map(|(start, field)| Checksum { start, field });
+        let is_v6 = frame.first().and_then(|header| header.get(12..HEADER)) == Some(&[0x86, 0xdd]);
+        let ip = if is_v6 { Ip::V6 } else { Ip::V4 };
+        let cut = open.cut.map(|(headers, payload)| Cut { ip, headers, payload });
+        // Before it is asked: it may say so at once that there is room again.
+        let was_full = self.queue.full.swap(true, Ordering::SeqCst);
+        let sent = self.listener.send(frame, Unfinished { checksum, cut });
+        if sent != Err(SendError::Full) && !was_full {
+            self.queue.full.store(false, Ordering::SeqCst);
+        }
+        sent.is_ok()
     }
 }

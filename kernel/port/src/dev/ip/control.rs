@@ -3,7 +3,8 @@
 use alloc::sync::Arc;
 
 use abi::error;
-use net::address::{Local, parse, parse_local, parse_mask};
+use net::address::{Local, parse, parse_any, parse_local, parse_mask};
+use net::arp::parse_mac;
 use net::config::{Tag, tag};
 use net::error::{BAD_ADDRESS, BAD_PORT};
 use net::{Conversation, Stack};
@@ -34,7 +35,13 @@ pub(super) fn conversation(stack: &Stack, c: &Conversation, text: &str) -> Resul
             }
             Ok(stack.connect(c, (remote, to.port).into(), from)?)
         }
-        Some("announce") => Ok(stack.announce(c, ours(word())?)?),
+        Some("announce") => {
+            let at = word().ok_or(error::ECMDARGS)?;
+            match at.strip_suffix("!*").or(at.strip_prefix('*').filter(|rest| rest.is_empty()).map(|_| at)) {
+                Some(addr) => Ok(stack.announce_all(c, parse_any(addr)?)?),
+                None => Ok(stack.announce(c, parse_local(at)?)?),
+            }
+        }
         Some("bind") => Ok(stack.bind(c, ours(word())?)?),
         Some("hangup") => Ok(stack.hang_up(c, true)?),
         Some("close") => Ok(stack.hang_up(c, false)?),
@@ -50,8 +57,7 @@ pub(super) fn conversation(stack: &Stack, c: &Conversation, text: &str) -> Resul
             let hops = word().and_then(|n| n.parse().ok()).filter(|n| *n != 0).ok_or(error::EBADARG)?;
             Ok(stack.set_hops(c, hops)?)
         }
-        // What a conversation is told by ICMP does not end it anyway.
-        Some("ignoreadvice") => Ok(()),
+        Some("ignoreadvice") => Ok(stack.ignore_advice(c)?),
         _ => Err(error::EBADCTL.into()),
     }
 }
@@ -91,6 +97,13 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
             Ok(stack.add_address(number, addr, bits)?)
         }
         Some("remove") => Ok(stack.remove_address(number, parse(word().ok_or(error::ECMDARGS)?)?)?),
+        // Of what can be said here of routers' advertisements: whether they are listened to.
+        Some("ra6") => match (word(), word(), word()) {
+            (Some("recvra"), Some("0"), None) => Ok(stack.listen_to_routers(number, false)?),
+            (Some("recvra"), Some("1"), None) => Ok(stack.listen_to_routers(number, true)?),
+            (None, ..) => Err(error::ECMDARGS.into()),
+            _ => Err(error::EBADARG.into()),
+        },
         _ => Err(error::EBADCTL.into()),
     }
 }
@@ -131,6 +144,29 @@ pub(super) fn routes(stack: &Stack, text: &str, kept: &mut Tag) -> Result<()> {
             *kept = tag(word().ok_or(error::ECMDARGS)?);
             Ok(())
         }
+        _ => Err(error::EBADCTL.into()),
+    }
+}
+
+/// Does what a message to `arp` says: `flush`, `add [ether] ADDRESS CARD`, `del ADDRESS`.
+///
+/// # Errors
+/// What became of it; a message that is not known.
+pub(super) fn neighbours(stack: &Stack, text: &str) -> Result<()> {
+    let mut words = text.split_ascii_whitespace().peekable();
+    match words.next() {
+        Some("flush") => {
+            stack.flush_neighbours();
+            Ok(())
+        }
+        Some("add") => {
+            words.next_if_eq(&"ether");
+            let (Some(addr), Some(mac)) = (words.next(), words.next()) else {
+                return Err(error::ECMDARGS.into());
+            };
+            Ok(stack.add_neighbour(parse(addr)?, parse_mac(mac)?)?)
+        }
+        Some("del") => Ok(stack.forget_neighbour(parse(words.next().ok_or(error::ECMDARGS)?)?)?),
         _ => Err(error::EBADCTL.into()),
     }
 }

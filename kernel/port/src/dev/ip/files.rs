@@ -16,6 +16,8 @@ pub(super) mod kind {
     pub(crate) const NDB: u64 = 2;
     pub(crate) const ROUTES: u64 = 3;
     pub(crate) const OWN: u64 = 4;
+    pub(crate) const ARP: u64 = 5;
+    pub(crate) const LOG: u64 = 6;
     /// The directory of a protocol.
     pub(crate) const PROTO: u64 = 16;
     pub(crate) const CLONE: u64 = 17;
@@ -29,23 +31,31 @@ pub(super) mod kind {
     pub(crate) const LOCAL: u64 = 24;
     pub(crate) const REMOTE: u64 = 25;
     pub(crate) const STATUS: u64 = 26;
+    pub(crate) const SNOOP: u64 = 27;
 }
 
 /// The directory of interfaces, where a protocol would be.
 pub(super) const IPIFC: u64 = Proto::ALL.len() as u64;
 
 /// The files of the root that are no directories.
-const TOP: [(&str, u64, u32); 3] =
-    [("iproute", kind::ROUTES, 0o664), ("ipselftab", kind::OWN, 0o444), ("ndb", kind::NDB, 0o664)];
+const TOP: [(&str, u64, u32); 5] = [
+    ("arp", kind::ARP, 0o664),
+    ("iproute", kind::ROUTES, 0o664),
+    ("ipselftab", kind::OWN, 0o444),
+    // It tells of everybody's conversations.
+    ("log", kind::LOG, 0o660),
+    ("ndb", kind::NDB, 0o664),
+];
 
 /// The files of a conversation; those that are anybody's to read.
-const CONVERSATION: [(&str, u64, bool); 7] = [
+const CONVERSATION: [(&str, u64, bool); 8] = [
     ("ctl", kind::CTL, false),
     ("data", kind::DATA, false),
     ("err", kind::ERR, false),
     ("listen", kind::LISTEN, false),
     ("local", kind::LOCAL, true),
     ("remote", kind::REMOTE, true),
+    ("snoop", kind::SNOOP, false),
     ("status", kind::STATUS, true),
 ];
 
@@ -82,7 +92,7 @@ impl Place {
             kind::CLONE | kind::STATS | kind::NUMBER => {
                 Qid::dir(Place { kind: kind::PROTO, number: 0, ..self }.path())
             }
-            kind::CTL..=kind::STATUS => Qid::dir(self.with(kind::NUMBER).path()),
+            kind::CTL..=kind::SNOOP => Qid::dir(self.with(kind::NUMBER).path()),
             _ => Qid::dir(0),
         }
     }
@@ -125,6 +135,8 @@ pub(super) fn inside(place: Place, files: Option<&Files>, at: usize) -> Option<E
     let path = place.with(kind).path();
     let perm = match files {
         _ if public => 0o444,
+        Some(files) if kind == kind::SNOOP => files.perm & 0o444,
+        None if kind == kind::SNOOP => 0o440,
         Some(files) => files.perm,
         None => 0o660,
     };
@@ -137,5 +149,5 @@ pub(super) const INSIDE: usize = CONVERSATION.len();
 
 /// Whether an interface has such a file.
 pub(super) fn is_of_interface(kind: u64) -> bool {
-    matches!(kind, kind::CTL | kind::STATUS | kind::LOCAL)
+    matches!(kind, kind::CTL | kind::STATUS | kind::LOCAL | kind::SNOOP)
 }

@@ -18,6 +18,7 @@ use abi::{Dir, Qid, error};
 use machine::heap;
 use machine::lock::Lock;
 use net::config::Tag;
+use net::copies::Copies;
 use net::{Bearer, Conversation, Files, Proto, Stack, text};
 
 use self::files::{INSIDE, IPIFC, Place, fixed, inside, is_of_interface, kind, numbered, top};
@@ -50,12 +51,20 @@ struct Open {
     conversation: Option<Arc<Conversation>>,
     /// What routes are marked with that are added by it.
     tag: Lock<Tag>,
+    /// Packets that it shows.
+    copies: Option<Arc<Copies>>,
     text: Text,
 }
 
 impl Open {
     fn new(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>) -> Arc<Open> {
-        Arc::new(Open { tree, conversation, tag: Lock::new(*b"none"), text: Text::new() })
+        Arc::new(Open { tree, conversation, tag: Lock::new(*b"none"), copies: None, text: Text::new() })
+    }
+
+    /// One that shows packets.
+    fn showing(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>, copies: Arc<Copies>) -> Arc<Open> {
+        let tag = Lock::new(*b"none");
+        Arc::new(Open { tree, conversation, tag, copies: Some(copies), text: Text::new() })
     }
 }
 
@@ -185,9 +194,19 @@ impl Ip {
             let ctl = Place { kind: kind::CTL, number: conversation.number, ..place };
             c.qid = Qid::file(ctl.path());
         }
+        if place.kind == kind::SNOOP {
+            match tree.stack.snoop(&conversation, up.account.clone()) {
+                Ok(copies) => c.aux = Some(Open::showing(tree, Some(conversation), copies)),
+                Err(e) => {
+                    tree.stack.close(&conversation);
+                    return Err(e.into());
+                }
+            }
+        } else {
+            c.aux = Some(Open::new(tree, Some(conversation)));
+        }
         c.mode = Some(mode);
         c.offset.set(0);
-        c.aux = Some(Open::new(tree, Some(conversation)));
         Ok(c)
     }
 }
@@ -281,7 +300,7 @@ impl Dev for Ip {
     fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
         let place = Place::of(c.qid);
         let c = match place.kind {
-            kind::CLONE | kind::CTL..=kind::STATUS if place.proto != IPIFC && !c.qid.is_dir() => {
+            kind::CLONE | kind::CTL..=kind::SNOOP if place.proto != IPIFC && !c.qid.is_dir() => {
                 self.open_conversation(up, c, mode)?
             }
             _ => {
@@ -291,7 +310,13 @@ impl Dev for Ip {
                     let number = tree.stack.new_interface()?;
                     c.qid = Qid::file(Place { kind: kind::CTL, number, ..place }.path());
                 }
-                if !c.qid.is_dir() {
+                if place.kind == kind::SNOOP {
+                    let copies = tree.stack.snoop_interface(place.number)?;
+                    c.aux = Some(Open::showing(tree, None, copies));
+                } else if !c.qid.is_dir() {
+                    if place.kind == kind::LOG {
+                        tree.stack.log().open()?;
+                    }
                     c.aux = Some(Open::new(tree, None));
                 }
                 c
@@ -303,7 +328,11 @@ impl Dev for Ip {
     fn close(&self, c: &mut Chan) {
         let Ok(open) = c.aux::<Open>() else { return };
         let place = Place::of(c.qid);
+        if let Some(copies) = &open.copies {
+            copies.close();
+        }
         match &open.conversation {
+            None if place.kind == kind::LOG => open.tree.stack.log().close(),
             Some(conversation) => open.tree.stack.close(conversation),
             // One that has become nothing goes with its control file.
             None if (place.kind, place.proto) == (kind::CTL, IPIFC)
@@ -323,6 +352,15 @@ impl Dev for Ip {
         let stack = &open.tree.stack;
         if place.kind == kind::DATA {
             let bytes = stack.read(open.conversation.as_ref().ok_or(error::EHUNGUP)?, dst.len())?;
+            dst.put(0, &bytes)?;
+            return Ok(bytes.len());
+        }
+        let stream = match (&open.copies, place.kind) {
+            (Some(copies), _) => Some(copies.read(dst.len())?),
+            (None, kind::LOG) => Some(stack.log().read(dst.len())?),
+            _ => None,
+        };
+        if let Some(bytes) = stream {
             dst.put(0, &bytes)?;
             return Ok(bytes.len());
         }
@@ -350,6 +388,14 @@ impl Dev for Ip {
                 *open.tag.lock() = tag;
                 Ok(src.len())
             }
+            (kind::ARP, _) => {
+                control::neighbours(stack, &message(src)?)?;
+                Ok(src.len())
+            }
+            (kind::LOG, _) => {
+                stack.log().control(&message(src)?)?;
+                Ok(src.len())
+            }
             (kind::NDB, _) => {
                 let bytes = src.to_vec(NDB_MOST)?;
                 let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
@@ -364,7 +410,7 @@ impl Dev for Ip {
 
     fn wstat(&self, up: &Arc<Proc>, c: &Chan, dir: &Dir) -> Result<()> {
         let place = Place::of(c.qid);
-        let (true, Some(_)) = ((kind::CTL..=kind::STATUS).contains(&place.kind), place.protocol()) else {
+        let (true, Some(_)) = ((kind::CTL..=kind::SNOOP).contains(&place.kind), place.protocol()) else {
             return Err(error::EPERM.into());
         };
         let tree = tree(c)?;
@@ -379,7 +425,7 @@ impl Dev for Ip {
     }
 
     fn is_stream(&self, c: &Chan) -> bool {
-        Place::of(c.qid).kind == kind::DATA && !c.qid.is_dir()
+        matches!(Place::of(c.qid).kind, kind::DATA | kind::SNOOP | kind::LOG) && !c.qid.is_dir()
     }
 
     fn pools(&self, show: &mut dyn FnMut(&str, u64)) {
@@ -438,6 +484,7 @@ fn text_of(open: &Open, place: Place) -> Result<String> {
             None => text::ip_stats(stack)?,
         },
         (kind::ROUTES, _) => text::routes(stack)?,
+        (kind::ARP, _) => text::neighbours(stack)?,
         (kind::OWN, _) => text::own_addresses(stack)?,
         (kind::NDB, _) => heap::try_string(&open.tree.ndb.lock().clone())?,
         _ => return Err(error::EPERM.into()),

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use machine::host::heap::aside;
+use net::{Came, Open};
 use parking_lot::Mutex;
 
 use super::frame::{self, ACK, Flow, RST, SYN};
@@ -57,16 +58,16 @@ impl net::Card for Card {
         1500
     }
 
-    fn receive(&self) -> Option<Vec<u8>> {
-        self.0.lock().come.pop_front()
+    fn receive(&self) -> Option<Came> {
+        self.0.lock().come.pop_front().map(|bytes| Came { bytes, is_summed: false })
     }
 
     fn dropped(&self) -> u64 {
         0
     }
 
-    fn send(&self, sent: &[u8]) -> bool {
-        aside(|| self.0.lock().sent(sent));
+    fn send(&self, frame: &[&[u8]], _open: Open) -> bool {
+        aside(|| self.0.lock().sent(&frame.concat()));
         true
     }
 }

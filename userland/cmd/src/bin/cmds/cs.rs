@@ -57,7 +57,14 @@ pub fn start(net: String, database: &str, name: Option<&str>) -> Result<()> {
     if let Some(name) = name {
         serve::post(name, ours, 0o600)?;
     }
-    namespace::mount(ours, &mountpoint, MBEFORE)
+    mount(ours, &mountpoint, "cs")
+}
+
+/// Mounts a server of one file on the directory of a network: behind all else there, so that nobody asks it for other
+/// names; only where there is such a file already, of one before, in front of it.
+pub fn mount(server: i32, net: &str, file: &str) -> Result<()> {
+    let is_there = fd::stat(&format!("{net}/{file}")).is_ok();
+    namespace::mount(server, net, if is_there { MBEFORE } else { MAFTER })
 }
 
 /// Asks dns(8) in the directory of the network for the addresses of a name.

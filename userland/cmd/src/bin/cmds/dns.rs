@@ -9,11 +9,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicI32;
 
-use abi::{MBEFORE, OREAD};
+use abi::OREAD;
 use cmd::asked::Asked;
 use cmd::dns::message::Answer;
 use cmd::dns::{Network, Read, Resolver, posted_as};
-use cmd::namespace;
 use cmd::ndb::Ndb;
 use lib9::{Args, File, Result, Rfork, eprintln, fd, file, net, proc, serve, usage};
 
@@ -55,7 +54,7 @@ pub fn main(args: &Args) -> Result<()> {
         }
     })?;
     serve::post(&name, ours, 0o600)?;
-    namespace::mount(ours, &mountpoint, MBEFORE)
+    crate::cs::mount(ours, &mountpoint, "dns")
 }
 
 /// The network of a directory.

@@ -9,13 +9,11 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-use cmd::dhcp::{Client, Heard, Lease};
+use cmd::dhcp::{Client, Heard, Lease, Pace, Turn};
 use lib9::{Args, Error, File, Result, Rfork, env, error, fd, file, out, print, proc, usage};
 
-/// Seconds between one question and the next, at first and at most; and how often it is asked.
-const FIRST: u32 = 1;
-const MOST: u32 = 16;
-const TIMES: u32 = 6;
+/// Seconds until it is asked again after nobody has answered.
+const AGAIN: u32 = 16;
 /// Bytes of the longest frame.
 const FRAME: usize = 64 << 10;
 
@@ -72,6 +70,9 @@ pub fn main(args: &Args) -> Result<()> {
     match address.transpose()? {
         None if remove => Err("remove: which address?".into()),
         None => ask(&job, only_ask),
+        Some(_) if !remove && mask.as_deref().is_some_and(|m| matches!(m, "0.0.0.0" | "/0" | "::" | "0")) => {
+            Err("a mask of nothing: everything would be on this network".into())
+        }
         Some(address) => {
             let usual = if address.is_ipv4() { "255.255.255.0" } else { "/64" };
             let mask = mask.unwrap_or_else(|| usual.to_string());
@@ -125,6 +126,11 @@ fn add(lease: &Lease) -> String {
     format!("add {} {}", lease.address, Ipv4Addr::from(mask))
 }
 
+/// Whether a lease gives something else than one before.
+fn is_other(new: &Lease, old: &Lease) -> bool {
+    (new.address, new.bits, new.router, &new.servers) != (old.address, old.bits, old.router, &old.servers)
+}
+
 /// Asks again before the lease ends, for ever.
 fn keep(job: &Job, mut client: Client) -> Result<()> {
     let mut until = None;
@@ -140,6 +146,11 @@ fn keep(job: &Job, mut client: Client) -> Result<()> {
                 proc::sleep(u32::try_from(wait * 1000).unwrap_or(u32::MAX))?;
                 if exchange(job, &mut client).is_ok() {
                     until = None;
+                    if let Some(new) = client.lease().filter(|new| is_other(new, lease)) {
+                        // It was refused, and another has been given.
+                        change(job, &add(lease).replacen("add", "remove", 1))?;
+                        take(job, new)?;
+                    }
                     continue;
                 }
                 if proc::seconds() < end && client.lease().is_some() {
@@ -156,7 +167,7 @@ fn keep(job: &Job, mut client: Client) -> Result<()> {
                 {
                     take(job, lease)?;
                 } else {
-                    proc::sleep(MOST * 1000)?;
+                    proc::sleep(AGAIN * 1000)?;
                 }
             }
         }
@@ -208,16 +219,12 @@ fn exchange(job: &Job, client: &mut Client) -> Result<()> {
 /// Asks, and listens for frames and seconds.
 fn answer(client: &mut Client, heard: &File, data: &File) -> Result<()> {
     let mut frame = vec![0; FRAME];
-    let (mut seconds, mut asked, mut next, mut pause) = (0u32, 0, 0, FIRST);
+    let (mut seconds, mut pace) = (0u32, Pace::default());
     loop {
-        if seconds >= next {
-            if asked == TIMES {
-                return Err(Error::from("nobody answers"));
-            }
-            data.write_all(&client.message(u16::try_from(seconds).unwrap_or(u16::MAX)))?;
-            asked += 1;
-            next = seconds + pause;
-            pause = (2 * pause).min(MOST);
+        match pace.turn(seconds) {
+            Turn::Ask => data.write_all(&client.message(u16::try_from(seconds).unwrap_or(u16::MAX)))?,
+            Turn::Wait => {}
+            Turn::GiveUp => return Err(Error::from("nobody answers")),
         }
         let n = heard.read(&mut frame)?;
         if n == 1 {
@@ -227,8 +234,11 @@ fn answer(client: &mut Client, heard: &File, data: &File) -> Result<()> {
         match client.hear(frame.get(..n).unwrap_or(&[])) {
             Heard::Nothing => {}
             Heard::Lease => return Ok(()),
-            Heard::Offer => (next, pause) = (seconds, FIRST),
-            Heard::Refusal => client.begin(random()?),
+            Heard::Offer => pace.offered(seconds),
+            Heard::Refusal => {
+                pace.refused(seconds);
+                client.begin(random()?);
+            }
         }
     }
 }

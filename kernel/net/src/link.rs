@@ -1,0 +1,506 @@
+//! A card's end of a wire: frames around packets of IP. Finds the neighbour that a packet goes to, asks for those that
+//! are not known ([`near`](crate::near)), answers who asks for us, and leaves to the card what that can do: checksums,
+//! and the cutting of long TCP. What the card has no room for waits here, and smoltcp meanwhile sends nothing.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use machine::heap;
+use machine::ledger::as_kernel;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr,
+    IpProtocol, Ipv4Address, Ipv6Address, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
+};
+
+use crate::cut;
+use crate::ifc::chance;
+use crate::near::{Mac, Near};
+use crate::pieces;
+use crate::sums;
+use crate::wire::ETHERNET;
+
+/// Types of frames.
+pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const IPV6: u16 = 0x86dd;
+const EVERYBODY: Mac = [0xff; 6];
+/// Bytes of frames that wait for room at the card.
+const HELD: usize = 512 << 10;
+
+/// What a card can do besides sending frames as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// It fills in checksums.
+    pub checksum: bool,
+    /// It cuts TCP over IPv4 into frames.
+    pub cuts_v4: bool,
+    /// It cuts TCP over IPv6 into frames.
+    pub cuts_v6: bool,
+}
+
+/// What a card is to do to a frame before it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Where the checksum begins and where it is to be put, from the frame's beginning.
+    pub checksum: Option<(usize, usize)>,
+    /// Bytes of all headers, and of the data behind them in each frame that it is cut into.
+    pub cut: Option<(usize, usize)>,
+}
+
+/// A frame that has come.
+pub struct Came {
+    /// The frame, with its header.
+    pub bytes: Vec<u8>,
+    /// Nobody has to look at the checksum of its TCP or UDP.
+    pub is_summed: bool,
+}
+
+/// A card, as the stack uses it. It has a queue of its own for what comes.
+pub trait Card: Send + Sync {
+    /// Its address.
+    fn mac(&self) -> [u8; 6];
+    /// The largest packet, without its header.
+    fn mtu(&self) -> usize;
+    /// What it does by itself.
+    fn offers(&self) -> Offers {
+        Offers::default()
+    }
+    /// The next frame that has come.
+    fn receive(&self) -> Option<Came>;
+    /// Frames that came and for which there was no room.
+    fn dropped(&self) -> u64;
+    /// Whether it has said that it is full, and not that there is room again.
+    fn is_full(&self) -> bool {
+        false
+    }
+    /// Sends a frame, which is given in pieces, and copies it; whether it goes.
+    fn send(&self, frame: &[&[u8]], open: Open) -> bool;
+}
+
+/// See the module comment.
+pub(crate) struct Link {
+    pub(crate) card: Arc<dyn Card>,
+    pub(crate) mac: Mac,
+    pub(crate) offers: Offers,
+    mtu: usize,
+    pub(crate) near: Near,
+    /// The addresses that we have here, with their networks.
+    nets: Vec<IpCidr>,
+    /// Networks behind gateways.
+    gates: Vec<(IpCidr, IpAddress)>,
+    held: VecDeque<(Vec<u8>, Open)>,
+    held_bytes: usize,
+    /// What tells the pieces of one packet from those of others.
+    number: u32,
+    /// smoltcp was told that there is no room.
+    was_full: bool,
+    /// Questions for neighbours, and how many of them it is known of when they are asked again.
+    pub(crate) asked: u64,
+    pub(crate) noted: u64,
+}
+
+impl Link {
+    pub(crate) fn new(card: Arc<dyn Card>, mtu: usize) -> Link {
+        let (mac, offers) = (card.mac(), card.offers());
+        Link {
+            card,
+            mac,
+            offers,
+            mtu,
+            near: Near::default(),
+            nets: Vec::new(),
+            gates: Vec::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            number: chance() as u32,
+            was_full: false,
+            asked: 0,
+            noted: 0,
+        }
+    }
+
+    /// The machine has these addresses here. Without memory it goes on with those that it had.
+    pub(crate) fn set_nets(&mut self, nets: &[IpCidr]) {
+        if let Ok(nets) = as_kernel(|| heap::try_copy(nets)) {
+            self.nets = nets;
+        }
+    }
+
+    /// Of these routes through gateways those are used that are reached by this. Without memory it goes on with those
+    /// that it had.
+    pub(crate) fn set_gates(&mut self, all: impl Iterator<Item = (IpCidr, IpAddress)>) {
+        let nets = &self.nets;
+        let reached = all.filter(|(_, via)| nets.iter().any(|net| net.contains_addr(via)));
+        if let Ok(gates) = as_kernel(|| heap::try_collect(reached)) {
+            self.gates = gates;
+        }
+    }
+
+    /// Whether a frame is for us.
+    pub(crate) fn is_for_us(&self, frame: &[u8]) -> bool {
+        frame.first_chunk().is_some_and(|to: &Mac| *to == self.mac || to[0] & 1 != 0)
+    }
+
+    /// Whether something waits for room at the card, or somebody who has been told so.
+    pub(crate) fn waits(&self) -> bool {
+        !self.held.is_empty() || self.was_full
+    }
+
+    /// Whether what is sent now would only wait.
+    pub(crate) fn is_full(&mut self) -> bool {
+        let is = !self.held.is_empty() || self.card.is_full();
+        self.was_full |= is;
+        is
+    }
+
+    /// The card may have room again: sends what has waited.
+    pub(crate) fn go_on(&mut self) {
+        self.was_full = false;
+        while !self.card.is_full() {
+            let Some((frame, open)) = self.held.pop_front() else { return };
+            self.held_bytes -= frame.len();
+            if !self.card.send(&[&frame], open) && self.card.is_full() {
+                self.held_bytes += frame.len();
+                // There is the room that it had.
+                self.held.push_front((frame, open));
+                return;
+            }
+        }
+    }
+
+    /// Gives a frame to the card, or keeps it until that has room; whether it is not lost.
+    fn give(&mut self, frame: &[&[u8]], open: Open) -> bool {
+        if self.held.is_empty() && self.card.send(frame, open) {
+            return true;
+        }
+        let len = frame.iter().map(|piece| piece.len()).sum::<usize>();
+        if !self.is_full() || self.held_bytes + len > HELD {
+            return false;
+        }
+        let kept = as_kernel(|| {
+            let mut whole = heap::try_vec(len)?;
+            frame.iter().for_each(|piece| whole.extend_from_slice(piece));
+            heap::try_push_back(&mut self.held, (whole, open))
+        });
+        self.held_bytes += if kept.is_ok() { len } else { 0 };
+        kept.is_ok()
+    }
+
+    /// Sends a packet of IP whose checksums of TCP and UDP are not made; what is longer than the card takes has `cut`
+    /// bytes of data in each frame. Whether it goes, or waits for its neighbour to be known.
+    pub(crate) fn send(&mut self, packet: &mut [u8], cut: Option<usize>, now_ns: u64) -> bool {
+        let Some(to) = destination(packet) else { return false };
+        if let Some(mac) = group(&self.nets, &to) {
+            return self.frame(mac, packet, cut);
+        }
+        let Some(hop) = self.hop(&to) else { return false };
+        let way = self.near.way(hop, now_ns);
+        if way.asks {
+            self.ask(hop, way.mac);
+        }
+        match way.mac {
+            Some(mac) => self.frame(mac, packet, cut),
+            None => {
+                // What is to be cut follows a call, which is short; after a silence it is sent again.
+                if cut.is_none() {
+                    self.near.wait(&hop, packet);
+                }
+                true
+            }
+        }
+    }
+
+    /// The neighbour that is next on the way to an address.
+    fn hop(&self, to: &IpAddress) -> Option<IpAddress> {
+        let near = self.nets.iter().filter(|net| net.contains_addr(to)).map(|net| (net.prefix_len(), *to));
+        let gates = self.gates.iter().filter(|(net, _)| net.contains_addr(to));
+        let far = gates.map(|(net, via)| (net.prefix_len(), *via));
+        // Of two that say the same much the network itself.
+        far.chain(near).max_by_key(|(len, _)| *len).map(|(_, hop)| hop)
+    }
+
+    fn header(&self, to: Mac, kind: u16) -> [u8; ETHERNET] {
+        let mut header = [0; ETHERNET];
+        let kind = kind.to_be_bytes();
+        let bytes = to.iter().chain(&self.mac).chain(&kind);
+        header.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+        header
+    }
+
+    /// Sends a packet to a card.
+    fn frame(&mut self, to: Mac, packet: &mut [u8], cut: Option<usize>) -> bool {
+        let is_v4 = packet.first().is_some_and(|b| b >> 4 == 4);
+        let header = self.header(to, if is_v4 { IPV4 } else { IPV6 });
+        let place = sums::place(packet);
+        let Some(place) = place.filter(|place| packet.len() <= self.mtu || place.is_tcp()) else {
+            return self.pieces(&header, packet, place);
+        };
+        if place.is_tcp() {
+            // smoltcp does not know how little fits into a frame.
+            cut::lower_mss(packet, place.start, self.mtu);
+        }
+        let checksum = Some((ETHERNET + place.start, ETHERNET + place.field));
+        // The other side may take even less.
+        if packet.len() <= self.mtu && cut.is_none() {
+            if self.offers.checksum {
+                sums::begin(packet, place);
+                return self.give(&[&header, packet], Open { checksum, cut: None });
+            }
+            sums::finish(packet, place);
+            return self.give(&[&header, packet], Open::default());
+        }
+        let Some(headers) = cut::headers(packet, place.start) else { return false };
+        let payload = cut.unwrap_or(usize::MAX).min(self.mtu - headers);
+        let offered = if is_v4 { self.offers.cuts_v4 } else { self.offers.cuts_v6 };
+        if offered && self.offers.checksum {
+            sums::begin(packet, place);
+            return self
+                .give(&[&header, packet], Open { checksum, cut: Some((ETHERNET + headers, payload)) });
+        }
+        let (head, data) = packet.split_at_checked(headers).unwrap_or((&[], &[]));
+        cut::each(head, place.start, data, payload, |head, data| {
+            self.give(&[&header, head, data], Open::default())
+        })
+    }
+
+    /// Sends what is no TCP, in pieces if it is too long.
+    fn pieces(&mut self, header: &[u8], packet: &mut [u8], place: Option<sums::Place>) -> bool {
+        if let Some(place) = place {
+            sums::finish(packet, place);
+        }
+        if packet.len() <= self.mtu {
+            return self.give(&[header, packet], Open::default());
+        }
+        self.number = self.number.wrapping_add(1);
+        let (mtu, number) = (self.mtu, self.number);
+        pieces::cut(packet, mtu, number, |head, data| self.give(&[header, head, data], Open::default()))
+    }
+
+    /// Asks for a neighbour: all of them, or the card that it is believed to have.
+    pub(crate) fn ask(&mut self, addr: IpAddress, mac: Option<Mac>) {
+        self.asked += 1;
+        match addr {
+            IpAddress::Ipv4(target) => {
+                let Some(from) = self.asker_v4(&target) else { return };
+                self.send_arp(ArpOperation::Request, mac.unwrap_or(EVERYBODY), from, target, [0; 6]);
+            }
+            IpAddress::Ipv6(target) => {
+                let Some(from) = self.asker_v6(&target) else { return };
+                let lladdr = Some(EthernetAddress(self.mac).into());
+                let solicit = NdiscRepr::NeighborSolicit { target_addr: target, lladdr };
+                let to = if mac.is_some() { target } else { solicited(&target) };
+                let mac = mac.unwrap_or_else(|| group_v6(&to));
+                self.send_nd(solicit, from, to, mac);
+            }
+        }
+    }
+
+    /// Asks for routers.
+    pub(crate) fn ask_routers(&mut self, from: Ipv6Address) {
+        let solicit = NdiscRepr::RouterSolicit { lladdr: Some(EthernetAddress(self.mac).into()) };
+        let to = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+        self.send_nd(solicit, from, to, group_v6(&to));
+    }
+
+    /// The address that asks for one of IPv4.
+    fn asker_v4(&self, target: &Ipv4Address) -> Option<Ipv4Address> {
+        let ours = |all: bool| {
+            self.nets.iter().find_map(move |net| match net {
+                IpCidr::Ipv4(net) if all || net.contains_addr(target) => Some(net.address()),
+                _ => None,
+            })
+        };
+        ours(false).or_else(|| ours(true))
+    }
+
+    /// That for one of IPv6: as near as it.
+    fn asker_v6(&self, target: &Ipv6Address) -> Option<Ipv6Address> {
+        let ours = || {
+            self.nets.iter().filter_map(|net| match net {
+                IpCidr::Ipv6(net) => Some(net),
+                IpCidr::Ipv4(_) => None,
+            })
+        };
+        let near = ours().find(|net| net.contains_addr(target));
+        near.or_else(|| ours().next()).map(|net| net.address())
+    }
+
+    fn send_arp(
+        &mut self,
+        operation: ArpOperation,
+        to: Mac,
+        from: Ipv4Address,
+        target: Ipv4Address,
+        mac: Mac,
+    ) {
+        let repr = ArpRepr::EthernetIpv4 {
+            operation,
+            source_hardware_addr: EthernetAddress(self.mac),
+            source_protocol_addr: from,
+            target_hardware_addr: EthernetAddress(mac),
+            target_protocol_addr: target,
+        };
+        let mut bytes = [0; 28];
+        repr.emit(&mut ArpPacket::new_unchecked(&mut bytes[..]));
+        let header = self.header(to, ARP);
+        self.give(&[&header, &bytes], Open::default());
+    }
+
+    fn send_nd(&mut self, repr: NdiscRepr<'_>, from: Ipv6Address, to: Ipv6Address, mac: Mac) {
+        let icmp = Icmpv6Repr::Ndisc(repr);
+        let (next_header, payload_len) = (IpProtocol::Icmpv6, icmp.buffer_len());
+        let ip = Ipv6Repr { src_addr: from, dst_addr: to, next_header, payload_len, hop_limit: 255 };
+        let mut bytes = [0; 128];
+        let Some(packet) = bytes.get_mut(..ip.buffer_len() + payload_len) else { return };
+        ip.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..]));
+        let sums = ChecksumCapabilities::default();
+        let Some(body) = packet.get_mut(ip.buffer_len()..) else { return };
+        icmp.emit(&from, &to, &mut Icmpv6Packet::new_unchecked(body), &sums);
+        let header = self.header(mac, IPV6);
+        self.give(&[&header, packet], Open::default());
+    }
+
+    /// Hears a message of ARP: who asks for us is answered and known, and who answers is known. What waits goes. The
+    /// address that has spoken, if any has.
+    pub(crate) fn hear_arp(&mut self, message: &[u8], now_ns: u64) -> Option<IpAddress> {
+        let repr = ArpRepr::parse(&ArpPacket::new_checked(message).ok()?).ok()?;
+        let ArpRepr::EthernetIpv4 {
+            operation,
+            source_hardware_addr,
+            source_protocol_addr: from,
+            target_protocol_addr: target,
+            ..
+        } = repr
+        else {
+            return None;
+        };
+        let mac = source_hardware_addr;
+        let is_near = self.nets.iter().any(|net| net.contains_addr(&from.into()));
+        let is_ours = |addr: Ipv4Address| self.nets.iter().any(|net| net.address() == addr.into());
+        let is_somebody = IpAddress::from(from).is_unicast() && mac.is_unicast() && mac.0 != self.mac;
+        if !is_near || !is_somebody || is_ours(from) || matches!(operation, ArpOperation::Unknown(_)) {
+            return None;
+        }
+        let asks = is_ours(target) && operation == ArpOperation::Request;
+        let waiting = self.near.heard(from.into(), mac.0, asks, now_ns);
+        self.release(mac.0, waiting);
+        if asks {
+            self.send_arp(ArpOperation::Reply, mac.0, target, from, mac.0);
+        }
+        Some(from.into())
+    }
+
+    /// Hears a message of neighbours of IPv6, as [`Link::hear_arp`]. The packet's hop limit and checksum are right.
+    pub(crate) fn hear_nd(
+        &mut self,
+        repr: &NdiscRepr<'_>,
+        from: Ipv6Address,
+        now_ns: u64,
+    ) -> Option<IpAddress> {
+        let mac_of = |addr: &smoltcp::wire::RawHardwareAddress| {
+            addr.as_bytes().first_chunk::<6>().copied().filter(|m| m[0] & 1 == 0 && *m != self.mac)
+        };
+        let is_ours = |addr: Ipv6Address| self.nets.iter().any(|net| net.address() == addr.into());
+        match repr {
+            NdiscRepr::NeighborSolicit { target_addr, lladdr } if is_ours(*target_addr) => {
+                let is_somebody = IpAddress::from(from).is_unicast() && !is_ours(from);
+                let mac = lladdr.as_ref().and_then(mac_of);
+                let (to, mac) = match (is_somebody, mac) {
+                    (true, Some(mac)) => {
+                        let waiting = self.near.heard(from.into(), mac, true, now_ns);
+                        self.release(mac, waiting);
+                        (from, mac)
+                    }
+                    // Somebody asks whether he may have our address.
+                    (false, _) if from.is_unspecified() => {
+                        let all = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+                        (all, group_v6(&all))
+                    }
+                    _ => return None,
+                };
+                let solicited =
+                    if is_somebody { NdiscNeighborFlags::SOLICITED } else { NdiscNeighborFlags::empty() };
+                let lladdr = Some(EthernetAddress(self.mac).into());
+                let flags = NdiscNeighborFlags::OVERRIDE | solicited;
+                let advert = NdiscRepr::NeighborAdvert { flags, target_addr: *target_addr, lladdr };
+                self.send_nd(advert, *target_addr, to, mac);
+                is_somebody.then(|| from.into())
+            }
+            NdiscRepr::NeighborAdvert { target_addr, lladdr: Some(lladdr), .. } => {
+                let (target, mac) = (IpAddress::from(*target_addr), mac_of(lladdr)?);
+                if !target.is_unicast() || is_ours(*target_addr) {
+                    return None;
+                }
+                let waiting = self.near.heard(target, mac, false, now_ns);
+                self.release(mac, waiting);
+                Some(target)
+            }
+            // Who sends routers' advertisements is one; their messages are looked at elsewhere.
+            NdiscRepr::RouterAdvert { lladdr: Some(lladdr), .. } => {
+                let mac = mac_of(lladdr)?;
+                let waiting = self.near.heard(from.into(), mac, true, now_ns);
+                self.release(mac, waiting);
+                Some(from.into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Sends what has waited for a neighbour.
+    fn release(&mut self, mac: Mac, waiting: VecDeque<Vec<u8>>) {
+        for mut packet in waiting {
+            self.frame(mac, &mut packet, None);
+        }
+    }
+
+    /// The machine's owner says which card an address has.
+    pub(crate) fn tell(&mut self, addr: IpAddress, mac: Mac, now_ns: u64) {
+        let waiting = self.near.tell(addr, mac, now_ns);
+        self.release(mac, waiting);
+    }
+
+    /// Asks again for neighbours who have not answered.
+    pub(crate) fn late(&mut self, now_ns: u64) {
+        while let Some(addr) = self.near.late(now_ns) {
+            self.ask(addr, None);
+        }
+    }
+}
+
+/// Where a packet goes.
+pub(crate) fn destination(packet: &[u8]) -> Option<IpAddress> {
+    match packet.first()? >> 4 {
+        4 => Some(Ipv4Address::from(*packet.get(16..)?.first_chunk::<4>()?).into()),
+        6 => Some(Ipv6Address::from(*packet.get(24..)?.first_chunk::<16>()?).into()),
+        _ => None,
+    }
+}
+
+/// The address of cards for an address that is more than one's.
+fn group(nets: &[IpCidr], to: &IpAddress) -> Option<Mac> {
+    match to {
+        IpAddress::Ipv4(v4) if v4.is_multicast() => {
+            let [_, b, c, d] = v4.octets();
+            Some([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddress::Ipv4(v4) => {
+            let is_all = |net: &IpCidr| matches!(net, IpCidr::Ipv4(net) if net.broadcast() == Some(*v4));
+            (v4.is_broadcast() || nets.iter().any(is_all)).then_some(EVERYBODY)
+        }
+        IpAddress::Ipv6(v6) => v6.is_multicast().then(|| group_v6(v6)),
+    }
+}
+
+fn group_v6(to: &Ipv6Address) -> Mac {
+    let [.., a, b, c, d] = to.octets();
+    [0x33, 0x33, a, b, c, d]
+}
+
+/// The group in which those are whose address ends as this one.
+fn solicited(addr: &Ipv6Address) -> Ipv6Address {
+    let [.., a, b, c] = addr.octets();
+    let last = u16::from_be_bytes([b, c]);
+    Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last)
+}

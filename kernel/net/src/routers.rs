@@ -1,0 +1,225 @@
+//! What routers of IPv6 advertise: prefixes, of which the machine makes itself addresses, and that they are gateways.
+//! They are listened to where the machine's owner has said so. Each thing has its time, after which it goes; what a
+//! router says is believed only from the network itself.
+
+use alloc::vec::Vec;
+
+use machine::ledger::as_kernel;
+use machine::{clock, heap};
+use smoltcp::wire::{IpAddress, IpCidr, Ipv6Address, NdiscPrefixInfoFlags, NdiscRepr};
+
+use crate::config::Tag;
+use crate::error::{DOES_NOT_EXIST, IN_USE, Result};
+use crate::ifc::{Ifc, LOOPBACK};
+use crate::near::Mac;
+use crate::route::Gateway;
+use crate::stack::Stack;
+use crate::work::Inner;
+
+/// What routes are marked with that are learned so.
+const TAG: Tag = *b"ra  ";
+/// Things that are remembered of routers.
+const MOST: usize = 16;
+/// How often it is asked for routers, and how long between.
+const TIMES: u8 = 3;
+const AGAIN_NS: u64 = 4_000_000_000;
+/// An address is not made shorter-lived than this by anybody who comes along.
+const LEAST_SECONDS: u64 = 2 * 60 * 60;
+const SECOND_NS: u64 = 1_000_000_000;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thing {
+    Address(Ipv6Address),
+    Gateway(Ipv6Address),
+}
+
+/// What routers have said to an interface.
+pub(crate) struct Heard {
+    things: Vec<(Thing, u64)>,
+    asked: u8,
+    next_ns: u64,
+}
+
+impl Heard {
+    /// When something is to be done.
+    pub(crate) fn soonest_ns(&self) -> u64 {
+        let ends = self.things.iter().map(|(_, until_ns)| *until_ns);
+        let asks = if self.asked < TIMES { self.next_ns } else { u64::MAX };
+        ends.min().unwrap_or(u64::MAX).min(asks)
+    }
+
+    /// Remembers something until a time, or that it is as it was.
+    fn keep(&mut self, thing: Thing, until_ns: u64) -> Result<()> {
+        if let Some((_, until)) = self.things.iter_mut().find(|(t, _)| *t == thing) {
+            *until = until_ns;
+            return Ok(());
+        }
+        if self.things.len() >= MOST {
+            return Err(crate::error::TOO_MANY);
+        }
+        Ok(as_kernel(|| heap::try_push(&mut self.things, (thing, until_ns)))?)
+    }
+
+    fn until(&self, thing: Thing) -> Option<u64> {
+        self.things.iter().find(|(t, _)| *t == thing).map(|(_, until_ns)| *until_ns)
+    }
+}
+
+/// The address that a card has in a network of 64 bits.
+fn address(net: Ipv6Address, mac: &Mac) -> Ipv6Address {
+    let [a, b, c, d, e, f] = *mac;
+    let host = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Ipv6Address::from_bits(net.to_bits() & !u128::from(u64::MAX) | u128::from(host))
+}
+
+impl Stack {
+    /// Listens to routers by an interface, which has an address on its own network then; or does not any more, and
+    /// forgets what they have said.
+    ///
+    /// # Errors
+    /// It is no card.
+    pub fn listen_to_routers(&self, number: u32, listens: bool) -> Result<()> {
+        self.with(|inner| {
+            let at = number as usize;
+            let ifc = inner.ifcs.get_mut(at).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
+            let mac = ifc.wire.link().map(|link| link.mac).ok_or(IN_USE)?;
+            if !listens {
+                let heard = ifc.routers.take();
+                for (thing, _) in heard.into_iter().flat_map(|h| h.things) {
+                    inner.unlearn(at, thing);
+                }
+                return Ok(());
+            }
+            let own = address(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), &mac).into();
+            if !ifc.has(&own) {
+                ifc.add(IpCidr::new(own, 64))?;
+            }
+            if ifc.routers.is_none() {
+                ifc.routers = Some(Heard { things: Vec::new(), asked: 0, next_ns: 0 });
+            }
+            inner.tell_routes();
+            inner.see_to_routers(clock::now_ns());
+            Ok(())
+        })
+    }
+}
+
+impl Inner {
+    /// A router has said something by an interface.
+    pub(crate) fn hear_router(&mut self, at: usize, from: Ipv6Address, advert: &NdiscRepr<'_>, now_ns: u64) {
+        let NdiscRepr::RouterAdvert { router_lifetime, prefix_info, .. } = advert else { return };
+        let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { return };
+        let is_near = from.segments()[0] & 0xffc0 == 0xfe80;
+        let (Some(heard), Some(link), true) = (&mut ifc.routers, ifc.wire.link(), is_near) else { return };
+        let mac = link.mac;
+        heard.asked = TIMES;
+        let until = |seconds: u64| now_ns.saturating_add(seconds.saturating_mul(SECOND_NS));
+        let seconds = router_lifetime.secs();
+        let mut gone = None;
+        let mut learned = false;
+        if seconds == 0 {
+            gone = heard.until(Thing::Gateway(from)).map(|_| Thing::Gateway(from));
+        } else {
+            learned = heard.keep(Thing::Gateway(from), until(seconds)).is_ok();
+        }
+        let makes = |flags: NdiscPrefixInfoFlags| flags.contains(NdiscPrefixInfoFlags::ADDRCONF);
+        if let Some(info) = prefix_info.filter(|i| makes(i.flags) && i.prefix_len == 64) {
+            let addr = address(info.prefix, &mac);
+            let was = heard.until(Thing::Address(addr));
+            let left = was.map_or(0, |until_ns| until_ns.saturating_sub(now_ns) / SECOND_NS);
+            let seconds = info.valid_lifetime.secs();
+            // Somebody who is no router cannot end it at once.
+            let seconds = if was.is_some() { seconds.max(left.min(LEAST_SECONDS)) } else { seconds };
+            let is_new = was.is_none() && seconds != 0 && is_global(&info.prefix);
+            if is_new && heard.keep(Thing::Address(addr), until(seconds)).is_ok() {
+                self.learn(at, addr);
+            } else if was.is_some() {
+                // It is there.
+                let _ = heard.keep(Thing::Address(addr), until(seconds));
+            }
+        }
+        if learned {
+            let to = IpCidr::new(Ipv6Address::UNSPECIFIED.into(), 0);
+            // One that somebody else has made stays.
+            let is_others = self.routes.iter().any(|g| g.to == to && g.tag != TAG);
+            if !is_others {
+                let gateway = Gateway { to, via: from.into(), tag: TAG };
+                // Without room there is no such route.
+                let _ = as_kernel(|| self.routes.add(gateway));
+            }
+            self.tell_routes();
+        }
+        if let Some(thing) = gone {
+            self.forget_thing(at, thing);
+        }
+        let soonest_ns = self.ifcs.get(at).and_then(Option::as_ref).and_then(|i| i.routers.as_ref());
+        self.soonest_ns = self.soonest_ns.min(soonest_ns.map_or(u64::MAX, Heard::soonest_ns));
+    }
+
+    fn learn(&mut self, at: usize, addr: Ipv6Address) {
+        let is_ours = self.ifcs.iter().flatten().any(|i| i.has(&addr.into()));
+        if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut)
+            && !is_ours
+        {
+            // Without room it has none.
+            let _ = ifc.add(IpCidr::new(addr.into(), 64));
+        }
+        self.tell_routes();
+    }
+
+    fn forget_thing(&mut self, at: usize, thing: Thing) {
+        let ifc = self.ifcs.get_mut(at).and_then(Option::as_mut);
+        if let Some(heard) = ifc.and_then(|i| i.routers.as_mut()) {
+            heard.things.retain(|(t, _)| *t != thing);
+        }
+        self.unlearn(at, thing);
+    }
+
+    /// What was learned is not so any more.
+    fn unlearn(&mut self, at: usize, thing: Thing) {
+        match thing {
+            Thing::Address(addr) => {
+                let addr = IpAddress::from(addr);
+                self.end_address(addr);
+                if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) {
+                    ifc.remove(&addr);
+                }
+            }
+            Thing::Gateway(via) => self.routes.forget(&via.into(), TAG),
+        }
+        self.tell_routes();
+    }
+
+    /// Asks for routers where it is time to, and forgets what is over.
+    pub(crate) fn see_to_routers(&mut self, now_ns: u64) {
+        for at in LOOPBACK + 1..self.ifcs.len() {
+            loop {
+                let ifc = self.ifcs.get(at).and_then(Option::as_ref);
+                let Some(heard) = ifc.and_then(|i| i.routers.as_ref()) else { break };
+                let over = heard.things.iter().find(|(_, until_ns)| *until_ns <= now_ns);
+                let Some(thing) = over.map(|(thing, _)| *thing) else { break };
+                self.forget_thing(at, thing);
+            }
+            let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { continue };
+            let Ifc { wire, routers: Some(heard), .. } = &mut **ifc else { continue };
+            if heard.asked < TIMES && heard.next_ns <= now_ns {
+                (heard.asked, heard.next_ns) = (heard.asked + 1, now_ns + AGAIN_NS);
+                if let Some(link) = wire.link_mut() {
+                    let own = address(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), &link.mac);
+                    link.ask_routers(own);
+                }
+            }
+            self.soonest_ns = self.soonest_ns.min(heard.soonest_ns());
+        }
+    }
+}
+
+/// Whether a network is one that addresses are made of.
+fn is_global(net: &Ipv6Address) -> bool {
+    let first = net.segments()[0];
+    !net.is_unspecified()
+        && !net.is_multicast()
+        && first & 0xffc0 != 0xfe80
+        && !net.is_loopback()
+        && first != 0
+}

@@ -1,0 +1,138 @@
+//! What others say by ICMP of packets that we have sent: nobody is there, or there is no way. A conversation of UDP
+//! that hears so has ended with that, and so has a call of TCP that nobody has answered; a connection goes on, since
+//! anybody may have sent such a message. What is said must quote the conversation's own ports and addresses.
+
+use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Address, Ipv6Address};
+
+use crate::demux::Label;
+use crate::error::Error;
+use crate::log::Topic;
+use crate::table::{Proto, Role};
+use crate::work::{Id, Inner};
+
+const UNREACHABLE_V4: [&str; 14] = [
+    "net unreachable",
+    "host unreachable",
+    "protocol unreachable",
+    "port unreachable",
+    // That a packet was too long ends nothing.
+    "",
+    "source route failed",
+    "destination network unknown",
+    "destination host unknown",
+    "source host isolated",
+    "communication with destination network is administratively prohibited",
+    "communication with destination host is administratively prohibited",
+    "network unreachable for type of service",
+    "host unreachable for type of service",
+    "communication administratively prohibited",
+];
+const UNREACHABLE_V6: [&str; 7] = [
+    "no route to destination",
+    "comm with destination administratively prohibited",
+    "beyond scope of source address",
+    "address unreachable",
+    "port unreachable",
+    "source address failed ingress/egress policy",
+    "reject route to destination",
+];
+const TOO_FAR: &str = "ttl exceeded in transit";
+
+/// What a message says.
+struct Said {
+    what: &'static str,
+    /// Of which packet, seen as one that comes.
+    of: Label,
+}
+
+/// Reads a packet of ICMP that tells of another.
+fn read(packet: &[u8]) -> Option<Said> {
+    let (what, quoted) = match packet.first()? >> 4 {
+        4 => {
+            let body = packet.get(usize::from(packet.first()? & 15) * 4..)?;
+            if packet.get(9) != Some(&1) {
+                return None;
+            }
+            let end = usize::from(u16::from_be_bytes(*packet.get(2..)?.first_chunk()?));
+            let body = body.get(..end.checked_sub(packet.len() - body.len())?)?;
+            let icmp = Icmpv4Packet::new_checked(body).ok().filter(Icmpv4Packet::verify_checksum)?;
+            let what = match (u8::from(icmp.msg_type()), icmp.msg_code()) {
+                (3, code) => *UNREACHABLE_V4.get(usize::from(code))?,
+                (11, 0) => TOO_FAR,
+                _ => return None,
+            };
+            (what, body.get(8..)?)
+        }
+        6 => {
+            if packet.get(6) != Some(&58) {
+                return None;
+            }
+            let end = 40 + usize::from(u16::from_be_bytes(*packet.get(4..)?.first_chunk()?));
+            let body = packet.get(40..end)?;
+            let (from, to) = (address_v6(packet, 8)?, address_v6(packet, 24)?);
+            let icmp = Icmpv6Packet::new_checked(body).ok().filter(|p| p.verify_checksum(&from, &to))?;
+            let what = match (u8::from(icmp.msg_type()), icmp.msg_code()) {
+                (1, code) => *UNREACHABLE_V6.get(usize::from(code))?,
+                (3, 0) => TOO_FAR,
+                _ => return None,
+            };
+            (what, body.get(8..)?)
+        }
+        _ => return None,
+    };
+    if what.is_empty() {
+        return None;
+    }
+    quote(quoted).map(|of| Said { what, of })
+}
+
+fn address_v6(packet: &[u8], at: usize) -> Option<Ipv6Address> {
+    Some(Ipv6Address::from(*packet.get(at..)?.first_chunk::<16>()?))
+}
+
+/// The label of a packet of ours, of which there is the beginning, as it would be on an answer to it.
+fn quote(packet: &[u8]) -> Option<Label> {
+    let v4 = |at: usize| Some(IpAddress::from(Ipv4Address::from(*packet.get(at..)?.first_chunk::<4>()?)));
+    let (protocol, from, to, rest) = match packet.first()? >> 4 {
+        4 => {
+            let rest = packet.get(usize::from(packet.first()? & 15) * 4..)?;
+            (*packet.get(9)?, v4(12)?, v4(16)?, rest)
+        }
+        6 => {
+            let (from, to) = (address_v6(packet, 8)?, address_v6(packet, 24)?);
+            (*packet.get(6)?, from.into(), to.into(), packet.get(40..)?)
+        }
+        _ => return None,
+    };
+    let port = |at: usize| Some(u16::from_be_bytes(*rest.get(at..)?.first_chunk()?));
+    let proto = match IpProtocol::from(protocol) {
+        IpProtocol::Tcp => Proto::Tcp,
+        IpProtocol::Udp => Proto::Udp,
+        _ => return None,
+    };
+    Some(Label { proto, from: to, to: from, from_port: port(2)?, to_port: port(0)?, is_call: false })
+}
+
+impl Inner {
+    /// Hears what somebody says of a packet of ours, if this is such a message.
+    pub(crate) fn hear_told(&mut self, packet: &[u8]) -> bool {
+        let Some(Said { what, of }) = read(packet) else { return false };
+        self.log.say(Topic::Icmp, Some(of.from), format_args!("{}!{}: {what}", of.from, of.from_port));
+        let Some(number) = self.table(of.proto).talking(&of) else { return true };
+        let id = Id { proto: of.proto, number };
+        let Some(entry) = self.entry(id).filter(|e| !e.ignores_advice) else { return true };
+        match (of.proto, &entry.role) {
+            (Proto::Udp, Role::Talking) => {
+                entry.error.get_or_insert(Error(what));
+            }
+            (Proto::Tcp, Role::Calling { .. }) => {
+                entry.error.get_or_insert(Error(what));
+                entry.drop_socket();
+                (entry.role, entry.deadline_ns) = (Role::Talking, u64::MAX);
+            }
+            _ => return true,
+        }
+        entry.raise();
+        true
+    }
+}
