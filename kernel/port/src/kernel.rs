@@ -61,6 +61,8 @@ pub struct Kernel {
     pub ending: Arc<crate::proc::ending::Ending>,
     /// Processes kept for a debugger.
     pub(crate) broken: crate::proc::broken::Broken,
+    /// What traced processes do.
+    pub(crate) trace: crate::proc::trace::Trace,
     /// Who goes when memory is out.
     pub(crate) starving: crate::proc::starve::Starving,
     /// Who pays for memory.
@@ -102,6 +104,7 @@ impl Kernel {
             first_told: Lock::new(None),
             ending: Arc::default(),
             broken: crate::proc::broken::Broken::default(),
+            trace: crate::proc::trace::Trace::default(),
             starving: crate::proc::starve::Starving::default(),
             users: crate::proc::bill::Users::new(),
             zero: Lock::new(None),

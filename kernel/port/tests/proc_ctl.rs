@@ -219,6 +219,84 @@ fn other_messages() {
 }
 
 #[test]
+fn time_is_asked_for_and_not_given() {
+    let t = port::testkit::Hosted::new();
+    sysfile::bind(&t.up, "#p", "/proc", abi::MREPL).unwrap();
+    let ctl = format!("/proc/{}/ctl", t.up.pid);
+    let says = |message: &str| {
+        t.write(&ctl, message.as_bytes()).map_or_else(|e| e.text().to_string(), |_| "".into())
+    };
+    assert_eq!(says("admit"), "edf params");
+    for (message, refused) in [
+        ("period", error::ECMDARGS),
+        ("period 1 2", error::ECMDARGS),
+        ("admit 1", error::ECMDARGS),
+        ("period 3 hours", error::ECMDARGS),
+        ("period 3hours", "unrecognized unit"),
+        ("cost 1.", "ill-formed number"),
+        ("sporadic", ""),
+        ("admit", "T not set"),
+        ("period 20ms", ""),
+        ("admit", "C not set"),
+        ("cost 30ms", ""),
+        ("admit", "C > D"),
+        ("deadline 1s", ""),
+        ("admit", "D > T"),
+        ("deadline 15ms", ""),
+        ("cost 2.5ms", ""),
+        ("extra", ""),
+        ("deadlinenotes", ""),
+        ("admit", "not schedulable"),
+        ("expel", ""),
+        ("trace 1 2", "args"),
+    ] {
+        assert_eq!(says(message), refused, "{message}");
+    }
+}
+
+#[test]
+fn what_is_traced_is_told() {
+    let t = port::testkit::Hosted::new();
+    sysfile::bind(&t.up, "#p", "/proc", abi::MREPL).unwrap();
+    assert_eq!(t.ls("/proc").unwrap()[0], "trace");
+    assert_eq!(t.stat("/proc/trace").unwrap().mode, 0o400);
+    let ctl = format!("/proc/{}/ctl", t.up.pid);
+    let does = |message: &str| t.write(&ctl, message.as_bytes()).unwrap();
+    let events = |fd: i32| {
+        let mut bytes = vec![0; 100_000];
+        let n = sysfile::pread(&t.up, fd, &mut port::mem::iobuf::Dst::Kernel(&mut bytes), -1).unwrap();
+        let number = |b: &[u8]| u32::from_le_bytes(b.try_into().unwrap());
+        bytes[..n].chunks(16).map(|b| (number(&b[..4]), number(&b[4..8]))).collect::<Vec<_>>()
+    };
+    does("trace");
+    does("event");
+    let fd = sysfile::open(&t.up, "/proc/trace", OREAD).unwrap();
+    assert!(sysfile::open(&t.up, "/proc/trace", OREAD).unwrap_err().is("already open"));
+    assert!(sysfile::open(&t.up, "/proc/trace", OWRITE).unwrap_err().is(error::EPERM));
+    let me = t.up.pid;
+    assert_eq!(events(fd), []);
+    does("event");
+    does("trace 0");
+    does("event");
+    does("trace 1");
+    let child = t.process();
+    t.write(&format!("/proc/{}/ctl", child.pid), b"trace 1").unwrap();
+    exit::exit(&child, "");
+    assert_eq!(events(fd), [(me, 13), (child.pid, 10)]);
+    // The oldest go.
+    (0..5000).for_each(|_| drop(does("event")));
+    assert_eq!(events(fd).len(), 4096);
+    assert_eq!(events(fd), []);
+    sysfile::close(&t.up, fd).unwrap();
+    does("event");
+    let fd = sysfile::open(&t.up, "/proc/trace", OREAD).unwrap();
+    assert_eq!(events(fd), []);
+    let stranger = t.process();
+    *stranger.user.lock() = "stranger".into();
+    assert!(sysfile::open(&stranger, "/proc/trace", OREAD).unwrap_err().is(error::EPERM));
+}
+
+#[test]
 fn others_may_not() {
     let w = World::new();
     let p = w.start(&["prog"], |cpu| drop(cpu.sleep_ms(60_000)));

@@ -211,6 +211,28 @@ fn a_serial_is_one_word_of_its_line() {
 }
 
 #[test]
+fn disks_are_switched_off_as_fshalt_does_it() {
+    let (t, disk) = one(8, 512);
+    let says = |message: &str| t.write("/dev/sdctl", message.as_bytes()).map_err(|e| e.text().to_string());
+    assert_eq!(says("config spec F switch off\n"), Ok(25));
+    assert_eq!(disk.flushes.load(SeqCst), 1);
+    assert_eq!(says("config switch on spec F type virtio port 1"), Ok(42));
+    assert_eq!(disk.flushes.load(SeqCst), 1);
+    assert_eq!(t.ls("/dev/sdF0").unwrap(), ["ctl", "data"]);
+    for (message, why) in [
+        ("config spec C switch off", error::ENONEXIST),
+        ("config spec F switch on", error::EBADARG),
+        ("config spec F switch", error::EBADARG),
+        ("config spec F", error::EBADARG),
+        ("config spec FF switch off", error::EBADARG),
+        ("config speed F switch off", error::EBADARG),
+        ("format", error::EBADCTL),
+    ] {
+        assert_eq!(says(message), Err(why.to_string()), "{message}");
+    }
+}
+
+#[test]
 fn partitions_come_and_go_by_commands() {
     let (t, disk) = divided(512);
     let geometry = "inquiry virtio-block-3 abc\ngeometry 100 512\n";

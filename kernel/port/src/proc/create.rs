@@ -171,6 +171,8 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         mem: start.mem,
         notes: Lock::new(Notes::with_handler(start.handler)),
         procmode: AtomicU32::new(start.procmode),
+        trace: AtomicBool::new(false),
+        edf: Lock::new(None),
         private: AtomicBool::new(start.private),
         fpregs: Lock::new(None),
         frame: Once::new(),

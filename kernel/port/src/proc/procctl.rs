@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 /// The priority that processes have, and the highest that one can have.
@@ -25,6 +26,7 @@ use machine::{Wake, clock};
 use crate::error::Result;
 use crate::proc::broken;
 use crate::proc::ctl::Ctl;
+use crate::proc::edf;
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
 
@@ -86,7 +88,10 @@ pub(crate) fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()
         Some("private") => p.private.store(true, Ordering::Relaxed),
         Some("profile") => p.mem.start_profile()?,
         Some("noswap" | "wired") => {}
-        _ => return Err(error::EBADCTL.into()),
+        _ => {
+            let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+            return edf::control(up, p, &words).unwrap_or(Err(error::EBADCTL.into()));
+        }
     }
     Ok(())
 }

@@ -106,6 +106,10 @@ pub struct Proc {
     pub(crate) call_text: Lock<Option<Arc<String>>>,
     /// What of its memory is watched: `/proc/n/watchpt`.
     pub(crate) watched: Lock<Watched>,
+    /// What it does is told in `/proc/trace`.
+    pub(crate) trace: AtomicBool,
+    /// What it says of its time.
+    pub(crate) edf: Lock<Option<crate::proc::edf::Edf>>,
     /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.
     pub(crate) private: AtomicBool,
     /// What a Broken process had.

@@ -6,7 +6,8 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, error};
@@ -15,6 +16,7 @@ use crate::dev::dirtab;
 use crate::dev::kprof::read_counts;
 use crate::dev::{Dev, Qids, Walk};
 use crate::error::{Result, clip};
+use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
 use crate::proc::exit;
@@ -69,6 +71,7 @@ impl Dev for ProcDev {
     fn stat(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         Ok(match place(&up.kernel, c.qid)? {
             Place::Root => stat_of(c.qid, "#p", &up.kernel.hostowner.lock(), 0o555),
+            Place::Trace => tree::trace(&up.kernel),
             Place::Dir(p) => stat_of(c.qid, &p.pid.to_string(), &p.user(), 0o555),
             Place::File(p, file, name, perm) => {
                 let dir = stat_of(c.qid, name, &p.user(), perm_of(&p, perm));
@@ -83,6 +86,13 @@ impl Dev for ProcDev {
                 if mode & 0x1f != OREAD && mode & 0x1f != OEXEC {
                     return Err(error::EISDIR.into());
                 }
+            }
+            Place::Trace => {
+                if mode != OREAD || !up.is_hostowner() {
+                    return Err(error::EPERM.into());
+                }
+                up.kernel.trace.open()?;
+                c.aux = Some(Arc::new(Tracer(Arc::downgrade(&up.kernel))));
             }
             Place::File(p, file, _, perm) => {
                 let access = match mode & 3 {
@@ -111,6 +121,11 @@ impl Dev for ProcDev {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         let place = place(&up.kernel, c.qid)?;
+        if let Place::Trace = place {
+            let events = up.kernel.trace.take(dst.len())?;
+            dst.put(0, &events)?;
+            return Ok(events.len());
+        }
         let Place::File(p, file, ..) = place else {
             return dirtab::put_each(c, dst, offset, |after, put| {
                 each(&up.kernel, &place, after, put);
@@ -149,7 +164,7 @@ impl Dev for ProcDev {
 
     fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
         let Place::File(p, file, ..) = place(&up.kernel, c.qid)? else {
-            return Err(error::EISDIR.into());
+            return Err(if c.qid.is_dir() { error::EISDIR } else { error::EPERM }.into());
         };
         match file {
             File::Args => {
@@ -222,6 +237,17 @@ impl Dev for ProcDev {
             p.procmode.store(dir.mode & 0o777, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+/// Who has `trace` open. What happens is remembered as long as it is there.
+struct Tracer(Weak<Kernel>);
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        if let Some(kernel) = self.0.upgrade() {
+            kernel.trace.close();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The files of a process: their names, permissions and qids, and who may open them.
 //!
 //! Qids: the root is 0; `pid << 8` is a process's directory and `pid << 8 | file` a file of it, so a pid that is
-//! used again is told apart by nothing, which is as good as pids that hardly ever are.
+//! used again is told apart by nothing, which is as good as pids that hardly ever are. 1 is `trace`.
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -66,9 +66,19 @@ const FILES: &[(File, &str, u32)] = &[
 /// Marks files whose permission is the process's `procmode`.
 pub(super) const MODE: u32 = !0;
 
+/// The qid's path of `trace`: there is no process 0.
+pub(super) const TRACE: u64 = 1;
+
+/// What `trace` is.
+pub(super) fn trace(kernel: &Kernel) -> Dir {
+    stat_of(Qid::file(TRACE), "trace", &kernel.hostowner.lock(), 0o400)
+}
+
 /// What a qid stands for.
 pub(super) enum Place {
     Root,
+    /// `/proc/trace`.
+    Trace,
     Dir(Arc<Proc>),
     File(Arc<Proc>, File, &'static str, u32),
 }
@@ -76,6 +86,9 @@ pub(super) enum Place {
 pub(super) fn place(kernel: &Kernel, qid: Qid) -> Result<Place> {
     if qid.path == 0 {
         return Ok(Place::Root);
+    }
+    if qid.path == TRACE {
+        return Ok(Place::Trace);
     }
     let proc = kernel.proc((qid.path >> 8) as u32)?;
     match (qid.path & 0xff) as usize {
@@ -126,16 +139,20 @@ pub(super) fn stat_of(qid: Qid, name: &str, owner: &str, mode: u32) -> Dir {
 }
 
 /// Hands over the files of a directory behind the one with the key `after`, as a [table](crate::dev::dirtab) does: pids
-/// are the keys of the root, and a process's files have their places.
+/// and 1 are the keys of processes, and a process's files have their places.
 pub(super) fn each(kernel: &Kernel, place: &Place, after: u64, put: &mut dyn FnMut(u64, Dir) -> bool) {
     match place {
         Place::Root => {
-            let mut pid = u32::try_from(after).unwrap_or(u32::MAX);
+            // The key of a process is its pid and 1.
+            if after == 0 && !put(1, trace(kernel)) {
+                return;
+            }
+            let mut pid = u32::try_from(after.saturating_sub(1)).unwrap_or(u32::MAX);
             while let Some(next) = pid.checked_add(1) {
                 let found = kernel.procs.lock().range(next..).next().map(|(_, p)| p.clone());
                 let Some(p) = found else { return };
                 pid = p.pid;
-                if !put(pid.into(), stat_of(dir_qid(pid), &pid.to_string(), &p.user(), 0o555)) {
+                if !put(u64::from(pid) + 1, stat_of(dir_qid(pid), &pid.to_string(), &p.user(), 0o555)) {
                     return;
                 }
             }
@@ -151,7 +168,7 @@ pub(super) fn each(kernel: &Kernel, place: &Place, after: u64, put: &mut dyn FnM
                 }
             }
         }
-        Place::File(..) => {}
+        Place::Trace | Place::File(..) => {}
     }
 }
 
@@ -159,6 +176,7 @@ pub(super) fn each(kernel: &Kernel, place: &Place, after: u64, put: &mut dyn FnM
 pub(super) fn step(kernel: &Kernel, from: Qid, name: &str) -> Result<Qid> {
     match (place(kernel, from)?, name) {
         (Place::Root, "..") | (Place::Dir(_), "..") => Ok(Qid::dir(0)),
+        (Place::Root, "trace") => Ok(Qid::file(TRACE)),
         (Place::Root, name) => {
             let pid: u32 = name.parse().map_err(|_| error::ENONEXIST)?;
             // Only the plain decimal: no sign, no leading zeros.
@@ -171,7 +189,7 @@ pub(super) fn step(kernel: &Kernel, from: Qid, name: &str) -> Result<Qid> {
             Some(i) => Ok(file_qid(p.pid, i)),
             None => Err(error::ENONEXIST.into()),
         },
-        (Place::File(..), _) => Err(error::ENOTDIR.into()),
+        (Place::Trace | Place::File(..), _) => Err(error::ENOTDIR.into()),
     }
 }
 

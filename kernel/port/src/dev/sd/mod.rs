@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::Chan;
+use crate::proc::notes;
 use crate::proc::process::Proc;
 use unit::{Part, Unit};
 
@@ -76,6 +77,46 @@ impl Sd {
         }
         Ok(text.finish()?)
     }
+
+    /// What is written to `sdctl`. Disks that are switched off have what was written to them where it stays; they go
+    /// with the machine, and are on as long as it is.
+    fn command(&self, up: &Arc<Proc>, line: &str) -> Result<()> {
+        let words = heap::try_collect(line.split_ascii_whitespace())?;
+        let (on, spec, kind) = match words.split_first() {
+            Some((&"config", rest)) => config(rest).ok_or(error::EBADARG)?,
+            _ => return Err(error::EBADCTL.into()),
+        };
+        if on && kind.is_none() {
+            return Err(error::EBADARG.into());
+        }
+        let mut found = false;
+        for unit in
+            self.units.iter().filter(|unit| unit.name.strip_prefix("sd").is_some_and(|n| n.starts_with(spec)))
+        {
+            found = true;
+            if !on && unit.disk.writable() {
+                unit.disk.flush(&|| notes::must_die(up))?;
+            }
+        }
+        if found { Ok(()) } else { Err(error::ENONEXIST.into()) }
+    }
+}
+
+/// What `config` says: whether to switch on or off, the letter of the disks, and the kind of their controller.
+fn config<'a>(mut words: &[&'a str]) -> Option<(bool, &'a str, Option<&'a str>)> {
+    let (mut on, mut spec, mut kind) = (None, None, None);
+    while let [name, value, rest @ ..] = words {
+        match (*name, *value) {
+            ("switch", "on") => on = Some(true),
+            ("switch", "off") => on = Some(false),
+            ("spec", letter) if letter.len() == 1 => spec = Some(letter),
+            ("type", value) => kind = Some(value),
+            ("port" | "size" | "irq", number) => drop(number.parse::<u32>().ok()?),
+            _ => return None,
+        }
+        words = rest;
+    }
+    if words.is_empty() { Some((on?, spec?, kind)) } else { None }
 }
 
 /// The part of a path below the disk's number.
@@ -95,7 +136,7 @@ impl Dev for Sd {
     fn each(&self, up: &Arc<Proc>, _c: &Chan, dir: Qid, after: u64, put: Put<'_>) -> Result<()> {
         if dir.path == 0 {
             // A disk's key is one more than its number, counted from 1.
-            if after < SDCTL && !put(SDCTL, Entry::file("sdctl", SDCTL, 0o444)) {
+            if after < SDCTL && !put(SDCTL, Entry::file("sdctl", SDCTL, 0o644)) {
                 return Ok(());
             }
             for (n, unit) in (1u64..).zip(&self.units).filter(|(n, _)| n + 1 > after) {
@@ -167,6 +208,12 @@ impl Dev for Sd {
     }
 
     fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
+        if c.qid.path == SDCTL {
+            let bytes = src.to_vec(COMMANDS_MOST)?;
+            let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            return lines.map(|line| self.command(up, line)).collect::<Result<()>>().map(|()| bytes.len());
+        }
         let unit = self.unit(c.qid)?;
         if let Open::Part(part) = c.aux::<Open>()? {
             return io::write(up, unit, part, src, offset);
