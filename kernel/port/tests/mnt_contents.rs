@@ -269,6 +269,8 @@ fn names_are_kept_for_a_moment() {
     sysfile::close(up, fd).unwrap();
     // A list tells of all its files.
     assert_eq!(s.t.ls("/n/d").unwrap().len(), 21);
+    // The directory was opened: the way over it is walked once more.
+    assert_eq!(length("/n/d/f0"), 0);
     let before = sent(&s);
     for i in (0..20).filter(|i| *i != 3) {
         assert_eq!(length(&format!("/n/d/f{i}")), i);
