@@ -115,6 +115,7 @@ impl Wall {
     }
 
     /// Sets the time of day `ns` further; what it is being moved by goes on.
+    #[cfg_attr(not(target_os = "none"), allow(dead_code))]
     pub(crate) fn step(&self, now: u64, ns: i64) {
         self.change(now, |v| v.wall = v.wall.saturating_add(ns));
     }

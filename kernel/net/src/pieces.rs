@@ -283,7 +283,7 @@ mod tests {
         if is_v4 {
             Ipv4Packet::new_unchecked(&mut packet[..]).fill_checksum();
         }
-        packet.extend((0..len).map(|n| (n * 7 >> 2) as u8));
+        packet.extend((0..len).map(|n| ((n * 7) >> 2) as u8));
         packet
     }
 

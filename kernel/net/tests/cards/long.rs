@@ -15,11 +15,14 @@ fn connected(w: &World) -> (Arc<Conversation>, i32) {
     (w.stack.listen(&l).unwrap(), seq)
 }
 
-/// Writes much and acknowledges all that comes: what came, each frame with what was left open in it.
-fn transfer(w: &World) -> (Vec<u8>, Vec<(Vec<u8>, Open)>, Vec<u8>) {
+/// What was written, each frame with what was left open in it, and what came.
+type Transfer = (Vec<u8>, Vec<(Vec<u8>, Open)>, Vec<u8>);
+
+/// Writes much and acknowledges all that comes.
+fn transfer(w: &World) -> Transfer {
     let (c, first) = connected(w);
     w.sent();
-    let data: Vec<u8> = (0..50_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..50_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
     assert_eq!(w.stack.write(&c, &data).unwrap(), data.len());
     let (mut got, mut frames) = (Vec::new(), Vec::new());
     for _ in 0..100 {
@@ -108,7 +111,7 @@ fn long_datagrams_go_and_come_in_pieces() {
     let w = World::new();
     w.knows(THERE);
     let c = w.udp("10.0.0.9!53");
-    let data: Vec<u8> = (0..5000u32).map(|n| (n * 3 >> 1) as u8).collect();
+    let data: Vec<u8> = (0..5000u32).map(|n| ((n * 3) >> 1) as u8).collect();
     assert_eq!(w.stack.write(&c, &data).unwrap(), data.len());
     let sent = w.sent();
     assert_eq!(sent.len(), 4);

@@ -139,7 +139,7 @@ fn joined(names: &[&str]) -> Option<String> {
         return None;
     }
     let mut all = String::new();
-    all.try_reserve_exact(len).ok()?;
+    heap::try_reserve_exact(&mut all, len).ok()?;
     for name in names {
         if !all.is_empty() {
             all.push('/');

@@ -218,7 +218,18 @@ impl<'u> Walker<'u> {
         };
         let no_mounts = matches!(name.start, Start::Device(..));
         let aim = Aim::Any;
-        Ok(Walker { up, pgrp, at, path, union: None, crossed: false, no_mounts, walked: 0, quiet: false, aim })
+        Ok(Walker {
+            up,
+            pgrp,
+            at,
+            path,
+            union: None,
+            crossed: false,
+            no_mounts,
+            walked: 0,
+            quiet: false,
+            aim,
+        })
     }
 
     /// What is mounted on this file: the union and its first element.

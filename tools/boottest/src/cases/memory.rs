@@ -42,8 +42,8 @@ fn bombs() -> Case {
     Case::new("memory/bombs", q35().memory_mib(32))
         .line("while(){cat /dev/zero >[2]/dev/null | sleep 1000 &}")
         .gives("kernel allocate failed")
-        // Shells that were still on their way when their neighbours were killed go on, and what they say may come between
-        // the characters of what is typed, until the end.
+        // Shells that were still on their way when their neighbours were killed go on, and what they say may come
+        // between the characters of what is typed, until the end.
         .types("ps | wc -l\n")
         .sees(PROMPT)
         .types("kill sleep cat | rc\n")

@@ -174,6 +174,7 @@ impl Leaves {
 
     fn put(&self, va: u64, table: Table) {
         let part = va / tables::span(2);
-        self.0[part as usize % LEAVES].store((part + 1) << FRAME | table.phys() / PAGE, Ordering::Relaxed);
+        self.0[part as usize % LEAVES]
+            .store(((part + 1) << FRAME) | (table.phys() / PAGE), Ordering::Relaxed);
     }
 }

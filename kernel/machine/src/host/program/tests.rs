@@ -66,7 +66,7 @@ fn live(mut ctx: UserContext, pid: u64, space: Arc<AddressSpace>, log: Log) {
 fn boot() -> Log {
     let log = Log::default();
     let space = AddressSpace::new().unwrap();
-    let mut ctx = UserContext::new();
+    let ctx = UserContext::new();
     ctx.regs.set_pc(TEXT);
     ctx.regs.set_sp(STACK);
     let log2 = log.clone();

@@ -7,7 +7,6 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use abi::{AREAD, AWRITE, Dir, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, error};

@@ -211,8 +211,8 @@ impl Dev for Sd {
         if c.qid.path == SDCTL {
             let bytes = src.to_vec(COMMANDS_MOST)?;
             let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
-            let lines = text.lines().filter(|line| !line.trim().is_empty());
-            return lines.map(|line| self.command(up, line)).collect::<Result<()>>().map(|()| bytes.len());
+            let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+            return lines.try_for_each(|line| self.command(up, line)).map(|()| bytes.len());
         }
         let unit = self.unit(c.qid)?;
         if let Open::Part(part) = c.aux::<Open>()? {
