@@ -119,6 +119,14 @@ pub fn flush() -> Result<()> {
     STDOUT.lock().flush()
 }
 
+/// Runs `f` after [`flush`], and lets nobody write to standard output meanwhile: a fork in it copies a lock that the
+/// child can let go of as well as the parent, and not one that somebody holds who is not in the child.
+pub(crate) fn while_flushed<R>(f: impl FnOnce() -> R) -> R {
+    let mut out = STDOUT.lock();
+    let _ = out.flush();
+    f()
+}
+
 #[doc(hidden)]
 pub fn print(args: fmt::Arguments<'_>) {
     let mut out = STDOUT.lock();

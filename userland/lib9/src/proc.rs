@@ -69,8 +69,7 @@ pub fn rfork(flags: Rfork) -> Result<Fork> {
     if flags.contains(Rfork::MEM) {
         return Err(abi::error::EBADARG.into());
     }
-    let _ = out::flush();
-    Ok(match sys::rfork(flags)? {
+    Ok(match out::while_flushed(|| sys::rfork(flags))? {
         0 => Fork::Child,
         pid => Fork::Parent(pid),
     })

@@ -1,12 +1,15 @@
 //! What several processors make hard: one takes memory away, or shares it, while another uses it. With one processor
 //! these say little, and pass.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use abi::syscall as no;
 use lib9::alloc::format;
+use lib9::alloc::sync::Arc;
 use lib9::alloc::vec::Vec;
 use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
-use lib9::{Rfork, fd, proc};
+use lib9::{Rfork, fd, out, proc};
 
 use crate::testkit::*;
 
@@ -16,6 +19,7 @@ pub const TESTS: &[Test] = &[
     test("smp.touch", touch),
     test("smp.note", note),
     test("smp.ending", ending),
+    test("smp.output", output_copied),
 ];
 
 /// Processes besides the first.
@@ -119,6 +123,28 @@ fn fork() -> Outcome {
     set(stop, 1);
     result?;
     same(wait(writer)?, "", "the writer")
+}
+
+/// Who is forked while somebody who shares the parent's memory writes to its standard output can write to its own.
+fn output_copied() -> Outcome {
+    child(|| {
+        fd::dup(fd::open("/dev/null", abi::OWRITE)?, 1)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let writer = proc::spawn(Rfork::FDG, move || {
+            while !told.load(Ordering::Relaxed) {
+                out::write(&[b'x'; 4096]);
+            }
+            Ok(())
+        })?;
+        let result: Outcome = (0..100).try_for_each(|_| {
+            let copy = start(|| Ok(out::flush()?))?;
+            same(wait(copy)?, "", "the child")
+        });
+        stop.store(true, Ordering::Relaxed);
+        result?;
+        same(wait(writer)?, "", "the writer")
+    })
 }
 
 /// Processes that touch a new page at the same time get the same page.
