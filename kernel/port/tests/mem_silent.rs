@@ -167,7 +167,7 @@ fn everything_else_goes_on() {
                 let dir = cpu.open("/proc", OREAD);
                 let dirs = abi::Dir::parse_all(&cpu.read(dir, 8192)).unwrap();
                 cpu.close(dir);
-                let last: u64 = dirs.iter().map(|d| d.name.parse().unwrap()).max().unwrap();
+                let last: u64 = dirs.iter().filter_map(|d| d.name.parse().ok()).max().unwrap();
                 if last > stuck && state(cpu, last) == "Exec" {
                     break last;
                 }

@@ -265,7 +265,8 @@ pub trait Dev: Send + Sync {
         dirtab::open(self, up, c, mode).map(Arc::new)
     }
 
-    /// Is it sure that [`create`](Dev::create) in this directory fails when the name exists, so that nobody has to look?
+    /// Is it sure that [`create`](Dev::create) in this directory fails when the name exists, so that nobody has to
+    /// look?
     fn creates_exclusively(&self, _c: &Chan) -> bool {
         false
     }

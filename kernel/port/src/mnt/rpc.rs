@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use abi::error;
 use io::message::Request;
-use machine::thread;
+use machine::{heap, thread};
 use ninep::head::{HEADSZ, Head};
 use ninep::{NOFID, Rmsg, Tmsg, kind};
 
@@ -18,6 +18,9 @@ use super::session::Session;
 use super::slot::{PIECES, Piece};
 use super::slots::{Leaves, SlotGuard};
 use crate::error::{Error, Result};
+
+/// The longest reply, in bytes, that is copied to memory which the call is granted: errors are not longer.
+const SHORT: usize = 512;
 
 impl Session {
     /// Sends a message and gives what `take` makes of its reply.
@@ -255,10 +258,14 @@ impl Session {
         }
     }
 
-    /// Copies the whole reply to `bytes`. 0: the request was flushed and has none.
+    /// Copies the whole reply to `bytes`. 0: the request was flushed and has none. For a long one, as lists are, there
+    /// may be no memory; that something is done or cannot be done is always heard.
     fn whole_reply(&self, request: &Request, bytes: &mut Vec<u8>) -> Result<usize> {
         let len = self.reply_len(request)?;
         bytes.clear();
+        if len > SHORT {
+            heap::try_reserve_exact(bytes, len)?;
+        }
         bytes.resize(len, 0);
         request.reply_read(0, bytes);
         Ok(len)

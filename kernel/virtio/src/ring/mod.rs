@@ -184,8 +184,8 @@ impl<T> Queue<T> {
         self.descriptors.iter().filter_map(|descriptor| descriptor.chain.as_ref().map(|c| &c.token))
     }
 
-    /// Fills in a chain: what the device reads first, then what it writes. `segments` must not be empty, nor longer than
-    /// the queue was made for. Without indirect tables they are gone through twice.
+    /// Fills in a chain: what the device reads first, then what it writes. `segments` must not be empty, nor longer
+    /// than the queue was made for. Without indirect tables they are gone through twice.
     ///
     /// # Errors
     /// When there are not enough free descriptors.
