@@ -132,6 +132,12 @@ impl MntDev {
         });
     }
 
+    /// Makes what sessions make when they need it, and keep; for tests that count memory.
+    #[cfg(not(target_os = "none"))]
+    pub fn make_all(&self) {
+        self.sessions.each(|_, session| session.fids.farewells.make_all());
+    }
+
     /// How many sessions are remembered, for tests.
     #[cfg(not(target_os = "none"))]
     pub fn remembered(&self) -> usize {

@@ -18,6 +18,7 @@ fn files_of_a_share() {
         }
         host.file("f", &[9; 40_000]).unwrap();
     });
+    s.dev.make_all();
     let (t, up) = (&s.t, &s.t.up);
     at_each_step(t, "stat", || stat(up, "/n/d/file-7").map(drop), || {});
     let fd = Cell::new(-1);
