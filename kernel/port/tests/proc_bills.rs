@@ -75,9 +75,10 @@ fn a_bill_goes_with_its_process_to_another_user() {
             cpu.sleep_ms(600_000);
         });
         while bill_of(cpu, "others") < 4_000_000 {
-            cpu.sleep_ms(1);
+            cpu.sleep_ms(5);
         }
-        assert!(bill_of(cpu, "glenda") < 1_000_000);
+        // Less than the child had before. Each look takes two pages of this program's, and a busy host makes it many.
+        assert!(bill_of(cpu, "glenda") < 2_000_000);
         cpu.kill(child);
         cpu.wait();
         while bill_of(cpu, "others") > 0 {
