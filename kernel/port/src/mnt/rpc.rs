@@ -19,7 +19,8 @@ use super::slot::{PIECES, Piece};
 use super::slots::{Leaves, SlotGuard};
 use crate::error::{Error, Result};
 
-/// The longest reply, in bytes, that is copied to memory which the call is granted: errors are not longer.
+/// The longest reply, in bytes, that is copied to memory which the call is granted: walks, and errors of sensible
+/// servers, are not longer.
 const SHORT: usize = 512;
 
 impl Session {
@@ -259,7 +260,8 @@ impl Session {
     }
 
     /// Copies the whole reply to `bytes`. 0: the request was flushed and has none. For a long one, as lists are, there
-    /// may be no memory; that something is done or cannot be done is always heard.
+    /// may be no memory, and then it counts as a message that was not sent: a fid of which that is said is not used
+    /// again.
     fn whole_reply(&self, request: &Request, bytes: &mut Vec<u8>) -> Result<usize> {
         let len = self.reply_len(request)?;
         bytes.clear();
