@@ -3,6 +3,10 @@
 //! Why no wakeup is lost: a sleeper is on the list *before* it evaluates its condition, and its mark "woken" is
 //! cleared *before* too. A waker changes the state, then takes the list's lock and marks. Either the sleeper's
 //! evaluation sees the new state, or the mark (and the park token with it) comes after, and park returns at once.
+//!
+//! A single wakeup is a debt to all who sleep: it may stand for a state that its bearer does not take. One that has
+//! come since its bearer last began to look is given to the next when it leaves, also when its condition was true: what
+//! made it true may be what another, earlier wakeup was for.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -99,10 +103,9 @@ impl Rendez {
         };
         fence(Ordering::SeqCst);
         // Takes the entry off the list even when `cond` unwinds.
-        let mut entry = Entry { rendez: self, seq, satisfied: false };
+        let _entry = Entry { rendez: self, seq };
         loop {
             if cond() {
-                entry.satisfied = true;
                 return Ok(());
             }
             if until.interruptible && me.interrupted() {
@@ -136,8 +139,8 @@ impl Rendez {
         }
     }
 
-    /// Wakes the one that has slept longest and is not woken yet. When it leaves for another reason than its condition,
-    /// it wakes the next in its place. May be called from an interrupt handler.
+    /// Wakes the one that has slept longest and is not woken yet. When it leaves without having begun to look since, it
+    /// wakes the next in its place. May be called from an interrupt handler.
     #[inline]
     pub fn wakeup_one(&self) {
         if self.has_sleepers() {
@@ -181,7 +184,6 @@ impl List {
 struct Entry<'a> {
     rendez: &'a Rendez,
     seq: u64,
-    satisfied: bool,
 }
 
 impl Drop for Entry<'_> {
@@ -190,7 +192,7 @@ impl Drop for Entry<'_> {
         let Some(at) = list.waiters.iter().position(|w| w.seq == self.seq) else { return };
         let gone = list.waiters.remove(at);
         self.rendez.sleepers.fetch_sub(1, Ordering::SeqCst);
-        if gone.woken && !self.satisfied {
+        if gone.woken {
             list.wake_one();
         }
         drop(list);

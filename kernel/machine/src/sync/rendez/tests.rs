@@ -184,28 +184,53 @@ fn the_deadline_is_kept_and_not_anticipated() {
 #[test]
 fn whoever_leaves_passes_the_wakeup_on() {
     // The first waiter is on the list but never looks, as one that is being interrupted at this moment.
-    for satisfied in [false, true] {
-        let p = Arc::new(Place::default());
-        let first = {
-            let mut list = p.rendez.list.lock();
-            list.next = 1;
-            list.waiters.push(Waiter { seq: 0, thread: crate::thread::current(), woken: false });
-            p.rendez.sleepers.fetch_add(1, Ordering::SeqCst);
-            Entry { rendez: &p.rendez, seq: 0, satisfied }
-        };
-        let q = p.clone();
-        let second = spawn(move || q.rendez.sleep(|| q.items.take()));
-        eventually("the second asleep", || p.rendez.sleepers() == 2 && second.state() == State::Parked);
-        p.items.add();
-        p.rendez.wakeup_one();
-        drop(first);
-        if satisfied {
-            // It took what it was woken for; the next wakeup is the second's.
-            assert!(!p.rendez.list.lock().waiters.iter().any(|w| w.woken));
-            p.rendez.wakeup_one();
-        }
-        join(&[second]);
-    }
+    let p = Arc::new(Place::default());
+    let first = {
+        let mut list = p.rendez.list.lock();
+        list.next = 1;
+        list.waiters.push(Waiter { seq: 0, thread: crate::thread::current(), woken: false });
+        p.rendez.sleepers.fetch_add(1, Ordering::SeqCst);
+        Entry { rendez: &p.rendez, seq: 0 }
+    };
+    let q = p.clone();
+    let second = spawn(move || q.rendez.sleep(|| q.items.take()));
+    eventually("the second asleep", || p.rendez.sleepers() == 2 && second.state() == State::Parked);
+    p.items.add();
+    p.rendez.wakeup_one();
+    drop(first);
+    join(&[second]);
+}
+
+#[test]
+fn a_wakeup_that_comes_to_one_who_has_just_taken_is_passed_on() {
+    // The first has taken what it was woken for and has not left the list when the second thing is there. It never
+    // comes again, as a thread that lives for one thing does not.
+    let p = Arc::new(Place::default());
+    let taken = Arc::new(AtomicBool::new(false));
+    let go = Arc::new(AtomicBool::new(false));
+    let (q, taken2, go2) = (p.clone(), taken.clone(), go.clone());
+    let first = spawn(move || {
+        q.rendez.sleep(|| {
+            let got = q.items.take();
+            while got && !go2.load(Ordering::SeqCst) {
+                taken2.store(true, Ordering::SeqCst);
+                std::thread::yield_now();
+            }
+            got
+        });
+    });
+    eventually("the first asleep", || p.rendez.sleepers() == 1 && first.state() == State::Parked);
+    let q = p.clone();
+    let second = spawn(move || q.rendez.sleep(|| q.items.take()));
+    eventually("the second asleep", || p.rendez.sleepers() == 2 && second.state() == State::Parked);
+    p.items.add();
+    p.rendez.wakeup_one();
+    eventually("the first has taken", || taken.load(Ordering::SeqCst));
+    p.items.add();
+    p.rendez.wakeup_one();
+    go.store(true, Ordering::SeqCst);
+    join(&[first, second]);
+    assert_eq!((p.items.get(), p.rendez.sleepers()), (0, 0));
 }
 
 #[test]
