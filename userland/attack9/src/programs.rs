@@ -1,6 +1,7 @@
 //! Broken executables: mutations of the headers of an ELF file and of an a.out, of `#!` lines, and of what follows.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use lib9::{fd, file, proc};
@@ -38,11 +39,7 @@ const EDGES: &[u64] = &[
 pub fn run(seed: u64, seconds: u64) -> Said {
     let before = Before::now()?;
     let aout = aout();
-    // A machine may be too small for a copy of all commands: to be refused is right.
-    let elf = match file::read("/bin/echo") {
-        Err(e) if e.is(abi::error::ENOMEM) || e.is(abi::error::ENOVMEM) => aout.clone(),
-        elf => elf.map_err(|e| format!("/bin/echo: {e}"))?,
-    };
+    let elf = elf(&aout)?;
     let mut random = Random(seed);
     let until = watch::now_ms() + seconds * 1000;
     let mut programs = 0;
@@ -72,6 +69,23 @@ fn store(name: &str, bytes: &[u8]) -> lib9::Result<()> {
     let wrote = fd::write_all(fd, bytes);
     fd::close(fd)?;
     wrote
+}
+
+/// All commands in one, where the machine has room for it: in our hands twice, in each of the files, and once more
+/// where one of those runs. With less, what is set aside for small programs would be all that is left, and this one,
+/// which is large then, could not look at `/proc` any more.
+fn elf(aout: &[u8]) -> Result<Vec<u8>, String> {
+    const COPIES: u64 = 8;
+    let said = file::read_string("/dev/swap").map_err(|e| format!("/dev/swap: {e}"))?;
+    let memory: u64 = said.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let commands = fd::stat("/bin/echo").map_err(|e| format!("/bin/echo: {e}"))?;
+    if commands.length.saturating_mul(COPIES) > memory {
+        return Ok(aout.to_vec());
+    }
+    match file::read("/bin/echo") {
+        Err(e) if e.is(abi::error::ENOMEM) || e.is(abi::error::ENOVMEM) => Ok(aout.to_vec()),
+        elf => elf.map_err(|e| format!("/bin/echo: {e}")),
+    }
 }
 
 /// A small Plan 9 executable, that turns round and round.
