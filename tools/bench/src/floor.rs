@@ -28,6 +28,6 @@ impl Floor {
 
     /// Makes its requests. What it printed.
     pub fn run(&self, machine: &Machine, share: &Path, folder: &Path) -> Result<String> {
-        run_to_end(machine.with_devices("9pmeta", share, folder, 0)?.kernel(&self.requests), "FLOOR-END")
+        run_to_end(machine.with_devices("9pmeta", share, folder)?.kernel(&self.requests), "FLOOR-END")
     }
 }

@@ -30,18 +30,19 @@ impl Machine {
         if self.accel == Accel::Tcg { vm.cpu("max") } else { vm }
     }
 
-    /// A machine that answers another on a wire, whose end of that is at a port of the host's.
-    pub fn answering(&self, port: u16) -> Vm {
-        self.bare().network(&format!("socket,listen=127.0.0.1:{port}"), Some("52:54:00:12:34:02"))
+    /// A machine that answers another on a wire, which is a socket in `folder`. (Of a `socket,connect=` of TCP one would
+    /// time how the host puts off small pieces: 40 ms for a connection.)
+    pub fn answering(&self, folder: &Path) -> Vm {
+        self.bare().network(&wire(folder, true), Some("52:54:00:12:34:02"))
     }
 
     /// One that has the share, and for the set serial two ports, whose other ends are in `folder`; for those of the
     /// network a card, at the user network, or at the wire's other end.
-    pub fn with_devices(&self, set: &str, share: &Path, folder: &Path, port: u16) -> Result<Vm> {
+    pub fn with_devices(&self, set: &str, share: &Path, folder: &Path) -> Result<Vm> {
         let mut vm = self.bare().share(Share::new("host", share));
         vm = match set {
             "netuser" => vm.network("user", None),
-            "netwire" => vm.network(&format!("socket,connect=127.0.0.1:{port}"), None),
+            "netwire" => vm.network(&wire(folder, false), None),
             _ => vm,
         };
         if set == "serial" {
@@ -63,18 +64,20 @@ pub const WIRE_PORT: u16 = 5000;
 /// The set of a guest that answers the one that is timed.
 pub const SERVE: &str = "netserve";
 
-/// A port of the host's that nobody has now.
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// One end of a wire between two machines; who serves has to be there first.
+fn wire(folder: &Path, serves: bool) -> String {
+    let server = if serves { "on" } else { "off" };
+    format!("stream,server={server},addr.type=unix,addr.path={}", folder.join("wire").display())
 }
 
-/// Who is at the other end of a set's network: the port there, and, if it is another guest, where its wire ends.
-pub fn other_end(set: &str) -> Result<(u16, u16)> {
-    Ok(match set {
-        "netuser" => (far_end::listen_tcp()?, 0),
-        "netwire" => (WIRE_PORT, free_port()?),
-        _ => (WIRE_PORT, 0),
-    })
+/// Is it another guest that is at the other end of a set's network?
+pub fn is_wired(set: &str) -> bool {
+    set == "netwire"
+}
+
+/// The port at the other end of a set's network.
+pub fn other_end(set: &str) -> Result<u16> {
+    Ok(if set == "netuser" { far_end::listen_tcp()? } else { WIRE_PORT })
 }
 
 /// Starts a guest that answers, and waits until it does.
@@ -168,13 +171,13 @@ mod tests {
             let machine = Machine { board, smp: 1, accel: Accel::Tcg };
             let folder = tempfile::tempdir_in(dir.path()).unwrap();
             let words =
-                machine.with_devices(set, dir.path(), folder.path(), 7).unwrap().command_line().unwrap();
+                machine.with_devices(set, dir.path(), folder.path()).unwrap().command_line().unwrap();
             words.iter().map(|w| w.to_str().unwrap()).collect::<Vec<_>>().join(" ")
         };
         assert!(line(Board::Q35, "serial").contains("-device virtio-serial-pci "));
         assert!(line(Board::Microvm, "serial").contains("-device virtio-serial-device "));
         assert!(!line(Board::Q35, "cpu").contains("virtio-serial"));
-        assert!(line(Board::Q35, "netwire").contains("-netdev socket,id=net0,connect=127.0.0.1:7 "));
+        assert!(line(Board::Q35, "netwire").contains("-netdev stream,id=net0,server=off,addr.type=unix,addr.path=/"));
         assert!(line(Board::Q35, "netuser").contains("-netdev user,id=net0 "));
     }
 }

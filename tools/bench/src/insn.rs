@@ -16,7 +16,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use vm::{Accel, Board, Vm};
 
-use crate::guest::{Elwood, Machine, Much, SERVE, WIRE_PORT, other_end, serving};
+use crate::guest::{Elwood, Machine, Much, SERVE, WIRE_PORT, is_wired, other_end, serving};
 use crate::rows::operations;
 use crate::{compile, share, table};
 
@@ -181,10 +181,10 @@ pub fn run_counted(
     let plugin = compile::plugin(folder, vm::qemu_version()?)?;
     let out = folder.join("counts");
     let share = if is_small(only) { share::small()? } else { share::whole()? };
-    let (port, wire) = other_end(set)?;
-    let answering = || elwood.told(MACHINE.answering(wire), SERVE, "", WIRE_PORT);
-    let _other = if wire != 0 { Some(serving(answering())?) } else { None };
-    let vm: Vm = MACHINE.with_devices(set, share.path(), folder, wire)?;
+    let port = other_end(set)?;
+    let answering = || elwood.told(MACHINE.answering(folder), SERVE, "", WIRE_PORT);
+    let _other = if is_wired(set) { Some(serving(answering())?) } else { None };
+    let vm: Vm = MACHINE.with_devices(set, share.path(), folder)?;
     let vm = vm.arg("-plugin").arg(argument(&plugin, &out, more));
     let said = elwood.run(vm, set, only, &Much::Operations(OPERATIONS), REPETITIONS, port)?;
     Ok((said, std::fs::read_to_string(out).context("what the plugin has written")?))

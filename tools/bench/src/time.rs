@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use vm::{Accel, Board, Pattern, Vm};
 
 use crate::floor::Floor;
-use crate::guest::{Elwood, FIRST, Machine, Much, SERVE, WIRE_PORT, other_end, serving};
+use crate::guest::{Elwood, FIRST, Machine, Much, SERVE, WIRE_PORT, is_wired, other_end, serving};
 use crate::host::{self, Host};
 use crate::linux::Linux;
 use crate::report::{self, About, Results};
@@ -191,9 +191,10 @@ impl Bench<'_> {
         work: impl FnOnce(Vm, u16) -> Result<String>,
     ) -> Result<Vec<Figure>> {
         let ports = tempfile::Builder::new().prefix("bench").tempdir()?;
-        let (port, wire) = other_end(set)?;
-        let other = if wire != 0 { Some(serving(serves(self.machine.answering(wire)))?) } else { None };
-        let vm = self.machine.with_devices(set, self.share.path(), ports.path(), wire)?;
+        let port = other_end(set)?;
+        let answering = || serving(serves(self.machine.answering(ports.path())));
+        let other = if is_wired(set) { Some(answering()?) } else { None };
+        let vm = self.machine.with_devices(set, self.share.path(), ports.path())?;
         let said = work(vm, port)?;
         drop(other);
         Ok(rows::parse(&said))
