@@ -21,7 +21,8 @@
 //!
 //! Of SACK only its receiver's half is there; windows do not grow beyond the buffer; an interface has 8 addresses.
 //! Sequence numbers are not smoltcp's, see [`tcp`]; nor are frames of Ethernet, neighbours and routes ([`link`]),
-//! checksums of TCP and UDP ([`sums`]), and what ICMP says of packets of ours ([`told`]).
+//! checksums of TCP and UDP ([`sums`]), what ICMP says of packets of ours ([`told`]), and ends that come with data
+//! ([`last`]).
 //!
 //! # Locks
 //!
@@ -50,6 +51,7 @@ mod gone;
 mod half;
 mod icmp;
 pub mod ifc;
+mod last;
 pub mod link;
 pub mod log;
 mod near;

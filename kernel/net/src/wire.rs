@@ -14,6 +14,7 @@ use smoltcp::phy::{
 use smoltcp::time::Instant;
 
 use crate::copies::Copies;
+use crate::last;
 use crate::link::Link;
 
 /// Bytes that may be on their way from this machine to itself, so that a flood of datagrams takes no more.
@@ -47,6 +48,12 @@ impl Packet {
     /// One that was put together of pieces.
     pub(crate) fn whole(bytes: Vec<u8>) -> Packet {
         Packet { bytes, from: 0, is_summed: true }
+    }
+
+    /// The same, where its end comes with data: without the end, and that.
+    pub(crate) fn end_apart(mut self) -> (Packet, Option<Packet>) {
+        let end = self.bytes.get_mut(self.from..).and_then(last::taken_off).map(Packet::whole);
+        (self, end)
     }
 
     /// The packet of IP.

@@ -320,8 +320,8 @@ impl Inner {
             copies.put(packet.ip());
             wire.talks = Some(copies.clone());
         }
-        wire.put_before(packet);
         let Some(entry) = entry else {
+            wire.put_before(packet);
             if iface.poll_ingress_single(instant(now_ns), wire, nobody) == PollIngressSingleResult::None {
                 wire.bad += 1;
             }
@@ -329,7 +329,11 @@ impl Inner {
             return;
         };
         let before = Some(&*entry).filter(|e| e.shared.proto == Proto::Tcp).and_then(tcp::see);
-        iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
+        let (packet, end) = packet.end_apart();
+        for packet in core::iter::once(packet).chain(end) {
+            wire.put_before(packet);
+            iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
+        }
         wire.talks = None;
         match entry.shared.proto {
             Proto::Tcp => self.after(to, before, true, now_ns),

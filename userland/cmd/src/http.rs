@@ -203,12 +203,13 @@ impl Reader {
         self.state == State::End
     }
 
-    /// Takes what has come, and hands on what of it is the body's own.
+    /// Takes what has come, and hands on what of it is the body's own: never nothing, which in a pipe would be the end.
     ///
     /// # Errors
     /// It is not formed as it should be; what `put` says.
     pub fn take(&mut self, mut bytes: &[u8], put: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         match &mut self.left {
+            _ if bytes.is_empty() => return Ok(()),
             Body::Open => return put(bytes),
             Body::Length(left) => {
                 let n = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -216,7 +217,7 @@ impl Reader {
                 if *left == 0 {
                     self.state = State::End;
                 }
-                return put(bytes.get(..n).unwrap_or(bytes));
+                return if n == 0 { Ok(()) } else { put(bytes.get(..n).unwrap_or(bytes)) };
             }
             Body::Chunks => {}
         }
@@ -331,7 +332,9 @@ mod tests {
     fn body(kind: Body, text: &[u8], step: usize) -> Result<(Vec<u8>, bool)> {
         let (mut reader, mut out) = (Reader::new(kind), Vec::new());
         for piece in text.chunks(step) {
+            reader.take(&[], &mut |_| panic!("nothing is handed on"))?;
             reader.take(piece, &mut |bytes| {
+                assert!(!bytes.is_empty(), "in a pipe this is the end");
                 out.extend_from_slice(bytes);
                 Ok(())
             })?;

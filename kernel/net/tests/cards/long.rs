@@ -3,17 +3,6 @@
 use super::*;
 
 const BOTH: Offers = Offers { checksum: true, cuts_v4: true, cuts_v6: true };
-const PORTS: (u16, u16) = (5000, 80);
-
-/// A connection whose other end has said what it may be sent; the number of our first byte.
-fn connected(w: &World) -> (Arc<Conversation>, i32) {
-    w.knows(THERE);
-    let l = w.announce(Proto::Tcp, "*!80");
-    w.comes(tcp(&Tcp { control: TcpControl::Syn, seq: 100, ack: None, ports: PORTS }, b""));
-    let seq = TcpPacket::new_checked(&w.sent()[0].0[34..]).unwrap().seq_number().0 + 1;
-    w.comes(tcp(&Tcp { control: TcpControl::None, seq: 101, ack: Some(seq), ports: PORTS }, b""));
-    (w.stack.listen(&l).unwrap(), seq)
-}
 
 /// What was written, each frame with what was left open in it, and what came.
 type Transfer = (Vec<u8>, Vec<(Vec<u8>, Open)>, Vec<u8>);

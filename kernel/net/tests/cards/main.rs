@@ -1,6 +1,7 @@
 //! A stack with a card whose other end is the test: what goes by the wire, and what comes of what comes. There is no
 //! service thread, and the time is the test's.
 
+mod ends;
 mod long;
 mod neighbours;
 mod places;
@@ -26,6 +27,8 @@ const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const HERE: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
 const THERE: Ipv4Address = Ipv4Address::new(10, 0, 0, 9);
 const SECOND: u64 = 1_000_000_000;
+/// Those of a connection: the other's, and ours.
+const PORTS: (u16, u16) = (5000, 80);
 
 /// A card whose other end is the test.
 #[derive(Default)]
@@ -219,6 +222,16 @@ fn tcp(said: &Tcp, payload: &[u8]) -> Vec<u8> {
     let (from, to) = (IpAddress::from(THERE), IpAddress::from(HERE));
     repr.emit(&mut TcpPacket::new_unchecked(&mut bytes[..]), &from, &to, &ChecksumCapabilities::default());
     v4(6, THERE, &bytes)
+}
+
+/// A connection whose other end has said what it may be sent; the number of our first byte.
+fn connected(w: &World) -> (Arc<Conversation>, i32) {
+    w.knows(THERE);
+    let l = w.announce(Proto::Tcp, "*!80");
+    w.comes(tcp(&Tcp { control: TcpControl::Syn, seq: 100, ack: None, ports: PORTS }, b""));
+    let seq = TcpPacket::new_checked(&w.sent()[0].0[34..]).unwrap().seq_number().0 + 1;
+    w.comes(tcp(&Tcp { control: TcpControl::None, seq: 101, ack: Some(seq), ports: PORTS }, b""));
+    (w.stack.listen(&l).unwrap(), seq)
 }
 
 /// The texts of what went wrong.

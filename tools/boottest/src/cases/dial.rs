@@ -39,6 +39,7 @@ pub fn cases() -> Vec<Case> {
         services(),
         imported(),
         fetched(),
+        cable(),
     ]
 }
 
@@ -317,12 +318,20 @@ fn fetched() -> Case {
                 while !asked.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
                     asked.push(byte[0]);
                 }
-                let _ = stream.write_all(&page(&String::from_utf8_lossy(&asked)));
+                let reply = page(&String::from_utf8_lossy(&asked));
+                // The head of this one comes long before its body.
+                let early = if asked.starts_with(b"GET /late ") { reply.len() - LATE.len() } else { 0 };
+                let (head, body) = reply.split_at(early);
+                let _ = stream.write_all(head);
+                std::thread::sleep(Duration::from_millis(if early == 0 { 0 } else { 500 }));
+                let _ = stream.write_all(body);
             })?;
             w.tell("port", port)
         })
         .line("port=`{cat /n/host/port}; u=http://10.0.2.2:$port; hget $u/plain; hget $u/chunks; hget $u/moved")
         .is("plain\nin pieces\nplain\n")
+        .line("hget $u/late | wc -c")
+        .is("      5\n")
         .line("hget -o /tmp/big $u/big; sha1sum /tmp/big; hget $u/short >/dev/null; echo $status")
         .gives("0dabe7c90c3491c20bc5ad1b295757a45621bb99")
         .gives(re("hget [0-9]+: the reply ends early\n"))
@@ -346,6 +355,48 @@ fn fetched() -> Case {
         .budget(120)
 }
 
+/// The cable is pulled in the middle of a page for some seconds, and in that of the next one the machine stands still.
+fn cable() -> Case {
+    let begun = "while(! test -s /n/host/back) sleep 1";
+    let got = "wait; cat /tmp/said; cmp /n/host/big /n/host/back && echo the same; rm /n/host/back";
+    let fetches = "hget -o /n/host/back http://10.0.2.2:$port/ >[2]/tmp/said &";
+    machine("dial/cable", &[])
+        .check(|w| {
+            let big = w.folder("host")?.join("big");
+            noise(&big, BIG)?;
+            let port = w.peers.tcp(move |mut stream| {
+                // Who closes without having heard the question is cut off by the host, with what is on its way.
+                let (mut question, Ok(body)) = ([0; 4096], fs::read(&big)) else { return };
+                let _ = stream.read(&mut question);
+                let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                for piece in body.chunks(50_000) {
+                    let _ = stream.write_all(piece);
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            })?;
+            w.tell("port", port)
+        })
+        .line(format!("port=`{{cat /n/host/port}}; {fetches}; {begun}"))
+        .is("")
+        .qmp("set_link", json!({ "name": "n0", "up": false }))
+        .waits(4)
+        .qmp("set_link", json!({ "name": "n0", "up": true }))
+        .line(got)
+        .is("the same\n")
+        .line(format!("{fetches}; {begun}"))
+        .is("")
+        .qmp("stop", json!({}))
+        .waits(10)
+        .qmp("cont", json!({}))
+        .line(got)
+        .gives("the same\n")
+        .pinned()
+        .budget(120)
+}
+
+/// A body that comes late.
+const LATE: &[u8] = b"late\n";
+
 /// What the server says to a request.
 fn page(asked: &str) -> Vec<u8> {
     let path = asked.split(' ').nth(1).unwrap_or_default();
@@ -357,6 +408,7 @@ fn page(asked: &str) -> Vec<u8> {
             b"3\r\nin \r\n7\r\npieces\n\r\n0\r\n\r\n".to_vec(),
         ]
         .concat(),
+        "/late" => [head("200 OK", "Content-Length: 5\r\n"), LATE.to_vec()].concat(),
         "/moved" => head("302 Elsewhere", "Location: plain\r\n"),
         "/round" => head("302 Elsewhere", "Location: /round\r\n"),
         "/big" => [head("200 OK", ""), vec![b'x'; BIG as usize]].concat(),
