@@ -43,6 +43,11 @@ impl Pinned {
         self.len == 0
     }
 
+    /// Where in its page the first byte is.
+    pub fn offset(&self) -> usize {
+        self.off as usize
+    }
+
     /// The page.
     pub fn page(&self) -> &Page {
         &self.page

@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 
 use super::heap::aside;
 use super::machine::{Charge, Machine, machine};
+use super::page::Page;
 use super::words::Words;
 pub use crate::types::OutOfMemory;
 
@@ -103,6 +104,20 @@ impl Dma {
             self.pieces[off / self.piece].write(at, now);
             (off, data) = (off + now.len(), later);
         }
+    }
+
+    /// Copies `len` bytes in from a page, `from` bytes behind its beginning.
+    pub fn write_page(&self, off: usize, page: &Page, from: usize, len: usize) {
+        let mut bytes = [0; PAGE];
+        page.read(from, &mut bytes[..len]);
+        self.write(off, &bytes[..len]);
+    }
+
+    /// Copies `len` bytes out to a page, `to` bytes behind its beginning.
+    pub fn read_page(&self, off: usize, page: &Page, to: usize, len: usize) {
+        let mut bytes = [0; PAGE];
+        self.read(off, &mut bytes[..len]);
+        page.write(to, &bytes[..len]);
     }
 
     /// Makes all bytes zero.
@@ -270,6 +285,19 @@ mod tests {
         assert!(pieces[0].0 + PAGE as u64 != pieces[1].0 && d.pieces(0).next().is_none());
         let run = Dma::new(3 * PAGE).unwrap();
         assert_eq!(run.pieces(2 * PAGE + 1).collect::<Vec<_>>(), [(run.phys(), 2 * PAGE + 1)]);
+    }
+
+    #[test]
+    fn bytes_go_to_a_page_and_come_from_one() {
+        let (d, page) = (Dma::new(2 * PAGE).unwrap(), Page::new_zeroed().unwrap());
+        d.write(PAGE - 2, b"abcd");
+        d.read_page(PAGE - 2, &page, 4092, 4);
+        let mut b = [0; 4];
+        page.read(4092, &mut b);
+        assert_eq!(&b, b"abcd");
+        d.write_page(100, &page, 4093, 3);
+        d.read(99, &mut b);
+        assert_eq!(&b, b"\0bcd");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 
 use abi::layout::PAGE;
+use io::port::Bytes;
 use machine::heap;
 use machine::page::{Page, Pinned};
 
@@ -206,27 +207,12 @@ impl Ready<'_> {
         }
     }
 
-    /// Fills `bytes` from offset `at`.
-    ///
-    /// # Errors
-    /// More than there is.
-    pub(crate) fn get(&self, at: usize, bytes: &mut [u8]) -> Result<()> {
-        let pages = match self {
-            Ready::Kernel(b) => return Src::Kernel(b).get(at, bytes),
-            Ready::Pages(pages) => pages,
-        };
-        let (mut skip, mut rest) = (at, bytes);
-        for p in pages {
-            if skip >= p.len() {
-                skip -= p.len();
-                continue;
-            }
-            let n = rest.len().min(p.len() - skip);
-            let (now, later) = core::mem::take(&mut rest).split_at_mut(n);
-            p.read(skip, now);
-            (skip, rest) = (0, later);
+    /// They, for who copies them.
+    pub(crate) fn bytes(&self) -> Bytes<'_> {
+        match self {
+            Ready::Kernel(b) => Bytes::Kernel(b),
+            Ready::Pages(p) => Bytes::Pages(p),
         }
-        if rest.is_empty() { Ok(()) } else { Err(abi::error::EBADARG.into()) }
     }
 }
 

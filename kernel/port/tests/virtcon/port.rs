@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use io::port::{Finder, PIECE, Port};
+use io::port::{Bytes, Finder, PIECE, Port, Room};
 use machine::lock::Lock;
 use machine::sync::{Interrupted, QLock, Rendez};
 
@@ -78,6 +78,39 @@ impl Fake {
     }
 }
 
+impl Fake {
+    /// Hears a piece, if its connection is not over.
+    fn piece(&self, connection: u64, bytes: Bytes<'_>, at: usize, n: usize) -> Result<bool, Interrupted> {
+        let mut taken = Ok(false);
+        self.changed.sleep_intr(|| {
+            let mut state = self.state.lock();
+            if !state.connected || state.connection != connection {
+                return true;
+            }
+            if state.stuck {
+                return false;
+            }
+            if let Some(left) = &mut state.patience {
+                let Some(less) = left.checked_sub(1) else {
+                    taken = Err(Interrupted);
+                    return true;
+                };
+                *left = less;
+            }
+            machine::host::heap::aside(|| {
+                let dma = machine::dma::Dma::new(n).unwrap();
+                bytes.copy_to(at, &dma, n);
+                let mut piece = vec![0; n];
+                dma.read(0, &mut piece);
+                state.heard.push(piece);
+            });
+            taken = Ok(true);
+            true
+        })?;
+        taken
+    }
+}
+
 impl Port for Fake {
     fn id(&self) -> u32 {
         self.id
@@ -118,43 +151,53 @@ impl Port for Fake {
         state.connection
     }
 
-    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
-        let mut got = vec![];
+    fn wait(&self, connection: u64) -> Result<usize, Interrupted> {
+        let mut there = 0;
         self.changed.sleep_intr(|| {
-            let mut state = self.state.lock();
-            if state.connection != connection {
-                return true;
-            }
-            got = state.from_host.pop_front().unwrap_or_default();
-            assert!(got.len() <= max);
-            !got.is_empty()
+            let state = self.state.lock();
+            there = match state.connection == connection {
+                true => state.from_host.front().map_or(0, Vec::len),
+                false => 0,
+            };
+            there != 0 || state.connection != connection
         })?;
-        Ok(got)
+        Ok(there)
     }
 
-    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
-        assert!(bytes.len() <= PIECE && self.writing.try_lock().is_none());
-        let mut taken = Ok(false);
-        self.changed.sleep_intr(|| {
-            let mut state = self.state.lock();
-            if !state.connected || state.connection != connection {
-                return true;
+    fn take(&self, connection: u64, room: &mut Room<'_>) -> usize {
+        let mut state = self.state.lock();
+        if state.connection != connection {
+            return 0;
+        }
+        let Some(front) = state.from_host.front_mut() else { return 0 };
+        let n = front.len().min(room.len());
+        machine::host::heap::aside(|| {
+            let dma = machine::dma::Dma::new(n).unwrap();
+            dma.write(0, &front[..n]);
+            room.copy_from(0, &dma, 0, n);
+        });
+        front.drain(..n);
+        if front.is_empty() {
+            state.from_host.pop_front();
+        }
+        n
+    }
+
+    fn send(&self, connection: u64, bytes: Bytes<'_>) -> Result<Option<usize>, Interrupted> {
+        assert!(self.writing.try_lock().is_none());
+        let mut done = 0;
+        loop {
+            let n = (bytes.len() - done).min(PIECE);
+            match self.piece(connection, bytes, done, n) {
+                Ok(true) => done += n,
+                Ok(false) => return Ok(None),
+                Err(_) if done != 0 => return Ok(Some(done)),
+                Err(interrupted) => return Err(interrupted),
             }
-            if state.stuck {
-                return false;
+            if done == bytes.len() {
+                return Ok(Some(done));
             }
-            if let Some(left) = &mut state.patience {
-                let Some(less) = left.checked_sub(1) else {
-                    taken = Err(Interrupted);
-                    return true;
-                };
-                *left = less;
-            }
-            machine::host::heap::aside(|| state.heard.push(bytes.to_vec()));
-            taken = Ok(true);
-            true
-        })?;
-        taken
+        }
     }
 
     fn writing(&self) -> &QLock<()> {

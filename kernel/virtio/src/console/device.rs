@@ -127,17 +127,13 @@ impl Device {
         self.interrupts.fetch_add(1, Relaxed);
         if cause.includes(Cause::QUEUE) {
             self.look();
-            self.ports.iter().for_each(|p| p.wake());
-            if self.control.is_some() {
-                self.alarm.wake();
-            }
         }
         if cause.includes(Cause::CONFIG) && self.transport.status() & NEEDS_RESET != 0 {
             self.alarm.raise("device needs a reset");
         }
     }
 
-    /// Takes what the device has filled and said, and brings it into order.
+    /// Takes what the device has filled, sent and said, brings it into order, and wakes those whom it concerns.
     ///
     /// QEMU does one thing after the other, and its memory is seen to change in that order: it says that the host is
     /// there, fills buffers with what the host sends, and says that it has gone. If the count of finished messages is
@@ -147,11 +143,13 @@ impl Device {
     /// possible (see [`Inbox::begin`](super::inbox::Inbox::begin)). The interrupt handler looks at once, to make that
     /// seldom.
     pub(super) fn look(&self) {
-        let mut heard = false;
+        let (mut heard, mut keeper) = (false, false);
         {
             let mut control = self.control.as_ref().map(|c| c.lock());
             self.collect();
             if let Some(control) = &mut control {
+                // What the device has taken of what was said to it is for the keeper to see.
+                keeper = control.transmit.waiting() != 0;
                 let mut waiting = control.receive.waiting();
                 // Each round takes a buffer, and none goes back to the device meanwhile.
                 while waiting != 0 && self.collect() {
@@ -161,10 +159,15 @@ impl Device {
                     heard |= self.hear(control);
                 }
             }
+            keeper |= control.as_ref().is_some_and(|control| control.unread_len().is_some());
             self.ports.iter().for_each(|p| p.settle());
         }
         if heard {
             self.transport.notify(RECEIVE);
+        }
+        self.ports.iter().for_each(|p| p.wake_concerned());
+        if keeper {
+            self.alarm.wake();
         }
     }
 

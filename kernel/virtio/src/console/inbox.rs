@@ -52,9 +52,15 @@ impl Inbox {
         }
     }
 
-    /// All is heard: nothing is fresh any more.
-    pub fn settle(&mut self) {
-        self.fresh = 0;
+    /// All is heard: nothing is fresh any more. Whether anything was.
+    pub fn settle(&mut self) -> bool {
+        core::mem::take(&mut self.fresh) != 0
+    }
+
+    /// Settled bytes of a connection that come before those of any other.
+    pub fn bytes(&self, connection: u64) -> usize {
+        let settled = self.list.iter().take(self.list.len() - self.fresh);
+        settled.take_while(|r| r.connection == connection).map(|r| r.len - r.at).sum()
     }
 
     /// The oldest settled one.
@@ -84,14 +90,23 @@ mod tests {
         inbox.push(7, 10, 3);
         assert_eq!(inbox.front(), None);
         assert_eq!(inbox.pop(), None);
-        inbox.settle();
+        assert_eq!((inbox.settle(), inbox.settle()), (true, false));
         inbox.push(8, 20, 3);
         inbox.begin(4);
         inbox.begin(5);
         assert_eq!(inbox.front(), Some(&mut Received { buffer: 7, at: 0, len: 10, connection: 3 }));
+        assert_eq!(
+            [3, 4, 5].map(|c| inbox.bytes(c)),
+            [10, 0, 0],
+            "what is fresh, and what is behind another's"
+        );
         assert_eq!((inbox.pop(), inbox.pop()), (Some(7), None));
         inbox.settle();
         inbox.begin(6);
+        inbox.push(1, 7, 5);
+        inbox.settle();
+        assert_eq!([5, 6].map(|c| inbox.bytes(c)), [27, 0]);
+        assert_eq!(inbox.list.pop_back().map(|r| r.buffer), Some(1));
         assert_eq!(inbox.front(), Some(&mut Received { buffer: 8, at: 0, len: 20, connection: 5 }));
         inbox.push(9, 1, 6);
         assert_eq!(inbox.drain().collect::<alloc::vec::Vec<_>>(), [8, 9]);

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use io::port::Finder;
+use io::port::{Bytes, Finder, Room};
 use machine::sync::{Interrupted, QLock};
 
 use super::{Console, Port};
@@ -62,12 +62,16 @@ impl io::Port for PlacedPort {
         self.port.open()
     }
 
-    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
-        self.port.read(connection, max)
+    fn wait(&self, connection: u64) -> Result<usize, Interrupted> {
+        self.port.wait(connection)
     }
 
-    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
-        self.port.write(connection, bytes)
+    fn take(&self, connection: u64, room: &mut Room<'_>) -> usize {
+        self.port.take(connection, room)
+    }
+
+    fn send(&self, connection: u64, bytes: Bytes<'_>) -> Result<Option<usize>, Interrupted> {
+        self.port.send(connection, bytes)
     }
 
     fn writing(&self) -> &QLock<()> {

@@ -4,6 +4,7 @@ pub use crate::types::OutOfMemory;
 
 use super::copy;
 use super::frames;
+use super::page::Page;
 use super::paging::DIRECT;
 use super::tables::PAGE;
 use super::window;
@@ -168,6 +169,26 @@ impl Dma {
         self.check(off, data.len());
         // SAFETY: inside our frames, which nobody holds references into.
         unsafe { copy::bytes(data.as_ptr(), (self.at as *mut u8).add(off), data.len()) };
+    }
+
+    /// Copies `len` bytes in from a page, `from` bytes behind its beginning.
+    ///
+    /// # Panics
+    /// When one of the stretches is not inside.
+    pub fn write_page(&self, off: usize, page: &Page, from: usize, len: usize) {
+        self.check(off, len);
+        // SAFETY: inside our frames, which nobody holds references into.
+        unsafe { page.copy_to(from, (self.at as *mut u8).add(off), len) };
+    }
+
+    /// Copies `len` bytes out to a page, `to` bytes behind its beginning.
+    ///
+    /// # Panics
+    /// When one of the stretches is not inside.
+    pub fn read_page(&self, off: usize, page: &Page, to: usize, len: usize) {
+        self.check(off, len);
+        // SAFETY: inside our frames; a device that writes meanwhile gives a mixture of bytes.
+        unsafe { page.copy_in(to, (self.at as *const u8).add(off), len) };
     }
 
     /// Zeroes all of it.

@@ -92,6 +92,36 @@ impl Page {
         };
     }
 
+    /// Copies bytes out to memory of devices.
+    ///
+    /// # Safety
+    /// `to` is the address of `len` writable bytes that nobody has references into.
+    pub(super) unsafe fn copy_to(&self, off: usize, to: *mut u8, len: usize) {
+        check(off, len, 1);
+        // SAFETY: inside the frame, which this reference keeps, and the caller's promise.
+        unsafe {
+            match len {
+                SIZE if to.addr().is_multiple_of(8) => copy::copy_page(self.bytes(), to),
+                _ => copy::bytes(self.bytes().add(off), to, len),
+            }
+        };
+    }
+
+    /// Copies bytes in from memory of devices.
+    ///
+    /// # Safety
+    /// `from` is the address of `len` readable bytes.
+    pub(super) unsafe fn copy_in(&self, off: usize, from: *const u8, len: usize) {
+        check(off, len, 1);
+        // SAFETY: as above; nobody has references into the frame.
+        unsafe {
+            match len {
+                SIZE => copy::copy_page(from, self.bytes()),
+                _ => copy::bytes(from, self.bytes().add(off), len),
+            }
+        };
+    }
+
     /// Reads an aligned word.
     pub fn read_u32(&self, off: usize) -> u32 {
         self.word32(off).load(Ordering::Relaxed)

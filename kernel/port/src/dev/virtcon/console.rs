@@ -22,7 +22,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use io::port::{self, Finder};
+use io::port::{self, Bytes, Finder};
 use io::{ConsoleOut, Port};
 use machine::heap::Call;
 use machine::lock::Lock;
@@ -40,7 +40,7 @@ pub(crate) const PATIENCE_NS: u64 = 1_000_000_000;
 /// Bytes brought to the port at a time, so that a slow host holds up little. No longer than a port's piece.
 const PIECE: usize = 4096;
 /// Bytes taken from it at a time.
-const TYPED: usize = 4096;
+const TYPED: usize = 1024;
 
 /// The console on a port. See the module comment.
 pub struct PortConsole {
@@ -269,14 +269,15 @@ impl PortConsole {
     /// The life of the thread that hands on what is typed.
     fn listen(&self, input: &Input) {
         let Some(port) = self.port_at_last() else { return };
+        let mut typed = [0; TYPED];
         loop {
             self.changed.sleep(|| port.present());
             let connection = port.open();
             loop {
                 let _call = Call::enter("console in");
-                match port.read(connection, TYPED) {
-                    Ok(bytes) if bytes.is_empty() => break,
-                    Ok(bytes) => input.put(&bytes),
+                match port.read(connection, &mut typed) {
+                    Ok(0) => break,
+                    Ok(n) => input.put(typed.get(..n).unwrap_or(&[])),
                     // Nobody interrupts this thread.
                     Err(_) => return,
                 }
@@ -288,7 +289,7 @@ impl PortConsole {
 /// Brings bytes to a port; whether the host was there.
 fn write(port: &dyn Port, connection: u64, bytes: &[u8]) -> bool {
     let _alone = port.writing().lock();
-    matches!(port.write(connection, bytes), Ok(true))
+    matches!(port.send(connection, Bytes::Kernel(bytes)), Ok(Some(_)))
 }
 
 /// A connection as a place where something is said.

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use io::Port;
-use io::port::{self, Finder, PIECE};
+use io::port::{self, Finder, Room};
 use machine::heap;
 
 use crate::dev::Dev;
@@ -114,19 +114,27 @@ impl Open {
     /// Writes all of it, not mixed with what others write, but for what a note keeps back.
     fn write(&self, bytes: &Ready<'_>) -> Result<usize> {
         let _alone = self.port.writing().lock_intr()?;
-        let mut buf = heap::try_bytes(bytes.len().min(PIECE))?;
-        let mut done = 0;
+        self.port.send(self.connection, bytes.bytes())?.ok_or(error::EHUNGUP.into())
+    }
+
+    /// Reads what there is, at most what there is room for.
+    fn read(&self, dst: &mut Dst<'_>) -> Result<usize> {
         loop {
-            let piece = buf.get_mut(..(bytes.len() - done).min(PIECE)).unwrap_or_default();
-            bytes.get(done, piece)?;
-            match self.port.write(self.connection, piece) {
-                Ok(true) => done += piece.len(),
-                Ok(false) => return Err(error::EHUNGUP.into()),
-                Err(_) if done != 0 => return Ok(done),
-                Err(e) => return Err(e.into()),
+            let n = self.port.wait(self.connection)?.min(dst.len());
+            if n == 0 {
+                return Ok(0);
             }
-            if done == bytes.len() {
-                return Ok(done);
+            // The memory may be paged in from a server behind this very port: before anything is taken.
+            let pages = dst.pin(0, n)?;
+            let mut room = match (&pages, &mut *dst) {
+                (Some(pages), _) => Room::Pages(pages),
+                (None, Dst::Kernel(bytes)) => Room::Kernel(bytes),
+                (None, _) => return Err(error::EBADARG.into()),
+            };
+            match self.port.take(self.connection, &mut room) {
+                // Another one with the same descriptor was faster.
+                0 => {}
+                n => return Ok(n),
             }
         }
     }
@@ -211,9 +219,7 @@ impl Dev for VirtCon {
         if dst.is_empty() {
             return Ok(0);
         }
-        let bytes = open.port.read(open.connection, dst.len())?;
-        dst.put(0, &bytes)?;
-        Ok(bytes.len())
+        open.read(dst)
     }
 
     fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {

@@ -6,9 +6,16 @@ use crate::Failure;
 use crate::console::inbox::Inbox;
 use crate::ring::RuleBroken;
 use alloc::string::String;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use machine::OutOfMemory;
 use machine::heap;
+
+/// Bytes have come.
+const ARRIVED: u8 = 1;
+/// Pieces have come back.
+const SENT: u8 = 2;
+/// The port or its host has come or gone.
+const CHANGED: u8 = 4;
 
 impl Port {
     /// Bytes received and sent.
@@ -16,12 +23,14 @@ impl Port {
         (self.bytes_in.load(Relaxed), self.bytes_out.load(Relaxed))
     }
 
-    /// Takes what the device has filled; whether there was anything. Nobody has it before [`Port::settle`].
+    /// Takes back what the device has filled and what it has sent; whether it had filled anything. Nobody has that
+    /// before [`Port::settle`].
     pub(in crate::console) fn collect(&self) -> bool {
         if !self.live.load(Relaxed) {
             return false;
         }
         let mut state = self.state.lock();
+        self.take_sent(&mut state);
         let mut any = false;
         loop {
             match state.receive.pop() {
@@ -41,18 +50,47 @@ impl Port {
         }
     }
 
-    /// Lets the readers have what was collected. They are not woken.
-    pub(in crate::console) fn settle(&self) {
-        if self.live.load(Relaxed) {
-            self.state.lock().inbox.settle();
+    /// Takes back what the device has sent, and what it has lost.
+    fn take_sent(&self, state: &mut State) {
+        loop {
+            match state.transmit.pop() {
+                Ok(Some((buffer, _))) => {
+                    let lost = state.sent.take(buffer);
+                    while state.transmit.give_up(|n| lost & (1 << n) != 0).is_some() {}
+                    self.news.fetch_or(SENT, SeqCst);
+                }
+                Ok(None) => return,
+                Err(RuleBroken(how)) => return self.alarm.raise(how),
+            }
         }
     }
 
-    /// Wakes whoever waits here, to look again. May be called from an interrupt handler.
-    pub(in crate::console) fn wake(&self) {
-        if !self.live.load(Relaxed) {
+    /// Lets the readers have what was collected.
+    pub(in crate::console) fn settle(&self) {
+        if self.live.load(Relaxed) && self.state.lock().inbox.settle() {
+            self.news.fetch_or(ARRIVED, SeqCst);
+        }
+    }
+
+    /// Wakes those whom it concerns that something was taken from the device. May be called from an interrupt handler.
+    pub(in crate::console) fn wake_concerned(&self) {
+        if self.news.load(Relaxed) == 0 {
             return;
         }
+        let news = self.news.swap(0, SeqCst);
+        if news & CHANGED != 0 {
+            return self.wake();
+        }
+        if news & ARRIVED != 0 {
+            self.arrived.wakeup();
+        }
+        if news & SENT != 0 {
+            self.sent.wakeup();
+        }
+    }
+
+    /// Wakes whoever waits here, to look again.
+    fn wake(&self) {
         self.arrived.wakeup();
         self.sent.wakeup();
         let watcher = self.watcher.lock().clone();
@@ -98,8 +136,9 @@ impl Port {
         self.wake();
     }
 
-    /// The host has connected, or left. Nobody is woken.
+    /// The host has connected, or left. Who waits is woken by [`Port::wake_concerned`].
     pub(in crate::console) fn host_is(&self, connected: bool) {
+        self.news.fetch_or(CHANGED, SeqCst);
         let mut state = self.state.lock();
         if connected {
             state.connected = true;
@@ -145,6 +184,7 @@ impl Port {
             state.receive.clear();
             state.transmit.clear();
             state.sent = Sent::default();
+            state.untold = false;
         }
         self.wake();
     }

@@ -12,40 +12,48 @@
 //! in order (see `Device::look`): only it takes filled buffers back, with [`Port::collect`], and what it then hears of
 //! connections is said with [`Port::host_is`]; [`Port::settle`] gives the buffers to the readers.
 //!
-//! What is on its way to a host that leaves may be lost, and its buffer with it: see [`Sent`].
+//! What is on its way to a host that leaves may be lost, and its buffer with it: see [`state::Sent`].
+//!
+//! # Who is woken
+//!
+//! Whoever takes something from the device (an interrupt handler, or the keeper) remembers in `news` of what kind it
+//! was, and wakes those whom it concerns when all is in order, with [`Port::wake_concerned`]: readers when bytes have
+//! been settled, writers when pieces have come back, all and the watcher when the host has come or gone. Nobody else
+//! takes anything from the device, so nobody can have taken what another one is waiting for.
 //!
 //! # Locks
 //!
 //! `state` (a Lock) guards both rings and all else that changes; it is never held while the device is touched.
-//! `writing` (a QLock) belongs to the callers of [`Port::write`]. `watcher` is a leaf.
+//! `writing` (a QLock) belongs to the callers of [`Port::send`]; `taking` (a QLock, under which nobody sleeps) keeps
+//! together what one read takes. `watcher` is a leaf.
 //!
-//! Here is what a port is to those who read and write; `driver` is what it is to the device's driver, `state` what
-//! changes.
+//! Here is what a port is to everybody; `receive` and `send` are what it is to those who read and write, `driver` what
+//! it is to the device's driver, `state` what changes.
 
 mod driver;
+mod receive;
+mod send;
 mod state;
 
 use super::Alarm;
 use super::inbox::Inbox;
 use crate::Failure;
-use crate::ring::{Queue, Segment};
+use crate::ring::Queue;
 use crate::transport::VirtioTransport;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use machine::dma::Dma;
-use machine::ledger::as_kernel;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use machine::lock::Lock;
-use machine::sync::{Interrupted, QLock, Rendez};
-use state::{SENDING, Sent, State};
+use machine::sync::{QLock, Rendez};
+use state::{Sent, State};
 
 /// Bytes of a receive buffer. QEMU never puts more into one.
 pub const RECEIVE: usize = 4096;
 /// Most entries of a ring, if that can be chosen: all control messages fit.
 const SIZE_MOST: u16 = 32;
 /// Most bytes that are sent in one piece.
-pub const PIECE: usize = 32 * 1024;
+pub const PIECE: usize = io::port::PIECE;
 
 /// A port of a console device.
 pub struct Port {
@@ -57,7 +65,10 @@ pub struct Port {
     arrived: Rendez,
     sent: Rendez,
     writing: QLock<()>,
+    taking: QLock<()>,
     watcher: Lock<Option<Watcher>>,
+    /// Of what kinds something has happened that nobody was woken for yet: bits of [`driver`].
+    news: AtomicU8,
     /// It has been there: somebody may be waiting.
     live: AtomicBool,
     bytes_in: AtomicU64,
@@ -66,18 +77,6 @@ pub struct Port {
 
 /// What is called when a port may have changed.
 type Watcher = Arc<dyn Fn() + Send + Sync>;
-
-/// What a writer finds.
-#[derive(PartialEq, Eq)]
-enum Offer {
-    Busy,
-    Gone,
-    /// All buffers are with the device, for hosts that have left.
-    NoBuffer,
-    Taken {
-        notify: bool,
-    },
-}
 
 /// The numbers of a port's queues, receive and transmit.
 fn queues(number: u32) -> (u16, u16) {
@@ -106,6 +105,7 @@ impl Port {
             receive: ring(&**transport, receive)?,
             transmit: ring(&**transport, transmit)?,
             sent: Sent::default(),
+            untold: false,
             memory: None,
             idle: Vec::new(),
             inbox: Inbox::default(),
@@ -126,7 +126,9 @@ impl Port {
             arrived: Rendez::new(),
             sent: Rendez::new(),
             writing: QLock::new(()),
+            taking: QLock::new(()),
             watcher: Lock::new(None),
+            news: AtomicU8::new(0),
             live: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -187,141 +189,5 @@ impl Port {
         };
         self.alarm.wake();
         connection
-    }
-
-    /// Waits for bytes and gives up to `max` of them, from one buffer. None are given when the connection is over
-    /// or `max` is 0.
-    ///
-    /// # Errors
-    /// When the caller is interrupted before something has come.
-    pub fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
-        let mut bytes = Vec::new();
-        if max == 0 {
-            return Ok(bytes);
-        }
-        bytes.reserve_exact(max.min(RECEIVE));
-        self.arrived.sleep_intr(|| {
-            let (over, notify) = self.take(connection, max, &mut bytes);
-            if notify {
-                self.transport.notify(queues(self.number).0);
-            }
-            over
-        })?;
-        Ok(bytes)
-    }
-
-    /// Takes bytes that are there. The first answer: the reader need not wait, having bytes or the end; the second:
-    /// the device has buffers back and wants to hear of it.
-    fn take(&self, connection: u64, max: usize, bytes: &mut Vec<u8>) -> (bool, bool) {
-        let mut state = self.state.lock();
-        let mut notify = false;
-        while state.inbox.front().is_some_and(|r| r.connection < connection) {
-            notify |= state.drop_front();
-        }
-        let over = !state.present || state.connection != connection;
-        let State { inbox, memory: Some(memory), .. } = &mut *state else { return (over, notify) };
-        let Some(front) = inbox.front() else { return (over, notify) };
-        if front.connection != connection {
-            return (true, notify);
-        }
-        let n = (front.len - front.at).min(max).min(RECEIVE);
-        bytes.resize(n, 0);
-        if let Some(buffer) = memory.receive.get(front.buffer) {
-            buffer.read(front.at, bytes);
-        }
-        front.at += n;
-        if front.at == front.len {
-            notify |= state.drop_front();
-        }
-        (true, notify)
-    }
-
-    /// Sends `bytes`, at most 32 KiB of them, and waits until the device has handed them over. False: the connection is
-    /// over, and they are lost.
-    ///
-    /// # Errors
-    /// When the caller is interrupted before the device has them. Afterwards they go out whatever happens, and
-    /// an interruption ends only the waiting.
-    pub fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
-        let mut offer = Offer::Busy;
-        loop {
-            self.sent.sleep_intr(|| {
-                offer = self.offer(connection, bytes);
-                offer != Offer::Busy
-            })?;
-            match offer {
-                Offer::Taken { notify: true } => self.transport.notify(queues(self.number).1),
-                Offer::Taken { notify: false } => {}
-                Offer::NoBuffer if self.add_buffer() => continue,
-                Offer::NoBuffer => {
-                    self.alarm.raise("device does not return what it is given");
-                    return Ok(false);
-                }
-                Offer::Gone | Offer::Busy => return Ok(false),
-            }
-            break;
-        }
-        let mut alive = true;
-        let waited = self.sent.sleep_intr(|| {
-            let mut state = self.state.lock();
-            self.finish(&mut state);
-            alive = state.takes(connection);
-            !state.sent.is_busy() || !alive
-        });
-        Ok(alive || waited.is_err())
-    }
-
-    /// Gives a piece to the device, when it does not have one.
-    fn offer(&self, connection: u64, bytes: &[u8]) -> Offer {
-        let mut state = self.state.lock();
-        self.finish(&mut state);
-        if !state.takes(connection) {
-            return Offer::Gone;
-        }
-        if state.sent.is_busy() {
-            return Offer::Busy;
-        }
-        let bytes = bytes.get(..PIECE).unwrap_or(bytes);
-        let State { transmit, sent, memory: Some(memory), .. } = &mut *state else { return Offer::Gone };
-        if bytes.is_empty() {
-            return Offer::Taken { notify: false };
-        }
-        let free = sent.free(memory.transmit.len());
-        let Some((buffer, dma)) = free.and_then(|n| Some((n, memory.transmit.get(n)?))) else {
-            return Offer::NoBuffer;
-        };
-        dma.write(0, bytes);
-        let segment = Segment { phys: dma.phys(), len: bytes.len() as u32, write: false };
-        let Ok(chain) = transmit.prepare(core::iter::once(segment)) else { return Offer::Busy };
-        transmit.publish(chain, buffer, 0);
-        sent.give(buffer);
-        self.bytes_out.fetch_add(bytes.len() as u64, Relaxed);
-        Offer::Taken { notify: transmit.wants_notify() }
-    }
-
-    /// Makes one more buffer to send from. False when there are enough, or there is no memory.
-    fn add_buffer(&self) -> bool {
-        let Ok(dma) = as_kernel(|| Dma::new(PIECE)) else { return false };
-        let mut state = self.state.lock();
-        let State { memory: Some(memory), .. } = &mut *state else { return false };
-        let has_room = memory.transmit.len() < SENDING;
-        if has_room {
-            memory.transmit.push(dma);
-        }
-        has_room
-    }
-
-    /// Takes back what the device has sent, and what it has lost.
-    fn finish(&self, state: &mut State) {
-        loop {
-            match state.transmit.pop() {
-                Ok(Some((buffer, _))) => {
-                    let lost = state.sent.take(buffer);
-                    while state.transmit.give_up(|n| lost & (1 << n) != 0).is_some() {}
-                }
-                Ok(None) => return,
-                Err(broken) => return self.alarm.raise(broken.0),
-            }
-        }
     }
 }

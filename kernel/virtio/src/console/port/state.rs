@@ -21,6 +21,8 @@ pub struct State {
     /// Chains stand for buffers.
     pub transmit: Queue<usize>,
     pub sent: Sent,
+    /// Pieces that the device has been given and not been told of.
+    pub untold: bool,
     /// Made when the port first appears.
     pub memory: Option<Memory>,
     /// Buffers that neither the device nor `inbox` has.
@@ -41,53 +43,75 @@ pub struct State {
 
 pub struct Memory {
     pub receive: Vec<Dma>,
-    /// One is enough, but for hosts that leave: see [`Sent`].
-    pub transmit: Vec<Dma>,
+    /// As many as were needed at a time, [`SENDING`] at most. One that a writer fills is in its hands.
+    pub transmit: Vec<Option<Dma>>,
 }
 
 /// Which transmit buffers the device has, by their bits.
 ///
-/// It is given one piece at a time. QEMU hands a piece on as far as the host takes it, and keeps the rest; when the
-/// host leaves then, it forgets that piece and never returns it. So one that was on its way when the host left, an
-/// *old* one, is nobody's any more as soon as a later one has been sent: pieces of a stream are taken in their order.
-/// Until then its buffer is left alone, and later pieces go out in another.
+/// QEMU hands a piece on as far as the host takes it, and keeps the rest; when the host leaves then, it forgets that
+/// piece and never returns it. (It returns at once those behind it.) So one that was on its way when the host left, an
+/// *old* one, is nobody's any more as soon as a later host's has been sent: pieces of a stream are taken in their
+/// order. Until then its buffer is left alone, and later pieces go out in others.
 #[derive(Clone, Copy, Default)]
 pub struct Sent {
-    out: u8,
-    old: u8,
+    /// Those for the host that is there.
+    now: u16,
+    /// Those of hosts that have left, each host's by themselves.
+    old: [u16; HOSTS],
 }
 
-/// Transmit buffers at most. So many hosts, one after the other, may leave in the middle of their first piece.
-pub const SENDING: usize = 4;
+/// So many hosts, one after the other, may leave in the middle of a piece.
+const HOSTS: usize = 4;
+/// Pieces that the device has for the host that is there, at most.
+const ABREAST: u32 = 4;
+/// Transmit buffers at most: as many for each host.
+pub const SENDING: usize = HOSTS * ABREAST as usize;
 
 impl Sent {
     /// Whether it has a piece for the host that is there.
-    pub fn is_busy(self) -> bool {
-        self.out & !self.old != 0
+    pub fn is_busy(&self) -> bool {
+        self.now != 0
     }
 
-    /// A buffer that it does not have, of so many.
-    pub fn free(self, of: usize) -> Option<usize> {
-        (0..of).find(|n| self.out & (1 << n) == 0)
+    /// How many it has for the host that is there.
+    pub fn count(&self) -> u32 {
+        self.now.count_ones()
+    }
+
+    /// Whether there have been so many hosts that nothing can be remembered of one more.
+    pub fn is_lost(&self) -> bool {
+        self.old.iter().all(|old| *old != 0)
+    }
+
+    /// Whether it has this buffer.
+    pub fn has(&self, buffer: usize) -> bool {
+        self.old.iter().fold(self.now, |all, old| all | old) & (1 << buffer) != 0
     }
 
     /// It has this one from now on.
     pub fn give(&mut self, buffer: usize) {
-        self.out |= 1 << buffer;
+        self.now |= 1 << buffer;
     }
 
     /// It has returned this one. Gives those that it has lost, by their bits.
-    pub fn take(&mut self, buffer: usize) -> u8 {
+    pub fn take(&mut self, buffer: usize) -> u16 {
         let bit = 1 << buffer;
-        let lost = if self.old & bit == 0 { self.old } else { 0 };
-        self.out &= !(bit | lost);
-        self.old &= self.out;
-        lost
+        if self.now & bit == 0 {
+            self.old.iter_mut().for_each(|old| *old &= !bit);
+            return 0;
+        }
+        self.now &= !bit;
+        core::mem::take(&mut self.old).iter().fold(0, |all, old| all | old)
     }
 
     /// The host has left.
     pub fn end(&mut self) {
-        self.old = self.out;
+        let now = core::mem::take(&mut self.now);
+        // Nothing is given to the device when no place is empty.
+        if let Some(place) = self.old.iter_mut().find(|old| **old == 0) {
+            *place = now;
+        }
     }
 }
 
@@ -98,7 +122,7 @@ impl Memory {
             receive.push(Dma::new(RECEIVE)?);
         }
         let mut transmit = heap::try_vec(SENDING)?;
-        transmit.push(Dma::new(PIECE)?);
+        transmit.push(Some(Dma::new(PIECE)?));
         Ok(Memory { receive, transmit })
     }
 }
@@ -107,6 +131,12 @@ impl State {
     /// Whether one of this connection can write.
     pub fn takes(&self, connection: u64) -> bool {
         self.present && self.connected && self.connection == connection
+    }
+
+    /// How many pieces the device has at a time. QEMU drops what a console's host has no room for just now, which is
+    /// less when it is given time.
+    pub fn abreast(&self) -> u32 {
+        if self.console { 1 } else { ABREAST }
     }
 
     /// The host has left.
@@ -152,6 +182,11 @@ impl State {
 mod tests {
     use super::*;
 
+    /// The buffers that it has.
+    fn all(sent: &Sent) -> Vec<usize> {
+        (0..SENDING).filter(|n| sent.has(*n)).collect()
+    }
+
     #[test]
     fn what_was_on_its_way_when_the_host_left_is_lost_when_a_later_one_has_gone() {
         let mut sent = Sent::default();
@@ -159,14 +194,44 @@ mod tests {
         assert!(sent.is_busy());
         sent.end();
         assert!(!sent.is_busy());
-        assert_eq!((sent.free(1), sent.free(2)), (None, Some(1)));
+        assert_eq!(all(&sent), [0]);
         sent.give(1);
         sent.end();
         sent.give(2);
         // The first comes back after all.
-        assert_eq!((sent.take(0), sent.free(4)), (0, Some(0)));
+        assert_eq!((sent.take(0), all(&sent)), (0, [1, 2].into()));
         assert!(sent.is_busy());
-        assert_eq!((sent.take(2), sent.free(4)), (0b10, Some(0)));
-        assert!(!sent.is_busy() && sent.free(2) == Some(0));
+        assert_eq!((sent.take(2), all(&sent)), (0b10, [].into()));
+        assert!(!sent.is_busy());
+    }
+
+    #[test]
+    fn of_several_pieces_of_a_host_some_are_lost_and_some_come_back() {
+        let mut sent = Sent::default();
+        (0..4).for_each(|n| sent.give(n));
+        assert_eq!((sent.take(0), sent.count()), (0, 3));
+        sent.end();
+        // Those behind the one that is lost come back, before the next host's or among them.
+        assert_eq!((sent.take(2), sent.count()), (0, 0));
+        sent.give(0);
+        sent.give(2);
+        assert_eq!((sent.take(3), all(&sent)), (0, [0, 1, 2].into()));
+        assert_eq!((sent.take(0), all(&sent), sent.count()), (0b10, [2].into(), 1));
+    }
+
+    #[test]
+    fn so_many_hosts_are_remembered_and_no_more() {
+        let mut sent = Sent::default();
+        for host in 0..HOSTS {
+            assert!(!sent.is_lost());
+            sent.give(2 * host);
+            sent.give(2 * host + 1);
+            sent.end();
+            // One that had nothing on its way is none of them.
+            sent.end();
+        }
+        assert!(sent.is_lost());
+        assert_eq!((sent.take(3), sent.is_lost()), (0, true));
+        assert_eq!((sent.take(2), sent.is_lost()), (0, false));
     }
 }

@@ -1,5 +1,6 @@
 //! The driver against a device that the test plays.
 
+mod abreast;
 mod reconnect;
 
 use super::control::{
@@ -9,6 +10,9 @@ use super::port::{PIECE, RECEIVE};
 use super::*;
 use crate::fake::{FakeTransport, Noise};
 use alloc::vec;
+use io::port::{Bytes, Room};
+use machine::page::{Page, Pinned};
+use machine::sync::Interrupted;
 use std::time::{Duration, Instant};
 
 const CONSOLE_PORT: u16 = 4;
@@ -18,6 +22,27 @@ fn start(ports: u32) -> (Arc<Console>, Arc<FakeTransport>) {
     let device = FakeTransport::new(ports);
     let console = Console::start("virtio-console-2", device.clone()).unwrap();
     (console, device)
+}
+
+/// Short reads and writes, with memory of their own.
+trait Short {
+    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted>;
+    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted>;
+}
+
+impl Short for Port {
+    fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted> {
+        let mut bytes = vec![0; self.wait(connection)?.min(max)];
+        let n = self.take(connection, &mut Room::Kernel(&mut bytes));
+        assert_eq!(n, bytes.len(), "there is one reader");
+        Ok(bytes)
+    }
+
+    fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
+        let sent = self.send(connection, Bytes::Kernel(bytes))?;
+        assert!(sent.is_none_or(|n| n == bytes.len()));
+        Ok(sent.is_some())
+    }
 }
 
 /// A device with port 1 called `chat`, connected.
@@ -60,9 +85,9 @@ fn one_port_without_control() {
     device.put(0, b"longer");
     assert_eq!(ports[0].read(c, 4), Ok(b"long".to_vec()));
     device.put(0, b"next");
-    assert_eq!(ports[0].read(c, 100), Ok(b"er".to_vec()), "what one buffer holds");
+    assert_eq!(ports[0].read(c, 3), Ok(b"ern".to_vec()), "what several buffers hold");
     assert_eq!(ports[0].read(c, 0), Ok(vec![]));
-    assert_eq!(ports[0].read(c, 100), Ok(b"next".to_vec()));
+    assert_eq!(ports[0].read(c, 100), Ok(b"ext".to_vec()));
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| ports[0].write(c, b"hello console\n"));
         settle();
@@ -92,27 +117,57 @@ fn a_host_that_nobody_reads_is_held_up_and_loses_nothing() {
     assert!(device.take(0).is_none(), "no buffer before something is read");
     assert_eq!(port.read(c, 10), Ok(vec![0; 10]));
     assert!(device.take(0).is_none(), "nor while some of it is left");
-    assert_eq!(port.read(c, RECEIVE), Ok(vec![0; RECEIVE - 10]));
+    assert_eq!(port.read(c, RECEIVE - 10), Ok(vec![0; RECEIVE - 10]));
     // Buffers go back eight at a time, with one notification.
     for n in 1..8u8 {
         assert!(device.take(0).is_none());
-        assert_eq!(port.read(c, 1 << 20), Ok(vec![n; RECEIVE]));
+        assert_eq!(port.read(c, RECEIVE), Ok(vec![n; RECEIVE]));
     }
     for n in 0..8u8 {
         device.put(0, &[n]);
     }
     assert!(device.take(0).is_none());
     for n in 8..16u8 {
-        assert_eq!(port.read(c, 1 << 20), Ok(vec![n; RECEIVE]));
+        assert_eq!(port.read(c, RECEIVE), Ok(vec![n; RECEIVE]));
     }
     for n in 0..8u8 {
-        assert_eq!(port.read(c, 100), Ok(vec![n]));
+        assert_eq!(port.read(c, 1), Ok(vec![n]));
     }
     // With nothing left to read the device has most of them.
     for _ in 0..8 {
         device.put(0, b"last");
     }
-    assert_eq!(port.read(c, 100), Ok(b"last".to_vec()));
+    assert_eq!(port.read(c, 4), Ok(b"last".to_vec()));
+}
+
+#[test]
+fn a_read_gives_what_has_come_as_far_as_there_is_room() {
+    let (console, device) = start(1);
+    let port = console.ports().remove(0);
+    let c = port.open();
+    for n in 0..16u8 {
+        device.put(0, &vec![n; 100 + usize::from(n)]);
+    }
+    let all: Vec<u8> = (0..16u8).flat_map(|n| vec![n; 100 + usize::from(n)]).collect();
+    // Pages that begin and end anywhere.
+    let page = |off, len| Pinned::new(Page::new_zeroed().unwrap(), off, len);
+    let pages = [page(4000, 96), page(0, 4), page(10, 1000)];
+    assert_eq!(port.wait(c), Ok(all.len()));
+    assert_eq!(port.take(c, &mut Room::Pages(&pages)), 1100);
+    let mut got = vec![];
+    for page in &pages {
+        let mut bytes = vec![0; page.len()];
+        page.read(0, &mut bytes);
+        got.extend(bytes);
+    }
+    assert!(got == all[..1100]);
+    // The device has eight of its buffers again, and all but one when the rest is read.
+    device.put(0, b"behind");
+    assert_eq!(port.read(c, 1 << 20), Ok([&all[1100..], b"behind"].concat()));
+    for _ in 0..15 {
+        device.put(0, b"x");
+    }
+    assert_eq!(port.read(c, 1 << 20), Ok(vec![b'x'; 15]));
 }
 
 #[test]

@@ -1,0 +1,228 @@
+//! Several pieces are with the device at a time: their order, what a note leaves of them, hosts that leave in the
+//! middle of one; and who is woken for what.
+
+use super::*;
+use core::sync::atomic::AtomicUsize;
+use machine::thread;
+use std::sync::atomic::Ordering::SeqCst;
+
+/// So many bytes, each piece of which is another.
+fn text(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n / PIECE * 7 + n % 251) as u8).collect()
+}
+
+/// Runs `f` on a thread that can be interrupted.
+fn thread(port: &Arc<Port>, f: impl FnOnce(&Port) + Send + 'static) -> machine::thread::ThreadRef {
+    let port = port.clone();
+    thread::spawn("test", 0, Box::new(move || f(&port))).unwrap()
+}
+
+#[test]
+fn four_pieces_are_out_and_the_next_go_when_some_have_come_back() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    let all = text(6 * PIECE + 5);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| port.send(c, Bytes::Kernel(&all)));
+        let mut taken: Vec<_> = (0..4).map(|_| device.wait(5)).collect();
+        settle();
+        assert!(device.take(5).is_none(), "no more at a time");
+        let mut heard = vec![];
+        for _ in 0..7 {
+            let first = taken.remove(0);
+            assert!(!writer.is_finished());
+            device.give(5, &first, 0);
+            heard.extend(first.message);
+            if heard.len() + 4 * PIECE <= all.len() + PIECE {
+                taken.push(device.wait(5));
+            }
+        }
+        assert_eq!(writer.join().unwrap(), Ok(Some(all.len())));
+        assert!(heard == all);
+    });
+}
+
+#[test]
+fn a_note_ends_a_write_behind_what_the_device_has() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    let all = text(10 * PIECE);
+    let writer = thread(&port, move |p| {
+        assert_eq!(p.send(c, Bytes::Kernel(&all)), Ok(Some(5 * PIECE)));
+    });
+    let mut taken: Vec<_> = (0..4).map(|_| device.wait(5)).collect();
+    device.give(5, &taken.remove(0), 0);
+    taken.push(device.wait(5));
+    settle();
+    writer.interrupt();
+    writer.host_join();
+    // They go out, and what another one says comes behind them.
+    let later = thread(&port, move |p| assert_eq!(p.write(c, b"later"), Ok(true)));
+    settle();
+    assert!(device.take(5).is_none(), "not before those are handed over");
+    for piece in &taken {
+        device.give(5, piece, 0);
+    }
+    assert_eq!(
+        taken.iter().map(|t| t.message.clone()).collect::<Vec<_>>().concat(),
+        text(10 * PIECE)[PIECE..5 * PIECE]
+    );
+    assert_eq!(device.get(5), b"later");
+    later.host_join();
+    // One that was told before it began sends one piece.
+    let told = thread(&port, move |p| {
+        p.arrived_is_interrupted();
+        assert_eq!(p.send(c, Bytes::Kernel(&text(3 * PIECE))), Ok(Some(PIECE)));
+    });
+    told.interrupt();
+    assert_eq!(device.get(5), text(PIECE));
+    told.host_join();
+    assert_eq!(machine::host::machine().panics(), 0);
+}
+
+impl Port {
+    /// Waits until this thread has been interrupted.
+    fn arrived_is_interrupted(&self) {
+        while !thread::current().interrupted() {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// QEMU never returns a piece of which a host had a part when it left, and returns those behind it at once.
+#[test]
+fn a_host_that_leaves_in_mid_piece_costs_the_pieces_and_no_buffer() {
+    let (_console, device, port) = start_chat();
+    port.open();
+    device.get(3);
+    let all = text(4 * PIECE);
+    for round in 0..20 {
+        std::thread::scope(|scope| {
+            for _ in 0..1 + round % 3 {
+                let c = port.open();
+                let writer = scope.spawn({
+                    let (port, all) = (port.clone(), &all);
+                    move || port.send(c, Bytes::Kernel(all))
+                });
+                let taken: Vec<_> = (0..4).map(|_| device.wait(5)).collect();
+                let whole = round % 2;
+                device.hold(|| {
+                    taken[..whole].iter().for_each(|t| device.give(5, t, 0));
+                    taken[whole + 1..].iter().for_each(|t| device.give(5, t, 0));
+                    device.say(1, PORT_OPEN, 0, b"");
+                    device.say(1, PORT_OPEN, 1, b"");
+                });
+                assert_eq!(writer.join().unwrap(), Ok(None));
+            }
+            eventually(|| port.connected().then_some(()));
+            let c = port.open();
+            let sink = scope.spawn(|| (0..4).flat_map(|_| device.get(5)).collect::<Vec<u8>>());
+            assert_eq!(port.send(c, Bytes::Kernel(&all)), Ok(Some(all.len())));
+            assert!(sink.join().unwrap() == all, "nothing of the old one's");
+        });
+    }
+    assert_eq!(device.resets(), 1);
+}
+
+/// QEMU drops what a console's host has no room for: it is given time.
+#[test]
+fn a_console_is_given_one_piece_at_a_time() {
+    let (console, device) = start(1);
+    let port = console.ports().remove(0);
+    assert!(port.is_console());
+    let c = port.open();
+    let all = text(2 * PIECE + 1);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| port.send(c, Bytes::Kernel(&all)));
+        let mut heard = vec![];
+        for _ in 0..3 {
+            let taken = device.wait(1);
+            settle();
+            assert!(device.take(1).is_none());
+            device.give(1, &taken, 0);
+            heard.extend(taken.message);
+        }
+        assert_eq!(writer.join().unwrap(), Ok(Some(all.len())));
+        assert!(heard == all);
+    });
+}
+
+#[test]
+fn bytes_wake_readers_and_coming_and_going_wakes_all() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    port.watch(move || drop(count.fetch_add(1, SeqCst)));
+    for _ in 0..10 {
+        device.put(4, b"some");
+        assert_eq!(port.read(c, 10), Ok(b"some".to_vec()));
+        std::thread::scope(|scope| {
+            let sink = scope.spawn(|| device.get(5));
+            assert_eq!(port.write(c, b"some"), Ok(true));
+            sink.join().unwrap();
+        });
+    }
+    assert_eq!(told.load(SeqCst), 0, "nobody has come or gone");
+    device.say(1, PORT_OPEN, 0, b"");
+    eventually(|| (told.load(SeqCst) == 1).then_some(()));
+}
+
+/// Interrupts come late, for many things together, and at any time; the keeper looks as well; and nobody sleeps on.
+#[test]
+fn nobody_sleeps_on_whatever_the_interrupts_are_for() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    let all = text(3 << 20);
+    let mut noise = Noise::new(11);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut noise = Noise::new(12);
+            let mut rest = &all[..];
+            while !rest.is_empty() {
+                let (now, later) =
+                    rest.split_at((1 + noise.below(5 * PIECE as u64) as usize).min(rest.len()));
+                assert_eq!(port.send(c, Bytes::Kernel(now)), Ok(Some(now.len())));
+                rest = later;
+            }
+        });
+        let reader = scope.spawn(|| {
+            let mut got = vec![];
+            while got.len() < all.len() / 4 {
+                got.extend(port.read(c, 50_000).unwrap());
+            }
+            got
+        });
+        // The keeper answers at any time.
+        scope.spawn(|| {
+            for _ in 0..200 {
+                device.say(2, PORT_ADD, 1, b"");
+                assert_eq!(device.get(3), message(2, PORT_READY, 1));
+            }
+        });
+        let (mut heard, mut said) = (vec![], &all[..all.len() / 4]);
+        while heard.len() < all.len() || !said.is_empty() {
+            let several = noise.below(4);
+            device.hold(|| {
+                for _ in 0..=several {
+                    if let Some(taken) = device.take(5) {
+                        heard.extend_from_slice(&taken.message);
+                        device.give(5, &taken, 0);
+                    }
+                    if let Some(taken) = (!said.is_empty()).then(|| device.take(4)).flatten() {
+                        let (now, later) = said.split_at(RECEIVE.min(said.len()));
+                        taken.fill(now);
+                        device.give(4, &taken, now.len() as u32);
+                        said = later;
+                    }
+                }
+            });
+        }
+        assert!(heard == all && reader.join().unwrap() == all[..all.len() / 4]);
+    });
+    assert_eq!(device.resets(), 1);
+}
