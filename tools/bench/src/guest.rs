@@ -170,14 +170,16 @@ mod tests {
         let line = |board, set| {
             let machine = Machine { board, smp: 1, accel: Accel::Tcg };
             let folder = tempfile::tempdir_in(dir.path()).unwrap();
-            let words =
-                machine.with_devices(set, dir.path(), folder.path()).unwrap().command_line().unwrap();
+            let words = machine.with_devices(set, dir.path(), folder.path()).unwrap().command_line().unwrap();
             words.iter().map(|w| w.to_str().unwrap()).collect::<Vec<_>>().join(" ")
         };
         assert!(line(Board::Q35, "serial").contains("-device virtio-serial-pci "));
         assert!(line(Board::Microvm, "serial").contains("-device virtio-serial-device "));
         assert!(!line(Board::Q35, "cpu").contains("virtio-serial"));
-        assert!(line(Board::Q35, "netwire").contains("-netdev stream,id=net0,server=off,addr.type=unix,addr.path=/"));
+        assert!(
+            line(Board::Q35, "netwire")
+                .contains("-netdev stream,id=net0,server=off,addr.type=unix,addr.path=/")
+        );
         assert!(line(Board::Q35, "netuser").contains("-netdev user,id=net0 "));
     }
 }
