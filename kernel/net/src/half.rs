@@ -6,6 +6,9 @@
 //! connection. All but the last happens in the stack's scratch buffer, which is as large as a connection's, since the
 //! size is told to the caller.
 //!
+//! Where there is no memory for a connection the caller, who believes to have one, is answered again as long as others
+//! are; what he says meanwhile he has to say again. Then he is told that it has ended.
+//!
 //! There are no locks here: all of it is under the stack's.
 
 use alloc::vec::Vec;
@@ -20,6 +23,7 @@ use crate::address::Local;
 use crate::demux::{self, Kind};
 use crate::error::{NO_CONVERSATION, Result};
 use crate::ifc::{Ifc, chance, instant};
+use crate::log::Topic;
 use crate::table::Entry;
 use crate::tcp;
 use crate::wire::Paper;
@@ -41,6 +45,8 @@ pub(crate) struct Half {
     next_ns: u64,
     /// When it is given up.
     until_ns: u64,
+    /// It is complete but for the memory.
+    is_short: bool,
 }
 
 impl Half {
@@ -55,7 +61,16 @@ impl Half {
         let mut kept = heap::try_vec(packet.len())?;
         kept.extend_from_slice(packet);
         let until_ns = now_ns + tcp::SHORT_PATIENCE_NS;
-        Ok(Half { packet: kept, seed: chance(), is_answered: false, times: 0, next_ns: now_ns, until_ns })
+        let seed = chance();
+        Ok(Half {
+            packet: kept,
+            seed,
+            is_answered: false,
+            times: 0,
+            next_ns: now_ns,
+            until_ns,
+            is_short: false,
+        })
     }
 }
 
@@ -148,6 +163,17 @@ impl Inner {
         let Some(half) = &entry.half else { return };
         let (is_answered, next_ns, until_ns) = (half.is_answered, half.next_ns, half.until_ns);
         if now_ns >= until_ns {
+            if half.is_short
+                && let Some((call, is_loop)) = between(entry, ifc, now_ns)
+            {
+                scratched(scratch, is_loop, |set, handle| {
+                    let Ifc { iface, wire, .. } = &mut **ifc;
+                    if call.replay(set, handle, true) {
+                        set.get_mut::<Socket>(handle).abort();
+                        iface.poll_egress(instant(now_ns), wire, set);
+                    }
+                });
+            }
             self.forget(id);
             return;
         }
@@ -174,7 +200,7 @@ impl Inner {
     /// What has come for a call that is not complete. Whether it is complete now, and has a socket to be given the
     /// packet.
     pub(crate) fn hear_half(&mut self, id: Id, packet: &[u8], now_ns: u64) -> bool {
-        let Inner { ifcs, tables, scratch, counts, .. } = self;
+        let Inner { ifcs, tables, scratch, counts, log, .. } = self;
         let Some(entry) = tables.get_mut(id.proto as usize).and_then(|t| t.get_mut(id.number)) else {
             return false;
         };
@@ -200,6 +226,13 @@ impl Inner {
         }
         if entry.put_socket(|| Ok(smoltcp::socket::Socket::Tcp(tcp::socket(!is_ethernet)?))).is_err() {
             counts.calls_dropped += 1;
+            let (number, with) = (id.number, entry.remote);
+            if let Some(half) = &mut entry.half
+                && !core::mem::replace(&mut half.is_short, true)
+                && let Some(with) = with
+            {
+                log.say(Topic::Tcp, Some(with.addr), format_args!("no memory for call {number} of {with}"));
+            }
             return false;
         }
         let Some(half) = entry.half.take() else { return false };

@@ -46,13 +46,11 @@ fn header(proto: Proto) -> usize {
 /// # Errors
 /// No memory; it is not connected.
 pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
-    if let Some(error) = entry.error {
-        return Err(error);
-    }
-    let (local, proto) = (entry.local.addr, entry.shared.proto);
-    let socket = entry.socket::<Socket>().ok_or(NOT_CONNECTED)?;
+    let (local, proto, error) = (entry.local.addr, entry.shared.proto, entry.error);
+    let socket = entry.socket::<Socket>().ok_or(error.unwrap_or(NOT_CONNECTED))?;
+    // What came before it ended is read first.
     if !socket.can_recv() {
-        return Ok(None);
+        return error.map_or(Ok(None), Err);
     }
     let mut out = heap::try_vec(BYTES.min(max.max(V6)))?;
     let Ok((message, from)) = socket.recv() else { return Ok(None) };

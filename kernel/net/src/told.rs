@@ -1,6 +1,7 @@
-//! What others say by ICMP of packets that we have sent: nobody is there, or there is no way. A conversation of UDP
-//! that hears so has ended with that, and so has a call of TCP that nobody has answered; a connection goes on, since
-//! anybody may have sent such a message. What is said must quote the conversation's own ports and addresses.
+//! What others say by ICMP of packets that we have sent: nobody is there, or there is no way. A conversation of UDP or
+//! of echoes that hears so has ended with that, and so has a call of TCP that nobody has answered; a connection goes
+//! on, since anybody may have sent such a message. What is said must quote the conversation's own ports and addresses,
+//! or the number of its echo.
 
 use smoltcp::wire::{Icmpv4Packet, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Address, Ipv6Address};
 
@@ -105,12 +106,15 @@ fn quote(packet: &[u8]) -> Option<Label> {
         _ => return None,
     };
     let port = |at: usize| Some(u16::from_be_bytes(*rest.get(at..)?.first_chunk()?));
-    let proto = match IpProtocol::from(protocol) {
-        IpProtocol::Tcp => Proto::Tcp,
-        IpProtocol::Udp => Proto::Udp,
+    let (proto, from_port, to_port) = match (IpProtocol::from(protocol), rest.first()?) {
+        (IpProtocol::Tcp, _) => (Proto::Tcp, port(2)?, port(0)?),
+        (IpProtocol::Udp, _) => (Proto::Udp, port(2)?, port(0)?),
+        // Echoes that are asked for; their number stands for ours.
+        (IpProtocol::Icmp, 8) => (Proto::Icmp, 0, port(4)?),
+        (IpProtocol::Icmpv6, 128) => (Proto::Icmpv6, 0, port(4)?),
         _ => return None,
     };
-    Some(Label { proto, from: to, to: from, from_port: port(2)?, to_port: port(0)?, is_call: false })
+    Some(Label { proto, from: to, to: from, from_port, to_port, is_call: false })
 }
 
 impl Inner {
@@ -122,7 +126,7 @@ impl Inner {
         let id = Id { proto: of.proto, number };
         let Some(entry) = self.entry(id).filter(|e| !e.ignores_advice) else { return true };
         match (of.proto, &entry.role) {
-            (Proto::Udp, Role::Talking) => {
+            (Proto::Udp | Proto::Icmp | Proto::Icmpv6, Role::Talking) => {
                 entry.error.get_or_insert(Error(what));
             }
             (Proto::Tcp, Role::Calling { .. }) => {

@@ -82,11 +82,16 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::with(Terms::OWNER)
+    }
+
+    /// One whose user may have so much.
+    fn with(terms: Terms) -> World {
         let (stack, wire) = (Stack::new().unwrap(), Arc::<Wire>::default());
         let ifc = stack.new_interface().unwrap();
         stack.bind_card(ifc, wire.clone(), "/net/ether0").unwrap();
         stack.add_address(ifc, parse("10.0.0.2").unwrap(), Some(24)).unwrap();
-        let account = Account::new(&User::new(Terms::OWNER).unwrap()).unwrap();
+        let account = Account::new(&User::new(terms).unwrap()).unwrap();
         World { stack, wire, account }
     }
 
@@ -233,6 +238,42 @@ fn calls_that_are_not_complete_cost_little_and_end_by_themselves() {
     }
     assert!(text::stats(&w.stack, Proto::Tcp).unwrap().contains("Conversations: 1"));
     assert_eq!(w.account.bytes(), before);
+}
+
+#[test]
+fn who_has_called_and_finds_no_memory_is_told_so_at_last() {
+    // Enough for one connection, and for calls.
+    let w = World::with(Terms { bytes: 200 << 10, accounts: 10, held: 10, trusted: false });
+    let l = w.announce(Proto::Tcp, "*!80");
+    w.knows();
+    let call = |port| {
+        w.says(port, &SYN);
+        let [(TcpControl::Syn, seq, _, _)] = w.heard()[..] else { panic!("{port}: no answer") };
+        w.says(port, &Said { control: TcpControl::None, seq: 101, ack: Some(seq.0 + 1), payload: b"" });
+        seq
+    };
+    call(5000);
+    let one = w.stack.listen(&l).unwrap();
+    let (second, third) = (call(5001), call(5002));
+    let stats = || text::stats(&w.stack, Proto::Tcp).unwrap();
+    assert!(stats().contains("CallsDropped: 2\n"), "{}", stats());
+    // There is memory again before the second has given up: what it says is heard.
+    w.stack.close(&one);
+    w.says(5000, &Said { control: TcpControl::Rst, seq: 101, ack: None, payload: b"" });
+    w.heard();
+    w.says(5001, &Said { control: TcpControl::Psh, seq: 101, ack: Some(second.0 + 1), payload: b"hello" });
+    let two = w.stack.listen(&l).unwrap();
+    assert_eq!(w.stack.read(&two, 100).unwrap(), b"hello");
+    // The third has none, and is told once.
+    w.heard();
+    let mut ends = Vec::new();
+    for _ in 0..30 {
+        host_advance(SECOND);
+        w.round();
+        ends.extend(w.heard().into_iter().filter(|(control, ..)| *control == TcpControl::Rst));
+    }
+    assert_eq!(ends.iter().map(|end| end.1).collect::<Vec<_>>(), [third + 1]);
+    assert!(stats().contains("Conversations: 2\n"), "{}", stats());
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     test("net.interrupted", interrupted),
     test("net.much", much),
     test("net.many", many),
+    test("net.after", after),
     test("net.cs", cs),
     test("net.left", left),
 ];
@@ -236,6 +237,21 @@ fn many() -> Outcome {
     for (a, b) in all {
         fd::close(a)?;
         fd::close(b)?;
+    }
+    Ok(fd::close(l)?)
+}
+
+/// Connections one after another; either side ends one.
+fn after() -> Outcome {
+    let at = format!("127.0.0.1!{}", port());
+    let (l, dir) = announce("tcp", &at)?;
+    for n in 0..100 * times() {
+        let (a, b) = (dial("tcp", &at)?, take(&dir)?);
+        let (first, second) = if n % 2 == 0 { (a, b) } else { (b, a) };
+        fd::write(first, b"all")?;
+        fd::close(first)?;
+        same(fd::read_all(second)?, b"all".to_vec(), "what was said")?;
+        fd::close(second)?;
     }
     Ok(fd::close(l)?)
 }

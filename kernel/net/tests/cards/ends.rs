@@ -27,7 +27,7 @@ fn an_end_behind_what_has_no_room_comes_after_it() {
     let say = |control, at: usize, data: &[u8]| {
         w.comes(tcp(&Tcp { control, seq: 101 + at as i32, ack: Some(seq), ports: PORTS }, data));
     };
-    let data: Vec<u8> = (0..70_001u32).map(|n| (n * 31 >> 4) as u8).collect();
+    let data: Vec<u8> = (0..70_001u32).map(|n| ((n * 31) >> 4) as u8).collect();
     // The first byte is odd, and so is the room behind it.
     say(TcpControl::None, 0, &data[..1]);
     let (mut at, mut end) = (1, 0);

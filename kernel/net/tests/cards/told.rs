@@ -42,6 +42,44 @@ fn a_conversation_of_datagrams_ends_with_what_is_said() {
     w.stack.write(&other, b"goes on").unwrap();
 }
 
+/// An echo that is asked for, or its answer, with this number.
+fn echo(kind: u8, number: u16) -> Vec<u8> {
+    let [high, low] = number.to_be_bytes();
+    let mut message = vec![kind, 0, 0, 0, high, low, 0, 7];
+    smoltcp::wire::Icmpv4Packet::new_unchecked(&mut message[..]).fill_checksum();
+    message
+}
+
+#[test]
+fn a_conversation_of_echoes_ends_with_what_is_said_of_its_own() {
+    let w = World::new();
+    w.knows(THERE);
+    let open = || {
+        let c = w.open(Proto::Icmp);
+        w.stack.connect(&c, (IpAddress::from(THERE), 1).into(), None).unwrap();
+        w.stack.write(&c, &[&[0; 20][..], &echo(8, 0)].concat()).unwrap();
+        (c, w.sent().remove(0).0[14..].to_vec())
+    };
+    let ((c, sent), (other, of_other)) = (open(), open());
+    let answer = v4(1, THERE, &echo(0, w.ports(&c).0));
+    w.comes(answer);
+    // About an answer, which nobody here has sent, and about another number.
+    let mut wrong = sent.clone();
+    wrong[20] = 0;
+    w.comes(about(3, 1, &wrong));
+    let mut wrong = sent.clone();
+    wrong[24] ^= 1;
+    w.comes(about(3, 1, &wrong));
+    assert_eq!(text::error(&w.stack, &c).unwrap(), "");
+    w.comes(about(3, 1, &sent));
+    assert_eq!(w.stack.read(&c, 100).unwrap().len(), 28);
+    assert_eq!(refused(w.stack.read(&c, 100)), "host unreachable");
+    assert_eq!(refused(w.stack.write(&c, &[0; 28])), "host unreachable");
+    assert_eq!(text::error(&w.stack, &other).unwrap(), "");
+    w.comes(about(11, 0, &of_other));
+    assert_eq!(refused(w.stack.read(&other, 100)), "ttl exceeded in transit");
+}
+
 #[test]
 fn a_call_ends_with_it_and_a_connection_does_not() {
     let w = World::new();

@@ -20,6 +20,8 @@ use crate::peers::ninep_server;
 
 /// The size of the large file.
 const BIG: u64 = 3_000_001;
+/// That of a larger one.
+const MUCH: u64 = 40_000_003;
 /// Waits until the machine has its address.
 pub const CONFIGURED: &str = "while(! grep -s '^ip=10.0.2.15 ' /net/ndb) sleep 1";
 /// Waits until somebody listens.
@@ -40,6 +42,10 @@ pub fn cases() -> Vec<Case> {
         imported(),
         fetched(),
         cable(),
+        thousand(),
+        both_ways(),
+        both_ways().smp(4).on(Board::Pc, Flavour::Legacy),
+        both_ways().smp(2).on(Board::Microvm, Flavour::Modern),
     ]
 }
 
@@ -390,6 +396,48 @@ fn cable() -> Case {
         .qmp("cont", json!({}))
         .line(got)
         .gives("the same\n")
+        .pinned()
+        .budget(120)
+}
+
+/// A thousand connections open at once, and as many one after another, some times; usertests looks whether all that
+/// they took has come back.
+fn thousand() -> Case {
+    Case::new("dial/thousand", q35().memory_mib(512))
+        .line("usertests -n 10 net.many")
+        .gives("usertests: 1 tests, 0 failed, ")
+        .line("usertests -n 10 net.after")
+        .gives("usertests: 1 tests, 0 failed, ")
+        .line("grep Conv /net/tcp/stats")
+        .is("Conversations: 0\n")
+        .pinned()
+        .budget(120)
+}
+
+/// Much comes from the host and goes to it, and is what it was.
+fn both_ways() -> Case {
+    machine("dial/both-ways", &[7])
+        .check(|w| {
+            let big = w.folder("host")?.join("big");
+            noise(&big, MUCH)?;
+            let port = w.peers.tcp(move |mut stream| {
+                let (mut question, Ok(body)) = ([0; 4096], fs::read(&big)) else { return };
+                let _ = stream.read(&mut question);
+                let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all(&body);
+            })?;
+            w.tell("port", port)
+        })
+        .line("hget http://10.0.2.2:`{cat /n/host/port} | cmp /fd/0 /n/host/big && echo the same")
+        .is("the same\n")
+        .line(format!("aux/listen1 -t 'tcp!*!7' cat /n/host/big & {LISTENS}"))
+        .is("")
+        .check(|w| {
+            let mut got = Vec::new();
+            TcpStream::connect(w.forwarded(7)?)?.read_to_end(&mut got)?;
+            ensure!(got == fs::read(w.folder("host")?.join("big"))?, "other bytes have come: {}", got.len());
+            Ok(())
+        })
         .pinned()
         .budget(120)
 }

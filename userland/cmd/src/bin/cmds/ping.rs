@@ -52,8 +52,17 @@ pub fn main(args: &Args) -> Result<()> {
     })?;
     let mut times = Times::default();
     let mut bytes = vec![0; 2 * SIZE_MOST];
+    let mut failed = None;
     while times.count < u64::from(count) {
-        let Ok(n) = data.read(&mut bytes) else { break };
+        let n = match data.read(&mut bytes) {
+            Ok(n) => n,
+            // The one that asks has waited long enough.
+            Err(e) if e.is(abi::error::EHUNGUP) => break,
+            Err(e) => {
+                failed = Some(e);
+                break;
+            }
+        };
         let now = proc::nsec();
         let Some((seq, size)) = reply(v6, bytes.get(..n).unwrap_or(&[])) else { continue };
         // Each counts once.
@@ -70,7 +79,11 @@ pub fn main(args: &Args) -> Result<()> {
     let (least, mean, most) = times.all();
     print!("{} of {count} came back, least {least} mean {mean} most {most} µs\n", times.count);
     out::flush()?;
-    if times.count == 0 { exits("nobody answers") } else { Ok(()) }
+    match failed {
+        Some(e) => Err(error!("{host}: {e}")),
+        None if times.count == 0 => exits("nobody answers"),
+        None => Ok(()),
+    }
 }
 
 fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
