@@ -85,22 +85,7 @@ impl Format {
 
     /// The number so printed.
     pub fn apply(&self, value: f64) -> String {
-        let precision = self.precision.unwrap_or(6);
-        let magnitude = value.abs();
-        let mut digits = if value.is_nan() {
-            "NaN".into()
-        } else if value.is_infinite() {
-            "Inf".into()
-        } else {
-            match self.verb.to_ascii_lowercase() {
-                'f' => format!("{magnitude:.precision$}"),
-                'e' => exponential(magnitude, precision, true),
-                _ => general(magnitude, precision.max(1), self.keep),
-            }
-        };
-        if self.verb.is_ascii_uppercase() {
-            digits.make_ascii_uppercase();
-        }
+        let digits = magnitude(self.verb, value, self.precision.unwrap_or(6), self.keep);
         let sign = match () {
             () if value.is_sign_negative() && !value.is_nan() => "-",
             () if self.plus => "+",
@@ -117,6 +102,26 @@ impl Format {
         };
         format!("{}{number}{}", self.before, self.after)
     }
+}
+
+/// The number without its sign, as the verb writes it; `keep` is the flag `#`.
+pub fn magnitude(verb: char, value: f64, precision: usize, keep: bool) -> String {
+    let value = value.abs();
+    let mut digits = if value.is_nan() {
+        "NaN".into()
+    } else if value.is_infinite() {
+        "Inf".into()
+    } else {
+        match verb.to_ascii_lowercase() {
+            'f' => format!("{value:.precision$}"),
+            'e' => exponential(value, precision, true),
+            _ => general(value, precision.max(1), keep),
+        }
+    };
+    if verb.is_ascii_uppercase() {
+        digits.make_ascii_uppercase();
+    }
+    digits
 }
 
 /// The digits that come next, as a number.

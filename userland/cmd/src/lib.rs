@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod asked;
+pub mod awk;
 pub mod bootroot;
 pub mod cal;
 pub mod checksum;

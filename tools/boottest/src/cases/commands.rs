@@ -206,6 +206,31 @@ pub fn cases() -> Vec<Case> {
             .sees("\n1.25\n")
             .types("\x04")
             .sees(PROMPT),
+        Case::new("commands/awk", q35())
+            .line("cd /tmp; seq 9 | awk '{ s += $1; print $1 ^ 2 } END { print s, s / NR }' | tail -3; \
+                   ls -l /adm | awk '{ n[$1]++ } END { for(m in n) t += n[m]; print t == NR }'")
+            .is("64\n81\n45 5\n1\n")
+            .line("{echo c x; echo a π; echo b z} >t; \
+                   awk '{ print $1 | \"sort\" } END { print close(\"sort\"), length($2) }' t")
+            .is("a\nb\nc\n0 1\n")
+            .line("awk -F π -v 'v=a\\tb' 'NF > 1 { print $2 v; print FILENAME > \"o\" } \
+                   END { close(\"o\"); getline < \"o\"; print }' t")
+            .is("a\tb\nt\n")
+            .line("awk 'BEGIN { \"echo one; echo two\" | getline; getline x <\"t\"; print $0, x, system(\"exit 3\"); \
+                   printf \"%5.2f|%-4s|%c%x\\n\", atan2(0, -1), \"a\", 960, 255; exit 4 }'; echo $status")
+            .gives(re("^one c x 3\n 3.14|a   |πff\n.*awk [0-9]+: 4\n$"))
+            .line("seq 1e9 | awk '{ print; if(NR == 2) exit }'; awk 'BEGIN { while(1) print }' | sed 1q; \
+                   awk 'function f(n) { return f(n + 1) } BEGIN { f(1) }'; awk 'BEGIN { print 1 / 0 }'; awk '{'")
+            .is("1\n2\n\nawk: function f is called too deeply at source line 1\n\
+                 awk: division by zero at source line 1\n\
+                 awk: syntax error: unexpected end of program at source line 1\n")
+            .line("echo 'BEGIN { print ENVIRON[\"user\"], ARGC, ARGV[1] }' >p; awk -f p x; \
+                   awk -safe 'BEGIN { print system(\"echo no\"); print >\"no\" }'; awk 1 nothing")
+            .gives(re("^glenda 2 x\n-1\nawk: can't redirect to no: not allowed with -safe .*\n\
+                       awk: can't open file nothing: .*does not exist at source line 0\n$"))
+            // As the first word of a file.
+            .line("echo '#!/bin/awk -f' >s; echo '{ print NR, $0 }' >>s; chmod +x s; ./s t | sed 1q")
+            .is("1 c x\n"),
         Case::new("commands/options", q35())
             .line("cd /tmp; dd -if /dev/zero -of z -bs 48 -count 1 >[2=]; xd -r z; xd z | wc -l; echo abcd | xd -1x -s")
             .is("0000000  00000000 00000000 00000000 00000000\n*\n0000030 \n      4\n\

@@ -1,5 +1,5 @@
-//! Whether an expression matches a line, fast: sets of states are numbered, and what an ASCII character does to a set
-//! is computed once. Other characters step the set itself.
+//! Whether an expression matches a line, or how far from a place on, fast: sets of states are numbered, and what an
+//! ASCII character does to a set is computed once. Other characters step the set itself.
 
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -10,23 +10,30 @@ use super::{Inst, Regexp, decode, lower};
 /// Sets kept; when there are more, all is forgotten and begins anew.
 const SETS: usize = 500;
 const UNKNOWN: u32 = u32::MAX;
-/// The set of every state after a match: nothing more has to be read.
+/// The set in which the answer is known, and nothing more has to be read: that of every state after a match, or, where
+/// the longest is looked for, the empty one.
 const FOUND: u32 = 0;
 
 /// A matcher of lines.
 #[derive(Debug)]
 pub struct Dfa {
     re: Regexp,
+    /// A match may begin anywhere, and how long it is does not matter.
+    anywhere: bool,
     sets: Vec<Set>,
     numbers: BTreeMap<Vec<u32>, u32>,
     /// The set at the beginning of a line.
     start: u32,
+    /// Of the longest match: the set at a place in the middle.
+    middle: u32,
 }
 
 #[derive(Debug)]
 struct Set {
-    /// Instructions that wait for a character, and `Eol`s that wait for the end.
+    /// Instructions that wait for a character, `Eol`s that wait for the end, and `Match` where the longest is wanted.
     states: Vec<u32>,
+    /// Does a match end here, whatever comes?
+    accepts: bool,
     /// Does a line that ends here match?
     at_end: bool,
     next: [u32; 128],
@@ -35,15 +42,32 @@ struct Set {
 impl Dfa {
     /// A matcher for `re`.
     pub fn new(re: Regexp) -> Self {
-        let mut dfa = Dfa { re, sets: Vec::new(), numbers: BTreeMap::new(), start: FOUND };
+        Dfa::of(re, true)
+    }
+
+    /// For [`Dfa::longest`] of `re`.
+    pub(super) fn anchored(re: Regexp) -> Self {
+        Dfa::of(re, false)
+    }
+
+    fn of(re: Regexp, anywhere: bool) -> Self {
+        let numbers = BTreeMap::new();
+        let mut dfa = Dfa { re, anywhere, sets: Vec::new(), numbers, start: FOUND, middle: FOUND };
         dfa.reset();
         dfa
     }
 
     fn reset(&mut self) {
         self.numbers.clear();
-        self.sets = vec![Set { states: Vec::new(), at_end: true, next: [FOUND; 128] }];
-        self.start = self.closure(Vec::new(), true);
+        let known = Set { states: Vec::new(), accepts: false, at_end: self.anywhere, next: [FOUND; 128] };
+        self.sets = vec![known];
+        if self.anywhere {
+            self.start = self.closure(Vec::new(), true);
+        } else {
+            self.numbers.insert(Vec::new(), FOUND);
+            self.start = self.closure(vec![0], true);
+            self.middle = self.closure(vec![0], false);
+        }
     }
 
     /// Does the line (without a newline) match?
@@ -58,20 +82,55 @@ impl Dfa {
                 at += 1;
                 continue;
             }
-            let Some((c, len)) = decode(line, at) else { return false };
-            if self.sets.len() > SETS {
-                let states = self.sets[set as usize].states.clone();
-                self.reset();
-                set = self.number(states);
-            }
-            let to = self.step(set, c);
-            if b < 0x80 {
-                self.sets[set as usize].next[usize::from(b)] = to;
-            }
-            set = to;
+            let Some(len) = self.learn(&mut set, line, at) else { return false };
             at += len;
         }
         true
+    }
+
+    /// Where the longest match that begins at `from` ends, if there is one, and up to where the text was read to know.
+    /// An [`Dfa::anchored`] one only.
+    pub(super) fn longest(&mut self, text: &[u8], from: usize) -> (Option<usize>, usize) {
+        let mut set = if from == 0 { self.start } else { self.middle };
+        let mut at = from;
+        let mut best = None;
+        while set != FOUND {
+            let here = &self.sets[set as usize];
+            if here.accepts {
+                best = Some(at);
+            }
+            let Some(&b) = text.get(at) else { return (if here.at_end { Some(at) } else { best }, at) };
+            let known = if b < 0x80 { here.next[usize::from(b)] } else { UNKNOWN };
+            if known != UNKNOWN {
+                set = known;
+                at += 1;
+                continue;
+            }
+            let Some(len) = self.learn(&mut set, text, at) else { break };
+            at += len;
+        }
+        (best, at)
+    }
+
+    /// Can a match only begin where the text does?
+    pub(super) fn begins_with_text(&self) -> bool {
+        self.middle == FOUND
+    }
+
+    /// Steps a set by the character at `at`, and remembers the step. How many bytes it was.
+    fn learn(&mut self, set: &mut u32, text: &[u8], at: usize) -> Option<usize> {
+        let (c, len) = decode(text, at)?;
+        if self.sets.len() > SETS {
+            let states = self.sets[*set as usize].states.clone();
+            self.reset();
+            *set = self.number(states);
+        }
+        let to = self.step(*set, c);
+        if c < 0x80 {
+            self.sets[*set as usize].next[c as usize] = to;
+        }
+        *set = to;
+        Some(len)
     }
 
     fn step(&mut self, set: u32, c: u32) -> u32 {
@@ -81,23 +140,25 @@ impl Dfa {
         self.closure(after, false)
     }
 
-    /// The number of the set that `from`, and a match that begins here, lead to.
+    /// The number of the set that `from`, and a match that begins here if it may, lead to.
     fn closure(&mut self, from: Vec<u32>, at_start: bool) -> u32 {
         let mut seen = vec![false; self.re.prog.len()];
         let mut states = Vec::new();
         let mut todo = from;
-        todo.push(0);
+        if self.anywhere {
+            todo.push(0);
+        }
         while let Some(s) = todo.pop() {
             if core::mem::replace(&mut seen[s as usize], true) {
                 continue;
             }
             match &self.re.prog[s as usize] {
-                Inst::Match => return FOUND,
+                Inst::Match if self.anywhere => return FOUND,
                 Inst::Jump(to) => todo.push(*to as u32),
                 Inst::Split(a, b) => todo.extend([*a as u32, *b as u32]),
                 Inst::Save(_) => todo.push(s + 1),
-                Inst::Bol if at_start => todo.push(s + 1),
-                Inst::Bol => {}
+                Inst::Bol | Inst::Begin if at_start => todo.push(s + 1),
+                Inst::Bol | Inst::Begin => {}
                 _ => states.push(s),
             }
         }
@@ -111,8 +172,9 @@ impl Dfa {
         }
         let n = self.sets.len() as u32;
         let at_end = self.ends(&states);
+        let accepts = states.iter().any(|&s| self.re.prog[s as usize] == Inst::Match);
         self.numbers.insert(states.clone(), n);
-        self.sets.push(Set { states, at_end, next: [UNKNOWN; 128] });
+        self.sets.push(Set { states, accepts, at_end, next: [UNKNOWN; 128] });
         n
     }
 
@@ -128,7 +190,7 @@ impl Dfa {
                 Inst::Match => return true,
                 Inst::Jump(to) => todo.push(*to as u32),
                 Inst::Split(a, b) => todo.extend([*a as u32, *b as u32]),
-                Inst::Save(_) | Inst::Eol => todo.push(s + 1),
+                Inst::Save(_) | Inst::Eol | Inst::End => todo.push(s + 1),
                 _ => {}
             }
         }

@@ -113,7 +113,7 @@ impl Regexp {
     }
 
     /// The first place from `at` on where a match can begin.
-    fn candidate(&self, text: &[u8], at: usize) -> Option<usize> {
+    pub(super) fn candidate(&self, text: &[u8], at: usize) -> Option<usize> {
         let Some(first) = self.first else { return Some(at) };
         // A byte beyond ASCII may be part of anything.
         let begins = |b: &u8| *b >= 0x80 || first >> *b & 1 != 0;
@@ -139,7 +139,9 @@ impl Regexp {
                 }
                 Inst::Bol if at == 0 || text.get(at - 1) == Some(&b'\n') => todo.push((pc + 1, m)),
                 Inst::Eol if at == text.len() || text.get(at) == Some(&b'\n') => todo.push((pc + 1, m)),
-                Inst::Bol | Inst::Eol => {}
+                Inst::Begin if at == 0 => todo.push((pc + 1, m)),
+                Inst::End if at == text.len() => todo.push((pc + 1, m)),
+                Inst::Bol | Inst::Eol | Inst::Begin | Inst::End => {}
                 _ => threads.list.push((pc, m)),
             }
         }

@@ -4,17 +4,22 @@
 //! [`parse`] makes a program for a small machine whose states run in step over the text: no pattern is slower than
 //! states times characters. [`Regexp::find`] also says where the parenthesised parts matched (for sed); [`Dfa`]
 //! only says whether there is a match, and remembers what it learned from one line for the next (for grep).
+//! [`extended`] makes a program of an expression as POSIX has it, and [`Finder`] finds it fast (for awk).
 //!
 //! Text is bytes that are meant to be UTF-8; a byte that cannot be decoded is a character of its own.
 
 mod dfa;
+mod extended;
 mod find;
+mod finder;
 mod parse;
 mod replace;
 mod text;
 
 pub use dfa::Dfa;
+pub use extended::extended;
 pub use find::Match;
+pub use finder::Finder;
 pub use parse::{parse, unstarred};
 pub use replace::Piece;
 pub use text::decode;
@@ -52,7 +57,7 @@ impl Regexp {
                 Inst::Match => return None,
                 Inst::Jump(to) => todo.push(*to),
                 Inst::Split(a, b) => todo.extend([*a, *b]),
-                Inst::Save(_) | Inst::Bol | Inst::Eol => todo.push(pc + 1),
+                Inst::Save(_) | Inst::Bol | Inst::Eol | Inst::Begin | Inst::End => todo.push(pc + 1),
                 inst => {
                     for c in 0..128u32 {
                         let folded = if self.fold { lower(c) } else { c };
@@ -78,6 +83,10 @@ enum Inst {
     Bol,
     /// End of a line.
     Eol,
+    /// Beginning of the text.
+    Begin,
+    /// End of the text.
+    End,
     /// Remember where this is.
     Save(usize),
     /// Go on there.

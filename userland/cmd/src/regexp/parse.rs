@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::{Inst, NSUB, Regexp, lower};
 
 /// Nesting that is taken; it bounds the stack the parser needs.
-const DEEP: usize = 200;
+pub(super) const DEEP: usize = 200;
 
 /// Compiles `pattern`; `fold` makes upper and lower case the same.
 ///
@@ -38,7 +38,7 @@ pub fn unstarred(pattern: &str) -> alloc::string::String {
 }
 
 /// Turns relative targets (two's complement of the distance) into indexes.
-fn absolute(mut prog: Vec<Inst>) -> Vec<Inst> {
+pub(super) fn absolute(mut prog: Vec<Inst>) -> Vec<Inst> {
     for (at, inst) in prog.iter_mut().enumerate() {
         match inst {
             Inst::Jump(to) => *to = at.wrapping_add(*to),
@@ -63,7 +63,8 @@ struct Parser {
 
 type Code = Result<Vec<Inst>, &'static str>;
 
-fn back(distance: usize) -> usize {
+/// A target that lies so far back.
+pub(super) fn back(distance: usize) -> usize {
     distance.wrapping_neg()
 }
 

@@ -37,6 +37,7 @@ macro_rules! commands {
 
 commands! {
     "9pvpxy" => vpxy,
+    "awk" => awk,
     "basename" => basename,
     "bind" => bind,
     "bootroot" => bootroot,
