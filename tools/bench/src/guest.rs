@@ -30,8 +30,8 @@ impl Machine {
         if self.accel == Accel::Tcg { vm.cpu("max") } else { vm }
     }
 
-    /// A machine that answers another on a wire, which is a socket in `folder`. (Of a `socket,connect=` of TCP one would
-    /// time how the host puts off small pieces: 40 ms for a connection.)
+    /// A machine that answers another on a wire, which is a socket in `folder`. (Of a `socket,connect=` of TCP one
+    /// would time how the host puts off small pieces: 40 ms for a connection.)
     pub fn answering(&self, folder: &Path) -> Vm {
         self.bare().network(&wire(folder, true), Some("52:54:00:12:34:02"))
     }

@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-use cmd::dhcp::{Client, Heard, Lease, Pace, Turn};
+use cmd::dhcp::{Became, Client, Heard, Lease, Pace, Turn, leads_out};
 use lib9::{Args, Error, File, Result, Rfork, env, error, fd, file, out, print, proc, usage};
 
 /// Seconds until it is asked again after nobody has answered.
@@ -90,7 +90,7 @@ fn ask(job: &Job, only_ask: bool) -> Result<()> {
     let mac = file::read_string(&format!("{}/addr", job.device))?;
     let mac = parse_mac(mac.trim()).ok_or_else(|| error!("{}: no address of a card", job.device))?;
     let mut client = Client::new(mac, random()?, job.sys.as_deref());
-    exchange(job, &mut client)?;
+    exchange(job, &mut client, None)?;
     let lease = client.lease().ok_or("no lease")?.clone();
     if only_ask {
         print!("{}", lease.ndb(&job.device, job.sys.as_deref()));
@@ -107,6 +107,24 @@ fn ask(job: &Job, only_ask: bool) -> Result<()> {
         lib9::Fork::Parent(_) => Ok(()),
         lib9::Fork::Child => keep(job, client),
     }
+}
+
+/// Gives back what a lease has given, as far as it is still there: nobody may use it any more.
+fn lose(job: &Job, lease: &Lease) -> Result<()> {
+    // Somebody may have taken it away.
+    let _ = change(job, &add(lease).replacen("add", "remove", 1));
+    if let Some(gateway) = job.gateway.or(lease.router) {
+        let name = format!("{}/iproute", job.net);
+        let routes = file::read_string(&name)?;
+        if routes.lines().any(|line| leads_out(line, gateway)) {
+            file::control(&name, "remove 0.0.0.0 0.0.0.0")?;
+        }
+    }
+    let name = format!("{}/ndb", job.net);
+    if job.tells && file::read_string(&name)? == lease.ndb(&job.device, job.sys.as_deref()) {
+        file::control(&name, "\n")?;
+    }
+    Ok(())
 }
 
 /// Takes what a lease gives.
@@ -126,11 +144,6 @@ fn add(lease: &Lease) -> String {
     format!("add {} {}", lease.address, Ipv4Addr::from(mask))
 }
 
-/// Whether a lease gives something else than one before.
-fn is_other(new: &Lease, old: &Lease) -> bool {
-    (new.address, new.bits, new.router, &new.servers) != (old.address, old.bits, old.router, &old.servers)
-}
-
 /// Asks again before the lease ends, for ever.
 fn keep(job: &Job, mut client: Client) -> Result<()> {
     let mut until = None;
@@ -144,25 +157,24 @@ fn keep(job: &Job, mut client: Client) -> Result<()> {
                 // Half of what is left, as long as nobody answers.
                 let wait = i64::from(lease.renew.unwrap_or(0)).min((end - now) / 2).max(1);
                 proc::sleep(u32::try_from(wait * 1000).unwrap_or(u32::MAX))?;
-                if exchange(job, &mut client).is_ok() {
-                    until = None;
-                    if let Some(new) = client.lease().filter(|new| is_other(new, lease)) {
-                        // It was refused, and another has been given.
-                        change(job, &add(lease).replacen("add", "remove", 1))?;
-                        take(job, new)?;
+                let answered = exchange(job, &mut client, Some(end)).is_ok();
+                match client.became(lease, answered, proc::seconds() >= end) {
+                    Became::Same => {}
+                    Became::Longer => until = None,
+                    Became::Other => {
+                        until = None;
+                        lose(job, lease)?;
+                        take(job, client.lease().ok_or("no lease")?)?;
                     }
-                    continue;
+                    Became::Nothing => {
+                        lose(job, lease)?;
+                        client.begin(random()?);
+                    }
                 }
-                if proc::seconds() < end && client.lease().is_some() {
-                    continue;
-                }
-                // It is over: nobody may use it any more.
-                change(job, &add(lease).replacen("add", "remove", 1))?;
-                client.begin(random()?);
             }
             None => {
                 until = None;
-                if exchange(job, &mut client).is_ok()
+                if exchange(job, &mut client, None).is_ok()
                     && let Some(lease) = client.lease()
                 {
                     take(job, lease)?;
@@ -174,11 +186,11 @@ fn keep(job: &Job, mut client: Client) -> Result<()> {
     }
 }
 
-/// Asks until there is a lease.
+/// Asks until there is a lease, or until the end of the one that there is.
 ///
 /// # Errors
-/// When nobody answers.
-fn exchange(job: &Job, client: &mut Client) -> Result<()> {
+/// When nobody answers, or the one that there is is refused.
+fn exchange(job: &Job, client: &mut Client, end: Option<i64>) -> Result<()> {
     let name = format!("{}/clone", job.device);
     let ctl = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
     let mut number = [0; 32];
@@ -205,7 +217,7 @@ fn exchange(job: &Job, client: &mut Client) -> Result<()> {
         }
     });
     let answered = match &clock {
-        Ok(_) => answer(client, &heard, &data),
+        Ok(_) => answer(client, &heard, &data, end),
         Err(e) => Err(error!("{e}")),
     };
     for pid in clock.into_iter().chain([reader]) {
@@ -217,10 +229,13 @@ fn exchange(job: &Job, client: &mut Client) -> Result<()> {
 }
 
 /// Asks, and listens for frames and seconds.
-fn answer(client: &mut Client, heard: &File, data: &File) -> Result<()> {
+fn answer(client: &mut Client, heard: &File, data: &File, end: Option<i64>) -> Result<()> {
     let mut frame = vec![0; FRAME];
     let (mut seconds, mut pace) = (0u32, Pace::default());
     loop {
+        if end.is_some_and(|end| proc::seconds() >= end) {
+            return Err(Error::from("it is over"));
+        }
         match pace.turn(seconds) {
             Turn::Ask => data.write_all(&client.message(u16::try_from(seconds).unwrap_or(u16::MAX)))?,
             Turn::Wait => {}
@@ -236,8 +251,11 @@ fn answer(client: &mut Client, heard: &File, data: &File) -> Result<()> {
             Heard::Lease => return Ok(()),
             Heard::Offer => pace.offered(seconds),
             Heard::Refusal => {
-                pace.refused(seconds);
                 client.begin(random()?);
+                if end.is_some() {
+                    return Err(Error::from("it is refused"));
+                }
+                pace.refused(seconds);
             }
         }
     }

@@ -4,10 +4,11 @@
 //! smoltcp's. [`Client`] is the state: [`Client::message`] is what to send now, and again when nobody answers;
 //! [`Client::hear`] is given every frame that comes, whoever sent it.
 
-use alloc::format;
+mod lease;
+mod pace;
+
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 use core::net::Ipv4Addr;
 
 use smoltcp::phy::ChecksumCapabilities;
@@ -15,6 +16,10 @@ use smoltcp::wire::{
     DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
     IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
 };
+
+use self::lease::lease;
+pub use self::lease::{Became, Lease, leads_out};
+pub use self::pace::{Pace, Turn};
 
 /// Ports of servers and of clients.
 const SERVER: u16 = 67;
@@ -24,48 +29,6 @@ const HEADERS: usize = 14 + 20 + 8;
 /// Options: the machine's name, and those that are asked for: mask, router, name servers, domain.
 const NAME: u8 = 12;
 const WANTED: [u8; 4] = [1, 3, 6, 15];
-/// A lease without an end.
-const FOR_EVER: u32 = u32::MAX;
-/// The shortest that a lease is taken to be, in seconds.
-const SHORTEST: u32 = 60;
-
-/// What a server has given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// The machine's address.
-    pub address: Ipv4Addr,
-    /// Bits of the network.
-    pub bits: u8,
-    /// Who leads out of it.
-    pub router: Option<Ipv4Addr>,
-    /// Who knows names.
-    pub servers: Vec<Ipv4Addr>,
-    /// Who has given it.
-    pub server: Ipv4Addr,
-    /// Seconds that it lasts; none: for ever.
-    pub seconds: Option<u32>,
-    /// Seconds until it should be asked for again.
-    pub renew: Option<u32>,
-}
-
-impl Lease {
-    /// As a record of ndb(6), for `/net/ndb`.
-    pub fn ndb(&self, device: &str, sys: Option<&str>) -> String {
-        // IPv4's bits are the last of IPv6's.
-        let mut text = format!("ip={} ipmask=/{}", self.address, 96 + u32::from(self.bits));
-        let _ = match self.router {
-            Some(router) => writeln!(text, " ipgw={router}"),
-            None => writeln!(text),
-        };
-        if let Some(sys) = sys {
-            let _ = writeln!(text, "\tsys={sys}");
-        }
-        self.servers.iter().for_each(|dns| drop(writeln!(text, "\tdns={dns}")));
-        let _ = writeln!(text, "\tdhcp={} ether={device}", self.server);
-        text
-    }
-}
-
 /// What a frame meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -77,66 +40,6 @@ pub enum Heard {
     Lease,
     /// The server does not give it: all begins anew.
     Refusal,
-}
-
-/// Seconds between one question and the next, at first and at most; and how often it is asked.
-const FIRST: u32 = 1;
-const MOST: u32 = 16;
-const TIMES: u32 = 6;
-
-/// When it is asked, in seconds since the first time.
-#[derive(Debug)]
-pub struct Pace {
-    next: u32,
-    pause: u32,
-    asked: u32,
-    refused: u32,
-}
-
-/// What is to be done now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Ask.
-    Ask,
-    /// Wait.
-    Wait,
-    /// Give up.
-    GiveUp,
-}
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace { next: 0, pause: FIRST, asked: 0, refused: 0 }
-    }
-}
-
-impl Pace {
-    /// What is to be done at this second.
-    pub fn turn(&mut self, second: u32) -> Turn {
-        if self.refused > TIMES {
-            return Turn::GiveUp;
-        }
-        if second < self.next {
-            return Turn::Wait;
-        }
-        if self.asked == TIMES {
-            return Turn::GiveUp;
-        }
-        (self.asked, self.next) = (self.asked + 1, second + self.pause);
-        self.pause = (2 * self.pause).min(MOST);
-        Turn::Ask
-    }
-
-    /// Somebody offers an address, which is asked for at once.
-    pub fn offered(&mut self, second: u32) {
-        (self.next, self.pause) = (second, FIRST);
-    }
-
-    /// Somebody refuses: all begins anew, after a while, so that two do not go on like this as fast as they can.
-    pub fn refused(&mut self, second: u32) {
-        let refused = self.refused + 1;
-        *self = Pace { next: second + refused, refused, ..Pace::default() };
-    }
 }
 
 /// What has been agreed on.
@@ -172,6 +75,17 @@ impl Client {
         match &self.state {
             State::Having(lease) => Some(lease),
             _ => None,
+        }
+    }
+
+    /// What has become of the lease `old`, which was asked for again with an answer or none, and is over or not.
+    pub fn became(&self, old: &Lease, answered: bool, is_over: bool) -> Became {
+        let gives = |lease: &Lease| (lease.address, lease.bits, lease.router, lease.servers.clone());
+        match self.lease() {
+            Some(new) if answered && gives(new) != gives(old) => Became::Other,
+            Some(_) if answered => Became::Longer,
+            Some(_) if !is_over => Became::Same,
+            _ => Became::Nothing,
         }
     }
 
@@ -319,33 +233,6 @@ impl Client {
     }
 }
 
-/// The lease that an answer has; `None` when it makes no sense.
-fn lease(message: &DhcpRepr<'_>) -> Option<Lease> {
-    let is_host =
-        |a: &Ipv4Addr| !(a.is_unspecified() || a.is_broadcast() || a.is_multicast() || a.is_loopback());
-    let address = Some(message.your_ip).filter(is_host)?;
-    let server = message.server_identifier.filter(is_host)?;
-    let bits = match message.subnet_mask.map(u32::from) {
-        // Ones, then zeros. Not everything can be on this network.
-        Some(0) => return None,
-        Some(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 => mask.leading_ones() as u8,
-        Some(_) => return None,
-        // Where nobody says, as it was before there were masks.
-        None => match address.octets() {
-            [..128, ..] => 8,
-            [..192, ..] => 16,
-            _ => 24,
-        },
-    };
-    let seconds = match message.lease_duration {
-        None | Some(FOR_EVER) => None,
-        Some(seconds) => Some(seconds.max(SHORTEST)),
-    };
-    let renew = seconds.map(|all| message.renew_duration.unwrap_or(all / 2).clamp(SHORTEST / 2, all / 2));
-    let servers = message.dns_servers.iter().flatten().copied().filter(is_host).collect();
-    Some(Lease { address, bits, router: message.router.filter(is_host), servers, server, seconds, renew })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,34 +240,6 @@ mod tests {
     const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
     const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
     const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-
-    #[test]
-    fn after_a_refusal_all_begins_anew_but_not_for_ever() {
-        let mut pace = Pace::default();
-        assert_eq!(
-            [0, 0, 1, 2, 3].map(|s| pace.turn(s)),
-            [Turn::Ask, Turn::Wait, Turn::Ask, Turn::Wait, Turn::Ask]
-        );
-        pace.offered(4);
-        assert_eq!(pace.turn(4), Turn::Ask);
-        pace.refused(5);
-        assert_eq!([5, 6].map(|s| pace.turn(s)), [Turn::Wait, Turn::Ask]);
-        // It is asked as often as at first.
-        let asked = (7..100).filter(|s| pace.turn(*s) == Turn::Ask).count();
-        assert_eq!((asked, pace.turn(100)), (TIMES as usize - 1, Turn::GiveUp));
-        let mut pace = Pace::default();
-        let mut refused = 0;
-        let end = (0..1000).find(|s| match pace.turn(*s) {
-            Turn::Ask => {
-                pace.refused(*s);
-                refused += 1;
-                false
-            }
-            Turn::Wait => false,
-            Turn::GiveUp => true,
-        });
-        assert_eq!((refused, end), (TIMES + 1, Some(22)));
-    }
 
     /// A server's message, as a frame.
     fn from_server(change: impl FnOnce(&mut DhcpRepr<'_>)) -> Vec<u8> {
@@ -468,6 +327,31 @@ mod tests {
         assert_eq!(client.hear(&nak(HOST)), Heard::Nothing);
         assert_eq!(client.hear(&nak(ROUTER)), Heard::Refusal);
         assert!(client.message(0).windows(3).any(|w| w == [53, 1, 1]), "from the beginning");
+    }
+
+    #[test]
+    fn a_lease_that_is_refused_or_over_is_nobodys() {
+        let has = |change: fn(&mut DhcpRepr<'_>)| {
+            let mut client = Client::new(MAC, 7, None);
+            client.hear(&from_server(|_| ()));
+            client.hear(&from_server(|m| m.message_type = DhcpMessageType::Ack));
+            let old = client.lease().unwrap().clone();
+            client.hear(&from_server(change));
+            (client, old)
+        };
+        let (client, old) = has(|m| m.message_type = DhcpMessageType::Ack);
+        assert_eq!(client.became(&old, true, false), Became::Longer);
+        assert_eq!(client.became(&old, false, false), Became::Same);
+        assert_eq!(client.became(&old, false, true), Became::Nothing);
+        let (client, old) = has(|m| {
+            (m.message_type, m.router) = (DhcpMessageType::Ack, Some(HOST));
+        });
+        assert_eq!(client.became(&old, true, false), Became::Other);
+        let (mut client, old) = has(|m| m.message_type = DhcpMessageType::Ack);
+        let refused = from_server(|m| m.message_type = DhcpMessageType::Nak);
+        assert_eq!(client.hear(&refused), Heard::Refusal);
+        client.begin(8);
+        assert_eq!(client.became(&old, false, false), Became::Nothing);
     }
 
     #[test]

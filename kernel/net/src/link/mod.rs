@@ -1,6 +1,8 @@
-//! A card's end of a wire: frames around packets of IP. Finds the neighbour that a packet goes to, asks for those that
-//! are not known ([`near`](crate::near)), answers who asks for us, and leaves to the card what that can do: checksums,
-//! and the cutting of long TCP. What the card has no room for waits here, and smoltcp meanwhile sends nothing.
+//! A card's end of a wire: frames around packets of IP. Finds the neighbour that a packet goes to, has those that are
+//! not known asked for ([`talk`], [`near`](crate::near)), and leaves to the card what that can do: checksums, and the
+//! cutting of long TCP. What the card has no room for waits here, and smoltcp meanwhile sends nothing.
+
+mod talk;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -8,11 +10,7 @@ use alloc::vec::Vec;
 
 use machine::heap;
 use machine::ledger::as_kernel;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr,
-    IpProtocol, Ipv4Address, Ipv6Address, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
-};
+use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 
 use crate::cut;
 use crate::ifc::chance;
@@ -278,176 +276,6 @@ impl Link {
         pieces::cut(packet, mtu, number, |head, data| self.give(&[header, head, data], Open::default()))
     }
 
-    /// Asks for a neighbour: all of them, or the card that it is believed to have.
-    pub(crate) fn ask(&mut self, addr: IpAddress, mac: Option<Mac>) {
-        self.asked += 1;
-        match addr {
-            IpAddress::Ipv4(target) => {
-                let Some(from) = self.asker_v4(&target) else { return };
-                self.send_arp(ArpOperation::Request, mac.unwrap_or(EVERYBODY), from, target, [0; 6]);
-            }
-            IpAddress::Ipv6(target) => {
-                let Some(from) = self.asker_v6(&target) else { return };
-                let lladdr = Some(EthernetAddress(self.mac).into());
-                let solicit = NdiscRepr::NeighborSolicit { target_addr: target, lladdr };
-                let to = if mac.is_some() { target } else { solicited(&target) };
-                let mac = mac.unwrap_or_else(|| group_v6(&to));
-                self.send_nd(solicit, from, to, mac);
-            }
-        }
-    }
-
-    /// Asks for routers.
-    pub(crate) fn ask_routers(&mut self, from: Ipv6Address) {
-        let solicit = NdiscRepr::RouterSolicit { lladdr: Some(EthernetAddress(self.mac).into()) };
-        let to = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-        self.send_nd(solicit, from, to, group_v6(&to));
-    }
-
-    /// The address that asks for one of IPv4.
-    fn asker_v4(&self, target: &Ipv4Address) -> Option<Ipv4Address> {
-        let ours = |all: bool| {
-            self.nets.iter().find_map(move |net| match net {
-                IpCidr::Ipv4(net) if all || net.contains_addr(target) => Some(net.address()),
-                _ => None,
-            })
-        };
-        ours(false).or_else(|| ours(true))
-    }
-
-    /// That for one of IPv6: as near as it.
-    fn asker_v6(&self, target: &Ipv6Address) -> Option<Ipv6Address> {
-        let ours = || {
-            self.nets.iter().filter_map(|net| match net {
-                IpCidr::Ipv6(net) => Some(net),
-                IpCidr::Ipv4(_) => None,
-            })
-        };
-        let near = ours().find(|net| net.contains_addr(target));
-        near.or_else(|| ours().next()).map(|net| net.address())
-    }
-
-    fn send_arp(
-        &mut self,
-        operation: ArpOperation,
-        to: Mac,
-        from: Ipv4Address,
-        target: Ipv4Address,
-        mac: Mac,
-    ) {
-        let repr = ArpRepr::EthernetIpv4 {
-            operation,
-            source_hardware_addr: EthernetAddress(self.mac),
-            source_protocol_addr: from,
-            target_hardware_addr: EthernetAddress(mac),
-            target_protocol_addr: target,
-        };
-        let mut bytes = [0; 28];
-        repr.emit(&mut ArpPacket::new_unchecked(&mut bytes[..]));
-        let header = self.header(to, ARP);
-        self.give(&[&header, &bytes], Open::default());
-    }
-
-    fn send_nd(&mut self, repr: NdiscRepr<'_>, from: Ipv6Address, to: Ipv6Address, mac: Mac) {
-        let icmp = Icmpv6Repr::Ndisc(repr);
-        let (next_header, payload_len) = (IpProtocol::Icmpv6, icmp.buffer_len());
-        let ip = Ipv6Repr { src_addr: from, dst_addr: to, next_header, payload_len, hop_limit: 255 };
-        let mut bytes = [0; 128];
-        let Some(packet) = bytes.get_mut(..ip.buffer_len() + payload_len) else { return };
-        ip.emit(&mut Ipv6Packet::new_unchecked(&mut packet[..]));
-        let sums = ChecksumCapabilities::default();
-        let Some(body) = packet.get_mut(ip.buffer_len()..) else { return };
-        icmp.emit(&from, &to, &mut Icmpv6Packet::new_unchecked(body), &sums);
-        let header = self.header(mac, IPV6);
-        self.give(&[&header, packet], Open::default());
-    }
-
-    /// Hears a message of ARP: who asks for us is answered and known, and who answers is known. What waits goes. The
-    /// address that has spoken, if any has.
-    pub(crate) fn hear_arp(&mut self, message: &[u8], now_ns: u64) -> Option<IpAddress> {
-        let repr = ArpRepr::parse(&ArpPacket::new_checked(message).ok()?).ok()?;
-        let ArpRepr::EthernetIpv4 {
-            operation,
-            source_hardware_addr,
-            source_protocol_addr: from,
-            target_protocol_addr: target,
-            ..
-        } = repr
-        else {
-            return None;
-        };
-        let mac = source_hardware_addr;
-        let is_near = self.nets.iter().any(|net| net.contains_addr(&from.into()));
-        let is_ours = |addr: Ipv4Address| self.nets.iter().any(|net| net.address() == addr.into());
-        let is_somebody = IpAddress::from(from).is_unicast() && mac.is_unicast() && mac.0 != self.mac;
-        if !is_near || !is_somebody || is_ours(from) || matches!(operation, ArpOperation::Unknown(_)) {
-            return None;
-        }
-        let asks = is_ours(target) && operation == ArpOperation::Request;
-        let waiting = self.near.heard(from.into(), mac.0, asks, now_ns);
-        self.release(mac.0, waiting);
-        if asks {
-            self.send_arp(ArpOperation::Reply, mac.0, target, from, mac.0);
-        }
-        Some(from.into())
-    }
-
-    /// Hears a message of neighbours of IPv6, as [`Link::hear_arp`]. The packet's hop limit and checksum are right.
-    pub(crate) fn hear_nd(
-        &mut self,
-        repr: &NdiscRepr<'_>,
-        from: Ipv6Address,
-        now_ns: u64,
-    ) -> Option<IpAddress> {
-        let mac_of = |addr: &smoltcp::wire::RawHardwareAddress| {
-            addr.as_bytes().first_chunk::<6>().copied().filter(|m| m[0] & 1 == 0 && *m != self.mac)
-        };
-        let is_ours = |addr: Ipv6Address| self.nets.iter().any(|net| net.address() == addr.into());
-        match repr {
-            NdiscRepr::NeighborSolicit { target_addr, lladdr } if is_ours(*target_addr) => {
-                let is_somebody = IpAddress::from(from).is_unicast() && !is_ours(from);
-                let mac = lladdr.as_ref().and_then(mac_of);
-                let (to, mac) = match (is_somebody, mac) {
-                    (true, Some(mac)) => {
-                        let waiting = self.near.heard(from.into(), mac, true, now_ns);
-                        self.release(mac, waiting);
-                        (from, mac)
-                    }
-                    // Somebody asks whether he may have our address.
-                    (false, _) if from.is_unspecified() => {
-                        let all = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-                        (all, group_v6(&all))
-                    }
-                    _ => return None,
-                };
-                let solicited =
-                    if is_somebody { NdiscNeighborFlags::SOLICITED } else { NdiscNeighborFlags::empty() };
-                let lladdr = Some(EthernetAddress(self.mac).into());
-                let flags = NdiscNeighborFlags::OVERRIDE | solicited;
-                let advert = NdiscRepr::NeighborAdvert { flags, target_addr: *target_addr, lladdr };
-                self.send_nd(advert, *target_addr, to, mac);
-                is_somebody.then(|| from.into())
-            }
-            NdiscRepr::NeighborAdvert { target_addr, lladdr: Some(lladdr), .. } => {
-                let (target, mac) = (IpAddress::from(*target_addr), mac_of(lladdr)?);
-                if !target.is_unicast() || is_ours(*target_addr) {
-                    return None;
-                }
-                let waiting = self.near.heard(target, mac, false, now_ns);
-                self.release(mac, waiting);
-                Some(target)
-            }
-            // Who sends routers' advertisements is one; their messages are looked at elsewhere.
-            NdiscRepr::RouterAdvert { lladdr: Some(lladdr), .. } => {
-                let mac = mac_of(lladdr)?;
-                let waiting = self.near.heard(from.into(), mac, true, now_ns);
-                self.release(mac, waiting);
-                Some(from.into())
-            }
-            _ => None,
-        }
-    }
-
     /// Sends what has waited for a neighbour.
     fn release(&mut self, mac: Mac, waiting: VecDeque<Vec<u8>>) {
         for mut packet in waiting {
@@ -496,11 +324,4 @@ fn group(nets: &[IpCidr], to: &IpAddress) -> Option<Mac> {
 fn group_v6(to: &Ipv6Address) -> Mac {
     let [.., a, b, c, d] = to.octets();
     [0x33, 0x33, a, b, c, d]
-}
-
-/// The group in which those are whose address ends as this one.
-fn solicited(addr: &Ipv6Address) -> Ipv6Address {
-    let [.., a, b, c] = addr.octets();
-    let last = u16::from_be_bytes([b, c]);
-    Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last)
 }
