@@ -94,10 +94,38 @@ impl Request {
         self.r_len + self.r_data.iter().map(Pinned::len).sum::<usize>()
     }
 
-    /// Segments a transport has to carry: what `Transport::max_segments` limits.
+    /// The stretches of memory that a device finds the message and room for its reply in, in their order: physical
+    /// address, bytes, and whether it is room. Empty ones are left out, and what follows each other in memory is one.
+    #[inline]
+    pub fn each_segment(&self, mut put: impl FnMut(u64, usize, bool)) {
+        let (mut start, mut len, mut room) = (0, 0, false);
+        let mut add = |phys: u64, n: usize, is_room: bool| {
+            if n == 0 {
+                return;
+            }
+            if len != 0 && is_room == room && u64::checked_add(start, len as u64) == Some(phys) {
+                len += n;
+                return;
+            }
+            if len != 0 {
+                put(start, len, room);
+            }
+            (start, len, room) = (phys, n, is_room);
+        };
+        self.t.pieces(self.t_len).for_each(|(phys, n)| add(phys, n, false));
+        self.t_data.iter().for_each(|piece| add(piece.phys(), piece.len(), false));
+        self.r.pieces(self.r_len).for_each(|(phys, n)| add(phys, n, true));
+        self.r_data.iter().for_each(|piece| add(piece.phys(), piece.len(), true));
+        if len != 0 {
+            put(start, len, room);
+        }
+    }
+
+    /// How many they are: what `Transport::max_segments` limits.
     pub fn segments(&self) -> usize {
-        let heads = [self.t.pieces(self.t_len).count(), self.r.pieces(self.r_len).count()];
-        self.t_data.len() + self.r_data.len() + heads.map(|n| n.max(1)).iter().sum::<usize>()
+        let mut count = 0;
+        self.each_segment(|_, _, _| count += 1);
+        count
     }
 
     /// Copies bytes of the reply out, from `at` on, wherever they went. Gives how many there were room for, which is

@@ -23,7 +23,7 @@ fn a_reply_is_gathered_from_any_place_to_any_place() {
     let q = scattered();
     let room = 11 + 5 + 4096;
     assert_eq!(q.r_room(), room);
-    assert_eq!(q.segments(), 5);
+    assert_eq!(q.segments(), 3, "no message yet, and no empty piece");
     let whole: Vec<u8> = (0..room).map(|i| i as u8).collect();
     let places = [0, 1, 10, 11, 12, 15, 16, 17, 4000, room - 1, room, room + 1, usize::MAX];
     for at in places {
@@ -57,6 +57,23 @@ fn the_length_of_a_message_counts_its_data() {
     assert_eq!(q.t_total(), 151);
     // The message, its two pieces of data, and the two pages that the reply has room in.
     assert_eq!(q.segments(), 5);
+}
+
+#[test]
+fn neighbours_in_memory_are_one_segment_but_not_of_both_ways() {
+    let mut q = Request::new(64, 64).unwrap();
+    q.t_len = 30;
+    let page = Page::new_zeroed().unwrap();
+    let part = |off, len| Pinned::new(page.clone(), off, len);
+    q.t_data = vec![part(0, 100), part(100, 0), part(100, 50), part(200, 50), part(250, 10)];
+    q.r_data = vec![part(260, 40), part(300, 1), part(0, 7)];
+    let mut seen = vec![];
+    q.each_segment(|phys, len, is_room| seen.push((phys.wrapping_sub(page.phys()), len, is_room)));
+    let heads =
+        [(q.t.phys().wrapping_sub(page.phys()), 30, false), (q.r.phys().wrapping_sub(page.phys()), 64, true)];
+    let [t, r] = heads;
+    assert_eq!(seen, [t, (0, 150, false), (200, 60, false), r, (260, 41, true), (0, 7, true)]);
+    assert_eq!((q.segments(), q.t_total(), q.r_room()), (6, 240, 112));
 }
 
 #[test]

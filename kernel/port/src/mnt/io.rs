@@ -113,13 +113,16 @@ impl MntFile {
     ) -> Result<usize> {
         let session = self.session();
         session.ready()?;
-        // Two segments are heads, one is the tail, and a piece may begin in the middle of a page.
-        let pages = session.transport.max_segments().saturating_sub(4).max(1);
-        let most = (session.msize.saturating_sub(ninep::IOHDRSZ) as usize).min(pages * PAGE as usize);
+        // The heads and the tail take up to four segments.
+        let runs = session.transport.max_segments().saturating_sub(4).max(1);
+        let most = session.msize.saturating_sub(ninep::IOHDRSZ) as usize;
         let unit = match iounit as usize {
             0 => most,
             n => n.min(most),
         };
+        if len <= unit && len <= PAGE as usize {
+            return self.single(way, offset, len, pin(0, len)?);
+        }
         // Appended pieces would come in any order, and another kind of server may be anything.
         let abreast = if session.dialect == Dialect::P9 || self.is_append() { 1 } else { PIECES };
         let mut done = 0;
@@ -130,10 +133,13 @@ impl MntFile {
             while pieces.len() < abreast && failed.is_none() && (planned < len || len == 0) {
                 let n = unit.min(len - planned);
                 match pin(planned, n) {
-                    Ok(data) => pieces.push((n, data)),
+                    Ok(mut data) => {
+                        let n = keep_runs(&mut data, runs);
+                        planned += n;
+                        pieces.push((n, data));
+                    }
                     Err(e) => failed = Some(e),
                 }
-                planned += n;
                 if len == 0 {
                     break;
                 }
@@ -154,6 +160,14 @@ impl MntFile {
                 None => {}
             }
         }
+    }
+
+    /// One piece of at most a page.
+    fn single(&self, way: Way, offset: u64, len: usize, data: Vec<Pinned>) -> Result<usize> {
+        let session = self.session();
+        let mut guard = session.slots.take(true, || session.must_die())?;
+        let flight = self.send(&mut guard, 0, way, offset, len, data)?;
+        self.receive(&mut guard, flight, way).map(|(n, _)| n as usize)
     }
 
     /// Has some pieces in flight together. How many bytes were moved up to the first piece that was short or failed,
@@ -266,6 +280,45 @@ fn moved(session: &Arc<Session>, request: &Request, tag: u16, asked: u32, way: W
     }
 }
 
+/// Leaves so much of the pages as is in at most `most` stretches of memory; how many bytes that is.
+fn keep_runs(pages: &mut Vec<Pinned>, most: usize) -> usize {
+    let (mut runs, mut len, mut end) = (0, 0, None);
+    for (n, page) in pages.iter().enumerate() {
+        if end != Some(page.phys()) {
+            runs += 1;
+        }
+        if runs > most {
+            pages.truncate(n);
+            break;
+        }
+        end = page.phys().checked_add(page.len() as u64);
+        len += page.len();
+    }
+    len
+}
+
 fn pages_len(pages: &[Pinned]) -> usize {
     pages.iter().map(Pinned::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::page::Page;
+
+    #[test]
+    fn a_piece_has_so_many_stretches_of_memory_and_as_many_pages_as_are_in_them() {
+        machine::host::new_machine();
+        let page = Page::new_zeroed().unwrap();
+        let all = || [(0, 10), (10, 5), (15, 1), (20, 4), (24, 6), (0, 3)];
+        let pins =
+            || all().map(|(at, len)| Pinned::new(page.clone(), at, len)).into_iter().collect::<Vec<_>>();
+        for (most, pages, bytes) in [(1, 3, 16), (2, 5, 26), (3, 6, 29), (100, 6, 29), (0, 0, 0)] {
+            let mut data = pins();
+            assert_eq!((keep_runs(&mut data, most), data.len()), (bytes, pages), "{most}");
+            assert_eq!(pages_len(&data), bytes);
+        }
+        assert_eq!(keep_runs(&mut Vec::new(), 1), 0);
+        drop(page);
+    }
 }

@@ -110,12 +110,22 @@ impl Slot {
     ///
     /// # Errors
     /// No memory.
+    #[inline]
     pub(crate) fn piece(&mut self, number: usize) -> Result<&mut Piece> {
-        while self.pieces.len() <= number {
+        if self.pieces.len() <= number {
+            self.make_pieces(number)?;
+        }
+        self.pieces.get_mut(number).ok_or(error::ENOMEM.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_pieces(&mut self, last: usize) -> Result<()> {
+        while self.pieces.len() <= last {
             let tag = self.index * TAGS + self.pieces.len() as u16;
             self.pieces.push(Piece::new(tag, PAGE as usize)?);
         }
-        self.pieces.get_mut(number).ok_or(error::ENOMEM.into())
+        Ok(())
     }
 
     /// The pieces made so far.

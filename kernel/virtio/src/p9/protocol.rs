@@ -1,7 +1,7 @@
 //! What is particular to the 9P device among those that are given requests.
 
 use super::MOUNT_TAG;
-use super::request::{Checked, outcome, segments};
+use super::request::{Checked, outcome};
 use crate::Failure;
 use crate::requests::{Bytes, Ending, InFlight, Layout, Protocol, count};
 use crate::ring::{Prepared, Queue};
@@ -22,7 +22,7 @@ impl Layout for Messages {
         queue: &mut Queue<InFlight<Self>>,
         checked: &Checked,
     ) -> Option<(Prepared, (), u64)> {
-        let chain = queue.prepare(segments(&checked.request)).ok()?;
+        let chain = queue.prepare_all(&*checked.request).ok()?;
         Some((chain, (), checked.sizes.writable))
     }
 

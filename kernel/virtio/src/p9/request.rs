@@ -4,10 +4,9 @@
 //! T-message whose size is not its length, a reply area without room for the smallest reply, or a read of more
 //! bytes than there is room for.
 
-use crate::ring::{Segment, merge};
+use crate::ring::{Segment, Segments};
 use alloc::boxed::Box;
 use io::message::{Request, TransportError};
-use machine::page::Pinned;
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
 
@@ -39,25 +38,28 @@ pub(super) fn check(request: &Request, max_segments: usize) -> Result<Sizes, Tra
     if r_len < HEADSZ || r_len > request.r.len() {
         return broken("9P request without room for a reply");
     }
-    let readable = request.t_total() as u64;
-    let writable = request.r_room() as u64;
+    let (mut count, mut readable, mut writable) = (0, 0, 0);
+    request.each_segment(|_, len, is_room| {
+        count += 1;
+        *if is_room { &mut writable } else { &mut readable } += len as u64;
+    });
     if u64::from(request.t.get_u32(0)) != readable {
         return broken("9P request whose size is wrong");
     }
-    if request.segments() > max_segments {
+    if count > max_segments {
         return broken("9P request in too many pieces");
     }
     if writable > u64::from(u32::MAX) {
         return broken("9P request with room for more than any reply");
     }
-    let count = || u64::from(get_u32(request, COUNT));
+    let asked = || u64::from(get_u32(request, COUNT));
     match request.t.get_u8(4) {
         TREAD | TREADDIR if t_len < TIOSZ => broken("9P read without a count"),
-        TREAD | TREADDIR if count() + RIOSZ as u64 > writable => {
+        TREAD | TREADDIR if asked() + RIOSZ as u64 > writable => {
             broken("9P read of more than there is room for")
         }
         TWRITE if t_len < TIOSZ => broken("9P write without a count"),
-        TWRITE if count() + TIOSZ as u64 != readable => broken("9P write whose count is wrong"),
+        TWRITE if asked() + TIOSZ as u64 != readable => broken("9P write whose count is wrong"),
         _ => Ok(Sizes { readable, writable }),
     }
 }
@@ -69,19 +71,12 @@ fn get_u32(request: &Request, at: usize) -> u32 {
     u32::from_le_bytes(bytes)
 }
 
-/// The segments of a request in order: T-message, then room for the reply. Empty pieces are left out, and
-/// pieces that follow each other in memory become one.
-pub(super) fn segments(request: &Request) -> impl Iterator<Item = Segment> + Clone {
-    let t = request.t.pieces(request.t_len).chain(pages(&request.t_data));
-    let r = request.r.pieces(request.r_len).chain(pages(&request.r_data));
-    let t = t.map(|(phys, len)| Segment { phys, len: len as u32, write: false });
-    let r = r.map(|(phys, len)| Segment { phys, len: len as u32, write: true });
-    merge(t.chain(r), u32::MAX)
-}
-
-/// Where data lie.
-fn pages(data: &[Pinned]) -> impl Iterator<Item = (u64, usize)> + Clone {
-    data.iter().map(|piece| (piece.phys(), piece.len()))
+impl Segments for Request {
+    #[inline]
+    fn each(&self, mut put: impl FnMut(Segment)) {
+        // A stretch is no longer than the request, which is checked.
+        self.each_segment(|phys, len, write| put(Segment { phys, len: len as u32, write }));
+    }
 }
 
 /// What a finished request's result is, of a device that says it wrote `len` bytes.

@@ -24,16 +24,36 @@ pub struct Segment {
     pub write: bool,
 }
 
+/// The segments of a chain.
+pub trait Segments {
+    /// Tells them one after the other; the same ones each time.
+    fn each(&self, put: impl FnMut(Segment));
+}
+
+/// Segments in a list.
+pub(super) struct Listed<I>(pub I);
+
+impl<I: Iterator<Item = Segment> + Clone> Segments for Listed<I> {
+    #[inline]
+    fn each(&self, put: impl FnMut(Segment)) {
+        self.0.clone().for_each(put);
+    }
+}
+
 impl<T> Queue<T> {
     /// Writes the chain into the descriptors that are free, in the order in which they are.
-    pub(super) fn fill_direct(&self, head: u16, segments: impl Iterator<Item = Segment>, count: usize) {
-        let mut at = head;
-        for (n, segment) in segments.take(count).enumerate() {
+    pub(super) fn fill_direct(&self, head: u16, segments: &impl Segments, count: usize) {
+        let (mut at, mut n) = (head, 0);
+        segments.each(|segment| {
+            n += 1;
+            if n > count {
+                return;
+            }
             let next = self.next(at);
-            let link = if n + 1 < count { Some(next) } else { None };
+            let link = if n < count { Some(next) } else { None };
             write(&self.ring, usize::from(at) * DESCRIPTOR, &segment, link);
             at = next;
-        }
+        });
     }
 
     /// Writes the chain into the table of descriptor `head`, and the table into the descriptor; a chain of one segment
@@ -41,29 +61,26 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// There are no segments, or more than the queue was made for.
-    pub(super) fn fill_table(
-        &self,
-        head: u16,
-        mut segments: impl Iterator<Item = Segment>,
-    ) -> Result<(), Full> {
-        let (Some(tables), Some(mut segment)) = (&self.tables, segments.next()) else { return Err(Full) };
+    pub(super) fn fill_table(&self, head: u16, segments: &impl Segments) -> Result<(), Full> {
+        let Some(tables) = &self.tables else { return Err(Full) };
         let at = usize::from(head) * DESCRIPTOR;
         let start = usize::from(head) * self.segments * DESCRIPTOR;
-        let mut n = 0u16;
         // One is written when it is known whether another follows.
-        for next in segments {
-            n += 1;
-            if usize::from(n) >= self.segments {
-                return Err(Full);
+        let (mut last, mut n, mut fits) = (None, 0u16, true);
+        segments.each(|segment| {
+            let Some(before) = last.replace(segment) else { return };
+            fits &= usize::from(n) + 1 < self.segments;
+            if fits {
+                n += 1;
+                write(tables, start + usize::from(n - 1) * DESCRIPTOR, &before, Some(n));
             }
-            write(tables, start + usize::from(n - 1) * DESCRIPTOR, &segment, Some(n));
-            segment = next;
-        }
+        });
+        let Some(last) = last.filter(|_| fits) else { return Err(Full) };
         if n == 0 {
-            write(&self.ring, at, &segment, None);
+            write(&self.ring, at, &last, None);
             return Ok(());
         }
-        write(tables, start + usize::from(n) * DESCRIPTOR, &segment, None);
+        write(tables, start + usize::from(n) * DESCRIPTOR, &last, None);
         self.ring.set_u64(at, tables.phys() + start as u64);
         self.ring.set_u32(at + 8, u32::from(n + 1) * DESCRIPTOR as u32);
         self.ring.set_u32(at + 12, u32::from(INDIRECT));

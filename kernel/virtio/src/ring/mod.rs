@@ -27,8 +27,8 @@ mod merge;
 
 use crate::transport::RingAddress;
 use alloc::vec::Vec;
-use descriptor::DESCRIPTOR;
-pub use descriptor::Segment;
+use descriptor::{DESCRIPTOR, Listed};
+pub use descriptor::{Segment, Segments};
 use machine::OutOfMemory;
 use machine::dma::Dma;
 use machine::heap;
@@ -193,6 +193,14 @@ impl<T> Queue<T> {
     where
         I: Iterator<Item = Segment> + Clone,
     {
+        self.prepare_all(&Listed(segments))
+    }
+
+    /// The same of segments that are told one after the other.
+    ///
+    /// # Errors
+    /// As [`Queue::prepare`].
+    pub fn prepare_all(&mut self, segments: &impl Segments) -> Result<Prepared, Full> {
         let head = self.free;
         let needed = if self.tables.is_some() {
             if self.free_count == 0 {
@@ -201,7 +209,8 @@ impl<T> Queue<T> {
             self.fill_table(head, segments)?;
             1
         } else {
-            let count = segments.clone().count();
+            let mut count = 0;
+            segments.each(|_| count += 1);
             let needed = u16::try_from(count).map_err(|_| Full)?;
             if needed == 0 || needed > self.free_count || count > self.segments {
                 return Err(Full);

@@ -39,6 +39,7 @@ macro_rules! dma_access {
         ///
         /// # Panics
         /// When it is not inside, or not aligned.
+        #[inline]
         pub fn $get(&self, off: usize) -> $t {
             // SAFETY: `at` checked bounds and alignment, any bits are a value, and it is one move of the processor;
             // volatile, since a device or another processor may write at any time.
@@ -49,6 +50,7 @@ macro_rules! dma_access {
         ///
         /// # Panics
         /// When it is not inside, or not aligned.
+        #[inline]
         pub fn $set(&self, off: usize, value: $t) {
             // SAFETY: as above; nobody holds references into the memory.
             unsafe { ptr::write_volatile(self.at(off, size_of::<$t>()).cast(), value) };
@@ -59,12 +61,14 @@ macro_rules! dma_access {
 macro_rules! dma_atomic {
     ($load:ident, $store:ident, $t:ty, $atomic:ty) => {
         /// Reads a value that a device publishes: what it wrote before is seen after.
+        #[inline]
         pub fn $load(&self, off: usize) -> $t {
             // SAFETY: `at` checked bounds and alignment; an atomic may be shared with a device.
             unsafe { &*self.at(off, size_of::<$t>()).cast::<$atomic>() }.load(Ordering::Acquire)
         }
 
         /// Writes a value that publishes what was written before to a device.
+        #[inline]
         pub fn $store(&self, off: usize, value: $t) {
             // SAFETY: as above.
             unsafe { &*self.at(off, size_of::<$t>()).cast::<$atomic>() }.store(value, Ordering::Release);
@@ -142,6 +146,7 @@ impl Dma {
     }
 
     /// Length in bytes, as asked for.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -204,18 +209,24 @@ impl Dma {
     dma_atomic!(load_acquire_u16, store_release_u16, u16, AtomicU16);
     dma_atomic!(load_acquire_u32, store_release_u32, u32, AtomicU32);
 
+    #[inline]
     fn check(&self, off: usize, len: usize) {
-        assert!(
-            off <= self.len && len <= self.len - off,
-            "{len} bytes at {off} leave {} of device memory",
-            self.len
-        );
+        if off > self.len || len > self.len - off {
+            self.is_outside(off, len);
+        }
     }
 
+    #[inline]
     fn at(&self, off: usize, size: usize) -> *mut u8 {
         self.check(off, size);
-        assert!(off.is_multiple_of(size), "{size} bytes at {off} are not aligned");
+        assert!(off.is_multiple_of(size), "an access of device memory is not aligned");
         (self.at + off as u64) as *mut u8
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_outside(&self, off: usize, len: usize) -> ! {
+        panic!("{len} bytes at {off} leave {} of device memory", self.len)
     }
 }
 
