@@ -5,13 +5,23 @@
 //! and `times`.
 
 use crate::thread::Thread;
+use crate::types::State;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use spin::Once;
 
 /// Normal priority, and the highest.
 pub(crate) const NORMAL: u8 = 10;
 const HIGHEST: u8 = 20;
+
+/// Who is told what a thread does, as it begins to do it. The scheduler calls with locks of its own in hand: only locks
+/// may be taken that are leaves, and memory neither taken nor given back.
+pub trait Observer: Send + Sync {
+    /// The thread runs, is ready to, or waits.
+    fn state(&self, state: State);
+}
 
 /// The part of a thread that both halves have.
 pub(crate) struct Common {
@@ -27,6 +37,8 @@ pub(crate) struct Common {
     kicked: AtomicBool,
     /// Ticks that have met its program: see `sampling`.
     pub(crate) ticks: AtomicU32,
+    /// Who is told what it does. Most threads have none, and look at one word at each switch.
+    observer: Once<Arc<dyn Observer>>,
 }
 
 impl Common {
@@ -43,6 +55,7 @@ impl Common {
             interrupted: AtomicBool::new(false),
             kicked: AtomicBool::new(false),
             ticks: AtomicU32::new(0),
+            observer: Once::new(),
         }
     }
 }
@@ -112,6 +125,19 @@ impl Thread {
     #[inline]
     pub(crate) fn kick_pending(&self) -> bool {
         self.common.kicked.load(Ordering::Acquire)
+    }
+
+    /// Has somebody told what the thread does from now on. There is one: who comes later is told nothing.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.common.observer.call_once(|| observer);
+    }
+
+    /// It begins to do this.
+    #[inline]
+    pub(crate) fn begins(&self, state: State) {
+        if let Some(observer) = self.common.observer.get() {
+            observer.state(state);
+        }
     }
 
     /// Sets the priority: 0 to 20, higher runs first, 10 is normal. A thread that waits to run is queued anew.

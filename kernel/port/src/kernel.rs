@@ -62,7 +62,7 @@ pub struct Kernel {
     /// Processes kept for a debugger.
     pub(crate) broken: crate::proc::broken::Broken,
     /// What traced processes do.
-    pub(crate) trace: crate::proc::trace::Trace,
+    pub(crate) trace: Arc<crate::proc::trace::Trace>,
     /// Who goes when memory is out.
     pub(crate) starving: crate::proc::starve::Starving,
     /// Who pays for memory.
@@ -104,7 +104,7 @@ impl Kernel {
             first_told: Lock::new(None),
             ending: Arc::default(),
             broken: crate::proc::broken::Broken::default(),
-            trace: crate::proc::trace::Trace::default(),
+            trace: Arc::default(),
             starving: crate::proc::starve::Starving::default(),
             users: crate::proc::bill::Users::new(),
             zero: Lock::new(None),

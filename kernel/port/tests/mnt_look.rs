@@ -58,6 +58,37 @@ fn one_message_for_each_but_the_first() {
     s.end();
 }
 
+/// The server says only of a first element why it is missing: its directory is kept to be asked again.
+#[test]
+fn what_is_missing_is_missed_with_two_messages() {
+    let s = share();
+    assert_eq!(sent(&s, || is_missing(&s, "/n/dir/none")), [kind::TWALK; 3]);
+    for name in ["/n/dir/none", "/n/dir/nothing"] {
+        for _ in 0..2 {
+            assert_eq!(sent(&s, || is_missing(&s, name)), [kind::TWALK; 2]);
+        }
+    }
+    // It is another directory, and then none; and what comes is found.
+    let change = |f: fn(&mut ninep::testserver::Tree)| f(&mut s.wire.state().server.host);
+    change(|host| {
+        host.remove("other/g").unwrap();
+        host.remove("other").unwrap();
+        host.rename("dir", "other").unwrap();
+        host.file("dir/g", b"1").unwrap();
+    });
+    assert_eq!(sent(&s, || is_missing(&s, "/n/dir/none")), [kind::TWALK; 3]);
+    assert_eq!(sent(&s, || is_missing(&s, "/n/dir/none")), [kind::TWALK; 2]);
+    change(|host| drop(host.file("dir/none", b"12").unwrap()));
+    assert_eq!(length(&s, "/n/dir/none"), 2);
+    // This machine gives the directory another name.
+    is_missing(&s, "/n/dir/nothing");
+    rename(&s, "/n/dir", "room");
+    is_missing(&s, "/n/dir/nothing");
+    is_missing(&s, "/n/room/nothing");
+    assert_eq!(length(&s, "/n/room/none"), 2);
+    s.end();
+}
+
 /// More names than are kept.
 #[test]
 fn hundreds_of_names() {

@@ -296,6 +296,51 @@ fn what_is_traced_is_told() {
     assert!(sysfile::open(&stranger, "/proc/trace", OREAD).unwrap_err().is(error::EPERM));
 }
 
+/// What the scheduler does with a process that is traced.
+#[test]
+fn runs_and_waits_are_traced() {
+    let w = World::new();
+    let p = w.start(&["prog"], |cpu| {
+        // Until it is killed.
+        loop {
+            cpu.sleep_ms(5);
+        }
+    });
+    let fd = sysfile::open(&w.t.up, "/proc/trace", OREAD).unwrap();
+    let read = || {
+        let mut bytes = vec![0; 100_000];
+        let n = sysfile::pread(&w.t.up, fd, &mut port::mem::iobuf::Dst::Kernel(&mut bytes), -1).unwrap();
+        bytes[..n].chunks(16).map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    let ctl = |message: &str| w.t.write(&format!("/proc/{}/ctl", p.pid), message.as_bytes()).unwrap();
+    ctl("trace 1");
+    let mut events = Vec::new();
+    while events.len() < 30 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        events.extend(read());
+    }
+    ctl("trace 0");
+    let word = |b: &[u8]| u32::from_le_bytes(b.try_into().unwrap());
+    assert!(events.iter().all(|e| word(&e[..4]) == p.pid));
+    let kinds: Vec<u32> = events.iter().map(|e| word(&e[4..8])).collect();
+    // It sleeps, may be made ready before it runs, and runs before it sleeps again.
+    let (run, ready, sleep) = (3, 4, 5);
+    for two in kinds.windows(2) {
+        assert!(
+            [[sleep, ready], [sleep, run], [ready, run], [run, sleep]].contains(&[two[0], two[1]]),
+            "{kinds:?}"
+        );
+    }
+    let times: Vec<u64> = events.iter().map(|e| u64::from_le_bytes(e[8..].try_into().unwrap())).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    // Who is not traced any more does nothing that is told.
+    read();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(read().len(), 0);
+    ctl("kill");
+    w.wait();
+}
+
 #[test]
 fn others_may_not() {
     let w = World::new();

@@ -16,6 +16,7 @@ use super::machine::{Charge, machine};
 use super::{chaos, clock, irq, lock};
 use crate::ledger::{self, Payer};
 use crate::threads::Common;
+pub use crate::threads::Observer;
 pub use crate::types::{OutOfMemory, State, Times};
 
 /// A kernel thread.
@@ -143,6 +144,7 @@ pub fn park_until(deadline_ns: u64) {
     if !p.token {
         let since = clock::now_ns();
         p.state = State::Parked;
+        me.begins(State::Parked);
         while !p.token {
             if deadline_ns == u64::MAX {
                 p = me.wake.wait(p).unwrap_or_else(PoisonError::into_inner);
@@ -156,6 +158,7 @@ pub fn park_until(deadline_ns: u64) {
             p = me.wake.wait_timeout(p, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         p.state = State::Running;
+        me.begins(State::Running);
         me.parked_ns.fetch_add(clock::now_ns() - since, Ordering::Relaxed);
         machine().switches.fetch_add(1, Ordering::Relaxed);
     }
@@ -204,6 +207,7 @@ impl Thread {
         p.token = true;
         if p.state == State::Parked {
             p.state = State::Ready;
+            self.begins(State::Ready);
             // All: somebody may be waiting for the thread's end at the same place.
             self.wake.notify_all();
         }

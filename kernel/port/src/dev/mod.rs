@@ -249,6 +249,20 @@ pub trait Dev: Send + Sync {
         dirtab::stat(self, up, c)
     }
 
+    /// What a file is that has just been opened to be executed. A device that has to ask a server, and has been told as
+    /// it opened the file, does not ask again.
+    ///
+    /// # Errors
+    /// As [`stat`](Dev::stat).
+    fn stat_opened(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        self.stat(up, c)
+    }
+
+    /// Is a server asked for whatever is read, so that few large reads are better than many small ones?
+    fn asks(&self) -> bool {
+        false
+    }
+
     /// Tells what the file is, in strings that the device need not copy for that. It may hold a lock of its own
     /// meanwhile, under which `tell` waits for nothing.
     ///

@@ -9,6 +9,8 @@ use abi::error::{EBADEXEC, ENOMEM};
 use abi::layout::{DATA_ALIGN, PAGE, USTKSIZE, USTKTOP, UTZERO};
 use machine::heap;
 
+use crate::mem::{Layout, Run};
+
 /// Bytes of the file's front that [`parse`] wants to see: enough for an ELF header with 32 program headers.
 pub(crate) const HEAD: usize = 4096;
 
@@ -19,34 +21,6 @@ const AOUT_HEADER: u64 = 40;
 /// What system an ELF file is for, by its header: none in particular, or none at all.
 const OSABI_NONE: u8 = 0;
 const OSABI_STANDALONE: u8 = 255;
-
-/// A part of the file that appears in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// First address, at a page.
-    pub(crate) base: u64,
-    /// First address behind it, at a page.
-    pub(crate) top: u64,
-    /// Offset of its first byte in the file.
-    pub(crate) offset: u64,
-    /// Bytes that come from the file.
-    pub(crate) len: u64,
-    /// May be written.
-    pub(crate) write: bool,
-    /// May be executed.
-    pub(crate) exec: bool,
-}
-
-/// What an executable asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
-    /// Text and data, ascending, not overlapping.
-    pub(crate) runs: Vec<Run>,
-    /// Where zeroed memory begins and ends; `brk` moves the end.
-    pub(crate) bss: (u64, u64),
-    /// Where to start.
-    pub(crate) entry: u64,
-}
 
 /// Reads the header of an executable from the front of the file, whose length is `length`.
 ///

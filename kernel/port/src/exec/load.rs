@@ -7,17 +7,17 @@ use alloc::vec::Vec;
 
 use abi::layout::{PAGE, USTKSIZE, USTKTOP};
 use abi::ureg::Ureg;
-use abi::{OREAD, error};
+use abi::{Dir, OREAD, error};
 use machine::heap;
 use machine::space::Prot;
 
 use super::argv::Argv;
-use super::header::{self, Layout};
+use super::header;
 use super::script;
 use super::stack::Stack;
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
-use crate::mem::{Backing, ImageKey, Kind, Segment, Stretch};
+use crate::mem::{Backing, ImageKey, ImageRef, Kind, Segment, Stretch};
 use crate::name::chan::Chan;
 use crate::name::namec::{self, Access};
 use crate::proc::process::Proc;
@@ -26,12 +26,18 @@ use crate::proc::{notes, watch};
 /// Segments that are made between looks at memory.
 const BATCH: usize = 16;
 
-/// The executable found for a name: its file, its front, its layout, and the arguments as `#!` changes them.
+/// The executable found for a name: its file, its image, and the arguments as `#!` changes them.
 struct Program {
     chan: Arc<Chan>,
-    layout: Layout,
+    image: ImageRef,
     args: Argv,
     name: String,
+}
+
+/// A file that has been opened to be executed, and what it is like.
+struct Opened {
+    chan: Arc<Chan>,
+    dir: Dir,
 }
 
 /// Replaces the program of `up` by the file `name` with `args` (the first of which is by custom the name).
@@ -41,11 +47,11 @@ struct Program {
 /// Those of opening the file for execution, `exec header invalid`, `cannot exec directory`, no memory.
 pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     let program = find(up, name, args)?;
-    let key = image_key(up, &program.chan)?;
-    let image = up.kernel.images.attach(key, &program.chan)?;
+    let (image, layout) = (&program.image, program.image.layout());
+    image.bring(up)?;
     // With the three at the end.
-    let mut segments = heap::try_vec(program.layout.runs.len() + 3)?;
-    for (n, run) in program.layout.runs.iter().enumerate() {
+    let mut segments = heap::try_vec(layout.runs.len() + 3)?;
+    for (n, run) in layout.runs.iter().enumerate() {
         // There may be as many as have room in the front of a file.
         if n % BATCH == BATCH - 1 && !heap::is_granted() {
             return Err(error::ENOMEM.into());
@@ -56,7 +62,8 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
         let prot = Prot { write: run.write, exec: run.exec };
         segments.push(Segment::new(kind, run.base, run.top, prot, Some(backing)));
     }
-    let (bss_base, bss_top) = program.layout.bss;
+    let (bss_base, bss_top) = layout.bss;
+    let entry = layout.entry;
     let data = Prot { write: true, exec: false };
     segments.push(Segment::new(Kind::Bss, bss_base, bss_top, data, None));
     let stack = Segment::new(Kind::Stack, USTKTOP - USTKSIZE, USTKTOP, data, None);
@@ -78,20 +85,19 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     drop(old);
     let tos = abi::layout::TOS;
     // Until it traps, what it came from is the call.
-    Ok(Ureg { ax: tos, pc: program.layout.entry, sp, kind: abi::ureg::SYSCALL, ..Ureg::default() })
+    Ok(Ureg { ax: tos, pc: entry, sp, kind: abi::ureg::SYSCALL, ..Ureg::default() })
 }
 
 fn find(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Program> {
-    let chan = open(up, name)?;
+    let file = Opened::open(up, name)?;
     let file_name = last_element(name);
+    if let Some(image) = file.known(up) {
+        return Ok(Program { chan: file.chan, image, args, name: file_name });
+    }
     let mut head = heap::try_bytes(header::HEAD)?;
-    let n = read_full(up, &chan, &mut head)?;
-    head.truncate(n);
+    file.read_front(up, &mut head)?;
     match script::parse(&head) {
-        None => {
-            let layout = header::parse(&head, length(up, &chan)?)?;
-            Ok(Program { chan, layout, args, name: file_name })
-        }
+        None => Ok(Program { image: file.image(up, &head)?, chan: file.chan, args, name: file_name }),
         Some(Err(())) => Err(error::EBADEXEC.into()),
         Some(Ok(words)) => {
             let Some((interpreter, more)) = words.split_first() else { return Err(error::EBADEXEC.into()) };
@@ -102,53 +108,69 @@ fn find(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Program> {
             }
             front.push(name.as_bytes())?;
             let args = args.behind(front)?;
-            drop(chan);
-            let chan = open(up, interpreter)?;
-            let n = read_full(up, &chan, head_room(&mut head))?;
-            head.truncate(n);
-            // One level only: an interpreter that is a script itself has no valid header.
-            let layout = header::parse(&head, length(up, &chan)?)?;
-            Ok(Program { chan, layout, args, name: file_name })
+            drop(file);
+            let file = Opened::open(up, interpreter)?;
+            let image = match file.known(up) {
+                Some(image) => image,
+                None => {
+                    file.read_front(up, &mut head)?;
+                    // One level only: an interpreter that is a script itself has no valid header.
+                    file.image(up, &head)?
+                }
+            };
+            Ok(Program { chan: file.chan, image, args, name: file_name })
         }
     }
 }
 
-fn head_room(head: &mut Vec<u8>) -> &mut [u8] {
-    head.clear();
-    head.resize(header::HEAD, 0);
-    head
-}
-
-fn open(up: &Arc<Proc>, name: &str) -> Result<Arc<Chan>> {
-    let chan = namec::open_exec(up, name)?;
-    if chan.qid.is_dir() {
-        return Err(error::EEXECDIR.into());
-    }
-    Ok(chan)
-}
-
-/// Reads up to the whole buffer from the front of the file.
-fn read_full(up: &Arc<Proc>, chan: &Arc<Chan>, buf: &mut [u8]) -> Result<usize> {
-    let mut got = 0;
-    while got < buf.len() {
-        let rest = buf.get_mut(got..).unwrap_or(&mut []);
-        match chan.dev.read(up, chan, &mut Dst::Kernel(rest), got as u64)? {
-            0 => break,
-            n => got += n,
+impl Opened {
+    fn open(up: &Arc<Proc>, name: &str) -> Result<Opened> {
+        let chan = namec::open_exec(up, name)?;
+        if chan.qid.is_dir() {
+            return Err(error::EEXECDIR.into());
         }
+        let dir = chan.dev.stat_opened(up, &chan)?;
+        Ok(Opened { chan, dir })
     }
-    Ok(got)
-}
 
-fn length(up: &Arc<Proc>, chan: &Arc<Chan>) -> Result<u64> {
-    Ok(chan.dev.stat(up, chan)?.length)
-}
+    /// Its image, if it was run before.
+    fn known(&self, up: &Arc<Proc>) -> Option<ImageRef> {
+        up.kernel.images.find(self.key(), &self.chan)
+    }
 
-fn image_key(up: &Arc<Proc>, chan: &Arc<Chan>) -> Result<ImageKey> {
-    let dir = chan.dev.stat(up, chan)?;
-    let (letter, devno, _) = chan.key();
-    let file = (letter, devno, chan.dev.contents(chan));
-    Ok(ImageKey { file, vers: chan.qid.vers, mtime: dir.mtime, length: dir.length })
+    /// Its image, by what is at its front.
+    fn image(&self, up: &Arc<Proc>, head: &[u8]) -> Result<ImageRef> {
+        let layout = header::parse(head, self.dir.length)?;
+        up.kernel.images.attach(self.key(), &self.chan, &layout)
+    }
+
+    fn key(&self) -> ImageKey {
+        let chan = &self.chan;
+        let (letter, devno, _) = chan.key();
+        let file = (letter, devno, chan.dev.contents(chan));
+        ImageKey { file, vers: chan.qid.vers, mtime: self.dir.mtime, length: self.dir.length }
+    }
+
+    /// Reads as much of its front as a header may be.
+    fn read_front(&self, up: &Arc<Proc>, head: &mut Vec<u8>) -> Result<()> {
+        head.clear();
+        head.resize(header::HEAD, 0);
+        // Where a length is told nobody has to be asked for the end.
+        let all = match usize::try_from(self.dir.length) {
+            Ok(0) | Err(_) => header::HEAD,
+            Ok(length) => length.min(header::HEAD),
+        };
+        let mut got = 0;
+        while got < all {
+            let rest = head.get_mut(got..all).unwrap_or(&mut []);
+            match self.chan.dev.read(up, &self.chan, &mut Dst::Kernel(rest), got as u64)? {
+                0 => break,
+                n => got += n,
+            }
+        }
+        head.truncate(got);
+        Ok(())
+    }
 }
 
 /// Writes the first stack into its segment, which no address space maps yet.

@@ -1,15 +1,12 @@
-//! Images: the contents of executables, page by page, shared by everybody who runs them and kept for the next.
+//! Images: the contents of executables, page by page, shared by everybody who runs them and kept for the next. An image
+//! knows what its file's header asks for, too, so that of a program that was run before no byte is read.
 //!
 //! Ownership: the cache owns images; a running program's segments hold an [`ImageRef`]. While there is one, the
-//! image keeps the program's file open to page from. When the last goes, the file is closed (so that a server
-//! can be unmounted) and the pages stay until memory is wanted elsewhere. Then pages of programs that run go as well,
-//! if no segment has them: one program may be a hundred commands, of which some always run.
+//! image keeps the program's file open to page from ([`paging`](super::paging)). When the last goes, the file is closed
+//! (so that a server can be unmounted) and the pages stay until memory is wanted elsewhere. Then pages of programs that
+//! run go as well, if no segment has them: one program may be a hundred commands, of which some always run.
 //!
-//! A page is read by whoever needs it first; others who need it wait for that one, each until it is to die itself. When
-//! the reader fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader
-//! may be somebody else's program, which is told a note each time before it is done.
-//!
-//! Lock order: `ImageCache::list`, then `Image::state`; both leaves otherwise. Pages are read without either.
+//! Lock order: `ImageCache::list`, then `Image::state`; both leaves otherwise.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -17,18 +14,15 @@ use alloc::vec::Vec;
 use core::ops::{Bound, Range};
 
 use abi::layout::PAGE;
-use machine::clock;
 use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
-use machine::page::{Page, Pinned};
-use machine::sync::{Rendez, Wake};
+use machine::page::Page;
+use machine::sync::Rendez;
 
-use super::iobuf::{Dst, cut};
-use super::newpage::new_image_page;
+use super::layout::Layout;
 use crate::error::Result;
 use crate::name::chan::Chan;
-use crate::proc::process::Proc;
 
 /// What must be equal for two executables to be the same one: device, instance and qid, and because servers'
 /// versions are weak, time and length as well.
@@ -54,10 +48,11 @@ pub(crate) struct Stretch {
 }
 
 /// Offset in the file and valid length of a page.
-type Key = (u64, u32);
+pub(super) type Key = (u64, u32);
 
 impl Stretch {
-    fn key(self, number: u64) -> Option<Key> {
+    /// Its page with this number.
+    pub(super) fn key(self, number: u64) -> Option<Key> {
         let skip = number.checked_mul(PAGE)?;
         let len = self.len.checked_sub(skip).filter(|&len| len > 0)?.min(PAGE) as u32;
         Some((self.offset.checked_add(skip)?, len))
@@ -67,73 +62,53 @@ impl Stretch {
 /// Pages of a group of neighbours.
 pub(crate) const GROUP: u64 = 16;
 
-/// The pages that are read, and mapped, along with page `number` of a segment: 64 KiB.
+/// The pages that are mapped along with page `number` of a segment, and read where that is cheap: 64 KiB.
 pub(crate) fn neighbours(number: u64) -> Range<u64> {
-    let start = number - number % GROUP;
-    start..start.saturating_add(GROUP)
+    group(number, GROUP)
+}
+
+/// The `pages` pages among which `number` is.
+pub(super) fn group(number: u64, pages: u64) -> Range<u64> {
+    let start = number - number % pages;
+    start..start.saturating_add(pages)
 }
 
 /// The pages of an executable that were read so far.
 pub(crate) struct Image {
     key: ImageKey,
-    state: Lock<State>,
+    /// What the file's header asks for.
+    pub(super) layout: Layout,
+    pub(super) state: Lock<State>,
     /// Somebody has ended reading.
-    read: Rendez,
+    pub(super) read: Rendez,
 }
 
-struct State {
-    chan: Option<Arc<Chan>>,
+/// What is in memory of a program, and who has it.
+pub(super) struct State {
+    /// The file, while anybody runs it.
+    pub(super) chan: Option<Arc<Chan>>,
     users: u32,
-    pages: BTreeMap<Key, Page>,
+    pub(super) pages: BTreeMap<Key, Page>,
     /// The parts of the file that are being read.
-    coming: Vec<Range<u64>>,
+    pub(super) coming: Vec<Range<u64>>,
 }
 
 impl State {
-    fn is_coming(&self, key: Key) -> bool {
+    /// Is this page being read?
+    pub(super) fn is_coming(&self, key: Key) -> bool {
         self.coming.iter().any(|part| part.contains(&key.0))
     }
 }
 
-/// A part of the file that is being read. Its drop wakes those who wait for that.
-struct Reading<'a> {
-    image: &'a Image,
-    part: Range<u64>,
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        let mut state = self.image.state.lock();
-        if let Some(at) = state.coming.iter().position(|part| *part == self.part) {
-            state.coming.swap_remove(at);
-        }
-        drop(state);
-        self.image.read.wakeup();
-    }
-}
-
-/// Who brings a page in.
-enum Whose<'a> {
-    /// Nobody: it is there.
-    Done(Page),
-    /// Another does.
-    Others,
-    /// The caller, these pages together, from this file.
-    Mine(Range<u64>, Arc<Chan>, Reading<'a>),
-}
-
 /// A running program's hold on its image.
 pub(crate) struct ImageRef {
-    image: Arc<Image>,
+    pub(super) image: Arc<Image>,
 }
 
 /// All images.
 pub struct ImageCache {
     list: Lock<Vec<Arc<Image>>>,
 }
-
-/// How long one waits for another who reads, in ns.
-const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// Images kept without anybody running them.
 const KEEP: usize = 64;
@@ -144,11 +119,20 @@ impl ImageCache {
         ImageCache { list: Lock::new(Vec::new()) }
     }
 
-    /// The image of the file behind `chan` (open for OEXEC), from the cache or new.
+    /// The image of the file behind `chan` (open for OEXEC), if it is in the cache.
+    pub(crate) fn find(&self, key: ImageKey, chan: &Arc<Chan>) -> Option<ImageRef> {
+        let mut list = self.list.lock();
+        let at = list.iter().position(|i| i.key == key)?;
+        // Most recently used last.
+        list.get_mut(at..)?.rotate_left(1);
+        list.last().map(|image| image.hold(chan))
+    }
+
+    /// The same, or a new one, whose header asks for this.
     ///
     /// # Errors
     /// No memory.
-    pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>) -> Result<ImageRef> {
+    pub(crate) fn attach(&self, key: ImageKey, chan: &Arc<Chan>, layout: &Layout) -> Result<ImageRef> {
         let mut dropped = Vec::new();
         let mut list = self.list.lock();
         as_kernel(|| heap::try_reserve(&mut *list, 1))?;
@@ -157,18 +141,13 @@ impl ImageCache {
             Some(at) => list.remove(at),
             None => as_kernel(|| {
                 let state = State { chan: None, users: 0, pages: BTreeMap::new(), coming: Vec::new() };
-                Arc::new(Image { key, state: Lock::new(state), read: Rendez::new() })
+                let layout = layout.clone();
+                Arc::new(Image { key, layout, state: Lock::new(state), read: Rendez::new() })
             }),
         };
-        {
-            let mut state = image.state.lock();
-            state.users += 1;
-            if state.chan.is_none() {
-                state.chan = Some(chan.clone());
-            }
-        }
-        // Most recently used last; the oldest idle ones go.
-        as_kernel(|| list.push(image.clone()));
+        let held = image.hold(chan);
+        // The oldest idle ones go.
+        as_kernel(|| list.push(image));
         while list.len() > KEEP && dropped.len() < KEEP {
             match list.iter().position(|i| i.state.lock().users == 0) {
                 Some(at) => dropped.push(list.remove(at)),
@@ -177,7 +156,7 @@ impl ImageCache {
         }
         drop(list);
         drop(dropped);
-        Ok(ImageRef { image })
+        Ok(held)
     }
 
     /// How many images there are, run by somebody or not, and their pages.
@@ -229,6 +208,17 @@ impl ImageCache {
 }
 
 impl Image {
+    /// For a program that is started from this file.
+    fn hold(self: &Arc<Self>, chan: &Arc<Chan>) -> ImageRef {
+        let mut state = self.state.lock();
+        state.users += 1;
+        if state.chan.is_none() {
+            state.chan = Some(chan.clone());
+        }
+        drop(state);
+        ImageRef { image: self.clone() }
+    }
+
     /// Counts the pages that nobody has but the cache, and drops them if that is wanted: some at a time, since the lock
     /// keeps interrupts out.
     fn unused(&self, drops: bool) -> u64 {
@@ -307,96 +297,9 @@ impl ImageRef {
         found
     }
 
-    /// Page `number` of a stretch of the file. When it has to be read, its neighbours are read with it, as far as they
-    /// are not there. Sleeps while the file is read, by the caller or by another.
-    ///
-    /// # Errors
-    /// What the file's server says, a file that ends early, or no memory; `interrupted` when the process is to die.
-    pub(crate) fn page(&self, up: &Arc<Proc>, from: Stretch, number: u64) -> Result<Page> {
-        let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
-        let mut alone = false;
-        loop {
-            match self.whose(from, number, key, alone)? {
-                Whose::Done(page) => return Ok(page),
-                Whose::Mine(wanted, chan, reading) => {
-                    self.read(up, from, wanted, number, &chan)?;
-                    drop(reading);
-                    return self.cached(from, number).ok_or(abi::error::EIOLOAD.into());
-                }
-                Whose::Others => {
-                    let (image, until) = (&self.image, clock::now_ns().saturating_add(PATIENCE_NS));
-                    let over = || !image.state.lock().is_coming(key);
-                    alone = up.despite_notes(|| match image.read.sleep_until(until, over) {
-                        Ok(()) => Ok(false),
-                        Err(Wake::TimedOut) => Ok(true),
-                        Err(Wake::Interrupted) => Err(abi::error::EINTR.into()),
-                    })?;
-                }
-            }
-        }
-    }
-
-    /// Who is to read page `number`: not another if it has to be `alone`.
-    fn whose(&self, from: Stretch, number: u64, key: Key, alone: bool) -> Result<Whose<'_>> {
-        let mut state = self.image.state.lock();
-        if let Some(page) = state.pages.get(&key) {
-            return Ok(Whose::Done(page.clone()));
-        }
-        if !alone && state.is_coming(key) {
-            return Ok(Whose::Others);
-        }
-        let chan = state.chan.clone().ok_or(abi::error::EIOLOAD)?;
-        let group = neighbours(number);
-        let missing = |n: &u64| {
-            from.key(*n).is_some_and(|key| !state.pages.contains_key(&key) && !state.is_coming(key))
-        };
-        let before = (group.start..number).rev().take_while(missing).count() as u64;
-        let behind = (number + 1..group.end).take_while(missing).count() as u64;
-        let wanted = number - before..number + 1 + behind;
-        let start = from.key(wanted.start).map_or(key.0, |first| first.0);
-        let part = start..start + (before + 1 + behind) * PAGE;
-        as_kernel(|| state.coming.push(part.clone()));
-        Ok(Whose::Mine(wanted, chan, Reading { image: &self.image, part }))
-    }
-
-    /// Reads these pages of a stretch, or as many as there is memory for, `number` among them.
-    fn read(
-        &self,
-        up: &Arc<Proc>,
-        from: Stretch,
-        wanted: Range<u64>,
-        number: u64,
-        chan: &Arc<Chan>,
-    ) -> Result<()> {
-        let pages = wanted.clone().map(|_| new_image_page(up)).collect::<Result<Vec<_>>>();
-        let (wanted, pages) = match pages {
-            Ok(pages) => (wanted, pages),
-            // Enough for what is needed, perhaps.
-            Err(_) => (number..number + 1, alloc::vec![new_image_page(up)?]),
-        };
-        let keys: Vec<Key> = wanted.filter_map(|n| from.key(n)).collect();
-        let first = keys.first().map_or(0, |k| k.0);
-        let pinned: Vec<Pinned> =
-            pages.iter().zip(&keys).map(|(page, key)| Pinned::new(page.clone(), 0, key.1 as usize)).collect();
-        let len = pinned.iter().map(Pinned::len).sum();
-        let mut got = 0;
-        while got < len {
-            let rest = cut(&pinned, got, len - got)?;
-            // A note must not look like a broken disk.
-            let read = || chan.dev.read(up, chan, &mut Dst::Pages(&rest), first + got as u64);
-            match up.despite_notes(read)? {
-                0 => break,
-                n => got += n,
-            }
-        }
-        drop(pinned);
-        let mut state = self.image.state.lock();
-        for (key, page) in keys.iter().zip(pages) {
-            if key.0 + u64::from(key.1) <= first + got as u64 {
-                as_kernel(|| state.pages.entry(*key).or_insert(page));
-            }
-        }
-        Ok(())
+    /// What the file's header asks for.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.image.layout
     }
 
     /// Name of the file, for messages.

@@ -10,9 +10,10 @@
 //! (weakly) every space that maps it, so that it can take a page back from all of them.
 //!
 //! What is in which file: [`memory`] has a process's segments, [`segment`] what one is, [`demand`] how its pages come
-//! into memory, [`newpage`] where they are taken from, [`pages`] the table of them. What is done at an address is in
-//! [`access`], [`copy`] and [`iobuf`]; [`patch`] and [`profile`] are for debuggers, [`sema`] has semaphores, and
-//! [`contents`] keeps pages of files that are read, for mounts that say so.
+//! into memory, [`newpage`] where they are taken from, [`pages`] the table of them. An [`image`] is a program's file,
+//! [`paging`] how that is read, [`layout`] what it asks for. What is done at an address is in [`access`], [`copy`] and
+//! [`iobuf`]; [`patch`] and [`profile`] are for debuggers, [`sema`] has semaphores, and [`contents`] keeps pages of
+//! files that are read, for mounts that say so.
 //!
 //! Lock order: `Memory::segs` is taken alone. One `Segment::inner` (a `QLock`: copying a page or all the references of
 //! a fork is too long for interrupts to be off) comes before `Segment::users`, the address space's own lock, and the
@@ -26,17 +27,20 @@ mod copy;
 mod demand;
 mod image;
 pub mod iobuf;
+mod layout;
 mod memory;
 pub(crate) mod names;
 mod newpage;
 mod pages;
+mod paging;
 mod patch;
 mod profile;
 mod segment;
 pub(crate) mod sema;
 
 pub use access::{FaultAccess, FaultError};
-pub(crate) use image::{ImageCache, ImageKey, Stretch};
+pub(crate) use image::{ImageCache, ImageKey, ImageRef, Stretch};
+pub(crate) use layout::{Layout, Run};
 pub use memory::{MAXSEGS, Memory};
 pub(crate) use newpage::new_image_page;
 pub use segment::{Backing, Kind, Segment};

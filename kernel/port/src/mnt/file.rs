@@ -58,6 +58,8 @@ pub(crate) struct MntFile {
     pub(super) kept: Once<Kept>,
     /// What the server has told when it was walked to: for the call that it was walked to for.
     pub(super) told: Lock<Option<File>>,
+    /// What it was when it was opened to be executed, for who has opened it.
+    pub(super) opened_as: Lock<Option<Dir>>,
 }
 
 impl MntFile {
@@ -80,6 +82,7 @@ impl MntFile {
             open: Lock::new(None),
             kept: Once::new(),
             told: Lock::new(None),
+            opened_as: Lock::new(None),
         }
     }
 
@@ -128,11 +131,14 @@ impl MntFile {
         let session = self.session();
         let what = FileType::from_qid(qid);
         open::permit(what, open_mode)?;
+        let mut looked = None;
         if session.dialect != Dialect::P9 && open_mode & 3 == OEXEC && what == FileType::Plain {
             // The server would let root execute anything.
-            if self.stat()?.dir.mode & 0o111 == 0 {
+            let found = self.stat()?.dir;
+            if found.mode & 0o111 == 0 {
                 return Err(error::EPERM.into());
             }
+            looked = Some(found).filter(|_| open_mode == OEXEC);
         }
         let translated = session.dialect != Dialect::P9;
         let (walked, since) = Trail::found(&self.fid);
@@ -159,7 +165,10 @@ impl MntFile {
             session.attributes.changed(qid.path);
         }
         self.opened(qid, open_mode, open);
-        Ok((self.shown(Qid { kind: qid.kind & !QTSYMLINK, ..qid }), open::iounit(iounit, session.msize)))
+        let shown = self.shown(Qid { kind: qid.kind & !QTSYMLINK, ..qid });
+        // It may have become another one since.
+        *self.opened_as.lock() = looked.filter(|dir| dir.qid == shown);
+        Ok((shown, open::iounit(iounit, session.msize)))
     }
 
     /// Makes of qids what programs see.

@@ -16,11 +16,11 @@ use ninep::translate::stat::{fits, target};
 use ninep::translate::walk::{Links, Walked, outcome};
 use ninep::{Dialect, Names, Rmsg, Stat, Str, Tmsg};
 
-use super::dotl;
 use super::fid::Fid;
 use super::file::MntFile;
 use super::slot::MESSAGE;
 use super::trail::Trail;
+use super::{dotl, look};
 use crate::error::{Error, Result};
 
 /// Bytes of the names in one message, at most.
@@ -133,7 +133,7 @@ impl MntFile {
                     let (front, after) = rest.split_at(found.min(rest.len()));
                     let last = match found == 0 || text == error::ENOTDIR {
                         true => Err(text.into()),
-                        false => walk_to(&at, front),
+                        false => look::walk_again(&at, front, &step.qids),
                     };
                     qids.extend(step.qids);
                     match last {
@@ -267,7 +267,7 @@ fn why(from: &Place, elements: &[&str], outcome: &Walked) -> Error {
 }
 
 /// The file at the end of elements that were there a moment ago, none of them a link.
-fn walk_to(from: &Place, elements: &[&str]) -> Result<Place> {
+pub(super) fn walk_to(from: &Place, elements: &[&str]) -> Result<Place> {
     let step = walk_once(from, elements)?;
     match (step.outcome, step.fid) {
         (Walked::Done(qid), Some(fid)) => Ok(Place { fid: Arc::new(fid), qid }),

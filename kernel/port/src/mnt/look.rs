@@ -9,6 +9,8 @@
 //!   used or walked to meanwhile.
 //! * A name of several elements may lead over directories that the host has put others in the place of. They are only
 //!   looked for in the table of mounts: where anything of the tree is mounted upon, such a name is walked.
+//! * The directory of a name that is missing is kept, too, since the server says only of a first element why it is not
+//!   there: programs look for the same files in the same places again and again.
 //! * What was reached over a symbolic link is not kept: the link may lead elsewhere.
 //! * A directory that was walked from is known by which fid of all it is, since numbers are used again.
 //!
@@ -28,6 +30,7 @@ use ninep::translate::stat::File;
 use super::dirread::is_of_the_session;
 use super::fid::Fid;
 use super::file::MntFile;
+use super::links::{Place, walk_to};
 use super::stat::look_at;
 use super::trail::Trail;
 use crate::error::Result;
@@ -147,6 +150,37 @@ fn joined(names: &[&str]) -> Option<String> {
         all.push_str(name);
     }
     Some(all)
+}
+
+/// The file at the end of elements that lead from `from` to these qids, as has just been told: a file that others may
+/// have, to be walked on from.
+///
+/// # Errors
+/// The server's; `file does not exist` when it has gone meanwhile.
+pub(super) fn walk_again(from: &Place, elements: &[&str], qids: &[Qid]) -> Result<Place> {
+    let (session, serial) = (&from.fid.session, from.fid.serial);
+    let fids = &session.fids;
+    let since = fids.with_looks(|looks| looks.since()).filter(|_| session.looks_by_fid());
+    let (Some(since), Some(&qid)) = (since, qids.last()) else { return walk_to(from, elements) };
+    let same = |a: &Qid, b: &Qid| (a.path, a.kind) == (b.path, b.kind);
+    if let Some((fid, kept)) = fids.with_looks(|looks| looks.find(serial, elements)) {
+        if !Trail::is_gone(&fid) && kept.len() == qids.len() && kept.iter().zip(qids).all(|(a, b)| same(a, b))
+        {
+            return Ok(Place { fid, qid });
+        }
+        let old = fids.with_looks(|looks| looks.take(&fid));
+        drop(old);
+    }
+    let found = walk_to(from, elements)?;
+    if same(&found.qid, &qid)
+        && let Some(name) = as_kernel(|| joined(elements))
+    {
+        let qids = as_kernel(|| qids.to_vec());
+        let look = Look { from: serial, name, qids, fid: found.fid.clone(), used: 0 };
+        let old = fids.with_looks(|looks| looks.keep(look, since));
+        drop(old);
+    }
+    Ok(found)
 }
 
 impl MntFile {

@@ -211,6 +211,18 @@ impl Dev for MntDev {
         Ok(Dir { kind: u16::from(b'M'), dev: c.devno, ..dir })
     }
 
+    fn stat_opened(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
+        let told = c.aux::<MntFile>().ok().and_then(|file| file.opened_as.lock().take());
+        match told {
+            Some(dir) => Ok(Dir { kind: u16::from(b'M'), dev: c.devno, ..dir }),
+            None => self.stat(up, c),
+        }
+    }
+
+    fn asks(&self) -> bool {
+        true
+    }
+
     fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
         if c.aux.is_none() {
             return dirtab::open(self, up, c, mode).map(Arc::new);

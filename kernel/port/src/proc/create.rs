@@ -171,7 +171,7 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         mem: start.mem,
         notes: Lock::new(Notes::with_handler(start.handler)),
         procmode: AtomicU32::new(start.procmode),
-        trace: AtomicBool::new(false),
+        traced: Once::new(),
         edf: Lock::new(None),
         private: AtomicBool::new(start.private),
         fpregs: Lock::new(None),

@@ -7,7 +7,7 @@ use abi::error;
 
 use crate::error::Result;
 use crate::proc::process::Proc;
-use crate::proc::trace::Event;
+use crate::proc::trace::{self, Event};
 
 /// What a process wants, in microseconds; 0 is what was not said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,11 +28,11 @@ pub(crate) fn control(up: &Proc, p: &Proc, words: &[&str]) -> Option<Result<()>>
         "sporadic" | "deadlinenotes" | "admit" | "extra" | "expel" | "event" => 0,
         "trace" => {
             let traced = match rest {
-                [] => !p.trace.load(core::sync::atomic::Ordering::Relaxed),
+                [] => !trace::is_on(p),
                 [how] => how.parse::<i64>().is_ok_and(|n| n != 0),
                 _ => return Some(Err("args".into())),
             };
-            p.trace.store(traced, core::sync::atomic::Ordering::Relaxed);
+            trace::turn(p, traced);
             return Some(Ok(()));
         }
         _ => return None,
@@ -55,7 +55,7 @@ pub(crate) fn control(up: &Proc, p: &Proc, words: &[&str]) -> Option<Result<()>>
             Some(edf) => Err(edf.refusal().into()),
         },
         ("event", _) => {
-            up.kernel.trace.add(up, Event::User);
+            trace::add(up, Event::User);
             Ok(())
         }
         // Nothing was admitted that could be expelled.

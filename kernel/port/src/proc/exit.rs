@@ -23,7 +23,7 @@ use crate::proc::broken;
 use crate::proc::egrp::Egrp;
 use crate::proc::ending;
 use crate::proc::process::Proc;
-use crate::proc::trace::Event;
+use crate::proc::trace::{self, Event};
 
 /// The process that all others come from.
 pub(crate) const FIRST_PID: u32 = 1;
@@ -62,7 +62,7 @@ pub(crate) fn exit_broken(up: &Arc<Proc>, status: &str, ctx: &mut UserContext) {
 
 fn leave(up: &Arc<Proc>, status: &str, keep: bool) {
     up.exiting.store(true, Ordering::Relaxed);
-    up.kernel.trace.add(up, Event::Dead);
+    trace::add(up, Event::Dead);
     up.ctl_changed.wakeup();
     set_alarm(up, 0);
     let msg = if status.is_empty() {

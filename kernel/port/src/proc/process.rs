@@ -36,6 +36,7 @@ use crate::proc::egrp::Egrp;
 use crate::proc::exit::WaitMsg;
 use crate::proc::notes::Notes;
 use crate::proc::rendezvous::Rgrp;
+use crate::proc::trace::Traced;
 use crate::proc::watch::Watched;
 
 /// A process.
@@ -106,8 +107,8 @@ pub struct Proc {
     pub(crate) call_text: Lock<Option<Arc<String>>>,
     /// What of its memory is watched: `/proc/n/watchpt`.
     pub(crate) watched: Lock<Watched>,
-    /// What it does is told in `/proc/trace`.
-    pub(crate) trace: AtomicBool,
+    /// What it does is told in `/proc/trace`, or was.
+    pub(crate) traced: Once<Arc<Traced>>,
     /// What it says of its time.
     pub(crate) edf: Lock<Option<crate::proc::edf::Edf>>,
     /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.

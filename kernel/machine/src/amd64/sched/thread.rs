@@ -3,6 +3,7 @@
 //! A thread has a stack of its own and runs until it parks, yields or ends; kernel code is never preempted. A
 //! parked thread waits for a token; `unpark` gives one, from any context, and one given early is not lost.
 
+pub use crate::threads::Observer;
 pub use crate::types::{OutOfMemory, State, Times};
 
 use super::fpu::Area;
@@ -242,6 +243,7 @@ impl Thread {
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
+        self.begins(state);
     }
 
     /// Processor time so far. What a running thread has used since it was last accounted counts as well.

@@ -82,9 +82,14 @@ trap_common:
 	addq	$24, %rsp
 	iretq
 
+# The processor leaves SS empty here, which SYSCALL does not. What it is makes no difference, but QEMU's translator
+# keeps code by it: the kernel would be translated twice.
 from_user:
 	swapgs
 	SAVE
+trapped:
+	movl	${kernel_data}, %eax
+	movw	%ax, %ss
 leave_user:
 	movq	%gs:{kernel_sp}, %rsp
 	popq	%rbp
@@ -128,7 +133,7 @@ trap_debug:
 	leaq	-56(%rax), %rsp
 	movq	%gs:{scratch}, %rax
 	SAVE
-	jmp	leave_user
+	jmp	trapped
 
 .balign 16
 syscall_entry:

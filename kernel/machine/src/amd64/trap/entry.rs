@@ -16,6 +16,7 @@ core::arch::global_asm!(
     kernel_sp = const offset_of!(Cpu, kernel_sp),
     frame_end = const offset_of!(Cpu, frame_end),
     scratch = const offset_of!(Cpu, scratch),
+    kernel_data = const desc::KERNEL_DATA,
     user_data = const desc::USER_DATA,
     user_code = const desc::USER_CODE,
     options(att_syntax)
