@@ -1,10 +1,12 @@
 //! An end whose other side says what it should not.
 
-use abi::error;
-use port::call::sysfile::{close, pipe};
+use std::sync::atomic::Ordering;
+
+use abi::{ORDWR, error};
+use port::call::sysfile::{close, fstat, fversion, open, pipe};
 use port::testkit::Hosted;
 
-use super::{End, get, put, secret, world};
+use super::{End, get, put, secret, settle, world};
 
 fn record(kind: u8, version: u16, body: &[u8]) -> Vec<u8> {
     let mut out = vec![kind];
@@ -166,6 +168,51 @@ fn a_record_that_comes_again_or_not_at_all_is_found() {
         it.pass(&t, 0, |_| ());
         assert_eq!(get(&t.up, to, 100).unwrap_err().text(), "tls error");
     }
+}
+
+/// What the kernel speaks 9P on is nobody's to read or write, whether it was mounted before or after.
+#[test]
+fn a_channel_of_a_mount_is_not_to_be_had() {
+    let t = world();
+    let [x, y] = pipe(&t.up).unwrap();
+    let [z, far] = pipe(&t.up).unwrap();
+    let late = End::new(&t.up, z, 0x303);
+    for (fd, server) in [(x, y), (z, far)] {
+        let (_, served) = t.start(move |up| {
+            assert_eq!(get(up, server, 100).unwrap()[4], 100, "a Tversion");
+            put(up, server, b"\x13\0\0\0\x65\xff\xff\0\x20\0\0\x06\09P2000").unwrap();
+        });
+        fversion(&t.up, fd, 0, "9P2000").unwrap();
+        served.wait();
+    }
+    assert_eq!(End::bare(&t.up).wrong(&format!("fd {x} 0x303")), error::EBADUSEFD);
+    let hand = late.hand;
+    assert!(put(&t.up, hand, b"\x01\0\0\0").unwrap_err().is(error::EBADUSEFD));
+    assert!(get(&t.up, hand, 100).unwrap_err().is(error::EBADUSEFD));
+    // Nor does the goodbye get there.
+    close(&t.up, hand).unwrap();
+    close(&t.up, late.ctl).unwrap();
+    settle();
+    // A pipe's length is what is in it.
+    for server in [y, far] {
+        let stat = fstat(&t.up, server).unwrap();
+        assert_eq!(abi::Dir::parse(&stat).unwrap().0.length, 0);
+    }
+}
+
+/// What is said when a conversation is over is not said in the name of the machine's owner.
+#[test]
+fn a_goodbye_has_no_rights() {
+    let t = world();
+    let (owner, nobody) = (t.process(), t.process());
+    owner.noteid.store(nobody.noteid(), Ordering::Relaxed);
+    *nobody.user.lock() = "none".into();
+    let group = open(&nobody, &format!("#p/{}/notepg", nobody.pid), ORDWR).unwrap();
+    let end = End::new(&nobody, group, 0x303);
+    close(&nobody, end.ctl).unwrap();
+    close(&nobody, end.hand).unwrap();
+    settle();
+    assert!(owner.notes.lock().queue.is_empty());
 }
 
 #[test]

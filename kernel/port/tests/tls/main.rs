@@ -13,11 +13,12 @@ use abi::{MREPL, ORDWR};
 use port::call::sysfile::{bind, open, pread, pwrite};
 use port::dev::tls::Tls;
 use port::mem::iobuf::{Dst, Src};
+use port::mnt::MntDev;
 use port::testkit::Hosted;
 use port::{Proc, Result};
 
 fn world() -> Hosted {
-    let t = Hosted::with(vec![Tls::new()], Vec::new(), &[]);
+    let t = Hosted::with(vec![Tls::new(), MntDev::channels()], Vec::new(), &[]);
     bind(&t.up, "#a", "/net", MREPL).unwrap();
     t
 }

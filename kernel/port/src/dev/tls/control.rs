@@ -20,6 +20,8 @@ use crate::proc::process::Proc;
 pub(super) const MOST: usize = 1024;
 /// Conversations below one another, at most.
 const DEPTH: usize = 4;
+/// Who sends what nobody waits for.
+const NOBODY: &str = "none";
 /// Versions that both sides may agree on: TLS 1.0 to 1.2.
 const VERSIONS: core::ops::RangeInclusive<u64> = 0x0301..=0x0303;
 
@@ -86,13 +88,15 @@ fn begin(up: &Arc<Proc>, conversation: &Arc<Conversation>, fd: &str, vers: &str)
     if conversation.depth().is_some() {
         return Err(error::EINUSE.into());
     }
-    let chan = fgrp::fd_to_chan(up, fd, Some(abi::ORDWR))?;
+    let chan = fgrp::fd_to_chan(up, fd, None)?;
+    fgrp::check_transfer(&chan, abi::ORDWR)?;
     if chan.qid.is_dir() || chan.qid.kind & abi::QTAUTH != 0 {
         return Err(error::EBADUSEFD.into());
     }
     let depth = depth_of(&chan)?;
     if conversation.shared.sender.get().is_none() {
         let sender = create::kernel_process(&up.kernel, "tls")?;
+        *sender.user.lock() = NOBODY.into();
         conversation.shared.sender.call_once(|| sender);
     }
     conversation.begin(chan, depth, version)

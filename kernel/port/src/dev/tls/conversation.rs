@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use core::sync::atomic::AtomicU64;
 
-use abi::error;
+use abi::{ORDWR, error};
 use machine::heap;
 use machine::lock::Lock;
 use machine::sync::Rendez;
@@ -30,6 +30,7 @@ use super::suite::Suite;
 use crate::error::{Error, Result};
 use crate::mem::iobuf::Src;
 use crate::name::chan::Chan;
+use crate::name::fgrp;
 use crate::proc::process::Proc;
 
 /// Bytes of messages that wait for the handshake, at most, each with what it costs to keep.
@@ -145,7 +146,8 @@ pub(super) struct State {
 /// What conversations share.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// On whose behalf keepers send.
+    /// On whose behalf keepers send: nobody's. A channel is anything that its user could open; a file that asks who
+    /// writes there (a note group's, for one) hears of somebody without rights.
     pub(super) sender: Once<Arc<Proc>>,
     /// When somebody last waited in vain for the other side to take a goodbye.
     pub(super) silence_ns: AtomicU64,
@@ -384,13 +386,15 @@ impl Conversation {
         Ok(())
     }
 
-    /// The channel that records go through.
+    /// The channel that records go through, to be read or written.
     ///
     /// # Errors
-    /// `tls improperly configured` when there is none yet.
+    /// `tls improperly configured` when there is none yet; `inappropriate use of fd` when the kernel has begun to speak
+    /// 9P there, as for any program's reads and writes.
     pub(super) fn channel(&self) -> Result<Arc<Chan>> {
-        let state = self.state.lock();
-        state.chan.as_ref().map(|(chan, _)| chan.clone()).ok_or("tls improperly configured".into())
+        let chan = self.state.lock().chan.as_ref().map(|(chan, _)| chan.clone());
+        let chan = chan.ok_or("tls improperly configured")?;
+        fgrp::check_transfer(&chan, ORDWR).map(|()| chan)
     }
 
     /// How many conversations are below this one; none when it has no channel.
