@@ -295,13 +295,24 @@ pub fn count_fault() {
 /// Whether QEMU or KVM makes the local APIC, whose timer then counts nanoseconds. They say so in the leaf that
 /// hypervisors have for their names.
 pub(crate) fn emulated_apic() -> bool {
-    if __cpuid(1).ecx >> 31 == 0 {
-        return false;
-    }
-    let leaf = __cpuid(0x4000_0000);
+    matches!(&hypervisor(), TCG | b"KVMKVMKVM\0\0\0")
+}
+
+/// Whether QEMU translates all instructions, as far as that is said.
+pub(crate) fn is_translated() -> bool {
+    hypervisor() == *TCG
+}
+
+const TCG: &[u8; 12] = b"TCGTCGTCGTCG";
+
+/// The hypervisor's name for itself; zeros when there is none.
+fn hypervisor() -> [u8; 12] {
     let mut name = [0; 12];
-    for (place, word) in name.chunks_exact_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
-        place.copy_from_slice(&word.to_le_bytes());
+    if __cpuid(1).ecx >> 31 != 0 {
+        let leaf = __cpuid(0x4000_0000);
+        for (place, word) in name.chunks_exact_mut(4).zip([leaf.ebx, leaf.ecx, leaf.edx]) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
     }
-    matches!(&name, b"TCGTCGTCGTCG" | b"KVMKVMKVM\0\0\0")
+    name
 }

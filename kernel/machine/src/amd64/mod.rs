@@ -88,6 +88,7 @@ pub unsafe fn init(params: BootParams) {
     if let Some(lack) = registers::lack() {
         refuse(format_args!("this processor has {lack}")); // one that somebody has made up
     }
+    mem::copy::init(cpu::is_translated());
     // SAFETY: once, on the boot processor, before anything uses per-processor data.
     unsafe { registers::init_boot() }; // GDT, TSS, IDT, GS, control registers
     let mut early = early::EARLY.lock();

@@ -1,14 +1,37 @@
 # Copying, setting and comparing bytes. What the compiler calls for this under the names of the C library is here,
 # and so is what `copy` uses for memory that others write meanwhile.
 #
-# Most of what a kernel copies is some dozens of bytes. Up to 64 go by words, the last of which may overlap what was
-# done before; so there are no loops over single bytes. A `rep` instruction, which takes long to begin on a real
-# processor and a round of QEMU's for each element, is for more. There are no vector registers: they are the programs'.
+# Most of what a kernel copies is some dozens of bytes. It goes by words, the last of which may overlap what was done
+# before; so there are no loops over single bytes. There are no vector registers: they are the programs'.
+#
+# For long stretches there are two habits. A real processor has `rep` instructions that are faster than any loop, once
+# they have begun. QEMU's translator goes round for each of their elements, and takes nearly three times as long as for a
+# loop that is written out (11.9 against 4.3 s for the same 2 GB); so that is what is done unless `rep_is_fast`.
 #
 # All follow the C convention: to, from (or byte, or other), length in rdi, rsi, rdx, the result in rax.
 
+# From here on a `rep` may be worth its beginning.
+.equ LONG, 512
+
+.data
+.globl rep_is_fast
+rep_is_fast:
+	.byte	0
+
 .text
 .globl copy_bytes, move_bytes, set_bytes, compare_bytes
+
+# Four words, from `from` on, to `to` on.
+.macro COPY4 at from to index
+	movq	\at(\from,\index), %rcx
+	movq	\at+8(\from,\index), %r8
+	movq	\at+16(\from,\index), %r9
+	movq	\at+24(\from,\index), %r10
+	movq	%rcx, \at(\to,\index)
+	movq	%r8, \at+8(\to,\index)
+	movq	%r9, \at+16(\to,\index)
+	movq	%r10, \at+24(\to,\index)
+.endm
 
 # The stretches have no byte in common.
 .balign 16
@@ -26,16 +49,34 @@ copy_bytes:
 	movq	%r8, 8(%rdi)
 	movq	%r9, 16(%rdi)
 	movq	%r10, 24(%rdi)
-	movq	-32(%rsi,%rdx), %rcx
-	movq	-24(%rsi,%rdx), %r8
-	movq	-16(%rsi,%rdx), %r9
-	movq	-8(%rsi,%rdx), %r10
-	movq	%rcx, -32(%rdi,%rdx)
-	movq	%r8, -24(%rdi,%rdx)
-	movq	%r9, -16(%rdi,%rdx)
-	movq	%r10, -8(%rdi,%rdx)
+	COPY4	-32, %rsi, %rdi, %rdx
 	ret
-1:	movq	-8(%rsi,%rdx), %r8
+1:	cmpq	$LONG, %rdx
+	jb	2f
+	cmpb	$0, rep_is_fast(%rip)
+	jne	5f
+	# From here on both point to the ends, and rdx is what is left, less than zero.
+2:	addq	%rdx, %rsi
+	addq	%rdx, %rdi
+	negq	%rdx
+	addq	$128, %rdx
+	jg	4f
+3:	COPY4	-128, %rsi, %rdi, %rdx
+	COPY4	-96, %rsi, %rdi, %rdx
+	COPY4	-64, %rsi, %rdi, %rdx
+	COPY4	-32, %rsi, %rdi, %rdx
+	addq	$128, %rdx
+	jle	3b
+	# 128 less rdx are left, fewer than 128. The last 64 are done in any case.
+4:	cmpq	$64, %rdx
+	jge	6f
+	COPY4	-128, %rsi, %rdi, %rdx
+	COPY4	-96, %rsi, %rdi, %rdx
+6:	xorl	%edx, %edx
+	COPY4	-64, %rsi, %rdi, %rdx
+	COPY4	-32, %rsi, %rdi, %rdx
+	ret
+5:	movq	-8(%rsi,%rdx), %r8
 	leaq	-8(%rdi,%rdx), %r9
 	movq	%rdx, %rcx
 	shrq	$3, %rcx
@@ -154,14 +195,41 @@ set_bytes:
 	shrq	$1, %rdx
 	movb	%r8b, (%rdi,%rdx)
 	ret
-5:	movq	%rax, %r9
+5:	cmpq	$LONG, %rdx
+	jb	7f
+	cmpb	$0, rep_is_fast(%rip)
+	jne	9f
+7:	addq	%rdx, %rdi
+	negq	%rdx
+8:	movq	%r8, (%rdi,%rdx)
+	movq	%r8, 8(%rdi,%rdx)
+	movq	%r8, 16(%rdi,%rdx)
+	movq	%r8, 24(%rdi,%rdx)
+	movq	%r8, 32(%rdi,%rdx)
+	movq	%r8, 40(%rdi,%rdx)
+	movq	%r8, 48(%rdi,%rdx)
+	movq	%r8, 56(%rdi,%rdx)
+	addq	$64, %rdx
+	cmpq	$-64, %rdx
+	jle	8b
+	# At most 63 are left: the last 64 are done anew.
+	movq	%r8, -64(%rdi)
+	movq	%r8, -56(%rdi)
+	movq	%r8, -48(%rdi)
+	movq	%r8, -40(%rdi)
+	movq	%r8, -32(%rdi)
+	movq	%r8, -24(%rdi)
+	movq	%r8, -16(%rdi)
+	movq	%r8, -8(%rdi)
+6:	ret
+9:	movq	%rax, %r9
 	movq	%r8, -8(%rdi,%rdx)
 	movq	%rdx, %rcx
 	shrq	$3, %rcx
 	movq	%r8, %rax
 	rep stosq
 	movq	%r9, %rax
-6:	ret
+	ret
 
 # Less than zero, zero, more than zero: as the first bytes that differ.
 .balign 16

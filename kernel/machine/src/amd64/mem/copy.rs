@@ -6,12 +6,15 @@
 //!
 //! (What the compiler knows of, and calls `memcpy` and the like for, is done by the same instructions: `copy.S`.)
 //!
-//! Whole pages go eight bytes at a time. Under QEMU's interpreter a `rep` instruction costs a loop of its own per
-//! element; a plain unrolled loop zeroes in half the time and copies in four fifths, and loses nothing worth having
-//! on a real processor. (The compiler would turn such a loop back into a call of `memset`.)
+//! Whole pages go eight bytes at a time, by a loop that is written out: under QEMU's translator a `rep` instruction
+//! costs a round of its own per element, and a page is too short for it to gain much on a real processor. (The compiler
+//! would turn such a loop back into a call of `memset`.) Longer stretches are done by whichever is faster here.
+//!
+//! Ownership: `rep_is_fast` is set once, at boot, before there are other processors.
 
 use abi::layout::PAGE;
 use core::arch::asm;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Zeroes a page.
 ///
@@ -136,6 +139,14 @@ core::arch::global_asm!(
 
 unsafe extern "C" {
     fn copy_bytes(to: *mut u8, from: *const u8, len: usize) -> *mut u8;
+    /// Whether long stretches go by `rep` instructions: not 0.
+    static rep_is_fast: AtomicU8;
+}
+
+/// Chooses how long stretches are copied and set from now on: by `rep` instructions, unless they are `translated`.
+pub fn init(translated: bool) {
+    // SAFETY: `copy.S` has it, a byte that can be written.
+    unsafe { &rep_is_fast }.store(u8::from(!translated), Ordering::Relaxed);
 }
 
 /// Copies `len` bytes.
@@ -161,7 +172,17 @@ mod tests {
 
     /// Lengths up to all of the short ways, and some of the long ones.
     fn lengths() -> impl Iterator<Item = usize> {
-        (0..140).chain([255, 256, 500, 511, 512, 513, 514, 519, 520, 521, 1000, 4096])
+        (0..400)
+            .chain([500, 511, 512, 513, 514, 519, 520, 521, 575, 576, 577, 639, 640, 641, 1000, 4096, 70_001])
+    }
+
+    /// Does it with both habits.
+    fn by_both(f: impl Fn()) {
+        for rep in [0, 1] {
+            // SAFETY: a byte that can be written.
+            unsafe { &super::rep_is_fast }.store(rep, super::Ordering::Relaxed);
+            f();
+        }
     }
 
     fn pattern(len: usize) -> Vec<u8> {
@@ -170,15 +191,17 @@ mod tests {
 
     #[test]
     fn copies_all_and_nothing_else() {
-        for len in lengths() {
-            for (to, from) in [(0, 0), (1, 0), (0, 3), (5, 6)] {
-                let (mut place, bytes) = (std::vec![0xaau8; len + 32], pattern(len + 16));
-                let mut wanted = place.clone();
-                wanted[to..to + len].copy_from_slice(&bytes[from..from + len]);
-                // SAFETY: both vectors are that long.
-                unsafe { super::bytes(bytes.as_ptr().add(from), place.as_mut_ptr().add(to), len) };
-                assert_eq!(place, wanted, "{len} bytes from {from} to {to}");
-            }
+        by_both(|| lengths().for_each(copies));
+    }
+
+    fn copies(len: usize) {
+        for (to, from) in [(0, 0), (1, 0), (0, 3), (5, 6)] {
+            let (mut place, bytes) = (std::vec![0xaau8; len + 32], pattern(len + 16));
+            let mut wanted = place.clone();
+            wanted[to..to + len].copy_from_slice(&bytes[from..from + len]);
+            // SAFETY: both vectors are that long.
+            unsafe { super::bytes(bytes.as_ptr().add(from), place.as_mut_ptr().add(to), len) };
+            assert_eq!(place, wanted, "{len} bytes from {from} to {to}");
         }
     }
 
@@ -202,21 +225,23 @@ mod tests {
 
     #[test]
     fn sets_all_and_nothing_else() {
-        for len in lengths() {
-            let mut place = std::vec![1u8; len + 32];
-            let mut wanted = place.clone();
-            wanted[3..3 + len].fill(0xc5);
-            let start = place.as_mut_ptr();
-            // SAFETY: the vector is that long.
-            let got = unsafe { set_bytes(start.add(3), 0xffff_ffc5, len) };
-            assert_eq!(got as usize, start as usize + 3);
-            assert_eq!(place, wanted, "{len}");
-        }
+        by_both(|| lengths().for_each(sets));
+    }
+
+    fn sets(len: usize) {
+        let mut place = std::vec![1u8; len + 32];
+        let mut wanted = place.clone();
+        wanted[3..3 + len].fill(0xc5);
+        let start = place.as_mut_ptr();
+        // SAFETY: the vector is that long.
+        let got = unsafe { set_bytes(start.add(3), 0xffff_ffc5, len) };
+        assert_eq!(got as usize, start as usize + 3);
+        assert_eq!(place, wanted, "{len}");
     }
 
     #[test]
     fn compares_as_the_first_bytes_that_differ() {
-        for len in lengths() {
+        for len in lengths().filter(|&len| len <= 4096) {
             let a = pattern(len + 1);
             // SAFETY: both vectors are that long.
             let compare = |b: &[u8]| unsafe { compare_bytes(a.as_ptr(), b.as_ptr(), len) }.signum();

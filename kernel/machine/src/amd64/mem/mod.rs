@@ -10,7 +10,7 @@
 
 mod bitmap;
 mod blank;
-mod copy;
+pub(super) mod copy;
 pub mod dma;
 pub(crate) mod early;
 pub(crate) mod flush;
