@@ -16,7 +16,7 @@ const PROCESSORS: &[u32] = &[1, 2, 4];
 const TESTS: &[&str] =
     &["fd pipe", "pointers fd", "pipe sem rendezvous", "fork", "note", "mem", "name dir", "file", "proc"];
 /// The groups that want megabytes. Whether a small machine has those is luck, and says nothing.
-const GREEDY: &[&str] = &["pipe", "mem"];
+const GREEDY: &[&str] = &["pipe", "mem", "sem"];
 /// MiB of a small machine.
 const SMALL: u32 = 16;
 

@@ -21,7 +21,7 @@ const MAXNAME: usize = 1024;
 
 /// Where bytes come from: fills a buffer, and says how far; 0 is the end.
 pub type Read<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<usize>;
-/// Where bytes go to.
+/// Where bytes go to. Nothing is never written: at a pipe that is the end of the file.
 pub type Write<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
 /// What a file is called, and when it was changed; 0 is unknown.
@@ -64,7 +64,9 @@ pub fn compress(level: u8, head: &Head, read: Read<'_>, write: Write<'_>) -> Res
         loop {
             let done = miniz_oxide::deflate::stream::deflate(&mut state, rest, &mut output, flush);
             rest = rest.get(done.bytes_consumed..).unwrap_or(&[]);
-            write(output.get(..done.bytes_written).unwrap_or(&[]))?;
+            if done.bytes_written > 0 {
+                write(output.get(..done.bytes_written).unwrap_or(&[]))?;
+            }
             match done.status {
                 Ok(MZStatus::StreamEnd) => {
                     let mut end = sum.finalize().to_le_bytes().to_vec();
@@ -237,7 +239,9 @@ fn data(source: &mut Source<'_>, write: Write<'_>) -> Result<u64, Fault> {
         let made = output.get(..done.bytes_written).unwrap_or(&[]);
         sum.update(made);
         length += made.len() as u64;
-        write(made).map_err(Fault::Write)?;
+        if !made.is_empty() {
+            write(made).map_err(Fault::Write)?;
+        }
         match done.status {
             Ok(MZStatus::StreamEnd) => break,
             Ok(_) | Err(MZError::Buf) if done.bytes_consumed > 0 || done.bytes_written > 0 => {}

@@ -11,6 +11,7 @@ fn squeeze(level: u8, head: &Head, mut text: &[u8]) -> Vec<u8> {
         Ok(n)
     };
     let mut write = |b: &[u8]| {
+        assert!(!b.is_empty(), "an end of file for who reads a pipe");
         out.extend_from_slice(b);
         Ok(())
     };
@@ -27,6 +28,7 @@ fn stretch_all(mut data: &[u8], piece: usize) -> Result<(Expanded, Vec<u8>)> {
         Ok(n)
     };
     let mut write = |b: &[u8]| {
+        assert!(!b.is_empty(), "an end of file for who reads a pipe");
         out.extend_from_slice(b);
         Ok(())
     };
