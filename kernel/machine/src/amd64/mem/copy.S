@@ -59,23 +59,20 @@ copy_bytes:
 2:	addq	%rdx, %rsi
 	addq	%rdx, %rdi
 	negq	%rdx
-	addq	$128, %rdx
-	jg	4f
-3:	COPY4	-128, %rsi, %rdi, %rdx
-	COPY4	-96, %rsi, %rdi, %rdx
-	COPY4	-64, %rsi, %rdi, %rdx
+	addq	$64, %rdx
+3:	COPY4	-64, %rsi, %rdi, %rdx
 	COPY4	-32, %rsi, %rdi, %rdx
-	addq	$128, %rdx
+	addq	$64, %rdx
 	jle	3b
-	# 128 less rdx are left, fewer than 128. The last 64 are done in any case.
-4:	cmpq	$64, %rdx
-	jge	6f
-	COPY4	-128, %rsi, %rdi, %rdx
-	COPY4	-96, %rsi, %rdi, %rdx
-6:	xorl	%edx, %edx
+	# 64 less rdx are left, fewer than 64: the last 32 or 64 are done, which were done in part.
+	cmpl	$64, %edx
+	je	6f
+	cmpl	$32, %edx
+	jae	4f
 	COPY4	-64, %rsi, %rdi, %rdx
+4:	xorl	%edx, %edx
 	COPY4	-32, %rsi, %rdi, %rdx
-	ret
+6:	ret
 5:	movq	-8(%rsi,%rdx), %r8
 	leaq	-8(%rdi,%rdx), %r9
 	movq	%rdx, %rcx
