@@ -9,6 +9,7 @@
 //! Ownership: a [`MntFile`] holds its fids and, while it is open, what the session keeps of an open file. Locks: `open`
 //! is a leaf; `cursor` is a directory's, see [`dirread`](super::dirread).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -58,8 +59,8 @@ pub(crate) struct MntFile {
     pub(super) kept: Once<Kept>,
     /// What the server has told when it was walked to: for the call that it was walked to for.
     pub(super) told: Lock<Option<File>>,
-    /// What it was when it was opened to be executed, for who has opened it.
-    pub(super) opened_as: Lock<Option<Dir>>,
+    /// What it was when it was opened to be executed, for who has opened it. In a box, since few are, and all are moved.
+    pub(super) opened_as: Lock<Option<Box<Dir>>>,
 }
 
 impl MntFile {
@@ -167,7 +168,7 @@ impl MntFile {
         self.opened(qid, open_mode, open);
         let shown = self.shown(Qid { kind: qid.kind & !QTSYMLINK, ..qid });
         // It may have become another one since.
-        *self.opened_as.lock() = looked.filter(|dir| dir.qid == shown);
+        *self.opened_as.lock() = looked.filter(|dir| dir.qid == shown).map(Box::new);
         Ok((shown, open::iounit(iounit, session.msize)))
     }
 

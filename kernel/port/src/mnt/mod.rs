@@ -214,7 +214,7 @@ impl Dev for MntDev {
     fn stat_opened(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         let told = c.aux::<MntFile>().ok().and_then(|file| file.opened_as.lock().take());
         match told {
-            Some(dir) => Ok(Dir { kind: u16::from(b'M'), dev: c.devno, ..dir }),
+            Some(dir) => Ok(Dir { kind: u16::from(b'M'), dev: c.devno, ..*dir }),
             None => self.stat(up, c),
         }
     }
