@@ -233,6 +233,11 @@ impl Inner {
                 self.log.say(Topic::Ip, Some(label.from), format_args!("forged: from {}", label.from));
                 return;
             }
+            // It is not even answered that nobody is there (RFC 1122, 4.2.3.10).
+            Kind::Labelled(label) if label.proto == Proto::Tcp && self.is_to_all(at, &label.to) => {
+                self.counts.nobody += 1;
+                return;
+            }
             Kind::Labelled(label) if !self.is_for_us(at, &label) => None,
             Kind::Labelled(label) => {
                 self.confirm(at, &label.from, &packet, now_ns);
@@ -280,6 +285,11 @@ impl Inner {
             Proto::Tcp => is_to_one && label.from.is_unicast() && !ifc.is_to_all(&label.from),
             _ => is_to_one || ifc.is_to_all(&label.to),
         }
+    }
+
+    /// Whether what came by this interface is to all of its network, or to a group.
+    fn is_to_all(&self, at: usize, addr: &IpAddress) -> bool {
+        self.ifcs.get(at).and_then(Option::as_ref).is_some_and(|ifc| ifc.is_to_all(addr))
     }
 
     /// Whether a packet that came by a card says that this machine has sent it, or is for what no card leads to.

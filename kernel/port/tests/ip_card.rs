@@ -214,6 +214,10 @@ fn nobody_is_called_by_what_is_to_all_or_to_others() {
     for to in [[255; 4], [224, 0, 0, 1], [10, 0, 0, 255], [0; 4], [127, 0, 0, 1], [10, 0, 0, 3]] {
         card.inject(&call(one, to), Sum::Right);
     }
+    // Nor is any of that answered: nobody asks where the caller is.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let asked = String::from_utf8(b.read("/net/arp").unwrap()).unwrap();
+    assert!(!asked.contains("10.0.0.9"), "{asked}");
     for from in [[255; 4], [224, 0, 0, 1], [0; 4]] {
         card.inject(&call(from, me), Sum::Right);
     }
