@@ -59,7 +59,8 @@ pub(crate) struct MntFile {
     pub(super) kept: Once<Kept>,
     /// What the server has told when it was walked to: for the call that it was walked to for.
     pub(super) told: Lock<Option<File>>,
-    /// What it was when it was opened to be executed, for who has opened it. In a box, since few are, and all are moved.
+    /// What it was when it was opened to be executed, for who has opened it. In a box, since few are and all are
+    /// moved.
     pub(super) opened_as: Lock<Option<Box<Dir>>>,
 }
 
