@@ -62,9 +62,11 @@ impl Copies {
         let copy = || {
             let packet = heap::try_copy(packet)?;
             let mut queue = self.queue.lock();
-            if queue.1 + packet.len() <= BYTES {
-                queue.1 += packet.len();
+            let len = packet.len();
+            // Looked at with the queue locked: who closes it last empties it afterwards.
+            if queue.1 + len <= BYTES && self.readers.load(Ordering::SeqCst) != 0 {
                 heap::try_push_back(&mut queue.0, packet)?;
+                queue.1 += len;
             }
             Ok::<_, machine::OutOfMemory>(())
         };

@@ -73,7 +73,10 @@ impl Port {
                         Err(interrupted) => return Err(interrupted),
                     }
                 }
-                (Place::Make { busy: false } | Place::Lost, _) => {
+                // A host that has left has the only buffer, and there is no memory for another: that is this write's
+                // end, and no reason to reset the device under everybody.
+                (Place::Make { busy: false }, _) => return Ok(None),
+                (Place::Lost, _) => {
                     self.alarm.raise("device does not return what it is given");
                     return Ok(None);
                 }
