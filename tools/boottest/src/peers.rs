@@ -1,7 +1,7 @@
 //! Others on the network, for the machine to talk to: servers on ports of the host's loopback, which the guest reaches
 //! at 10.0.2.2. They are threads of this program, end with their case, and have the ports that are free.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,9 @@ use ninep::testserver::Server;
 
 /// Largest 9P message of [`ninep_server`].
 const MSIZE_MAX: u32 = 1 << 20;
+
+/// How many ports of TCP may be somebody else's in UDP before [`Peers::both`] gives up.
+const OTHERS_MAX: usize = 100;
 
 /// All of a case.
 #[derive(Default)]
@@ -28,9 +31,25 @@ impl Peers {
         self.listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, serve)
     }
 
-    /// The same on a port that was free for [`Peers::udp`], and so most likely is here.
-    pub fn tcp_at(&self, port: u16, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Result<()> {
-        self.listen(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?, serve).map(drop)
+    /// [`Peers::tcp`] and [`Peers::udp`] on one port, which is free in both networks.
+    pub fn both(
+        &self,
+        serve: impl Fn(TcpStream) + Send + Sync + 'static,
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Result<u16> {
+        // Ports that are another's in UDP stay taken until one is found, so none is given out twice.
+        let mut others = Vec::new();
+        loop {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            match UdpSocket::bind(listener.local_addr()?) {
+                Ok(socket) => {
+                    self.answer(socket, answer)?;
+                    return self.listen(listener, serve);
+                }
+                Err(e) if e.kind() == ErrorKind::AddrInUse && others.len() < OTHERS_MAX => others.push(listener),
+                Err(e) => return Err(e.into()),
+            }
+        }
     }
 
     fn listen(
@@ -55,7 +74,14 @@ impl Peers {
 
     /// Answers each datagram with what `answer` makes of it. The port.
     pub fn udp(&self, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Result<u16> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        self.answer(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?, answer)
+    }
+
+    fn answer(
+        &self,
+        socket: UdpSocket,
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Result<u16> {
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         let (port, ended) = (socket.local_addr()?.port(), self.ended.clone());
         thread::spawn(move || {

@@ -1,6 +1,7 @@
 //! Names: dns(8) and its programs, with a server on the host that knows a few.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use vm::{Board, Flavour};
 
@@ -49,9 +50,7 @@ fn reply(query: &[u8], end: usize, flags: u16, answers: u8, records: &[u8]) -> O
 fn asking(name: &str) -> Case {
     machine(name, &[])
         .check(|w| {
-            let port = w.peers.udp(|query| answer(query, false))?;
-            w.tell("port", port)?;
-            w.peers.tcp_at(port, |mut stream| {
+            let by_tcp = |mut stream: TcpStream| {
                 let mut query = [0; 600];
                 if let Ok(n) = stream.read(&mut query)
                     && let Some(reply) = query.get(2..n).and_then(|query| answer(query, true))
@@ -59,7 +58,9 @@ fn asking(name: &str) -> Case {
                     let _ = stream.write_all(&(reply.len() as u16).to_be_bytes());
                     let _ = stream.write_all(&reply);
                 }
-            })
+            };
+            let port = w.peers.both(by_tcp, |query| answer(query, false))?;
+            w.tell("port", port)
         })
         .line("unmount /srv/dns /net; rm /srv/dns; port=`{cat /n/host/port}; ndb/dns -r -N 10.0.2.2!$port")
         .is("")
