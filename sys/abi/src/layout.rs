@@ -10,6 +10,8 @@ pub const DATA_ALIGN: u64 = 0x20_0000;
 pub const USTKTOP: u64 = 0x0000_7fff_ffff_f000;
 /// Largest user stack, in bytes.
 pub const USTKSIZE: u64 = 16 << 20;
+/// Most bytes of all arguments of a program, their zero bytes, and the pointers to them, with the two behind the last.
+pub const ARGS_MAX: u64 = USTKSIZE / 2;
 /// Size of `Tos`, which ends at `USTKTOP`.
 pub const TOS_SIZE: u64 = 72;
 /// Address of `Tos`.

@@ -20,6 +20,9 @@ pub trait World {
     fn now(&self) -> i64;
 }
 
+/// What asks about the next word.
+const UNARY: [&str; 12] = ["-n", "-z", "-e", "-d", "-f", "-s", "-A", "-L", "-T", "-r", "-w", "-x"];
+
 /// The truth of an expression. None at all is false.
 ///
 /// # Errors
@@ -106,14 +109,19 @@ impl<'a> Evaluator<'a> {
             self.depth -= 1;
             return if self.next() == Some(")") { Ok(truth) } else { Err(") expected".into()) };
         }
-        // A flag with nothing behind it is a string like any other, but -t has a default.
+        // A descriptor need not be said.
         if word == "-t" {
             let fd = self.peek().and_then(|w| w.parse().ok());
             self.at += usize::from(fd.is_some());
             return Ok(self.world.is_console(fd.unwrap_or(1)));
         }
+        // As a list of nothing makes it.
         if self.peek().is_none() {
-            return Ok(!word.is_empty());
+            return if UNARY.contains(&word) {
+                Err("argument expected".into())
+            } else {
+                Ok(!word.is_empty())
+            };
         }
         let mode = |bit: u32| move |d: Dir| d.mode & bit != 0;
         let world = self.world;
@@ -249,7 +257,6 @@ mod tests {
             "( '' ) -o ! ( '' )",
             "-t",
             "-t 1",
-            "-e",
             "! = !",
             "-n = -n",
             "'' -a '' -o a",
@@ -278,7 +285,7 @@ mod tests {
 
     #[test]
     fn mistakes() {
-        for bad in ["a b", "1 -eq x", "( a", "a -a", "old -older 3q", "! "] {
+        for bad in ["a b", "1 -eq x", "( a", "a -a", "old -older 3q", "! ", "-e", "-n", "a -a -f"] {
             assert!(test(bad).is_err(), "{bad}");
         }
     }

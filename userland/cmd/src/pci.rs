@@ -4,6 +4,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// Whether it is `vendor/device`, as [`Function::id`] has it.
+pub fn is_id(text: &str) -> bool {
+    let number = |text: &str| text.len() == 4 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    text.split_once('/').is_some_and(|(vendor, device)| number(vendor) && number(device))
+}
+
 /// One function. Functions order by address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Function {
@@ -40,6 +46,11 @@ impl Function {
             bars.join(" ")
         );
         String::from(line.trim_end())
+    }
+
+    /// Whether it leads to another bus or to the processor.
+    pub fn is_bridge(&self) -> bool {
+        self.class.starts_with("06")
     }
 
     /// The four letters Plan 9 has for a class.

@@ -109,6 +109,8 @@ mod tests {
         for bad in ["", "x", "1 0 2", "1 2 3 4", "inf", "nan"] {
             assert!(Seq::new(&lib9::tokenize(bad), None, false).is_err(), "{bad}");
         }
-        assert!(Seq::new(&lib9::tokenize("1"), Some("%d"), false).is_err());
+        for bad in ["%d", "%401g", "%.401f", "%99999999999999999999g", "%g %g"] {
+            assert!(Seq::new(&lib9::tokenize("1"), Some(bad), false).is_err(), "{bad}");
+        }
     }
 }

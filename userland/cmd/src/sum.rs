@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use lib9::{Args, File, Result, eprintln, error, exits, fd, println, usage};
+use lib9::{Args, File, Result, eprintln, error, exits, fd, println};
 
 /// Prints the checksum and the name of each file named, or the checksum of standard input.
 ///
@@ -17,10 +17,7 @@ pub fn run<S>(
     update: impl Fn(&mut S, &[u8]),
     finish: impl Fn(S) -> Vec<u8>,
 ) -> Result<()> {
-    let mut flags = args.flags();
-    if flags.next().is_some() {
-        usage(args, "[file ...]");
-    }
+    let names = args.no_flags("[file ...]");
     let mut buf = vec![0; fd::PIECE];
     let mut sum = |f: i32| -> Result<String> {
         let mut state = new();
@@ -31,12 +28,12 @@ pub fn run<S>(
             }
         }
     };
-    if flags.rest().is_empty() {
+    if names.is_empty() {
         println!("{}", sum(0)?);
         return Ok(());
     }
     let mut failed = false;
-    for name in flags.rest() {
+    for name in names {
         let opened = File::open(name, abi::OREAD).map_err(|e| error!("can't open {name}: {e}"));
         match opened.and_then(|f| sum(f.fd()).map_err(|e| error!("reading {name}: {e}"))) {
             Ok(sum) => println!("{sum}\t{name}"),

@@ -48,6 +48,15 @@ impl Args {
         (given, flags.rest())
     }
 
+    /// For a program that has no flags: the words. A flag ends the program with the usage message.
+    pub fn no_flags(&self, synopsis: &str) -> &[String] {
+        let mut flags = self.flags();
+        if flags.next().is_some() {
+            usage(self, synopsis);
+        }
+        flags.rest()
+    }
+
     /// Starts to read flags.
     pub fn flags(&self) -> Flags<'_> {
         Flags { words: &self.words, cluster: "" }
@@ -142,6 +151,7 @@ mod tests {
     fn one_flag_and_words() {
         let a = args("pci -v 8086/1237");
         assert_eq!(a.one_flag('v', ""), (true, &["8086/1237".into()][..]));
+        assert_eq!(args("sleep -- -v").no_flags(""), ["-v"]);
         let a = args("pci");
         assert_eq!(a.one_flag('v', ""), (false, &[][..]));
         let a = args("pci -- -v");

@@ -10,6 +10,7 @@ use crate::job::is_path;
 use crate::os::Os;
 use crate::print;
 use crate::shell::{Flow, Input, Run, Shell, is_interrupt};
+use crate::start::FLAGS;
 
 /// Their names, sorted.
 pub const NAMES: [&str; 12] =
@@ -141,7 +142,7 @@ impl<O: Os> Shell<O> {
             self.set_status(reason);
             return Ok(());
         }
-        self.exec(args)
+        if self.fits(args) { self.exec(args) } else { Ok(()) }
     }
 
     fn exit(&mut self, args: &[String]) -> Run {
@@ -158,7 +159,7 @@ impl<O: Os> Shell<O> {
     fn flag_command(&mut self, args: &[String]) -> Run {
         let letter = |text: &String| {
             let mut chars = text.chars();
-            chars.next().filter(|_| chars.next().is_none())
+            chars.next().filter(|flag| FLAGS.contains(*flag) && chars.next().is_none())
         };
         match (args.first().and_then(letter), args.get(1).map(String::as_str), args.len()) {
             (Some(flag), None, 1) => {
@@ -242,6 +243,11 @@ impl<O: Os> Shell<O> {
             }
             [pid] => {
                 let Ok(pid) = pid.parse() else { return self.usage("wait [pid]") };
+                if !self.children.contains_key(&pid) {
+                    self.complain(&format!("wait: {pid} is no child to be waited for"));
+                    self.set_status("no child");
+                    return Ok(());
+                }
                 let status = self.wait_for(pid);
                 self.set_status(&status);
             }

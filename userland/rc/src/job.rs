@@ -6,9 +6,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use abi::Rfork;
+use abi::layout::ARGS_MAX;
 
 use crate::ast::{Body, Conn};
 use crate::os::Os;
+use crate::print;
 use crate::shell::{Flow, Run, Shell, is_interrupt};
 
 /// Statuses of `&` commands nobody waited for that are remembered.
@@ -97,6 +99,9 @@ impl<O: Os> Shell<O> {
 
     /// Runs a program.
     pub(crate) fn program(&mut self, argv: Vec<String>, tail: bool) -> Run {
+        if !self.fits(&argv) {
+            return Ok(());
+        }
         if tail {
             let pipes = self.fds.pipe_arguments();
             self.fds.close_unneeded(&mut self.os, pipes > 0);
@@ -107,6 +112,18 @@ impl<O: Os> Shell<O> {
         let status = self.wait_for(pid);
         self.set_status(&status);
         Ok(())
+    }
+
+    /// Whether a program can have these arguments; it is told when not, and is the status.
+    pub(crate) fn fits(&mut self, argv: &[String]) -> bool {
+        let bytes = argv.iter().map(|arg| arg.len() as u64 + 1 + 8).sum::<u64>() + 16;
+        if bytes > ARGS_MAX {
+            let name = print::quote(argv.first().map_or("", String::as_str));
+            let much = format!("{bytes} bytes with their pointers, {ARGS_MAX} at most");
+            self.put(2, &format!("{name}: argument list too long: {much}\n"));
+            self.set_status("argument list too long");
+        }
+        bytes <= ARGS_MAX
     }
 
     /// Becomes a program, looking for it along `$path`. Returns only to report that it cannot.
@@ -130,13 +147,15 @@ impl<O: Os> Shell<O> {
                 }
             }
         }
+        let name = print::quote(name);
         self.put(2, &format!("{name}: {reason}\n"));
         Err(Flow::Exit(reason))
     }
 
     /// The files that a command's name may mean, in order.
     pub(crate) fn candidates(&self, name: &str) -> Vec<String> {
-        if is_path(name) {
+        // Nothing is no name of a file, and not that of a directory in the path.
+        if is_path(name) || name.is_empty() {
             return vec![name.into()];
         }
         let dirs = self.vars.get("path");

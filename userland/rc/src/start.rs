@@ -11,6 +11,9 @@ use crate::shell::{Flow, Shell};
 /// What is run first, unless `-m` names something else.
 const RCMAIN: &str = "/rc/lib/rcmain";
 
+/// The letters of the flags, without those that have a value.
+pub(crate) const FLAGS: &str = "deiIlprsvx";
+
 /// What is printed for wrong flags.
 const USAGE: &str = "usage: rc [-deiIlprsvx] [-c command] [-m initial] [file [arg ...]]";
 
@@ -47,7 +50,7 @@ impl CommandLine {
                         *slot = Some(value);
                         break;
                     }
-                    'd' | 'e' | 'i' | 'I' | 'l' | 'p' | 'r' | 's' | 'v' | 'x' => line.flags.push(letter),
+                    letter if FLAGS.contains(letter) => line.flags.push(letter),
                     _ => return None,
                 }
             }

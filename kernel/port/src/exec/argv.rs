@@ -6,14 +6,13 @@
 use alloc::vec::Vec;
 
 use abi::error;
-use abi::layout::USTKSIZE;
 use machine::heap;
 
 use crate::error::Result;
 use crate::mem::Memory;
 
 /// Most bytes of all arguments, their zero bytes, and the pointers to them.
-pub const ARGS_MAX: usize = (USTKSIZE / 2) as usize;
+pub const ARGS_MAX: usize = abi::layout::ARGS_MAX as usize;
 
 /// Arguments, the first of which is by custom the program's name.
 #[derive(Default)]

@@ -183,8 +183,30 @@ pub fn cases() -> Vec<Case> {
             .is("Thursday 1st January 1970, 00\nab\n1024\ta\n299999\n300000\n0000000  00 00 00\n0000003 \n")
             .line("cal -s 1 feb 2027 | sed 2q; cal -s 8; echo $status")
             .gives(re("^   February 2027\n M Tu  W Th  F  S  S\nusage: cal .*\ncal [0-9]+: usage\n$"))
-            .line("sleep 9 & sleep 1; kill sleep | sed 's/[0-9]+/N/'; kill sleep | rc; none kill sleep")
-            .is("echo kill>/proc/N/note # sleep\n"),
+            .line("sleep 9 & sleep 1; kill sleep | sed 's/[0-9]+/N/'; kill sleep | rc; none kill sleep; echo $status")
+            .gives(re("^echo kill>/proc/N/note # sleep\nkill: no process sleep of none\nkill .*: no process\n$")),
+        // Nothing that is wrong is taken in silence.
+        Case::new("commands/wrong", q35())
+            .line("pci zz; pci -q; pci -b 0000/0001; echo $status; pwd x; ps zz; rm; rm -f; gzip -99; sort -t ab")
+            .gives(re("^(usage: pci .*\n){2}pci: no device 0000/0001\npci [0-9]+: no device\nusage: pwd\n\
+                       usage: ps .*\nusage: rm .*\nusage: gzip .*\nusage: sort .*\n$"))
+            .line("tr a; tr -d a b; tr -ds a; tr z-a b; chgrp sys; strings -m 99999999; pr -l0; pr +0; pr -sab; \
+                   fmt -l 5 -i 5; seq -f %9999g 1; sleep -x; unmount /none; con -x a; ping -q")
+            .gives(re("^(usage: tr .*\n){3}tr: invalid range specification\nusage: chgrp .*\nusage: strings .*\n\
+                       (usage: pr .*\n\t?.*\n?)+fmt: lines are .*\nseq: too wide a format\nusage: sleep .*\n\
+                       unmount: /none: .*does not exist\nusage: con .*\nping: .*\n$"))
+            .line("touch -t 4294967296 /tmp/a; touch -t -1 /tmp/a; fsrules -x bogus /tmp; test -f; chmod +q /tmp; \
+                   date x; ns x; rm /tmp/a")
+            .gives(re("^(touch: .*: files have times from 1970 .*\n){2}fsrules: there is no rule bogus\n\
+                       test: argument expected\nchmod: bad mode \\+q\ndate: bad number x\nns: bad process id x\n\
+                       rm: /tmp/a: .*does not exist\n$"))
+            .line("flag Q; wait 999; echo $status; ''; echo $status; shift 5; echo on")
+            .gives(re("^Usage: flag .*\nrc: wait: 999 is no child to be waited for\nno child\n'': .*\n\
+                       rc [0-9]+: .*\non\n$"))
+            // A command that cannot have so many arguments is not run, and the shell goes on.
+            .line("x=`{seq -f %0400g 20600}; echo $x >/dev/null; echo $status; echo $#x; x=()")
+            .gives("echo: argument list too long: 8425429 bytes with their pointers, 8388608 at most\n\
+                    argument list too long\n20600\n"),
         Case::new("commands/formats", q35())
             .line("echo some words that are put on lines of their own | fmt -l 20 -i 2")
             .gives("  some words that\n  are put on lines\n  of their own\n")

@@ -5,6 +5,7 @@ mod columns;
 mod crates;
 mod names;
 mod readme;
+mod usages;
 
 use std::fs;
 use std::path::{Path, PathBuf};

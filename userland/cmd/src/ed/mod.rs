@@ -21,7 +21,7 @@ use buffer::Buffer;
 use input::Input;
 use show::Show;
 
-use crate::regexp::{self, Dfa, Regexp};
+use crate::regexp::{self, Finder};
 
 /// Why a command does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,12 +79,6 @@ pub trait Io {
     fn shell(&mut self, command: &[u8]) -> Result<(), Fault>;
 }
 
-/// The expression that was used last.
-struct Pattern {
-    re: Regexp,
-    dfa: Dfa,
-}
-
 /// What a command leaves behind.
 enum Flow {
     Next,
@@ -106,7 +100,7 @@ pub struct Editor<I> {
     /// No counts, no warnings.
     quiet: bool,
     input: Input,
-    pattern: Option<Pattern>,
+    pattern: Option<Finder>,
     /// The number of the line that was substituted last, and what it was before.
     undo: Option<(u64, Vec<u8>)>,
     /// How the current line is shown before the next command.
@@ -205,14 +199,14 @@ impl<I: Io> Editor<I> {
         }
         let Ok(text) = core::str::from_utf8(text) else { return wrong() };
         let Ok(re) = regexp::parse(text, false) else { return wrong() };
-        self.pattern = Some(Pattern { dfa: Dfa::new(re.clone()), re });
+        self.pattern = Some(Finder::new(re));
         Ok(())
     }
 
     /// Does line `n` match the expression?
     fn matches(&mut self, n: usize) -> bool {
         match (&mut self.pattern, self.buffer.text(n)) {
-            (Some(pattern), Some(text)) => pattern.dfa.matches(text),
+            (Some(pattern), Some(text)) => pattern.matches(text),
             _ => false,
         }
     }

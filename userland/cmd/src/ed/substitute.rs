@@ -34,8 +34,8 @@ impl<I: Io> Editor<I> {
         let mut n = lines.first;
         let mut last = lines.last;
         while n <= last {
-            let made = match (&self.pattern, self.buffer.text(n)) {
-                (Some(pattern), Some(text)) => pattern.re.replace(&with, nth, all, text, true),
+            let made = match (&mut self.pattern, self.buffer.text(n)) {
+                (Some(pattern), Some(text)) => pattern.replace(&with, nth, all, text, true),
                 _ => None,
             };
             if let Some(made) = made {

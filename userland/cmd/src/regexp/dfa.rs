@@ -15,7 +15,7 @@ const UNKNOWN: u32 = u32::MAX;
 const FOUND: u32 = 0;
 
 /// A matcher of lines.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dfa {
     re: Regexp,
     /// A match may begin anywhere, and how long it is does not matter.
@@ -28,7 +28,7 @@ pub struct Dfa {
     middle: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Set {
     /// Instructions that wait for a character, `Eol`s that wait for the end, and `Match` where the longest is wanted.
     states: Vec<u32>,

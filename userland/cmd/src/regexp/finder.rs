@@ -1,19 +1,22 @@
 //! The leftmost longest match, fast, without the parts in parentheses: from each place where one can begin, how far it
-//! goes. Where much is read in vain from many places the text is searched with all places in step instead, so that no
-//! text takes more than its length.
+//! goes. This does not know of lines inside a text: for those, and an expression that has `^` or `$` of Plan 9's kind,
+//! there is the slow way. Where much is read in vain from many places the text is searched with all places in step
+//! instead, so that no text takes more than its length.
 
 use alloc::boxed::Box;
 
-use super::{Dfa, Regexp, decode};
+use super::{Dfa, Inst, Regexp, decode};
 
 /// How often what was passed may have been read in vain, and what may be on top of it.
 const IN_VAIN: usize = 16;
 const IN_VAIN_BYTES: usize = 4096;
 
 /// An expression, and what was learned of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Finder {
     re: Regexp,
+    /// It asks where lines begin or end.
+    lines: bool,
     /// Made when they are needed.
     anywhere: Option<Box<Dfa>>,
     anchored: Option<Box<Dfa>>,
@@ -22,15 +25,30 @@ pub struct Finder {
 impl Finder {
     /// A finder of `re`.
     pub fn new(re: Regexp) -> Finder {
-        Finder { re, anywhere: None, anchored: None }
+        let lines = re.prog.iter().any(|inst| matches!(inst, Inst::Bol | Inst::Eol));
+        Finder { re, lines, anywhere: None, anchored: None }
     }
 
     /// Is there a match in the text?
     pub fn matches(&mut self, text: &[u8]) -> bool {
+        if self.is_slow(text) {
+            return self.re.find(text, 0).is_some();
+        }
         self.anywhere.get_or_insert_with(|| Box::new(Dfa::new(self.re.clone()))).matches(text)
     }
 
-    /// The beginning and the end of the leftmost longest match that begins at byte `from` or later.
+    /// Its expression.
+    pub(super) fn regexp(&self) -> &Regexp {
+        &self.re
+    }
+
+    /// Is it a text of lines, and are they asked for?
+    pub(super) fn is_slow(&self, text: &[u8]) -> bool {
+        self.lines && text.contains(&b'\n')
+    }
+
+    /// The beginning and the end of the leftmost longest match that begins at byte `from` or later, where nobody
+    /// [asks for lines](Finder::is_slow).
     pub fn find(&mut self, text: &[u8], from: usize) -> Option<(usize, usize)> {
         let dfa = self.anchored.get_or_insert_with(|| Box::new(Dfa::anchored(self.re.clone())));
         let mut at = from;
@@ -110,6 +128,19 @@ mod tests {
                     assert_eq!(finder.find(text, from), want, "{pattern:?} in {text:?} from {from}");
                 }
                 assert_eq!(finder.matches(text), re.find(text, 0).is_some(), "{pattern:?} in {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_slow_way_about_lines() {
+        for pattern in ["^a", "a$", "^", "$", "^(a|b)$", "a|^b"] {
+            let re = super::super::parse(pattern, false).unwrap();
+            let mut finder = Finder::new(re.clone());
+            for text in [&b""[..], b"a", b"ba", b"b", b"c\nb", b"c\nac\n", b"ca\n"] {
+                assert_eq!(finder.matches(text), re.find(text, 0).is_some(), "{pattern} in {text:?}");
+                let want = re.find(text, 0).map(|m| (m.begin(), m.end()));
+                assert!(finder.is_slow(text) || finder.find(text, 0) == want, "{pattern} in {text:?}");
             }
         }
     }

@@ -4,7 +4,8 @@
 //! [`parse`] makes a program for a small machine whose states run in step over the text: no pattern is slower than
 //! states times characters. [`Regexp::find`] also says where the parenthesised parts matched (for sed); [`Dfa`]
 //! only says whether there is a match, and remembers what it learned from one line for the next (for grep).
-//! [`extended`] makes a program of an expression as POSIX has it, and [`Finder`] finds it fast (for awk).
+//! [`extended`] makes a program of an expression as POSIX has it, and [`Finder`] finds it fast (for awk and the
+//! editors).
 //!
 //! Text is bytes that are meant to be UTF-8; a byte that cannot be decoded is a character of its own.
 

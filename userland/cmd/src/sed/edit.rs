@@ -1,9 +1,10 @@
 //! Running a script over lines.
 
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use super::{Address, Command, Script, Substitute, Verb, text};
-use crate::regexp::Regexp;
+use crate::regexp::Finder;
 
 /// Where lines come from and go to.
 pub trait Io {
@@ -36,7 +37,7 @@ pub struct Editor<'a> {
     replaced: bool,
     /// What `a` and `r` have for the end of the cycle.
     after: Vec<Later<'a>>,
-    recent: Option<&'a Regexp>,
+    recent: Option<&'a RefCell<Finder>>,
 }
 
 #[derive(Debug)]
@@ -191,12 +192,12 @@ impl<'a> Editor<'a> {
         Ok(match address {
             Address::Line(n) => self.line == *n,
             Address::Last => self.last,
-            Address::Match(re) => self.regexp(re)?.find(&self.space, 0).is_some(),
+            Address::Match(re) => self.regexp(re)?.borrow_mut().matches(&self.space),
         })
     }
 
     /// The expression, or the one used last.
-    fn regexp(&mut self, re: &'a Option<Regexp>) -> Result<&'a Regexp, &'static str> {
+    fn regexp(&mut self, re: &'a Option<RefCell<Finder>>) -> Result<&'a RefCell<Finder>, &'static str> {
         self.recent = re.as_ref().or(self.recent);
         self.recent.ok_or("no previous regular expression")
     }
@@ -305,7 +306,7 @@ impl<'a> Editor<'a> {
 
     fn substitute(&mut self, s: &'a Substitute) -> Result<bool, &'static str> {
         let re = self.regexp(&s.re)?;
-        let Some(text) = text::substitute(s, re, &self.space) else { return Ok(false) };
+        let Some(text) = text::substitute(s, &mut re.borrow_mut(), &self.space) else { return Ok(false) };
         self.space = text;
         Ok(true)
     }

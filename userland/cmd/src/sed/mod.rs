@@ -14,8 +14,9 @@ pub use parse::parse;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
-use crate::regexp::{Piece, Regexp};
+use crate::regexp::{Finder, Piece};
 
 /// Which lines a command is for.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ enum Address {
     /// The last line.
     Last,
     /// Lines that match; `None` is the expression used last.
-    Match(Option<Regexp>),
+    Match(Option<RefCell<Finder>>),
 }
 
 /// A parsed script.
@@ -116,7 +117,7 @@ enum Verb {
 
 #[derive(Clone, Debug)]
 struct Substitute {
-    re: Option<Regexp>,
+    re: Option<RefCell<Finder>>,
     with: Vec<Piece>,
     /// Replace this one and, if `all`, those after it.
     nth: u64,

@@ -2,9 +2,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use super::{Address, Command, Script, Substitute, Verb};
-use crate::regexp::{self, Piece, Regexp};
+use crate::regexp::{self, Finder, Piece};
 
 type Parsed<T> = Result<T, String>;
 
@@ -122,7 +123,7 @@ impl Parser<'_> {
     }
 
     /// The expression up to `end`; an empty one means the last one used.
-    fn regexp(&mut self, end: char) -> Parsed<Option<Regexp>> {
+    fn regexp(&mut self, end: char) -> Parsed<Option<RefCell<Finder>>> {
         let mut pattern = String::new();
         let mut in_set = false;
         loop {
@@ -148,7 +149,8 @@ impl Parser<'_> {
         if pattern.is_empty() {
             return Ok(None);
         }
-        regexp::parse(&pattern, false).map(Some).map_err(Into::into)
+        let re = regexp::parse(&pattern, false)?;
+        Ok(Some(RefCell::new(Finder::new(re))))
     }
 
     fn command(&mut self) -> Parsed<()> {

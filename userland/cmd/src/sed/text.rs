@@ -4,10 +4,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Substitute;
-use crate::regexp::{Regexp, decode};
+use crate::regexp::{Finder, decode};
 
 /// The text with the matches of `re` replaced; nothing when there are too few of them.
-pub fn substitute(s: &Substitute, re: &Regexp, text: &[u8]) -> Option<Vec<u8>> {
+pub fn substitute(s: &Substitute, re: &mut Finder, text: &[u8]) -> Option<Vec<u8>> {
     re.replace(&s.with, s.nth, s.all, text, false)
 }
 

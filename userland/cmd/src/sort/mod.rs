@@ -26,21 +26,50 @@ pub struct Sorter {
     keys: Vec<Key>,
 }
 
+/// A line of a text: where it begins, and its length without the newline. So many of them take little memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    at: u32,
+    len: u32,
+}
+
+impl Line {
+    /// The lines of a text, each of which ends with a newline; what is behind the last one is none. Nothing when the
+    /// text is too long.
+    pub fn all(text: &[u8]) -> Option<Vec<Line>> {
+        u32::try_from(text.len()).ok()?;
+        let mut lines = Vec::with_capacity(text.iter().filter(|b| **b == b'\n').count());
+        let mut at = 0;
+        for (end, _) in text.iter().enumerate().filter(|(_, b)| **b == b'\n') {
+            lines.push(Line { at: at as u32, len: (end - at) as u32 });
+            at = end + 1;
+        }
+        Some(lines)
+    }
+
+    /// Its bytes in the text.
+    pub fn of(self, text: &[u8]) -> &[u8] {
+        text.get(self.at as usize..).and_then(|text| text.get(..self.len as usize)).unwrap_or(&[])
+    }
+}
+
 impl Sorter {
-    /// Sorts lines; of equal ones, -u keeps the first.
-    pub fn sort(&self, lines: &mut Vec<&[u8]>) {
-        lines.sort_by(|a, b| self.compare(a, b));
+    /// Sorts lines of a text; of equal ones, -u keeps the first.
+    pub fn sort(&self, text: &[u8], lines: &mut Vec<Line>) {
+        // Those that are equal stay in their order.
+        lines.sort_unstable_by(|a, b| self.compare(a.of(text), b.of(text)).then(a.at.cmp(&b.at)));
         if self.unique {
-            lines.dedup_by(|b, a| self.by_keys(a, b).is_eq());
+            lines.dedup_by(|b, a| self.by_keys(a.of(text), b.of(text)).is_eq());
         }
     }
 
     /// The first line that is out of order (or, with -u, equal to the one before it).
-    pub fn disorder<'a>(&self, lines: &[&'a [u8]]) -> Option<&'a [u8]> {
+    pub fn disorder<'a>(&self, text: &'a [u8], lines: &[Line]) -> Option<&'a [u8]> {
         lines.windows(2).find_map(|pair| {
             let [a, b] = pair else { return None };
+            let (a, b) = (a.of(text), b.of(text));
             let order = if self.unique { self.by_keys(a, b) } else { self.compare(a, b) };
-            (order.is_gt() || self.unique && order.is_eq()).then_some(*b)
+            (order.is_gt() || self.unique && order.is_eq()).then_some(b)
         })
     }
 
@@ -76,8 +105,10 @@ mod tests {
         let words = lib9::tokenize(options);
         let (sorter, files) = parse(&words).unwrap();
         assert!(files.is_empty(), "{options}");
-        let mut lines: Vec<&[u8]> = text.split(' ').map(str::as_bytes).collect();
-        sorter.sort(&mut lines);
+        let text = text.replace(' ', "\n") + "\n";
+        let mut lines = Line::all(text.as_bytes()).unwrap();
+        sorter.sort(text.as_bytes(), &mut lines);
+        let lines: Vec<&[u8]> = lines.iter().map(|line| line.of(text.as_bytes())).collect();
         String::from_utf8(lines.join(&b' ')).unwrap()
     }
 
@@ -110,7 +141,9 @@ mod tests {
     fn checking() {
         let words = lib9::tokenize("-c");
         let (sorter, _) = parse(&words).unwrap();
-        assert_eq!(sorter.disorder(&[b"a", b"b", b"a"]), Some(&b"a"[..]));
-        assert_eq!(sorter.disorder(&[b"a", b"a"]), None);
+        let disorder = |text: &'static [u8]| sorter.disorder(text, &Line::all(text).unwrap());
+        assert_eq!(disorder(b"a\nb\naa\n"), Some(&b"aa"[..]));
+        assert_eq!(disorder(b"a\na\n"), None);
+        assert_eq!(disorder(b"b\na"), None);
     }
 }

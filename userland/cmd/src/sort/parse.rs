@@ -49,7 +49,10 @@ pub fn parse(words: &[String]) -> Option<(Sorter, &[String])> {
                 't' | 'k' | 'o' | 'T' | 'l' => {
                     let value = flag_value(letters.as_str(), &mut rest)?;
                     match letter {
-                        't' => s.separator = Some(*value.as_bytes().first()?),
+                        't' => match value.as_bytes() {
+                            [separator] => s.separator = Some(*separator),
+                            _ => return None,
+                        },
                         'k' => new_key(&mut s, &mut plain, value)?,
                         'o' => s.output = Some(value.into()),
                         // Everything is sorted in memory: no directory for temporary files, no number of them.
@@ -140,7 +143,7 @@ mod tests {
         for good in ["-k 2", "-k1,2n", "+1 -2", "-t x -o f a b", "-T /tmp -u", "-- -x", "a -o b"] {
             assert!(ok(good), "{good}");
         }
-        for bad in ["-k", "-k 0", "-k x", "+x", "-2", "-z", "-t", "+1q"] {
+        for bad in ["-k", "-k 0", "-k x", "+x", "-2", "-z", "-t", "-t ab", "-tπ", "-t ''", "+1q"] {
             assert!(!ok(bad), "{bad}");
         }
         let words = lib9::tokenize("-r a b -o c");

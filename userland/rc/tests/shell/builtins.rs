@@ -36,6 +36,14 @@ fn exec() {
     check("exec nope; echo still", "nope: file does not exist\nstill\n");
     check("@{exec echo a}; echo b", "a\nb\n");
     assert_eq!(run("exec status x").1, "x");
+    check("''; echo $status", "'': file does not exist\nrc 2: file does not exist\n");
+    // Sixteen letters, doubled nineteen times: more than a program can be given.
+    let much = "x=aaaaaaaaaaaaaaaa; for(i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19) x=$x^$x";
+    let long = "argument list too long: 8388646 bytes with their pointers, 8388608 at most\n";
+    check(
+        &format!("{much}; args $x; echo $status; exec args $x; args on"),
+        &format!("args: {long}argument list too long\nargs: {long}<on>\n"),
+    );
 }
 
 #[test]
@@ -43,10 +51,13 @@ fn shift_flag_rfork() {
     check("fn f {shift; echo $*; shift 2; echo $*; shift 9; echo $#*}; f a b c d", "b c d\nd\n0\n");
     check("shift x", "Usage: shift [n]\n");
     check(
-        "flag e; echo $status; flag z +; flag z; args $status; flag z -; flag z; echo $status",
+        "flag e; echo $status; flag s +; flag s; args $status; flag s -; flag s; echo $status",
         "flag not set\n<>\nflag not set\n",
     );
     check("flag", "Usage: flag [letter] [+-]\n");
+    check("flag Q; echo $status; flag c +", "Usage: flag [letter] [+-]\nusage\nUsage: flag [letter] [+-]\n");
+    check("wait 999; echo $status", "rc: wait: 999 is no child to be waited for\nno child\n");
+    check("status x & wait $apid; echo $#status; wait $apid x", "1\nUsage: wait [pid]\n");
     check(
         "rfork ne; groups; rfork; groups",
         "[Rfork(NAMEG | ENVG)]\n[Rfork(NAMEG | ENVG), Rfork(NAMEG | ENVG | NOTEG)]\n",

@@ -30,5 +30,5 @@ pub fn main(args: &Args) -> Result<()> {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-b|-a|-bc|-ac] [-q] new old")
+    usage(args, "[-b|-a|-c|-bc|-ac] [-q] new old")
 }

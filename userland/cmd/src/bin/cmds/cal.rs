@@ -9,7 +9,7 @@ pub fn main(args: &Args) -> Result<()> {
     let this_month = u32::from(now.mon) + 1;
     let this_year = u32::try_from(now.year).unwrap_or(1970);
     let year = |word: &str| word.parse().ok().filter(|y| (1..=9999).contains(y)).ok_or("bad year");
-    let synopsis = "[-s 1..7] [month] [year]";
+    let synopsis = "[-s day] [month] [year]";
     let mut first = 0;
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {

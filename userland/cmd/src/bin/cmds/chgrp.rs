@@ -12,6 +12,9 @@ pub fn main(args: &Args) -> Result<()> {
         }
     }
     let [who, names @ ..] = flags.rest() else { usage(args, "[-uo] group file ...") };
+    if names.is_empty() {
+        usage(args, "[-uo] group file ...");
+    }
     let mut change = Dir::untouched();
     *(if owner { &mut change.uid } else { &mut change.gid }) = who.clone();
     let mut failed = false;

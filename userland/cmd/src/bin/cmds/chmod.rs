@@ -6,12 +6,12 @@ use lib9::{Args, Dir, Result, eprintln, error, exits, fd, usage};
 pub fn main(args: &Args) -> Result<()> {
     // Not as flags: a mode may begin with a minus sign.
     let [text, names @ ..] = args.words() else {
-        usage(args, "0777 file ... or chmod [who]op[rwxalt] file ...")
+        usage(args, "0777 file ...\n\tchmod [who]op[rwxalt] file ...")
     };
     if names.is_empty() {
-        usage(args, "0777 file ... or chmod [who]op[rwxalt] file ...");
+        usage(args, "0777 file ...\n\tchmod [who]op[rwxalt] file ...");
     }
-    let change = mode::parse(text).ok_or("bad mode")?;
+    let change = mode::parse(text).ok_or_else(|| error!("bad mode {text}"))?;
     let mut failed = false;
     for name in names {
         if let Err(e) = one(name, change) {

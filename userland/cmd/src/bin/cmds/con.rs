@@ -7,7 +7,7 @@ use alloc::vec;
 use lib9::{Args, Result, Rfork, error, fd, net, proc, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let [address] = args.words() else { usage(args, "address") };
+    let [address] = args.no_flags("address") else { usage(args, "address") };
     let conn = net::dial(&net::make_addr(address, "", "telnet")).map_err(|e| error!("can't dial {address}: {e}"))?;
     conn.keep_alive();
     let data = conn.data.fd();

@@ -55,5 +55,5 @@ fn one(from: &str, to: &str, to_is_dir: bool, keep: Keep, made: &mut Made) -> Re
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-gux] fromfile ... tofile")
+    usage(args, "[-gux] fromfile tofile\n\tcp [-gux] fromfile ... todir")
 }

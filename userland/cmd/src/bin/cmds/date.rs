@@ -2,10 +2,10 @@
 //! as seconds, -i and -t as ISO 8601 has days and times, -m as mail has them, -f as a format says.
 
 use lib9::date::{Timezone, gmtime};
-use lib9::{Args, Result, println, proc, usage};
+use lib9::{Args, Result, error, println, proc, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let synopsis = "[-unitm] [-f format] [seconds]";
+    let synopsis = "[-u] [-n|-i|-t|-m] [-f format] [seconds]";
     let (mut utc, mut form, mut format) = (false, ' ', "");
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
@@ -25,7 +25,7 @@ pub fn main(args: &Args) -> Result<()> {
             let now = proc::nsec();
             (now.div_euclid(SECOND), now.rem_euclid(SECOND) as u32)
         }
-        [text] => (cmd::number::integer(text).ok_or("bad number")?, 0),
+        [text] => (cmd::number::integer(text).ok_or_else(|| error!("bad number {text}"))?, 0),
         _ => usage(args, synopsis),
     };
     if form == 'n' {

@@ -11,10 +11,7 @@ use lib9::{Args, File, Result, eprintln, error, fd, usage};
 
 pub fn main(args: &Args) -> Result<()> {
     let Some(job) = Job::parse(args.words()) else {
-        usage(
-            args,
-            "[-if file] [-of file] [-bs n] [-ibs n] [-obs n] [-count n] [-skip n] [-iseek n] [-oseek n] ...",
-        )
+        usage(args, "[-option value ...]")
     };
     let input = match &job.input {
         Some(name) => File::open(name, abi::OREAD).map_err(|e| error!("open {name}: {e}"))?,

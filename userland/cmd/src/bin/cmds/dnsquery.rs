@@ -8,7 +8,7 @@ use cmd::queries;
 use lib9::{Args, Result, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let synopsis = || -> ! { usage(args, "[-x netdir] [name [type]]") };
+    let synopsis = || -> ! { usage(args, "[-x netdir] [name [kind]]") };
     let mut dir = String::from("/net");
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {

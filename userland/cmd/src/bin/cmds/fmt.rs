@@ -23,6 +23,9 @@ pub fn main(args: &Args) -> Result<()> {
             _ => synopsis(args),
         }
     }
+    if length <= indent {
+        return Err("lines are no longer than they are moved in".into());
+    }
     let mut fill = Fill::new(length, indent, join);
     let mut first = true;
     status(each("fmt", flags.rest(), &mut |f, _| {

@@ -1,14 +1,12 @@
 //! fstype file: say what kind of file system is in a file, by its beginning.
 
-
 use alloc::vec;
 
 use cmd::fstype::{FRONT, kind};
 use lib9::{Args, File, Result, error, exits, println, usage};
 
-
 pub fn main(args: &Args) -> Result<()> {
-    let (_, [name]) = args.one_flag('-', "file") else { usage(args, "file") };
+    let [name] = args.no_flags("file") else { usage(args, "file") };
     let file = File::open(name, abi::OREAD).map_err(|e| error!("can't open {name}: {e}"))?;
     let mut front = vec![0; FRONT];
     let mut got = 0;

@@ -8,7 +8,7 @@ use cmd::gzip::{Head, compress, compressed_name};
 use lib9::{Args, Dir, File, Result, eprintln, error, exits, fd, proc, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let (mut level, mut to_output, mut told, mut timeless) = (6, false, false, false);
+    let (mut level, mut to_output, mut told, mut timeless) = (None, false, false, false);
     let mut flags = args.flags();
     for letter in flags.by_ref() {
         match letter {
@@ -16,10 +16,12 @@ pub fn main(args: &Args) -> Result<()> {
             'v' => told = true,
             'n' => timeless = true,
             'D' => {}
-            '1'..='9' => level = letter as u8 - b'0',
-            _ => usage(args, "[-cvnD] [-1-9] [file ...]"),
+            // One number, of one digit.
+            '1'..='9' if level.is_none() => level = Some(letter as u8 - b'0'),
+            _ => usage(args, "[-cvnD1-9] [file ...]"),
         }
     }
+    let level = level.unwrap_or(6);
     if flags.rest().is_empty() {
         let now = u32::try_from(proc::seconds()).unwrap_or(0);
         let head = Head { name: String::new(), mtime: if timeless { 0 } else { now } };

@@ -31,7 +31,7 @@ pub fn main(args: &Args) -> Result<()> {
                 order.accessed = true;
                 show.accessed = true;
             }
-            _ => usage(args, "[-dlmnpqrstuFQT] [file ...]"),
+            _ => usage(args, "[-dlmnpqrstuFQT] [name ...]"),
         }
     }
     let zone = if show.long { Timezone::local() } else { Timezone::gmt() };

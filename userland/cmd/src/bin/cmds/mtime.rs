@@ -3,11 +3,12 @@
 use lib9::{Args, Result, eprintln, exits, fd, println, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    if args.words().is_empty() {
+    let names = args.no_flags("file ...");
+    if names.is_empty() {
         usage(args, "file ...");
     }
     let mut failed = false;
-    for name in args.words() {
+    for name in names {
         match fd::stat(name) {
             Ok(dir) => println!("{:11} {name}", dir.mtime),
             Err(e) => {

@@ -3,14 +3,12 @@
 //! The file is read line by line while the name space is being built, since its later lines may be seen only then.
 //! What does not work is passed over, as in Plan 9, where files name what only some machines have; -d tells of it.
 
-
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use cmd::nsbuild;
 use lib9::{Args, Result, Rfork, error, file, proc, usage};
-
 
 pub fn main(args: &Args) -> Result<()> {
     let (mut add, mut debug, mut name) = (false, false, "/lib/namespace");

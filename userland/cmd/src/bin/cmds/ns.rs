@@ -7,8 +7,8 @@ const SYNOPSIS: &str = "[-r] [pid]";
 pub fn main(args: &Args) -> Result<()> {
     let (raw, words) = args.one_flag('r', SYNOPSIS);
     let pid = match words {
-        [] => proc::getpid(),
-        [pid] => pid.parse().map_err(|_| "bad process id")?,
+        [] => proc::getpid().unsigned_abs(),
+        [pid] => pid.parse::<u32>().map_err(|_| error!("bad process id {pid}"))?,
         _ => usage(args, SYNOPSIS),
     };
     let name = alloc::format!("/proc/{pid}/ns");

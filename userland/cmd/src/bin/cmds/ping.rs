@@ -23,11 +23,11 @@ pub fn main(args: &Args) -> Result<()> {
     let (mut count, mut pause, mut size) = (4u16, 1000u32, 56usize);
     let mut flags = args.flags();
     while let Some(flag) = flags.next() {
-        let value = flags.value()?;
+        let mut value = || flags.value().unwrap_or_else(|_| synopsis());
         match flag {
-            'n' => count = number(value).filter(|n| (1..=COUNT_MOST).contains(n)).unwrap_or_else(|| synopsis()),
-            'i' => pause = number(value).unwrap_or_else(|| synopsis()),
-            's' => size = number(value).filter(|n| *n <= SIZE_MOST).unwrap_or_else(|| synopsis()),
+            'n' => count = number(value()).filter(|n| (1..=COUNT_MOST).contains(n)).unwrap_or_else(|| synopsis()),
+            'i' => pause = number(value()).unwrap_or_else(|| synopsis()),
+            's' => size = number(value()).filter(|n| *n <= SIZE_MOST).unwrap_or_else(|| synopsis()),
             _ => synopsis(),
         }
     }

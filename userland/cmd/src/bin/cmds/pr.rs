@@ -42,8 +42,9 @@ pub fn main(args: &Args) -> Result<()> {
 fn option(pr: &mut Pr, word: &str, rest: &mut &[String]) -> Option<()> {
     let number = |text: &str| text.parse().ok().filter(|n| *n <= MOST);
     let or = |text: &str, usual| if text.is_empty() { Some(usual) } else { number(text) };
+    let some = |text: &str, usual| or(text, usual).filter(|n| *n > 0);
     if let Some(page) = word.strip_prefix('+') {
-        pr.first = page.parse().ok()?;
+        pr.first = page.parse().ok().filter(|n| *n > 0)?;
         return Some(());
     }
     let mut letters = word.strip_prefix('-')?;
@@ -62,13 +63,19 @@ fn option(pr: &mut Pr, word: &str, rest: &mut &[String]) -> Option<()> {
             't' => pr.bare = true,
             _ => {
                 match letter {
-                    'e' => pr.tabs = or(letters, 8)?,
-                    'i' => pr.blanks = Some(or(letters, 8)?),
-                    'l' => pr.length = or(letters, 66)?.max(1),
-                    'n' => pr.numbers = Some(or(letters, 5)?),
+                    'e' => pr.tabs = some(letters, 8)?,
+                    'i' => pr.blanks = Some(some(letters, 8)?),
+                    'l' => pr.length = some(letters, 66)?,
+                    'n' => pr.numbers = Some(some(letters, 5)?),
                     'o' => pr.offset = or(letters, 0)?,
-                    's' => pr.separator = Some(letters.chars().next().unwrap_or('\t')),
-                    'w' => pr.width = or(letters, 72)?,
+                    's' => {
+                        let mut chars = letters.chars();
+                        pr.separator = Some(chars.next().unwrap_or('\t'));
+                        if chars.next().is_some() {
+                            return None;
+                        }
+                    }
+                    'w' => pr.width = some(letters, 72)?,
                     'h' => {
                         let (header, more) = rest.split_first()?;
                         *rest = more;

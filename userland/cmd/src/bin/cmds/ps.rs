@@ -19,6 +19,9 @@ pub fn main(args: &Args) -> Result<()> {
             _ => usage(args, "[-anpr]"),
         }
     }
+    if !flags.rest().is_empty() {
+        usage(args, "[-anpr]");
+    }
     for (pid, status) in processes::all()? {
         let words = if arguments { processes::text(pid, "args") } else { None };
         let command = words.as_deref().map(str::trim_end).filter(|w| !w.is_empty()).unwrap_or(&status.name);

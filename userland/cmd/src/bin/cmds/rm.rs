@@ -21,6 +21,10 @@ pub fn main(args: &Args) -> Result<()> {
             _ => usage(args, "[-fr] file ..."),
         }
     }
+    // A script may have a list of nothing for -f.
+    if flags.rest().is_empty() && !force {
+        usage(args, "[-fr] file ...");
+    }
     let mut last = None;
     let mut above = Above::default();
     let mut report = |name: &str, error: Error| {

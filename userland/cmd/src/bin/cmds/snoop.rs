@@ -21,7 +21,7 @@ pub fn main(args: &Args) -> Result<()> {
         match flag {
             'x' => dump = true,
             'n' => count = flags.value().ok().and_then(|n| n.parse::<u64>().ok()).or_else(|| usage(args, synopsis)),
-            't' => kind = flags.value()?,
+            't' => kind = flags.value().unwrap_or_else(|_| usage(args, synopsis)),
             _ => usage(args, synopsis),
         }
     }

@@ -6,7 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use cmd::sort::parse;
+use cmd::sort::{Line, parse};
 use lib9::{Args, File, Out, Result, error, exits, usage};
 
 pub fn main(args: &Args) -> Result<()> {
@@ -27,16 +27,14 @@ pub fn main(args: &Args) -> Result<()> {
         }
         if text.is_empty() { text = more } else { text.append(&mut more) }
     }
-    let mut lines: Vec<&[u8]> = text.split(|&b| b == b'\n').collect();
-    // What is behind the last newline is no line.
-    lines.pop();
+    let mut lines = Line::all(&text).ok_or("more than 4 gigabytes")?;
     if sorter.check {
-        if let Some(line) = sorter.disorder(&lines) {
+        if let Some(line) = sorter.disorder(&text, &lines) {
             return Err(error!("disorder: {}", String::from_utf8_lossy(line)));
         }
         exits("");
     }
-    sorter.sort(&mut lines);
+    sorter.sort(&text, &mut lines);
     let mut out = match &sorter.output {
         None => Out::new(1),
         Some(name) => {
@@ -44,7 +42,7 @@ pub fn main(args: &Args) -> Result<()> {
         }
     };
     for line in lines {
-        out.write(line);
+        out.write(line.of(&text));
         out.write(b"\n");
     }
     out.flush().map_err(|e| error!("write error: {e}"))

@@ -1,5 +1,6 @@
-//! srv [-abcCmnq] system [srvname [mtpt]]: call a 9P server of the network and post the connection as /srv/srvname.
-//! srv -e [-abcCmnq] [-s seconds] command srvname [mtpt]: start one instead.
+//! srv [-abcCmnq] [-s seconds] system [srvname [mtpt]]: call a 9P server of the network and post the connection as
+//! /srv/srvname.
+//! srv [-abcCmnq] [-s seconds] -e command srvname [mtpt]: start one instead.
 //!
 //! The command has the other end of a pipe as standard input and output. With a mount point it is mounted, too; -m
 //! mounts it on /n/srvname. What is posted already is used for that, unless it cannot be mounted any more.
@@ -105,5 +106,7 @@ fn run(command: &str, end: i32) -> ! {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-abcCmnq] [-s seconds] [-e command|system] [srvname [mtpt]]")
+    const SYNOPSIS: &str = "[-abcCmnq] [-s seconds] system [srvname [mtpt]]\n\t\
+                            srv [-abcCmnq] [-s seconds] -e command srvname [mtpt]";
+    usage(args, SYNOPSIS)
 }

@@ -15,8 +15,8 @@ pub fn main(args: &Args) -> Result<()> {
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         match letter {
-            'n' => bytes = flags.value()?.parse().map_err(|_| error!("-n wants a number"))?,
-            _ => usage(args, "[-n bytes] [pid ...]"),
+            'n' => bytes = flags.value().ok().and_then(|n| n.parse().ok()).unwrap_or_else(|| synopsis(args)),
+            _ => synopsis(args),
         }
     }
     let mut pids: Vec<u32> = Vec::new();
@@ -35,6 +35,10 @@ pub fn main(args: &Args) -> Result<()> {
         }
     }
     if failed { exits("errors") } else { Ok(()) }
+}
+
+fn synopsis(args: &Args) -> ! {
+    usage(args, "[-n bytes] [pid ...]")
 }
 
 fn show(pid: u32, bytes: u64) -> Result<()> {

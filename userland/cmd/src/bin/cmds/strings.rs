@@ -4,13 +4,17 @@ use cmd::copy::{each, status};
 use cmd::strings::Strings;
 use lib9::{Args, Reader, Result, out, println, usage};
 
+/// Most characters that a run may be asked to have: it is kept in memory until it has them.
+const MOST: usize = 1 << 20;
+
 pub fn main(args: &Args) -> Result<()> {
     let synopsis = "[-m min] [file ...]";
     let mut least = 6;
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         let value = if letter == 'm' { flags.value().ok() } else { None };
-        least = value.and_then(|v| v.parse().ok()).unwrap_or_else(|| usage(args, synopsis));
+        let value = value.and_then(|v| v.parse().ok()).filter(|n| (1..=MOST).contains(n));
+        least = value.unwrap_or_else(|| usage(args, synopsis));
     }
     let names = flags.rest();
     status(each("strings", names, &mut |file, name| {

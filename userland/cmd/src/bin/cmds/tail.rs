@@ -127,5 +127,5 @@ fn follow(file: &File) -> Result<()> {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-n N] [-c N] [-f] [-r] [+-N[bcl][fr]] [file]")
+    usage(args, "[-fr] [-n lines] [-c bytes] [file]\n\ttail [+-number[lbc][fr]] [file]")
 }

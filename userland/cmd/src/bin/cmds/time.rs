@@ -7,9 +7,10 @@ use lib9::proc::{self, Noted};
 use lib9::{Args, Fork, Result, Rfork, eprintln, exits, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let [command, ..] = args.words() else { usage(args, "command [arg ...]") };
+    let words = args.no_flags("command [arg ...]");
+    let [command, ..] = words else { usage(args, "command [arg ...]") };
     let child = match proc::rfork(Rfork::PROC | Rfork::FDG)? {
-        Fork::Child => run(command, args.words()),
+        Fork::Child => run(command, words),
         Fork::Parent(pid) => pid,
     };
     // The command gets the note, too; what it used is worth printing all the more.
@@ -21,7 +22,7 @@ pub fn main(args: &Args) -> Result<()> {
             _ => {}
         }
     };
-    let line = cmd::times::line(done.user_ms, done.sys_ms, done.real_ms, args.words());
+    let line = cmd::times::line(done.user_ms, done.sys_ms, done.real_ms, words);
     let status = match done.msg.as_str() {
         "" => String::new(),
         msg => alloc::format!(" # status={msg}"),

@@ -1,7 +1,7 @@
 //! touch [-c] [-t time] file ...: set the modification time to now, or to `time` seconds since 1970. A missing file
 //! is created, unless -c.
 
-use lib9::{Args, Dir, Result, eprintln, exits, fd, proc, usage};
+use lib9::{Args, Dir, Result, eprintln, error, exits, fd, proc, usage};
 
 pub fn main(args: &Args) -> Result<()> {
     let mut create = true;
@@ -11,7 +11,11 @@ pub fn main(args: &Args) -> Result<()> {
         match letter {
             'c' => create = false,
             't' => {
-                time = Some(flags.value().ok().and_then(|v| v.parse().ok()).unwrap_or_else(|| synopsis(args)))
+                let text = flags.value().unwrap_or_else(|_| synopsis(args));
+                let seconds = cmd::number::integer(text).unwrap_or_else(|| synopsis(args));
+                // One more is what says that a time stays as it is.
+                let kept = u32::try_from(seconds).ok().filter(|s| *s < u32::MAX);
+                time = Some(kept.ok_or_else(|| error!("{text}: files have times from 1970 to February 2106"))?);
             }
             _ => synopsis(args),
         }

@@ -19,9 +19,9 @@ pub fn main(args: &Args) -> Result<()> {
         }
     }
     let (first, second) = match flags.rest() {
-        [] => ("", None),
-        [first] => (first.as_str(), None),
-        [first, second] => (first.as_str(), Some(second.as_str())),
+        // What is deleted becomes nothing, and what is translated something.
+        [first] if delete != squeeze => (first.as_str(), None),
+        [first, second] if squeeze || !delete => (first.as_str(), Some(second.as_str())),
         _ => usage(args, synopsis),
     };
     let mut table = Tr::new(complement, delete, squeeze, first, second).map_err(Error::from)?;

@@ -1,12 +1,11 @@
 //! unmount [new] old: undo a bind or mount at `old`, or all of them.
 
-use lib9::{Args, Result, ns, usage};
+use lib9::{Args, Result, error, ns, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let mut flags = args.flags();
-    match (flags.next(), flags.rest()) {
-        (None, [old]) => ns::unmount(None, old),
-        (None, [new, old]) => ns::unmount(Some(new), old),
+    match args.no_flags("[new] old") {
+        [old] => ns::unmount(None, old).map_err(|e| error!("{old}: {e}")),
+        [new, old] => ns::unmount(Some(new), old).map_err(|e| error!("{new} {old}: {e}")),
         _ => usage(args, "[new] old"),
     }
 }

@@ -14,11 +14,7 @@ use ninep::proxy::{Stream, streams};
 const CHUNK: usize = 64 << 10;
 
 pub fn main(args: &Args) -> Result<()> {
-    let mut flags = args.flags();
-    if flags.next().is_some() {
-        synopsis(args);
-    }
-    let [file] = flags.rest() else { synopsis(args) };
+    let [file] = args.no_flags("file") else { usage(args, "file") };
     let port = fd::open(file, abi::ORDWR).map_err(|e| error!("open {file}: {e}"))?;
     let (requests, replies) = streams();
     let up = proc::spawn(Rfork::empty(), move || pass(requests, 0, port))?;
@@ -54,8 +50,4 @@ fn pass(mut stream: Stream, from: i32, to: i32) -> Result<()> {
             fd::write_all(to, message)?;
         }
     }
-}
-
-fn synopsis(args: &Args) -> ! {
-    usage(args, "file")
 }

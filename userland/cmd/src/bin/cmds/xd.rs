@@ -76,5 +76,5 @@ fn dump(fd: i32, name: &str, dumper: &Dumper, at_once: bool) -> Result<()> {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-u] [-r] [-s] [-S] [-a{odx}] [-c|R|{b1w2l4v8}{odx}] ... file ...")
+    usage(args, "[-u] [-r] [-s] [-S] [-a{odx}] [-c|R|{b1w2l4v8}{odx}] ... [file ...]")
 }

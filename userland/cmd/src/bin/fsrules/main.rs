@@ -73,6 +73,9 @@ fn main(args: &Args) -> Result<()> {
             _ => usage(args, "[-x rule,...] dir"),
         }
     }
+    if let Some(name) = without.iter().find(|without| !RULES.iter().any(|(name, _)| name == without)) {
+        return Err(error!("there is no rule {name}"));
+    }
     let [dir] = flags.rest() else { usage(args, "[-x rule,...] dir") };
     let (mut tried, mut broken) = (0, 0);
     for (name, rule) in RULES {

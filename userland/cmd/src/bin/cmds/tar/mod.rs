@@ -39,7 +39,9 @@ impl Errors {
 }
 
 pub fn main(args: &Args) -> Result<()> {
-    let Some((key, files)) = parse(args.words()) else { usage(args, "{crtx}[PRTfgikmpsuvz] [archive] [file ...]") };
+    let Some((key, files)) = parse(args.words()) else {
+        usage(args, "{crtx}[PRTfgikmpsuvz] [archive] [number ...] [file ...]")
+    };
     let mut errors = Errors::default();
     match key.verb {
         'c' | 'r' => create::create(&key, files, &mut errors)?,
