@@ -22,6 +22,7 @@ impl Inner {
         }
         let version = packet.ip().first().map(|b| b >> 4);
         let [.., high, low] = *header;
+        let [_, _, _, _, _, _, mac @ .., _, _] = *header;
         let heard = match (u16::from_be_bytes([high, low]), version) {
             (link::ARP, _) => link.hear_arp(packet.ip(), now_ns),
             (link::IPV4, Some(4)) => return true,
@@ -29,6 +30,7 @@ impl Inner {
                 None => return true,
                 Some(Message { from, repr }) => {
                     let heard = link.hear_nd(&repr, from, now_ns);
+                    self.hear_of_tried(at, &repr, from, mac, now_ns);
                     self.hear_router(at, from, &repr, now_ns);
                     heard
                 }
@@ -39,7 +41,7 @@ impl Inner {
             }
         };
         if let Some(addr) = heard {
-            let [_, _, _, _, _, _, a, b, c, d, e, f, ..] = *header;
+            let [a, b, c, d, e, f] = mac;
             let what = format_args!("{addr} is at {a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}");
             self.log.say(Topic::Arp, Some(addr), what);
         }

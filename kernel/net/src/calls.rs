@@ -59,12 +59,12 @@ impl Stack {
         self.announce_ports(c, at, false)
     }
 
-    /// Waits for calls to all ports that nobody else is announced at: the machine's owner may, for TCP.
+    /// Waits for calls to all ports that nobody else is announced at: the machine's owner may, for TCP and UDP.
     ///
     /// # Errors
     /// As [`announce`](Stack::announce).
     pub fn announce_all(&self, c: &Conversation, addr: Option<IpAddress>) -> Result<()> {
-        if c.proto != Proto::Tcp {
+        if !matches!(c.proto, Proto::Tcp | Proto::Udp) {
             return Err(BAD_PORT);
         }
         self.announce_ports(c, Local { addr, port: 0 }, true)
@@ -94,7 +94,11 @@ impl Stack {
                 inner.scratch = machine::ledger::as_kernel(|| heap::try_bytes(tcp::buffer_bytes()))?;
             }
             let Some(entry) = inner.entry(id(c)) else { return Err(HUNG_UP) };
-            if c.proto != Proto::Tcp {
+            if all && entry.headers {
+                return Err(BAD_CONTROL);
+            }
+            // Who has all ports has calls only.
+            if c.proto != Proto::Tcp && !all {
                 put(entry, c.proto, local, true)?;
             }
             let calls = entry.bearer.pays(|| {
@@ -235,6 +239,10 @@ fn begin(inner: &mut Inner, c: &Conversation, to: IpEndpoint, from: Option<Local
         Some(addr) => {
             inner.is_local(&addr)?;
             addr
+        }
+        // Of an echo smoltcp says whom it is from, by the wire that it goes by.
+        None if c.proto != Proto::Tcp && c.proto != Proto::Udp => {
+            inner.ifcs.get(at).and_then(Option::as_ref).ok_or(NO_ROUTE)?.source(&to.addr)?
         }
         None => inner.source(at, &to.addr)?,
     };

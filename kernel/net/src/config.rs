@@ -121,22 +121,15 @@ impl Stack {
         })
     }
 
-    /// Takes an address away, and ends the conversations from it.
+    /// Takes an address away, and ends the conversations from it; or tries it no more.
     ///
     /// # Errors
     /// It is not there.
     pub fn remove_address(&self, number: u32, addr: IpAddress) -> Result<()> {
         self.with(|inner| {
-            let ifc = inner.ifcs.get(number as usize).and_then(Option::as_ref);
-            if !ifc.is_some_and(|i| i.has(&addr)) {
-                return Err(DOES_NOT_EXIST);
-            }
-            // They may still say so.
-            inner.end_address(addr);
-            let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
-            ifc.remove(&addr).ok_or(DOES_NOT_EXIST)?;
+            let is_there = inner.lose_address(number as usize, &addr);
             inner.tell_routes();
-            Ok(())
+            if is_there { Ok(()) } else { Err(DOES_NOT_EXIST) }
         })
     }
 

@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use machine::{clock, heap, random};
 use smoltcp::iface::{Config, Interface};
@@ -12,6 +13,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use crate::address::is_loopback;
 use crate::error::{BAD_ADDRESS, BAD_CARD, IN_USE, NO_ROUTE, Result, TOO_MANY};
 use crate::routers::Heard;
+use crate::tried::{Life, Tried};
 use crate::wire::{Out, Wire};
 
 /// Interfaces of a stack at most.
@@ -27,6 +29,9 @@ pub(crate) struct Ifc {
     pub(crate) device: String,
     /// What routers have said, if they are listened to.
     pub(crate) routers: Option<Heard>,
+    /// Addresses that it may get, and how long it has those that have an end.
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) lives: Vec<Life>,
 }
 
 /// The time as smoltcp has it.
@@ -58,31 +63,38 @@ impl Ifc {
         config.random_seed = chance();
         let mut iface = Interface::new(config, &mut wire, instant(clock::now_ns()));
         iface.set_any_ip(matches!(wire.out, Out::Loop));
-        Ok(Box::new(Ifc { iface, wire, device, routers: None }))
+        Ok(Box::new(Ifc { iface, wire, device, routers: None, tried: Vec::new(), lives: Vec::new() }))
     }
 
-    /// Adds an address.
+    /// # Errors
+    /// It has this address, or cannot have it.
+    pub(crate) fn may_have(&self, addr: &IpAddress) -> Result<()> {
+        // smoltcp panics over others.
+        if !addr.is_unicast() || self.is_nobodys(addr) {
+            return Err(BAD_ADDRESS);
+        }
+        if self.has(addr) { Err(IN_USE) } else { Ok(()) }
+    }
+
+    /// Adds an address, which is not tried any more.
     ///
     /// # Errors
     /// It is there; there are too many.
     pub(crate) fn add(&mut self, cidr: IpCidr) -> Result<()> {
         let addr = cidr.address();
-        // smoltcp panics over others.
-        if !addr.is_unicast() || self.is_nobodys(&addr) {
-            return Err(BAD_ADDRESS);
-        }
-        if self.has(&addr) {
-            return Err(IN_USE);
-        }
+        self.may_have(&addr)?;
+        self.forget_tried(&addr);
         let mut added = false;
         self.iface.update_ip_addrs(|all| added = all.push(cidr).is_ok());
         self.tell_addresses();
         if added { Ok(()) } else { Err(TOO_MANY) }
     }
 
-    /// Takes an address away; what it was.
+    /// Takes an address away, or tries it no more; what it was.
     pub(crate) fn remove(&mut self, addr: &IpAddress) -> Option<IpCidr> {
-        let mut was = None;
+        let mut was = self.tried.iter().map(|t| t.cidr).find(|cidr| cidr.address() == *addr);
+        self.forget_tried(addr);
+        self.lives.retain(|life| life.addr != *addr);
         self.iface.update_ip_addrs(|all| {
             if let Some(at) = all.iter().position(|c| c.address() == *addr) {
                 was = Some(all.remove(at));

@@ -65,6 +65,7 @@ pub mod table;
 pub mod tcp;
 pub mod text;
 mod told;
+pub mod tried;
 pub mod udp;
 mod wire;
 mod work;

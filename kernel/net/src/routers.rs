@@ -60,20 +60,28 @@ impl Heard {
         Ok(as_kernel(|| heap::try_push(&mut self.things, (thing, until_ns)))?)
     }
 
+    /// When an address goes that was learned.
+    pub(crate) fn until_address(&self, addr: &IpAddress) -> Option<u64> {
+        let IpAddress::Ipv6(addr) = addr else { return None };
+        self.until(Thing::Address(*addr))
+    }
+
     fn until(&self, thing: Thing) -> Option<u64> {
         self.things.iter().find(|(t, _)| *t == thing).map(|(_, until_ns)| *until_ns)
     }
 }
 
+const NEAR: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+
 /// The address that a card has in a network of 64 bits.
-fn address(net: Ipv6Address, mac: &Mac) -> Ipv6Address {
+pub(crate) fn address(net: Ipv6Address, mac: &Mac) -> Ipv6Address {
     let [a, b, c, d, e, f] = *mac;
     let host = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
     Ipv6Address::from_bits(net.to_bits() & !u128::from(u64::MAX) | u128::from(host))
 }
 
 impl Stack {
-    /// Listens to routers by an interface, which has an address on its own network then; or does not any more, and
+    /// Listens to routers by an interface, which tries an address on its own network then; or does not any more, and
     /// forgets what they have said.
     ///
     /// # Errors
@@ -90,15 +98,12 @@ impl Stack {
                 }
                 return Ok(());
             }
-            let own = address(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), &mac).into();
-            if !ifc.has(&own) {
-                ifc.add(IpCidr::new(own, 64))?;
-            }
             if ifc.routers.is_none() {
                 ifc.routers = Some(Heard { things: Vec::new(), asked: 0, next_ns: 0 });
             }
-            inner.tell_routes();
-            inner.see_to_routers(clock::now_ns());
+            let now_ns = clock::now_ns();
+            inner.try_itself(at, IpCidr::new(address(NEAR, &mac).into(), 64), now_ns);
+            inner.see_to_routers(now_ns);
             Ok(())
         })
     }
@@ -132,7 +137,7 @@ impl Inner {
             let seconds = if was.is_some() { seconds.max(left.min(LEAST_SECONDS)) } else { seconds };
             let is_new = was.is_none() && seconds != 0 && is_global(&info.prefix);
             if is_new && heard.keep(Thing::Address(addr), until(seconds)).is_ok() {
-                self.learn(at, addr);
+                self.try_itself(at, IpCidr::new(addr.into(), 64), now_ns);
             } else if was.is_some() {
                 // It is there.
                 let _ = heard.keep(Thing::Address(addr), until(seconds));
@@ -156,17 +161,6 @@ impl Inner {
         self.soonest_ns = self.soonest_ns.min(soonest_ns.map_or(u64::MAX, Heard::soonest_ns));
     }
 
-    fn learn(&mut self, at: usize, addr: Ipv6Address) {
-        let is_ours = self.ifcs.iter().flatten().any(|i| i.has(&addr.into()));
-        if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut)
-            && !is_ours
-        {
-            // Without room it has none.
-            let _ = ifc.add(IpCidr::new(addr.into(), 64));
-        }
-        self.tell_routes();
-    }
-
     fn forget_thing(&mut self, at: usize, thing: Thing) {
         let ifc = self.ifcs.get_mut(at).and_then(Option::as_mut);
         if let Some(heard) = ifc.and_then(|i| i.routers.as_mut()) {
@@ -179,11 +173,7 @@ impl Inner {
     fn unlearn(&mut self, at: usize, thing: Thing) {
         match thing {
             Thing::Address(addr) => {
-                let addr = IpAddress::from(addr);
-                self.end_address(addr);
-                if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) {
-                    ifc.remove(&addr);
-                }
+                self.lose_address(at, &addr.into());
             }
             Thing::Gateway(via) => self.routes.forget(&via.into(), TAG),
         }
@@ -201,12 +191,14 @@ impl Inner {
                 self.forget_thing(at, thing);
             }
             let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { continue };
-            let Ifc { wire, routers: Some(heard), .. } = &mut **ifc else { continue };
+            let Ifc { iface, wire, routers: Some(heard), .. } = &mut **ifc else { continue };
             if heard.asked < TIMES && heard.next_ns <= now_ns {
                 (heard.asked, heard.next_ns) = (heard.asked + 1, now_ns + AGAIN_NS);
                 if let Some(link) = wire.link_mut() {
-                    let own = address(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), &link.mac);
-                    link.ask_routers(own);
+                    let own = address(NEAR, &link.mac);
+                    // As nobody, while it is only tried.
+                    let has = iface.ip_addrs().iter().any(|cidr| cidr.address() == own.into());
+                    link.ask_routers(has.then_some(own));
                 }
             }
             self.soonest_ns = self.soonest_ns.min(heard.soonest_ns());

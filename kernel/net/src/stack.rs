@@ -244,11 +244,12 @@ impl Stack {
         }
     }
 
-    /// Writes all of it, or for TCP as much as went in before a note came. A datagram waits for nobody: it goes, is
-    /// queued until the other's card is known, or is lost when there is no room for it.
+    /// Writes all of it. A datagram waits for nobody: it goes, is queued until the other's card is known, or is lost
+    /// when there is no room for it.
     ///
     /// # Errors
-    /// It has ended; a note, before anything went in; for a datagram that it can never go.
+    /// It has ended; a note. Of TCP a part may have gone then: who writes is told as Plan 9 tells it, since a count
+    /// that is less than he asked for says nothing of why. For a datagram: it can never go.
     pub fn write(&self, c: &Conversation, bytes: &[u8]) -> Result<usize> {
         if c.proto != Proto::Tcp {
             return self.with(|inner| inner.put_datagram(id(c), bytes));
@@ -257,35 +258,33 @@ impl Stack {
         loop {
             let seen = c.signal.seen();
             let rest = bytes.get(done..).unwrap_or(&[]);
-            let put = self.with(|inner| {
+            let put: Result<usize> = self.with(|inner| {
                 let put = tcp::write(inner.entry(id(c)).ok_or(HUNG_UP)?, rest)?;
                 inner.look_at(id(c));
                 Ok(put)
             });
-            match put {
-                Ok(n) => done += n,
-                Err(_) if done != 0 => return Ok(done),
-                Err(e) => return Err(e),
-            }
+            done += put?;
             if done == bytes.len() {
                 return Ok(done);
             }
-            if let Err(e) = c.signal.wait(seen) {
-                return if done != 0 { Ok(done) } else { Err(e.into()) };
-            }
+            c.signal.wait(seen)?;
         }
     }
 
     /// Whether datagrams have addresses before them.
     ///
     /// # Errors
-    /// It is over, or has no datagrams.
+    /// It is over, or has no datagrams: those to all ports are calls.
     pub fn set_headers(&self, c: &Conversation, headers: bool) -> Result<()> {
         if c.proto != Proto::Udp {
             return Err(BAD_CONTROL);
         }
         self.look(|inner| {
-            inner.entry(id(c)).ok_or(HUNG_UP)?.headers = headers;
+            let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+            if matches!(entry.role, Role::Announced { .. }) && entry.local.port == 0 {
+                return Err(BAD_CONTROL);
+            }
+            entry.headers = headers;
             Ok(())
         })
     }

@@ -133,6 +133,8 @@ pub(crate) struct Entry {
     pub(crate) thrown_away: Option<usize>,
     /// Why it ended.
     pub(crate) error: Option<Error>,
+    /// The other side had said all that it had to say before it ended so.
+    pub(crate) has_end: bool,
     /// Datagrams are read and written with addresses before them.
     pub(crate) headers: bool,
     /// Milliseconds after which a quiet other side is asked whether it is there.
@@ -262,6 +264,7 @@ impl Table {
                 ignores_advice: false,
                 thrown_away: None,
                 error: None,
+                has_end: false,
                 headers: false,
                 keepalive_ms: None,
                 half: None,

@@ -182,6 +182,7 @@ pub(crate) fn turn(entry: &mut Entry, before: Option<Seen>, received: bool, now_
                 Some(State::LastAck | State::Closing | State::TimeWait | State::Closed) | None
             );
             if now.state == State::Closed && is_new && !ended {
+                entry.has_end = entry.error.is_none() && before.is_some_and(|b| b.state == State::CloseWait);
                 entry.error.get_or_insert(if received { RESET } else { TIMED_OUT });
             }
             Turn::Nothing
@@ -253,7 +254,7 @@ fn throw_away(entry: &mut Entry) -> usize {
 /// # Errors
 /// Why it ended; no memory.
 pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
-    let error = entry.error;
+    let error = entry.error.filter(|_| !entry.has_end);
     let Some(socket) = entry.socket::<Socket>() else {
         return Err(error.unwrap_or(crate::error::NOT_CONNECTED));
     };

@@ -160,18 +160,15 @@ pub fn ifc_status(stack: &Stack, number: usize) -> Result<String> {
                 wire.output_errors()
             )?;
             writeln!(out, " speed 0 delay 0")?;
-            for cidr in ifc.iface.ip_addrs() {
+            let tried = || ifc.tried.iter().map(|t| &t.cidr);
+            let now_ns = machine::clock::now_ns();
+            for cidr in ifc.iface.ip_addrs().iter().chain(tried()) {
                 let addr = Shown(Some(cidr.address()));
                 let net = Shown(network(cidr));
-                writeln!(
-                    out,
-                    "\t{addr:<40} {:<10} {net:<40} {:<12} {:<12}",
-                    Mask(*cidr),
-                    u32::MAX,
-                    u32::MAX
-                )?;
+                let [valid, preferred] = ifc.life(&cidr.address(), now_ns);
+                writeln!(out, "\t{addr:<40} {:<10} {net:<40} {valid:<12} {preferred:<12}", Mask(*cidr))?;
             }
-            if ifc.iface.ip_addrs().is_empty() { writeln!(out) } else { Ok(()) }
+            if ifc.iface.ip_addrs().is_empty() && tried().next().is_none() { writeln!(out) } else { Ok(()) }
         })
     })
 }

@@ -170,6 +170,7 @@ impl Inner {
         }
         self.soonest_ns = u64::MAX;
         self.see_to_neighbours(now_ns);
+        self.see_to_addresses(now_ns);
         self.see_to_routers(now_ns);
         for proto in Proto::ALL {
             let mut from = 0;

@@ -46,7 +46,9 @@ impl Peers {
                     self.answer(socket, answer)?;
                     return self.listen(listener, serve);
                 }
-                Err(e) if e.kind() == ErrorKind::AddrInUse && others.len() < OTHERS_MAX => others.push(listener),
+                Err(e) if e.kind() == ErrorKind::AddrInUse && others.len() < OTHERS_MAX => {
+                    others.push(listener)
+                }
                 Err(e) => return Err(e.into()),
             }
         }

@@ -33,11 +33,25 @@ impl Link {
         }
     }
 
-    /// Asks for routers.
-    pub(crate) fn ask_routers(&mut self, from: Ipv6Address) {
-        let solicit = NdiscRepr::RouterSolicit { lladdr: Some(EthernetAddress(self.mac).into()) };
+    /// Asks whether somebody has an address that may become ours.
+    pub(crate) fn ask_whether_free(&mut self, target: Ipv6Address) {
+        let solicit = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
+        let to = solicited(&target);
+        self.send_nd(solicit, Ipv6Address::UNSPECIFIED, to, group_v6(&to));
+    }
+
+    /// A neighbour has this card, whether or not anybody has asked.
+    pub(crate) fn meet(&mut self, addr: IpAddress, mac: Mac, now_ns: u64) {
+        let waiting = self.near.heard(addr, mac, true, now_ns);
+        self.release(mac, waiting);
+    }
+
+    /// Asks for routers, as nobody where we have no address yet.
+    pub(crate) fn ask_routers(&mut self, from: Option<Ipv6Address>) {
+        let lladdr = from.map(|_| EthernetAddress(self.mac).into());
         let to = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-        self.send_nd(solicit, from, to, group_v6(&to));
+        let from = from.unwrap_or(Ipv6Address::UNSPECIFIED);
+        self.send_nd(NdiscRepr::RouterSolicit { lladdr }, from, to, group_v6(&to));
     }
 
     /// The address that asks for one of IPv4.

@@ -56,6 +56,44 @@ fn an_end_behind_what_has_no_room_comes_after_it() {
 }
 
 #[test]
+fn who_has_said_all_and_then_ends_it_at_once_has_said_all() {
+    for has_end in [true, false] {
+        let w = World::new();
+        let (c, seq) = connected(&w);
+        let say = |control, at: i32, data: &[u8]| {
+            w.comes(tcp(&Tcp { control, seq: 101 + at, ack: Some(seq), ports: PORTS }, data));
+        };
+        say(TcpControl::None, 0, b"the last words");
+        if has_end {
+            say(TcpControl::Fin, 14, b"");
+        }
+        say(TcpControl::Rst, 14 + i32::from(has_end), b"");
+        assert_eq!(w.stack.read(&c, 100).unwrap(), b"the last words");
+        match has_end {
+            true => assert_eq!(w.stack.read(&c, 100).unwrap(), b""),
+            false => assert_eq!(refused(w.stack.read(&c, 100)), "connection reset by peer"),
+        }
+        assert_eq!(refused(w.stack.write(&c, b"more")), "i/o on hungup channel");
+        assert_eq!(text::error(&w.stack, &c).unwrap(), "connection reset by peer\n");
+    }
+}
+
+#[test]
+fn who_writes_more_than_goes_is_told_why_not_how_much() {
+    let w = World::new();
+    let (c, seq) = connected(&w);
+    let written = std::thread::scope(|s| {
+        let writer = s.spawn(|| w.stack.write(&c, &[7; 200_000]));
+        while !text::status(&w.stack, &c).unwrap().ends_with("qout 65536\n") {
+            std::thread::yield_now();
+        }
+        w.comes(tcp(&Tcp { control: TcpControl::Rst, seq: 101, ack: Some(seq), ports: PORTS }, b""));
+        writer.join().unwrap()
+    });
+    assert_eq!(refused(written), "i/o on hungup channel");
+}
+
+#[test]
 fn an_end_with_data_is_heard_at_once() {
     for (data, lies_over) in [(&b"the last words"[..], 0), (b"x", 0), (b"again and more", 6)] {
         let w = World::new();

@@ -7,6 +7,7 @@ mod neighbours;
 mod places;
 mod routers;
 mod told;
+mod tried;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

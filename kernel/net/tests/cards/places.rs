@@ -31,7 +31,7 @@ fn who_has_all_ports_has_those_that_nobody_else_has() {
     w.knows(THERE);
     let others = w.open_as(Proto::Tcp, "bob");
     assert_eq!(refused(w.stack.announce_all(&others, None)), "permission denied");
-    assert_eq!(refused(w.stack.announce_all(&w.open(Proto::Udp), None)), "bad local port");
+    assert_eq!(refused(w.stack.announce_all(&w.open(Proto::Icmp), None)), "bad local port");
     let all = w.open(Proto::Tcp);
     w.stack.announce_all(&all, None).unwrap();
     assert_eq!(refused(w.stack.announce_all(&w.open(Proto::Tcp), None)), "address in use");
@@ -56,6 +56,45 @@ fn who_has_all_ports_has_those_that_nobody_else_has() {
         };
         assert_eq!(&*call.owner, taken, "{port}");
     }
+}
+
+#[test]
+fn datagrams_to_ports_that_nobody_has_are_calls_to_who_has_all() {
+    let w = World::new();
+    w.knows(THERE);
+    assert_eq!(refused(w.stack.announce_all(&w.open_as(Proto::Udp, "bob"), None)), "permission denied");
+    let is_unreachable =
+        |sent: Vec<(Vec<u8>, Open)>| sent.iter().any(|(f, _)| f[23] == 1 && f[34..36] == [3, 3]);
+    w.comes(datagram(5000, 4000, b"to nobody"));
+    assert!(is_unreachable(w.sent()));
+    let headed = w.open(Proto::Udp);
+    w.stack.set_headers(&headed, true).unwrap();
+    assert_eq!(refused(w.stack.announce_all(&headed, None)), "bad process or channel control request");
+    let all = w.open(Proto::Udp);
+    w.stack.announce_all(&all, None).unwrap();
+    assert_eq!(refused(w.stack.set_headers(&all, true)), "bad process or channel control request");
+    assert_eq!(refused(w.stack.announce_all(&w.open(Proto::Udp), None)), "address in use");
+    let one = announces(&w, "bob", Proto::Udp, "*!4001").unwrap();
+    for (port, to, data) in [(4000, &all, &b"first"[..]), (4001, &one, b"bob's"), (65535, &all, b"last")] {
+        w.comes(datagram(5000, port, data));
+        let call = w.stack.listen(to).unwrap();
+        assert_eq!(w.ports(&call), (port, 5000));
+        assert_eq!(w.stack.read(&call, 100).unwrap(), data);
+        w.stack.write(&call, b"answer").unwrap();
+        let answer = w.sent().remove(0).0;
+        assert_eq!(answer[34..38], [port.to_be_bytes(), 5000u16.to_be_bytes()].concat());
+        assert_eq!(answer[42..], *b"answer");
+    }
+    // A conversation goes on, and one with somebody is no call.
+    w.comes(datagram(5000, 4000, b"more"));
+    let ours = w.udp("10.0.0.9!5000");
+    let port = w.ports(&ours).0;
+    w.comes(datagram(5000, port, b"to us"));
+    assert_eq!(w.stack.read(&ours, 100).unwrap(), b"to us");
+    assert_eq!(refused(w.stack.read(&all, 100)), "not connected");
+    w.stack.close(&all);
+    w.comes(datagram(5001, 4002, b"to nobody again"));
+    assert!(is_unreachable(w.sent()));
 }
 
 /// Callers who are not there do not keep out one who calls again, whatever their number.

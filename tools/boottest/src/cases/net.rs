@@ -147,6 +147,15 @@ fn two() -> Case {
         .sees(ASKED)
         .line("grep '^in:' /net/ether1/stats; grep '^out:' /net/ether0/stats")
         .is("in: 1\nout: 1\n")
+        // Each has a stack, and of one address of IPv6 only the first may have it.
+        .line("mkdir /tmp/n; bind '#I1' /tmp/n; ip/ipconfig ether /net/ether0 fd00::5 /64")
+        .is("")
+        .line("ip/ipconfig -x /tmp/n ether /net/ether1 fd00::5 /64")
+        .gives("fd00::5: somebody has it")
+        .line("ip/ipconfig -x /tmp/n ether /net/ether1 fd00::6 /64; grep -c fd00 /tmp/n/ipselftab")
+        .is("1\n")
+        .line("ip/ping -n 1 fd00::6")
+        .gives("0: 56 bytes from fd00::6 ")
 }
 
 /// The machine has its address without being asked, and what else QEMU's server says.
@@ -157,10 +166,21 @@ fn dhcp() -> Case {
         .line("while(! grep '^ip=10.0.2.15 ' /net/ndb >/dev/null) sleep 1; cat /net/ipselftab /net/iproute")
         .gives("10.0.2.15")
         .gives("10.0.2.2")
-        .line("ip/ping -n 2 -i 100 10.0.2.2; ip/ping -n 1 localhost; ip/ping -n 1 ::1")
+        .line("ip/ping -n 2 -i 100 10.0.2.2; ip/ping -n 1 localhost; ip/ping -n 1 ::1; ip/ping -n 1 10.0.2.15")
         .gives(re("^0: 56 bytes from 10.0.2.2 [0-9]+ µs\n1: 56 bytes from 10.0.2.2 [0-9]+ µs\n2 of 2 came back, "))
         .gives("0: 56 bytes from 127.0.0.1 ")
         .gives("0: 56 bytes from ::1 ")
+        .gives("0: 56 bytes from 10.0.2.15 ")
         .line("ip/ipconfig nothing")
         .gives("nothing: no address")
+        .line("ip/ipconfig -6; ip/ipconfig ether /net/ether0 fd00::5 /64; ip/ping -n 1 fd00::5")
+        .gives("0: 56 bytes from fd00::5 ")
+        .line("ip/ipconfig add6 fd00:1:: 64 1 1 1000 500; ip/ipconfig ra6 recvra 1")
+        .is("")
+        .line("grep -c ' (1000|999|998) +(500|499|498) ' /net/ipifc/1/status; cat /net/ipselftab")
+        .gives("1\n")
+        .gives("fe80::5054:ff:fe12:3456 ")
+        .gives("fd00:1::5054:ff:fe12:3456 ")
+        .line("ip/ipconfig remove fd00::5 /64; grep -c fd00::5 /net/ipselftab")
+        .is("0\n")
 }

@@ -18,6 +18,7 @@ use machine::heap::Call;
 use machine::host::clock::host_advance;
 use machine::{clock, thread};
 use net::address::{Local, parse, parse_local};
+use net::tried::FOREVER;
 use net::{Bearer, Conversation, Proto, Stack, text};
 
 use card::{Card, Reaction};
@@ -285,12 +286,21 @@ impl World {
     fn configure(&mut self, input: &mut Input<'_>) {
         let addr = input.of(&["10.0.0.2", "fd00::2", "10.0.0.3", "fe80::2", "192.0.2.7", "fd00::7"]);
         let addr = parse(addr).unwrap();
-        match input.byte() % 8 {
+        let what = input.byte();
+        match if what < 240 { what % 8 } else { 8 + what % 2 } {
             0..3 => drop(call!(self, self.stack.remove_address(self.ifc, addr))),
-            3..6 => {
+            n @ (3..6 | 8) => {
                 let bits =
                     input.of(&[Some(24), None, Some(0), Some(31), Some(32), Some(64), Some(128), Some(255)]);
-                let _ = call!(self, self.stack.add_address(self.ifc, addr, bits));
+                let _ = match n {
+                    8 => call!(self, self.stack.try_address(self.ifc, addr, bits)),
+                    _ => call!(self, self.stack.add_address(self.ifc, addr, bits)),
+                };
+            }
+            9 => {
+                let lives = input.of(&[[FOREVER; 2], [1, 1], [60, 0], [0, 0]]);
+                let (bits, on_link) = (input.byte() % 70, input.once_in(2));
+                let _ = call!(self, self.stack.add_of_card(self.ifc, addr, bits, on_link, lives));
             }
             6 => {
                 let via = parse(input.of(&[

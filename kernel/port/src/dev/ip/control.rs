@@ -7,6 +7,7 @@ use net::address::{Local, parse, parse_any, parse_local, parse_mask};
 use net::arp::parse_mac;
 use net::config::{Tag, tag};
 use net::error::{BAD_ADDRESS, BAD_PORT};
+use net::tried::FOREVER;
 use net::{Conversation, Stack};
 
 use super::card::Wire;
@@ -90,11 +91,26 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
             (None, _) => Err(error::ECMDARGS.into()),
         },
         Some("unbind") => Ok(stack.unbind(number)?),
-        // `try` is an address of IPv6 that somebody else may have: it is not asked for here.
-        Some("add" | "try") => {
+        Some(verb @ ("add" | "try")) => {
             let addr = parse(word().ok_or(error::ECMDARGS)?)?;
             let bits = word().map(|mask| parse_mask(mask, &addr)).transpose()?;
-            Ok(stack.add_address(number, addr, bits)?)
+            let tries = verb == "try";
+            Ok(if tries {
+                stack.try_address(number, addr, bits)
+            } else {
+                stack.add_address(number, addr, bits)
+            }?)
+        }
+        Some("add6") => {
+            let net = parse(word().ok_or(error::ECMDARGS)?)?;
+            let mut number_or =
+                |usual: u32| word().map_or(Ok(usual), |n| n.parse().map_err(|_| error::EBADARG));
+            let (bits, on_link) = (number_or(64)?, number_or(1)?);
+            // That others may make themselves addresses in it is not told anybody here.
+            let _auto: u32 = number_or(1)?;
+            let lives = [number_or(FOREVER)?, number_or(FOREVER)?];
+            let bits = u8::try_from(bits).map_err(|_| error::EBADARG)?;
+            Ok(stack.add_of_card(number, net, bits, on_link != 0, lives)?)
         }
         Some("remove") => Ok(stack.remove_address(number, parse(word().ok_or(error::ECMDARGS)?)?)?),
         // Of what can be said here of routers' advertisements: whether they are listened to.

@@ -452,18 +452,13 @@ fn send(up: &Arc<Proc>, stack: &Stack, c: &Conversation, src: &Src<'_>) -> Resul
     let mut done = 0;
     loop {
         let n = (src.len() - done).min(piece.len());
-        let sent = src.get(done, piece.get_mut(..n).unwrap_or(&mut [])).and_then(|()| {
-            let bytes = piece.get(..n).unwrap_or(&[]);
-            Ok(stack.write(c, bytes)?)
-        });
-        match sent {
-            Ok(sent) => done += sent,
-            Err(_) if done != 0 => return Ok(done),
-            Err(e) => return Err(e),
-        }
-        if done == src.len() || !up.may_go_on(done) {
+        let bytes = piece.get_mut(..n).unwrap_or(&mut []);
+        src.get(done, bytes)?;
+        done += stack.write(c, bytes)?;
+        if done == src.len() {
             return Ok(done);
         }
+        up.pause()?;
     }
 }
 

@@ -1,19 +1,23 @@
-//! ipconfig [-nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]: give an interface its
-//! addresses.
+//! ipconfig [-6nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]: give an interface its
+//! addresses. With add6 or ra6 and more words: say that to it.
 //!
 //! Without an address it is asked for by DHCP, in frames of the card (see [`cmd::dhcp`]); a process stays that asks
-//! again before the lease ends. -n only tells what a server offers; -P does not tell other programs by `/net/ndb`.
+//! again before the lease ends. -n only tells what a server offers; -P does not tell other programs by `/net/ndb`. One
+//! of IPv6 is tried before it is taken: somebody may have it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
-use core::net::{IpAddr, Ipv4Addr};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use cmd::dhcp::{Became, Client, Heard, Lease, Pace, Turn, leads_out};
 use lib9::{Args, Error, File, Result, Rfork, env, error, fd, file, out, print, proc, usage};
 
 /// Seconds until it is asked again after nobody has answered.
 const AGAIN: u32 = 16;
+/// Milliseconds in which somebody answers who has an address of IPv6.
+const TRIED_MS: u32 = 1500;
 /// Bytes of the longest frame.
 const FRAME: usize = 64 << 10;
 
@@ -28,9 +32,13 @@ struct Job {
 
 pub fn main(args: &Args) -> Result<()> {
     let synopsis = || -> ! {
-        usage(args, "[-nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]")
+        usage(
+            args,
+            "[-6nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]\n\t\
+             ipconfig [-x net] [ether [device]] add6|ra6 word ...",
+        )
     };
-    let (mut job, mut only_ask) = (
+    let (mut job, mut only_ask, mut near) = (
         Job {
             net: String::from("/net"),
             device: String::new(),
@@ -39,10 +47,12 @@ pub fn main(args: &Args) -> Result<()> {
             tells: true,
         },
         false,
+        false,
     );
     let mut flags = args.flags();
     while let Some(flag) = flags.next() {
         match flag {
+            '6' => near = true,
             'n' => only_ask = true,
             'P' => job.tells = false,
             'g' => job.gateway = Some(flags.value()?.parse().map_err(|_| error!("-g: no address of IPv4"))?),
@@ -58,16 +68,24 @@ pub fn main(args: &Args) -> Result<()> {
     if job.device.is_empty() {
         job.device = format!("{}/ether0", job.net);
     }
+    if let Some(verb) = words.next_if(|word| matches!(*word, "add6" | "ra6")) {
+        let words: Vec<&str> = words.collect();
+        if words.is_empty() || near || only_ask {
+            synopsis();
+        }
+        return change(&job, &format!("{verb} {}", words.join(" ")));
+    }
     let remove = words.next_if_eq(&"remove").is_some();
     if !remove {
         words.next_if_eq(&"add");
     }
     let address = words.next().map(|word| word.parse::<IpAddr>().map_err(|_| error!("{word}: no address")));
     let mask = words.next().map(String::from);
-    if words.next().is_some() || only_ask && address.is_some() {
+    if words.next().is_some() || only_ask && (near || address.is_some()) || near && address.is_some() {
         synopsis();
     }
-    match address.transpose()? {
+    let address = if near { Some(IpAddr::V6(near_address(card(&job)?))) } else { address.transpose()? };
+    match address {
         None if remove => Err("remove: which address?".into()),
         None => ask(&job, only_ask),
         Some(_) if !remove && mask.as_deref().is_some_and(|m| matches!(m, "0.0.0.0" | "/0" | "::" | "0")) => {
@@ -79,7 +97,11 @@ pub fn main(args: &Args) -> Result<()> {
             if remove {
                 return change(&job, &format!("remove {address} {mask}"));
             }
-            change(&job, &format!("add {address} {mask}"))?;
+            if let IpAddr::V6(address) = address {
+                attempt(&job, address, &mask)?;
+            } else {
+                change(&job, &format!("add {address} {mask}"))?;
+            }
             job.gateway.map_or(Ok(()), |gateway| route(&job, gateway))
         }
     }
@@ -87,8 +109,7 @@ pub fn main(args: &Args) -> Result<()> {
 
 /// Asks for an address, and takes it.
 fn ask(job: &Job, only_ask: bool) -> Result<()> {
-    let mac = file::read_string(&format!("{}/addr", job.device))?;
-    let mac = parse_mac(mac.trim()).ok_or_else(|| error!("{}: no address of a card", job.device))?;
+    let mac = card(job)?;
     let mut client = Client::new(mac, random()?, job.sys.as_deref());
     exchange(job, &mut client, None)?;
     let lease = client.lease().ok_or("no lease")?.clone();
@@ -107,6 +128,34 @@ fn ask(job: &Job, only_ask: bool) -> Result<()> {
         lib9::Fork::Parent(_) => Ok(()),
         lib9::Fork::Child => keep(job, client),
     }
+}
+
+/// The address of the card.
+fn card(job: &Job) -> Result<[u8; 6]> {
+    let mac = file::read_string(&format!("{}/addr", job.device))?;
+    parse_mac(mac.trim()).ok_or_else(|| error!("{}: no address of a card", job.device))
+}
+
+/// That of IPv6 which the card has on its own network.
+fn near_address([a, b, c, d, e, f]: [u8; 6]) -> Ipv6Addr {
+    let word = |high, low| u16::from_be_bytes([high, low]);
+    Ipv6Addr::new(0xfe80, 0, 0, 0, word(a ^ 2, b), word(c, 0xff), word(0xfe, d), word(e, f))
+}
+
+/// Has the machine take an address of IPv6, if nobody says meanwhile that he has it.
+fn attempt(job: &Job, address: Ipv6Addr, mask: &str) -> Result<()> {
+    change(job, &format!("try {address} {mask}"))?;
+    // A note ends the waiting, and the trying.
+    let waited = proc::sleep(TRIED_MS);
+    let arp = file::read_string(&format!("{}/arp", job.net))?;
+    let shown = format!("{address}");
+    let is_had = arp.lines().any(|line| line.split_ascii_whitespace().nth(2) == Some(shown.as_str()));
+    if is_had || waited.is_err() {
+        change(job, &format!("remove {address} {mask}"))?;
+        waited?;
+        return Err(error!("{address}: somebody has it"));
+    }
+    change(job, &format!("add {address} {mask}"))
 }
 
 /// Gives back what a lease has given, as far as it is still there: nobody may use it any more.
