@@ -4,7 +4,7 @@
 use machine::clock;
 use smoltcp::wire::{Icmpv6Packet, Icmpv6Repr, IpAddress, Ipv6Packet, NdiscRepr};
 
-use crate::error::{BAD_ADDRESS, DOES_NOT_EXIST, NO_ROUTE, Result};
+use crate::error::{BAD_ADDRESS, DOES_NOT_EXIST, NO_ROUTE, Result, TOO_MANY_NEIGHBOURS};
 use crate::link::{self, Link};
 use crate::log::Topic;
 use crate::near::Mac;
@@ -128,7 +128,7 @@ impl Stack {
     /// Says which card an address on one of our networks has. That stays until it is taken back.
     ///
     /// # Errors
-    /// It is on none; it can be nobody's.
+    /// It is on none; it can be nobody's; that was said of as many as there can be.
     pub fn add_neighbour(&self, addr: IpAddress, mac: Mac) -> Result<()> {
         if !addr.is_unicast() || mac[0] & 1 != 0 {
             return Err(BAD_ADDRESS);
@@ -137,8 +137,7 @@ impl Stack {
             let mut near =
                 inner.ifcs.iter_mut().flatten().filter(|i| i.reaches(&addr).is_some() && !i.has(&addr));
             let link = near.find_map(|i| i.wire.link_mut()).ok_or(NO_ROUTE)?;
-            link.tell(addr, mac, clock::now_ns());
-            Ok(())
+            if link.tell(addr, mac, clock::now_ns()) { Ok(()) } else { Err(TOO_MANY_NEIGHBOURS) }
         })
     }
 

@@ -56,9 +56,12 @@ impl Copies {
 
     /// A packet has come or goes.
     pub(crate) fn put(&self, packet: &[u8]) {
-        if self.readers.load(Ordering::Relaxed) == 0 {
-            return;
+        if self.readers.load(Ordering::Relaxed) != 0 {
+            self.keep(packet);
         }
+    }
+
+    fn keep(&self, packet: &[u8]) {
         let copy = || {
             let packet = heap::try_copy(packet)?;
             let mut queue = self.queue.lock();
@@ -98,5 +101,54 @@ impl Copies {
             }
             self.signal.wait(seen)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::host::heap::fail_nth;
+
+    #[test]
+    fn what_there_was_no_memory_for_takes_no_room() {
+        machine::host::new_machine();
+        let copies = Copies::new(None);
+        copies.open();
+        // Without memory for a copy, and without any to keep it in.
+        for n in [1, 2] {
+            for _ in 0..=BYTES / 1000 {
+                fail_nth(n);
+                copies.put(&[1; 1000]);
+            }
+            fail_nth(0);
+        }
+        // As many as there is room for, then.
+        for n in 0..200u8 {
+            copies.put(&[n; 1000]);
+        }
+        copies.end();
+        let mut got = Vec::new();
+        loop {
+            let packet = copies.read(2000).unwrap();
+            match packet.first() {
+                Some(first) => got.push(*first),
+                None => break,
+            }
+        }
+        assert!(got.into_iter().eq(0..(BYTES / 1000) as u8));
+    }
+
+    #[test]
+    fn the_next_reader_gets_nothing_of_the_last_ones() {
+        machine::host::new_machine();
+        let copies = Copies::new(None);
+        copies.open();
+        copies.put(b"left unread");
+        copies.close();
+        // One was on its way when the last reader left.
+        copies.keep(b"late");
+        copies.open();
+        copies.end();
+        assert!(copies.read(100).unwrap().is_empty());
     }
 }

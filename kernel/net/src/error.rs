@@ -63,6 +63,8 @@ pub const INTERRUPTED: Error = Error("interrupted");
 pub const DOES_NOT_EXIST: Error = Error("file does not exist");
 /// Too many of them.
 pub const TOO_MANY: Error = Error("too many addresses or routes");
+/// The machine's owner has said of as many which card they have.
+pub const TOO_MANY_NEIGHBOURS: Error = Error("too many neighbours");
 /// Its address cannot be one.
 pub const BAD_CARD: Error = Error("bad ether address");
 /// Only the machine's owner may.

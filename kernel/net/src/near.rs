@@ -158,13 +158,13 @@ impl Near {
         }
     }
 
-    /// The machine's owner says which card an address has. What waits for it may go.
-    pub(crate) fn tell(&mut self, addr: IpAddress, mac: Mac, now_ns: u64) -> VecDeque<Vec<u8>> {
+    /// The machine's owner says which card an address has. What waits for it may go. None when there is no room for
+    /// one more, since all others are the owner's, too, or no memory.
+    pub(crate) fn tell(&mut self, addr: IpAddress, mac: Mac, now_ns: u64) -> Option<VecDeque<Vec<u8>>> {
         let waiting = self.heard(addr, mac, true, now_ns);
-        if let Some(n) = self.find(&addr) {
-            (n.mac, n.state) = (mac, State::Told);
-        }
-        waiting
+        let n = self.find(&addr)?;
+        (n.mac, n.state) = (mac, State::Told);
+        Some(waiting)
     }
 
     /// Forgets a neighbour; whether it was there.
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn what_the_owner_says_stays() {
         let mut near = Near::default();
-        near.tell(addr(1), MAC, 0);
+        assert!(near.tell(addr(1), MAC, 0).unwrap().is_empty());
         near.heard(addr(1), [7; 6], true, 1);
         assert_eq!(near.way(addr(1), 10 * FRESH_NS), GOES);
         for n in 0..=255 {
@@ -292,5 +292,11 @@ mod tests {
         assert!(near.forget(&addr(1)) && !near.forget(&addr(1)));
         near.flush();
         assert_eq!((near.iter().count(), near.soonest_ns()), (0, u64::MAX));
+        // It may say so of as many as there is room for; of those it may change its mind.
+        let all = |high: u8| (0..=255).map(move |n| IpAddress::v4(10, 1, high, n));
+        assert!(all(0).all(|addr| near.tell(addr, MAC, 2).is_some()));
+        assert!(all(1).all(|addr| near.tell(addr, MAC, 2).is_none()));
+        assert!(all(0).all(|addr| near.tell(addr, [8; 6], 3).is_some()));
+        assert!(near.iter().count() == MOST && near.iter().all(|n| n.mac == [8; 6]));
     }
 }

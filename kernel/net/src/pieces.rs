@@ -141,6 +141,10 @@ impl Pieces {
             return Became::Kept;
         }
         let part = self.all.swap_remove(at);
+        // Each piece was short enough beside its own header; the first one's may be longer.
+        if part.header.len() + part.data.len() > LONGEST {
+            return Became::Dropped;
+        }
         as_kernel(|| part.whole()).map_or(Became::Dropped, Became::Whole)
     }
 
@@ -365,6 +369,29 @@ mod tests {
             assert_eq!(all.come(&piece(0, 64, true)[..end], 1, 0), Became::Dropped, "{end}");
         }
         assert!(all.all.is_empty());
+    }
+
+    /// Sixty bytes of header before the first piece, twenty before the last: each is right by itself.
+    #[test]
+    fn what_is_longer_than_any_packet_is_thrown_away() {
+        machine::host::new_machine();
+        for (last, is_whole) in [(65_475 - 65_000, true), (65_476 - 65_000, false), (65_515 - 65_000, false)]
+        {
+            let mut all = Pieces::default();
+            let mut first = piece(0, 65_000, true);
+            first[0] = 0x4f;
+            first[2..4].copy_from_slice(&(65_060u16).to_be_bytes());
+            first.splice(20..20, [1; 40]);
+            assert_eq!(all.come(&first, 1, 0), Became::Kept);
+            match all.come(&piece(65_000, last, false), 1, 0) {
+                Became::Whole(packet) => {
+                    assert!(is_whole, "{} bytes", packet.len());
+                    assert_eq!((packet.len(), &packet[2..4]), (65_535, &[0xff, 0xff][..]));
+                }
+                became => assert_eq!((became, is_whole), (Became::Dropped, false)),
+            }
+            assert!(all.all.is_empty());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -180,7 +180,17 @@ pub fn may_park() -> bool {
 /// Whether a better thread waits for this processor. The host's scheduler needs no help, so only the chaos
 /// injector ever says yes.
 pub fn need_resched() -> bool {
+    LOOKS.set(LOOKS.get() + 1);
     chaos::sometimes(16)
+}
+
+std::thread_local! {
+    static LOOKS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often the calling thread has looked whether another one waits for the processor: for tests of what is long.
+pub fn looks() -> u64 {
+    LOOKS.get()
 }
 
 impl Thread {

@@ -283,10 +283,10 @@ impl Link {
         }
     }
 
-    /// The machine's owner says which card an address has.
-    pub(crate) fn tell(&mut self, addr: IpAddress, mac: Mac, now_ns: u64) {
+    /// The machine's owner says which card an address has. False when there is no room for it.
+    pub(crate) fn tell(&mut self, addr: IpAddress, mac: Mac, now_ns: u64) -> bool {
         let waiting = self.near.tell(addr, mac, now_ns);
-        self.release(mac, waiting);
+        waiting.map(|waiting| self.release(mac, waiting)).is_some()
     }
 
     /// Asks again for neighbours who have not answered.

@@ -1,9 +1,12 @@
 //! An other side that says nothing and takes nothing: notes end what waits for it, and nothing is lost.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use abi::error;
-use port::call::sysfile::{close, pipe};
+use machine::host::thread;
+use port::Proc;
+use port::call::sysfile::{close, pipe, wstat};
 use port::proc::notes::{self, NoteClass};
 
 use super::{End, get, put, secret, settle, world};
@@ -60,6 +63,58 @@ fn a_note_ends_what_waits_and_loses_nothing() {
     assert!(got == sent[..taken]);
     put(&t.up, from, b"and now").unwrap();
     assert_eq!(get(&t.up, to, 100).unwrap(), b"and now");
+}
+
+/// Warnings, which nobody is told of, one after the other: whoever reads looks between them whether others wait.
+#[test]
+fn records_that_bring_nothing_keep_nobody_from_the_processor() {
+    const WARNING: [u8; 7] = [21, 3, 3, 0, 2, 1, 112];
+    let t = world();
+    let [x, y] = pipe(&t.up).unwrap();
+    let end = End::new(&t.up, x, 0x303);
+    put(&t.up, y, &[&WARNING.repeat(2000)[..], &[22, 3, 3, 0, 5], b"hello"].concat()).unwrap();
+    let before = thread::looks();
+    assert_eq!(get(&t.up, end.hand, 100).unwrap(), b"hello");
+    let looks = thread::looks() - before;
+    assert!(looks >= 2000, "{looks}");
+}
+
+/// The other side of one user's conversation takes nothing: what another user's says at its end has its second.
+#[test]
+fn nobodys_silence_cuts_a_goodbye_short_but_his_own() {
+    let t = world();
+    let (one, other) = (t.process(), t.process());
+    *one.user.lock() = "none".into();
+    let silent = |up: &Arc<Proc>| {
+        let [x, y] = pipe(up).unwrap();
+        let bytes = vec![0; 1 << 20];
+        // Nothing more goes in.
+        let filler = up.clone();
+        let filled = t.start(move |_| put(&filler, x, &bytes));
+        let end = End::new(up, x, 0x303);
+        settle();
+        (end, y, filled)
+    };
+    let took = |end: &End| {
+        let begun = Instant::now();
+        close(&end.up, end.hand).unwrap();
+        close(&end.up, end.ctl).unwrap();
+        begun.elapsed()
+    };
+    let second = Duration::from_millis(900);
+    let of_one: Vec<_> = (0..2).map(|_| silent(&one)).collect();
+    // It may be given to whoever it likes: it is not theirs for that.
+    let (end, ..) = &of_one[0];
+    let dir = abi::Dir { uid: "glenda".into(), ..abi::Dir::untouched() };
+    wstat(&one, &format!("{}/ctl", end.dir), &dir.to_bytes()).unwrap();
+    let of_other = silent(&other);
+    assert!(took(&of_one[0].0) >= second);
+    assert!(took(&of_one[1].0) < second / 2);
+    assert!(took(&of_other.0) >= second);
+    for (end, y, filled) in of_one.into_iter().chain([of_other]) {
+        close(&end.up, y).unwrap();
+        let _ = filled.1.wait();
+    }
 }
 
 #[test]

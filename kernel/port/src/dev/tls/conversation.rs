@@ -16,7 +16,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::sync::atomic::AtomicU64;
 
 use abi::{ORDWR, error};
 use machine::heap;
@@ -26,6 +25,7 @@ use machine::thread::{self, ThreadRef};
 use spin::Once;
 
 use super::seal::{HEAD, Opener, PLAIN_MOST, SEALED_MOST, Sealer};
+use super::silence::Silence;
 use super::suite::Suite;
 use crate::error::{Error, Result};
 use crate::mem::iobuf::Src;
@@ -149,13 +149,15 @@ pub(super) struct Shared {
     /// On whose behalf keepers send: nobody's. A channel is anything that its user could open; a file that asks who
     /// writes there (a note group's, for one) hears of somebody without rights.
     pub(super) sender: Once<Arc<Proc>>,
-    /// When somebody last waited in vain for the other side to take a goodbye.
-    pub(super) silence_ns: AtomicU64,
+    /// Who has waited in vain for the other side to take a goodbye.
+    pub(super) silence: Silence,
 }
 
 /// A conversation.
 pub(super) struct Conversation {
     pub(super) number: usize,
+    /// The user who has begun it; it may be given away.
+    pub(super) user: Arc<str>,
     pub(super) state: Lock<State>,
     pub(super) changed: Rendez,
     pub(super) shared: Arc<Shared>,
@@ -304,11 +306,11 @@ impl Conversation {
             chan: None,
             users: 1,
             counts: Counts::default(),
-            owner,
+            owner: owner.clone(),
             perm: 0o660,
         };
         let (state, changed) = (Lock::new(state), Rendez::new());
-        Arc::new(Conversation { number, state, changed, shared })
+        Arc::new(Conversation { number, user: owner, state, changed, shared })
     }
 
     /// Whose it is, and who else may use it.
@@ -427,6 +429,8 @@ impl Conversation {
             self.state.lock().input = Some(input);
             self.changed.wakeup();
             done?;
+            // There may be more and more of them that bring nothing.
+            up.let_others();
         }
     }
 

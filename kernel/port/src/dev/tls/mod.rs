@@ -12,6 +12,7 @@ mod control;
 mod conversation;
 mod records;
 mod seal;
+mod silence;
 mod suite;
 
 use alloc::string::ToString;

@@ -4,7 +4,6 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering::Relaxed;
 
 use abi::error;
 use machine::heap::{self, Call};
@@ -21,10 +20,9 @@ use crate::proc::process::Proc;
 /// Versions that records may have before both sides have agreed on one: clients begin with an old one.
 const VERSIONS: core::ops::RangeInclusive<u16> = 0x0300..=0x03ff;
 /// How long who closes a conversation waits for the goodbye to be sent, and how long when the other side of another
-/// one has just not taken it.
+/// one of that user has just not taken it.
 const GOODBYE_NS: u64 = 1_000_000_000;
 const SHORT_GOODBYE_NS: u64 = 10_000_000;
-const JUST_NS: u64 = 10_000_000_000;
 /// How long an alert waits for its turn.
 const ALERT_NS: u64 = 1_000_000_000;
 /// How long a keeper waits for memory before it asks again.
@@ -347,9 +345,7 @@ impl Conversation {
     /// Tells the other side that nothing more will come. Whoever closes the last file waits for that a moment, and not
     /// for an other side that takes nothing.
     pub(super) fn say_goodbye(self: &Arc<Self>) {
-        let now = clock::now_ns();
-        let silence = self.shared.silence_ns.load(Relaxed);
-        let just = silence != 0 && now.saturating_sub(silence) < JUST_NS;
+        let just = self.shared.silence.is_just(&self.user, clock::now_ns());
         let mut patience = Patience::new(if just { SHORT_GOODBYE_NS } else { GOODBYE_NS });
         let mut output = None;
         if self.waits(&mut patience, || {
@@ -362,7 +358,7 @@ impl Conversation {
         {
             return;
         }
-        self.shared.silence_ns.store(clock::now_ns(), Relaxed);
+        self.shared.silence.note(&self.user, clock::now_ns());
         let keeper = self.state.lock().keeper.take();
         if let Some(keeper) = keeper {
             keeper.interrupt();

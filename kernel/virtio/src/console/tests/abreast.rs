@@ -126,6 +126,33 @@ fn a_host_that_leaves_in_mid_piece_costs_the_pieces_and_no_buffer() {
     assert_eq!(device.resets(), 1);
 }
 
+/// A host leaves with the only buffer, and there is no memory for another: that write is lost, and nobody else's.
+#[test]
+fn without_memory_for_a_buffer_a_write_ends_and_the_device_goes_on() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    std::thread::scope(|scope| {
+        let old = scope.spawn(|| port.write(c, b"half of it"));
+        device.wait(5);
+        device.say(1, PORT_OPEN, 0, b"");
+        device.say(1, PORT_OPEN, 1, b"");
+        assert_eq!(old.join().unwrap(), Ok(false));
+    });
+    eventually(|| port.connected().then_some(()));
+    let c = port.open();
+    machine::host::heap::fail_from(1);
+    assert_eq!(port.write(c, b"nothing to send it from"), Ok(false));
+    machine::host::heap::fail_nth(0);
+    settle();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| port.write(c, b"now there is"));
+        assert_eq!(device.get(5), b"now there is");
+        assert_eq!(writer.join().unwrap(), Ok(true));
+    });
+    assert_eq!(device.resets(), 1);
+}
+
 /// QEMU drops what a console's host has no room for: it is given time.
 #[test]
 fn a_console_is_given_one_piece_at_a_time() {
