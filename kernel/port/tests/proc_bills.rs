@@ -10,6 +10,7 @@ use abi::syscall as call;
 use abi::{OREAD, OWRITE, Rfork, error};
 use machine::heap;
 use machine::host::{self, Cpu};
+use machine::page::Page;
 use world::{BSS, FAILED, NONE, Sys, World, fork};
 
 /// The bytes on the bill of the owner, or of all others, as a program reads them.
@@ -365,5 +366,65 @@ fn room_is_made_for_a_fork_at_the_console() {
         let records = [cpu.wait(), cpu.wait()];
         let killed = |r: &String| r.starts_with(&format!("{eater} ")) && r.ends_with(": sys: killed'");
         assert!(records.iter().any(killed) && records.iter().any(|r| r.ends_with(" ''")), "{records:?}");
+    });
+}
+
+/// All but `left` pages that programs may have are nobody's, as long as what this gives lives.
+fn fill(left: u64) -> Vec<Page> {
+    let left = (host::KERNEL_RESERVE as u64 + left) * 4096;
+    let new = |_| (machine::mem::free_bytes() > left).then(|| Page::new_zeroed().ok()).flatten();
+    machine::ledger::as_kernel(|| (0..4000).map_while(new).collect())
+}
+
+/// What began with the machine, before the first line, goes neither for the calls nor for the pages of who takes memory
+/// at the console a little at a time: that one goes, or is refused.
+#[test]
+fn what_began_with_the_machine_does_not_go_for_a_line() {
+    let w = World::new();
+    host::limit_pages(4000);
+    w.t.cons.input.start(&w.t.kernel).unwrap();
+    let cons = w.t.cons.clone();
+    w.ok(move |cpu| {
+        let fd = cpu.open("/dev/cons", OREAD);
+        let [server, leaking] = [150, 900].map(|pages| {
+            let pid = fork(cpu, Rfork::NOTEG, move |cpu| {
+                touch(cpu, pages);
+                cpu.sleep_ms(600_000);
+            });
+            while memory_of(cpu, pid) < pages * 4096 {
+                cpu.sleep_ms(1);
+            }
+            pid
+        });
+        a_line(cpu, fd, &|| cons.input.put(b"line\r"));
+        // It is begun while there is memory, and wants some when there is none.
+        let begin = |cpu: &mut Cpu| {
+            let filled = Arc::new(AtomicBool::new(false));
+            let seen = filled.clone();
+            let pid = fork(cpu, NONE, move |cpu| {
+                while !seen.load(Ordering::SeqCst) {
+                    cpu.sleep_ms(1);
+                }
+                touch(cpu, 400);
+            });
+            let kept = fill(60);
+            filled.store(true, Ordering::SeqCst);
+            (format!("{pid} "), kept)
+        };
+        // What has much is not innocent.
+        let (first, kept) = begin(cpu);
+        let records = [cpu.wait(), cpu.wait()];
+        assert!(records.iter().any(|r| r.starts_with(&first) && r.ends_with(" ''")), "{records:?}");
+        assert!(records.iter().any(|r| r.starts_with(&format!("{leaking} "))), "{records:?}");
+        let (second, more) = begin(cpu);
+        let record = cpu.wait();
+        assert!(record.starts_with(&second) && record.contains("out of memory"), "{record}");
+        let rest = fill(0);
+        assert_eq!(cpu.fork(call::RFORK, &[u64::from(Rfork::PROC.bits())], |cpu| cpu.exits("")), FAILED);
+        assert_eq!(cpu.errstr(), error::ENOMEM);
+        drop((kept, more, rest));
+        assert!(memory_of(cpu, server) >= 150 * 4096);
+        cpu.kill(server);
+        cpu.wait();
     });
 }

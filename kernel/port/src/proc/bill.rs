@@ -17,8 +17,10 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt::Write;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::error;
+use machine::clock;
 use machine::ledger::{self, Account, Terms, User};
 use machine::mem;
 
@@ -35,6 +37,8 @@ pub(crate) const PROC_MAX: u32 = 4000;
 pub(crate) struct Users {
     owner: Option<User>,
     others: Option<User>,
+    /// When the machine's owner has read a line of the console for the first time. Nobody, so far: the end of time.
+    first_line_ns: AtomicU64,
 }
 
 impl Users {
@@ -46,7 +50,8 @@ impl Users {
             held: PROC_MAX / 2,
             trusted: false,
         };
-        Users { owner: User::new(Terms::OWNER), others: User::new(others) }
+        let first_line_ns = AtomicU64::new(u64::MAX);
+        Users { owner: User::new(Terms::OWNER), others: User::new(others), first_line_ns }
     }
 
     fn of(&self, is_owner: bool) -> Option<&User> {
@@ -93,6 +98,7 @@ pub(crate) fn of_user(up: &Proc) -> u64 {
 /// nobody else.
 pub(crate) fn has_a_line(up: &Arc<Proc>) {
     if up.is_hostowner() {
+        up.kernel.users.first_line_ns.fetch_min(clock::now_ns(), Ordering::Relaxed);
         each(&up.kernel).for_each(|p| p.prefer(p.mem.shares_with(&up.mem)));
     }
 }
@@ -117,6 +123,12 @@ impl Proc {
     /// Whether somebody at the console waits for it.
     pub(crate) fn is_preferred(&self) -> bool {
         self.account.as_ref().is_some_and(|a| a.is_preferred()) && self.is_hostowner()
+    }
+
+    /// Whether it was there before the first line was typed at the console: what begins with the machine, as its name
+    /// servers do, has nothing to do with any line.
+    pub(crate) fn began_with_the_machine(&self) -> bool {
+        self.start_ns < self.kernel.users.first_line_ns.load(Ordering::Relaxed)
     }
 
     /// Says whether somebody at the console waits for it. The first process stays preferred.

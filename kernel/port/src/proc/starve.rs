@@ -7,7 +7,8 @@
 //! there before what has eaten the memory stays. What somebody at the console waits for ([preferred](bill)) goes for
 //! nobody but itself, and there only when it is large itself, all of it together; for its calls, too, others go
 //! ([`make_room`]), so that there is always room to look around and kill. But who has far more than those others can
-//! give goes itself: a list of all files that fill memory is no reason to end a server that has a few pages.
+//! give goes itself: a list of all files that fill memory is no reason to end a server that has a few pages. Nor do
+//! those go for it that began with the machine, before the first line was typed, unless they have much.
 //!
 //! When it is the process itself, it gets a note first, which Go's runtime for one turns into a trace and an exit.
 //! Else it waits until the other has gone, and tries again.
@@ -227,10 +228,13 @@ fn has(p: &Proc, left: bool) -> u64 {
 /// The one that has to go; one that is going does not count any more.
 fn victim(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
     let left = is_much_left(up);
-    let living = || candidates(up, spared).filter(|p| !is_going(p)).map(|p| (has(&p, left), p));
+    let much = (mem::total_bytes() / MUCH_PART).max(MUCH_MIN);
+    let for_a_line = spared && up.is_preferred();
+    let is_innocent = |bytes: u64, p: &Proc| for_a_line && bytes < much && p.began_with_the_machine();
+    let all = || candidates(up, spared).filter(|p| !is_going(p)).map(|p| (has(&p, left), p));
+    let living = || all().filter(|(bytes, p)| !is_innocent(*bytes, p));
     let largest = living().map(|(bytes, _)| bytes).max()?;
-    let much = largest >= (mem::total_bytes() / MUCH_PART).max(MUCH_MIN);
-    let enough = if much { largest / 2 } else { 0 };
+    let enough = if largest >= much { largest / 2 } else { 0 };
     let has_enough = living().filter(|(bytes, _)| *bytes >= enough);
     has_enough.map(|(_, p)| p).max_by_key(|p| (p.start_ns, p.pid))
 }
