@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 pub(crate) use crate::arch::heap::for_threads;
-pub use crate::arch::heap::{Call, can_afford, is_granted, may_fail};
+pub use crate::arch::heap::{Call, can_afford, is_granted, is_granted_beside, may_fail};
 use crate::types::OutOfMemory;
 
 /// Bytes that a call may allocate without asking, at its peak.

@@ -44,6 +44,7 @@ const _: fn(u64) -> bool = crate::clock::set_wall_hz;
 const _: fn() -> Option<BoardClock> = crate::clock::board;
 const _: fn(&mut BoardClock) -> Option<i64> = crate::clock::catch_up;
 const _: [fn() -> u64; 3] = [crate::mem::total_bytes, crate::mem::free_bytes, crate::mem::kernel_bytes];
+const _: [fn() -> u64; 2] = [crate::mem::heap_bytes, crate::mem::aside_bytes];
 const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];
 const _: fn(u8) = crate::power::exit_qemu;
@@ -54,6 +55,7 @@ const _: usize = crate::random::APPETITE;
 
 // heap
 const _: fn() -> bool = crate::heap::is_granted;
+const _: fn(usize) -> bool = crate::heap::is_granted_beside;
 const _: fn(u64) -> bool = crate::heap::can_afford;
 const _: fn(&'static str) -> Call = Call::enter;
 const _: fn(fn() -> u8) -> u8 = |f| crate::heap::may_fail(f);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use abi::syscall as call;
 use abi::{NCONT, OREAD, Rfork, error};
 use machine::host::{self, program_at};
+use machine::page::Page;
 use world::{BSS, FAILED, HANDLER, NONE, Sys, World, fork};
 
 #[test]
@@ -142,4 +143,45 @@ fn a_fork_that_fails_leaves_nothing() {
     drop((child, pins));
     assert!(up.mem.segments().unwrap().iter().all(|s| s.users() == 1));
     assert_eq!(used(), before);
+}
+
+/// What is kept of programs' files is given back before anybody is refused: not only when a page is wanted itself, but
+/// when a process is, or what notes where a page is.
+#[test]
+fn what_is_kept_of_files_is_in_nobodys_way() {
+    const PAGES: u64 = 600;
+    let w = World::new();
+    host::limit_pages(4000);
+    w.install("/n/large", &world::aout(world::ENTRY, &[1; PAGES as usize * 4096], 4096));
+    let run_large = || {
+        program_at(world::ENTRY, |cpu| {
+            (0..PAGES).for_each(|page| assert_eq!(cpu.load_u64(world::DATA + page * 4096) & 0xff, 1));
+            cpu.syscall(call::EXITS, &[0]);
+        });
+        w.start_file("/n/large", &["large"]);
+        assert_eq!(w.wait().msg, "");
+    };
+    fn free() -> u64 {
+        machine::mem::free_bytes() / 4096
+    }
+    // All but so many pages that without what is kept there would be too few.
+    fn rest() -> Vec<Page> {
+        let new = |_| (free() > 250).then(|| Page::new_zeroed().ok()).flatten();
+        machine::ledger::as_kernel(|| (0..4000).map_while(new).collect())
+    }
+    run_large();
+    w.ok(move |cpu| {
+        let rest = rest();
+        assert!(!machine::heap::is_granted() && rest.len() > 1000);
+        fork(cpu, NONE, |_| {});
+        cpu.wait_ok();
+        assert!(free() > 250 + PAGES / 2, "{}", free());
+    });
+    run_large();
+    w.ok(move |cpu| {
+        cpu.must(call::BRK, &[BSS + (1 << 30)]);
+        let rest = rest();
+        assert!(!machine::heap::is_granted() && rest.len() > 1000);
+        (0..200).for_each(|page| cpu.store_u64(BSS + (page + 16) * 4096, 1));
+    });
 }

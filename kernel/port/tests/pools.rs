@@ -31,7 +31,16 @@ fn pools(t: &Hosted) -> Pools {
 
 /// Waits until all is as it was, but for caches.
 fn settles(t: &Hosted, before: &Pools) {
-    let caches = ["frame", "frame.kernel", "image", "image.page", "9p.slot", "9p.request"];
+    let caches = [
+        "frame",
+        "frame.kernel",
+        "frame.heap",
+        "frame.aside",
+        "image",
+        "image.page",
+        "9p.slot",
+        "9p.request",
+    ];
     let begin = Instant::now();
     loop {
         let mut now = pools(t);

@@ -305,9 +305,14 @@ pub fn peak() -> usize {
 ///
 /// A call to which that was said begins anew: what it has had so far is no part of its grant any more.
 pub fn is_granted() -> bool {
+    is_granted_beside(0)
+}
+
+/// The same when so many bytes more are taken.
+pub fn is_granted_beside(bytes: usize) -> bool {
     let m = machine();
-    let whole = super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20);
-    let whole = whole && ledger::may_have(0) && !m.failures.step();
+    let whole = super::mem::free_bytes() >= super::mem::total_bytes() / 64 + (1 << 20) + bytes as u64;
+    let whole = whole && ledger::may_have(bytes) && !m.failures.step();
     if whole && CALL.get() != 0 {
         CALL.set(NEXT.fetch_add(1, Ordering::Relaxed));
         USED.set(0);

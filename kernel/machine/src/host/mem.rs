@@ -21,6 +21,16 @@ pub fn kernel_bytes() -> u64 {
     machine().kernel_pages() as u64 * PAGE
 }
 
+/// Bytes that programs have to leave free.
+pub fn aside_bytes() -> u64 {
+    super::KERNEL_RESERVE as u64 * PAGE
+}
+
+/// Bytes of blocks from which small ones are made: the host's heap is not counted.
+pub fn heap_bytes() -> u64 {
+    0
+}
+
 /// Copies physical memory out: what a test put there as firmware, or any Page or Dma. False when not all of it exists.
 pub(crate) fn read_phys(phys: u64, buf: &mut [u8]) -> bool {
     read_firmware(&machine(), phys, buf) || dma::peek(phys, buf)

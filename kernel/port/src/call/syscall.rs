@@ -10,14 +10,14 @@ use core::sync::atomic::Ordering;
 
 use abi::error;
 use abi::syscall as call;
-use machine::heap::{Call, can_afford, is_granted};
+use machine::heap::{Call, can_afford, is_granted, is_granted_beside};
 use machine::ledger::for_long;
 use machine::user::UserContext;
 
 use crate::call::args::{self, Args};
 use crate::call::{fileargs, procargs, sysfile, sysproc, sysseg};
 use crate::error::{Error, Result};
-use crate::mem::sema;
+use crate::mem::{self, sema};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::notify::{self, After};
 use crate::proc::process::Proc;
@@ -151,15 +151,20 @@ const fn bits(mut calls: &[u64]) -> u64 {
 /// Whether there is room for a call without a further look.
 #[inline]
 fn has_room(number: u64) -> bool {
-    !is_in(number, KEEPS) || !is_in(number, MUCH) && is_granted()
+    !is_in(number, KEEPS) || !is_in(number, MUCH) && is_granted_beside(starve::ROOM as usize)
 }
 
 /// Refuses calls that keep something in the kernel, before they have changed anything, while not all that is set aside
 /// is there, or the process's user has all that it may: a program that asks for things without end gets an error, and
 /// the machine goes on. The others keep nothing, or no more than a process can have once (an alarm, a rendezvous). For
 /// what somebody at the console waits for, room is made, and for a new process or program more of it than to begin.
+///
+/// Before that, what is kept of files goes, while there is still some room: a call does not ask for it in its midst.
 #[inline(never)]
 fn find_room(up: &Arc<Proc>, number: u64) -> bool {
+    if !is_granted_beside(starve::ROOM as usize) {
+        mem::give_up_kept(up);
+    }
     let granted = match number {
         // A name space may be there for longer than who changes it.
         call::BIND | call::MOUNT | call::MOUNT_OLD | call::MOUNTDEV => for_long(is_granted),

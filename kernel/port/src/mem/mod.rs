@@ -42,5 +42,5 @@ pub use access::{FaultAccess, FaultError};
 pub(crate) use image::{ImageCache, ImageKey, ImageRef, Stretch};
 pub(crate) use layout::{Layout, Run};
 pub use memory::{MAXSEGS, Memory};
-pub(crate) use newpage::new_image_page;
+pub(crate) use newpage::{give_up_kept, new_image_page};
 pub use segment::{Backing, Kind, Segment};

@@ -56,6 +56,13 @@ pub(crate) fn new_image_page(up: &Arc<Proc>) -> Result<Page> {
     }
 }
 
+/// Gives back all that is kept of files, unless that is of no use. True when there was any.
+pub(crate) fn give_up_kept(up: &Arc<Proc>) -> bool {
+    // The one, and then the other.
+    let contents = give_up_images(up);
+    give_up_images(up) || contents
+}
+
 /// Gives back what is kept of files' contents, or else of programs' files, unless that is of no use: the user has all
 /// that it may. True when there was any.
 pub(super) fn give_up_images(up: &Arc<Proc>) -> bool {

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 
 use machine::user::UserContext;
 
-use crate::mem::{FaultAccess, FaultError};
+use crate::mem::{FaultAccess, FaultError, give_up_kept};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
 use crate::proc::{broken, starve, watch};
@@ -41,9 +41,12 @@ pub(crate) fn pass_over_zeros(up: &Arc<Proc>, ctx: &mut UserContext, addr: u64) 
 
 /// Brings in the page that was missing; when that cannot be done, the process gets a note of it.
 pub(crate) fn page_fault(up: &Arc<Proc>, addr: u64, access: FaultAccess) {
+    let mut kept = true;
     let e = loop {
         match up.mem.fault(up, addr, access) {
             Ok(()) => return,
+            // There was a page, if need be from what is kept of files, but none to note where it is.
+            Err(FaultError::NoMemory) if core::mem::take(&mut kept) && give_up_kept(up) => {}
             // What is kept for a debugger is not worth a life.
             Err(FaultError::NoMemory) if broken::release_all(&up.kernel) => {}
             Err(e) => break e,

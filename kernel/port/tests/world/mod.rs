@@ -82,10 +82,10 @@ impl World {
     /// Makes an executable file.
     pub fn install(&self, name: &str, bytes: &[u8]) {
         let fd = sysfile::create(&self.t.up, name, OWRITE, 0o777).unwrap();
-        assert_eq!(
-            sysfile::pwrite(&self.t.up, fd, &port::mem::iobuf::Src::Kernel(bytes), 0).unwrap(),
-            bytes.len()
-        );
+        for piece in bytes.chunks(1 << 16) {
+            let src = port::mem::iobuf::Src::Kernel(piece);
+            assert_eq!(sysfile::pwrite(&self.t.up, fd, &src, -1).unwrap(), piece.len());
+        }
         sysfile::close(&self.t.up, fd).unwrap();
     }
 

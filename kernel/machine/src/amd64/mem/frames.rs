@@ -214,6 +214,11 @@ fn set_aside() -> usize {
     }
 }
 
+/// Frames that programs have to leave free.
+pub(super) fn aside() -> usize {
+    [&GRANTS, &COMMON, &OWNERS].map(|n| n.load(Ordering::Relaxed)).iter().sum()
+}
+
 /// Whether the calling thread may have `count` more frames now: what is set aside stays, and so do its user's limits.
 #[inline]
 pub(crate) fn affords(count: usize) -> bool {

@@ -18,7 +18,13 @@ use crate::amd64::with_payer;
 /// Whether memory is so plentiful that every thread's grant is whole, and the calling thread's user may keep more.
 #[inline]
 pub fn is_granted() -> bool {
-    let whole = frames::affords(0);
+    is_granted_beside(0)
+}
+
+/// The same when so many bytes more are taken.
+#[inline]
+pub fn is_granted_beside(bytes: usize) -> bool {
+    let whole = frames::affords(bytes.div_ceil(PAGE as usize));
     #[cfg(debug_assertions)]
     if whole {
         checked::anew();

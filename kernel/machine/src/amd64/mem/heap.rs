@@ -28,6 +28,7 @@ use crate::amd64::with_payer;
 use crate::ledger::{self, Payer};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use talc::base::Talc;
 use talc::base::binning::{Binning, DefaultBinning};
 use talc::source::Source;
@@ -309,6 +310,14 @@ fn resized(block: u64, old: usize, new: usize) {
     ledger::resized(number, (new as i64 - old as i64) * PAGE as i64);
 }
 
+/// Pages of all chunks.
+static CHUNKED: AtomicUsize = AtomicUsize::new(0);
+
+/// Pages of all chunks, which small blocks are made from.
+pub(super) fn chunks() -> usize {
+    CHUNKED.load(Ordering::Relaxed)
+}
+
 /// The blocks of the window behind the small heap.
 #[derive(Debug)]
 struct Chunks;
@@ -322,6 +331,7 @@ unsafe impl Source for Chunks {
         let least = (wanted.size() + wanted.align() + CHUNK_HEAD).div_ceil(PAGE);
         for pages in CHUNKS.into_iter().filter(|pages| *pages > least).chain([least]) {
             if let Some(block) = window::take(pages) {
+                CHUNKED.fetch_add(pages, Ordering::Relaxed);
                 // SAFETY: a fresh block, the heap's until `resize` gives it back.
                 return unsafe { small.claim(block as *mut u8, pages * PAGE) }.map(drop).ok_or(());
             }
@@ -335,8 +345,10 @@ unsafe impl Source for Chunks {
         }
         // An empty heap's free part begins less than a page behind the start of its first page.
         let start = (first_free as usize - 1) & !(PAGE - 1);
+        let pages = (end as usize - start) / PAGE;
+        CHUNKED.fetch_sub(pages, Ordering::Relaxed);
         // SAFETY: the block that `acquire` took for this heap, in which nothing is left.
-        unsafe { window::put(start as u64, (end as usize - start) / PAGE) };
+        unsafe { window::put(start as u64, pages) };
         first_free
     }
 }

@@ -48,6 +48,16 @@ pub fn kernel_bytes() -> u64 {
     frames::counts().2 as u64 * PAGE
 }
 
+/// Bytes that programs have to leave free.
+pub fn aside_bytes() -> u64 {
+    frames::aside() as u64 * PAGE
+}
+
+/// Bytes of blocks from which small ones are made.
+pub fn heap_bytes() -> u64 {
+    heap::chunks() as u64 * PAGE
+}
+
 /// Reads physical memory for the firmware's tables: what the direct map covers, what the memory map calls by another
 /// name, and the firmware's own part of the first megabyte. False elsewhere, where devices are, which do something
 /// when they are read.

@@ -21,6 +21,8 @@ pub(crate) fn text(kernel: &Kernel) -> Result<String> {
     let mut show = |name: &str, n: u64| drop(writeln!(out, "{n:>11} {name}"));
     show("frame", (mem::total_bytes() - mem::free_bytes()) / PAGE);
     show("frame.kernel", mem::kernel_bytes() / PAGE);
+    show("frame.heap", mem::heap_bytes() / PAGE);
+    show("frame.aside", mem::aside_bytes() / PAGE);
     for (name, kind) in SHOWN {
         show(name, census::count(kind));
     }
