@@ -36,10 +36,11 @@ mod testkit;
 mod timing;
 mod wait;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use lib9::alloc::string::String;
 use lib9::alloc::vec::Vec;
-use lib9::proc::Fork;
-use lib9::sys::probe::notes as handler;
+use lib9::proc::{Fork, Noted};
 use lib9::{Args, Result, Rfork, alloc, eprintln, print, println, usage};
 
 use crate::testkit::{Outcome, Test};
@@ -105,11 +106,16 @@ fn main(args: &Args) -> Result<()> {
     if let Some(nothing) = wanted.iter().find(|w| !tests.iter().any(|t| is(t.name, w))) {
         return Err(alloc::format!("no such test: {nothing}").into());
     }
-    handler::on(handler::Then::Noted(abi::NCONT))?;
-    let (mut failed, begun) = (0, lib9::proc::nsec());
+    lib9::proc::notify(Some(noted))?;
+    let (mut done, mut failed, begun) = (0, 0, lib9::proc::nsec());
     for test in &tests {
         let before = lib9::proc::nsec();
         let result = play(test);
+        // What came of this one says nothing.
+        if STOPPED.load(Ordering::Relaxed) {
+            break;
+        }
+        done += 1;
         let ms = (lib9::proc::nsec() - before) / 1_000_000;
         match result {
             Ok(()) if verbose => println!("ok {} {ms} ms", test.name),
@@ -122,8 +128,25 @@ fn main(args: &Args) -> Result<()> {
         lib9::out::flush()?;
     }
     let ms = (lib9::proc::nsec() - begun) / 1_000_000;
-    print!("usertests: {} tests, {failed} failed, {ms} ms\n", tests.len());
+    print!("usertests: {done} tests, {failed} failed, {ms} ms\n");
+    if done < tests.len() {
+        return Err("interrupted".into());
+    }
     if failed == 0 { Ok(()) } else { Err(alloc::format!("{failed} failed").into()) }
+}
+
+/// Whether somebody wants this to end.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// The alarm's note ends a wait; the system's own are of faults of this program; any other ends the whole.
+fn noted(note: &str) -> Noted {
+    if note.starts_with("sys: ") {
+        return Noted::Default;
+    }
+    if note != "alarm" {
+        STOPPED.store(true, Ordering::Relaxed);
+    }
+    Noted::Continue
 }
 
 /// Is `name` the test or the group `wanted`?
@@ -181,7 +204,9 @@ fn once(test: &Test) -> Outcome {
                 Err(e) if e.is(abi::error::EINTR) => {
                     let state = testkit::state(pid);
                     testkit::release(pid);
-                    println!("{}: too long, in the state {state}", test.name);
+                    if !STOPPED.load(Ordering::Relaxed) {
+                        println!("{}: too long, in the state {state}", test.name);
+                    }
                     continue;
                 }
                 ended => ended?,

@@ -155,6 +155,13 @@ pub fn cases() -> Vec<Case> {
             .types("echo -n hangup >/proc/$pid/notepg\n")
             .never("has ended")
             .ends(End::Exits(0)),
+        // Typed, they would begin the machine a second time; it goes on as it was.
+        Case::new("init/typed", q35())
+            .line("init || echo refused; bootroot || echo refused")
+            .is("init: only the first process of a machine is init\nrefused\n\
+                 bootroot: only the first process of a machine is bootroot\nrefused\n")
+            .line("pwd; echo still here")
+            .is("/usr/glenda\nstill here\n"),
         first_computes(),
         Case::new("init/mounted", q35())
             .share("one", motd)

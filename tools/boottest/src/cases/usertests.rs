@@ -3,7 +3,7 @@
 use vm::{Board, Vm};
 
 use super::q35;
-use crate::case::{Case, re};
+use crate::case::{Case, PROMPT, re};
 
 /// The parts: a name, and the groups of tests in it.
 const PARTS: [(&str, &str); 7] = [
@@ -49,11 +49,21 @@ pub fn cases() -> Vec<Case> {
         .is("")
         .line("broke")
         .is("");
+    // The test in progress does not count.
+    let stopped = Case::new("usertests/interrupt", q35())
+        .sees(PROMPT)
+        .types("usertests fd.dup time.syscall many.processes\n")
+        .sees("ok time.syscall\n")
+        .types("\x03")
+        .sees(re("^usertests: 2 tests, 0 failed, [0-9]+ ms\nusertests: interrupted\n"))
+        .sees(PROMPT)
+        .line("ps | grep usertests; ls /tmp")
+        .is("");
     let narrow = Case::new("usertests/bills/64", q35().memory_mib(64))
         .line("usertests bill")
         .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
         .budget(180);
-    on("", q35).into_iter().chain([broken, narrow]).chain(on("/pc", || Vm::new(Board::Pc))).collect()
+    on("", q35).into_iter().chain([broken, narrow, stopped]).chain(on("/pc", || Vm::new(Board::Pc))).collect()
 }
 
 #[cfg(test)]

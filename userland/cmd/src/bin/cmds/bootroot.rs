@@ -30,12 +30,18 @@ const NAMES: [(&str, &str, u32); 8] = [
     ("/boot/rc/bin", "/bin", MAFTER),
 ];
 
+/// The process that the kernel starts.
+const FIRST: i32 = 1;
 /// What the kernel runs otherwise.
 const INIT: &str = "/rc/bin/init";
 
 pub fn main(args: &Args) -> Result<()> {
     if !args.words().is_empty() {
         usage(args, "");
+    }
+    // Typed at a prompt it would end in a second init, and that in the end of the machine.
+    if proc::getpid() != FIRST {
+        return Err("only the first process of a machine is bootroot".into());
     }
     // Of several words the last counts, as everywhere.
     let root = words("root").pop().unwrap_or_default();
