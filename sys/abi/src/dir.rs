@@ -171,6 +171,25 @@ impl<S: AsRef<[u8]>> Dir<S> {
     }
 }
 
+impl<'a> Dir<&'a [u8]> {
+    /// [`Dir::parse`], with strings as they are in the record.
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn parse_in_place(bytes: &'a [u8]) -> Result<(Self, usize), &'static str> {
+        let bad = error::EBADSTAT;
+        let size = usize::from(u16::from_le_bytes(*bytes.first_chunk().ok_or(bad)?)) + 2;
+        let record = bytes.get(..size).ok_or(bad)?;
+        let (head, mut rest) = record.split_first_chunk().ok_or(bad)?;
+        let mut strings: [&[u8]; 4] = Default::default();
+        for s in &mut strings {
+            let (n, behind) = rest.split_first_chunk().ok_or(bad)?;
+            (*s, rest) = behind.split_at_checked(u16::from_le_bytes(*n).into()).ok_or(bad)?;
+        }
+        Ok((Dir::from_head(head, strings), size))
+    }
+}
+
 impl Dir {
     /// Size of the encoded record in bytes.
     pub fn size(&self) -> usize {
@@ -195,18 +214,8 @@ impl Dir {
     /// `malformed stat buffer` when the record is cut short, or its strings do not fit in it.
     /// (What is not UTF-8 in them is replaced.)
     pub fn parse(bytes: &[u8]) -> Result<(Dir, usize), &'static str> {
-        let bad = error::EBADSTAT;
-        let size = usize::from(u16::from_le_bytes(*bytes.first_chunk().ok_or(bad)?)) + 2;
-        let record = bytes.get(..size).ok_or(bad)?;
-        let (head, mut rest) = record.split_first_chunk().ok_or(bad)?;
-        let mut strings: [String; 4] = Default::default();
-        for s in &mut strings {
-            let (n, behind) = rest.split_first_chunk().ok_or(bad)?;
-            let (text, behind) = behind.split_at_checked(u16::from_le_bytes(*n).into()).ok_or(bad)?;
-            *s = String::from_utf8_lossy(text).into_owned();
-            rest = behind;
-        }
-        Ok((Dir::from_head(head, strings), size))
+        let (dir, size) = Dir::parse_in_place(bytes)?;
+        Ok((dir.with_strings(dir.strings().map(|s| String::from_utf8_lossy(s).into_owned())), size))
     }
 
     /// Reads all whole records of a directory read; what is left over at the end is an error.

@@ -7,10 +7,13 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use tempfile::TempDir;
 
+/// How long ago the large files were changed.
+const AGE: Duration = Duration::from_secs(3600);
 /// Where files are in memory.
 const MEMORY: &str = "/dev/shm";
 
@@ -49,6 +52,8 @@ fn fill(folder: &Path) -> Result<()> {
     let large = |name: &str, blocks: usize| -> Result<()> {
         let mut file = File::create(folder.join(name))?;
         (0..blocks).try_for_each(|_| file.write_all(&block))?;
+        // As most files are; what has just been changed is not kept in a cache.
+        file.set_modified(SystemTime::now() - AGE)?;
         Ok(())
     };
     large("big", 64)?;

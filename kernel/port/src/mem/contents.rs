@@ -6,9 +6,9 @@
 //! useless at once, also for those who have it open: they ask the server from then on. What was changed in the last
 //! [`FRESH_S`] seconds is not kept, since versions of servers are made of seconds: another change could look the same.
 //!
-//! The pages are nobody's. There are as many as a [`PART`]th of the machine's memory at most; those of the file that
-//! was opened longest ago go first, and all of them go before a program is refused a page. Without memory for another
-//! one a read does as if nothing were kept.
+//! The pages are nobody's. There are as many as half of the machine's memory at most, and a [`REST`]th is left free;
+//! those of the file that was opened longest ago go first, and all of them go before a program is refused a page.
+//! Without memory for another one a read does as if nothing were kept.
 //!
 //! Ownership: the kernel has the list, of which a session that ends takes its files; an open file holds its
 //! [`Content`], and `mnt::kept` reads by it. Lock order: `Contents::list`, then a `Content`'s `state`; both are leaves
@@ -29,7 +29,9 @@ use machine::{clock, mem};
 use super::names::Names;
 
 /// Which part of memory is used for this at most.
-const PART: u64 = 8;
+const PART: u64 = 2;
+/// Which part of memory is left free by it.
+const REST: u64 = 8;
 /// Most files of which anything is kept.
 const MOST: usize = 1024;
 /// Seconds for which a file is too new to be kept.
@@ -198,7 +200,7 @@ impl Contents {
             }
         }
         // What programs need does not go for this.
-        mem::free_bytes() > mem::total_bytes() / PART
+        mem::free_bytes() > mem::total_bytes() / REST
     }
 }
 

@@ -10,7 +10,8 @@
 //! There are [as many](most) names as memory allows, and all of them go when there are more, or when a program would be
 //! refused a page.
 //!
-//! Lock: `inner`, a leaf.
+//! Lock: `inner`, under which only leaves are taken: those of the table of mounts, and of what a session keeps of its
+//! files.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -58,8 +59,8 @@ struct Told {
     qid: Qid,
     /// The number by which it is known when it is changed.
     file: u64,
-    /// What it is like, if that was told.
-    dir: Option<Dir>,
+    /// What it is like, if that was told: its record.
+    record: Option<Box<[u8]>>,
     asked: u64,
 }
 
@@ -100,7 +101,31 @@ impl Names {
     /// What that is like, as was told lately.
     pub(crate) fn told(&self, dir: File, name: &str) -> Option<Dir> {
         let inner = self.inner.lock();
-        inner.good(dir, name)?.dir.clone()
+        Dir::parse(inner.good(dir, name)?.record.as_deref()?).ok().map(|(told, _)| told)
+    }
+
+    /// Tells what is at the end of `names` from the directory `dir` on, if that was told lately, as
+    /// [`glance`](crate::Dev::glance) does.
+    pub(crate) fn glance(
+        &self,
+        dir: File,
+        names: &[&str],
+        pass: &mut dyn FnMut(Qid) -> bool,
+        tell: impl FnOnce(Dir<&[u8]>) -> bool,
+    ) -> bool {
+        let inner = self.inner.lock();
+        let Some((last, before)) = names.split_last() else { return false };
+        let mut shown = |told: &Told| pass(Qid { path: told.file, ..told.qid });
+        let mut at = dir;
+        for name in before {
+            match inner.good(at, name) {
+                Some(told) if told.qid.is_dir() && shown(told) => at.1 = told.qid.path,
+                _ => return false,
+            }
+        }
+        let Some(told) = inner.good(at, last) else { return false };
+        let Some(record) = told.record.as_deref().filter(|_| shown(told)) else { return false };
+        Dir::parse_in_place(record).is_ok_and(|(dir, _)| tell(dir))
     }
 
     /// Keeps what was told.
@@ -109,7 +134,8 @@ impl Names {
         if name.len() > LONG {
             return;
         }
-        let told = Told { qid, file, dir: as_kernel(|| told.cloned()), asked };
+        let record = as_kernel(|| told.map(|told| told.to_bytes().into_boxed_slice()));
+        let told = Told { qid, file, record, asked };
         let mut inner = self.inner.lock();
         if asked <= inner.moved || inner.changed.get(&(dir.0, file)).is_some_and(|&at| asked <= at) {
             drop(inner);

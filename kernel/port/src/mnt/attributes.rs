@@ -16,7 +16,8 @@
 //! These tables are the session's and outlive who added to them, so they are on nobody's bill but for the mode bits;
 //! they are bounded as written below, or by the files that are open.
 //!
-//! Ownership: who has a file open holds its [`Open`]. Lock order: `inner` is a leaf.
+//! Ownership: who has a file open holds its [`Open`]. Lock order: `inner` is a leaf, which may be taken under that of
+//! `mem::names`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -119,7 +120,7 @@ impl Attributes {
     }
 
     /// Puts the bits of a file, its version and its number in its stat.
-    pub(super) fn show(&self, dir: &mut Dir) {
+    pub(super) fn show<S>(&self, dir: &mut Dir<S>) {
         let inner = self.inner.lock();
         inner.bits.show(dir);
         inner.mix(&mut dir.qid);

@@ -15,11 +15,13 @@ use machine::page::{Page, Pinned};
 
 use super::file::MntFile;
 use super::trail::Trail;
+use crate::dev::Teller;
 use crate::error::Result;
 use crate::mem::contents::{Content, File};
 use crate::mem::iobuf::Dst;
 use crate::mem::names::{Answer, Names};
 use crate::mem::new_image_page;
+use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
 /// Pages that are brought for who reads on, together with those that are wanted: 128 KiB. What a read wants is brought
@@ -224,6 +226,26 @@ impl MntFile {
         let told = all.told((session, at), last)?;
         heap::try_push(&mut qids, told.qid).ok()?;
         Some((qids, told))
+    }
+
+    /// Tells what is at the end of some names, if that was told lately, as [`glance`](crate::Dev::glance) does.
+    pub(super) fn glance(
+        &self,
+        all: &Names,
+        c: &Chan,
+        names: &[&str],
+        pass: &mut dyn FnMut(Qid) -> bool,
+        tell: Teller<'_>,
+    ) -> bool {
+        if !self.keeps() || !self.session().looks_by_fid() || self.via.is_some() || Trail::is_gone(&self.fid) {
+            return false;
+        }
+        let session = self.session();
+        let from = (Arc::as_ptr(session).addr(), Trail::file(&self.fid));
+        all.glance(from, names, pass, |mut dir| {
+            session.attributes.show(&mut dir);
+            tell(&Dir { kind: u16::from(b'M'), dev: c.devno, ..dir }).is_ok()
+        })
     }
 
     fn kept_as(&self, qid: Qid) -> File {

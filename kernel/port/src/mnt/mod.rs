@@ -31,7 +31,7 @@ use ninep::Dialect;
 use ninep::translate::ids::Ids;
 
 use crate::dev::dirtab::{self, Entry, Put};
-use crate::dev::{Dev, MountDriver, Root, Walk};
+use crate::dev::{Dev, MountDriver, Root, Teller, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::{Aim, Chan};
@@ -178,6 +178,17 @@ impl Dev for MntDev {
 
     fn lookup(&self, _up: &Arc<Proc>, _c: &Chan, _dir: Qid, name: &str) -> Result<Option<Qid>> {
         Ok(self.tags.as_ref().and_then(|tags| shares::lookup(tags, name)))
+    }
+
+    fn glance(
+        &self,
+        up: &Arc<Proc>,
+        c: &Chan,
+        names: &[&str],
+        pass: &mut dyn FnMut(Qid) -> bool,
+        tell: Teller<'_>,
+    ) -> bool {
+        c.aux::<MntFile>().is_ok_and(|file| file.glance(&up.kernel.contents.names, c, names, pass, tell))
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {

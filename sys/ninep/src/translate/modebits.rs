@@ -43,7 +43,7 @@ impl ModeBits {
     }
 
     /// Puts the bits of a file in its stat, in the mode and in the qid.
-    pub fn show(&self, dir: &mut Dir) {
+    pub fn show<S>(&self, dir: &mut Dir<S>) {
         let bits = self.get(dir.qid.path);
         dir.mode |= bits;
         dir.qid.kind |= (bits >> 24) as u8;
