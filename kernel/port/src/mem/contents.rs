@@ -34,6 +34,8 @@ const PART: u64 = 2;
 const REST: u64 = 8;
 /// Most files of which anything is kept.
 const MOST: usize = 1024;
+/// Most pages that are looked for with one lock.
+pub(crate) const TOGETHER: usize = 16;
 /// Seconds for which a file is too new to be kept.
 const FRESH_S: i64 = 3;
 
@@ -215,14 +217,18 @@ impl Content {
         self.version.length
     }
 
-    /// A page of the file.
-    pub(crate) fn page(&self, number: u64) -> Option<Page> {
-        self.state.lock().pages.get(&number).cloned()
-    }
-
-    /// Is it worth asking for a page here, and not the server?
-    pub(crate) fn is_good(&self) -> bool {
-        !self.state.lock().stale
+    /// The pages of the file from `number` on that are there, up to the first that is not, and at most `most` or
+    /// [`TOGETHER`]. `None` when it is of no use to ask here, and not the server.
+    pub(crate) fn pages(&self, number: u64, most: usize) -> Option<[Option<Page>; TOGETHER]> {
+        let mut pages = [const { None }; TOGETHER];
+        let state = self.state.lock();
+        if state.stale {
+            return None;
+        }
+        let there = state.pages.range(number..).zip(number..);
+        let there = there.take_while(|((at, _), wanted)| *at == wanted).take(most);
+        pages.iter_mut().zip(there).for_each(|(place, ((_, page), _))| *place = Some(page.clone()));
+        Some(pages)
     }
 
     /// How many pages from `number` on are not there, `most` at most.

@@ -97,23 +97,24 @@ impl Kept {
     ) -> Result<usize> {
         let reads_on = self.next.load(Ordering::Relaxed) == at;
         let mut done = 0;
-        while done < window && self.content.is_good() {
-            let (here, there, left) = (at + done as u64, to + done, window - done);
-            let n = match self.content.page(here / PAGE) {
-                Some(page) => {
-                    let skip = (here % PAGE) as usize;
-                    let n = (PAGE as usize - skip).min(left);
-                    dst.put_page(there, &page, skip, n)?;
-                    n
-                }
-                None => match self.bring(up, file, dst, (here, there, left), reads_on, iounit) {
+        while done < window {
+            let (here, left) = (at + done as u64, window - done);
+            let wanted = (here % PAGE + left as u64).div_ceil(PAGE) as usize;
+            let Some(pages) = self.content.pages(here / PAGE, wanted) else { break };
+            if let [None, ..] = pages {
+                match self.bring(up, file, dst, (here, to + done, left), reads_on, iounit) {
                     Ok(0) => break,
-                    Ok(n) => n,
+                    Ok(n) => done += n,
                     Err(_) if done > 0 => break,
                     Err(e) => return Err(e),
-                },
-            };
-            done += n;
+                }
+            }
+            for page in pages.into_iter().flatten() {
+                let skip = ((at + done as u64) % PAGE) as usize;
+                let n = (PAGE as usize - skip).min(window - done);
+                dst.put_page(to + done, &page, skip, n)?;
+                done += n;
+            }
         }
         self.next.store(at.saturating_add(done as u64), Ordering::Relaxed);
         Ok(done)
