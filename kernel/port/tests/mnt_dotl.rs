@@ -12,6 +12,8 @@ mod errors;
 mod files;
 #[path = "mnt_flush.rs"]
 mod flush;
+#[path = "mnt_kept_lists.rs"]
+mod kept_lists;
 #[path = "mnt_kill.rs"]
 mod kill;
 #[path = "mnt_links.rs"]

@@ -63,8 +63,9 @@ pub(crate) struct Content {
     state: Lock<State>,
 }
 
+/// What a file is known by to be what it was.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Version {
+pub(crate) struct Version {
     vers: u32,
     mtime: u32,
     length: u64,
@@ -75,6 +76,14 @@ struct State {
     pages: BTreeMap<u64, Page>,
     /// The file is not what it was.
     stale: bool,
+}
+
+impl Version {
+    /// Of a file that is like `dir`; `None` when that is too new for a change to be seen by it.
+    pub(crate) fn of(dir: &Dir) -> Option<Version> {
+        let age = clock::wall_ns() / 1_000_000_000 - i64::from(dir.mtime);
+        (age >= FRESH_S).then_some(Version { vers: dir.qid.vers, mtime: dir.mtime, length: dir.length })
+    }
 }
 
 impl Contents {
@@ -91,11 +100,7 @@ impl Contents {
 
     /// What is kept of a file that has just been opened to be read, and is like `dir`; `None` when nothing is to be.
     pub(crate) fn open(&self, file: File, dir: &Dir) -> Option<Arc<Content>> {
-        let version = Version { vers: dir.qid.vers, mtime: dir.mtime, length: dir.length };
-        let age = clock::wall_ns() / 1_000_000_000 - i64::from(dir.mtime);
-        if dir.length == 0 || age < FRESH_S {
-            return None;
-        }
+        let version = Version::of(dir).filter(|version| version.length != 0)?;
         let number = self.opens.fetch_add(1, Ordering::Relaxed);
         let mut list = self.list.lock();
         if let Some(content) = list.get(&file).filter(|content| content.version == version) {

@@ -5,6 +5,9 @@
 //! once: a file that it writes or changes is asked for again, and after a file has been made, removed or given another
 //! name here all names are. So is a file that has been opened: nothing that is told of it is older than that.
 //!
+//! Of a directory that was read whole it is known that these are all its names, as long as it is what it was: who lists
+//! it asks for its version first.
+//!
 //! An answer is known by when it was asked for. One that was asked for before a change is not kept when it comes after.
 //!
 //! There are [as many](most) names as memory allows, and all of them go when there are more, or when a program would be
@@ -13,16 +16,19 @@
 //! Lock: `inner`, under which only leaves are taken: those of the table of mounts, and of what a session keeps of its
 //! files.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::{Dir, Qid};
+use machine::OutOfMemory;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
-use machine::{clock, mem};
+use machine::{clock, heap, mem};
 
-use super::contents::File;
+use super::contents::{File, Version};
+use super::held::{Held, Told, Whole};
 
 /// How old something may be that is told, in ns.
 pub(crate) const OLD_NS: u64 = 2_000_000_000;
@@ -32,6 +38,10 @@ const MOST: usize = 8192;
 const SHARE: u64 = 32 << 10;
 /// Longest name that is kept, in bytes.
 const LONG: usize = 255;
+/// Most names that are looked at with one lock.
+const TOGETHER: usize = 64;
+/// Files of a directory of which nothing can be told, at most, for its names to be of use.
+const UNKNOWN: usize = 16;
 /// Most changes that are remembered.
 const CHANGES: usize = 1024;
 
@@ -44,24 +54,12 @@ pub(crate) struct Names {
 
 #[derive(Default)]
 struct Inner {
-    /// By directory.
-    dirs: BTreeMap<File, BTreeMap<Box<str>, Told>>,
+    dirs: BTreeMap<File, Held>,
     names: usize,
     /// When files were changed last.
     changed: BTreeMap<File, u64>,
     /// When names were.
     moved: u64,
-}
-
-/// What has a name.
-struct Told {
-    /// As the server says.
-    qid: Qid,
-    /// The number by which it is known when it is changed.
-    file: u64,
-    /// What it is like, if that was told: its record.
-    record: Option<Box<[u8]>>,
-    asked: u64,
 }
 
 /// What has been told of a name.
@@ -101,7 +99,7 @@ impl Names {
     /// What that is like, as was told lately.
     pub(crate) fn told(&self, dir: File, name: &str) -> Option<Dir> {
         let inner = self.inner.lock();
-        Dir::parse(inner.good(dir, name)?.record.as_deref()?).ok().map(|(told, _)| told)
+        Dir::parse(inner.good(dir, name)?.record.as_ref()?).ok().map(|(told, _)| told)
     }
 
     /// Tells what is at the end of `names` from the directory `dir` on, if that was told lately, as
@@ -124,18 +122,60 @@ impl Names {
             }
         }
         let Some(told) = inner.good(at, last) else { return false };
-        let Some(record) = told.record.as_deref().filter(|_| shown(told)) else { return false };
+        let Some(record) = told.record.as_ref().filter(|_| shown(told)) else { return false };
         Dir::parse_in_place(record).is_ok_and(|(dir, _)| tell(dir))
     }
 
-    /// Keeps what was told.
+    /// A directory of this version was read whole: so many files, all of which were asked for then or later, and kept.
+    pub(crate) fn listed(&self, dir: File, version: Version, asked: u64, count: usize) {
+        let mut inner = self.inner.lock();
+        let is_old = asked <= inner.moved;
+        if let Some(held) = inner.dirs.get_mut(&dir) {
+            let here = || held.told().iter().filter(|told| told.asked >= asked).count();
+            held.whole = (!is_old && here() == count).then_some(Whole { asked, version });
+        }
+    }
+
+    /// The names in a directory of this version, if it was read whole lately, and most of what is in it could be told.
+    pub(crate) fn list(&self, dir: File, version: Version) -> Option<Vec<String>> {
+        let (mut names, mut seen, mut unknown) = (Vec::new(), 0, 0);
+        loop {
+            let inner = self.inner.lock();
+            let held = inner.dirs.get(&dir)?;
+            let whole = held.whole.as_ref().filter(|w| w.version == version && is_new(w.asked))?;
+            let rest = held.told().get(seen..).unwrap_or_default();
+            for told in rest.iter().take(TOGETHER) {
+                if told.asked >= whole.asked {
+                    unknown += usize::from(!inner.is_good(dir, told));
+                    heap::try_push(&mut names, heap::try_string(&told.name).ok()?).ok()?;
+                }
+                seen += 1;
+            }
+            if unknown > UNKNOWN {
+                return None;
+            }
+            if seen >= held.told().len() {
+                return Some(names);
+            }
+        }
+    }
+
+    /// Keeps what was told, if there is memory for it.
     pub(crate) fn put(&self, answer: &Answer<'_>) {
         let &Answer { dir, name, qid, file, told, asked } = answer;
         if name.len() > LONG {
             return;
         }
-        let record = as_kernel(|| told.map(|told| told.to_bytes().into_boxed_slice()));
-        let told = Told { qid, file, record, asked };
+        let record = |told: &Dir| {
+            let mut record = heap::try_vec(told.record_size())?;
+            told.append_record(&mut record);
+            Ok(record)
+        };
+        let made = as_kernel(|| {
+            let record = told.map(record).transpose()?;
+            Ok::<_, OutOfMemory>(Told { name: heap::try_string(name)?, qid, file, record, asked })
+        });
+        let Ok(told) = made else { return };
         let mut inner = self.inner.lock();
         if asked <= inner.moved || inner.changed.get(&(dir.0, file)).is_some_and(|&at| asked <= at) {
             drop(inner);
@@ -143,8 +183,8 @@ impl Names {
         }
         let full = inner.names >= most();
         let gone = if full { inner.take_all() } else { BTreeMap::new() };
-        let old = as_kernel(|| inner.dirs.entry(dir).or_default().insert(Box::from(name), told));
-        inner.names += usize::from(old.is_none());
+        let old = as_kernel(|| inner.dirs.entry(dir).or_default().put(told));
+        inner.names += usize::from(matches!(old, Ok(None)));
         drop(inner);
         drop((old, gone));
     }
@@ -195,17 +235,25 @@ impl Names {
 
 impl Inner {
     fn good(&self, dir: File, name: &str) -> Option<&Told> {
-        let told = self.dirs.get(&dir)?.get(name)?;
-        let is_new = clock::now_ns().saturating_sub(told.asked) < OLD_NS;
-        let is_changed = self.changed.get(&(dir.0, told.file)).is_some_and(|&at| told.asked <= at);
-        (is_new && !is_changed).then_some(told)
+        let told = self.dirs.get(&dir)?.find(name)?;
+        self.is_good(dir, told).then_some(told)
+    }
+
+    fn is_good(&self, dir: File, told: &Told) -> bool {
+        let is_changed = || self.changed.get(&(dir.0, told.file)).is_some_and(|&at| told.asked <= at);
+        is_new(told.asked) && !is_changed()
     }
 
     /// All names, to be dropped without the lock.
-    fn take_all(&mut self) -> BTreeMap<File, BTreeMap<Box<str>, Told>> {
+    fn take_all(&mut self) -> BTreeMap<File, Held> {
         self.names = 0;
         core::mem::take(&mut self.dirs)
     }
+}
+
+/// Whether what was asked for then may still be told.
+fn is_new(asked: u64) -> bool {
+    clock::now_ns().saturating_sub(asked) < OLD_NS
 }
 
 /// Most names that are kept.

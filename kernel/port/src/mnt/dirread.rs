@@ -24,6 +24,8 @@ use ninep::translate::list::Listing;
 use ninep::translate::stat::File;
 
 use super::file::MntFile;
+use super::kept::shown;
+use super::kept_list::{List, Next};
 use super::passes::{End, Passes};
 use super::stat::stat_to_change;
 use super::{NO_NAMES, dotl};
@@ -64,6 +66,8 @@ pub(crate) struct Cursor {
     passes: Passes,
     /// The first thing that the server has said of a single file, to be told at the end.
     late: Option<Error>,
+    /// What is kept of all that.
+    list: List,
     /// What the server has said when there were records to be given out first.
     failed: Option<Error>,
 }
@@ -89,7 +93,7 @@ impl MntFile {
         let mut cursor = self.cursor.lock_intr()?;
         let cursor = &mut *cursor;
         if offset == 0 {
-            *cursor = Cursor::default();
+            *cursor = Cursor { list: self.begin_list(), ..Cursor::default() };
         } else if offset != cursor.ours {
             return Err(error::EDIRSEEK.into());
         }
@@ -130,11 +134,23 @@ impl MntFile {
         if let Some(record) = cursor.record.take() {
             return Ok(Some(record));
         }
+        loop {
+            match self.next_known(&mut cursor.list, dev)? {
+                Next::Record(record) => return Ok(Some(record)),
+                Next::Late(e) => cursor.late = cursor.late.take().or(Some(e)),
+                Next::End => return cursor.late.take().map_or(Ok(None), Err),
+                Next::Unknown => break,
+            }
+        }
         if cursor.files.is_empty() && !self.fill(cursor)? {
-            return cursor.late.take().map_or(Ok(None), Err);
+            if let Some(e) = cursor.late.take() {
+                return Err(e);
+            }
+            self.end_list(&cursor.list);
+            return Ok(None);
         }
         let Some(file) = cursor.files.front() else { return Ok(None) };
-        self.keep_told(file, cursor.asked);
+        cursor.list.came(self.keep_told(file, cursor.asked), cursor.asked);
         let (dir, late) = self.entry(file, dev)?;
         cursor.late = cursor.late.take().or(late);
         let mut record = heap::try_vec(dir.size())?;
@@ -275,16 +291,17 @@ impl MntFile {
         Ok(true)
     }
 
-    /// Keeps what was told of a file, if the mount has that kept.
-    fn keep_told(&self, file: &File, asked: u64) {
+    /// Keeps what was told of a file, if the mount has that kept. Whether it was one for that.
+    fn keep_told(&self, file: &File, asked: u64) -> bool {
         let session = self.session();
         if !self.keeps() || !session.looks_by_fid() || file.what == FileType::Link {
-            return;
+            return false;
         }
         if let (Some(kernel), Some(dir)) = (session.kernel.upgrade(), self.fid.open_file()) {
             let told = &file.dir;
             self.keep_name(&kernel.contents.names, (dir, &told.name), told.qid, Some(told), asked);
         }
+        true
     }
 
     /// What the directory shows for a file: a link as what it leads to, or as an empty file. Beside it what the server
@@ -307,10 +324,7 @@ impl MntFile {
         if session.dialect != Dialect::P9 {
             session.attributes.show(&mut dir);
         }
-        // As all that servers have: programs take other types for devices.
-        dir.kind = u16::from(b'M');
-        dir.dev = dev;
-        Ok((dir, late))
+        Ok((shown(dir, dev), late))
     }
 }
 

@@ -17,7 +17,7 @@ use super::file::MntFile;
 use super::trail::Trail;
 use crate::dev::Teller;
 use crate::error::Result;
-use crate::mem::contents::{Content, File};
+use crate::mem::contents::{Content, File, Version};
 use crate::mem::iobuf::Dst;
 use crate::mem::names::{Answer, Names};
 use crate::mem::new_image_page;
@@ -31,19 +31,32 @@ const AHEAD: u64 = 32;
 const SHORT: usize = 1024;
 
 /// What an open file has of all this.
-pub(super) struct Kept {
+pub(super) enum Kept {
+    /// A file's contents.
+    Content(Reader),
+    /// The version of a directory, whose [list](super::kept_list) may be kept.
+    List(Version),
+}
+
+/// What who reads a file has.
+pub(super) struct Reader {
     content: Arc<Content>,
     /// Where the last read ended.
     next: AtomicU64,
 }
 
 impl Kept {
-    /// For a file that has just been opened to be read.
-    pub(super) fn open(up: &Arc<Proc>, file: File, dir: &Dir) -> Option<Kept> {
+    /// For a file that has just been opened to be read, and is like `dir`.
+    fn open(up: &Arc<Proc>, file: File, dir: &Dir) -> Option<Kept> {
+        if dir.qid.is_dir() {
+            return Version::of(dir).map(Kept::List);
+        }
         let content = up.kernel.contents.open(file, dir)?;
-        Some(Kept { content, next: AtomicU64::new(0) })
+        Some(Kept::Content(Reader { content, next: AtomicU64::new(0) }))
     }
+}
 
+impl Reader {
     /// Reads as much as is here or can be brought. `None` where the server has to be asked for just what is wanted.
     ///
     /// # Errors
@@ -178,7 +191,8 @@ impl MntFile {
             up.kernel.contents.names.changed(self.kept_as(qid));
         }
         let plain = qid.kind & !abi::QTTMP == 0;
-        if !reads || !plain || !self.keeps() {
+        let is_list = qid.is_dir() && self.session().looks_by_fid();
+        if !reads || !(plain || is_list) || !self.keeps() {
             return;
         }
         // One that cannot be looked at is not kept.
@@ -245,11 +259,16 @@ impl MntFile {
         let from = (Arc::as_ptr(session).addr(), Trail::file(&self.fid));
         all.glance(from, names, pass, |mut dir| {
             session.attributes.show(&mut dir);
-            tell(&Dir { kind: u16::from(b'M'), dev: c.devno, ..dir }).is_ok()
+            tell(&shown(dir, c.devno)).is_ok()
         })
     }
 
     fn kept_as(&self, qid: Qid) -> File {
         (Arc::as_ptr(self.session()).addr(), qid.path)
     }
+}
+
+/// As files of the mount with this number are shown: programs take other types for devices.
+pub(super) fn shown<S>(dir: Dir<S>, dev: u32) -> Dir<S> {
+    Dir { kind: u16::from(b'M'), dev, ..dir }
 }

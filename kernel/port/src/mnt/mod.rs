@@ -15,7 +15,7 @@
 //! names, [`attributes`] what the server does not know of it. [`file`] is a file of a
 //! mount, [`links`] the way to it, [`stat`] what it is like, [`rename`] the giving of another name, [`io`] and
 //! [`dirread`] are its contents, with [`passes`] where the host changes a directory meanwhile, and [`kept`]
-//! what was read before.
+//! and [`kept_list`] what was read before.
 //!
 //! Ownership: a channel's `aux` is an [`MntFile`], which holds its fids, which hold the session. Nothing else does: the
 //! device knows its sessions weakly. So the last file closed, mounted roots among them, ends the session.
@@ -48,6 +48,7 @@ pub(crate) mod fid;
 pub(crate) mod file;
 pub(crate) mod io;
 mod kept;
+mod kept_list;
 pub(crate) mod links;
 mod living;
 mod look;
@@ -67,6 +68,7 @@ mod wait;
 
 use channels::Channels;
 use file::MntFile;
+use kept::Kept;
 use living::Living;
 use mount::Driver;
 use tags::Tags;
@@ -286,7 +288,7 @@ impl Dev for MntDev {
         if dst.is_empty() {
             return Ok(0);
         }
-        if let Some(kept) = file.kept.get()
+        if let Some(Kept::Content(kept)) = file.kept.get()
             && let Some(n) = kept.read(up, file, dst, offset, c.iounit)?
         {
             return Ok(n);

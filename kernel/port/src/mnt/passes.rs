@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use machine::heap;
 
 use crate::error::{Error, Result};
+use crate::name::text::fnv;
 
 /// A count with which a read brings something if there is anything, in bytes: a record of the longest name, with the
 /// longest target of a link.
@@ -166,7 +167,7 @@ impl Passes {
     /// # Errors
     /// No memory to know it by.
     pub(super) fn note(&mut self, name: &str, path: u64) -> Result<bool> {
-        let entry = Entry { hash: hash(name), path, gap: self.lost };
+        let entry = Entry { hash: fnv(0, name), path, gap: self.lost };
         let known = if self.later {
             let known = self.find(entry.hash);
             heap::try_push(&mut self.came, Came { entry, known })?;
@@ -314,9 +315,4 @@ fn between(merged: &mut Vec<Entry>, old: &[Entry], new: &[Came], gap: bool, lost
     merged.extend(old.iter().filter(|e| e.hash != MOVED).map(|e| Entry { gap: e.gap && !closed, ..*e }));
     merged.extend(new.iter().map(|came| Entry { gap: any && came.entry.gap, ..came.entry }));
     (any && lost, any && old.is_empty() && new.is_empty())
-}
-
-/// What a name is known by: FNV-1a, of 64 bits.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }

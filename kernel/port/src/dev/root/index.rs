@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use crate::name::text::fnv;
+
 /// No file.
 const NONE: u32 = u32::MAX;
 
@@ -45,9 +47,8 @@ impl Index {
     }
 }
 
-/// FNV-1a, begun with the directory.
+/// Begun with the directory.
 fn hash(dir: usize, name: &str) -> usize {
-    let begin = (dir as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let sum = name.bytes().fold(begin, |sum, b| (sum ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let sum = fnv((dir as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15), name);
     (sum ^ sum >> 32) as usize
 }
