@@ -27,6 +27,7 @@ use machine::page::Page;
 use machine::{clock, mem};
 
 use super::names::Names;
+use super::pages::{Entry, PageMap};
 
 /// Which part of memory is used for this at most.
 const PART: u64 = 2;
@@ -73,7 +74,9 @@ pub(crate) struct Version {
 
 #[derive(Default)]
 struct State {
-    pages: BTreeMap<u64, Page>,
+    pages: PageMap,
+    /// How many there are.
+    count: u64,
     /// The file is not what it was.
     stale: bool,
 }
@@ -142,14 +145,15 @@ impl Contents {
         let pages = {
             let mut state = content.state.lock();
             state.stale = true;
-            core::mem::take(&mut state.pages)
+            state.take()
         };
         self.let_go(pages);
     }
 
-    fn let_go(&self, pages: BTreeMap<u64, Page>) -> bool {
-        self.pages.fetch_sub(pages.len() as u64, Ordering::Relaxed);
-        !pages.is_empty()
+    fn let_go(&self, (pages, count): (PageMap, u64)) -> bool {
+        self.pages.fetch_sub(count, Ordering::Relaxed);
+        drop(pages);
+        count != 0
     }
 
     /// The session with this number is over.
@@ -169,7 +173,7 @@ impl Contents {
     pub(crate) fn reclaim(&self) -> bool {
         let (mut any, mut from) = (self.names.reclaim(), None);
         while let Some((file, content)) = self.next(from) {
-            let pages = core::mem::take(&mut content.state.lock().pages);
+            let pages = content.state.lock().take();
             any |= self.let_go(pages);
             from = Some(file);
         }
@@ -199,9 +203,9 @@ impl Contents {
             let oldest = {
                 let list = self.list.lock();
                 let older = list.values().filter(|c| opened(c) < opened(content));
-                older.filter(|c| !c.state.lock().pages.is_empty()).min_by_key(|c| opened(c)).cloned()
+                older.filter(|c| c.state.lock().count != 0).min_by_key(|c| opened(c)).cloned()
             };
-            let pages = core::mem::take(&mut oldest.as_ref().unwrap_or(content).state.lock().pages);
+            let pages = oldest.as_ref().unwrap_or(content).state.lock().take();
             if !self.let_go(pages) {
                 return false;
             }
@@ -230,27 +234,38 @@ impl Content {
         if state.stale {
             return None;
         }
-        let there = state.pages.range(number..).zip(number..);
-        let there = there.take_while(|((at, _), wanted)| *at == wanted).take(most);
-        pages.iter_mut().zip(there).for_each(|(place, ((_, page), _))| *place = Some(page.clone()));
+        // What is behind the end of a part of the table is for the next time.
+        let (first, there) = state.pages.near(number..number.saturating_add(most as u64));
+        if first == number {
+            let there = there.iter().map_while(Option::as_ref);
+            pages.iter_mut().zip(there).for_each(|(place, entry)| *place = Some(entry.page.clone()));
+        }
         Some(pages)
     }
 
     /// How many pages from `number` on are not there, `most` at most.
     pub(crate) fn missing(&self, number: u64, most: u64) -> u64 {
-        let state = self.state.lock();
-        let next = state.pages.range(number..).next().map_or(u64::MAX, |(next, _)| *next);
+        let next = self.state.lock().pages.first_from(number).unwrap_or(u64::MAX);
         (next - number).min(most)
     }
 
-    /// Keeps a page, unless it is there, or the file has changed.
+    /// Keeps a page, unless it is there, or the file has changed, or there is no memory for that.
     pub(crate) fn put(&self, all: &Contents, number: u64, page: Page) {
         let mut state = self.state.lock();
-        if !state.stale {
-            let before = as_kernel(|| state.pages.insert(number, page));
-            all.pages.fetch_add(u64::from(before.is_none()), Ordering::Relaxed);
-            drop(state);
-            drop(before);
+        if !state.stale && state.pages.get(number).is_none() {
+            let entry = Entry { page: page.clone(), cow: false };
+            let more = u64::from(as_kernel(|| state.pages.insert(number, entry)).is_ok());
+            state.count += more;
+            all.pages.fetch_add(more, Ordering::Relaxed);
         }
+        drop(state);
+        drop(page);
+    }
+}
+
+impl State {
+    /// Takes all pages out; how many they are.
+    fn take(&mut self) -> (PageMap, u64) {
+        (core::mem::take(&mut self.pages), core::mem::take(&mut self.count))
     }
 }
