@@ -31,7 +31,8 @@ impl Peers {
         self.listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, serve)
     }
 
-    /// [`Peers::tcp`] and [`Peers::udp`] on one port, which is free in both networks.
+    /// [`Peers::tcp`] with `serve`, and datagrams answered with what `answer` makes of them, on one port, which is free
+    /// in both networks. The port.
     pub fn both(
         &self,
         serve: impl Fn(TcpStream) + Send + Sync + 'static,
@@ -74,11 +75,7 @@ impl Peers {
         Ok(addr.port())
     }
 
-    /// Answers each datagram with what `answer` makes of it. The port.
-    pub fn udp(&self, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Result<u16> {
-        self.answer(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?, answer)
-    }
-
+    /// Answers each datagram at the socket with what `answer` makes of it.
     fn answer(
         &self,
         socket: UdpSocket,

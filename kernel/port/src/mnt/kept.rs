@@ -252,7 +252,8 @@ impl MntFile {
         pass: &mut dyn FnMut(Qid) -> bool,
         tell: Teller<'_>,
     ) -> bool {
-        if !self.keeps() || !self.session().looks_by_fid() || self.via.is_some() || Trail::is_gone(&self.fid) {
+        if !self.keeps() || !self.session().looks_by_fid() || self.via.is_some() || Trail::is_gone(&self.fid)
+        {
             return false;
         }
         let session = self.session();

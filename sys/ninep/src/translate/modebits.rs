@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn bits_live_until_the_file_is_gone() {
         let mut mode_bits = ModeBits::new();
-        let mut dir = Dir { qid: Qid::file(7), mode: 0o644, ..Dir::default() };
+        let mut dir: Dir = Dir { qid: Qid::file(7), mode: 0o644, ..Dir::default() };
         mode_bits.show(&mut dir);
         assert_eq!((dir.mode, dir.qid.kind), (0o644, 0));
         mode_bits.set(7, DMEXCL | DMAPPEND | 0o600);
