@@ -10,7 +10,6 @@ use machine::OutOfMemory;
 use machine::heap;
 
 use super::contents::Version;
-use crate::name::text::fnv;
 
 /// A place where there is no name.
 const NONE: u32 = u32::MAX;
@@ -108,6 +107,11 @@ impl Held {
 fn hash(name: &str) -> usize {
     let sum = fnv(0, name);
     (sum ^ sum >> 32) as usize
+}
+
+/// A name's hash, FNV-1a of 64 bits, begun with this number.
+pub(crate) fn fnv(begin: u64, name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ begin, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod access;
 pub(crate) mod contents;
 mod copy;
 mod demand;
-mod held;
+pub(crate) mod held;
 mod image;
 pub mod iobuf;
 mod layout;

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use machine::heap;
 
 use crate::error::{Error, Result};
-use crate::name::text::fnv;
+use crate::mem::held::fnv;
 
 /// A count with which a read brings something if there is anything, in bytes: a record of the longest name, with the
 /// longest target of a link.

@@ -13,6 +13,6 @@ pub mod namec;
 pub mod namespace;
 mod ns;
 pub(crate) mod path;
-pub(crate) mod text;
+mod text;
 pub(crate) mod transfer;
 pub(crate) mod walk;

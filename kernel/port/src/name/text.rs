@@ -112,8 +112,3 @@ impl Text {
         }
     }
 }
-
-/// A name's hash, FNV-1a of 64 bits, begun with this number.
-pub(crate) fn fnv(begin: u64, name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325 ^ begin, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
-}

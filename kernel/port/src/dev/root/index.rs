@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use crate::name::text::fnv;
+use crate::mem::held::fnv;
 
 /// No file.
 const NONE: u32 = u32::MAX;
