@@ -14,7 +14,7 @@ use miniz_oxide::inflate::stream::InflateState;
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
 /// Bytes that are read, and written, at a time.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 32 * 1024;
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 /// Most bytes of a name that are kept.
 const MAXNAME: usize = 1024;

@@ -73,18 +73,25 @@ pub fn readn(fd: i32, buf: &mut [u8]) -> Result<usize> {
 /// Reads what is left of a file.
 pub fn read_all(fd: i32) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let mut have = 0;
+    read_into(fd, &mut out)?;
+    Ok(out)
+}
+
+/// Puts what is left of a file behind what is in `out`. Memory is used as far as there is something to read.
+pub fn read_into(fd: i32, out: &mut Vec<u8>) -> Result<()> {
+    let mut piece = 8192;
     loop {
-        if out.len() - have < 4096 {
-            out.resize((out.len() * 2).max(8192), 0);
-        }
-        match read(fd, &mut out[have..])? {
-            0 => break,
-            n => have += n,
+        let have = out.len();
+        out.resize(have + piece, 0);
+        let read = read(fd, &mut out[have..]);
+        out.truncate(have + read.as_ref().map_or(0, |n| *n.min(&piece)));
+        match read? {
+            0 => return Ok(()),
+            // There may be much more.
+            n if n == piece => piece = (2 * piece).min(PIECE),
+            _ => {}
         }
     }
-    out.truncate(have);
-    Ok(out)
 }
 
 /// Moves the offset: `whence` 0 from the beginning, 1 from here, 2 from the end. Returns the new one.

@@ -211,9 +211,37 @@ pub fn postnote(pid: i32, note: &str) -> Result<()> {
     crate::file::control(&alloc::format!("/proc/{pid}/note"), note)
 }
 
+/// Bytes that the program may still use, about: most of what is free in the machine beside what the kernel keeps for
+/// calls, and a part of what is free in its own heap, which may be in pieces. Memory is only given when it is touched,
+/// and who touches what is not there ends; so who wants much asks before.
+pub fn room() -> u64 {
+    let swap = crate::file::read_string("#c/swap").unwrap_or_default();
+    let free = room_of(&swap).map_or(u64::MAX / 2, |pages| pages.saturating_mul(abi::layout::PAGE));
+    free + sys::heap_free() as u64 / 4
+}
+
+/// Three quarters of what `used/all user` in the text of `#c/swap` leaves behind a quarter, or 1024 pages: as many
+/// may be set aside.
+fn room_of(swap: &str) -> Option<u64> {
+    let line = swap.lines().find_map(|line| line.strip_suffix(" user"))?;
+    let (used, all) = line.trim().split_once('/')?;
+    let all = all.parse::<u64>().ok()?;
+    let free = all.checked_sub(used.parse().ok()?)?.saturating_sub((all / 4).min(1024));
+    Some(free / 4 * 3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_that_are_left() {
+        let swap =
+            |user: &str| room_of(&alloc::format!("9240576 memory\n4096 pagesize\n{user} user\n0/0 swap\n"));
+        assert_eq!([swap("600/1600"), swap("1500/1600"), swap("9/1")], [Some(450), Some(0), None]);
+        assert_eq!(swap("1000/100000"), Some((100_000 - 1000 - 1024) / 4 * 3));
+        assert_eq!(room_of(""), None);
+    }
 
     #[test]
     fn names_of_texts() {

@@ -9,7 +9,32 @@ use crate::os::{Entry, Os};
 use crate::shell::{Flow, Shell, is_interrupt};
 use crate::text::{Text, concatenate};
 
+/// Bytes that a word takes while it is evaluated, beside its own.
+const WORD: usize = 96;
+
+/// Lists that take less than this are not asked about.
+const SMALL: usize = 256 << 10;
+
 impl<O: Os> Shell<O> {
+    /// Gives up when so many words do not fit into memory: it is the command line that ends then, and not the shell.
+    /// No words are the output of a command, of which there may be more.
+    fn allow(&mut self, words: usize, bytes: usize) -> Result<(), Flow> {
+        let want = words.saturating_mul(WORD).saturating_add(bytes.saturating_mul(2));
+        if want <= SMALL {
+            return Ok(());
+        }
+        let room = self.os.room();
+        if want as u64 <= room {
+            return Ok(());
+        }
+        let list = match words {
+            0 => format!("output too long: more than {bytes} bytes"),
+            1 => format!("word too long: {bytes} bytes"),
+            _ => format!("list too long: {words} words of {bytes} bytes"),
+        };
+        self.fail(&format!("{list} take {want} bytes of memory, and {room} are free"))
+    }
+
     /// Words as a list, with patterns still in it.
     pub(crate) fn expand(&mut self, words: &[Word]) -> Result<Vec<Text>, Flow> {
         let mut out = Vec::new();
@@ -21,8 +46,13 @@ impl<O: Os> Shell<O> {
 
     /// Words as a list of strings, patterns replaced by the names of files.
     pub(crate) fn list(&mut self, words: &[Word]) -> Result<Vec<String>, Flow> {
+        let texts = self.expand(words)?;
+        if texts.iter().all(|text| text.metas.is_empty()) {
+            // In the same memory.
+            return Ok(texts.into_iter().map(|text| text.text).collect());
+        }
         let mut out = Vec::new();
-        for text in self.expand(words)? {
+        for text in texts {
             if text.metas.is_empty() {
                 out.push(text.text);
             } else {
@@ -56,7 +86,12 @@ impl<O: Os> Shell<O> {
             Word::Lit { text, glob: false } => out.push(Text::from(text.as_str())),
             Word::Var(name) => {
                 let name = self.variable(name)?;
-                out.extend(self.vars.get(&name).iter().map(|s| Text::from(s.as_str())));
+                let value = self.vars.get(&name);
+                let (words, bytes) = (value.len(), value.iter().map(String::len).sum());
+                self.allow(words, bytes)?;
+                let value = self.vars.get(&name);
+                reserve(out, words);
+                out.extend(value.iter().map(|s| Text::from(s.as_str())));
             }
             Word::Sub(name, list) => {
                 let name = self.variable(name)?;
@@ -73,12 +108,18 @@ impl<O: Os> Shell<O> {
             }
             Word::Flat(name) => {
                 let name = self.variable(name)?;
+                let bytes = self.vars.get(&name).iter().map(|word| word.len() + 1).sum();
+                self.allow(1, bytes)?;
                 out.push(Text::from(join(self.vars.get(&name).iter().map(String::as_str))));
             }
             Word::Concat(parts) => {
                 let mut left: Option<Vec<Text>> = None;
                 for part in parts {
                     let right = self.expand(core::slice::from_ref(part))?;
+                    if let Some(left) = &left {
+                        let (words, bytes) = product(left, &right);
+                        self.allow(words, bytes)?;
+                    }
                     left = Some(match left {
                         None => right,
                         Some(left) => match concatenate(left, right) {
@@ -101,8 +142,13 @@ impl<O: Os> Shell<O> {
                     None => " \t\n".into(),
                 };
                 let text = self.output(body)?;
-                let words = text.split(|c| split.contains(c)).filter(|w| !w.is_empty());
-                out.extend(words.map(Text::from));
+                let words = || text.split(|c| split.contains(c)).filter(|w| !w.is_empty());
+                if text.len() * WORD / 2 > SMALL {
+                    let count = words().count();
+                    self.allow(count, text.len())?;
+                    reserve(out, count);
+                }
+                out.extend(words().map(Text::from));
             }
             Word::Process(direction, body) => out.push(Text::from(self.process(*direction, body)?)),
         }
@@ -115,27 +161,48 @@ impl<O: Os> Shell<O> {
         let child = body.clone();
         let pid = self.spawn(false, &[(1, to)], move |sh| sh.finish(|sh| sh.eval(&child, true)));
         self.fds.close(&mut self.os, to);
-        let mut bytes = Vec::new();
+        let mut bytes = Pieces::default();
         let mut buf = [0; 4096];
-        let mut result = Ok(());
+        let mut watched = SMALL;
+        let (mut result, mut allowed) = (Ok(()), Ok(()));
         while pid.is_ok() {
             match self.os.read(from, &mut buf) {
                 Ok(0) => break,
-                Ok(n) => bytes.extend_from_slice(buf.get(..n).unwrap_or(&[])),
+                Ok(n) => {
+                    bytes.push(buf.get(..n).unwrap_or(&[]));
+                    if bytes.len > watched {
+                        watched += SMALL;
+                        // It is to be a string, and words.
+                        allowed = self.allow(0, bytes.len);
+                        if allowed.is_err() {
+                            break;
+                        }
+                    }
+                }
                 Err(e) if is_interrupt(&e) => {
                     result = self.traps();
                     if result.is_err() {
                         break;
                     }
                 }
-                Err(_) => break,
+                // A part is not taken for the whole.
+                Err(e) => {
+                    allowed = self.fail(&format!("can't read the output of a command: {e}"));
+                    break;
+                }
             }
         }
         self.fds.close(&mut self.os, from);
         let status = self.wait_for(pid?);
         self.set_status(&status);
         result?;
-        Ok(String::from_utf8_lossy(&bytes).replace('\0', ""))
+        if allowed.is_err() {
+            self.set_status("error");
+            allowed?;
+        }
+        let text = String::from_utf8(bytes.join())
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        Ok(if text.contains('\0') { text.replace('\0', "") } else { text })
     }
 
     /// Starts a command with a pipe and returns the name under which the command being made finds it.
@@ -223,6 +290,56 @@ impl<O: Os> Shell<O> {
         out.push_str(rest);
         out
     }
+}
+
+/// Bytes of which there may be many, so that they are not moved each time that there are more.
+#[derive(Default)]
+struct Pieces {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    len: usize,
+}
+
+impl Pieces {
+    /// Bytes of one.
+    const SIZE: usize = 64 << 10;
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.last.len() + bytes.len() > Self::SIZE {
+            let next = Vec::with_capacity(Self::SIZE);
+            self.full.push(core::mem::replace(&mut self.last, next));
+        }
+        self.last.extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// All of them.
+    fn join(mut self) -> Vec<u8> {
+        if self.full.is_empty() {
+            return self.last;
+        }
+        let mut all = Vec::with_capacity(self.len);
+        for piece in self.full.drain(..) {
+            all.extend_from_slice(&piece);
+        }
+        all.extend_from_slice(&self.last);
+        all
+    }
+}
+
+/// Makes room for so many more, if they are many, without as much again.
+fn reserve(out: &mut Vec<Text>, words: usize) {
+    if words > 64 {
+        out.reserve_exact(words);
+    }
+}
+
+/// How many words `left^right` has, and how many bytes.
+fn product(left: &[Text], right: &[Text]) -> (usize, usize) {
+    let bytes = |list: &[Text]| list.iter().map(|text| text.text.len()).sum::<usize>();
+    let times = |list: &[Text], other: &[Text]| if list.len() == 1 { other.len() } else { 1 };
+    let left_bytes = bytes(left).saturating_mul(times(left, right));
+    (left.len().max(right.len()), left_bytes.saturating_add(bytes(right).saturating_mul(times(right, left))))
 }
 
 fn join<'a>(words: impl Iterator<Item = &'a str>) -> String {

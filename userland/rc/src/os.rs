@@ -81,6 +81,9 @@ pub trait Os: Sized + Send + 'static {
     /// Waits for a child to end: its process id and its status, empty for success.
     fn wait(&mut self) -> Result<(i32, String), Error>;
 
+    /// Bytes of memory that this process may still use, about.
+    fn room(&mut self) -> u64;
+
     /// Process id of this process.
     fn pid(&self) -> i32;
 

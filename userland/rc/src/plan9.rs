@@ -108,6 +108,10 @@ impl Os for Plan9 {
         proc::await_().map(|w| (w.pid, w.msg)).map_err(text)
     }
 
+    fn room(&mut self) -> u64 {
+        proc::room()
+    }
+
     fn pid(&self) -> i32 {
         proc::getpid()
     }

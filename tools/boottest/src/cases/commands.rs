@@ -207,6 +207,16 @@ pub fn cases() -> Vec<Case> {
             .line("x=`{seq -f %0400g 20600}; echo $x >/dev/null; echo $status; echo $#x; x=()")
             .gives("echo: argument list too long: 8425429 bytes with their pointers, 8388608 at most\n\
                     argument list too long\n20600\n"),
+        // What does not fit ends the command line, and neither the shell nor what fits.
+        Case::new("commands/much-in-little", q35().memory_mib(20))
+            .append("cache=zzz")
+            .sees("init: cache=zzz: no mount=zzz:/where")
+            .line("x=`{seq 10000}; echo $#x; x=`{seq 300000}; echo no; echo $#x")
+            .gives(re("^10000\nrc: .* take [0-9]+ bytes of memory, and [0-9]+ are free\n$"))
+            .line("echo $status $#x; y=$x; z=$x^$y; x=($x $x); x=($x $x); x=($x $x); x=($x $x); echo no")
+            .gives(re("^error 10000\nrc: list too long: .* are free\n$"))
+            .line("x=(); y=(); z=(); seq 100000 | sort -rn | sed 1q; seq 60000 | gzip | gunzip | tail -1")
+            .is("100000\n60000\n"),
         Case::new("commands/formats", q35())
             .line("echo some words that are put on lines of their own | fmt -l 20 -i 2")
             .gives("  some words that\n  are put on lines\n  of their own\n")

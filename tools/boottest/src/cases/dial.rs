@@ -92,6 +92,8 @@ fn served() -> Case {
         .line("9fs tcp!10.0.2.2!$port /n/one; 9fs tcp!10.0.2.2!$port /n/two; cat /n/one/new /n/two/new; ls /srv")
         .gives("new\nnew\n")
         .gives(re("(?m)^/srv/tcp!10.0.2.2![0-9]+$"))
+        .line("echo made >/n/one/made; cat /n/two/made; rm /n/two/made")
+        .is("made\n")
         .check(|w| w.programs.kill("server"))
         .line("cat /n/far/new; cat /n/one/new")
         .gives(re("/n/far/new.*(hungup|reset)"))

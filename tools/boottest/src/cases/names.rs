@@ -77,6 +77,8 @@ fn names() -> Case {
         .line("ndb/csquery /net/cs tcp!www.example!http; echo tcp!host.example!9fs | ndb/csquery")
         .is("/net/tcp/clone 192.0.2.1!80\n/net/tcp/clone 192.0.2.2!80\n/net/tcp/clone fd00::7!80\n\
              /net/tcp/clone 10.0.2.2!564\n")
+        .line("ndb/dnsquery localhost; ndb/dnsquery localhost ipv6; ndb/dnsquery 127.0.0.1")
+        .is("localhost ip\t127.0.0.1\nlocalhost ipv6\t::1\n1.0.0.127.in-addr.arpa ptr\tlocalhost\n")
         .line("ndb/dnsquery nothing.example; echo $status; ndb/dnsquery www.example mx; ndb/dnsquery www.example x")
         .gives("nothing.example ip: dns: name does not exist\n")
         .gives(re("dnsquery [0-9]+: no answer\n"))
@@ -122,7 +124,7 @@ fn silent() -> Case {
 fn database() -> Case {
     machine("names/database", &[])
         .line("ndb/query sys localhost; ndb/query sys localhost ip; ndb/query -m sys localhost ip sys")
-        .is("sys=localhost ip=127.0.0.1 ip=::1\n127.0.0.1\n127.0.0.1\n::1\nlocalhost\n")
+        .is("sys=localhost dom=localhost ip=127.0.0.1 ip=::1\n127.0.0.1\n127.0.0.1\n::1\nlocalhost\n")
         .line("ndb/query tcp http port; ndb/query tcp nothing; echo $status; ndb/query -a port 53 | wc -l")
         .gives(re("^80\nquery [0-9]+: no match\n +2\n$"))
         .line("echo 'sys=near dom=near.example ip=10.9.9.9' >/tmp/local; ndb/query -f /tmp/local dom near.example ip")

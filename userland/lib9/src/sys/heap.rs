@@ -18,6 +18,11 @@ pub(super) fn hold() -> impl Drop {
     HEAP.lock()
 }
 
+/// Bytes of the heap that are free.
+pub(super) fn free() -> usize {
+    HEAP.lock().counters().available_bytes
+}
+
 /// The first address behind the heap.
 pub(super) fn top() -> usize {
     // What it has not asked for yet ends with the bss.

@@ -146,3 +146,12 @@ pub(crate) fn getpid() -> i32 {
     // another number in a child.
     unsafe { ptr::read_volatile((tos + abi::layout::TOS_PID as usize) as *const i32) }
 }
+
+/// Bytes that this program has, and has no use for at the moment.
+pub(crate) fn heap_free() -> usize {
+    #[cfg(target_os = "none")]
+    let free = super::heap::free();
+    #[cfg(not(target_os = "none"))]
+    let free = 0;
+    free
+}

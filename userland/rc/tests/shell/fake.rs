@@ -37,6 +37,8 @@ pub struct World {
     pub console: Mutex<Vec<u8>>,
     pub typed: Mutex<VecDeque<Typed>>,
     pub notes: Mutex<VecDeque<Note>>,
+    /// Bytes of memory that are left, if there is an end of them.
+    pub room: Mutex<Option<u64>>,
     pids: AtomicI32,
 }
 
@@ -239,6 +241,10 @@ impl Os for Fake {
             }
             state = self.children.changed.wait(state).unwrap();
         }
+    }
+
+    fn room(&mut self) -> u64 {
+        lock(&self.world.room).unwrap_or(u64::MAX)
     }
 
     fn pid(&self) -> i32 {

@@ -1,6 +1,7 @@
 //! Words: quotes, lists, variables, carets, substitution, patterns.
 
-use crate::{check, run};
+use crate::fake::{Fake, Typed};
+use crate::{check, put, rc_in, run, world};
 
 #[test]
 fn quoting() {
@@ -88,4 +89,27 @@ fn pipes_as_files() {
     check("x=<{echo kept} {cat $x}; y=<{echo to the end}; cat $y", "kept\nto the end\n");
     // Afterwards nothing stays open.
     check("cat <{echo a} <{echo b}; fds", "a\nb\n[0, 1, 2]\n");
+}
+
+#[test]
+fn lists_that_do_not_fit_into_memory() {
+    let world = world();
+    *world.room.lock().unwrap() = Some(1 << 20);
+    put(&world, "/tmp/words", &"word\n".repeat(20_000), false);
+    put(&world, "/tmp/long", &"x".repeat(700_000), false);
+    let t = Typed::Text;
+    world.typed.lock().unwrap().extend([
+        t("echo `{cat /tmp/words} no\n"),
+        t("echo $status; echo `{cat /tmp/long} no\n"),
+        t("x=aaaaaaaaaaaaaaaa; for(i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16) x=$x^$x; echo no\n"),
+        t("y=($x x); echo $#y\n"),
+    ]);
+    let mut os = Fake::new(world);
+    os.setenv("prompt", b"% \0> \0");
+    let (shown, _) = rc_in(os, &[]);
+    let free = "of memory, and 1048576 are free\n";
+    let words = format!("rc: list too long: 20000 words of 100000 bytes take 2120000 bytes {free}");
+    let long = format!("rc: output too long: more than 528384 bytes take 1056768 bytes {free}");
+    let product = format!("rc: word too long: 524288 bytes take 1048672 bytes {free}");
+    assert_eq!(shown, format!("% {words}% error\n{long}% {product}% 2\n% "));
 }

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use cmd::sort::{Line, parse};
-use lib9::{Args, File, Out, Result, error, exits, usage};
+use lib9::{Args, File, Out, Result, error, exits, fd, usage};
 
 pub fn main(args: &Args) -> Result<()> {
     let Some((sorter, files)) = parse(args.words()) else {
@@ -21,11 +21,13 @@ pub fn main(args: &Args) -> Result<()> {
         } else {
             File::open(name, abi::OREAD).map_err(|e| error!("can't open {name}: {e}"))?
         };
-        let mut more = file.read_all().map_err(|e| error!("can't read {name}: {e}"))?;
-        if more.last().is_some_and(|&b| b != b'\n') {
-            more.push(b'\n');
+        // A place for it that need not be changed, and the rest of the last piece.
+        let length = file.stat().ok().and_then(|dir| usize::try_from(dir.length).ok()).unwrap_or(0);
+        text.try_reserve_exact(length.saturating_add(fd::PIECE)).map_err(|_| error!("no memory for {name}"))?;
+        fd::read_into(file.fd(), &mut text).map_err(|e| error!("can't read {name}: {e}"))?;
+        if text.last().is_some_and(|&b| b != b'\n') {
+            text.push(b'\n');
         }
-        if text.is_empty() { text = more } else { text.append(&mut more) }
     }
     let mut lines = Line::all(&text).ok_or("more than 4 gigabytes")?;
     if sorter.check {
