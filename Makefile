@@ -43,7 +43,7 @@ EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
 BENCH = $(CARGO) run --quiet -p bench --
 # Of the programs, what can run on the host.
-PROGRAMS = -p lib9 -p cmd
+PROGRAMS = -p lib9 -p cmd -p tls
 FUZZED := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 CHOSEN = $(or $(foreach word,$(TARGETS),$(foreach name,$(FUZZED),$(if $(findstring $(word),$(name)),$(name)))),$(FUZZED))
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
@@ -53,7 +53,8 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
 	@mkdir -p build
-	boot/kcargo build --release -p cmd -p rc -p usertests $(JSON) >build/programs.json
+	boot/kcargo build --release -p cmd -p rc $(JSON) >build/programs.json
+	boot/kcargo build --profile small -p tls -p usertests $(JSON) >>build/programs.json
 	@$(CARGO) run --quiet -p timezones -- build/timezone
 	@boot/mkroot build/programs.json build/root.tar build/timezone
 	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
@@ -153,7 +154,7 @@ lint: ## the source's form: fmt, clippy and the width of lines, without changing
 	@boot/deps lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p usertests -p attack9 -- -D warnings
+	ELWOOD_ROOT=/dev/null boot/kcargo clippy -p pc64 -p cmd -p rc -p tls -p usertests -p attack9 -- -D warnings
 	$(CARGO) test --quiet -p boottest --test papers no_line_is_wide
 
 install: ## what 'make' has built, below PREFIX=/usr/local: the command elwood, its kernel, its manual page, completions

@@ -11,6 +11,7 @@ mod host;
 mod peers;
 mod play;
 mod screen;
+mod secure;
 mod socket;
 mod step;
 

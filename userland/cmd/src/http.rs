@@ -17,26 +17,28 @@ type Result<T> = core::result::Result<T, String>;
 /// Where something is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// Whether nobody else is to read it: https.
+    pub secure: bool,
     /// The machine.
     pub host: String,
-    /// Its port, 80 unless said.
+    /// Its port, 80 unless said, and of https 443.
     pub port: String,
     /// What is asked of it.
     pub path: String,
 }
 
 impl Url {
-    /// Reads `http://host[:port][/path]`; what is behind `#` is the reader's own business.
+    /// Reads `http://host[:port][/path]`, or https; what is behind `#` is the reader's own business.
     ///
     /// # Errors
     /// It is none, or of another protocol.
     pub fn parse(text: &str) -> Result<Url> {
         let (scheme, rest) = text.split_once("://").ok_or("not http://HOST/...")?;
-        match scheme {
-            "http" => {}
-            "https" => return Err("https: there is no TLS here yet".into()),
+        let secure = match scheme {
+            "http" => false,
+            "https" => true,
             _ => return Err(format!("{scheme}: not http")),
-        }
+        };
         let rest = rest.split('#').next().unwrap_or_default();
         let (place, path) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
@@ -52,7 +54,7 @@ impl Url {
         };
         let port = match port.strip_prefix(':') {
             Some(port) if port.parse::<u16>().is_ok() => port,
-            None if port.is_empty() => "80",
+            None if port.is_empty() => usual(secure),
             _ => return Err("bad port".into()),
         };
         let is_plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
@@ -60,14 +62,24 @@ impl Url {
             return Err("bad URL".into());
         }
         let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
-        Ok(Url { host: host.into(), port: port.into(), path })
+        Ok(Url { secure, host: host.into(), port: port.into(), path })
+    }
+
+    /// What a URL of this kind begins with.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// Where a reply sends one on to.
     ///
     /// # Errors
-    /// As for [`Url::parse`].
+    /// As for [`Url::parse`]; it is where anybody could read it, or put something else in its place, and this is not.
     pub fn join(&self, location: &str) -> Result<Url> {
+        let url = self.joined(location)?;
+        if self.secure && !url.secure { Err("it is sent on from https to http".into()) } else { Ok(url) }
+    }
+
+    fn joined(&self, location: &str) -> Result<Url> {
         if location.contains("://") {
             return Url::parse(location);
         }
@@ -78,21 +90,26 @@ impl Url {
             }
         };
         let slash = if location.starts_with('/') { "" } else { "/" };
-        let Url { host, port, .. } = self;
+        let (Url { host, port, .. }, scheme) = (self, self.scheme());
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         match location.strip_prefix("//") {
-            Some(place) => Url::parse(&format!("http://{place}")),
-            None => Url::parse(&format!("http://{host}:{port}{base}{slash}{location}")),
+            Some(place) => Url::parse(&format!("{scheme}://{place}")),
+            None => Url::parse(&format!("{scheme}://{host}:{port}{base}{slash}{location}")),
         }
     }
 
     /// The request.
     pub fn request(&self) -> String {
-        let Url { host, port, path } = self;
+        let Url { host, port, path, secure } = self;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let place = if port == "80" { host } else { format!("{host}:{port}") };
+        let place = if port == usual(*secure) { host } else { format!("{host}:{port}") };
         format!("GET {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: hget\r\nConnection: close\r\n\r\n")
     }
+}
+
+/// The port that need not be said.
+fn usual(secure: bool) -> &'static str {
+    if secure { "443" } else { "80" }
 }
 
 /// How a body ends.
@@ -274,7 +291,11 @@ mod tests {
     use super::*;
 
     fn url(host: &str, port: &str, path: &str) -> Url {
-        Url { host: host.into(), port: port.into(), path: path.into() }
+        Url { secure: false, host: host.into(), port: port.into(), path: path.into() }
+    }
+
+    fn secure(host: &str, port: &str, path: &str) -> Url {
+        Url { secure: true, ..url(host, port, path) }
     }
 
     #[test]
@@ -285,6 +306,8 @@ mod tests {
             ("http://[::1]:81/", url("::1", "81", "/")),
             ("http://[fd00::2]", url("fd00::2", "80", "/")),
             ("http://a?q", url("a", "80", "/?q")),
+            ("https://a", secure("a", "443", "/")),
+            ("https://[::1]:80/x", secure("::1", "80", "/x")),
         ] {
             assert_eq!(Url::parse(text).as_ref(), Ok(&is), "{text}");
         }
@@ -300,7 +323,6 @@ mod tests {
         ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
-        assert!(Url::parse("https://a/").unwrap_err().contains("TLS"));
         let base = url("a", "81", "/x/y?q");
         assert_eq!(base.join("z"), Ok(url("a", "81", "/x/z")));
         assert_eq!(base.join("/z"), Ok(url("a", "81", "/z")));
@@ -308,6 +330,13 @@ mod tests {
         assert_eq!(base.join("http://b:1/z"), Ok(url("b", "1", "/z")));
         assert!(base.request().contains("GET /x/y?q HTTP/1.1\r\nHost: a:81\r\n"));
         assert!(base.request().ends_with("\r\n\r\n"));
+        // What is secret stays so.
+        let base = secure("a", "443", "/x/y");
+        assert_eq!(base.join("z"), Ok(secure("a", "443", "/x/z")));
+        assert_eq!(base.join("//b/z"), Ok(secure("b", "443", "/z")));
+        assert!(base.join("http://a/z").unwrap_err().contains("from https"));
+        assert!(base.request().contains("\r\nHost: a\r\n"));
+        assert!(secure("a", "80", "/").request().contains("\r\nHost: a:80\r\n"));
     }
 
     #[test]

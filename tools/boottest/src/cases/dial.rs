@@ -343,10 +343,10 @@ fn fetched() -> Case {
         .line("hget -o /tmp/big $u/big; sha1sum /tmp/big; hget $u/short >/dev/null; echo $status")
         .gives("0dabe7c90c3491c20bc5ad1b295757a45621bb99")
         .gives(re("hget [0-9]+: the reply ends early\n"))
-        .line("hget -o /tmp/none $u/none; hget -o /tmp/none $u/round; hget https://10.0.2.2/; ls /tmp/none")
+        .line("hget -o /tmp/none $u/none; hget -o /tmp/none $u/round; hget ftp://10.0.2.2/; ls /tmp/none")
         .gives("hget: 404 Not here\n")
         .gives("hget: it is sent on and on\n")
-        .gives("hget: https: there is no TLS here yet\n")
+        .gives("hget: ftp: not http\n")
         .gives("/tmp/none: ")
         // What listens, and both ends of what talks.
         .line(format!("aux/listen1 'tcp!*!7' cat & {LISTENS}; netstat -n; netstat -i"))

@@ -25,6 +25,7 @@ mod place;
 mod power;
 mod proxy;
 mod root;
+mod secure;
 mod servers;
 mod silent;
 mod smp;
@@ -66,6 +67,7 @@ fn usual() -> Vec<Case> {
         .chain(virtcon::cases())
         .chain(hostnames::cases())
         .chain(users::cases())
+        .chain(secure::cases())
         .chain(servers::cases())
         .chain(silent::cases())
         .chain(diod::cases())

@@ -1,15 +1,17 @@
-//! hget [-v] [-o file] url: copy what is at a URL of http to a file, or to the standard output. See hget(1).
+//! hget [-v] [-o file] url: copy what is at a URL of http or https to a file, or to the standard output. See hget(1).
 
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use abi::{OTRUNC, OWRITE};
+use abi::{ORDWR, OTRUNC, OWRITE, Rfork};
 use cmd::http::{Body, HEAD, Head, Reader, Url, head_end};
-use lib9::{Args, Error, File, Result, eprintln, error, fd, net, usage};
+use lib9::{Args, Error, File, Fork, Result, eprintln, error, fd, net, proc, usage};
 
 /// Replies that send one on.
 const MOST: usize = 10;
+/// What talks TLS.
+const TLS: &str = "/bin/tlsclient";
 
 pub fn main(args: &Args) -> Result<()> {
     let synopsis = || -> ! { usage(args, "[-v] [-o file] url") };
@@ -26,7 +28,7 @@ pub fn main(args: &Args) -> Result<()> {
     let mut url = Url::parse(text)?;
     for _ in 0..MOST {
         if tells {
-            eprintln!("http://{}:{}{}", url.host, url.port, url.path);
+            eprintln!("{}://{}:{}{}", url.scheme(), url.host, url.port, url.path);
         }
         match get(&url, name)? {
             Some(location) => url = url.join(&location)?,
@@ -36,13 +38,67 @@ pub fn main(args: &Args) -> Result<()> {
     Err("it is sent on and on".into())
 }
 
+/// A conversation with a server, which ends with it.
+struct Talk {
+    data: File,
+    /// The process between us and the network, if it is to be secret.
+    between: Option<i32>,
+}
+
+impl Talk {
+    fn begin(url: &Url) -> Result<Talk> {
+        let address = alloc::format!("tcp!{}!{}", url.host, url.port);
+        if !url.secure {
+            let conn = net::dial(&address).map_err(|e| error!("{}: {e}", url.host))?;
+            conn.keep_alive();
+            return Ok(Talk { data: conn.data, between: None });
+        }
+        let [ours, theirs] = fd::pipe()?;
+        match proc::rfork(Rfork::PROC | Rfork::FDG)? {
+            Fork::Child => {
+                let quiet = fd::open("/dev/null", ORDWR).and_then(|null| fd::dup(null, 2));
+                let ready = quiet.and_then(|_| fd::dup(theirs, 0)).and_then(|_| fd::dup(theirs, 1));
+                let _ = fd::close(ours).and_then(|()| fd::close(theirs));
+                let failed = ready.and_then(|_| proc::exec(TLS, &["tlsclient", "-n", &url.host, &address]));
+                proc::exits_now(&failed.err().map(|e| error!("{TLS}: {e}")).map(String::from).unwrap_or_default());
+            }
+            Fork::Parent(pid) => {
+                fd::close(theirs)?;
+                Ok(Talk { data: File::from_fd(ours), between: Some(pid) })
+            }
+        }
+    }
+
+    /// Reads more; nothing is the end that the server has made, and nobody on the way.
+    fn read(&mut self, piece: &mut [u8]) -> Result<usize> {
+        let n = self.data.read(piece)?;
+        if n == 0 && self.between.take().is_some() {
+            let ended = proc::await_()?;
+            if !ended.msg.is_empty() {
+                // What is before the colon is who says it.
+                let why = ended.msg.split_once(": ").map_or(ended.msg.as_str(), |(_, why)| why);
+                return Err(Error::from(String::from(why)));
+            }
+        }
+        Ok(n)
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        if let Some(pid) = self.between {
+            let _ = proc::postnote(pid, "kill");
+            let _ = proc::await_();
+        }
+    }
+}
+
 /// Copies what is at the URL; where it is instead, if it is not there.
 fn get(url: &Url, name: Option<&str>) -> Result<Option<String>> {
-    let address = alloc::format!("tcp!{}!{}", url.host, url.port);
-    let conn = net::dial(&address).map_err(|e| error!("{}: {e}", url.host))?;
-    conn.keep_alive();
-    conn.data.write_all(url.request().as_bytes())?;
+    let mut talk = Talk::begin(url)?;
     let (mut bytes, mut piece) = (Vec::new(), vec![0; fd::PIECE]);
+    // Where it is refused, reading tells why.
+    let asked = talk.data.write_all(url.request().as_bytes());
     let (head, behind) = loop {
         if let Some((end, behind)) = head_end(&bytes) {
             let head = Head::parse(bytes.get(..end).unwrap_or_default())?;
@@ -56,8 +112,8 @@ fn get(url: &Url, name: Option<&str>) -> Result<Option<String>> {
         if bytes.len() > HEAD {
             return Err("the reply's head is too long".into());
         }
-        match conn.data.read(&mut piece)? {
-            0 => return Err("no reply of HTTP/1".into()),
+        match talk.read(&mut piece)? {
+            0 => return asked.and_then(|()| Err("no reply of HTTP/1".into())),
             n => bytes.extend_from_slice(piece.get(..n).unwrap_or_default()),
         }
     };
@@ -75,7 +131,7 @@ fn get(url: &Url, name: Option<&str>) -> Result<Option<String>> {
     let mut reader = Reader::new(head.body);
     reader.take(bytes.get(behind..).unwrap_or_default(), &mut put)?;
     while !reader.is_whole() {
-        let n = conn.data.read(&mut piece)?;
+        let n = talk.read(&mut piece)?;
         if n == 0 {
             return if head.body == Body::Open { Ok(None) } else { Err(Error::from("the reply ends early")) };
         }

@@ -1,0 +1,221 @@
+//! Whom one trusts: authorities, whose certificates a file has in PEM, or single certificates, which a file lists by
+//! their thumbprints, as thumbprint(6) says.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use abi::quote::tokenize;
+use base64ct::{Base64, Base64Unpadded, Encoding};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::provider::ALGORITHMS;
+
+/// Files of thumbprints that one names by way of others.
+const DEEPEST: u32 = 8;
+
+/// Whom one trusts.
+#[derive(Debug)]
+pub struct Trust {
+    /// Who may have signed.
+    pub way: Way,
+    /// Certificates that are refused, whoever has signed them.
+    pub excluded: Thumbprints,
+}
+
+/// Why one trusts.
+#[derive(Debug)]
+pub enum Way {
+    /// An authority says who it is.
+    Anchors(RootCertStore),
+    /// The certificate is known.
+    Known(Thumbprints),
+}
+
+/// The authorities of a file in PEM. What is none that can be understood is left out.
+///
+/// # Errors
+/// There is none.
+pub fn anchors(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let (known, _) = store.add_parsable_certificates(certificates);
+    if known == 0 { Err("no certificates of authorities are in it".into()) } else { Ok(store) }
+}
+
+/// What certificates, or the keys in them, are known by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thumbprints {
+    sums: Vec<Sum>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sum {
+    Sha1([u8; 20]),
+    Sha256([u8; 32]),
+}
+
+impl Thumbprints {
+    /// Those of a text; `read` reads the files that it includes.
+    ///
+    /// # Errors
+    /// A line is not what it should be; what `read` says.
+    pub fn parse(
+        text: &str,
+        read: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<Thumbprints, String> {
+        let mut all = Thumbprints::default();
+        all.add(text, 0, read)?;
+        Ok(all)
+    }
+
+    fn add(
+        &mut self,
+        text: &str,
+        depth: u32,
+        read: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<(), String> {
+        for line in text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix("#include") {
+                if depth == DEEPEST {
+                    return Err(format!("{}: included too deep", name.trim()));
+                }
+                let included = read(name.trim())?;
+                self.add(&included, depth + 1, read)?;
+                continue;
+            }
+            let words = tokenize(line);
+            // The prints of other protocols may be in the same file.
+            if words.first().map(String::as_str) != Some("x509") {
+                continue;
+            }
+            let sum = words.get(1).and_then(|word| sum(word));
+            self.sums.push(sum.ok_or_else(|| format!("no thumbprint: {line}"))?);
+        }
+        Ok(())
+    }
+
+    /// Whether a certificate is among them, or the key that it has.
+    pub fn has(&self, certificate: &CertificateDer<'_>) -> bool {
+        let key =
+            ParsedCertificate::try_from(certificate).map(|parsed| parsed.subject_public_key_info()).ok();
+        let is = |sum: &Sum, bytes: &[u8]| match sum {
+            Sum::Sha1(sum) => Sha1::digest(bytes)[..] == sum[..],
+            Sum::Sha256(sum) => Sha256::digest(bytes)[..] == sum[..],
+        };
+        self.sums.iter().any(|sum| is(sum, certificate) || key.as_ref().is_some_and(|key| is(sum, key)))
+    }
+}
+
+/// `sha1=` or `sha256=`, and the sum in hexadecimal or in base 64.
+fn sum(word: &str) -> Option<Sum> {
+    let (name, value) = word.split_once('=')?;
+    match name {
+        "sha1" => Some(Sum::Sha1(bytes(value, 20)?.try_into().ok()?)),
+        "sha256" => Some(Sum::Sha256(bytes(value, 32)?.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+fn bytes(text: &str, len: usize) -> Option<Vec<u8>> {
+    if text.len() == 2 * len {
+        return (0..len).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect();
+    }
+    Base64::decode_vec(text).or_else(|_| Base64Unpadded::decode_vec(text)).ok()
+}
+
+/// The line that a file of thumbprints has for a certificate.
+pub fn line(certificate: &CertificateDer<'_>) -> String {
+    let mut line = String::from("x509 sha256=");
+    Sha256::digest(certificate).iter().for_each(|byte| line.push_str(&format!("{byte:02x}")));
+    line
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.excluded.has(certificate) {
+            return Err(Error::General("its certificate is one of the excluded".to_owned()));
+        }
+        match &self.way {
+            Way::Known(prints) if prints.has(certificate) => {}
+            Way::Known(_) => {
+                return Err(Error::General(format!("its certificate is not known: {}", line(certificate))));
+            }
+            Way::Anchors(anchors) => {
+                let parsed = ParsedCertificate::try_from(certificate)?;
+                verify_server_cert_signed_by_trust_anchor(&parsed, anchors, between, now, ALGORITHMS.all)?;
+                verify_server_name(&parsed, name)?;
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &ALGORITHMS)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &ALGORITHMS)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ALGORITHMS.supported_schemes()
+    }
+}
+
+/// Why a server is not trusted, or what else is wrong, in plain words.
+pub fn why(error: &Error) -> String {
+    let bad = match error {
+        Error::InvalidCertificate(bad) => bad,
+        Error::General(text) => return text.clone(),
+        Error::InvalidMessage(_) => return format!("what comes is no TLS: {error}"),
+        Error::AlertReceived(alert) => return format!("it is refused there: {alert:?}"),
+        Error::FailedToGetCurrentTime => return "the date is not known".into(),
+        Error::FailedToGetRandomBytes => return "/dev/random gives nothing".into(),
+        Error::DecryptError => return "a record was changed on its way".into(),
+        _ => return error.to_string(),
+    };
+    match bad {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet: is the date right?".into()
+        }
+        CertificateError::UnknownIssuer => "its certificate is of no authority that is trusted".into(),
+        CertificateError::NotValidForName => "its certificate is for another name".into(),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // webpki's way to write them.
+            let names: Vec<&str> = presented.iter().map(String::as_str).collect();
+            format!("its certificate is for another name: {}", names.join(", "))
+        }
+        CertificateError::BadSignature => "a signature is wrong, of its certificate or its own".into(),
+        other => format!("its certificate is not right: {other:?}"),
+    }
+}
