@@ -113,20 +113,29 @@ impl Made {
 /// The directories that a walk through a tree is in. A directory can be bound below itself, and then the tree has no
 /// end.
 #[derive(Clone, Debug, Default)]
-pub struct Above(Vec<Dir>);
+pub struct Above(Vec<(String, Dir)>);
 
 impl Above {
     /// Goes into a directory, of which `dir` was told when it was open, so that what is bound there counts. False when
     /// it is one of those above.
     pub fn enter(&mut self, dir: &Dir) -> bool {
+        self.enter_changed("", dir, |_| None)
+    }
+
+    /// The same for a walk that changes the directories which it goes through: those above may have other times by now,
+    /// which `now` tells by their names.
+    pub fn enter_changed(&mut self, name: &str, dir: &Dir, now: impl Fn(&str) -> Option<Dir>) -> bool {
         // Some servers give two directories one number, but hardly two that are alike in everything.
         let alike = |a: &Dir| {
             same(a, dir) && (a.mtime, a.mode, &a.uid, &a.gid) == (dir.mtime, dir.mode, &dir.uid, &dir.gid)
         };
-        if self.0.iter().any(alike) {
+        let is_it = |(name, a): &(String, Dir)| {
+            alike(a) || same(a, dir) && a.mtime != dir.mtime && now(name).is_some_and(|a| alike(&a))
+        };
+        if self.0.iter().any(is_it) {
             return false;
         }
-        self.0.push(dir.clone());
+        self.0.push((name.into(), dir.clone()));
         true
     }
 
@@ -169,6 +178,16 @@ mod tests {
         above.leave();
         above.leave();
         assert!(above.enter(&dir(2)));
+    }
+
+    #[test]
+    fn what_was_changed_on_the_way_is_known_again() {
+        let dir = |mtime| Dir { qid: lib9::Qid::dir(1), mtime, ..Dir::untouched() };
+        let mut above = Above::default();
+        assert!(above.enter_changed("l", &dir(5), |_| None));
+        let now = |name: &str| Some(dir(if name == "l" { 6 } else { 5 }));
+        assert!(!above.enter_changed("l/x", &dir(6), now));
+        assert!(above.enter_changed("l/y", &dir(7), now));
     }
 
     #[test]

@@ -50,10 +50,13 @@ pub fn main(args: &Args) -> Result<()> {
 /// Removes what the directory `name` holds, then itself. It is read piece by piece, from the beginning after each, so
 /// that a directory of any size takes little memory.
 fn tree(name: &str, above: &mut Above, report: &mut impl FnMut(&str, Error)) {
-    let itself = File::open(name, abi::OREAD).and_then(|file| file.stat());
-    match itself {
+    // What is removed from a directory changes its time.
+    let is = |name: &str| File::open(name, abi::OREAD).and_then(|file| file.stat());
+    match is(name) {
         Err(e) => return report(name, e),
-        Ok(itself) if !above.enter(&itself) => return report(name, ENDLESS.into()),
+        Ok(itself) if !above.enter_changed(name, &itself, |name| is(name).ok()) => {
+            return report(name, ENDLESS.into());
+        }
         Ok(_) => {}
     }
     contents(name, above, report);
