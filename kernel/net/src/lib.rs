@@ -51,6 +51,7 @@ mod gone;
 mod half;
 mod icmp;
 pub mod ifc;
+pub mod join;
 mod last;
 pub mod link;
 pub mod log;

@@ -20,7 +20,7 @@ use crate::ifc::Ifc;
 use crate::log::Log;
 use crate::signal::Signal;
 use crate::table::{Bearer, Conversation, Entry, Proto, Role};
-use crate::tcp;
+use crate::tcp::{self, Got};
 use crate::udp;
 use crate::wire::{LOOPBACK_MTU, Out};
 use crate::work::{Id, Inner};
@@ -222,23 +222,42 @@ impl Stack {
     /// # Errors
     /// Why it ended; a note.
     pub fn read(&self, c: &Conversation, max: usize) -> Result<Vec<u8>> {
+        match self.read_to(c, max, &mut |_, _| false)? {
+            Got::Bytes(bytes) => Ok(bytes),
+            Got::Put(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The same, where `put` takes bytes of a stream to where they go, so far behind the first, if it can do so without
+    /// waiting: the stack is locked.
+    ///
+    /// # Errors
+    /// As [`read`](Stack::read).
+    pub fn read_to(
+        &self,
+        c: &Conversation,
+        max: usize,
+        put: &mut dyn FnMut(usize, &[u8]) -> bool,
+    ) -> Result<Got> {
         loop {
             let seen = c.signal.seen();
             let got: Result<_> = self.with(|inner| {
                 let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
                 let got = match c.proto {
-                    Proto::Tcp => tcp::read(entry, max.min(PIECE)),
-                    Proto::Udp => udp::read(entry, max),
-                    Proto::Icmp | Proto::Icmpv6 => crate::icmp::read(entry, max),
+                    Proto::Tcp => tcp::read(entry, max.min(PIECE), put),
+                    Proto::Udp => udp::read(entry, max).map(|got| got.map(Got::Bytes)),
+                    Proto::Icmp | Proto::Icmpv6 => {
+                        crate::icmp::read(entry, max).map(|got| got.map(Got::Bytes))
+                    }
                 }?;
-                if c.proto == Proto::Tcp && got.as_ref().is_some_and(|b| !b.is_empty()) {
+                if c.proto == Proto::Tcp && !matches!(got, None | Some(Got::Put(0))) {
                     // The other side may send more now.
                     inner.look_at(id(c));
                 }
                 Ok(got)
             });
-            if let Some(bytes) = got? {
-                return Ok(bytes);
+            if let Some(got) = got? {
+                return Ok(got);
             }
             c.signal.wait(seen)?;
         }
@@ -254,17 +273,35 @@ impl Stack {
         if c.proto != Proto::Tcp {
             return self.with(|inner| inner.put_datagram(id(c), bytes));
         }
+        self.write_from(c, bytes.len(), &mut |at, room| {
+            let bytes = bytes.get(at..).and_then(|rest| rest.get(..room.len()));
+            bytes.map(|bytes| room.copy_from_slice(bytes)).is_some()
+        })
+    }
+
+    /// Writes `len` bytes of a stream, of which `get` fills in those so far behind the first, if it can do so without
+    /// waiting: the stack is locked. How many were written until it could not.
+    ///
+    /// # Errors
+    /// As [`write`](Stack::write).
+    pub fn write_from(
+        &self,
+        c: &Conversation,
+        len: usize,
+        get: &mut dyn FnMut(usize, &mut [u8]) -> bool,
+    ) -> Result<usize> {
         let mut done = 0;
         loop {
             let seen = c.signal.seen();
-            let rest = bytes.get(done..).unwrap_or(&[]);
-            let put: Result<usize> = self.with(|inner| {
-                let put = tcp::write(inner.entry(id(c)).ok_or(HUNG_UP)?, rest)?;
+            let put: Result<_> = self.with(|inner| {
+                let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+                let put = tcp::write(entry, len - done, &mut |at, room| get(done + at, room))?;
                 inner.look_at(id(c));
                 Ok(put)
             });
-            done += put?;
-            if done == bytes.len() {
+            let (put, is_absent) = put?;
+            done += put;
+            if done == len || is_absent {
                 return Ok(done);
             }
             c.signal.wait(seen)?;

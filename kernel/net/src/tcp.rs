@@ -249,53 +249,98 @@ fn throw_away(entry: &mut Entry) -> usize {
     all
 }
 
-/// Takes up to `max` bytes that have come; none when there are none yet, and no bytes at the end.
+/// What a read has got.
+pub enum Got {
+    /// So many bytes are where they were to go to.
+    Put(usize),
+    /// These are still to be put there.
+    Bytes(Vec<u8>),
+}
+
+/// Takes up to `max` bytes that have come, and has `put` take them where they go, behind so many others; those that it
+/// cannot take there are given. None when there are none yet, and no bytes at the end.
 ///
 /// # Errors
 /// Why it ended; no memory.
-pub(crate) fn read(entry: &mut Entry, max: usize) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read(
+    entry: &mut Entry,
+    max: usize,
+    put: &mut dyn FnMut(usize, &[u8]) -> bool,
+) -> Result<Option<Got>> {
     let error = entry.error.filter(|_| !entry.has_end);
     let Some(socket) = entry.socket::<Socket>() else {
         return Err(error.unwrap_or(crate::error::NOT_CONNECTED));
     };
     let n = socket.recv_queue().min(max);
     if n != 0 && socket.may_recv() {
-        let mut bytes = heap::try_vec(n)?;
-        // They may lie in two parts.
-        while bytes.len() < n {
-            let more = socket.recv(|part| {
-                let part = part.get(..part.len().min(n - bytes.len())).unwrap_or(&[]);
-                bytes.extend_from_slice(part);
-                (part.len(), part.len())
-            });
-            if !matches!(more, Ok(1..)) {
-                break;
-            }
+        let done = each(socket, n, put);
+        if done != 0 {
+            return Ok(Some(Got::Put(done)));
         }
-        return Ok(Some(bytes));
+        let mut bytes = heap::try_vec(n)?;
+        each(socket, n, &mut |_, part| {
+            bytes.extend_from_slice(part);
+            true
+        });
+        return Ok(Some(Got::Bytes(bytes)));
     }
     if max == 0 {
-        return Ok(Some(Vec::new()));
+        return Ok(Some(Got::Put(0)));
     }
     match (error, socket.state()) {
         // Whoever ended it may have done so while others wait.
         (Some(error), _) => Err(error),
         (None, State::SynSent | State::SynReceived | State::Established) => Ok(None),
         (None, State::FinWait1 | State::FinWait2) => Ok(None),
-        _ => Ok(Some(Vec::new())),
+        _ => Ok(Some(Got::Put(0))),
     }
 }
 
-/// Puts in what fits; how much that is.
+/// Has the next `n` bytes taken, which may lie in two parts; how many were.
+fn each(socket: &mut Socket<'static>, n: usize, put: &mut dyn FnMut(usize, &[u8]) -> bool) -> usize {
+    let mut done = 0;
+    while done < n {
+        let more = socket.recv(|part| {
+            let part = part.get(..part.len().min(n - done)).unwrap_or(&[]);
+            let taken = if put(done, part) { part.len() } else { 0 };
+            (taken, taken)
+        });
+        match more {
+            Ok(more @ 1..) => done += more,
+            _ => break,
+        }
+    }
+    done
+}
+
+/// Puts in what there is room for of `len` bytes, of which `get` fills in those behind so many others, if it can: how
+/// many, and whether it could not.
 ///
 /// # Errors
 /// It has ended.
-pub(crate) fn write(entry: &mut Entry, bytes: &[u8]) -> Result<usize> {
+pub(crate) fn write(
+    entry: &mut Entry,
+    len: usize,
+    get: &mut dyn FnMut(usize, &mut [u8]) -> bool,
+) -> Result<(usize, bool)> {
     let error = entry.error;
     let Some(socket) = entry.socket::<Socket>() else {
         return Err(error.unwrap_or(crate::error::NOT_CONNECTED));
     };
-    socket.send_slice(bytes).map_err(|_| crate::error::HUNG_UP)
+    let mut done = 0;
+    loop {
+        // Its room may lie in two parts.
+        let put = socket.send(|room| {
+            let n = room.len().min(len - done);
+            let could = n == 0 || get(done, room.get_mut(..n).unwrap_or(&mut []));
+            let put = if could { n } else { 0 };
+            (put, (put, could))
+        });
+        match put.map_err(|_| crate::error::HUNG_UP)? {
+            (0, could) => return Ok((done, !could)),
+            (put, _) => done += put,
+        }
+    }
 }
 
 /// Has the other side asked as it is said.
@@ -303,6 +348,18 @@ pub(crate) fn set_keepalive(entry: &mut Entry) {
     let every = entry.keepalive_ms.map(Duration::from_millis);
     if let Some(socket) = entry.socket::<Socket>() {
         socket.set_keep_alive(every);
+    }
+}
+
+/// How long an acknowledgement may wait for something to go with.
+const ACK_DELAY: Duration = Duration::from_millis(10);
+
+/// A packet comes, which if it is long stands for several, that would be acknowledged at once.
+pub(crate) fn comes(entry: &mut Entry, is_long: bool) {
+    if let Some(socket) = entry.socket::<Socket>()
+        && socket.ack_delay().is_some()
+    {
+        socket.set_ack_delay(Some(if is_long { Duration::ZERO } else { ACK_DELAY }));
     }
 }
 

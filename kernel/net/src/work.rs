@@ -340,6 +340,9 @@ impl Inner {
             return;
         };
         let before = Some(&*entry).filter(|e| e.shared.proto == Proto::Tcp).and_then(tcp::see);
+        if before.is_some() {
+            tcp::comes(entry, packet.ip().len() > wire.mtu);
+        }
         let (packet, end) = packet.end_apart();
         for packet in core::iter::once(packet).chain(end) {
             wire.put_before(packet);

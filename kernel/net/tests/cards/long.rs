@@ -123,3 +123,25 @@ fn long_datagrams_go_and_come_in_pieces() {
     assert!(text::ip_stats(&w.stack).unwrap().contains("FragOKs: 1\nFragDropped: 0\n"));
     assert_eq!(refused(w.stack.write(&c, &[0; 40_000])), "datagram too long");
 }
+
+#[test]
+fn what_stands_for_several_packets_is_acknowledged_at_once() {
+    let w = World::new();
+    let (_c, seq) = connected(&w);
+    let say = |at: i32, len: usize| {
+        let said = Tcp { control: TcpControl::None, seq: 101 + at, ack: Some(seq), ports: PORTS };
+        w.comes(tcp(&said, &vec![7; len]));
+    };
+    w.sent();
+    say(0, 100);
+    assert!(w.sent().is_empty(), "a short one may wait for something to go with");
+    w.passes(SECOND / 50);
+    assert_eq!(w.sent().len(), 1);
+    say(100, 3000);
+    assert_eq!(w.sent().len(), 1);
+    // A short one that waits goes with it.
+    say(3100, 100);
+    assert!(w.sent().is_empty());
+    say(3200, 3000);
+    assert_eq!(w.sent().len(), 1);
+}

@@ -245,6 +245,22 @@ impl Src<'_> {
         }
     }
 
+    /// As [`Src::get`], if that can be done without waiting, as [`Dst::put_now`]. A lock may be held.
+    pub(crate) fn get_now(&self, at: usize, bytes: &mut [u8]) -> bool {
+        let Src::User(u) = self else { return self.get(at, bytes).is_ok() };
+        let Ok(va) = u.at(at, bytes.len()) else { return false };
+        let in_page = bytes.len().min((PAGE - va % PAGE) as usize);
+        let (now, later) = bytes.split_at_mut(in_page);
+        let Some(mut at) = va.checked_add(now.len() as u64) else { return false };
+        let mut rest = later.chunks_mut(PAGE as usize);
+        u.mem.space.read(va, now)
+            && rest.all(|piece| {
+                let done = u.mem.space.read(at, piece);
+                at = at.wrapping_add(piece.len() as u64);
+                done
+            })
+    }
+
     /// All bytes, copied; for short control messages.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! A card as the stack uses it: one listener among those of the card, with a queue for what has come.
+//! A card as the stack uses it: one listener among those of the card, with a queue for what has come, in which TCP that
+//! follows what came before is joined with it.
 //!
 //! Lock: `queue`, a leaf, taken by the card's thread and by whoever works for the stack.
 
@@ -10,6 +11,7 @@ use io::ether::{Checksum, Cut, Frame, HEADER, Ip, Receiver, SendError, Sum, Unfi
 use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
+use net::join::Piece;
 use net::{Came, Offers, Open, Stack};
 
 use crate::dev::ether::card::{Card, Kind, Listener, Wants};
@@ -18,15 +20,54 @@ use crate::error::Result;
 /// Frames that may wait for the stack; more are dropped, as on any wire.
 const DEEP: usize = 512;
 
-/// Bytes of those: what a card has put together is long.
+/// Bytes of those: what was put together is long.
 const BYTES: usize = 4 << 20;
+
+/// What one that grows takes at most.
+const LONGEST: usize = 128 << 10;
 
 /// The types of frames that the stack knows: IPv4, ARP, IPv6.
 const KNOWN: [u16; 3] = [0x0800, 0x0806, 0x86dd];
 
+/// Frames, and the bytes that they take.
+#[derive(Default)]
+struct Frames {
+    all: VecDeque<Came>,
+    bytes: usize,
+}
+
+impl Frames {
+    /// Keeps a frame; gives it back if there is no room.
+    fn put(&mut self, came: Came) -> Option<Came> {
+        let bytes = came.bytes.capacity();
+        if self.all.len() >= DEEP || self.bytes + bytes > BYTES {
+            return Some(came);
+        }
+        self.bytes += bytes;
+        self.all.push_back(came);
+        None
+    }
+
+    fn next(&mut self) -> Option<Came> {
+        let came = self.all.pop_front()?;
+        self.bytes -= came.bytes.capacity();
+        Some(came)
+    }
+
+    /// Takes out the last one, if this piece follows it and there is room for it however long it becomes.
+    fn last(&mut self, piece: &Piece<'_>) -> Option<Came> {
+        if self.bytes + LONGEST > BYTES {
+            return None;
+        }
+        let came = self.all.pop_back_if(|last| piece.follows(last))?;
+        self.bytes -= came.bytes.capacity();
+        Some(came)
+    }
+}
+
 /// What has come and the stack has not looked at yet.
 struct Queue {
-    frames: Lock<(VecDeque<Came>, usize)>,
+    frames: Lock<Frames>,
     dropped: AtomicU64,
     /// The card has said that it is full, and not that there is room again.
     full: AtomicBool,
@@ -38,19 +79,22 @@ impl Receiver for Queue {
         if !KNOWN.contains(&frame.kind()) {
             return;
         }
-        let kept = as_kernel(|| {
-            let bytes = heap::try_copy(frame.bytes)?;
-            let mut queue = self.frames.lock();
-            let (frames, held) = &mut *queue;
-            if frames.len() >= DEEP || *held + bytes.len() > BYTES {
-                drop(queue);
-                return Ok(false);
+        let piece = Piece::of(frame.bytes, frame.sum != Sum::Unknown);
+        let is_summed = frame.sum != Sum::Unknown || piece.is_some();
+        // Out of the queue while it grows: nothing is allocated with that locked.
+        let last = piece.as_ref().and_then(|piece| self.frames.lock().last(piece));
+        let lost = as_kernel(|| match (piece, last) {
+            (Some(piece), Some(mut last)) => {
+                let joined = piece.join(&mut last);
+                let lost = self.frames.lock().put(last);
+                joined.map(|()| lost)
             }
-            *held += bytes.len();
-            frames.push_back(Came { bytes, is_summed: frame.sum != Sum::Unknown });
-            Ok::<_, machine::OutOfMemory>(true)
+            _ => {
+                let bytes = heap::try_copy(frame.bytes)?;
+                Ok::<_, machine::OutOfMemory>(self.frames.lock().put(Came { bytes, is_summed }))
+            }
         });
-        if kept != Ok(true) {
+        if !matches!(lost, Ok(None)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -81,12 +125,12 @@ impl Wire {
     /// # Errors
     /// No memory; the card has too many listeners.
     pub(super) fn new(card: &Arc<Card>, stack: &Arc<Stack>) -> Result<Arc<Wire>> {
-        let mut frames = VecDeque::new();
-        as_kernel(|| heap::try_reserve(&mut frames, DEEP))?;
+        let mut frames = Frames::default();
+        as_kernel(|| heap::try_reserve(&mut frames.all, DEEP))?;
         let queue = as_kernel(|| {
             let stack = Arc::downgrade(stack);
             let (dropped, full) = (AtomicU64::new(0), AtomicBool::new(false));
-            Arc::new(Queue { frames: Lock::new((frames, 0)), dropped, full, stack })
+            Arc::new(Queue { frames: Lock::new(frames), dropped, full, stack })
         });
         let wants = Wants { kind: Kind::All, ..Wants::default() };
         let listener = card.listen(wants, queue.clone())?;
@@ -109,10 +153,7 @@ impl net::Card for Wire {
     }
 
     fn receive(&self) -> Option<Came> {
-        let mut queue = self.queue.frames.lock();
-        let came = queue.0.pop_front()?;
-        queue.1 -= came.bytes.len();
-        Some(came)
+        self.queue.frames.lock().next()
     }
 
     fn is_full(&self) -> bool {
@@ -135,5 +176,73 @@ impl net::Card for Wire {
             self.queue.full.store(false, Ordering::SeqCst);
         }
         sent.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn queue() -> Queue {
+        machine::host::new_machine();
+        let (dropped, full) = (AtomicU64::new(0), AtomicBool::new(false));
+        Queue { frames: Lock::new(Frames::default()), dropped, full, stack: Weak::new() }
+    }
+
+    /// `len` bytes of TCP from this number on.
+    fn frame(number: u32, len: usize) -> Vec<u8> {
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+        frame.extend((40 + len as u16).to_be_bytes());
+        frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 80, 0x1f, 0x40]);
+        frame.extend(number.to_be_bytes());
+        frame.extend([0, 0, 0, 9, 0x50, 0x10, 1, 2, 0, 0, 0, 0]);
+        frame.resize(54 + len, 7);
+        frame
+    }
+
+    fn comes(queue: &Queue, bytes: &[u8]) {
+        queue.receive(&Frame { bytes, sum: Sum::Right });
+    }
+
+    #[test]
+    fn tcp_that_follows_is_joined_and_nothing_else() {
+        let queue = queue();
+        let arp = [&[2; 12][..], &[8, 6], &[0; 46]].concat();
+        let unknown = [&[2; 12][..], &[8, 7], &[0; 46]].concat();
+        for bytes in [&frame(100, 50), &frame(150, 50), &unknown, &frame(200, 10), &arp, &frame(210, 50)] {
+            comes(&queue, bytes);
+        }
+        // Without a sum it is not known to be right.
+        queue.receive(&Frame { bytes: &frame(260, 50), sum: Sum::Unknown });
+        let lens: Vec<usize> =
+            core::iter::from_fn(|| queue.frames.lock().next()).map(|came| came.bytes.len()).collect();
+        assert_eq!(lens, [164, 60, 104, 104]);
+        assert_eq!((queue.frames.lock().bytes, queue.dropped.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_waits() {
+        let queue = queue();
+        for n in 0..10_000 {
+            comes(&queue, &frame(n * 1400, 1400));
+        }
+        // More than a frame each, all of it in order up to where it was too much.
+        let mut next = 0;
+        let held = queue.frames.lock().all.len();
+        assert!(queue.frames.lock().bytes <= BYTES && held < DEEP, "{held}");
+        while let Some(came) = queue.frames.lock().next() {
+            assert_eq!(came.bytes[38..42], u32::to_be_bytes(next));
+            next += came.bytes.len() as u32 - 54;
+        }
+        assert!(next > 1 << 20, "{next}");
+        assert_eq!(u64::from(next / 1400) + queue.dropped.load(Ordering::Relaxed), 10_000);
+        assert_eq!(queue.frames.lock().bytes, 0);
+        // Frames that are not joined.
+        for n in 0..1000 {
+            comes(&queue, &frame(n * 2000, 10));
+        }
+        assert_eq!(queue.frames.lock().all.len(), DEEP);
     }
 }

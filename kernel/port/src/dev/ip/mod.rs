@@ -19,6 +19,7 @@ use machine::heap;
 use machine::lock::Lock;
 use net::config::Tag;
 use net::copies::Copies;
+use net::tcp::Got;
 use net::{Bearer, Conversation, Files, Proto, Stack, text};
 
 use self::files::{INSIDE, IPIFC, Place, fixed, inside, is_of_interface, kind, numbered, top};
@@ -351,9 +352,14 @@ impl Dev for Ip {
         let (open, place) = (c.aux::<Open>()?, Place::of(c.qid));
         let stack = &open.tree.stack;
         if place.kind == kind::DATA {
-            let bytes = stack.read(open.conversation.as_ref().ok_or(error::EHUNGUP)?, dst.len())?;
-            dst.put(0, &bytes)?;
-            return Ok(bytes.len());
+            let (conversation, len) = (open.conversation.as_ref().ok_or(error::EHUNGUP)?, dst.len());
+            return match stack.read_to(conversation, len, &mut |at, bytes| dst.put_now(at, bytes))? {
+                Got::Put(n) => Ok(n),
+                Got::Bytes(bytes) => {
+                    dst.put(0, &bytes)?;
+                    Ok(bytes.len())
+                }
+            };
         }
         let stream = match (&open.copies, place.kind) {
             (Some(copies), _) => Some(copies.read(dst.len())?),
@@ -442,19 +448,26 @@ fn message(src: &Src<'_>) -> Result<String> {
     Ok(text.trim_end_matches('\0').into())
 }
 
+/// Bytes that are brought in at a time.
+const PAGE: usize = 4096;
+
 /// Sends what is written: a datagram whole, a stream in pieces.
 fn send(up: &Arc<Proc>, stack: &Stack, c: &Conversation, src: &Src<'_>) -> Result<usize> {
     if c.proto != Proto::Tcp {
         let bytes = src.to_vec(net::stack::PIECE)?;
         return Ok(stack.write(c, &bytes)?);
     }
-    let mut piece = heap::try_bytes(src.len().min(net::stack::PIECE))?;
     let mut done = 0;
     loop {
-        let n = (src.len() - done).min(piece.len());
-        let bytes = piece.get_mut(..n).unwrap_or(&mut []);
-        src.get(done, bytes)?;
-        done += stack.write(c, bytes)?;
+        let n = (src.len() - done).min(net::stack::PIECE);
+        let put = stack.write_from(c, n, &mut |at, room| src.get_now(done + at, room))?;
+        done += put;
+        if put != n {
+            // Memory that is not there is brought in without the stack.
+            let mut page = heap::try_bytes((n - put).min(PAGE))?;
+            src.get(done, &mut page)?;
+            done += stack.write(c, &page)?;
+        }
         if done == src.len() {
             return Ok(done);
         }

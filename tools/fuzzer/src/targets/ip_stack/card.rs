@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use machine::host::heap::aside;
+use net::join::Piece;
 use net::{Came, Open};
 use parking_lot::Mutex;
 
@@ -59,7 +60,19 @@ impl net::Card for Card {
     }
 
     fn receive(&self) -> Option<Came> {
-        self.0.lock().come.pop_front().map(|bytes| Came { bytes, is_summed: false })
+        let mut state = self.0.lock();
+        let bytes = state.come.pop_front()?;
+        let is_summed = Piece::of(&bytes, false).is_some();
+        let mut came = Came { bytes, is_summed };
+        // As the kernel joins what comes together.
+        while let Some(next) = state.come.front() {
+            let Some(piece) = Piece::of(next, false).filter(|piece| piece.follows(&came)) else { break };
+            if piece.join(&mut came).is_err() {
+                break;
+            }
+            state.come.pop_front();
+        }
+        Some(came)
     }
 
     fn dropped(&self) -> u64 {
