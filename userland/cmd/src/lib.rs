@@ -49,6 +49,7 @@ pub mod ping;
 pub mod pr;
 pub mod processes;
 pub mod queries;
+pub mod read;
 pub mod regexp;
 pub mod sed;
 pub mod seq;

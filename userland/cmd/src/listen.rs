@@ -26,6 +26,8 @@ pub struct Answerer<'a> {
     pub most: usize,
     /// Tells who calls.
     pub tells: bool,
+    /// Only the first call is answered.
+    pub once: bool,
 }
 
 impl Answerer<'_> {
@@ -52,6 +54,7 @@ impl Answerer<'_> {
                 eprintln!("{}: {} calls", at.dir, call.remote().unwrap_or_default());
             }
             match proc::rfork(Rfork::PROC | Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG) {
+                Ok(Fork::Parent(_)) if self.once => return Ok(()),
                 Ok(Fork::Parent(_)) => running += 1,
                 Ok(Fork::Child) => {
                     let _ = fd::close(at.ctl.fd());

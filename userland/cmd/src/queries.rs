@@ -5,16 +5,21 @@ use alloc::string::String;
 use abi::ORDWR;
 use lib9::{File, Reader, Result, eprintln, error, exits, fd, out, print};
 
-/// Asks `file` the questions, or those that come as lines of the input, and prints the answers. `question` is what a
-/// line asks; none is nothing.
+/// Asks `file` the questions, or those that come as lines of the input, and prints the answers, unless they are not to
+/// be seen. `question` is what a line asks; none is nothing.
 ///
 /// # Errors
 /// When the file cannot be opened, or read. A question without an answer is told, and is the status at the end.
-pub fn run(file: &str, questions: &[String], question: impl Fn(&str) -> Option<String>) -> Result<()> {
+pub fn run(
+    file: &str,
+    questions: &[String],
+    seen: bool,
+    question: impl Fn(&str) -> Option<String>,
+) -> Result<()> {
     let asked = File::open(file, ORDWR).map_err(|e| error!("can't open {file}: {e}"))?;
     let mut failed = false;
     for line in questions {
-        failed |= question(line).is_some_and(|question| !ask(&asked, &question));
+        failed |= question(line).is_some_and(|question| !ask(&asked, &question, seen));
     }
     if questions.is_empty() {
         let (mut input, prompts) = (Reader::new(0), fd::is_console(0));
@@ -24,8 +29,8 @@ pub fn run(file: &str, questions: &[String], question: impl Fn(&str) -> Option<S
                 out::flush()?;
             }
             let Some(line) = input.line()? else { break };
-            failed |=
-                question(&String::from_utf8_lossy(&line)).is_some_and(|question| !ask(&asked, &question));
+            failed |= question(&String::from_utf8_lossy(&line))
+                .is_some_and(|question| !ask(&asked, &question, seen));
         }
     }
     out::flush()?;
@@ -33,7 +38,7 @@ pub fn run(file: &str, questions: &[String], question: impl Fn(&str) -> Option<S
 }
 
 /// Asks one question; whether there is an answer.
-fn ask(asked: &File, question: &str) -> bool {
+fn ask(asked: &File, question: &str, seen: bool) -> bool {
     let answers = || -> Result<()> {
         // Not through the offset, which belongs to the answer.
         asked.pwrite(question.as_bytes(), 0)?;
@@ -44,8 +49,16 @@ fn ask(asked: &File, question: &str) -> bool {
             if n == 0 {
                 return out::flush();
             }
-            print!("{}\n", String::from_utf8_lossy(line.get(..n).unwrap_or_default()));
+            if seen {
+                print!("{}\n", String::from_utf8_lossy(line.get(..n).unwrap_or_default()));
+            }
         }
     };
-    answers().inspect_err(|e| eprintln!("{}: {e}", question.trim_end())).is_ok()
+    answers()
+        .inspect_err(|e| {
+            if seen {
+                eprintln!("{}: {e}", question.trim_end())
+            }
+        })
+        .is_ok()
 }

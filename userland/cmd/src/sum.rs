@@ -2,8 +2,9 @@
 
 use alloc::string::String;
 use alloc::vec;
-use alloc::vec::Vec;
 use core::fmt::Write;
+
+use md5::Digest;
 
 use lib9::{Args, File, Result, eprintln, error, exits, fd, println};
 
@@ -11,20 +12,14 @@ use lib9::{Args, File, Result, eprintln, error, exits, fd, println};
 ///
 /// # Errors
 /// When standard input cannot be read.
-pub fn run<S>(
-    args: &Args,
-    new: impl Fn() -> S,
-    update: impl Fn(&mut S, &[u8]),
-    finish: impl Fn(S) -> Vec<u8>,
-) -> Result<()> {
-    let names = args.no_flags("[file ...]");
+pub fn run<D: Digest>(args: &Args, names: &[String]) -> Result<()> {
     let mut buf = vec![0; fd::PIECE];
     let mut sum = |f: i32| -> Result<String> {
-        let mut state = new();
+        let mut state = D::new();
         loop {
             match fd::read(f, &mut buf)? {
-                0 => return Ok(hex(&finish(state))),
-                n => update(&mut state, buf.get(..n).unwrap_or(&[])),
+                0 => return Ok(hex(&state.finalize())),
+                n => state.update(buf.get(..n).unwrap_or(&[])),
             }
         }
     };

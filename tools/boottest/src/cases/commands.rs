@@ -217,6 +217,20 @@ pub fn cases() -> Vec<Case> {
             .gives(re("^error 10000\nrc: list too long: .* are free\n$"))
             .line("x=(); y=(); z=(); seq 100000 | sort -rn | sed 1q; seq 60000 | gzip | gunzip | tail -1")
             .is("100000\n60000\n"),
+        Case::new("commands/read", q35())
+            .line("cd /tmp; seq 3 >a; echo -n κό >b; {read; read; cat} <a; read -n 2 a a; read -m a; echo $status")
+            .gives(re("^1\n2\n3\n1\n2\n1\n2\n1\n2\n3\nread [0-9]+: eof\n$"))
+            .line("read -r 1 b; echo; read -c 1 b | xd -b | sed 1q; read b; echo ' '^$status; read no; read -c; \
+                   read -n 0 a")
+            .gives(re("^κ\n0000000 +ce\nκό \nread: can't open no: .*\n(usage: read .*\n){2}$"))
+            .line("@{while(line=`{read}) echo got $line} <a")
+            .is("got 1\ngot 2\ngot 3\n")
+            .line("sleep 9 & sleep 1; slay sleep | sed 's/[0-9]+/N/'; slay sleep | rc; slay sleep; broke; broke a b")
+            .is("echo kill>/proc/N/ctl # sleep\nslay: no process sleep of glenda\nusage: broke [user]\n")
+            .line("echo abc | sha1sum -2 256; sha1sum -2 1 a; ndb/csquery -s /net/cs tcp!localhost!http; echo $status; \
+                   ndb/csquery -s /net/cs tcp!no!http; echo $status")
+            .gives(re("^edeaaff3f1774ad2888673770c6d64097e391bc362d7d6fb34982ddf0efd18cb\nusage: sha1sum .*\n\n\
+                       .*no answer\n$")),
         Case::new("commands/formats", q35())
             .line("echo some words that are put on lines of their own | fmt -l 20 -i 2")
             .gives("  some words that\n  are put on lines\n  of their own\n")

@@ -349,6 +349,12 @@ fn fetched() -> Case {
         .gives("hget: ftp: not http\n")
         .gives("/tmp/none: ")
         // What listens, and both ends of what talks.
+        // One that answers once.
+        .line(format!(
+            "aux/listen1 -1 'tcp!127.0.0.1!777' echo called & {LISTENS}; con tcp!127.0.0.1!777 </dev/null; wait; \
+             con tcp!127.0.0.1!777 </dev/null"
+        ))
+        .is("called\ncon: can't dial tcp!127.0.0.1!777: connection refused\n")
         .line(format!("aux/listen1 'tcp!*!7' cat & {LISTENS}; netstat -n; netstat -i"))
         .gives(re("(?m)^tcp    [0-9]+ +glenda +Listen +7 +0 +::$"))
         .gives(re("(?m)^/net/ether0 +1500 10.0.2.15 +/120 +[0-9]+ +[0-9]+ +0 +0$"))

@@ -166,6 +166,10 @@ fn dhcp() -> Case {
         .line("while(! grep '^ip=10.0.2.15 ' /net/ndb >/dev/null) sleep 1; cat /net/ipselftab /net/iproute")
         .gives("10.0.2.15")
         .gives("10.0.2.2")
+        .line("ip/ping -q -n 1 127.0.0.1; ip/ping -6fa -n 2 localhost | sed 's/[0-9]+ µs$//; 2q'; ip/ping -6 10.0.2.2; \
+               ip/ping -l -n 2 -i 0 127.0.0.1; ip/ping -rf -n 1 -i 1 -w 10 127.0.0.1 | sed -n '$s/,.*//p'")
+        .gives(re("^0: 56 bytes from ::1 to ::1 \n1: 56 bytes from ::1 to ::1 \nping: 10.0.2.2: no address of IPv6\n\
+                   2 of 2 came back, .*\n1 of 1 came back\n$"))
         .line("ip/ping -n 2 -i 100 10.0.2.2; ip/ping -n 1 localhost; ip/ping -n 1 ::1; ip/ping -n 1 10.0.2.15")
         .gives(re("^0: 56 bytes from 10.0.2.2 [0-9]+ µs\n1: 56 bytes from 10.0.2.2 [0-9]+ µs\n2 of 2 came back, "))
         .gives("0: 56 bytes from 127.0.0.1 ")

@@ -80,10 +80,11 @@ fn programs_say_what_their_pages_say() {
         let path =
             if module == "tar" { format!("{folder}/tar/mod.rs") } else { format!("{folder}/{module}.rs") };
         let mut source = read(&path);
-        if source.contains("cmd::sum::run") {
-            source = read("userland/cmd/src/sum.rs").replace("no_flags(", "usage(args, ");
+        // It is kill with another file.
+        if module == "slay" {
+            source = read(&format!("{folder}/kill.rs"));
         }
-        let source = source.replace("no_flags(", "usage(args, ");
+        let source = source.replace("no_flags(", "usage(args, ").replace("one_flag('s', ", "usage(args, ");
         programs.push((name.into(), in_rust(&source).iter().map(|text| format!("{name} {text}")).collect()));
     }
     let others = [("fsrules", "userland/cmd/src/bin/fsrules"), ("usertests", "userland/usertests/src")];
@@ -94,7 +95,7 @@ fn programs_say_what_their_pages_say() {
     }
     let rc = in_rust(&read("userland/rc/src/start.rs"));
     programs.push(("rc".into(), rc.iter().map(|text| text.trim_start_matches("usage: ").into()).collect()));
-    for script in ["9fs", "dircp", "g", "lookman", "man"] {
+    for script in ["9fs", "broke", "dircp", "g", "lookman", "man"] {
         programs.push((script.into(), in_rc(&read(&format!("boot/root/rc/bin/{script}")))));
     }
     let mut wrong = Vec::new();

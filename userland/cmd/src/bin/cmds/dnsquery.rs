@@ -23,7 +23,7 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let question = words.join(" ");
     let questions = if words.is_empty() { &[][..] } else { core::slice::from_ref(&question) };
-    queries::run(&format!("{dir}/dns"), questions, question_of)
+    queries::run(&format!("{dir}/dns"), questions, true, question_of)
 }
 
 /// A line as a question: an address alone is asked for its name, a name for its address.

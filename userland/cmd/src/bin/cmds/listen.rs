@@ -138,6 +138,7 @@ impl Job {
             namespace: self.namespace.as_deref(),
             most: self.most,
             tells: self.tells,
+            once: false,
         };
         loop {
             let answered = net::announce(address).and_then(|at| answerer.answer(&at));

@@ -1,16 +1,17 @@
-//! aux/listen1 [-tv] [-n namespace] [-p calls] address command [arg ...]: run a command for each call to an address.
+//! aux/listen1 [-1tv] [-n namespace] [-p calls] address command [arg ...]: run a command for each call to an address.
 //! See listen(8).
 
 use cmd::listen::{Answerer, MOST};
 use lib9::{Args, Result, error, net, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let (mut trusted, mut tells, mut namespace, mut most) = (false, false, None, MOST);
+    let (mut trusted, mut tells, mut once, mut namespace, mut most) = (false, false, false, None, MOST);
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         match letter {
             't' => trusted = true,
             'v' => tells = true,
+            '1' => once = true,
             'n' => namespace = Some(flags.value().unwrap_or_else(|_| synopsis(args))),
             'p' => {
                 let value = flags.value().ok().and_then(|value| value.parse().ok());
@@ -25,9 +26,9 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let words = command.iter().map(|word| Some(word.as_str())).collect();
     let at = net::announce(&net::make_addr(address, "", "")).map_err(|e| error!("announce {address}: {e}"))?;
-    Answerer { words, trusted, namespace, most, tells }.answer(&at)
+    Answerer { words, trusted, namespace, most, tells, once }.answer(&at)
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-tv] [-n namespace] [-p calls] address command [arg ...]")
+    usage(args, "[-1tv] [-n namespace] [-p calls] address command [arg ...]")
 }

@@ -96,11 +96,13 @@ commands! {
     "ps" => ps,
     "pwd" => pwd,
     "query" => query, // in ndb
+    "read" => read,
     "ramfs" => ramfs,
     "rm" => rm,
     "sed" => sed,
     "seq" => seq,
     "sha1sum" => sha1sum,
+    "slay" => slay,
     "sleep" => sleep,
     "snoop" => snoop,
     "sort" => sort,
