@@ -17,10 +17,9 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use abi::error;
-use machine::clock;
 use machine::ledger::{self, Account, Terms, User};
 use machine::mem;
 
@@ -37,8 +36,6 @@ pub(crate) const PROC_MAX: u32 = 4000;
 pub(crate) struct Users {
     owner: Option<User>,
     others: Option<User>,
-    /// When the machine's owner has read a line of the console for the first time. Nobody, so far: the end of time.
-    first_line_ns: AtomicU64,
 }
 
 impl Users {
@@ -50,8 +47,7 @@ impl Users {
             held: PROC_MAX / 2,
             trusted: false,
         };
-        let first_line_ns = AtomicU64::new(u64::MAX);
-        Users { owner: User::new(Terms::OWNER), others: User::new(others), first_line_ns }
+        Users { owner: User::new(Terms::OWNER), others: User::new(others) }
     }
 
     fn of(&self, is_owner: bool) -> Option<&User> {
@@ -98,7 +94,7 @@ pub(crate) fn of_user(up: &Proc) -> u64 {
 /// nobody else.
 pub(crate) fn has_a_line(up: &Arc<Proc>) {
     if up.is_hostowner() {
-        up.kernel.users.first_line_ns.fetch_min(clock::now_ns(), Ordering::Relaxed);
+        up.from_a_line.store(true, Ordering::Relaxed);
         each(&up.kernel).for_each(|p| p.prefer(p.mem.shares_with(&up.mem)));
     }
 }
@@ -125,10 +121,10 @@ impl Proc {
         self.account.as_ref().is_some_and(|a| a.is_preferred()) && self.is_hostowner()
     }
 
-    /// Whether it was there before the first line was typed at the console: what begins with the machine, as its name
-    /// servers do, has nothing to do with any line.
+    /// Whether it began with the machine, as its servers of names do: neither it nor one that it comes from has read a
+    /// line of the console.
     pub(crate) fn began_with_the_machine(&self) -> bool {
-        self.start_ns < self.kernel.users.first_line_ns.load(Ordering::Relaxed)
+        !self.from_a_line.load(Ordering::Relaxed)
     }
 
     /// Says whether somebody at the console waits for it. The first process stays preferred.

@@ -77,6 +77,8 @@ pub struct Proc {
     pub errstr: Lock<String>,
     /// Who pays for what it uses. None: the kernel.
     pub(crate) account: Option<Arc<Account>>,
+    /// It has read a line of the console, or one had that it comes from.
+    pub(crate) from_a_line: AtomicBool,
     /// Segments and page tables.
     pub mem: Arc<Memory>,
     /// Notes: queue, handler, the note being handled.

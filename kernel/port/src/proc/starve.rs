@@ -8,7 +8,7 @@
 //! nobody but itself, and there only when it is large itself, all of it together; for its calls, too, others go
 //! ([`make_room`]), so that there is always room to look around and kill. But who has far more than those others can
 //! give goes itself: a list of all files that fill memory is no reason to end a server that has a few pages. Nor do
-//! those go for it that began with the machine, before the first line was typed, unless they have much.
+//! those go for it that began with the machine and not by a line that was typed, unless they have much.
 //!
 //! When it is the process itself, it gets a note first, which Go's runtime for one turns into a trace and an exit.
 //! Else it waits until the other has gone, and tries again.
