@@ -12,19 +12,9 @@ const MEMORY: &[u32] = &[16, 32, 48, 64, 256];
 /// Numbers of processors.
 const PROCESSORS: &[u32] = &[1, 2, 4];
 
-/// The groups of usertests that take a second or two and need little memory.
+/// The groups of usertests that take a second or two, and that the smallest machine has room for.
 const TESTS: &[&str] =
     &["fd pipe", "pointers fd", "pipe sem rendezvous", "fork", "note", "mem", "name dir", "file", "proc"];
-/// The groups that want megabytes. Whether a small machine has those is luck, and says nothing.
-const GREEDY: &[&str] = &["pipe", "mem", "sem"];
-/// MiB of a small machine.
-const SMALL: u32 = 16;
-
-/// The groups among `tests` that a small machine has room for.
-fn frugal(tests: &'static str) -> &'static str {
-    tests.split(' ').find(|group| !GREEDY.contains(group)).unwrap_or("fork")
-}
-
 /// The kinds of things to exhaust, as `attack9 kinds` has them.
 pub const KINDS: &[&str] = &[
     "descriptors",
@@ -150,7 +140,6 @@ impl Plan {
             }
         }
         let memory = options.memory.unwrap_or(if options.soak { 256 } else { memory });
-        let tests = if memory <= SMALL { frugal(tests) } else { tests };
         Plan { seed, memory, smp: options.smp.unwrap_or(smp), rounds, tests }
     }
 
@@ -192,15 +181,6 @@ mod tests {
         assert_eq!(words(7), words(7));
         assert_ne!(words(7), words(8));
         assert_eq!(Plan::new(7, &options).rounds.len(), 5);
-    }
-
-    #[test]
-    fn a_small_machine_is_asked_for_little() {
-        let options = Options::parse_from(["attack", "-m", "16"]);
-        for seed in 0..100 {
-            let tests = Plan::new(seed, &options).tests;
-            assert!(!tests.contains("mem") && !tests.contains("pipe") && !tests.is_empty(), "{tests}");
-        }
     }
 
     #[test]
