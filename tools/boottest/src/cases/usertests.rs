@@ -59,11 +59,23 @@ pub fn cases() -> Vec<Case> {
         .sees(PROMPT)
         .line("ps | grep usertests; ls /tmp")
         .is("");
+    // There is no memory for so many: that is said, whether it is the caller or the call that lacks it, and it is there
+    // again afterwards.
+    let many = Case::new("usertests/net/128", q35().memory_mib(128))
+        .line("usertests -n 10 net.many")
+        .gives(re("^FAIL net.many: (kernel allocate failed|a call does not come, for want of memory\\?)$"))
+        .line("usertests net")
+        .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
+        .budget(180);
     let narrow = Case::new("usertests/bills/64", q35().memory_mib(64))
         .line("usertests bill")
         .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
         .budget(180);
-    on("", q35).into_iter().chain([broken, narrow, stopped]).chain(on("/pc", || Vm::new(Board::Pc))).collect()
+    on("", q35)
+        .into_iter()
+        .chain([broken, narrow, stopped, many])
+        .chain(on("/pc", || Vm::new(Board::Pc)))
+        .collect()
 }
 
 #[cfg(test)]
