@@ -42,6 +42,8 @@ CARGO = boot/cargo
 EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
 BENCH = $(CARGO) run --quiet -p bench --
+# Of the programs, those that are to be small.
+SMALL = -p cmd --bin fsrules -p tls --bin tlsclient -p usertests --bin usertests
 # Of the programs, what can run on the host.
 PROGRAMS = -p lib9 -p cmd -p tls
 FUZZED := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
@@ -53,8 +55,8 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
 	@mkdir -p build
-	boot/kcargo build --release -p cmd -p rc $(JSON) >build/programs.json
-	boot/kcargo build --profile small -p tls -p usertests $(JSON) >>build/programs.json
+	boot/kcargo build --release -p cmd -p rc --bin cmds --bin rc $(JSON) >build/programs.json
+	boot/kcargo build --profile small $(SMALL) $(JSON) >>build/programs.json
 	@$(CARGO) run --quiet -p timezones -- build/timezone
 	@boot/mkroot build/programs.json build/root.tar build/timezone
 	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json

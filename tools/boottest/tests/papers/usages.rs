@@ -87,11 +87,14 @@ fn programs_say_what_their_pages_say() {
         let source = source.replace("no_flags(", "usage(args, ").replace("one_flag('s', ", "usage(args, ");
         programs.push((name.into(), in_rust(&source).iter().map(|text| format!("{name} {text}")).collect()));
     }
-    let others = [("fsrules", "userland/cmd/src/bin/fsrules"), ("usertests", "userland/usertests/src")];
-    for (name, folder) in others {
-        let path = format!("{folder}/main.rs");
+    let others = [
+        ("fsrules", "userland/cmd/src/bin/fsrules/main.rs"),
+        ("tlsclient", "userland/tls/src/bin/tlsclient.rs"),
+        ("usertests", "userland/usertests/src/main.rs"),
+    ];
+    for (name, path) in others {
         programs
-            .push((name.into(), in_rust(&read(&path)).iter().map(|text| format!("{name} {text}")).collect()));
+            .push((name.into(), in_rust(&read(path)).iter().map(|text| format!("{name} {text}")).collect()));
     }
     let rc = in_rust(&read("userland/rc/src/start.rs"));
     programs.push(("rc".into(), rc.iter().map(|text| text.trim_start_matches("usage: ").into()).collect()));
