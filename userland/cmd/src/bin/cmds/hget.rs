@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use abi::{ORDWR, OTRUNC, OWRITE, Rfork};
 use cmd::http::{Body, HEAD, Head, Reader, Url, head_end};
+use lib9::proc::Noted;
 use lib9::{Args, Error, File, Fork, Result, eprintln, error, fd, net, proc, usage};
 
 /// Replies that send one on.
@@ -97,8 +98,13 @@ impl Drop for Talk {
 fn get(url: &Url, name: Option<&str>) -> Result<Option<String>> {
     let mut talk = Talk::begin(url)?;
     let (mut bytes, mut piece) = (Vec::new(), vec![0; fd::PIECE]);
-    // Where it is refused, reading tells why.
+    // What is between may be gone already: reading tells why.
+    proc::notify(Some(|note| match note.starts_with("sys: write on closed pipe") {
+        true => Noted::Continue,
+        false => Noted::Default,
+    }))?;
     let asked = talk.data.write_all(url.request().as_bytes());
+    proc::notify(None)?;
     let (head, behind) = loop {
         if let Some((end, behind)) = head_end(&bytes) {
             let head = Head::parse(bytes.get(..end).unwrap_or_default())?;
