@@ -11,7 +11,7 @@ use crate::address::{Mask, Shown};
 use crate::error::{DOES_NOT_EXIST, NO_MEMORY, Result};
 use crate::near::State;
 use crate::stack::{Stack, id};
-use crate::table::{Conversation, Entry, Proto, Table};
+use crate::table::{Conversation, Entry, Proto, Role, Table};
 use crate::tcp;
 use crate::wire::Wire;
 use crate::work::Inner;
@@ -63,7 +63,9 @@ pub fn status(stack: &Stack, c: &Conversation) -> Result<String> {
         }
         Proto::Udp => {
             let queues = e.peek::<udp::Socket>().map(|s| (s.recv_queue(), s.send_queue()));
-            let name = if queues.is_some() { "Open" } else { "Closed" };
+            // Who has all ports has no socket.
+            let is_open = queues.is_some() || matches!(e.role, Role::Announced { .. });
+            let name = if is_open { "Open" } else { "Closed" };
             let (unread, unsent) = queues.unwrap_or_default();
             writeln!(out, "{name} qin {unread} qout {unsent}")
         }

@@ -3,6 +3,7 @@
 mod wire;
 
 use abi::{MCACHE, MCREATE, MREPL, ORDWR, OREAD, OTRUNC, OWRITE};
+use machine::page::Page;
 use ninep::kind;
 use ninep::testserver::{Body, Tree};
 use port::call::sysfile;
@@ -241,6 +242,25 @@ fn memory_is_bounded_and_given_back() {
     s.end();
 }
 
+/// What is kept leaves to programs what they may have, beside what is set aside for the kernel.
+#[test]
+fn what_is_kept_leaves_room_to_programs() {
+    let s = share(|host| drop(host.file("big", &pattern(3_000_000))));
+    machine::host::limit_pages(4000);
+    let (free, total) = (machine::mem::free_bytes, machine::mem::total_bytes());
+    let least = machine::mem::aside_bytes() + total / 8;
+    let full = |_| (free() > least + 310 * 4096).then(|| Page::new_zeroed().ok()).flatten();
+    let rest: Vec<Page> = machine::ledger::as_kernel(|| (0..4000).map_while(full).collect());
+    assert!(rest.len() > 1000);
+    for _ in 0..2 {
+        assert!(s.t.read("/n/big").unwrap() == pattern(3_000_000));
+        // Up to 32 pages come at a time, when there is still more than that.
+        assert!(pages(&s) > 0 && free() > least - 32 * 4096, "{} {least}", free());
+    }
+    drop(rest);
+    s.end();
+}
+
 fn sent(s: &Share) -> usize {
     s.settle();
     s.wire.state().log.len()
@@ -324,4 +344,24 @@ fn kept_names_do_not_hide_what_is_mounted() {
     assert_eq!(s.t.stat("/n/d/deep/er").unwrap(), open);
     sysfile::close(up, fd).unwrap();
     s.end();
+}
+
+/// What is opened is what the server has by that name, whatever was mounted on what had it a moment ago.
+#[test]
+fn an_open_does_not_go_by_names_that_are_kept() {
+    let s = share(|host| {
+        host.file("d/deep/er", b"12").unwrap();
+        host.file("other/deep/er", b"12345").unwrap();
+    });
+    s.t.stat("/n/d/deep").unwrap();
+    sysfile::bind(&s.t.up, "/n/other/deep", "/n/d/deep", MREPL).unwrap();
+    assert_eq!(s.t.stat("/n/d/deep/er").unwrap().length, 5);
+    {
+        let host = &mut s.wire.state().server.host;
+        host.remove("d/deep/er").unwrap();
+        host.remove("d/deep").unwrap();
+        host.file("d/deep/er", b"1234567").unwrap();
+    }
+    assert_eq!(s.t.read("/n/d/deep/er").unwrap(), b"1234567");
+    assert_eq!(machine::host::machine().panics(), 0);
 }

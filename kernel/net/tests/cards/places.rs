@@ -73,6 +73,7 @@ fn datagrams_to_ports_that_nobody_has_are_calls_to_who_has_all() {
     let all = w.open(Proto::Udp);
     w.stack.announce_all(&all, None).unwrap();
     assert_eq!(refused(w.stack.set_headers(&all, true)), "bad process or channel control request");
+    assert!(text::status(&w.stack, &all).unwrap().starts_with("Open "));
     assert_eq!(refused(w.stack.announce_all(&w.open(Proto::Udp), None)), "address in use");
     let one = announces(&w, "bob", Proto::Udp, "*!4001").unwrap();
     for (port, to, data) in [(4000, &all, &b"first"[..]), (4001, &one, b"bob's"), (65535, &all, b"last")] {

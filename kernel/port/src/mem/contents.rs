@@ -6,9 +6,9 @@
 //! useless at once, also for those who have it open: they ask the server from then on. What was changed in the last
 //! [`FRESH_S`] seconds is not kept, since versions of servers are made of seconds: another change could look the same.
 //!
-//! The pages are nobody's. There are as many as half of the machine's memory at most, and a [`REST`]th is left free;
-//! those of the file that was opened longest ago go first, and all of them go before a program is refused a page.
-//! Without memory for another one a read does as if nothing were kept.
+//! The pages are nobody's. There are as many as half of the machine's memory at most, and a [`REST`]th of it is left
+//! that programs may have; those of the file that was opened longest ago go first, and all of them go before a program
+//! is refused a page. Without memory for another one a read does as if nothing were kept.
 //!
 //! Ownership: the kernel has the list, of which a session that ends takes its files; an open file holds its
 //! [`Content`], and `mnt::kept` reads by it. Lock order: `Contents::list`, then a `Content`'s `state`; both are leaves
@@ -211,7 +211,7 @@ impl Contents {
             }
         }
         // What programs need does not go for this.
-        mem::free_bytes() > mem::total_bytes() / REST
+        mem::free_bytes() > mem::aside_bytes() + mem::total_bytes() / REST
     }
 }
 

@@ -138,11 +138,15 @@ impl Names {
 
     /// The names in a directory of this version, if it was read whole lately, and most of what is in it could be told.
     pub(crate) fn list(&self, dir: File, version: Version) -> Option<Vec<String>> {
-        let (mut names, mut seen, mut unknown) = (Vec::new(), 0, 0);
+        let (mut names, mut seen, mut unknown, mut asked) = (Vec::new(), 0, 0, None);
         loop {
             let inner = self.inner.lock();
             let held = inner.dirs.get(&dir)?;
             let whole = held.whole.as_ref().filter(|w| w.version == version && is_new(w.asked))?;
+            // It may be another list by now.
+            if *asked.get_or_insert(whole.asked) != whole.asked {
+                return None;
+            }
             let rest = held.told().get(seen..).unwrap_or_default();
             for told in rest.iter().take(TOGETHER) {
                 if told.asked >= whole.asked {

@@ -323,7 +323,9 @@ impl<'u> Walker<'u> {
             Some(next) if *next != ".." => names,
             _ => names.split_last().map_or(names, |(_, passed)| passed),
         };
-        if !passed.is_empty() {
+        // What a server has told a while ago is for those who only look.
+        let is_known = matches!(self.aim, Aim::Look) || !self.at.chan().dev.asks();
+        if is_known && !passed.is_empty() {
             let find = |key| self.find_mount(key);
             let (walked, mounted, _) = glance::look(self.up, self.at.chan(), passed, find, &mut |_| Ok(()));
             if let Some(mounted) = mounted {

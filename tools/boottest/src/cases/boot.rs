@@ -90,7 +90,8 @@ pub fn cases() -> Vec<Case> {
             .share("host", |folder| Ok(std::fs::write(folder.join("motd"), "hello\n")?))
             .line("mount -d '#9' /dev/null /n/host host; cat /n/host/motd")
             .is("hello\n"),
-        Case::new("boot/memory-14-net", q35().memory_mib(14))
+        // The machine's network programs want another one.
+        Case::new("boot/memory-15-net", q35().memory_mib(15))
             .arg("-netdev")
             .arg("user,id=n0")
             .device("virtio-net-pci,netdev=n0,romfile=")
@@ -115,6 +116,13 @@ pub fn cases() -> Vec<Case> {
             .sees(PROMPT)
             .line("cat /tmp/kept")
             .is("kept\n"),
+        // It has not gone for that when what it ran last has.
+        Case::new("boot/end-after-all", q35().memory_mib(64))
+            .line("awk 'BEGIN { while(1) x[n++] = n }'")
+            .gives(re("awk [0-9]+: suicide: sys: trap: out of memory"))
+            .types("\x04")
+            .never("here is another")
+            .ends(End::Exits(0)),
         // And whoever is beside it goes on.
         Case::new("boot/beside-an-eater", q35().memory_mib(64))
             .line("awk 'BEGIN { while(1) x[n++] = n }' &")
@@ -157,9 +165,10 @@ pub fn cases() -> Vec<Case> {
             .ends(End::Exits(0)),
         // Typed, they would begin the machine a second time; it goes on as it was.
         Case::new("init/typed", q35())
-            .line("init || echo refused; bootroot || echo refused")
+            .line("init || echo refused; bootroot || echo refused; hostexec || echo refused; ns | grep -c '#I'")
             .is("init: only the first process of a machine is init\nrefused\n\
-                 bootroot: only the first process of a machine is bootroot\nrefused\n")
+                 bootroot: only the first process of a machine is bootroot\nrefused\n\
+                 hostexec: only the first process of a machine is hostexec\nrefused\n1\n")
             .line("pwd; echo still here")
             .is("/usr/glenda\nstill here\n"),
         first_computes(),

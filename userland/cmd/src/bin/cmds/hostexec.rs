@@ -23,6 +23,10 @@ const USUAL: [(&str, &[u8]); 5] = [
 ];
 
 pub fn main(_: &Args) -> Result<()> {
+    // Typed at a prompt it would change the name space and the network, and look for a host that asks for nothing.
+    if proc::getpid() != 1 {
+        return Err("only the first process of a machine is hostexec".into());
+    }
     // Without the name space there is no port to tell the host; then the console hears of it.
     namespace()?;
     // Without names in the network a program may do all the same.
