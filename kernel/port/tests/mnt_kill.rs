@@ -342,3 +342,31 @@ fn a_session_that_nobody_wants_ends() {
     until("the session ends", || s.dev.mtags() == "host:-\n");
     until("it is reset", || s.wire.state().resets == 1);
 }
+
+/// Nor does it go on for ever when somebody looks at it just when it is asked whether anybody wants it.
+#[test]
+fn a_session_that_is_only_looked_at_ends() {
+    let s = share();
+    let wire = s.wire.clone();
+    let (_, done) = start(&s, move |up| {
+        let fd = sysfile::open(up, "/n/f", OREAD).unwrap();
+        wire.plan_for(kind::TCLUNK, |_| Fate::Hold);
+        sysfile::close(up, fd).unwrap();
+    });
+    s.wire.until_held(1);
+    s.wire.no_plan();
+    ends(&done, "closed");
+    std::thread::scope(|scope| {
+        let dev = &s.dev;
+        let begin = Instant::now();
+        for _ in 0..3 {
+            scope.spawn(move || {
+                while begin.elapsed() < Duration::from_secs(5) {
+                    dev.mtags();
+                }
+            });
+        }
+        sysfile::unmount(&s.t.up, None, "/n").unwrap();
+    });
+    until("it is reset", || s.wire.state().resets == 1);
+}

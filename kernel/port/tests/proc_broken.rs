@@ -4,6 +4,7 @@
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi::syscall as call;
 use abi::{OREAD, OWRITE, error};
@@ -93,10 +94,16 @@ fn the_last_four_are_kept() {
 #[test]
 fn times_of_children_count() {
     let w = World::new();
-    let p = w.start(&["prog"], |cpu| {
+    let told = Arc::new(AtomicBool::new(false));
+    let may_end = told.clone();
+    let p = w.start(&["prog"], move |cpu| {
+        while !may_end.load(Ordering::SeqCst) {
+            cpu.syscall(call::SLEEP, &[1]);
+        }
         cpu.syscall(call::EXITS, &[0]);
     });
     p.children.lock().times_ms = [1000, 2000, 9000];
+    told.store(true, Ordering::SeqCst);
     let record = w.wait();
     assert!(record.times_ms[0] >= 1000 && record.times_ms[1] >= 2000, "{record:?}");
     assert!(record.times_ms[2] < 9000, "{record:?}");

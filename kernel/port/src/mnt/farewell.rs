@@ -46,6 +46,8 @@ pub(super) struct Farewells {
     back: Rendez,
     /// An answer was none.
     spoilt: AtomicBool,
+    /// A thread waits for all of them, since nobody else does.
+    are_outwaited: AtomicBool,
 }
 
 struct Inner {
@@ -68,7 +70,8 @@ impl Farewells {
     /// None made yet.
     pub(super) const fn new() -> Self {
         let inner = Inner { places: [const { Place::Unmade }; MOST], out: 0 };
-        Farewells { inner: Lock::new(inner), back: Rendez::new(), spoilt: AtomicBool::new(false) }
+        let [spoilt, are_outwaited] = [const { AtomicBool::new(false) }; 2];
+        Farewells { inner: Lock::new(inner), back: Rendez::new(), spoilt, are_outwaited }
     }
 
     /// How many the server has not answered.
@@ -191,25 +194,31 @@ impl Session {
     /// Waits until the server has answered all that nobody has waited for, when nobody has a file of the session any
     /// more. After a second a thread waits on.
     pub(super) fn see_farewells(self: &Arc<Self>) {
-        if self.alive().is_err() || self.fids.farewells.wait_until(after_a_look()) {
+        let farewells = &self.fids.farewells;
+        if self.alive().is_err() || farewells.wait_until(after_a_look()) {
+            return;
+        }
+        if farewells.are_outwaited.swap(true, Ordering::AcqRel) {
             return;
         }
         if !self.start("9p-bye", Session::outwait) {
+            farewells.are_outwaited.store(false, Ordering::Release);
             self.hang_up();
         }
     }
 
-    /// The rest of that. A server that nobody wants any more has some seconds.
+    /// The rest of that. A server that nobody wants any more has some seconds. Who else has the session may be one that
+    /// only looks at it, as a reader of mtags does, and then nobody else would see to it: those seconds do not count.
     fn outwait(self: &Arc<Self>) {
-        for _ in 0..LAST_LOOKS {
-            if self.fids.farewells.wait_until(after_a_look()) || !self.is_only_threads() {
-                return;
-            }
-            if self.is_unwanted() {
+        let mut looks = 0;
+        while !self.fids.farewells.wait_until(after_a_look()) {
+            looks += u32::from(self.is_only_threads());
+            if looks >= LAST_LOOKS || looks > 0 && self.is_unwanted() {
+                self.hang_up();
                 break;
             }
         }
-        self.hang_up();
+        self.fids.farewells.are_outwaited.store(false, Ordering::Release);
     }
 }
 
