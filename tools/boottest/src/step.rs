@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -11,6 +11,9 @@ use vm::Pattern;
 use crate::host::Programs;
 use crate::peers::Peers;
 use crate::socket::Sockets;
+
+/// How long the machine may take to make a file.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Fills a share's folder before the machine starts.
 pub type Fill = Box<dyn Fn(&Path) -> Result<()> + Send + Sync>;
@@ -86,6 +89,17 @@ impl World {
     /// Writes a number into the file `name` of the share `host`, for the machine to read.
     pub fn tell(&self, name: &str, number: impl std::fmt::Display) -> Result<()> {
         Ok(std::fs::write(self.folder("host")?.join(name), number.to_string())?)
+    }
+
+    /// Waits until the machine has made the file `name` in the share `tag`.
+    pub fn made(&self, tag: &str, name: &str) -> Result<()> {
+        let path = self.folder(tag)?.join(name);
+        let end = Instant::now() + PATIENCE;
+        while !path.exists() {
+            anyhow::ensure!(Instant::now() < end, "{name} is not made");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// The port of the host that leads to the port `guest` of the machine, by QEMU's `info usernet` in `answer`.

@@ -89,16 +89,17 @@ fn line() -> Vec<Case> {
             .sees("\nhalf\n")
             .sees(PROMPT)
             // A program in raw mode is given what comes.
-            .types("{echo rawon >[1=3]; dd -bs 3 -count 1 -quiet 1 | xd} >[3]/dev/consctl\n")
-            .waits(1)
+            .types("{echo rawon >[1=3]; echo so^on; dd -bs 3 -count 1 -quiet 1 | xd} >[3]/dev/consctl\n")
+            .sees("soon\n")
             .types("\x1b[A")
             .sees(re("1b ?5b ?41"))
             .line("echo up")
             .is("up\n"),
         Case::new("console/status", q35())
             .sees(PROMPT)
-            .types("sleep 1000\n")
-            .waits(1)
+            // Until it has executed it is the shell.
+            .types("{while(! ps | grep ' Sleep +sleep$' >/dev/null) ~ x x; echo as^leep} & sleep 1000\n")
+            .sees("asleep\n")
             .types("\x14")
             .sees(re(
                 "\\^T\nload [0-9]+%: sleep [0-9]+ Sleep, 0\\.[0-9]+u 0\\.[0-9]+s [0-9]+\\.[0-9]+r [0-9]+K",
@@ -115,8 +116,9 @@ fn line() -> Vec<Case> {
             .sees("\nready\n")
             .types("\x7f")
             .sees(PROMPT)
-            .line("ps | grep ' cat$'")
-            .is(""),
+            // The prompt does not wait for those in front.
+            .line("while(ps | grep ' cat$' >/dev/null) sleep 1; echo none")
+            .is("none\n"),
         Case::new("console/window", q35())
             .line("cat /dev/conssize; echo 25 80 >/dev/conssize; cat /dev/conssize; echo x >/dev/conssize")
             .gives("          0           0          25          80")
@@ -235,15 +237,13 @@ fn ports() -> Vec<Case> {
             .never("again"),
         // A host that does not read stops nobody for good; when it reads again, it hears how much it has missed.
         named("virtio-console/slow-host")
-            .append("console=virtio:org.elwood.console")
+            .share("host", |_| Ok(()))
+            .append("console=virtio:org.elwood.console mount=host:/n/host")
             .line("echo alone")
             .connects("c0")
             .hears_at_last("c0", "boot: ")
-            .says("c0", b"for(i in 1 2 3) xd /bin/rc >/dev/cons; echo d^one\r")
-            .check(|_| {
-                std::thread::sleep(std::time::Duration::from_secs(5));
-                Ok(())
-            })
+            .says("c0", b"for(i in 1 2 3) xd /bin/rc >/dev/cons; >/n/host/through; echo d^one\r")
+            .check(|w| w.made("host", "through"))
             .hears_at_last("c0", "bytes lost\r\n")
             .hears_at_last("c0", "done\r\n")
             .says("c0", b"echo u^p\r")

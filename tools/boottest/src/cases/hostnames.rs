@@ -28,7 +28,10 @@ pub fn cases() -> Vec<Case> {
             .gives(re("(?m)^virtio-9p-1 .* 'it''s␊a:-' "))
             .gives(re("(?m)^virtio-console-2 .* 'two words␊/' "))
             .connects("c0")
-            .line("for(p in /dev/virtcon/by-name/*) echo heard >$p; echo still here")
+            .line(
+                "while(! grep 'connected 1' /dev/virtio >/dev/null) sleep 1; \
+                 for(p in /dev/virtcon/by-name/*) echo heard >$p; echo still here",
+            )
             .is("still here\n")
             .hears("c0", b"heard\n"),
     ]

@@ -93,7 +93,8 @@ pub fn cases() -> Vec<Case> {
             .gives("24")
             // The first of them is asked for more when programs use random bytes.
             .line(
-                "dd -if /dev/random -of /dev/null -bs 65536 -count 2 >[2]/dev/null; sleep 1; \
+                "dd -if /dev/random -of /dev/null -bs 65536 -count 2 >[2]/dev/null; \
+                 while(! virtio virtio-rng-0 | grep 'interrupts 3' >/dev/null) sleep 1; \
                  virtio virtio-rng-0 virtio-rng-1",
             )
             .gives(re(

@@ -59,7 +59,7 @@ pub fn cases() -> Vec<Case> {
                 .line("t=`{cat /dev/time}; test $t(1) -ge 1000008 -a $t(1) -lt 1000100 && echo by as much")
                 .is("by as much\n")
                 .stands(5)
-                .line("sleep 1; cat /n/host/slept; cat /n/host/motd")
+                .line("while(! test -s /n/host/slept) sleep 1; cat /n/host/slept; cat /n/host/motd")
                 .gives("woken\n"),
         ]);
     }

@@ -71,6 +71,6 @@ pub fn cases() -> Vec<Case> {
             .gives(re("^ *[0-9]+$"))
             .line("/bin/echo and there")
             .gives("and there")
-            .budget(60),
+            .budget(120),
     ]
 }
