@@ -153,8 +153,10 @@ fn waiting() -> Case {
         .is("")
         .line("cat /n/one/dev/sysname; echo; ls /n/one | wc -l")
         .gives("elwood\n")
-        .line("for(p in $pids) echo interrupt >/proc/$p/note; wait; \
-               while(test `{ps | grep -c Pread} -gt 5) sleep 1")
+        .line(
+            "for(p in $pids) echo interrupt >/proc/$p/note; wait; \
+               while(test `{ps | grep -c Pread} -gt 5) sleep 1",
+        )
         .is("")
         .line("cat /n/one/dev/sysname; echo")
         .is("elwood\n")
