@@ -5,7 +5,7 @@ use core::fmt;
 
 use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 
-use crate::error::{BAD_ADDRESS, BAD_PORT, Result};
+use crate::error::{BAD_ADDRESS, BAD_MASK, BAD_PORT, Result};
 
 /// An address and a port; no address is any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,24 +97,24 @@ pub fn parse_local(text: &str) -> Result<Local> {
 /// The mask `/120` or `255.255.255.0` as the length of a prefix of an address of this kind.
 ///
 /// # Errors
-/// `bad ip address`.
+/// `bad ip mask`.
 pub fn parse_mask(text: &str, addr: &IpAddress) -> Result<u8> {
     let most = if matches!(addr, IpAddress::Ipv4(_)) { 32 } else { 128 };
     let len = match text.strip_prefix('/') {
         Some(bits) => {
-            let bits: u8 = bits.parse().map_err(|_| BAD_ADDRESS)?;
+            let bits: u8 = bits.parse().map_err(|_| BAD_MASK)?;
             // Counted over all 128 bits; for an IPv4 address a small number is its own.
             if most == 32 && bits >= 96 { bits - 96 } else { bits }
         }
-        None => match parse(text)? {
+        None => match parse(text).map_err(|_| BAD_MASK)? {
             IpAddress::Ipv4(v4) => ones(&v4.octets())?,
             IpAddress::Ipv6(v6) => {
                 let bits = ones(&v6.octets())?;
-                if most == 32 { bits.checked_sub(96).ok_or(BAD_ADDRESS)? } else { bits }
+                if most == 32 { bits.checked_sub(96).ok_or(BAD_MASK)? } else { bits }
             }
         },
     };
-    if len <= most { Ok(len) } else { Err(BAD_ADDRESS) }
+    if len <= most { Ok(len) } else { Err(BAD_MASK) }
 }
 
 /// How many bits of a mask are set, if those are the first.
@@ -123,7 +123,7 @@ fn ones(bytes: &[u8]) -> Result<u8> {
     let all: u32 = bytes.iter().map(|b| b.count_ones()).sum();
     let in_front: u32 = bytes.iter().take_while(|b| **b == 0xff).count() as u32;
     let whole = in_front * 8 + bytes.get(in_front as usize).map_or(0, |b| b.leading_ones());
-    if set == all && whole == all { u8::try_from(all).map_err(|_| BAD_ADDRESS) } else { Err(BAD_ADDRESS) }
+    if set == all && whole == all { u8::try_from(all).map_err(|_| BAD_MASK) } else { Err(BAD_MASK) }
 }
 
 /// Shows an address; none as `::`.
@@ -243,7 +243,7 @@ mod tests {
             assert_eq!(parse_mask(text, &addr), Ok(bits), "{text}");
         }
         for bad in ["/33", "/129", "255.0.255.0", "x", "/", "0.255.255.255"] {
-            assert_eq!(parse_mask(bad, &v4), Err(BAD_ADDRESS), "{bad}");
+            assert_eq!(parse_mask(bad, &v4), Err(BAD_MASK), "{bad}");
         }
         assert_eq!(Mask(IpCidr::new(v4, 24)).to_string(), "/120");
     }

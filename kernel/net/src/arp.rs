@@ -9,6 +9,7 @@ use crate::link::{self, Link};
 use crate::log::Topic;
 use crate::near::Mac;
 use crate::stack::Stack;
+use crate::tried;
 use crate::wire::Packet;
 use crate::work::Inner;
 
@@ -24,13 +25,21 @@ impl Inner {
         let [.., high, low] = *header;
         let [_, _, _, _, _, _, mac @ .., _, _] = *header;
         let heard = match (u16::from_be_bytes([high, low]), version) {
-            (link::ARP, _) => link.hear_arp(packet.ip(), now_ns),
+            (link::ARP, _) => {
+                let heard = link.hear_arp(packet.ip(), now_ns);
+                if let Some(had) = tried::had_v4(packet.ip()) {
+                    self.hear_of_tried(at, had, mac, now_ns);
+                }
+                heard
+            }
             (link::IPV4, Some(4)) => return true,
             (link::IPV6, Some(6)) => match neighbours(packet.ip()) {
                 None => return true,
                 Some(Message { from, repr }) => {
                     let heard = link.hear_nd(&repr, from, now_ns);
-                    self.hear_of_tried(at, &repr, from, mac, now_ns);
+                    if let Some(had) = tried::had_v6(&repr, from) {
+                        self.hear_of_tried(at, had, mac, now_ns);
+                    }
                     self.hear_router(at, from, &repr, now_ns);
                     heard
                 }

@@ -6,7 +6,7 @@ use machine::heap;
 use machine::ledger::as_kernel;
 use smoltcp::wire::{IpAddress, IpCidr};
 
-use crate::error::{BAD_ADDRESS, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE, Result};
+use crate::error::{BAD_ADDRESS, BAD_MASK, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE, Result};
 use crate::ifc::{Ifc, LOOPBACK, MOST};
 use crate::link::{Card, Link};
 use crate::route::{Gateway, cards};
@@ -108,7 +108,7 @@ impl Stack {
         let bits = bits.unwrap_or(most);
         // A network that everything is in has no gateway.
         if bits > most || bits == 0 {
-            return Err(BAD_ADDRESS);
+            return Err(BAD_MASK);
         }
         self.with(|inner| {
             if inner.ifcs.iter().flatten().any(|i| i.has(&addr)) {
@@ -139,8 +139,11 @@ impl Stack {
     /// Too many; the gateway is nowhere.
     pub fn add_route(&self, to: IpAddress, bits: u8, via: IpAddress, tag: Tag) -> Result<()> {
         // A gateway is somebody's address.
-        if bits > whole(&to) || to.version() != via.version() || !via.is_unicast() {
+        if to.version() != via.version() || !via.is_unicast() {
             return Err(BAD_ADDRESS);
+        }
+        if bits > whole(&to) {
+            return Err(BAD_MASK);
         }
         self.with(|inner| {
             if !cards(&inner.ifcs).any(|(_, ifc)| ifc.reaches(&via).is_some()) {
@@ -158,7 +161,7 @@ impl Stack {
     /// There is none.
     pub fn remove_route(&self, to: IpAddress, bits: u8) -> Result<()> {
         if bits > whole(&to) {
-            return Err(BAD_ADDRESS);
+            return Err(BAD_MASK);
         }
         self.with(|inner| {
             inner.routes.remove(prefix(IpCidr::new(to, bits)))?;
@@ -177,7 +180,7 @@ impl Stack {
 }
 
 /// The length of a prefix that is a whole address.
-fn whole(addr: &IpAddress) -> u8 {
+pub(crate) fn whole(addr: &IpAddress) -> u8 {
     if matches!(addr, IpAddress::Ipv4(_)) { 32 } else { 128 }
 }
 

@@ -33,6 +33,10 @@ pub const NO_ROUTE: Error = Error("no route");
 pub const NOT_LOCAL: Error = Error("not a local IP address");
 /// What stands there is no address.
 pub const BAD_ADDRESS: Error = Error("bad ip address");
+/// What stands there is no mask, or none that a network of this kind has.
+pub const BAD_MASK: Error = Error("bad ip mask");
+/// A number that says nothing here.
+pub const BAD_ARGUMENT: Error = Error("bad arg in system call");
 /// What stands there is no port.
 pub const BAD_PORT: Error = Error("bad local port");
 /// All ports are taken.

@@ -5,116 +5,195 @@
 //! the bytes: all that the stack would learn of the frames one by one it learns of the long one. Each has been summed
 //! up before. There is nothing to lock here.
 
+use alloc::vec::Vec;
+
 use machine::{OutOfMemory, heap};
 
 use crate::link::{Came, IPV4, IPV6};
 use crate::sums;
 use crate::wire::ETHERNET;
 
-/// Bytes of the longest frame that is made.
-const LONGEST: usize = 65535;
-/// Bytes that are made room for when the first two are joined: those of a batch of a card.
-const ROOM: usize = 24 << 10;
+/// Bytes of the longest frame that is made, for which room is made when the first two are joined: more than half of a
+/// connection's window, so that what comes for one is two.
+pub const LONGEST: usize = 36 << 10;
 /// Where a header of TCP has its length and flags, and some of those.
 const LENGTH: usize = 12;
 const FLAGS: usize = 13;
 const ACK: u8 = 0x10;
 const PSH: u8 = 0x08;
 const TCP: u8 = 6;
+/// Bytes before a header of TCP.
+const BEFORE_V4: usize = ETHERNET + 20;
+const BEFORE_V6: usize = ETHERNET + 40;
 
 /// A frame of TCP that is nothing but data.
 pub struct Piece<'a> {
     frame: &'a [u8],
-    /// Where TCP begins, and where the data do.
+    shape: Shape,
+}
+
+/// Where TCP begins in such a frame, and where the data do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
     start: usize,
     data: usize,
+}
+
+/// A frame that may grow by those which follow it.
+pub struct Growing {
+    bytes: Vec<u8>,
+    is_summed: bool,
+    /// What it is shaped like, if it is nothing but data and known to be right.
+    shape: Option<Shape>,
+    /// It has grown, and its headers do not say so yet.
+    has_grown: bool,
 }
 
 impl<'a> Piece<'a> {
     /// That of a frame, if it is one and its sum, where that is not known to be right, is.
     pub fn of(frame: &'a [u8], is_summed: bool) -> Option<Piece<'a>> {
-        Piece::shaped(frame).filter(|piece| is_summed || sums::is_right(piece.ip()))
-    }
-
-    fn shaped(frame: &'a [u8]) -> Option<Piece<'a>> {
-        let word = |at: usize| Some(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?));
-        let ip = frame.get(ETHERNET..)?;
-        let (start, len) = match (word(ETHERNET - 2)?, *ip.first()?) {
-            // Whole, and without options.
-            (IPV4, 0x45) if word(ETHERNET + 6)? & 0x3fff == 0 && *ip.get(9)? == TCP => {
-                (ETHERNET + 20, usize::from(word(ETHERNET + 2)?))
-            }
-            (IPV6, 0x60..=0x6f) if *ip.get(6)? == TCP => {
-                (ETHERNET + 40, 40 + usize::from(word(ETHERNET + 4)?))
-            }
-            _ => return None,
-        };
-        let data = start + usize::from(*frame.get(start + LENGTH)? >> 4) * 4;
-        let is_data = *frame.get(start + FLAGS)? & !PSH == ACK;
-        let is_whole = ETHERNET + len == frame.len() && (start + 20..frame.len()).contains(&data);
-        (is_data && is_whole).then_some(Piece { frame, start, data })
-    }
-
-    fn ip(&self) -> &'a [u8] {
-        self.frame.get(ETHERNET..).unwrap_or(&[])
-    }
-
-    fn number(&self) -> u32 {
-        let bytes = self.frame.get(self.start + 4..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
+        let piece = Piece { frame, shape: Shape::of(frame)? };
+        let ip = || frame.get(ETHERNET..).unwrap_or(&[]);
+        (is_summed || sums::is_right_tcp(ip(), piece.shape.start - ETHERNET)).then_some(piece)
     }
 
     fn payload(&self) -> &'a [u8] {
-        self.frame.get(self.data..).unwrap_or(&[])
+        self.frame.get(self.shape.data..).unwrap_or(&[])
+    }
+}
+
+impl Shape {
+    fn of(frame: &[u8]) -> Option<Shape> {
+        let word = |at: usize| Some(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?));
+        // No frame of TCP is shorter.
+        let head: &[u8; BEFORE_V4 + 20] = frame.first_chunk()?;
+        let (start, len) =
+            match (u16::from_be_bytes([head[ETHERNET - 2], head[ETHERNET - 1]]), head[ETHERNET]) {
+                // Whole, and without options.
+                (IPV4, 0x45)
+                    if head[ETHERNET + 6] & 0x3f == 0
+                        && head[ETHERNET + 7] == 0
+                        && head[ETHERNET + 9] == TCP =>
+                {
+                    (BEFORE_V4, usize::from(word(ETHERNET + 2)?))
+                }
+                (IPV6, 0x60..=0x6f) if head[ETHERNET + 6] == TCP => {
+                    (BEFORE_V6, 40 + usize::from(word(ETHERNET + 4)?))
+                }
+                _ => return None,
+            };
+        let tcp: &[u8; 20] = frame.get(start..)?.first_chunk()?;
+        let data = start + usize::from(tcp[LENGTH] >> 4) * 4;
+        let is_data = tcp[FLAGS] & !PSH == ACK;
+        let is_whole = ETHERNET + len == frame.len() && (start + 20..frame.len()).contains(&data);
+        (is_data && is_whole).then_some(Shape { start, data })
+    }
+}
+
+fn number(tcp: &[u8; 20]) -> u32 {
+    u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]])
+}
+
+/// All bits of eight bytes, and those of four.
+const ALL: [u8; 8] = [0xff; 8];
+const FIRST: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+const LAST: [u8; 8] = [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+
+/// In which of these bits of the eight bytes from there on two differ.
+#[inline]
+fn differ(one: &[u8], other: &[u8], at: usize, bits: [u8; 8]) -> u64 {
+    let word =
+        |bytes: &[u8]| bytes.get(at..).and_then(|rest| rest.first_chunk()).map(|b| u64::from_ne_bytes(*b));
+    match (word(one), word(other)) {
+        (Some(one), Some(other)) => (one ^ other) & u64::from_ne_bytes(bits),
+        _ => u64::MAX,
+    }
+}
+
+/// Whether what is before TCP is the same for IPv4, but for the length, the number of the packet and the sum.
+fn are_alike_v4(one: &[u8; BEFORE_V4], other: &[u8; BEFORE_V4]) -> bool {
+    let differ = |at, bits| differ(one, other, at, bits);
+    differ(0, ALL) | differ(8, ALL) | differ(16, LAST) | differ(26, ALL) == 0
+}
+
+/// Whether headers of TCP are the same, but for the number, whether it is pushed, and the sum.
+fn are_alike_tcp(one: &[u8; 20], other: &[u8; 20]) -> bool {
+    const BUT: [u8; 8] = [0xff, !PSH, 0xff, 0xff, 0, 0, 0xff, 0xff];
+    let differ = |at, bits| differ(one, other, at, bits);
+    differ(0, FIRST) | differ(8, FIRST) | differ(12, BUT) == 0
+}
+
+impl Growing {
+    /// A frame that has come, with the piece that it is if it is one.
+    pub fn new(bytes: Vec<u8>, is_summed: bool, piece: Option<&Piece<'_>>) -> Growing {
+        Growing { bytes, is_summed, shape: piece.map(|piece| piece.shape), has_grown: false }
     }
 
-    /// Whether it goes on where `came` ends.
-    pub fn follows(&self, came: &Came) -> bool {
-        let Some(first) = Piece::shaped(&came.bytes).filter(|_| came.is_summed) else { return false };
-        let same = |from: usize, to: usize| self.frame.get(from..to) == first.frame.get(from..to);
-        let same_ip = match self.start - ETHERNET {
-            // Not the length, the number of the packet and the sum.
-            20 => {
-                same(0, ETHERNET + 2) && same(ETHERNET + 6, ETHERNET + 10) && same(ETHERNET + 12, self.start)
-            }
-            _ => same(0, ETHERNET + 4) && same(ETHERNET + 6, self.start),
+    /// Bytes of memory that it has.
+    pub fn room(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether a piece goes on where this ends.
+    pub fn is_followed_by(&self, piece: &Piece<'_>) -> bool {
+        let Piece { frame, shape } = piece;
+        let (ours, theirs) = (&self.bytes, frame);
+        let same = |from: usize, to: usize| ours.get(from..to) == theirs.get(from..to);
+        if self.shape != Some(*shape) || ours.len() + piece.payload().len() > LONGEST {
+            return false;
+        }
+        let same_ip = if shape.start == BEFORE_V4 {
+            let heads = (ours.first_chunk(), theirs.first_chunk());
+            matches!(heads, (Some(one), Some(other)) if are_alike_v4(one, other))
+        } else {
+            same(0, ETHERNET + 4) && same(ETHERNET + 6, BEFORE_V6)
         };
-        let at = self.start;
-        // Of TCP not its number, whether it is pushed, and the sum.
-        let same_tcp = same(at, at + 4)
-            && same(at + 8, at + FLAGS)
-            && same(at + 14, at + 16)
-            && same(at + 18, self.data);
-        (self.start, self.data) == (first.start, first.data)
-            && same_ip
-            && same_tcp
-            && first.number().wrapping_add(first.payload().len() as u32) == self.number()
-            && came.bytes.len() + self.payload().len() <= LONGEST
+        let tcp = |bytes: &[u8]| bytes.get(shape.start..).and_then(|rest| rest.first_chunk::<20>()).copied();
+        let (Some(one), Some(other)) = (tcp(ours), tcp(theirs)) else { return false };
+        let end = number(&one).wrapping_add((ours.len() - shape.data) as u32);
+        same_ip
+            && end == number(&other)
+            && are_alike_tcp(&one, &other)
+            && (shape.data == shape.start + 20 || same(shape.start + 20, shape.data))
     }
 
-    /// Puts it behind a frame that it follows.
+    /// Whether there is room for a piece without more memory.
+    pub fn has_room(&self, piece: &Piece<'_>) -> bool {
+        self.bytes.capacity() - self.bytes.len() >= piece.payload().len()
+    }
+
+    /// Puts a piece behind it, by which [it is followed](Growing::is_followed_by). Where [there is
+    /// room](Growing::has_room) nothing is allocated.
     ///
     /// # Errors
-    /// No memory; the frame is as it was.
-    pub fn join(&self, came: &mut Came) -> Result<(), OutOfMemory> {
-        let (bytes, more) = (&mut came.bytes, self.payload());
-        if bytes.capacity() < ROOM {
-            heap::try_reserve_exact(bytes, ROOM - bytes.len())?;
+    /// No memory; it is as it was.
+    pub fn join(&mut self, piece: &Piece<'_>) -> Result<(), OutOfMemory> {
+        if !self.has_room(piece) {
+            let more = LONGEST.saturating_sub(self.bytes.len()).max(piece.payload().len());
+            heap::try_reserve_exact(&mut self.bytes, more)?;
         }
-        heap::try_extend(bytes, more)?;
-        self.retell(bytes);
+        heap::try_extend(&mut self.bytes, piece.payload())?;
+        let at = piece.shape.start + FLAGS;
+        if let (Some(place), Some(flags)) = (self.bytes.get_mut(at), piece.frame.get(at)) {
+            *place |= flags & PSH;
+        }
+        self.has_grown = true;
         Ok(())
     }
 
-    /// Has the headers say how long it is now, and that it is pushed if the last one is.
-    fn retell(&self, bytes: &mut [u8]) {
-        let flags = self.frame.get(self.start + FLAGS).copied().unwrap_or(0);
-        if let Some(place) = bytes.get_mut(self.start + FLAGS) {
-            *place |= flags & PSH;
+    /// The frame that it has become.
+    pub fn done(mut self) -> Came {
+        if self.has_grown {
+            self.retell();
         }
-        let len = bytes.len() - ETHERNET;
-        let Some(ip) = bytes.get_mut(ETHERNET..) else { return };
-        if self.start == ETHERNET + 20 {
+        Came { bytes: self.bytes, is_summed: self.is_summed }
+    }
+
+    /// Has the headers say how long it is now.
+    fn retell(&mut self) {
+        let len = self.bytes.len() - ETHERNET;
+        let Some(ip) = self.bytes.get_mut(ETHERNET..) else { return };
+        if self.shape.is_some_and(|shape| shape.start == BEFORE_V4) {
             sums::put(ip, 2, len as u16);
             sums::put(ip, 10, 0);
             let sum = sums::of_header(ip.get(..20).unwrap_or(&[]));
@@ -159,14 +238,15 @@ mod tests {
         [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2], &kind[..], &ip].concat()
     }
 
-    fn came(bytes: Vec<u8>) -> Came {
-        Came { bytes, is_summed: true }
+    fn growing(bytes: Vec<u8>) -> Growing {
+        let piece = Piece::of(&bytes, true).map(|piece| piece.shape);
+        Growing { bytes, is_summed: true, shape: piece, has_grown: false }
     }
 
     #[test]
     fn frames_that_follow_one_another_are_one() {
         for is_v4 in [true, false] {
-            let mut whole = came(frame(is_v4, 0xffff_fc00, 1400));
+            let mut whole = growing(frame(is_v4, 0xffff_fc00, 1400));
             let (mut seq, mut count) = (0xffff_fc00u32.wrapping_add(1400), 1);
             loop {
                 let mut next = frame(is_v4, seq, 1400);
@@ -178,13 +258,15 @@ mod tests {
                     sums::finish(&mut next[14..], place);
                 }
                 let piece = Piece::of(&next, false).unwrap();
-                if !piece.follows(&whole) {
+                if !whole.is_followed_by(&piece) {
                     break;
                 }
-                piece.join(&mut whole).unwrap();
+                assert_eq!(whole.has_room(&piece), count > 1);
+                whole.join(&piece).unwrap();
                 (seq, count) = (seq.wrapping_add(1400), count + 1);
             }
             assert_eq!(count, (LONGEST - if is_v4 { 58 } else { 78 }) / 1400);
+            let whole = whole.done();
             let ip = &whole.bytes[14..];
             let tcp = if is_v4 {
                 let ip = Ipv4Packet::new_checked(ip).unwrap();
@@ -206,9 +288,9 @@ mod tests {
     #[test]
     fn what_differs_in_anything_else_stays_alone() {
         for is_v4 in [true, false] {
-            let first = came(frame(is_v4, 1000, 100));
+            let first = growing(frame(is_v4, 1000, 100));
             let next = frame(is_v4, 1100, 50);
-            assert!(Piece::of(&next, true).unwrap().follows(&first));
+            assert!(first.is_followed_by(&Piece::of(&next, true).unwrap()));
             let tcp = if is_v4 { 34 } else { 54 };
             // What may differ: the length, the packet's number, the sums, whether it is pushed, and the data.
             let may_v4 = [16, 17, 18, 19, 24, 25];
@@ -220,16 +302,16 @@ mod tests {
                     other[at] ^= 1 << bit;
                     let is_free = may.contains(&at) || at == tcp + 16 || at == tcp + 17;
                     let is_push = (at, 1 << bit) == (tcp + FLAGS, PSH);
-                    let joins = Piece::of(&other, true).is_some_and(|piece| piece.follows(&first));
+                    let joins = Piece::of(&other, true).is_some_and(|piece| first.is_followed_by(&piece));
                     assert!(!joins || is_free || is_push, "{at} {bit}");
                 }
             }
             // Neither does what was not summed up, has come twice, or leaves something out.
-            let unknown = Came { bytes: first.bytes.clone(), is_summed: false };
-            assert!(!Piece::of(&next, true).unwrap().follows(&unknown));
+            let unknown = Growing::new(first.bytes.clone(), false, None);
+            assert!(!unknown.is_followed_by(&Piece::of(&next, true).unwrap()));
             for seq in [1000, 1099, 1101] {
                 let other = frame(is_v4, seq, 50);
-                assert!(!Piece::of(&other, true).unwrap().follows(&first), "{seq}");
+                assert!(!first.is_followed_by(&Piece::of(&other, true).unwrap()), "{seq}");
             }
             let mut broken = next.clone();
             *broken.last_mut().unwrap() ^= 1;

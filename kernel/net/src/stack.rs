@@ -259,6 +259,7 @@ impl Stack {
             if let Some(got) = got? {
                 return Ok(got);
             }
+            let _reads = c.reads();
             c.signal.wait(seen)?;
         }
     }

@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use machine::heap;
 use machine::ledger::{self, Account};
@@ -89,6 +90,30 @@ pub struct Conversation {
     /// Its number.
     pub number: u32,
     pub(crate) signal: Signal,
+    readers: AtomicUsize,
+}
+
+impl Conversation {
+    /// Somebody waits for something to read, as long as this is there: what comes is acknowledged when he has taken it,
+    /// or if he does not come for it soon.
+    pub fn reads(&self) -> Reads<'_> {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        Reads(self)
+    }
+
+    /// Whether somebody does.
+    pub(crate) fn is_read(&self) -> bool {
+        self.readers.load(Ordering::SeqCst) != 0
+    }
+}
+
+/// See [`Conversation::reads`].
+pub struct Reads<'a>(&'a Conversation);
+
+impl Drop for Reads<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// What a conversation is doing.
@@ -248,7 +273,12 @@ impl Table {
         }
         let entry = payer.pays(|| {
             Box::new(Entry {
-                shared: Arc::new(Conversation { proto, number, signal: Signal::default() }),
+                shared: Arc::new(Conversation {
+                    proto,
+                    number,
+                    signal: Signal::default(),
+                    readers: AtomicUsize::new(0),
+                }),
                 bearer,
                 perm: 0o660,
                 users: 0,

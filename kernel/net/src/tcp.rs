@@ -118,6 +118,13 @@ pub(crate) fn see(entry: &Entry) -> Option<Seen> {
     Some(Seen { state: s.state(), unread: s.recv_queue(), unsent: s.send_queue() })
 }
 
+/// Whether what has come since `before` is nothing but data that somebody waits for, and there is nothing to send but
+/// an acknowledgement: who reads it sees to that.
+pub(crate) fn is_readers(entry: &Entry, before: Seen) -> bool {
+    let more = |now: Seen| now.state == before.state && now.unread > before.unread && now.unsent == 0;
+    entry.shared.is_read() && before.state == State::Established && see(entry).is_some_and(more)
+}
+
 /// Bytes that nobody has read yet, and that are not acknowledged yet.
 pub(crate) fn queues(entry: &Entry) -> (usize, usize) {
     see(entry).map_or((0, 0), |s| (s.unread, s.unsent))

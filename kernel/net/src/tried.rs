@@ -1,7 +1,7 @@
-//! Addresses of IPv6 before the machine has them, and how long it has them.
+//! Addresses before the machine has them, and how long it has them.
 //!
-//! An address that is tried is asked for on its network, by who has none (RFC 4862, section 5.4). Meanwhile nothing is
-//! sent from it, and nobody who asks for it is answered. What the machine's owner tries stays tried until he adds or
+//! An address that is tried is asked for on its network, by who has none (RFC 4862, section 5.4; of IPv4 RFC 5227).
+//! Meanwhile nothing is sent from it, and nobody who asks for it is answered. What the machine's owner tries stays tried until he adds or
 //! removes it: who has it stands in `arp` then, where he looks. What comes of routers' advertisements is taken by
 //! itself after [`WAIT_NS`] in which nobody has said that it is his, or has tried it as well.
 //!
@@ -11,9 +11,10 @@
 
 use machine::ledger::as_kernel;
 use machine::{clock, heap};
-use smoltcp::wire::{IpAddress, IpCidr, Ipv6Address, NdiscRepr};
+use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, IpAddress, IpCidr, Ipv6Address, NdiscRepr};
 
-use crate::error::{BAD_ADDRESS, DOES_NOT_EXIST, IN_USE, Result, TOO_MANY};
+use crate::config::whole;
+use crate::error::{BAD_ADDRESS, BAD_ARGUMENT, BAD_MASK, DOES_NOT_EXIST, IN_USE, Result, TOO_MANY};
 use crate::ifc::Ifc;
 use crate::log::Topic;
 use crate::near::Mac;
@@ -68,16 +69,17 @@ impl Ifc {
         tried.chain(self.lives.iter().map(|l| l.until_ns)).min().unwrap_or(NEVER)
     }
 
-    /// Begins to try an address of IPv6 on a card; any other is there at once.
+    /// Begins to try an address on a card; what is no card has it at once.
     ///
     /// # Errors
     /// It is there, or cannot be; too many; no memory.
     pub(crate) fn tries(&mut self, cidr: IpCidr, until_ns: u64) -> Result<()> {
-        let (IpAddress::Ipv6(addr), true) = (cidr.address(), self.wire.is_ethernet()) else {
+        let addr = cidr.address();
+        if !self.wire.is_ethernet() {
             return self.add(cidr);
-        };
-        self.may_have(&addr.into())?;
-        if self.tried.iter().any(|t| t.cidr.address() == addr.into()) {
+        }
+        self.may_have(&addr)?;
+        if self.tried.iter().any(|t| t.cidr.address() == addr) {
             return Err(IN_USE);
         }
         if self.tried.len() + self.iface.ip_addrs().len() >= smoltcp::config::IFACE_MAX_ADDR_COUNT {
@@ -99,17 +101,15 @@ impl Ifc {
 }
 
 impl Stack {
-    /// Tries an address, with the length of its network's prefix; one of IPv4 is added.
+    /// Tries an address, with the length of its network's prefix; the whole address unless it is said.
     ///
     /// # Errors
     /// It is there, or cannot be; too many.
     pub fn try_address(&self, number: u32, addr: IpAddress, bits: Option<u8>) -> Result<()> {
-        if matches!(addr, IpAddress::Ipv4(_)) {
-            return self.add_address(number, addr, bits);
-        }
-        let bits = bits.unwrap_or(128);
-        if !(1..=128).contains(&bits) {
-            return Err(BAD_ADDRESS);
+        let most = whole(&addr);
+        let bits = bits.unwrap_or(most);
+        if !(1..=most).contains(&bits) {
+            return Err(BAD_MASK);
         }
         self.with(|inner| {
             if inner.ifcs.iter().flatten().any(|i| i.has(&addr)) {
@@ -138,8 +138,14 @@ impl Stack {
     ) -> Result<()> {
         let IpAddress::Ipv6(net) = net else { return Err(BAD_ADDRESS) };
         let is_near = net.segments()[0] & 0xffc0 == 0xfe80;
-        if !(1..=64).contains(&bits) || is_near || preferred > valid || valid == 0 {
+        if is_near {
             return Err(BAD_ADDRESS);
+        }
+        if !(1..=64).contains(&bits) {
+            return Err(BAD_MASK);
+        }
+        if preferred > valid || valid == 0 {
+            return Err(BAD_ARGUMENT);
         }
         self.with(|inner| {
             let at = number as usize;
@@ -179,20 +185,8 @@ impl Inner {
         }
     }
 
-    /// A neighbour with this card has said something: that he has an address that is tried, or tries it as well?
-    pub(crate) fn hear_of_tried(
-        &mut self,
-        at: usize,
-        said: &NdiscRepr<'_>,
-        from: Ipv6Address,
-        mac: Mac,
-        now_ns: u64,
-    ) {
-        let target = match said {
-            NdiscRepr::NeighborAdvert { target_addr, .. } => IpAddress::from(*target_addr),
-            NdiscRepr::NeighborSolicit { target_addr, .. } if from.is_unspecified() => (*target_addr).into(),
-            _ => return,
-        };
+    /// A neighbour with this card has said that he has this address, or tries it: do we try it?
+    pub(crate) fn hear_of_tried(&mut self, at: usize, target: IpAddress, mac: Mac, now_ns: u64) {
         let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(tried) = ifc.tried.iter().find(|t| t.cidr.address() == target) else { return };
         let is_owners = tried.until_ns == NEVER;
@@ -237,5 +231,27 @@ impl Inner {
             self.end_address(*addr);
         }
         self.ifcs.get_mut(at).and_then(Option::as_mut).is_some_and(|ifc| ifc.remove(addr).is_some())
+    }
+}
+
+/// The address that somebody has, or tries, who says this by messages of IPv6.
+pub(crate) fn had_v6(said: &NdiscRepr<'_>, from: Ipv6Address) -> Option<IpAddress> {
+    match said {
+        NdiscRepr::NeighborAdvert { target_addr, .. } => Some(IpAddress::from(*target_addr)),
+        NdiscRepr::NeighborSolicit { target_addr, .. } if from.is_unspecified() => {
+            Some(IpAddress::from(*target_addr))
+        }
+        _ => None,
+    }
+}
+
+/// The same of ARP: whoever speaks from an address has it, and who has none asks for the one that he tries.
+pub(crate) fn had_v4(message: &[u8]) -> Option<IpAddress> {
+    match ArpRepr::parse(&ArpPacket::new_checked(message).ok()?).ok()? {
+        ArpRepr::EthernetIpv4 { operation: ArpOperation::Unknown(_), .. } => None,
+        ArpRepr::EthernetIpv4 { source_protocol_addr: from, target_protocol_addr: target, .. } => {
+            Some(if from.is_unspecified() { target } else { from }.into())
+        }
+        _ => None,
     }
 }

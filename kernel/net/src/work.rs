@@ -30,6 +30,10 @@ const BURST: usize = 64;
 /// The soonest that a conversation is looked at again that could not send, in nanoseconds.
 const AGAIN_NS: u64 = 1_000_000;
 
+/// How long an acknowledgement waits for the reader of what has come, in nanoseconds: what he takes makes the window
+/// large again, which is told with it.
+const READER_NS: u64 = 10_000_000;
+
 /// A conversation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id {
@@ -349,11 +353,19 @@ impl Inner {
             iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
         }
         wire.talks = None;
+        let waits = before.is_some_and(|before| tcp::is_readers(entry, before));
+        if waits {
+            // In case that nobody comes.
+            entry.deadline_ns = entry.deadline_ns.min(now_ns + READER_NS);
+            self.soonest_ns = self.soonest_ns.min(entry.deadline_ns);
+        }
         match entry.shared.proto {
             Proto::Tcp => self.after(to, before, true, now_ns),
             _ => entry.raise(),
         }
-        if let Some(id) = to {
+        if let Some(id) = to
+            && !waits
+        {
             self.look_at(id);
         }
     }

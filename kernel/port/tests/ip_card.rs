@@ -341,7 +341,7 @@ fn only_the_owner_changes_interfaces_and_routes() {
         ("add 0.0.0.0 0.0.0.0 10.0.0.9", None),
         ("add 192.168.7.0 /120 10.0.0.8", None),
         ("add 192.168.7.0 /120 192.168.7.1", Some("no route")),
-        ("add 1.2.3.0 /129 10.0.0.9", Some("bad ip address")),
+        ("add 1.2.3.0 /129 10.0.0.9", Some("bad ip mask")),
         ("add 1.2.3.0", Some(error::ECMDARGS)),
         ("remove 1.2.3.0 /120", Some(error::ENONEXIST)),
         ("nonsense", Some(error::EBADCTL)),

@@ -34,10 +34,17 @@ impl Link {
     }
 
     /// Asks whether somebody has an address that may become ours.
-    pub(crate) fn ask_whether_free(&mut self, target: Ipv6Address) {
-        let solicit = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
-        let to = solicited(&target);
-        self.send_nd(solicit, Ipv6Address::UNSPECIFIED, to, group_v6(&to));
+    pub(crate) fn ask_whether_free(&mut self, target: IpAddress) {
+        match target {
+            IpAddress::Ipv4(target) => {
+                self.send_arp(ArpOperation::Request, EVERYBODY, Ipv4Address::UNSPECIFIED, target, [0; 6]);
+            }
+            IpAddress::Ipv6(target) => {
+                let solicit = NdiscRepr::NeighborSolicit { target_addr: target, lladdr: None };
+                let to = solicited(&target);
+                self.send_nd(solicit, Ipv6Address::UNSPECIFIED, to, group_v6(&to));
+            }
+        }
     }
 
     /// A neighbour has this card, whether or not anybody has asked.

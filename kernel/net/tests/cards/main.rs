@@ -5,6 +5,7 @@ mod ends;
 mod long;
 mod neighbours;
 mod places;
+mod reads;
 mod routers;
 mod told;
 mod tried;

@@ -1,4 +1,4 @@
-//! Addresses of IPv6 that are tried before the machine has them, and those that it has for a time.
+//! Addresses that are tried before the machine has them, and those that it has for a time.
 
 use super::*;
 use net::tried::FOREVER;
@@ -103,17 +103,70 @@ fn there_is_an_end_to_what_can_be_tried() {
     }
     let one_more = addr(16);
     assert_eq!(refused(w.stack.try_address(1, one_more, Some(64))), "too many addresses or routes");
-    for (addr, bits) in [("ff02::1", 64), ("::7f00:0:1", 0), ("fd00::8", 0), ("fd00::8", 129)] {
+    for (addr, bits, says) in [
+        ("ff02::1", 64, "bad ip address"),
+        ("224.0.0.1", 24, "bad ip address"),
+        ("::7f00:0:1", 0, "bad ip mask"),
+        ("fd00::8", 0, "bad ip mask"),
+        ("fd00::8", 129, "bad ip mask"),
+        ("10.0.0.8", 33, "bad ip mask"),
+        ("10.0.0.8", 0, "bad ip mask"),
+    ] {
         let done = w.stack.try_address(1, parse(addr).unwrap(), Some(bits));
-        assert_eq!(refused(done), "bad ip address", "{addr} {bits}");
+        assert_eq!(refused(done), says, "{addr} {bits}");
+        if says == "bad ip mask" {
+            assert_eq!(refused(w.stack.add_address(1, parse(addr).unwrap(), Some(bits))), says);
+        }
     }
-    // IPv4, and what is no card, has no such thing.
-    w.stack.remove_address(1, addr(10)).unwrap();
-    w.stack.try_address(1, parse("10.0.0.77").unwrap(), Some(24)).unwrap();
+    // What is no card has no such thing.
     w.stack.try_address(0, parse("fd11::1").unwrap(), None).unwrap();
-    assert!(has(&w, "10.0.0.77") && has(&w, "fd11::1"));
+    w.stack.try_address(0, parse("10.9.9.9").unwrap(), None).unwrap();
+    assert!(has(&w, "fd11::1") && has(&w, "10.9.9.9"));
     w.stack.unbind(1).unwrap();
     w.passes(SECOND);
+}
+
+#[test]
+fn one_of_ipv4_is_asked_for_by_arp() {
+    let wanted = Ipv4Address::new(10, 0, 7, 7);
+    let nobody = Ipv4Address::UNSPECIFIED;
+    let message = |operation, mac: [u8; 6], from, target| {
+        let repr = ArpRepr::EthernetIpv4 {
+            operation,
+            source_hardware_addr: EthernetAddress(mac),
+            source_protocol_addr: from,
+            target_hardware_addr: EthernetAddress([0; 6]),
+            target_protocol_addr: target,
+        };
+        let mut bytes = [0; 28];
+        repr.emit(&mut ArpPacket::new_unchecked(&mut bytes[..]));
+        [&[0xff; 6], &mac[..], &[8, 6], &bytes].concat()
+    };
+    let request = ArpOperation::Request;
+    for (frame, is_there) in [
+        (message(ArpOperation::Reply, THEIRS, wanted, nobody), true),
+        // He talks of something else, or tries it as well.
+        (message(request, THEIRS, wanted, THERE), true),
+        (message(request, THEIRS, nobody, wanted), true),
+        // One who only asks for it, what we have said ourselves, and what is said of another.
+        (message(request, THEIRS, THERE, wanted), false),
+        (message(request, OURS, nobody, wanted), false),
+        (message(request, THEIRS, nobody, THERE), false),
+        (message(ArpOperation::Unknown(9), THEIRS, wanted, wanted), false),
+    ] {
+        let w = World::new();
+        w.stack.try_address(1, wanted.into(), Some(24)).unwrap();
+        let sent = w.sent();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].0, message(request, OURS, nobody, wanted));
+        assert!(!has(&w, "10.0.7.7"));
+        w.comes(frame);
+        assert!(w.sent().iter().all(|(f, _)| f[28..32] != wanted.octets()), "nothing is said from it");
+        let neighbours = text::neighbours(&w.stack).unwrap();
+        assert_eq!(neighbours.contains("10.0.7.7"), is_there, "{neighbours}");
+        w.stack.add_address(1, wanted.into(), Some(24)).unwrap();
+        assert!(has(&w, "10.0.7.7"));
+    }
 }
 
 #[test]
@@ -144,8 +197,13 @@ fn an_address_of_the_card_may_have_an_end() {
     let w = World::new();
     let net = parse("2001:db8:1::").unwrap();
     let adds = |bits, on_link, lives| w.stack.add_of_card(1, net, bits, on_link, lives);
-    for (bits, lives) in [(0, [9, 9]), (65, [9, 9]), (64, [9, 10]), (64, [0, 0])] {
-        assert_eq!(refused(adds(bits, true, lives)), "bad ip address");
+    for (bits, lives, says) in [
+        (0, [9, 9], "bad ip mask"),
+        (65, [9, 9], "bad ip mask"),
+        (64, [9, 10], "bad arg in system call"),
+        (64, [0, 0], "bad arg in system call"),
+    ] {
+        assert_eq!(refused(adds(bits, true, lives)), says);
     }
     for net in ["fe80::", "10.0.0.0"] {
         let done = w.stack.add_of_card(1, parse(net).unwrap(), 64, true, [FOREVER; 2]);

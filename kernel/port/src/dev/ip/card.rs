@@ -11,7 +11,7 @@ use io::ether::{Checksum, Cut, Frame, HEADER, Ip, Receiver, SendError, Sum, Unfi
 use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
-use net::join::Piece;
+use net::join::{Growing, LONGEST, Piece};
 use net::{Came, Offers, Open, Stack};
 
 use crate::dev::ether::card::{Card, Kind, Listener, Wants};
@@ -23,45 +23,60 @@ const DEEP: usize = 512;
 /// Bytes of those: what was put together is long.
 const BYTES: usize = 4 << 20;
 
-/// What one that grows takes at most.
-const LONGEST: usize = 128 << 10;
-
 /// The types of frames that the stack knows: IPv4, ARP, IPv6.
 const KNOWN: [u16; 3] = [0x0800, 0x0806, 0x86dd];
 
 /// Frames, and the bytes that they take.
 #[derive(Default)]
 struct Frames {
-    all: VecDeque<Came>,
+    all: VecDeque<Growing>,
     bytes: usize,
+}
+
+/// What becomes of a piece.
+enum Place {
+    /// It is where it belongs.
+    Taken,
+    /// It belongs behind this frame, which has no room for it yet.
+    Behind(Growing),
+    /// It begins something.
+    Alone,
 }
 
 impl Frames {
     /// Keeps a frame; gives it back if there is no room.
-    fn put(&mut self, came: Came) -> Option<Came> {
-        let bytes = came.bytes.capacity();
+    fn put(&mut self, frame: Growing) -> Option<Growing> {
+        let bytes = frame.room();
         if self.all.len() >= DEEP || self.bytes + bytes > BYTES {
-            return Some(came);
+            return Some(frame);
         }
         self.bytes += bytes;
-        self.all.push_back(came);
+        self.all.push_back(frame);
         None
     }
 
-    fn next(&mut self) -> Option<Came> {
-        let came = self.all.pop_front()?;
-        self.bytes -= came.bytes.capacity();
-        Some(came)
+    fn next(&mut self) -> Option<Growing> {
+        let frame = self.all.pop_front()?;
+        self.bytes -= frame.room();
+        Some(frame)
     }
 
-    /// Takes out the last one, if this piece follows it and there is room for it however long it becomes.
-    fn last(&mut self, piece: &Piece<'_>) -> Option<Came> {
-        if self.bytes + LONGEST > BYTES {
-            return None;
+    /// Puts a piece behind the last one, if it follows that. Where more room is wanted, and may be had, the last one is
+    /// taken out: nothing is allocated here.
+    fn join(&mut self, piece: &Piece<'_>) -> Place {
+        let Some(last) = self.all.back_mut().filter(|last| last.is_followed_by(piece)) else {
+            return Place::Alone;
+        };
+        if last.has_room(piece) {
+            return if last.join(piece).is_ok() { Place::Taken } else { Place::Alone };
         }
-        let came = self.all.pop_back_if(|last| piece.follows(last))?;
-        self.bytes -= came.bytes.capacity();
-        Some(came)
+        if self.bytes + LONGEST > BYTES {
+            return Place::Alone;
+        }
+        self.all.pop_back().map_or(Place::Alone, |last| {
+            self.bytes -= last.room();
+            Place::Behind(last)
+        })
     }
 }
 
@@ -80,20 +95,21 @@ impl Receiver for Queue {
             return;
         }
         let piece = Piece::of(frame.bytes, frame.sum != Sum::Unknown);
+        let place = piece.as_ref().map_or(Place::Alone, |piece| self.frames.lock().join(piece));
         let is_summed = frame.sum != Sum::Unknown || piece.is_some();
-        // Out of the queue while it grows: nothing is allocated with that locked.
-        let last = piece.as_ref().and_then(|piece| self.frames.lock().last(piece));
-        let lost = as_kernel(|| match (piece, last) {
-            (Some(piece), Some(mut last)) => {
-                let joined = piece.join(&mut last);
+        let lost = match (place, piece) {
+            (Place::Taken, _) => return,
+            (Place::Behind(mut last), Some(piece)) => as_kernel(|| {
+                // Without memory it is as it was.
+                let joined = last.join(&piece);
                 let lost = self.frames.lock().put(last);
                 joined.map(|()| lost)
-            }
-            _ => {
-                let bytes = heap::try_copy(frame.bytes)?;
-                Ok::<_, machine::OutOfMemory>(self.frames.lock().put(Came { bytes, is_summed }))
-            }
-        });
+            }),
+            (_, piece) => as_kernel(|| {
+                let new = Growing::new(heap::try_copy(frame.bytes)?, is_summed, piece.as_ref());
+                Ok::<_, machine::OutOfMemory>(self.frames.lock().put(new))
+            }),
+        };
         if !matches!(lost, Ok(None)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -153,7 +169,9 @@ impl net::Card for Wire {
     }
 
     fn receive(&self) -> Option<Came> {
-        self.queue.frames.lock().next()
+        // Its headers are written without the lock.
+        let next = self.queue.frames.lock().next();
+        next.map(Growing::done)
     }
 
     fn is_full(&self) -> bool {
@@ -217,7 +235,7 @@ mod tests {
         // Without a sum it is not known to be right.
         queue.receive(&Frame { bytes: &frame(260, 50), sum: Sum::Unknown });
         let lens: Vec<usize> =
-            core::iter::from_fn(|| queue.frames.lock().next()).map(|came| came.bytes.len()).collect();
+            core::iter::from_fn(|| queue.frames.lock().next()).map(|f| f.done().bytes.len()).collect();
         assert_eq!(lens, [164, 60, 104, 104]);
         assert_eq!((queue.frames.lock().bytes, queue.dropped.load(Ordering::Relaxed)), (0, 0));
     }
@@ -232,7 +250,8 @@ mod tests {
         let mut next = 0;
         let held = queue.frames.lock().all.len();
         assert!(queue.frames.lock().bytes <= BYTES && held < DEEP, "{held}");
-        while let Some(came) = queue.frames.lock().next() {
+        while let Some(frame) = queue.frames.lock().next() {
+            let came = frame.done();
             assert_eq!(came.bytes[38..42], u32::to_be_bytes(next));
             next += came.bytes.len() as u32 - 54;
         }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use machine::host::heap::aside;
-use net::join::Piece;
+use net::join::{Growing, Piece};
 use net::{Came, Open};
 use parking_lot::Mutex;
 
@@ -62,17 +62,20 @@ impl net::Card for Card {
     fn receive(&self) -> Option<Came> {
         let mut state = self.0.lock();
         let bytes = state.come.pop_front()?;
-        let is_summed = Piece::of(&bytes, false).is_some();
-        let mut came = Came { bytes, is_summed };
+        let copy = aside(|| bytes.clone());
+        let piece = Piece::of(&bytes, false);
+        let mut frame = Growing::new(copy, piece.is_some(), piece.as_ref());
         // As the kernel joins what comes together.
         while let Some(next) = state.come.front() {
-            let Some(piece) = Piece::of(next, false).filter(|piece| piece.follows(&came)) else { break };
-            if piece.join(&mut came).is_err() {
+            let Some(piece) = Piece::of(next, false).filter(|piece| frame.is_followed_by(piece)) else {
+                break;
+            };
+            if frame.join(&piece).is_err() {
                 break;
             }
             state.come.pop_front();
         }
-        Some(came)
+        Some(frame.done())
     }
 
     fn dropped(&self) -> u64 {
