@@ -3,7 +3,8 @@
 //!
 //! Only what is nothing but data is joined, between the same two ends, with the same headers but for what follows from
 //! the bytes: all that the stack would learn of the frames one by one it learns of the long one. Each has been summed
-//! up before. There is nothing to lock here.
+//! up before. And of frames that only acknowledge, each more than the one before, the last one says it all. There is
+//! nothing to lock here.
 
 use alloc::vec::Vec;
 
@@ -26,13 +27,13 @@ const TCP: u8 = 6;
 const BEFORE_V4: usize = ETHERNET + 20;
 const BEFORE_V6: usize = ETHERNET + 40;
 
-/// A frame of TCP that is nothing but data.
+/// A frame of TCP that is nothing but data, or nothing but an acknowledgement.
 pub struct Piece<'a> {
     frame: &'a [u8],
     shape: Shape,
 }
 
-/// Where TCP begins in such a frame, and where the data do.
+/// Where TCP begins in such a frame, and where the data do, or would.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Shape {
     start: usize,
@@ -43,7 +44,7 @@ struct Shape {
 pub struct Growing {
     bytes: Vec<u8>,
     is_summed: bool,
-    /// What it is shaped like, if it is nothing but data and known to be right.
+    /// What it is shaped like, if it is such a piece and known to be right.
     shape: Option<Shape>,
     /// It has grown, and its headers do not say so yet.
     has_grown: bool,
@@ -84,14 +85,35 @@ impl Shape {
             };
         let tcp: &[u8; 20] = frame.get(start..)?.first_chunk()?;
         let data = start + usize::from(tcp[LENGTH] >> 4) * 4;
-        let is_data = tcp[FLAGS] & !PSH == ACK;
-        let is_whole = ETHERNET + len == frame.len() && (start + 20..frame.len()).contains(&data);
-        (is_data && is_whole).then_some(Shape { start, data })
+        let is_plain = tcp[FLAGS] & !PSH == ACK;
+        let is_whole = ETHERNET + len == frame.len() && (start + 20..=frame.len()).contains(&data);
+        (is_plain && is_whole).then_some(Shape { start, data })
     }
 }
 
 fn number(tcp: &[u8; 20]) -> u32 {
     u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]])
+}
+
+fn acknowledged(tcp: &[u8; 20]) -> u32 {
+    u32::from_be_bytes([tcp[8], tcp[9], tcp[10], tcp[11]])
+}
+
+fn tcp(bytes: &[u8], shape: Shape) -> Option<[u8; 20]> {
+    bytes.get(shape.start..)?.first_chunk().copied()
+}
+
+/// Whether two go the same way: what is before TCP is the same, but for the length, the number of the packet and its
+/// sum.
+fn go_alike(one: &[u8], other: &[u8], shape: Shape) -> bool {
+    let same = |from: usize, to: usize| one.get(from..to) == other.get(from..to);
+    if shape.start == BEFORE_V6 {
+        return same(0, ETHERNET + 4) && same(ETHERNET + 6, BEFORE_V6);
+    }
+    match (one.first_chunk(), other.first_chunk()) {
+        (Some(one), Some(other)) => are_alike_v4(one, other),
+        _ => false,
+    }
 }
 
 /// All bits of eight bytes, and those of four.
@@ -136,25 +158,36 @@ impl Growing {
 
     /// Whether a piece goes on where this ends.
     pub fn is_followed_by(&self, piece: &Piece<'_>) -> bool {
-        let Piece { frame, shape } = piece;
-        let (ours, theirs) = (&self.bytes, frame);
-        let same = |from: usize, to: usize| ours.get(from..to) == theirs.get(from..to);
-        if self.shape != Some(*shape) || ours.len() + piece.payload().len() > LONGEST {
+        let (ours, theirs, shape, more) = (&self.bytes, piece.frame, piece.shape, piece.payload().len());
+        if self.shape != Some(shape) || more == 0 || ours.len() + more > LONGEST {
             return false;
         }
-        let same_ip = if shape.start == BEFORE_V4 {
-            let heads = (ours.first_chunk(), theirs.first_chunk());
-            matches!(heads, (Some(one), Some(other)) if are_alike_v4(one, other))
-        } else {
-            same(0, ETHERNET + 4) && same(ETHERNET + 6, BEFORE_V6)
-        };
-        let tcp = |bytes: &[u8]| bytes.get(shape.start..).and_then(|rest| rest.first_chunk::<20>()).copied();
-        let (Some(one), Some(other)) = (tcp(ours), tcp(theirs)) else { return false };
-        let end = number(&one).wrapping_add((ours.len() - shape.data) as u32);
-        same_ip
-            && end == number(&other)
+        let (Some(one), Some(other)) = (tcp(ours, shape), tcp(theirs, shape)) else { return false };
+        let options = shape.start + 20..shape.data;
+        number(&one).wrapping_add((ours.len() - shape.data) as u32) == number(&other)
             && are_alike_tcp(&one, &other)
-            && (shape.data == shape.start + 20 || same(shape.start + 20, shape.data))
+            && go_alike(ours, theirs, shape)
+            && (options.is_empty() || ours.get(options.clone()) == theirs.get(options))
+    }
+
+    /// Whether this acknowledges, and a piece does so after it, and more: this need not be looked at any more.
+    pub fn is_superseded_by(&self, piece: &Piece<'_>) -> bool {
+        // Ports and number; length and flags, and what is urgent.
+        const BUT: [u8; 8] = [0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff];
+        let (ours, theirs, shape) = (&self.bytes, piece.frame, piece.shape);
+        if self.shape != Some(shape) || ours.len() != shape.data || theirs.len() != shape.data {
+            return false;
+        }
+        let (Some(one), Some(other)) = (tcp(ours, shape), tcp(theirs, shape)) else { return false };
+        let more = acknowledged(&other).wrapping_sub(acknowledged(&one));
+        (1..1 << 31).contains(&more)
+            && differ(&one, &other, 0, ALL) | differ(&one, &other, 12, BUT) == 0
+            && go_alike(ours, theirs, shape)
+    }
+
+    /// Puts a piece in its place, which [supersedes](Growing::is_superseded_by) it. Nothing is allocated.
+    pub fn supersede(&mut self, piece: &Piece<'_>) {
+        self.bytes.iter_mut().zip(piece.frame).for_each(|(place, byte)| *place = *byte);
     }
 
     /// Whether there is room for a piece without more memory.
@@ -318,8 +351,49 @@ mod tests {
             assert!(Piece::of(&broken, false).is_none() && Piece::of(&next, false).is_some());
             // What is filled up, cut off, or has no data.
             assert!(Piece::of(&[&next[..], &[0; 4]].concat(), true).is_none());
-            assert!(Piece::of(&frame(is_v4, 1100, 0), true).is_none());
+            assert!(!first.is_followed_by(&Piece::of(&frame(is_v4, 1100, 0), true).unwrap()));
             assert!((0..next.len()).all(|len| Piece::of(&next[..len], true).is_none()));
+        }
+    }
+
+    #[test]
+    fn of_acknowledgements_the_last_one_says_it_all() {
+        for is_v4 in [true, false] {
+            let tcp = if is_v4 { 34 } else { 54 };
+            let said = |ack: u32| {
+                let mut frame = frame(is_v4, 1000, 0);
+                frame[tcp + 8..tcp + 12].copy_from_slice(&ack.to_be_bytes());
+                frame
+            };
+            let first = || growing(said(0xffff_ff00));
+            let supersedes =
+                |frame: &[u8]| Piece::of(frame, true).is_some_and(|piece| first().is_superseded_by(&piece));
+            // Not one that says the same again, which is told of, nor an older one.
+            for (more, is_more) in [(0, false), (1, true), (300, true), (1 << 30, true), (u32::MAX, false)] {
+                assert_eq!(supersedes(&said(0xffff_ff00u32.wrapping_add(more))), is_more, "{more}");
+            }
+            // Only what it says, how much room there is, and the packet's number and sums may be others.
+            let may_v4 = [18, 19, 24, 25];
+            let may = if is_v4 { &may_v4[..] } else { &[] };
+            for at in 0..tcp + 20 {
+                for bit in 0..8 {
+                    let mut other = said(0);
+                    other[at] ^= 1 << bit;
+                    let is_free =
+                        may.contains(&at) || [8, 9, 10, 11, 14, 15, 16, 17].contains(&at.wrapping_sub(tcp));
+                    assert!(is_free || !supersedes(&other), "{at} {bit}");
+                }
+            }
+            let mut windows = said(5);
+            windows[tcp + 14] = 9;
+            assert!(supersedes(&windows));
+            // What has data is no such thing, and neither is what goes on behind one.
+            assert!(!supersedes(&frame(is_v4, 1000, 1)));
+            let data = growing(frame(is_v4, 1000, 1));
+            assert!(!data.is_superseded_by(&Piece::of(&said(5), true).unwrap()));
+            let mut last = first();
+            last.supersede(&Piece::of(&windows, true).unwrap());
+            assert!(last.done().bytes == windows);
         }
     }
 }

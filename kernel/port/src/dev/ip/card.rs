@@ -1,5 +1,5 @@
 //! A card as the stack uses it: one listener among those of the card, with a queue for what has come, in which TCP that
-//! follows what came before is joined with it.
+//! follows what came before is joined with it, and an acknowledgement takes the place of one that says less.
 //!
 //! Lock: `queue`, a leaf, taken by the card's thread and by whoever works for the stack.
 
@@ -61,12 +61,17 @@ impl Frames {
         Some(frame)
     }
 
-    /// Puts a piece behind the last one, if it follows that. Where more room is wanted, and may be had, the last one is
+    /// Puts a piece behind the last one, if it follows that, or in its place, if it says all that that says. Where more room is wanted, and may be had, the last one is
     /// taken out: nothing is allocated here.
     fn join(&mut self, piece: &Piece<'_>) -> Place {
-        let Some(last) = self.all.back_mut().filter(|last| last.is_followed_by(piece)) else {
+        let Some(last) = self.all.back_mut() else { return Place::Alone };
+        if last.is_superseded_by(piece) {
+            last.supersede(piece);
+            return Place::Taken;
+        }
+        if !last.is_followed_by(piece) {
             return Place::Alone;
-        };
+        }
         if last.has_room(piece) {
             return if last.join(piece).is_ok() { Place::Taken } else { Place::Alone };
         }
@@ -237,6 +242,24 @@ mod tests {
         let lens: Vec<usize> =
             core::iter::from_fn(|| queue.frames.lock().next()).map(|f| f.done().bytes.len()).collect();
         assert_eq!(lens, [164, 60, 104, 104]);
+        assert_eq!((queue.frames.lock().bytes, queue.dropped.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn of_acknowledgements_in_a_row_one_waits() {
+        let queue = queue();
+        for ack in 10..20 {
+            let mut bytes = frame(100, 0);
+            bytes[45] = ack;
+            comes(&queue, &bytes);
+        }
+        // The same twice says that something is missing.
+        let mut again = frame(100, 0);
+        again[45] = 19;
+        comes(&queue, &again);
+        let acks: Vec<u8> =
+            core::iter::from_fn(|| queue.frames.lock().next()).map(|f| f.done().bytes[45]).collect();
+        assert_eq!(acks, [19, 19]);
         assert_eq!((queue.frames.lock().bytes, queue.dropped.load(Ordering::Relaxed)), (0, 0));
     }
 

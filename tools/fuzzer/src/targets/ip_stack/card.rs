@@ -67,10 +67,10 @@ impl net::Card for Card {
         let mut frame = Growing::new(copy, piece.is_some(), piece.as_ref());
         // As the kernel joins what comes together.
         while let Some(next) = state.come.front() {
-            let Some(piece) = Piece::of(next, false).filter(|piece| frame.is_followed_by(piece)) else {
-                break;
-            };
-            if frame.join(&piece).is_err() {
+            let Some(piece) = Piece::of(next, false) else { break };
+            if frame.is_superseded_by(&piece) {
+                frame.supersede(&piece);
+            } else if !frame.is_followed_by(&piece) || frame.join(&piece).is_err() {
                 break;
             }
             state.come.pop_front();
