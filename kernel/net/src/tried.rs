@@ -1,9 +1,10 @@
 //! Addresses before the machine has them, and how long it has them.
 //!
 //! An address that is tried is asked for on its network, by who has none (RFC 4862, section 5.4; of IPv4 RFC 5227).
-//! Meanwhile nothing is sent from it, and nobody who asks for it is answered. What the machine's owner tries stays tried until he adds or
-//! removes it: who has it stands in `arp` then, where he looks. What comes of routers' advertisements is taken by
-//! itself after [`WAIT_NS`] in which nobody has said that it is his, or has tried it as well.
+//! Meanwhile nothing is sent from it, and nobody who asks for it is answered. What the machine's owner tries stays
+//! tried until he adds or removes it: who has it stands in `arp` then, where he looks. What comes of routers'
+//! advertisements is taken by itself after [`WAIT_NS`] in which nobody has said that it is his, or has tried it as
+//! well.
 //!
 //! An address may be there for a time only, after which it goes with the conversations from it.
 //!

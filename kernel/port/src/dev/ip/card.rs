@@ -61,8 +61,8 @@ impl Frames {
         Some(frame)
     }
 
-    /// Puts a piece behind the last one, if it follows that, or in its place, if it says all that that says. Where more room is wanted, and may be had, the last one is
-    /// taken out: nothing is allocated here.
+    /// Puts a piece behind the last one, if it follows that, or in its place, if it says all that that says. Where more
+    /// room is wanted, and may be had, the last one is taken out: nothing is allocated here.
     fn join(&mut self, piece: &Piece<'_>) -> Place {
         let Some(last) = self.all.back_mut() else { return Place::Alone };
         if last.is_superseded_by(piece) {
