@@ -42,15 +42,15 @@ impl Bytes<'_> {
         self.len() == 0
     }
 
-    /// Copies `len` of them from `at` on to the beginning of `dma`, as far as there are so many.
-    pub fn copy_to(&self, at: usize, dma: &Dma, len: usize) {
+    /// Copies `len` of them from `at` on into `dma`, from `to` on, as far as there are so many.
+    pub fn copy_to(&self, at: usize, dma: &Dma, to: usize, len: usize) {
         match self {
             Bytes::Kernel(bytes) => {
                 let rest = bytes.get(at..).unwrap_or(&[]);
-                dma.write(0, rest.get(..len).unwrap_or(rest));
+                dma.write(to, rest.get(..len).unwrap_or(rest));
             }
             Bytes::Pages(pages) => {
-                let put = |done, page: &Pinned, from, n| dma.write_page(done, page.page(), from, n);
+                let put = |done, page: &Pinned, from, n| dma.write_page(to + done, page.page(), from, n);
                 along(pages, at, len, put);
             }
         }
@@ -133,6 +133,8 @@ pub trait Port: Send + Sync {
     fn present(&self) -> bool;
     /// Whether the host is there.
     fn connected(&self) -> bool;
+    /// The connection that there is, or that the next host begins: what an open gives, without one.
+    fn connection(&self) -> u64;
     /// Calls `watcher`, in any context, whenever the port or its host may have come or gone.
     fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>);
     /// One more user; gives the connection that he belongs to.
@@ -144,12 +146,19 @@ pub trait Port: Send + Sync {
     fn wait(&self, connection: u64) -> Result<usize, Interrupted>;
     /// Takes what is there, as much as there is room for: how much, which is 0 when another one was faster.
     fn take(&self, connection: u64, room: &mut Room<'_>) -> usize;
-    /// Sends all of `bytes`, in pieces of up to [`PIECE`], and waits until they are handed over. Gives how many were
-    /// sent: fewer than all when a note came. `None`: the connection is over, and what was not handed over is lost.
+    /// Sends all of `bytes`, in pieces of up to [`PIECE`], and waits while as many are under way as may be. Gives how
+    /// many were sent: fewer than all when a note came. `None`: the connection is over, and what was not handed over is
+    /// lost, as it is when the host leaves later.
     ///
     /// # Errors
     /// When the caller is interrupted before anything is sent.
     fn send(&self, connection: u64, bytes: Bytes<'_>) -> Result<Option<usize>, Interrupted>;
+    /// Waits until all that was sent on this connection is handed over, until `deadline_ns` at most. Whether it is;
+    /// false, too, when the connection is over.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before.
+    fn handed_over(&self, connection: u64, deadline_ns: u64) -> Result<bool, Interrupted>;
     /// Held over a write of several pieces, so that writes do not mix.
     fn writing(&self) -> &QLock<()>;
 
@@ -189,7 +198,7 @@ mod tests {
             assert_eq!(room.len(), all.len());
             room.copy_from(at, &dma, 7 + at, len);
             let back = Dma::new(8192).unwrap();
-            Bytes::Pages(&pages).copy_to(at, &back, len);
+            Bytes::Pages(&pages).copy_to(at, &back, 0, len);
             let mut bytes = vec![0; len + 1];
             back.read(0, &mut bytes);
             assert_eq!(bytes, [&all[at..at + len], &[0]].concat(), "{len} at {at}");
@@ -197,7 +206,7 @@ mod tests {
             let mut few = vec![0; 10];
             Room::Kernel(&mut few).copy_from(4, &dma, 7, 100);
             assert_eq!(few, [&[0; 4], &all[..6]].concat());
-            Bytes::Kernel(&few).copy_to(8, &back, 100);
+            Bytes::Kernel(&few).copy_to(8, &back, 0, 100);
             back.read(0, &mut bytes[..1]);
             assert_eq!(bytes[0], all[4]);
         }

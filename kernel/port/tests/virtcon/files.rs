@@ -1,11 +1,14 @@
 //! `#C` over ports that the test plays.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use abi::{Dir, MREPL, ORDWR, OREAD, OTRUNC, OWRITE, error};
 use io::port::PIECE;
+use machine::clock;
 use port::call::sysfile::{bind, close, fstat, open, pread, pwrite, seek};
+use port::dev::Dev;
 use port::dev::virtcon::VirtCon;
 use port::mem::iobuf::{Dst, Src};
 use port::testkit::Hosted;
@@ -179,4 +182,62 @@ fn who_stays_has_the_port_for_himself_in_his_connection() {
     assert!(refused.wait().unwrap_err().ends_with(error::EINUSE));
     close(&t.up, two).unwrap();
     read(&t.up).unwrap();
+}
+
+/// Does `f` while the port keeps what it has taken, until somebody waits for it.
+fn kept_while(port: &Fake, f: impl FnOnce()) {
+    port.change(|s| s.keeps = true);
+    let handed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_for(|| (port.waiting() != 0).then_some(()));
+            handed.store(true, Relaxed);
+            port.change(|s| s.keeps = false);
+        });
+        f();
+        assert!(handed.load(Relaxed));
+    });
+}
+
+/// For a second, if the host has not left.
+#[test]
+fn a_close_waits_until_what_was_written_is_handed_over() {
+    let (t, ports) = hosted(&[None]);
+    let port = &ports[0];
+    let opened = || open(&t.up, "/dev/virtcon/virtio-console-0", OWRITE).unwrap();
+    let written = || {
+        let fd = opened();
+        assert_eq!(pwrite(&t.up, fd, &Src::Kernel(b"words"), -1).unwrap(), 5);
+        fd
+    };
+    let fd = written();
+    kept_while(port, || close(&t.up, fd).unwrap());
+    assert_eq!(port.waits.load(Relaxed), 1);
+    // Who has written nothing has nothing to wait for.
+    close(&t.up, opened()).unwrap();
+    assert_eq!(port.waits.load(Relaxed), 1);
+    port.change(|s| s.keeps = true);
+    let fd = written();
+    port.leave();
+    close(&t.up, fd).unwrap();
+    port.connect();
+    let (begun, fd) = (clock::now_ns(), written());
+    close(&t.up, fd).unwrap();
+    assert!(clock::now_ns() - begun >= 1_000_000_000, "it was given time");
+}
+
+/// What was written by those who were killed has nobody else who waits for it.
+#[test]
+fn the_end_of_the_machine_waits_until_all_is_handed_over() {
+    let (t, ports) = hosted(&[None, None]);
+    let dev = VirtCon::new(finder(&ports), None);
+    let finish = || dev.finish(&t.kernel, &|| false);
+    finish();
+    kept_while(&ports[1], finish);
+    // One that takes nothing is not waited for for ever.
+    ports[1].change(|s| s.keeps = true);
+    let begun = clock::now_ns();
+    finish();
+    assert!(clock::now_ns() - begun >= 1_000_000_000);
+    dev.finish(&t.kernel, &|| true);
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use io::port::{Bytes, Finder, PIECE, Port, Room};
 use machine::lock::Lock;
-use machine::sync::{Interrupted, QLock, Rendez};
+use machine::sync::{Interrupted, QLock, Rendez, Wake};
 
 #[derive(Default)]
 pub struct Fake {
@@ -16,6 +16,8 @@ pub struct Fake {
     pub console: bool,
     /// How often it was asked for its label.
     pub asked: AtomicUsize,
+    /// How often somebody wanted to know when all is handed over.
+    pub waits: AtomicUsize,
     pub state: Lock<State>,
     changed: Rendez,
     writing: QLock<()>,
@@ -32,6 +34,8 @@ pub struct State {
     pub heard: Vec<Vec<u8>>,
     /// Takes nothing.
     pub stuck: bool,
+    /// Does not hand over what it has taken.
+    pub keeps: bool,
     /// Pieces that are taken before a note comes.
     pub patience: Option<usize>,
 }
@@ -72,6 +76,11 @@ impl Fake {
         wait_for(|| Some(String::from_utf8_lossy(&self.heard()).into_owned()).filter(|s| enough(s)))
     }
 
+    /// How many wait for something here.
+    pub fn waiting(&self) -> usize {
+        self.changed.sleepers()
+    }
+
     /// All that the host has heard.
     pub fn heard(&self) -> Vec<u8> {
         self.state.lock().heard.concat()
@@ -99,7 +108,7 @@ impl Fake {
             }
             machine::host::heap::aside(|| {
                 let dma = machine::dma::Dma::new(n).unwrap();
-                bytes.copy_to(at, &dma, n);
+                bytes.copy_to(at, &dma, 0, n);
                 let mut piece = vec![0; n];
                 dma.read(0, &mut piece);
                 state.heard.push(piece);
@@ -139,6 +148,10 @@ impl Port for Fake {
 
     fn connected(&self) -> bool {
         self.state.lock().connected
+    }
+
+    fn connection(&self) -> u64 {
+        self.state.lock().connection
     }
 
     fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>) {
@@ -197,6 +210,21 @@ impl Port for Fake {
             if done == bytes.len() {
                 return Ok(Some(done));
             }
+        }
+    }
+
+    fn handed_over(&self, connection: u64, deadline_ns: u64) -> Result<bool, Interrupted> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        let mut alive = true;
+        let waited = self.changed.sleep_until(deadline_ns, || {
+            let state = self.state.lock();
+            alive = state.connected && state.connection == connection;
+            !alive || !state.keeps
+        });
+        match waited {
+            Ok(()) => Ok(alive),
+            Err(Wake::TimedOut) => Ok(false),
+            Err(Wake::Interrupted) => Err(Interrupted),
         }
     }
 

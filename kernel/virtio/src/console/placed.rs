@@ -54,6 +54,10 @@ impl io::Port for PlacedPort {
         self.port.connected()
     }
 
+    fn connection(&self) -> u64 {
+        self.port.connection()
+    }
+
     fn watch(&self, watcher: Box<dyn Fn() + Send + Sync>) {
         self.port.watch(watcher);
     }
@@ -72,6 +76,10 @@ impl io::Port for PlacedPort {
 
     fn send(&self, connection: u64, bytes: Bytes<'_>) -> Result<Option<usize>, Interrupted> {
         self.port.send(connection, bytes)
+    }
+
+    fn handed_over(&self, connection: u64, deadline_ns: u64) -> Result<bool, Interrupted> {
+        self.port.handed_over(connection, deadline_ns)
     }
 
     fn writing(&self) -> &QLock<()> {

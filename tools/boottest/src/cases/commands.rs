@@ -94,8 +94,9 @@ pub fn cases() -> Vec<Case> {
             .sees("8\n")
             .sees(PROMPT)
             // A hangup leaves the text where it is found.
-            .line("{echo a; echo kept; sleep 9} | ed & sleep 1; ps | sed -n 's/^[^ ]+ +([0-9]+) .* ed$/\\1/p' >pid")
-            .line("echo hangup >/proc/`{cat pid}^/note; sleep 1; cat ed.hup")
+            .line("{echo a; echo kept; echo .; echo '!echo read >begun'; sleep 99} | ed & while(! test -s begun) {}; \
+                   ps | sed -n 's/^[^ ]+ +([0-9]+) .* ed$/\\1/p' >pid")
+            .line("echo hangup >/proc/`{cat pid}^/note; while(! test -s ed.hup) {}; cat ed.hup")
             .gives("kept\n"),
         // As Plan 9's own, of which these were seen.
         Case::new("commands/originals", q35())
@@ -183,7 +184,7 @@ pub fn cases() -> Vec<Case> {
             .is("Thursday 1st January 1970, 00\nab\n1024\ta\n299999\n300000\n0000000  00 00 00\n0000003 \n")
             .line("cal -s 1 feb 2027 | sed 2q; cal -s 8; echo $status")
             .gives(re("^   February 2027\n M Tu  W Th  F  S  S\nusage: cal .*\ncal [0-9]+: usage\n$"))
-            .line("sleep 9 & sleep 1; kill sleep | sed 's/[0-9]+/N/'; kill sleep | rc; none kill sleep; echo $status")
+            .line("sleep 99 & while(! ps | grep -s ' sleep$') {}; kill sleep | sed 's/[0-9]+/N/'; kill sleep | rc; none kill sleep; echo $status")
             .gives(re("^echo kill>/proc/N/note # sleep\nkill: no process sleep of none\nkill .*: no process\n$")),
         // Nothing that is wrong is taken in silence.
         Case::new("commands/wrong", q35())
@@ -225,7 +226,9 @@ pub fn cases() -> Vec<Case> {
             .gives(re("^κ\n0000000 +ce\nκό \nread: can't open no: .*\n(usage: read .*\n){2}$"))
             .line("@{while(line=`{read}) echo got $line} <a")
             .is("got 1\ngot 2\ngot 3\n")
-            .line("sleep 9 & sleep 1; slay sleep | sed 's/[0-9]+/N/'; slay sleep | rc; slay sleep; broke; broke a b")
+            // What is killed is gone when its parent has waited for it, and no sooner.
+            .line("sleep 99 & while(! slay sleep >/dev/null >[2=1]){}; slay sleep | sed 's/[0-9]+/N/'; \
+                   slay sleep | rc; wait; slay sleep; broke; broke a b")
             .is("echo kill>/proc/N/ctl # sleep\nslay: no process sleep of glenda\nusage: broke [user]\n")
             .line("echo abc | sha1sum -2 256; sha1sum -2 1 a; ndb/csquery -s /net/cs tcp!localhost!http; echo $status; \
                    ndb/csquery -s /net/cs tcp!no!http; echo $status")

@@ -286,10 +286,11 @@ impl PortConsole {
     }
 }
 
-/// Brings bytes to a port; whether the host was there.
+/// Brings bytes to a port and waits until they are handed over; whether the host was there.
 fn write(port: &dyn Port, connection: u64, bytes: &[u8]) -> bool {
     let _alone = port.writing().lock();
-    matches!(port.send(connection, Bytes::Kernel(bytes)), Ok(Some(_)))
+    let sent = port.send(connection, Bytes::Kernel(bytes));
+    matches!(sent, Ok(Some(_))) && matches!(port.handed_over(connection, u64::MAX), Ok(true))
 }
 
 /// A connection as a place where something is said.

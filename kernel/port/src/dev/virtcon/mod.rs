@@ -9,6 +9,9 @@
 //! channel keeps its port. Lock: the port's own `writing` (a QLock) is held over a write of up to [`WHOLE`] bytes, so
 //! that writes do not mix. What is written is in memory, and stays there, before it is taken: a program's memory may
 //! have to be paged in from a server behind this very port.
+//!
+//! A write is over when the device has it; that its host has it, too, is what a close waits for, [`CLOSING_NS`] at most
+//! and no longer than until a note comes, and the end of the machine.
 
 pub mod console;
 mod readers;
@@ -16,15 +19,17 @@ mod readers;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use abi::{Qid, error};
 use io::Port;
 use io::port::{self, Finder, Room};
-use machine::heap;
+use machine::{clock, heap, thread};
 
 use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
+use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Ready, Src};
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
@@ -48,10 +53,17 @@ const FOLDERS: u64 = 1 << 33;
 /// Longest write that is not mixed with others: a message of 9P on a channel is no longer.
 const WHOLE: usize = 1 << 20;
 
+/// How long the close of what was written to waits for its host, in nanoseconds.
+const CLOSING_NS: u64 = 1_000_000_000;
+/// How often it is looked whether the machine's end has no time left, in nanoseconds.
+const LOOK_NS: u64 = 10_000_000;
+
 /// An open file: what a channel's `aux` is.
 struct Open {
     port: Arc<dyn Port>,
     connection: u64,
+    /// Something was written that nobody has waited for.
+    wrote: AtomicBool,
     /// Kept for its end: the reader's place.
     _reading: Option<Reading>,
 }
@@ -114,7 +126,16 @@ impl Open {
     /// Writes all of it, not mixed with what others write, but for what a note keeps back.
     fn write(&self, bytes: &Ready<'_>) -> Result<usize> {
         let _alone = self.port.writing().lock_intr()?;
+        self.wrote.store(true, Relaxed);
         self.port.send(self.connection, bytes.bytes())?.ok_or(error::EHUNGUP.into())
+    }
+
+    /// Waits for the host to have what was written, if it takes it soon.
+    fn hand_over(&self) {
+        if self.wrote.swap(false, Relaxed) && thread::may_park() {
+            // A host that leaves, or takes nothing, and a note: there is nothing more to wait for.
+            let _ = self.port.handed_over(self.connection, clock::now_ns().saturating_add(CLOSING_NS));
+        }
     }
 
     /// Reads what there is, at most what there is room for.
@@ -206,9 +227,27 @@ impl Dev for VirtCon {
             let reads = c.mode.is_some_and(|mode| dirtab::access(mode) & abi::AREAD != 0);
             let reading = if reads { Some(self.readers.enter(&*port)?) } else { None };
             let connection = reading.as_ref().map_or_else(|| port.open(), Reading::connection);
-            c.aux = Some(Arc::new(Open { port, connection, _reading: reading }));
+            c.aux = Some(Arc::new(Open { port, connection, wrote: AtomicBool::new(false), _reading: reading }));
         }
         Ok(Arc::new(c))
+    }
+
+    fn close(&self, c: &mut Chan) {
+        if let Ok(open) = c.aux::<Open>() {
+            open.hand_over();
+        }
+    }
+
+    fn finish(&self, _kernel: &Kernel, leave: &dyn Fn() -> bool) {
+        let end = clock::now_ns().saturating_add(CLOSING_NS);
+        (self.find)(&mut |port| {
+            while !leave()
+                && clock::now_ns() < end
+                && port.handed_over(port.connection(), clock::now_ns().saturating_add(LOOK_NS)) == Ok(false)
+                && port.connected()
+            {}
+            !leave()
+        });
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

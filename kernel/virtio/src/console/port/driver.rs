@@ -65,9 +65,15 @@ impl Port {
         }
     }
 
-    /// Lets the readers have what was collected.
+    /// Lets the readers have what was collected, and the device what was gathered if it has room again: not before it
+    /// is known whether its host has left.
     pub(in crate::console) fn settle(&self) {
-        if self.live.load(Relaxed) && self.state.lock().inbox.settle() {
+        if !self.live.load(Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.give_filling_if_idle();
+        if state.inbox.settle() {
             self.news.fetch_or(ARRIVED, SeqCst);
         }
     }
@@ -85,6 +91,7 @@ impl Port {
             self.arrived.wakeup();
         }
         if news & SENT != 0 {
+            self.tell();
             self.sent.wakeup();
         }
     }
@@ -184,6 +191,7 @@ impl Port {
             state.receive.clear();
             state.transmit.clear();
             state.sent = Sent::default();
+            state.filling = None;
             state.untold = false;
         }
         self.wake();

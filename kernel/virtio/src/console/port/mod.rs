@@ -27,10 +27,11 @@
 //! `writing` (a QLock) belongs to the callers of [`Port::send`]; `taking` (a QLock, under which nobody sleeps) keeps
 //! together what one read takes. `watcher` is a leaf.
 //!
-//! Here is what a port is to everybody; `receive` and `send` are what it is to those who read and write, `driver` what
-//! it is to the device's driver, `state` what changes.
+//! Here is what a port is to everybody; `receive` and `send` are what it is to those who read and write, `gather` makes
+//! one piece of what several write, `driver` is what it is to the device's driver, `state` what changes.
 
 mod driver;
+pub(super) mod gather;
 mod receive;
 mod send;
 mod state;
@@ -105,6 +106,7 @@ impl Port {
             receive: ring(&**transport, receive)?,
             transmit: ring(&**transport, transmit)?,
             sent: Sent::default(),
+            filling: None,
             untold: false,
             memory: None,
             idle: Vec::new(),
@@ -158,6 +160,11 @@ impl Port {
     /// Whether the host is there.
     pub fn connected(&self) -> bool {
         self.state.lock().connected
+    }
+
+    /// The connection that there is, or that the next host begins.
+    pub fn connection(&self) -> u64 {
+        self.state.lock().connection
     }
 
     /// Whether the machine's console is meant to be here.

@@ -1,7 +1,8 @@
-//! Writing to a port: a few pieces of a write are with the device at a time, in their order, and it is told of them
-//! together. The next write begins when those of the last, whose writer may have left at a note, are handed over.
+//! Writing to a port: a few pieces are with the device at a time, in their order, and a writer waits while it has as
+//! many as it may have. When they are handed over is not a write's matter; who wants to know waits for it.
 //!
-//! A piece is copied into a buffer without the Lock: the buffer is in the writer's hands then, and in nobody else's.
+//! A piece is copied into a buffer without the Lock: the buffer is in the writer's hands then, and in nobody else's. What
+//! is small may be gathered instead, see [`gather`](super::gather).
 
 use super::state::{SENDING, State};
 use super::{PIECE, Port, queues};
@@ -10,7 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use io::port::Bytes;
 use machine::dma::Dma;
 use machine::ledger::as_kernel;
-use machine::sync::Interrupted;
+use machine::sync::{Interrupted, Wake};
 use machine::thread;
 
 /// What a writer finds.
@@ -38,22 +39,24 @@ enum Given {
 }
 
 impl Port {
-    /// Sends `bytes` and waits until the device has handed them over. Gives how many were sent: all, but when a note
-    /// came. `None`: the connection is over, and they are lost.
+    /// Gives `bytes` to the device, and waits while it has as many pieces as it may have. Gives how many it has got: all,
+    /// but when a note came. `None`: the connection is over, and they are lost.
     ///
     /// # Errors
-    /// When the caller is interrupted before the device has any. What it has goes out whatever happens, and an
-    /// interruption ends only the waiting.
+    /// When the caller is interrupted before the device has any. What it has goes out whatever happens.
     pub fn send(&self, connection: u64, bytes: Bytes<'_>) -> Result<Option<usize>, Interrupted> {
         let len = bytes.len();
         let mut done = 0;
         while done < len {
-            let (place, buffer) = self.place(connection, done);
+            if self.gather(connection, &bytes) {
+                break;
+            }
+            let (place, buffer) = self.place(connection);
             match (place, buffer) {
                 (Place::Free(n), Some(buffer)) => {
                     let piece = (len - done).min(PIECE);
-                    bytes.copy_to(done, &buffer, piece);
-                    match self.give(connection, done, n, buffer, piece) {
+                    bytes.copy_to(done, &buffer, 0, piece);
+                    match self.give(connection, n, buffer, piece, len) {
                         Given::Taken => done += piece,
                         Given::Gone => return Ok(None),
                         Given::Full => continue,
@@ -67,7 +70,12 @@ impl Port {
                 (Place::Make { busy: true } | Place::Wait, _) => {
                     self.tell();
                     let waits = |place: &Place| matches!(place, Place::Make { busy: true } | Place::Wait);
-                    match self.sent.sleep_intr(|| !waits(&self.state.lock().place(connection, done))) {
+                    let may_go_on = || {
+                        let goes = !waits(&self.state.lock().place(connection));
+                        self.tell();
+                        goes
+                    };
+                    match self.sent.sleep_intr(may_go_on) {
                         Ok(()) => {}
                         Err(_) if done != 0 => return Ok(Some(done)),
                         Err(interrupted) => return Err(interrupted),
@@ -84,19 +92,32 @@ impl Port {
             }
         }
         self.tell();
-        let mut alive = true;
-        let waited = self.sent.sleep_intr(|| {
-            let state = self.state.lock();
-            alive = state.takes(connection);
-            !state.sent.is_busy() || !alive
-        });
-        Ok((alive || waited.is_err()).then_some(done))
+        Ok(Some(len))
     }
 
-    /// What a writer finds who has sent so much, with the buffer if there is a free one.
-    fn place(&self, connection: u64, done: usize) -> (Place, Option<Dma>) {
+    /// Waits until all that was sent on this connection has been handed over, or `deadline_ns` has come. Whether it has
+    /// been; false, too, when the connection is over.
+    ///
+    /// # Errors
+    /// When the caller is interrupted before.
+    pub fn handed_over(&self, connection: u64, deadline_ns: u64) -> Result<bool, Interrupted> {
+        let mut alive = true;
+        let waited = self.sent.sleep_until(deadline_ns, || {
+            let state = self.state.lock();
+            alive = state.takes(connection);
+            !alive || !state.sent.is_busy() && state.filling.is_none()
+        });
+        match waited {
+            Ok(()) => Ok(alive),
+            Err(Wake::TimedOut) => Ok(false),
+            Err(Wake::Interrupted) => Err(Interrupted),
+        }
+    }
+
+    /// What a writer finds, with the buffer if there is a free one.
+    fn place(&self, connection: u64) -> (Place, Option<Dma>) {
         let mut state = self.state.lock();
-        let place = state.place(connection, done);
+        let place = state.place(connection);
         let buffer = match (&place, &mut state.memory) {
             (Place::Free(n), Some(memory)) => memory.transmit.get_mut(*n).and_then(Option::take),
             _ => None,
@@ -104,27 +125,19 @@ impl Port {
         (place, buffer)
     }
 
-    /// Gives a piece of `len` bytes in a buffer, behind `done` others, to the device, which is told of it later.
-    fn give(&self, connection: u64, done: usize, n: usize, buffer: Dma, len: usize) -> Given {
+    /// Gives a piece of `len` bytes in a buffer to the device, which is told of it later, or keeps it to gather more in.
+    /// It is of a write of `whole` bytes.
+    fn give(&self, connection: u64, n: usize, buffer: Dma, len: usize, whole: usize) -> Given {
         let given = {
             let mut state = self.state.lock();
-            let segment = Segment { phys: buffer.phys(), len: len as u32, write: false };
-            let takes = state.takes(connection);
-            let State { transmit, sent, memory, untold, .. } = &mut *state;
-            if let Some(place) = memory.as_mut().and_then(|memory| memory.transmit.get_mut(n)) {
+            if let Some(place) = state.memory.as_mut().and_then(|memory| memory.transmit.get_mut(n)) {
                 *place = Some(buffer);
             }
-            let room = done != 0 || !sent.is_busy();
-            let prepare = || transmit.prepare(core::iter::once(segment)).ok();
-            match takes.then(|| room.then(prepare).flatten()) {
-                Some(Some(chain)) => {
-                    transmit.publish(chain, n, 0);
-                    sent.give(n);
-                    *untold = true;
-                    Given::Taken
-                }
-                Some(None) => Given::Full,
-                None => Given::Gone,
+            let takes = state.takes(connection);
+            match takes && state.filling.is_none() {
+                true if state.fills(n, whole) || state.publish(n, len) => Given::Taken,
+                _ if takes => Given::Full,
+                _ => Given::Gone,
             }
         };
         match given {
@@ -136,7 +149,7 @@ impl Port {
     }
 
     /// Tells the device of the pieces that it has been given and has not been told of, if it wants to hear of them.
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let wanted = {
             let mut state = self.state.lock();
             core::mem::take(&mut state.untold) && state.transmit.wants_notify()
@@ -159,14 +172,34 @@ impl Port {
 }
 
 impl State {
-    /// What a writer finds who has sent so much.
-    fn place(&self, connection: u64, done: usize) -> Place {
-        let State { transmit, sent, memory: Some(memory), .. } = self else { return Place::Gone };
+    /// Gives a piece of `len` bytes in buffer `n` to the device. False when it has as many as it may have.
+    pub(super) fn publish(&mut self, n: usize, len: usize) -> bool {
+        let abreast = self.abreast();
+        let State { transmit, sent, memory: Some(memory), untold, .. } = self else { return false };
+        let Some(Some(buffer)) = memory.transmit.get(n) else { return false };
+        let segment = Segment { phys: buffer.phys(), len: len as u32, write: false };
+        if sent.count() >= abreast {
+            return false;
+        }
+        let Ok(chain) = transmit.prepare(core::iter::once(segment)) else { return false };
+        transmit.publish(chain, n, 0);
+        sent.give(n);
+        *untold = true;
+        true
+    }
+
+    /// What a writer finds. What has been gathered goes before what he has.
+    fn place(&mut self, connection: u64) -> Place {
         if !self.takes(connection) {
             return Place::Gone;
         }
+        if !self.give_filling() && self.sent.is_busy() {
+            return Place::Wait;
+        }
+        let abreast = self.abreast();
+        let State { transmit, sent, memory: Some(memory), .. } = self else { return Place::Gone };
         let full = transmit.in_flight() >= transmit.size();
-        if sent.is_busy() && (done == 0 || full || sent.count() >= self.abreast()) {
+        if sent.is_busy() && (full || sent.count() >= abreast) {
             return Place::Wait;
         }
         if full || sent.is_lost() {

@@ -21,6 +21,8 @@ pub struct State {
     /// Chains stand for buffers.
     pub transmit: Queue<usize>,
     pub sent: Sent,
+    /// A buffer that the device is to be given, and what is small is put into meanwhile.
+    pub filling: Option<Filling>,
     /// Pieces that the device has been given and not been told of.
     pub untold: bool,
     /// Made when the port first appears.
@@ -39,6 +41,15 @@ pub struct State {
     /// Made with `virtconsole`, for a person.
     pub console: bool,
     pub label: Option<String>,
+}
+
+/// See [`gather`](super::gather).
+#[derive(Clone, Copy)]
+pub struct Filling {
+    /// Which buffer.
+    pub buffer: usize,
+    /// Bytes that are in it.
+    pub len: usize,
 }
 
 pub struct Memory {
@@ -145,6 +156,7 @@ impl State {
             self.connection += 1;
         }
         self.sent.end();
+        self.filling = None;
         self.connected = false;
     }
 

@@ -1,6 +1,7 @@
 //! Several pieces are with the device at a time: their order, what a note leaves of them, hosts that leave in the
 //! middle of one; and who is woken for what.
 
+use super::super::port::gather::SMALL;
 use super::*;
 use core::sync::atomic::AtomicUsize;
 use machine::thread;
@@ -29,9 +30,10 @@ fn four_pieces_are_out_and_the_next_go_when_some_have_come_back() {
         settle();
         assert!(device.take(5).is_none(), "no more at a time");
         let mut heard = vec![];
-        for _ in 0..7 {
+        for round in 0..7 {
             let first = taken.remove(0);
-            assert!(!writer.is_finished());
+            // With two back there is one piece that has not been given.
+            assert!(round > 2 || !writer.is_finished());
             device.give(5, &first, 0);
             heard.extend(first.message);
             if heard.len() + 4 * PIECE <= all.len() + PIECE {
@@ -41,6 +43,146 @@ fn four_pieces_are_out_and_the_next_go_when_some_have_come_back() {
         assert_eq!(writer.join().unwrap(), Ok(Some(all.len())));
         assert!(heard == all);
     });
+}
+
+/// Whoever wants to know when it is handed over waits for it.
+#[test]
+fn a_write_is_over_when_the_device_has_it() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    let all = text(5 * PIECE);
+    let piece = |n: usize| Bytes::Kernel(&all[n * PIECE..][..PIECE]);
+    let mut taken = vec![];
+    for n in 0..4 {
+        assert_eq!(port.send(c, piece(n)), Ok(Some(PIECE)));
+        taken.push(device.wait(5));
+    }
+    assert_eq!(port.handed_over(c, 0), Ok(false));
+    std::thread::scope(|scope| {
+        let fifth = scope.spawn(|| port.send(c, piece(4)));
+        let over = scope.spawn(|| port.handed_over(c, u64::MAX));
+        settle();
+        assert!(!fifth.is_finished() && device.take(5).is_none(), "no more than four at a time");
+        device.give(5, &taken[0], 0);
+        assert_eq!(fifth.join().unwrap(), Ok(Some(PIECE)));
+        taken.push(device.wait(5));
+        settle();
+        assert!(!over.is_finished());
+        taken[1..].iter().for_each(|piece| device.give(5, piece, 0));
+        assert_eq!(over.join().unwrap(), Ok(true));
+    });
+    assert!(taken.iter().map(|t| t.message.clone()).collect::<Vec<_>>().concat() == all);
+    assert_eq!(port.handed_over(c, 0), Ok(true));
+    let waiting = thread(&port, move |p| {
+        assert_eq!(p.send(c, Bytes::Kernel(b"six")), Ok(Some(3)));
+        assert_eq!(p.handed_over(c, u64::MAX), Err(Interrupted));
+    });
+    device.wait(5);
+    settle();
+    waiting.interrupt();
+    waiting.host_join();
+    device.say(1, PORT_OPEN, 0, b"");
+    assert_eq!(port.handed_over(c, u64::MAX), Ok(false), "the host has left");
+    assert_eq!(machine::host::machine().panics(), 0);
+}
+
+#[test]
+fn what_is_small_is_gathered_while_the_device_has_enough_to_do() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    let say = |words: &str| assert_eq!(port.send(c, Bytes::Kernel(words.as_bytes())), Ok(Some(words.len())));
+    ["one ", "two ", "three ", "four "].into_iter().for_each(say);
+    let (one, two) = (device.wait(5), device.wait(5));
+    assert_eq!([&one.message[..], &two.message].concat(), b"one two ");
+    settle();
+    assert!(device.take(5).is_none());
+    // As soon as it has less to do it is given what there is, though nobody writes.
+    device.give(5, &one, 0);
+    let third = device.wait(5);
+    assert_eq!(third.message, b"three four ");
+    say("five ");
+    device.give(5, &two, 0);
+    let fourth = device.wait(5);
+    assert_eq!(fourth.message, b"five ");
+    // What is large goes behind what was gathered, not before, and what is small behind that.
+    say("six ");
+    let large = text(SMALL + 1);
+    assert_eq!(port.send(c, Bytes::Kernel(&large)), Ok(Some(large.len())));
+    let (fifth, sixth) = (device.wait(5), device.wait(5));
+    assert_eq!(fifth.message, b"six ");
+    assert!(sixth.message == large);
+    device.give(5, &third, 0);
+    say("seven ");
+    assert_eq!(port.handed_over(c, 0), Ok(false));
+    std::thread::scope(|scope| {
+        let over = scope.spawn(|| port.handed_over(c, u64::MAX));
+        [fourth, fifth].iter().for_each(|piece| device.give(5, piece, 0));
+        let seventh = device.wait(5);
+        assert_eq!(seventh.message, b"seven ");
+        device.give(5, &sixth, 0);
+        settle();
+        assert!(!over.is_finished());
+        device.give(5, &seventh, 0);
+        assert_eq!(over.join().unwrap(), Ok(true));
+    });
+}
+
+#[test]
+fn a_buffer_that_is_full_goes_and_one_that_has_no_place_is_waited_for() {
+    let (_console, device, port) = start_chat();
+    let c = port.open();
+    device.get(3);
+    // Two at once, and two full buffers.
+    let all = text(2 * SMALL + 3 * PIECE);
+    let mut small = all.chunks(SMALL);
+    for piece in small.by_ref().take(2 + 2 * PIECE / SMALL) {
+        assert_eq!(port.send(c, Bytes::Kernel(piece)), Ok(Some(SMALL)));
+    }
+    let mut heard: Vec<_> = (0..3).map(|_| device.wait(5)).collect();
+    settle();
+    assert!(device.take(5).is_none(), "there is room in the fourth");
+    std::thread::scope(|scope| {
+        let rest = scope.spawn(|| {
+            small.for_each(|piece| assert_eq!(port.send(c, Bytes::Kernel(piece)), Ok(Some(SMALL))));
+        });
+        heard.push(device.wait(5));
+        settle();
+        assert!(!rest.is_finished(), "four are with the device");
+        device.give(5, &heard[0], 0);
+        rest.join().unwrap();
+        settle();
+        assert!(device.take(5).is_none(), "it has three");
+        heard[1..3].iter().for_each(|piece| device.give(5, piece, 0));
+        heard.push(device.wait(5));
+    });
+    assert!(heard.iter().map(|t| t.message.clone()).collect::<Vec<_>>().concat() == all);
+}
+
+/// It was never with the device, so nothing has to come back.
+#[test]
+fn what_is_gathered_goes_with_its_host() {
+    let (_console, device, port) = start_chat();
+    port.open();
+    device.get(3);
+    for _ in 0..30 {
+        let old = port.open();
+        for words in ["one ", "two ", "three "] {
+            assert_eq!(port.send(old, Bytes::Kernel(words.as_bytes())), Ok(Some(words.len())));
+        }
+        let taken = [device.wait(5), device.wait(5)];
+        device.hold(|| {
+            taken.iter().for_each(|t| device.give(5, t, 0));
+            device.say(1, PORT_OPEN, 0, b"");
+            device.say(1, PORT_OPEN, 1, b"");
+        });
+        eventually(|| (port.connected() && port.connection() != old).then_some(()));
+        let new = port.open();
+        assert_eq!(port.send(new, Bytes::Kernel(b"new")), Ok(Some(3)));
+        assert_eq!(device.get(5), b"new");
+    }
+    assert_eq!(device.resets(), 1);
 }
 
 #[test]
@@ -61,7 +203,7 @@ fn a_note_ends_a_write_behind_what_the_device_has() {
     // They go out, and what another one says comes behind them.
     let later = thread(&port, move |p| assert_eq!(p.write(c, b"later"), Ok(true)));
     settle();
-    assert!(device.take(5).is_none(), "not before those are handed over");
+    assert!(device.take(5).is_none(), "not while so many are out");
     for piece in &taken {
         device.give(5, piece, 0);
     }
@@ -104,7 +246,7 @@ fn a_host_that_leaves_in_mid_piece_costs_the_pieces_and_no_buffer() {
                 let c = port.open();
                 let writer = scope.spawn({
                     let (port, all) = (port.clone(), &all);
-                    move || port.send(c, Bytes::Kernel(all))
+                    move || port.write(c, all)
                 });
                 let taken: Vec<_> = (0..4).map(|_| device.wait(5)).collect();
                 let whole = round % 2;
@@ -114,7 +256,7 @@ fn a_host_that_leaves_in_mid_piece_costs_the_pieces_and_no_buffer() {
                     device.say(1, PORT_OPEN, 0, b"");
                     device.say(1, PORT_OPEN, 1, b"");
                 });
-                assert_eq!(writer.join().unwrap(), Ok(None));
+                assert_eq!(writer.join().unwrap(), Ok(false));
             }
             eventually(|| port.connected().then_some(()));
             let c = port.open();

@@ -24,7 +24,7 @@ fn start(ports: u32) -> (Arc<Console>, Arc<FakeTransport>) {
     (console, device)
 }
 
-/// Short reads and writes, with memory of their own.
+/// Short reads and writes, with memory of their own. What is written is handed over.
 trait Short {
     fn read(&self, connection: u64, max: usize) -> Result<Vec<u8>, Interrupted>;
     fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted>;
@@ -41,7 +41,7 @@ impl Short for Port {
     fn write(&self, connection: u64, bytes: &[u8]) -> Result<bool, Interrupted> {
         let sent = self.send(connection, Bytes::Kernel(bytes))?;
         assert!(sent.is_none_or(|n| n == bytes.len()));
-        Ok(sent.is_some())
+        Ok(sent.is_some() && self.handed_over(connection, u64::MAX)?)
     }
 }
 
@@ -379,7 +379,10 @@ fn a_note_interrupts_a_reader_and_a_waiting_writer_but_takes_nothing_back() {
     settle();
     reader.interrupt();
     reader.host_join();
-    let first = thread(Box::new(move |p| assert_eq!(p.write(c, b"first"), Ok(true))));
+    let first = thread(Box::new(move |p| {
+        assert_eq!(p.send(c, Bytes::Kernel(b"first")), Ok(Some(5)));
+        assert_eq!(p.handed_over(c, u64::MAX), Err(Interrupted));
+    }));
     let taken = device.wait(1);
     let second = thread(Box::new(move |p| assert!(p.write(c, b"second").is_err())));
     settle();

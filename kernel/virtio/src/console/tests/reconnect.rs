@@ -74,16 +74,20 @@ fn those_who_wait_in_the_old_connection_get_nothing_of_the_new() {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| port.read(old, 100));
         let first = scope.spawn(|| port.write(old, b"taken"));
-        let taken = device.wait(5);
-        let second = scope.spawn(|| port.write(old, b"not yet"));
+        let taken = [device.wait(5)];
+        let second = scope.spawn(|| port.write(old, b"also"));
+        let taken = [&taken[..], &[device.wait(5)]].concat();
+        let third = scope.spawn(|| port.write(old, b"not yet"));
         settle();
         device.hold(|| {
             // As QEMU does: what it has is thrown away first.
-            device.give(5, &taken, 0);
+            taken.iter().for_each(|piece| device.give(5, piece, 0));
             at_once(&device, &[Leaves, Comes, Data(b"first")]);
         });
         assert_eq!(reader.join().unwrap(), Ok(vec![]));
-        assert_eq!((first.join().unwrap(), second.join().unwrap()), (Ok(false), Ok(false)));
+        for writer in [first, second, third] {
+            assert_eq!(writer.join().unwrap(), Ok(false));
+        }
     });
     assert!(device.take(5).is_none(), "the new one hears nothing of the old");
     assert_eq!(port.write(old, b"late"), Ok(false));

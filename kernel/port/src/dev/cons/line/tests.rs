@@ -49,6 +49,17 @@ fn an_interrupt_drops_the_line_but_not_those_before() {
     assert_eq!(read(&mut line), Some("three\n".into()));
 }
 
+/// It was for who is interrupted, and would end the shell.
+#[test]
+fn an_interrupt_drops_an_end_that_nobody_has_read() {
+    let mut line = Line::default();
+    type_in(&mut line, "one\n\x04part\x04\x04\x7ftwo\n\x04");
+    for want in ["one\n", "part", "two\n", ""] {
+        assert_eq!(read(&mut line), Some(want.into()));
+    }
+    assert_eq!(read(&mut line), None);
+}
+
 #[test]
 fn a_short_read_leaves_the_rest_of_the_line() {
     let mut line = Line::default();
