@@ -227,7 +227,8 @@ impl Dev for VirtCon {
             let reads = c.mode.is_some_and(|mode| dirtab::access(mode) & abi::AREAD != 0);
             let reading = if reads { Some(self.readers.enter(&*port)?) } else { None };
             let connection = reading.as_ref().map_or_else(|| port.open(), Reading::connection);
-            c.aux = Some(Arc::new(Open { port, connection, wrote: AtomicBool::new(false), _reading: reading }));
+            c.aux =
+                Some(Arc::new(Open { port, connection, wrote: AtomicBool::new(false), _reading: reading }));
         }
         Ok(Arc::new(c))
     }

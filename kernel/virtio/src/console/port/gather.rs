@@ -43,7 +43,8 @@ impl Port {
 }
 
 impl State {
-    /// Keeps a buffer with the `len` bytes of a write to gather more in, if that is small and the device has enough to do.
+    /// Keeps a buffer with the `len` bytes of a write to gather more in, if those are few and the device has enough to
+    /// do.
     pub(super) fn fills(&mut self, buffer: usize, len: usize) -> bool {
         let fills = len <= SMALL && !self.console && self.sent.count() >= ENOUGH;
         if fills {

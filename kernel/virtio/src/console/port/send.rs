@@ -1,8 +1,8 @@
 //! Writing to a port: a few pieces are with the device at a time, in their order, and a writer waits while it has as
 //! many as it may have. When they are handed over is not a write's matter; who wants to know waits for it.
 //!
-//! A piece is copied into a buffer without the Lock: the buffer is in the writer's hands then, and in nobody else's. What
-//! is small may be gathered instead, see [`gather`](super::gather).
+//! A piece is copied into a buffer without the Lock: the buffer is in the writer's hands then, and in nobody else's.
+//! What is small may be gathered instead, see [`gather`](super::gather).
 
 use super::state::{SENDING, State};
 use super::{PIECE, Port, queues};
