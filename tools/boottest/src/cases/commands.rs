@@ -184,7 +184,8 @@ pub fn cases() -> Vec<Case> {
             .is("Thursday 1st January 1970, 00\nab\n1024\ta\n299999\n300000\n0000000  00 00 00\n0000003 \n")
             .line("cal -s 1 feb 2027 | sed 2q; cal -s 8; echo $status")
             .gives(re("^   February 2027\n M Tu  W Th  F  S  S\nusage: cal .*\ncal [0-9]+: usage\n$"))
-            .line("sleep 99 & while(! ps | grep -s ' sleep$') {}; kill sleep | sed 's/[0-9]+/N/'; kill sleep | rc; none kill sleep; echo $status")
+            .line("sleep 99 & while(! ps | grep -s ' sleep$') {}; kill sleep | sed 's/[0-9]+/N/'; \
+                   kill sleep | rc; none kill sleep; echo $status")
             .gives(re("^echo kill>/proc/N/note # sleep\nkill: no process sleep of none\nkill .*: no process\n$")),
         // Nothing that is wrong is taken in silence.
         Case::new("commands/wrong", q35())

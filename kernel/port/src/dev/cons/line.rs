@@ -4,8 +4,8 @@
 //! that is being typed is in `edit`, keys of several bytes are in `keys`, what the host says in between in `host`.
 //!
 //! Backspace (`^H`) takes a character back, `^W` a word, `^U` the line. `^D` ends the input: what stands there is
-//! read without a newline, and nothing at all reads as end of file. DEL and `^C` interrupt, and drop the line and ends of
-//! file that nobody has read. `^T` asks what runs. `^A`, `^E` and the cursor keys move in the line and through those
+//! read without a newline, and nothing at all reads as end of file. DEL and `^C` interrupt, and drop the line and ends
+//! of file that nobody has read. `^T` asks what runs. `^A`, `^E` and the cursor keys move in the line and through those
 //! before it. Carriage return is newline. In raw mode every byte is read at once and nothing is echoed.
 
 use alloc::collections::VecDeque;

@@ -39,8 +39,8 @@ enum Given {
 }
 
 impl Port {
-    /// Gives `bytes` to the device, and waits while it has as many pieces as it may have. Gives how many it has got: all,
-    /// but when a note came. `None`: the connection is over, and they are lost.
+    /// Gives `bytes` to the device, and waits while it has as many pieces as it may have. Gives how many it has got:
+    /// all, but when a note came. `None`: the connection is over, and they are lost.
     ///
     /// # Errors
     /// When the caller is interrupted before the device has any. What it has goes out whatever happens.
@@ -125,8 +125,8 @@ impl Port {
         (place, buffer)
     }
 
-    /// Gives a piece of `len` bytes in a buffer to the device, which is told of it later, or keeps it to gather more in.
-    /// It is of a write of `whole` bytes.
+    /// Gives a piece of `len` bytes in a buffer to the device, which is told of it later, or keeps it to gather more
+    /// in. It is of a write of `whole` bytes.
     fn give(&self, connection: u64, n: usize, buffer: Dma, len: usize, whole: usize) -> Given {
         let given = {
             let mut state = self.state.lock();
