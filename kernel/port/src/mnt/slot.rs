@@ -106,6 +106,11 @@ impl Slot {
         Ok(Slot { index, pieces, flushes: [None, None], scratch: Vec::new(), _counted: Counted::new() })
     }
 
+    /// Its number.
+    pub(super) fn index(&self) -> u16 {
+        self.index
+    }
+
     /// The piece with this number, made when it is needed for the first time.
     ///
     /// # Errors

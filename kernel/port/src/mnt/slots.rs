@@ -7,6 +7,9 @@
 //! it waits. A process that exits gives its slot back, so no number of processes uses them up. A slot whose process was
 //! killed while a request was out belongs to a keeper ([`abandoned`](super::abandoned)) until all of it is back.
 //!
+//! What a slot takes is on the bill of the process that made it, and stays there when that has exited and others use
+//! it. So only [`IDLE`] slots wait for others; what is given back beyond that, after many processes at once, goes.
+//!
 //! `use` counts the requests that went through the cache, `hits` those that their process's own slot carried.
 //!
 //! Ownership: a slot is in `bound`, in `idle`, in `spare`, or in the hands of the one call that uses it
@@ -28,6 +31,8 @@ use crate::error::Result;
 const BOUND: usize = 64;
 /// Slots for whoever has none.
 const SPARE: usize = 16;
+/// Slots that wait for other processes, at most.
+const IDLE: usize = 4;
 /// How often whoever is not to be interrupted looks whether it is to die, in ns.
 pub(crate) const POLL_NS: u64 = 1_000_000_000;
 
@@ -48,8 +53,12 @@ struct Inner {
     spares_made: usize,
     /// Slots of processes that have keepers now.
     abandoned: usize,
-    next_index: u16,
+    /// A bit for the number of each slot that there is.
+    numbers: u128,
 }
+
+/// There is a number for each slot that can be made.
+const _: () = assert!(BOUND + SPARE <= u128::BITS as usize);
 
 /// A slot in use. Its drop puts it back.
 pub(crate) struct SlotGuard<'a> {
@@ -108,7 +117,7 @@ impl Slots {
             spare: Vec::new(),
             spares_made: 0,
             abandoned: 0,
-            next_index: 0,
+            numbers: 0,
         };
         Slots {
             inner: Lock::new(inner),
@@ -154,7 +163,9 @@ impl Slots {
         }
         let (made, owner) = match found {
             Found::Here(slot, owner) => (Ok(slot), owner),
-            Found::Make(index, owner) => (Slot::new(index), owner),
+            Found::Make(index, owner) => {
+                (Slot::new(index).inspect_err(|_| self.inner.lock().end_number(index)), owner)
+            }
             // Not reached: that is what was waited for.
             Found::Wait => return Err(error::EINTR.into()),
         };
@@ -208,20 +219,22 @@ impl Slots {
 
     fn put_back(&self, slot: Slot, owner: Owner) {
         let mut inner = self.inner.lock();
+        let mut surplus = None;
         match owner {
             Owner::Process(pid) => match inner.bound.get_mut(&pid) {
                 Some(place) => *place = Some(slot),
-                None => inner.idle.push(slot),
+                None => surplus = inner.rests(slot),
             },
             Owner::Nobody => inner.spare.push(slot),
             Owner::Keeper => {
                 inner.abandoned -= 1;
-                inner.idle.push(slot);
+                surplus = inner.rests(slot);
             }
         }
         drop(inner);
         // All: not every slot is of use to everybody.
         self.freed.wakeup();
+        drop(surplus);
     }
 
     /// A slot that was abandoned is a keeper's.
@@ -240,9 +253,10 @@ impl Slots {
     pub(crate) fn release(&self, pid: u64) {
         let mut inner = self.inner.lock();
         if let Some(slot) = inner.bound.remove(&pid) {
-            inner.idle.extend(slot);
+            let surplus = slot.and_then(|slot| inner.rests(slot));
             drop(inner);
             self.freed.wakeup();
+            drop(surplus);
         }
     }
 }
@@ -252,9 +266,30 @@ impl Inner {
         if let Some(slot) = self.idle.pop() {
             return Found::Here(slot, owner);
         }
-        self.next_index += 1;
-        Found::Make(self.next_index - 1, owner)
+        let index = self.numbers.trailing_ones() as u16;
+        self.numbers |= bit(index);
+        Found::Make(index, owner)
     }
+
+    /// A slot that is nobody's waits for somebody. One of which there are enough is given back, to be dropped.
+    fn rests(&mut self, slot: Slot) -> Option<Slot> {
+        if self.idle.len() >= IDLE {
+            self.end_number(slot.index());
+            return Some(slot);
+        }
+        self.idle.push(slot);
+        None
+    }
+
+    /// There is no slot with this number any more.
+    fn end_number(&mut self, index: u16) {
+        self.numbers &= !bit(index);
+    }
+}
+
+/// The bit of a slot's number.
+fn bit(index: u16) -> u128 {
+    1u128.checked_shl(index.into()).unwrap_or(0)
 }
 
 impl Default for Slots {
@@ -372,6 +407,9 @@ mod tests {
         let again = slots.clone();
         as_process(300, move || again.take(true, || false).unwrap().count());
         assert_eq!(slots.counts(), (201, BOUND as u64 + 1));
-        assert!(slots.inner.lock().next_index <= (BOUND + SPARE) as u16);
+        // Most of them have gone, and what is made again has their numbers.
+        let inner = slots.inner.lock();
+        assert!(inner.numbers.count_ones() as usize <= IDLE + SPARE, "{:x}", inner.numbers);
+        assert!(inner.idle.len() == IDLE - 1 && inner.bound.len() == 1);
     }
 }

@@ -15,9 +15,11 @@
 //! # What it may cost
 //!
 //! A list has at most [`MOST`] blocks and [`BYTES`] bytes, so that a processor keeps 64 KiB at most. But a block that
-//! is kept also keeps `talc`'s chunk, however little else is in that. So when memory is short a processor gives back
-//! what it keeps: before it refuses anything (`frames`), and before it halts.
+//! is kept also keeps `talc`'s chunk, however little else is in that: after a burst the blocks of a few lists can keep
+//! megabytes. So a processor gives back what it keeps when memory is short, before it refuses anything (`frames`) and
+//! before it halts, and before it halts also when there are many chunks, once a second.
 
+use super::frames;
 use super::heap;
 use crate::amd64::cpu::{self, Cpu};
 use crate::ledger::Payer;
@@ -34,10 +36,16 @@ const SIZES: usize = 32;
 const MOST: usize = 16;
 /// ...and their bytes.
 const BYTES: usize = 2048;
+/// Pages of chunks that are many: a megabyte.
+const MANY: usize = 256;
+/// How often a processor gives back what it keeps, where there are many, in ns.
+const OFTEN_NS: u64 = 1_000_000_000;
 
 /// What a processor keeps.
 pub(crate) struct Spare {
     lists: [List; SIZES],
+    /// When it gave it back before it halted (ns).
+    given: Cell<u64>,
 }
 
 struct List {
@@ -72,7 +80,7 @@ impl Spare {
             lists[place] = List { first: Cell::new(ptr::null_mut()), room: Cell::new(most(place)) };
             place += 1;
         }
-        Spare { lists }
+        Spare { lists, given: Cell::new(0) }
     }
 }
 
@@ -116,6 +124,22 @@ pub(super) unsafe fn put(place: usize, block: *mut u8) -> Option<&'static Payer>
     list.first.set(block);
     list.room.set(room);
     Some(payer)
+}
+
+/// This processor has nothing to do: gives back what it keeps, if others may want the memory, or much is held by it.
+/// `now_ns` is the clock.
+pub(crate) fn rest(now_ns: impl FnOnce() -> u64) {
+    if frames::is_short() {
+        return give_back();
+    }
+    if heap::chunks() < MANY {
+        return;
+    }
+    let (given, now) = (&cpu::this().spare.given, now_ns());
+    if now.saturating_sub(given.get()) >= OFTEN_NS {
+        given.set(now);
+        give_back();
+    }
 }
 
 /// Gives everything that this processor keeps back to `talc`, if the caller is a thread.

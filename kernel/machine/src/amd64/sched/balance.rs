@@ -15,7 +15,7 @@ use super::scheduler;
 use super::thread::ThreadRef;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
-use crate::amd64::mem::{frames, spare};
+use crate::amd64::mem::spare;
 use crate::amd64::time::clock;
 use core::sync::atomic::{AtomicU64, Ordering};
 use x86_64::instructions::interrupts;
@@ -91,9 +91,7 @@ pub(crate) fn idle() -> ! {
         interrupts::enable();
         let more_dead = scheduler::reap();
         release_space(false);
-        if frames::is_short() {
-            spare::give_back();
-        }
+        spare::rest(clock::now_ns);
         interrupts::disable();
         let local = cpu.local.lock();
         if !local.is_empty() {
