@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     test("many.posts", posts),
     test("many.shared-segments", shared),
     test("many.zeros", zeros),
+    test("many.scattered", scattered),
 ];
 
 /// A time in which nothing here takes too long, unless it is done for each of those before.
@@ -278,4 +279,34 @@ fn zeros() -> Outcome {
         check(ms < 1000, &format!("{name}: {ms} ms"))?;
     }
     Ok(())
+}
+
+/// Pages of which small blocks of the kernel's are made.
+fn heap() -> Result<u64, String> {
+    let pools = file::read_string("/dev/pools")?;
+    let line = pools.lines().find_map(|line| line.trim_start().strip_suffix(" frame.heap"));
+    line.and_then(|n| n.parse().ok()).ok_or(String::from("/dev/pools has no heap"))
+}
+
+/// Of what goes last each piece is somewhere else, and a processor keeps it for the next: but not for ever, with all
+/// the memory around it.
+fn scattered() -> Outcome {
+    let folder = Folder::new()?;
+    let before = heap()?;
+    let name = |n: usize| folder.at(&format!("a file of a name that is not short, number {n}"));
+    for n in 0..8000 {
+        file::write(&name(n), b"")?;
+    }
+    let most = heap()?;
+    check(most > before + 400, &format!("8000 files take {before} to {most} pages"))?;
+    let (last, first): (Vec<usize>, Vec<usize>) = (0..8000).partition(|n| n % 160 == 0);
+    first.into_iter().chain(last).try_for_each(|n| fd::remove(&name(n)))?;
+    // It is given back when there is nothing else to do, once a second.
+    for _ in 0..100 {
+        if heap()? <= before + 64 {
+            return Ok(());
+        }
+        proc::sleep(100)?;
+    }
+    Err(format!("{before} pages before, {most} with the files, {} without them", heap()?))
 }

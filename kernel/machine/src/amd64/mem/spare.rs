@@ -36,8 +36,8 @@ const SIZES: usize = 32;
 const MOST: usize = 16;
 /// ...and their bytes.
 const BYTES: usize = 2048;
-/// Pages of chunks that are many: a megabyte.
-const MANY: usize = 256;
+/// Pages of chunks that are many: half a megabyte.
+const MANY: usize = 128;
 /// How often a processor gives back what it keeps, where there are many, in ns.
 const OFTEN_NS: u64 = 1_000_000_000;
 
