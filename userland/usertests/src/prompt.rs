@@ -148,6 +148,8 @@ fn storm() -> Outcome {
     let mut sent = Vec::new();
     for (n, pid) in pids.iter().enumerate() {
         while word(at + 64 * n as u64 + 8) == 0 {
+            // It may have gone for want of memory.
+            check(state(*pid) != "", "one of them is no more")?;
             proc::sleep(1)?;
         }
         let mut taken = 0;
