@@ -149,7 +149,7 @@ fn storm() -> Outcome {
     for (n, pid) in pids.iter().enumerate() {
         while word(at + 64 * n as u64 + 8) == 0 {
             // It may have gone for want of memory.
-            check(state(*pid) != "", "one of them is no more")?;
+            check(!state(*pid).is_empty(), "one of them is no more")?;
             proc::sleep(1)?;
         }
         let mut taken = 0;
