@@ -25,8 +25,8 @@ const SLACK: Duration = Duration::from_secs(90);
 /// How long usertests may take.
 const TESTS: Duration = Duration::from_secs(240);
 
-/// In so many MiB, half of which is set aside or the kernel's, a few processes of usertests can be one too many, now and
-/// then: what fails is asked again, and what the attack has left behind fails again.
+/// In so many MiB, half of which is set aside or the kernel's, a few processes of usertests can be one too many, now
+/// and then: what fails is asked again, and what the attack has left behind fails again.
 const SCARCE: u32 = 16;
 
 /// How often the same rounds are played again when memory seems to grow with them.
