@@ -21,11 +21,11 @@ use crate::peers::ninep_server;
 /// The size of the large file.
 const BIG: u64 = 3_000_001;
 /// That of a larger one.
-const MUCH: u64 = 40_000_003;
+pub const MUCH: u64 = 40_000_003;
 /// Waits until the machine has its address.
 pub const CONFIGURED: &str = "while(! grep -s '^ip=10.0.2.15 ' /net/ndb) sleep 1";
 /// Waits until somebody listens.
-const LISTENS: &str = "while(! grep -s Listen /net/tcp/*/status >[2]/dev/null) sleep 1";
+pub const LISTENS: &str = "while(! grep -s Listen /net/tcp/*/status >[2]/dev/null) sleep 1";
 /// Counts who does.
 const LISTENERS: &str = "grep -l Listen /net/tcp/*/status >[2]/dev/null | wc -l";
 

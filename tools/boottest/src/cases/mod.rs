@@ -2,6 +2,7 @@
 
 mod balloon;
 mod boot;
+mod cables;
 mod commands;
 mod console;
 mod desk;
@@ -83,6 +84,7 @@ fn usual() -> Vec<Case> {
         .chain(balloon::cases())
         .chain(net::cases())
         .chain(dial::cases())
+        .chain(cables::cases())
         .chain(names::cases())
         .chain(boot::cases())
         .chain(memory::cases())

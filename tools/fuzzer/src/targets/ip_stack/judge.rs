@@ -18,7 +18,8 @@ impl World {
         }
         self.settle();
         let own = text::ifc_local(&self.stack, self.ifc as usize).unwrap();
-        // The networks may be others, too.
+        // The networks may be others, too, and a route may lead to the caller by who is nobody.
+        self.stack.flush_routes(None);
         own.lines().for_each(|line| self.stack.remove_address(self.ifc, parse(line).unwrap()).unwrap());
         self.addresses();
         self.comes(frame::arp(2, (THEIRS, &[10, 0, 0, 1]), (OURS, &[10, 0, 0, 2])));
