@@ -1,7 +1,7 @@
 # Elwood's front door. `make help` lists what there is.
 #
-# The order of a build: programs -> build/root.tar -> the kernel, which embeds it. cargo decides what is up to date;
-# a file in build/ is replaced only when it changes.
+# The order of a build: programs -> build/root.tar -> build/root.packed -> the kernel, which embeds that. cargo decides
+# what is up to date; a file in build/ is replaced only when it changes.
 
 SHARE   ?= $(CURDIR)
 MACHINE ?= q35
@@ -43,7 +43,10 @@ EXECUTABLE = sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 JSON = --message-format=json-render-diagnostics
 BENCH = $(CARGO) run --quiet -p bench --
 # Of the programs, those that are to be small.
-SMALL = -p cmd --bin fsrules -p tls --bin tlsclient -p usertests --bin usertests
+SMALL = -p cmd --bin more --bin fsrules -p tls --bin tlsclient -p usertests --bin usertests
+# Of the root, what the kernel's image has as it is: what runs as the machine starts, and all the time (bin/cat is the
+# program with all of cmds). The rest is compressed.
+PLAIN = bin/cat bin/rc rc lib usr adm/users adm/timezone/local
 # Of the programs, what can run on the host.
 PROGRAMS = -p lib9 -p cmd -p tls
 FUZZED := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
@@ -55,11 +58,12 @@ NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
 build: deps ## everything: build/kernel.elf, build/elwood, build/root.tar (what plain 'make' does)
 	@mkdir -p build
-	boot/kcargo build --release -p cmd -p rc --bin cmds --bin rc $(JSON) >build/programs.json
+	boot/kcargo build --profile fast -p cmd -p rc --bin cmds --bin rc $(JSON) >build/programs.json
 	boot/kcargo build --profile small $(SMALL) $(JSON) >>build/programs.json
 	@$(CARGO) run --quiet -p timezones -- build/timezone
 	@boot/mkroot build/programs.json build/root.tar build/timezone
-	ELWOOD_ROOT=$(CURDIR)/build/root.tar boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
+	@$(CARGO) run --quiet -p pack -- build/root.tar build/root.packed $(PLAIN)
+	ELWOOD_ROOT=$(CURDIR)/build/root.packed boot/kcargo build --profile $(PROFILE) -p pc64 $(JSON) >build/kernel.json
 	@boot/mksymbols "$$($(EXECUTABLE) build/kernel.json)" build/kernel.elf.new
 	@cmp -s build/kernel.elf.new build/kernel.elf && rm build/kernel.elf.new || mv build/kernel.elf.new build/kernel.elf
 	$(CARGO) build --release -p elwood $(JSON) >build/elwood.json

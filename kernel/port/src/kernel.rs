@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::kmesg::Kmesg;
 use crate::mem::ImageCache;
 use crate::mem::contents::Contents;
+use crate::mem::unpacked::Unpacked;
 use crate::proc::egrp::Egrp;
 use crate::proc::process::Proc;
 
@@ -39,6 +40,8 @@ pub struct Kernel {
     pub images: ImageCache,
     /// Contents of files, of mounts that have them kept.
     pub(crate) contents: Contents,
+    /// The root's compressed files.
+    pub(crate) unpacked: Unpacked,
     /// Everything printed so far, and where the next line goes.
     pub kmesg: Arc<Kmesg>,
     /// The command line's `name=value` words, in order; a name may repeat.
@@ -93,6 +96,7 @@ impl Kernel {
             procs: Lock::new(BTreeMap::new()),
             images: ImageCache::new(),
             contents: Contents::new(),
+            unpacked: Unpacked::new(),
             kmesg,
             boot_env: Egrp::from_config(&config),
             config,

@@ -2,7 +2,8 @@
 
 use abi::{Dir, OEXEC, OREAD, OWRITE, error};
 use port::call::sysfile;
-use port::dev::root::tar;
+use port::dev::root::{packed, tar};
+use port::mem::iobuf::Dst;
 use port::testkit::{Hosted, tar as archive, tar_member};
 
 #[test]
@@ -193,4 +194,139 @@ fn another_root_has_ours_in_boot() {
     assert_eq!(sysfile::fd2path(&t.up, fd).unwrap(), "/dev/cons");
     sysfile::unmount(&t.up, None, "/").unwrap();
     assert!(t.read("/rc/bin/init").unwrap_err().is(error::ENONEXIST));
+}
+
+/// Contents that deflate well, and are everywhere different.
+fn text(seed: usize, len: usize) -> String {
+    (0..).flat_map(|n| format!("{} {n}\n", n * seed).into_bytes()).take(len).map(char::from).collect()
+}
+
+/// An archive with small and large files, plain and compressed, and links to both.
+fn files() -> Vec<(&'static str, String)> {
+    vec![
+        ("rc/bin/init", text(3, 5000)),
+        ("bin/hot", text(5, packed::BLOCK + 77)),
+        ("man/1/a", text(7, 900)),
+        ("man/1/b", text(11, packed::BLOCK - 900)),
+        ("man/1/none", String::new()),
+        ("man/1/c", text(13, 2000)),
+        ("bin/exact", text(17, 2 * packed::BLOCK)),
+        ("bin/large", text(19, 3 * packed::BLOCK + 4097)),
+    ]
+}
+
+fn packed_archive() -> (Vec<u8>, Vec<u8>) {
+    let files = files();
+    let mut whole = archive(&files.iter().map(|(name, text)| (*name, text.as_str())).collect::<Vec<_>>());
+    whole.truncate(whole.len() - 1024);
+    tar_member(&mut whole, "bin/link", b'1', "bin/large", b"");
+    tar_member(&mut whole, "bin/warm", b'1', "bin/hot", b"");
+    tar_member(&mut whole, "empty/", b'5', "", b"");
+    whole.resize(whole.len() + 1024, 0);
+    let packed = pack::pack(&whole, &["rc", "bin/warm"]).unwrap();
+    (whole, packed)
+}
+
+#[test]
+fn a_packed_archive_is_what_it_was_packed_from() {
+    let (whole, packed) = packed_archive();
+    assert!(packed.len() < whole.len() * 2 / 3, "{} of {}", packed.len(), whole.len());
+    let find = |text: &str| packed.windows(100).any(|w| w == &text.as_bytes()[..100]);
+    let files = files();
+    assert_eq!([0, 1, 2, 6, 7].map(|n| find(&files[n].1)), [true, true, false, false, false]);
+    let (t, u) = (Hosted::with(vec![], vec![whole], &[]), Hosted::with(vec![], vec![packed], &[]));
+    assert_eq!(u.screen.take(), "");
+    for dir in ["/", "/bin", "/man/1", "/empty"] {
+        assert_eq!(t.ls(dir).unwrap(), u.ls(dir).unwrap());
+    }
+    for (name, text) in files.iter().chain([&("bin/link", files[7].1.clone()), &("empty", String::new())]) {
+        let (one, other) = (t.stat(name).unwrap(), u.stat(name).unwrap());
+        assert_eq!((one.length, one.mode, one.mtime), (other.length, other.mode, other.mtime), "{name}");
+        if *name != "empty" {
+            assert_eq!(u.read(name).unwrap(), text.as_bytes(), "{name}");
+        }
+    }
+    // At any place, in pieces of any length, beyond the end as well.
+    let fd = sysfile::open(&u.up, "/bin/large", OREAD).unwrap();
+    let text = files[7].1.as_bytes();
+    let block = packed::BLOCK;
+    for at in
+        [0, 1, block - 1, block, block + 1, 2 * block - 5, 3 * block, text.len() - 1, text.len(), 1 << 40]
+    {
+        for len in [1, 7, 512, block, block + 3, 2 * block, 1 << 20] {
+            let mut got = vec![0; len];
+            let n = sysfile::pread(&u.up, fd, &mut Dst::Kernel(&mut got), at as i64).unwrap();
+            let want = &text[at.min(text.len())..at.saturating_add(len).min(text.len())];
+            assert_eq!(&got[..n], want, "{len} at {at}");
+        }
+    }
+}
+
+/// Several at once, who want different blocks.
+#[test]
+fn packed_files_are_read_by_many_at_once() {
+    let t = Hosted::with(vec![], vec![packed_archive().1], &[]);
+    let files = std::sync::Arc::new(files());
+    let readers: Vec<_> = (0..4)
+        .map(|n| {
+            let files = files.clone();
+            t.start(move |up| {
+                for turn in 0..50 {
+                    let (name, text) = &files[(n * 3 + turn) % files.len()];
+                    let fd = sysfile::open(up, name, OREAD).unwrap();
+                    let mut got = vec![0; text.len() + 1];
+                    let read = sysfile::pread(up, fd, &mut Dst::Kernel(&mut got), 0).unwrap();
+                    assert_eq!(&got[..read], text.as_bytes(), "{name}");
+                    sysfile::close(up, fd).unwrap();
+                }
+            })
+        })
+        .collect();
+    for (_, done) in readers {
+        done.wait();
+    }
+}
+
+#[test]
+fn broken_packed_archives_never_harm() {
+    let (_, good) = packed_archive();
+    let names = ["bin/large", "bin/link", "bin/hot", "bin/exact", "man/1/a", "man/1/c", "rc/bin/init"];
+    let try_all = |bytes: Vec<u8>| {
+        let t = Hosted::with(vec![], vec![bytes], &[]);
+        for name in names {
+            match t.read(name) {
+                Ok(_) => {}
+                Err(e) => assert!(
+                    [error::EIO, error::ENONEXIST, error::ENOTDIR, error::EPERM].iter().any(|k| e.is(k)),
+                    "{name}: {e}"
+                ),
+            }
+        }
+        t
+    };
+    let index = u32::from_le_bytes(good[8..12].try_into().unwrap()) as usize;
+    let mut seed = 1u32;
+    let mut random = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as usize
+    };
+    // Any byte of the head, the index and the table changed; some of the contents; cut anywhere.
+    for i in (0..20 + index + 60).step_by(3).chain((0..60).map(|_| random() % good.len()).collect::<Vec<_>>())
+    {
+        let mut bad = good.clone();
+        bad[i] ^= 1 << (random() % 8);
+        try_all(bad);
+    }
+    for _ in 0..100 {
+        try_all(good[..random() % good.len()].to_vec());
+    }
+    // What is broken is said: by the kernel, or to who reads it.
+    let t = try_all(good[..30].to_vec());
+    assert_eq!(t.screen.take().replace('\r', ""), "root: archive 0: its head makes no sense\n");
+    let mut bad = good.clone();
+    let end = bad.len();
+    bad[end - 2000..].fill(0xff);
+    let t = try_all(bad);
+    assert!(t.read("bin/large").unwrap_err().is(error::EIO));
+    assert_eq!(t.read("man/1/a").unwrap(), files()[2].1.as_bytes());
 }

@@ -48,6 +48,7 @@ pub mod pci;
 pub mod ping;
 pub mod pr;
 pub mod processes;
+pub mod program;
 pub mod queries;
 pub mod read;
 pub mod regexp;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use lib9::{Reader, Result};
+use lib9::{File, Reader, Result, error};
 
 /// A source of lines.
 pub trait Lines {
@@ -34,4 +34,15 @@ impl Lines for &[u8] {
         *self = self.get(end + 1..).unwrap_or(&[]);
         Ok(true)
     }
+}
+
+/// Opens a file of the command line, where `-` is standard input.
+///
+/// # Errors
+/// Why it cannot be opened, with its name.
+pub fn open(name: &str) -> Result<File> {
+    if name == "-" {
+        return Ok(File::from_fd(0));
+    }
+    File::open(name, abi::OREAD).map_err(|e| error!("can't open {name}: {e}"))
 }

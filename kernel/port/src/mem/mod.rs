@@ -12,8 +12,8 @@
 //! What is in which file: [`memory`] has a process's segments, [`segment`] what one is, [`demand`] how its pages come
 //! into memory, [`newpage`] where they are taken from, [`pages`] the table of them. An [`image`] is a program's file,
 //! [`paging`] how that is read, [`layout`] what it asks for. What is done at an address is in [`access`], [`copy`] and
-//! [`iobuf`]; [`patch`] and [`profile`] are for debuggers, [`sema`] has semaphores, and [`contents`] keeps pages of
-//! files that are read, for mounts that say so.
+//! [`iobuf`]; [`patch`] and [`profile`] are for debuggers, [`sema`] has semaphores, [`contents`] keeps pages of
+//! files that are read, for mounts that say so, and [`unpacked`] makes whole what the root has compressed.
 //!
 //! Lock order: `Memory::segs` is taken alone. One `Segment::inner` (a `QLock`: copying a page or all the references of
 //! a fork is too long for interrupts to be off) comes before `Segment::users`, the address space's own lock, and the
@@ -38,6 +38,7 @@ mod patch;
 mod profile;
 mod segment;
 pub(crate) mod sema;
+pub(crate) mod unpacked;
 
 pub use access::{FaultAccess, FaultError};
 pub(crate) use image::{ImageCache, ImageKey, ImageRef, Stretch};

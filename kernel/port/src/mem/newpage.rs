@@ -66,5 +66,7 @@ pub(crate) fn give_up_kept(up: &Arc<Proc>) -> bool {
 /// Gives back what is kept of files' contents, or else of programs' files, unless that is of no use: the user has all
 /// that it may. True when there was any.
 pub(super) fn give_up_images(up: &Arc<Proc>) -> bool {
-    ledger::may_have(PAGE as usize) && (up.kernel.contents.reclaim() || up.kernel.images.reclaim())
+    let kernel = &up.kernel;
+    ledger::may_have(PAGE as usize)
+        && (kernel.contents.reclaim() || kernel.images.reclaim() || kernel.unpacked.reclaim())
 }

@@ -262,3 +262,28 @@ fn texts_of_the_kernel() {
     }
     at_each_step(&t, "#p", || t.ls("#p").map(drop), || {});
 }
+
+/// A compressed file of the root: without memory for a block it cannot be read, and what is kept of it is no more than
+/// before.
+#[test]
+fn packed() {
+    host::new_machine();
+    let text: String = (0..20_000).map(|n| format!("{n}\n")).collect();
+    let archive = pack::pack(&port::testkit::tar(&[("text", &text)]), &[]).unwrap();
+    let t = Hosted::with(vec![], vec![archive], &[]);
+    let up = &t.up;
+    let fd = open(up, "/text", OREAD).unwrap();
+    let mut got = [0; 100];
+    at_each_step(
+        &t,
+        "read a block, then another",
+        || {
+            for at in [0, 70_000] {
+                let n = pread(up, fd, &mut Dst::Kernel(&mut got), at)?;
+                assert_eq!(&got[..n], &text.as_bytes()[at as usize..][..100]);
+            }
+            Ok(())
+        },
+        || {},
+    );
+}

@@ -31,6 +31,17 @@ pub fn cases() -> Vec<Case> {
             .is("q\n")
             .line("/bin/basename /a/b.c .c; time basename x >[2=]; none basename y")
             .is("b\nx\ny\n"),
+        // What is typed behind the last line that is wanted is the shell's; so it is when a page goes into a pipe.
+        Case::new("commands/wanted-lines", q35())
+            .line("echo none")
+            .types("sed 1q\n")
+            .types("one\n")
+            .sees("one\none\n")
+            .sees(PROMPT)
+            .line("echo two | sed 1q; man ls | sed 1q; man ls | p | sed 1q")
+            .is("two\nLS(1)\nLS(1)\n")
+            .line("echo three")
+            .is("three\n"),
         Case::new("commands/lines", q35())
             .line("cd /tmp; seq 3 >a; {echo 2; echo 2; echo 4} >b; comm a b; comm -12 a b")
             .is("1\n\t\t2\n\t2\n3\n\t4\n2\n")

@@ -69,23 +69,29 @@ fn in_rc(source: &str) -> Vec<String> {
 #[test]
 fn programs_say_what_their_pages_say() {
     let synopses = synopses();
-    let table = read("userland/cmd/src/bin/cmds/main.rs");
-    let table = table.split("commands! {").nth(1).unwrap().split('}').next().unwrap();
     // NAME, and the lines that the program prints, without "usage: ".
     let mut programs: Vec<(String, Vec<String>)> = Vec::new();
-    for line in table.lines() {
-        let Some((name, module)) = line.split_once(" => ") else { continue };
-        let (name, module) = (name.trim().trim_matches('"'), module.split(',').next().unwrap());
-        let folder = "userland/cmd/src/bin/cmds";
-        let path =
-            if module == "tar" { format!("{folder}/tar/mod.rs") } else { format!("{folder}/{module}.rs") };
-        let mut source = read(&path);
-        // It is kill with another file.
-        if module == "slay" {
-            source = read(&format!("{folder}/kill.rs"));
+    for folder in ["userland/cmd/src/bin/cmds", "userland/cmd/src/bin/more"] {
+        let table = read(&format!("{folder}/main.rs"));
+        let table = table.split("commands! {").nth(1).unwrap().split('}').next().unwrap();
+        for line in table.lines() {
+            let Some((name, module)) = line.split_once(" => ") else { continue };
+            let (name, module) = (name.trim().trim_matches('"'), module.split(',').next().unwrap());
+            let path = if module == "tar" {
+                format!("{folder}/tar/mod.rs")
+            } else {
+                format!("{folder}/{module}.rs")
+            };
+            let mut source = read(&path);
+            // It is kill with another file.
+            if module == "slay" {
+                source = read(&format!("{folder}/kill.rs"));
+            }
+            let source =
+                source.replace("no_flags(", "usage(args, ").replace("one_flag('s', ", "usage(args, ");
+            programs
+                .push((name.into(), in_rust(&source).iter().map(|text| format!("{name} {text}")).collect()));
         }
-        let source = source.replace("no_flags(", "usage(args, ").replace("one_flag('s', ", "usage(args, ");
-        programs.push((name.into(), in_rust(&source).iter().map(|text| format!("{name} {text}")).collect()));
     }
     let others = [
         ("fsrules", "userland/cmd/src/bin/fsrules/main.rs"),

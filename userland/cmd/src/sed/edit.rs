@@ -10,11 +10,16 @@ use crate::regexp::Finder;
 pub trait Io {
     /// Why it failed.
     type Error;
-    /// The next line without its newline, and whether it is the last one of all.
+    /// The next line without its newline.
     ///
     /// # Errors
     /// Its own.
-    fn next(&mut self) -> Result<Option<(Vec<u8>, bool)>, Self::Error>;
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Self::Error>;
+    /// Whether the line that came last is the last one of all: only that looks for another, which may have to be typed.
+    ///
+    /// # Errors
+    /// Its own.
+    fn is_last(&mut self) -> Result<bool, Self::Error>;
     /// Standard output.
     fn print(&mut self, bytes: &[u8]);
     /// The file of this number in [`Script::files`].
@@ -33,7 +38,6 @@ pub struct Editor<'a> {
     space: Vec<u8>,
     hold: Vec<u8>,
     line: u64,
-    last: bool,
     replaced: bool,
     /// What `a` and `r` have for the end of the cycle.
     after: Vec<Later<'a>>,
@@ -71,7 +75,6 @@ impl<'a> Editor<'a> {
             space: Vec::new(),
             hold: Vec::new(),
             line: 0,
-            last: false,
             replaced: false,
             after: Vec::new(),
             recent: None,
@@ -93,7 +96,7 @@ impl<'a> Editor<'a> {
             let mut pc = 0;
             let end = loop {
                 let Some(command) = self.commands.get(pc) else { break Flow::End { print: true } };
-                let flow = if self.selected(pc, command)? {
+                let flow = if self.selected(pc, command, io)? {
                     self.execute(pc, command, io)?
                 } else if let Verb::Block(end) = command.verb {
                     Flow::Goto(end)
@@ -122,9 +125,8 @@ impl<'a> Editor<'a> {
     }
 
     fn fetch<I: Io>(&mut self, io: &mut I) -> Result<bool, I::Error> {
-        let Some((line, last)) = io.next()? else { return Ok(false) };
+        let Some(line) = io.next()? else { return Ok(false) };
         self.space = line;
-        self.last = last;
         self.line += 1;
         Ok(true)
     }
@@ -147,18 +149,30 @@ impl<'a> Editor<'a> {
         }
     }
 
-    fn selected(&mut self, pc: usize, command: &'a Command) -> Result<bool, &'static str> {
+    fn selected<I: Io>(&mut self, pc: usize, command: &'a Command, io: &mut I) -> Result<bool, I::Error>
+    where
+        I::Error: From<&'static str>,
+    {
         let inside = match (&command.from, &command.to) {
             (None, _) => true,
-            (Some(from), None) => self.at(from)?,
-            (Some(from), Some(to)) => self.between(pc, from, to)?,
+            (Some(from), None) => self.at(from, io)?,
+            (Some(from), Some(to)) => self.between(pc, from, to, io)?,
         };
         Ok(inside != command.negated)
     }
 
-    fn between(&mut self, pc: usize, from: &'a Address, to: &'a Address) -> Result<bool, &'static str> {
+    fn between<I: Io>(
+        &mut self,
+        pc: usize,
+        from: &'a Address,
+        to: &'a Address,
+        io: &mut I,
+    ) -> Result<bool, I::Error>
+    where
+        I::Error: From<&'static str>,
+    {
         if !self.active.get(pc).is_some_and(|a| *a) {
-            if !self.at(from)? {
+            if !self.at(from, io)? {
                 return Ok(false);
             }
             // A second address that is already past selects this line alone.
@@ -172,10 +186,10 @@ impl<'a> Editor<'a> {
         match to {
             Address::Line(n) if self.line > *n => {
                 self.set_active(pc, false);
-                self.at(from)
+                self.at(from, io)
             }
             to => {
-                let ends = self.at(to)?;
+                let ends = self.at(to, io)?;
                 self.set_active(pc, !ends);
                 Ok(true)
             }
@@ -188,10 +202,13 @@ impl<'a> Editor<'a> {
         }
     }
 
-    fn at(&mut self, address: &'a Address) -> Result<bool, &'static str> {
+    fn at<I: Io>(&mut self, address: &'a Address, io: &mut I) -> Result<bool, I::Error>
+    where
+        I::Error: From<&'static str>,
+    {
         Ok(match address {
             Address::Line(n) => self.line == *n,
-            Address::Last => self.last,
+            Address::Last => io.is_last()?,
             Address::Match(re) => self.regexp(re)?.borrow_mut().matches(&self.space),
         })
     }
@@ -214,7 +231,7 @@ impl<'a> Editor<'a> {
             Verb::Change(text) => {
                 // Of a range, the text replaces the whole: it comes with the last line.
                 let in_range = command.to.is_some() && !command.negated && self.active.get(pc) == Some(&true);
-                if !in_range || self.last {
+                if !in_range || io.is_last()? {
                     io.print(text);
                 }
                 return Ok(Flow::End { print: false });
@@ -238,7 +255,7 @@ impl<'a> Editor<'a> {
             Verb::Insert(text) => io.print(text),
             Verb::List => io.print(text::listing(&self.space).as_bytes()),
             Verb::Next => {
-                if self.last {
+                if io.is_last()? {
                     return Ok(Flow::Quit { print: true });
                 }
                 if !self.quiet {
@@ -250,7 +267,7 @@ impl<'a> Editor<'a> {
                 }
             }
             Verb::NextAppend => {
-                if self.last {
+                if io.is_last()? {
                     return Ok(Flow::Quit { print: true });
                 }
                 self.finish(io);

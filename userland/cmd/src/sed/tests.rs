@@ -7,15 +7,20 @@ use alloc::vec::Vec;
 
 struct Lines {
     left: Vec<Vec<u8>>,
+    /// How often it was asked whether there are more.
+    asked: usize,
     printed: Vec<u8>,
     written: Vec<Vec<u8>>,
 }
 
 impl Io for Lines {
     type Error = &'static str;
-    fn next(&mut self) -> Result<Option<(Vec<u8>, bool)>, &'static str> {
-        let line = self.left.pop();
-        Ok(line.map(|l| (l, self.left.is_empty())))
+    fn next(&mut self) -> Result<Option<Vec<u8>>, &'static str> {
+        Ok(self.left.pop())
+    }
+    fn is_last(&mut self) -> Result<bool, &'static str> {
+        self.asked += 1;
+        Ok(self.left.is_empty())
     }
     fn print(&mut self, bytes: &[u8]) {
         self.printed.extend_from_slice(bytes);
@@ -29,12 +34,35 @@ impl Io for Lines {
 }
 
 fn run(script: &str, quiet: bool, input: &str) -> (String, Vec<Vec<u8>>) {
+    let io = edited(script, quiet, input);
+    (String::from_utf8(io.printed).unwrap(), io.written)
+}
+
+fn edited(script: &str, quiet: bool, input: &str) -> Lines {
     let script = parse(script).unwrap();
     let mut left: Vec<Vec<u8>> = input.lines().map(|l| l.as_bytes().to_vec()).collect();
     left.reverse();
-    let mut io = Lines { left, printed: Vec::new(), written: alloc::vec![Vec::new(); script.files().len()] };
+    let written = alloc::vec![Vec::new(); script.files().len()];
+    let mut io = Lines { left, asked: 0, printed: Vec::new(), written };
     Editor::new(&script, quiet).run(&mut io).unwrap();
-    (String::from_utf8(io.printed).unwrap(), io.written)
+    io
+}
+
+/// What is typed is not waited for unless it counts.
+#[test]
+fn nobody_looks_for_more_than_is_wanted() {
+    for (script, left, asked) in [
+        ("1q", 3, 0),
+        ("2q", 2, 0),
+        ("/b/q", 2, 0),
+        ("2,3p", 0, 0),
+        ("s/a/b/;1!q", 2, 0),
+        ("$p", 0, 4),
+        ("1{$p;q;}", 3, 1),
+    ] {
+        let io = edited(script, false, "a\nb\nc\nd\n");
+        assert_eq!((io.left.len(), io.asked), (left, asked), "{script}");
+    }
 }
 
 fn sed(script: &str, input: &str) -> String {

@@ -1,4 +1,4 @@
-//! `#/`: the root. Mount points, and the files of tar archives.
+//! `#/`: the root. Mount points, and the files of archives: tar's, and [`packed`] ones, whose files may be compressed.
 //!
 //! The tree ([`tree`]) is built once from a list of archives and never changes: so there are no locks. Nothing can be
 //! written. Its files say `M` as their type, as those of any main file system do: programs take other letters for
@@ -10,6 +10,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use abi::{Dir, Qid, error};
 
@@ -17,15 +18,18 @@ use crate::dev::dirtab;
 use crate::dev::{Dev, Qids, Teller, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
+use crate::mem::unpacked::Block;
 use crate::name::chan::Chan;
 use crate::proc::process::Proc;
 
 mod index;
+pub mod packed;
 pub mod tar;
 mod tree;
 
 use index::Index;
-use tree::{Node, Tree, What};
+use packed::Packed;
+use tree::{Contents, Node, Tree, What};
 
 pub use tree::{Archive, Layout};
 
@@ -181,7 +185,13 @@ impl Dev for Root {
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
         match &self.node(c.qid)?.what {
-            What::File { archive, data } => dst.put_from(self.tree.bytes(*archive, data), offset),
+            What::File { archive, data } => match self.tree.contents(*archive, data) {
+                Contents::Plain(bytes) => dst.put_from(bytes, offset),
+                Contents::Packed(packed, bytes) => {
+                    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(data.len());
+                    read_packed(up, *archive, packed, bytes, dst, data.start + start..data.end)
+                }
+            },
             What::Dir(children) => {
                 let nodes = children.values().filter_map(|&n| Some((n, self.tree.nodes.get(n)?)));
                 dirtab::put_list(c, dst, offset, nodes, |(n, node)| self.dir(up, n, node))
@@ -189,4 +199,34 @@ impl Dev for Root {
             What::Symlink(_) => Err(error::ENONEXIST.into()),
         }
     }
+}
+
+/// Copies as much of these contents of an archive as there is room for, block by block.
+fn read_packed(
+    up: &Arc<Proc>,
+    archive: usize,
+    packed: &Packed,
+    bytes: &[u8],
+    dst: &mut Dst<'_>,
+    data: Range<usize>,
+) -> Result<usize> {
+    let len = data.len().min(dst.len());
+    let mut done = 0;
+    while done < len && up.may_go_on(done) {
+        let (number, from) = packed.place(data.start + done).ok_or(error::EIO)?;
+        let (deflated, whole) = packed.block(bytes, number).ok_or(error::EIO)?;
+        let block: Block = (archive, number);
+        let block = match up.kernel.unpacked.block(up, block, deflated, whole) {
+            Ok(block) => block,
+            Err(_) if done > 0 => break,
+            Err(e) => return Err(e),
+        };
+        let rest = block.get(from..).unwrap_or_default();
+        let n = rest.len().min(len - done);
+        // The index says that all is there.
+        let piece = rest.get(..n).filter(|piece| !piece.is_empty()).ok_or(error::EIO)?;
+        dst.put(done, piece)?;
+        done += n;
+    }
+    Ok(done)
 }

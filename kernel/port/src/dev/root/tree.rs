@@ -11,6 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::packed::Packed;
 use super::tar::{self, Kind};
 
 /// Directories that are there with any archive: what the usual name space is mounted on.
@@ -78,9 +79,17 @@ pub(super) enum What {
     Symlink(String),
 }
 
+/// Where the contents of a file are.
+pub(super) enum Contents<'a> {
+    /// Here they are.
+    Plain(&'a [u8]),
+    /// In blocks of this archive, whose bytes are these.
+    Packed(&'a Packed, &'a [u8]),
+}
+
 /// All of them. A file is known by its index in `nodes`; 0 is the root.
 pub(super) struct Tree {
-    archives: Vec<Archive>,
+    archives: Vec<(Archive, Option<Packed>)>,
     pub(super) nodes: Vec<Node>,
     /// The directory of the archives.
     base: usize,
@@ -107,14 +116,28 @@ impl Tree {
         }
         let mut wrong = Vec::new();
         for (i, archive) in archives.into_iter().enumerate() {
-            tree.archives.push(archive.clone());
-            for entry in tar::read(archive.bytes()) {
+            let mut add = |entry: core::result::Result<tar::Entry, &str>| {
                 let said = match entry {
                     Ok(e) => tree.add(i, &e).map_err(|why| format!("{}: {why}", e.name)),
                     Err(why) => Err(format!("{}: {why}", archive.name(i))),
                 };
                 wrong.extend(said.err());
-            }
+            };
+            let packed = match Packed::read(archive.bytes()) {
+                None => {
+                    tar::read(archive.bytes()).for_each(add);
+                    None
+                }
+                Some(Ok((packed, entries))) => {
+                    entries.for_each(add);
+                    Some(packed)
+                }
+                Some(Err(why)) => {
+                    add(Err(why));
+                    None
+                }
+            };
+            tree.archives.push((archive, packed));
         }
         tree.resolve_links(&mut wrong);
         wrong.extend(places.filter_map(|p| tree.make_place(p).err().map(|why| format!("{p}: {why}"))));
@@ -240,8 +263,16 @@ impl Tree {
     }
 
     /// The contents of a file.
-    pub(super) fn bytes(&self, archive: usize, data: &Range<usize>) -> &[u8] {
-        self.archives.get(archive).and_then(|a| a.bytes().get(data.clone())).unwrap_or(&[])
+    pub(super) fn contents(&self, archive: usize, data: &Range<usize>) -> Contents<'_> {
+        let Some((archive, packed)) = self.archives.get(archive) else { return Contents::Plain(&[]) };
+        let bytes = archive.bytes();
+        match packed {
+            None => Contents::Plain(bytes.get(data.clone()).unwrap_or(&[])),
+            Some(packed) => match packed.plain(bytes, data) {
+                Some(plain) => Contents::Plain(plain),
+                None => Contents::Packed(packed, bytes),
+            },
+        }
     }
 }
 

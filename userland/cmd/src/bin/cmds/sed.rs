@@ -61,6 +61,7 @@ pub fn main(args: &Args) -> Result<()> {
         current: first,
         open: None,
         ahead: None,
+        at_end: false,
         outputs,
         at_once,
         trouble: None,
@@ -76,13 +77,15 @@ pub fn main(args: &Args) -> Result<()> {
     if input.failed { exits("error") } else { Ok(()) }
 }
 
-/// The files one after the other, one line ahead so that the last one is known.
+/// The files one after the other, one line ahead if it is asked whether that is the last.
 struct Input {
     names: VecDeque<String>,
     current: Option<Reader>,
     /// Keeps the current file open.
     open: Option<File>,
     ahead: Option<Vec<u8>>,
+    /// There is nothing more: a console would give more behind its end.
+    at_end: bool,
     outputs: Vec<Out>,
     at_once: bool,
     /// Why nothing can be printed any more.
@@ -127,17 +130,23 @@ impl Input {
 impl Io for Input {
     type Error = Error;
 
-    fn next(&mut self) -> Result<Option<(Vec<u8>, bool)>> {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
         if let Some(e) = self.trouble.take() {
             return Err(e);
         }
-        let line = match self.ahead.take() {
-            Some(line) => Some(line),
-            None => self.line()?,
-        };
-        let Some(line) = line else { return Ok(None) };
-        self.ahead = self.line()?;
-        Ok(Some((line, self.ahead.is_none())))
+        match self.ahead.take() {
+            Some(line) => Ok(Some(line)),
+            None if self.at_end => Ok(None),
+            None => self.line(),
+        }
+    }
+
+    fn is_last(&mut self) -> Result<bool> {
+        if self.ahead.is_none() && !self.at_end {
+            self.ahead = self.line()?;
+            self.at_end = self.ahead.is_none();
+        }
+        Ok(self.ahead.is_none())
     }
 
     fn print(&mut self, bytes: &[u8]) {

@@ -9,7 +9,7 @@ use lib9::{Args, Reader, Result, error, out, usage};
 
 pub fn main(args: &Args) -> Result<()> {
     let Some((uniq, names)) = parse(args.words()) else { usage(args, "[-udcs [+-num]] [file]") };
-    let file = super::comm::open(names.first().map_or("-", |n| n))?;
+    let file = cmd::lines::open(names.first().map_or("-", |n| n))?;
     uniq.run(&mut Reader::new(file.fd()), &mut out::write).map_err(|e| error!("read error: {e}"))
 }
 

@@ -10,7 +10,7 @@ pub fn main(args: &Args) -> Result<()> {
         usage(args, "[-a n] [-v n] [-e s] [-1 m] [-2 m] [-o list] [-t c] file1 file2")
     };
     let [a, b] = files else { return Err(error!("two files are wanted")) };
-    let (a, b) = (super::comm::open(a)?, super::comm::open(b)?);
+    let (a, b) = (cmd::lines::open(a)?, cmd::lines::open(b)?);
     let (mut a, mut b) = (Reader::new(a.fd()), Reader::new(b.fd()));
     join.run(&mut a, &mut b, &mut out::write).map_err(|e| error!("read error: {e}"))
 }

@@ -32,7 +32,7 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let input = match flags.rest() {
         [] => File::from_fd(0),
-        [name] => super::comm::open(name)?,
+        [name] => cmd::lines::open(name)?,
         _ => synopsis(args),
     };
     let source = input.stat().ok();

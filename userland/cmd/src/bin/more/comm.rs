@@ -1,7 +1,8 @@
 //! comm [-123] file1 file2: print the lines of two sorted files in three columns: in the first alone, in the second
 //! alone, in both. A digit leaves its column away; `-` is standard input.
 
-use lib9::{Args, File, Reader, Result, error, out, usage};
+use cmd::lines::open;
+use lib9::{Args, Reader, Result, error, out, usage};
 
 pub fn main(args: &Args) -> Result<()> {
     let synopsis = "[-123] file1 file2";
@@ -15,12 +16,4 @@ pub fn main(args: &Args) -> Result<()> {
     let (a, b) = (open(a)?, open(b)?);
     let (mut a, mut b) = (Reader::new(a.fd()), Reader::new(b.fd()));
     cmd::comm::comm(&mut a, &mut b, shown, &mut out::write).map_err(|e| error!("read error: {e}"))
-}
-
-/// Opens a file of the command line, where `-` is standard input.
-pub fn open(name: &str) -> Result<File> {
-    if name == "-" {
-        return Ok(File::from_fd(0));
-    }
-    File::open(name, abi::OREAD).map_err(|e| error!("can't open {name}: {e}"))
 }

@@ -1,0 +1,105 @@
+//! Blocks of packed archives (`dev::root`), made whole for who reads them.
+//!
+//! The block that was read last is kept: programs are read in pieces that do not end where blocks do, and small files
+//! have blocks together. It is nobody's, and goes before a program is refused a page. What makes blocks whole is kept
+//! as well, once there was one; there is one of it, so that there are never more than two blocks that nobody reads.
+//!
+//! Ownership: the kernel has one [`Unpacked`]; readers hold the block that they copy from. Lock order:
+//! `Unpacked::inflater`, a `QLock`, then the locks of images and of contents, which are given up when there is no
+//! memory for a block, and `Unpacked::last`, a leaf. Nothing of a program is touched under any of them.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use abi::error;
+use machine::OutOfMemory;
+use machine::heap;
+use machine::ledger::as_kernel;
+use machine::lock::Lock;
+use machine::sync::QLock;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+use super::newpage::give_up_images;
+use crate::error::Result;
+use crate::proc::process::Proc;
+
+/// Which block: the number of its archive, and its own there.
+pub(crate) type Block = (usize, usize);
+
+/// What makes blocks whole, and the last of them.
+pub(crate) struct Unpacked {
+    last: Lock<Option<(Block, Arc<Vec<u8>>)>>,
+    /// One, or none yet.
+    inflater: QLock<Vec<DecompressorOxide>>,
+}
+
+impl Unpacked {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Unpacked { last: Lock::new(None), inflater: QLock::new(Vec::new()) }
+    }
+
+    /// A block, which is this when deflated, and so long when whole.
+    ///
+    /// # Errors
+    /// `virtual memory allocation failed`; `i/o error` when it cannot be made whole.
+    pub(crate) fn block(
+        &self,
+        up: &Arc<Proc>,
+        block: Block,
+        deflated: &[u8],
+        len: usize,
+    ) -> Result<Arc<Vec<u8>>> {
+        if let Some(bytes) = self.kept(block) {
+            return Ok(bytes);
+        }
+        let mut inflater = self.inflater.lock();
+        // Somebody may have wanted it just before.
+        if let Some(bytes) = self.kept(block) {
+            return Ok(bytes);
+        }
+        let mut bytes = match room(&mut inflater, len) {
+            Err(_) if give_up_images(up) => room(&mut inflater, len),
+            room => room,
+        }
+        .map_err(|_| error::ENOVMEM)?;
+        let inflater = inflater.first_mut().ok_or(error::ENOVMEM)?;
+        inflater.init();
+        let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, _, written) = decompress(inflater, deflated, &mut bytes, 0, flags);
+        if status != TINFLStatus::Done || written != len {
+            return Err(error::EIO.into());
+        }
+        let bytes = as_kernel(|| Arc::new(bytes));
+        let before = self.last.lock().replace((block, bytes.clone()));
+        drop(before);
+        Ok(bytes)
+    }
+
+    fn kept(&self, block: Block) -> Option<Arc<Vec<u8>>> {
+        let last = self.last.lock();
+        last.as_ref().filter(|(which, _)| *which == block).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// Gives back the block that is kept. True when there was one.
+    pub(super) fn reclaim(&self) -> bool {
+        let last = self.last.lock().take();
+        last.is_some()
+    }
+}
+
+/// Room for a block, and what makes it whole. It is refused as a page of a program's is.
+fn room(inflater: &mut Vec<DecompressorOxide>, len: usize) -> core::result::Result<Vec<u8>, OutOfMemory> {
+    if !heap::can_afford((len + size_of::<DecompressorOxide>()) as u64) {
+        return Err(OutOfMemory);
+    }
+    as_kernel(|| {
+        if inflater.is_empty() {
+            heap::try_reserve_exact(inflater, 1)?;
+            inflater.push(DecompressorOxide::default());
+        }
+        heap::try_bytes(len)
+    })
+}
