@@ -23,7 +23,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// More words for the kernel's command line, as name=value, quoted as rc quotes
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long, value_name = "WORDS", value_parser = whole_words)]
     append: Vec<String>,
     /// An option of the machine, as QEMU's -machine has it (acpi=off). May be repeated
     #[arg(long, value_name = "OPTION")]
@@ -58,6 +58,14 @@ impl Common {
     pub fn append(&self, vm: Vm) -> Vm {
         self.append.iter().fold(vm, |vm, words| vm.append(words))
     }
+}
+
+/// Words for the kernel whose quotes are closed: one that is not would take the words behind it in.
+fn whole_words(text: &str) -> Result<String, String> {
+    if !text.matches('\'').count().is_multiple_of(2) {
+        return Err("a quote is not closed".into());
+    }
+    Ok(text.into())
 }
 
 /// Prints QEMU's command line as a shell would take it.
@@ -141,5 +149,15 @@ mod tests {
         let wanted = ["/usr/local/bin/kernel.elf", "/usr/local/share/elwood/kernel.elf", "build/kernel.elf"];
         assert_eq!(places, wanted.map(PathBuf::from));
         assert_eq!(kernel_places(Path::new("")), [PathBuf::from("build/kernel.elf")]);
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_would_take_in_what_follows() {
+        for good in ["a=b c=d", "a='b c'", "a='it''s' b=''", ""] {
+            assert_eq!(whole_words(good).as_deref(), Ok(good));
+        }
+        for bad in ["x='a", "'", "a='it's'"] {
+            assert!(whole_words(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -14,12 +14,15 @@ pub struct Reader {
     buf: Vec<u8>,
     at: usize,
     have: usize,
+    /// The end was met behind a line without a newline: the next line is none, and nothing is read for that, since the
+    /// end that is typed at a console is there once.
+    ended: bool,
 }
 
 impl Reader {
     /// A reader of `fd`.
     pub fn new(fd: i32) -> Self {
-        Reader { fd, buf: Vec::new(), at: 0, have: 0 }
+        Reader { fd, buf: Vec::new(), at: 0, have: 0, ended: false }
     }
 
     /// What is buffered; reads more when nothing is. Empty at the end of the file.
@@ -52,15 +55,20 @@ impl Reader {
     /// Puts the next line, with its newline if it has one, into `line`; false at the end of the file.
     pub fn line_into(&mut self, line: &mut Vec<u8>) -> Result<bool> {
         line.clear();
+        if core::mem::take(&mut self.ended) {
+            return Ok(false);
+        }
         loop {
             let bytes = self.fill()?;
+            let at_end = bytes.is_empty();
             let (n, done) = match bytes.iter().position(|&b| b == b'\n') {
                 Some(i) => (i + 1, true),
-                None => (bytes.len(), bytes.is_empty()),
+                None => (bytes.len(), at_end),
             };
             line.extend_from_slice(&bytes[..n]);
             self.consume(n);
             if done {
+                self.ended = at_end && !line.is_empty();
                 return Ok(!line.is_empty());
             }
         }

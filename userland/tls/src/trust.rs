@@ -211,8 +211,9 @@ pub fn why(error: &Error) -> String {
         CertificateError::UnknownIssuer => "its certificate is of no authority that is trusted".into(),
         CertificateError::NotValidForName => "its certificate is for another name".into(),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            // webpki's way to write them.
-            let names: Vec<&str> = presented.iter().map(String::as_str).collect();
+            // As webpki writes them, DnsName("example.org"), without what is around.
+            let names: Vec<&str> =
+                presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
             format!("its certificate is for another name: {}", names.join(", "))
         }
         CertificateError::BadSignature => "a signature is wrong, of its certificate or its own".into(),

@@ -216,7 +216,14 @@ fn a_close_waits_until_what_was_written_is_handed_over() {
     // Who has written nothing has nothing to wait for.
     close(&t.up, opened()).unwrap();
     assert_eq!(port.waits.load(Relaxed), 1);
-    port.change(|s| s.keeps = true);
+    // Nor who was told to stop.
+    port.change(|s| s.patience = Some(1));
+    let fd = opened();
+    let long = vec![1; 2 * PIECE];
+    assert_eq!(pwrite(&t.up, fd, &Src::Kernel(&long), -1).unwrap(), PIECE);
+    close(&t.up, fd).unwrap();
+    assert_eq!(port.waits.load(Relaxed), 1);
+    port.change(|s| (s.patience, s.keeps) = (None, true));
     let fd = written();
     port.leave();
     close(&t.up, fd).unwrap();

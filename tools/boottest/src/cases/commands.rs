@@ -40,6 +40,11 @@ pub fn cases() -> Vec<Case> {
             .sees(PROMPT)
             .line("echo two | sed 1q; man ls | sed 1q; man ls | p | sed 1q")
             .is("two\nLS(1)\nLS(1)\n")
+            // An end behind an unfinished line is the input's, not only the line's.
+            .types("grep foo\n")
+            .types("1foo\x04\x04")
+            .sees("1foo1foo\n")
+            .sees(PROMPT)
             .line("echo three")
             .is("three\n"),
         Case::new("commands/lines", q35())

@@ -126,8 +126,10 @@ impl Open {
     /// Writes all of it, not mixed with what others write, but for what a note keeps back.
     fn write(&self, bytes: &Ready<'_>) -> Result<usize> {
         let _alone = self.port.writing().lock_intr()?;
-        self.wrote.store(true, Relaxed);
-        self.port.send(self.connection, bytes.bytes())?.ok_or(error::EHUNGUP.into())
+        let sent = self.port.send(self.connection, bytes.bytes());
+        // Whoever was told to stop does not wait at the close for what he did not want to wait for here.
+        self.wrote.store(matches!(sent, Ok(Some(n)) if n == bytes.len()), Relaxed);
+        sent?.ok_or(error::EHUNGUP.into())
     }
 
     /// Waits for the host to have what was written, if it takes it soon.
