@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use machine::heap::{self, Call};
 use machine::ledger::Account;
 use machine::sync::QLock;
-use machine::{ledger, thread};
+use machine::{clock, ledger, thread};
 use smoltcp::socket::{icmp as icmp_socket, tcp as tcp_socket, udp as udp_socket};
 use smoltcp::wire::{IpAddress, IpCidr};
 
@@ -407,8 +407,7 @@ impl Stack {
         }
         self.with(|inner| {
             let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
-            entry.keepalive_ms = (ms != 0).then_some(ms);
-            tcp::set_keepalive(entry);
+            tcp::change_keepalive(entry, (ms != 0).then_some(ms), clock::now_ns());
             inner.look_at(id(c));
             Ok(())
         })

@@ -164,6 +164,9 @@ pub(crate) struct Entry {
     pub(crate) headers: bool,
     /// Milliseconds after which a quiet other side is asked whether it is there.
     pub(crate) keepalive_ms: Option<u64>,
+    /// When something has come last, and since when an answer is missed.
+    pub(crate) heard_ns: u64,
+    pub(crate) missed_ns: u64,
     /// What is said of its packets by ICMP does not end it.
     pub(crate) ignores_advice: bool,
     /// Who sees its packets.
@@ -297,6 +300,8 @@ impl Table {
                 has_end: false,
                 headers: false,
                 keepalive_ms: None,
+                heard_ns: 0,
+                missed_ns: 0,
                 half: None,
                 chain: None,
                 next: NONE,

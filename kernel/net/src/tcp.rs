@@ -132,16 +132,23 @@ pub(crate) fn queues(entry: &Entry) -> (usize, usize) {
 
 /// Says before it sends how long it waits for answers.
 pub(crate) fn set_patience(entry: &mut Entry) {
-    let keepalive = entry.keepalive_ms;
     let Some(socket) = entry.socket::<Socket>() else { return };
     let patience = match socket.state() {
         State::SynReceived => Some(Duration::from_micros(SHORT_PATIENCE_NS / 1000)),
         State::SynSent => Some(Duration::from_micros(PATIENCE_NS / 1000)),
         _ if socket.send_queue() != 0 => Some(Duration::from_micros(PATIENCE_NS / 1000)),
-        // Nine times nothing.
-        _ => keepalive.map(|ms| Duration::from_millis(ms.saturating_mul(9))),
+        // See `is_given_up`: smoltcp counts from what came last, also where nobody has been asked since.
+        _ => None,
     };
     socket.set_timeout(patience);
+}
+
+/// Whether the other side has been asked nine times whether it is there, and nothing has come.
+pub(crate) fn is_given_up(entry: &Entry, now_ns: u64) -> bool {
+    let Some(ms) = entry.keepalive_ms else { return false };
+    let since_ns = entry.heard_ns.max(entry.missed_ns);
+    let is_quiet = |now: Seen| now.unsent == 0 && !matches!(now.state, State::Closed | State::Listen);
+    now_ns >= since_ns.saturating_add(ms.saturating_mul(9_000_000)) && see(entry).is_some_and(is_quiet)
 }
 
 /// What the state of a connection means for it.
@@ -348,6 +355,15 @@ pub(crate) fn write(
             (put, _) => done += put,
         }
     }
+}
+
+/// Has the other side asked every so many milliseconds. An answer is missed from now on, or from when the question
+/// that was to come next has been put: that is not brought forward.
+pub(crate) fn change_keepalive(entry: &mut Entry, ms: Option<u64>, now_ns: u64) {
+    let next_ns = entry.keepalive_ms.unwrap_or(0).saturating_mul(1_000_000);
+    entry.missed_ns = now_ns.saturating_add(next_ns);
+    entry.keepalive_ms = ms;
+    set_keepalive(entry);
 }
 
 /// Has the other side asked as it is said.

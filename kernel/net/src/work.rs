@@ -345,6 +345,7 @@ impl Inner {
         };
         let before = Some(&*entry).filter(|e| e.shared.proto == Proto::Tcp).and_then(tcp::see);
         if before.is_some() {
+            entry.heard_ns = now_ns;
             tcp::comes(entry, packet.ip().len() > wire.mtu);
         }
         let (packet, end) = packet.end_apart();
@@ -406,6 +407,9 @@ impl Inner {
         let before = if is_tcp { tcp::see(entry) } else { None };
         if is_tcp {
             tcp::set_patience(entry);
+            if tcp::is_given_up(entry, now_ns) {
+                tcp::abort(entry);
+            }
         }
         let Ifc { iface, wire, .. } = &mut **ifc;
         let now = instant(now_ns);

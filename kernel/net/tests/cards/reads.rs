@@ -94,3 +94,62 @@ fn what_else_is_to_be_said_does_not_wait_for_a_reader() {
     w.passes(SECOND / 100);
     assert_eq!(acknowledged(&w).last().unwrap().0, seq + 5);
 }
+
+/// The other side says that it is there.
+fn answers(w: &World, ack: i32) {
+    w.comes(tcp(&Tcp { control: TcpControl::None, seq: 101, ack: Some(ack), ports: PORTS }, b""));
+}
+
+/// How many questions, and resets, were sent.
+fn asked(w: &World) -> (usize, usize) {
+    // Neighbours may be asked for, too.
+    let sent: Vec<_> = w.sent().into_iter().filter(|(frame, _)| frame[12..14] == [8, 0]).collect();
+    let of = |(frame, _): &(Vec<u8>, Open)| TcpPacket::new_checked(&frame[34..]).unwrap().rst();
+    let resets = sent.iter().filter(|frame| of(frame)).count();
+    (sent.len() - resets, resets)
+}
+
+#[test]
+fn who_was_quiet_before_he_is_asked_is_asked_first() {
+    let w = World::new();
+    let (c, ack) = connected(&w);
+    w.passes(1000 * SECOND);
+    w.sent();
+    w.stack.set_keepalive(&c, 1000).unwrap();
+    assert_eq!(asked(&w), (1, 0));
+    answers(&w, ack);
+    // Then he does not answer any more.
+    for _ in 0..8 {
+        w.passes(SECOND);
+        assert_eq!(asked(&w), (1, 0));
+    }
+    w.passes(SECOND);
+    assert_eq!(asked(&w).1, 1);
+    assert_eq!(refused(w.stack.read(&c, 10)), "connection timed out");
+}
+
+#[test]
+fn who_is_to_be_asked_more_often_is_not_given_up_before() {
+    let w = World::new();
+    let (c, ack) = connected(&w);
+    w.sent();
+    w.stack.set_keepalive(&c, 10_000).unwrap();
+    assert_eq!(asked(&w), (1, 0));
+    answers(&w, ack);
+    w.stack.set_keepalive(&c, 1000).unwrap();
+    for _ in 0..10 {
+        w.passes(SECOND);
+    }
+    assert_eq!(asked(&w), (1, 0));
+    for _ in 0..100 {
+        answers(&w, ack);
+        w.passes(SECOND);
+        assert_eq!(asked(&w), (1, 0));
+    }
+    w.passes(SECOND);
+    assert_eq!(asked(&w), (1, 0));
+    w.passes(6 * SECOND);
+    assert_eq!(asked(&w).1, 0);
+    w.passes(SECOND);
+    assert_eq!(asked(&w).1, 1);
+}

@@ -49,8 +49,9 @@ pub(super) fn conversation(stack: &Stack, c: &Conversation, text: &str) -> Resul
         Some("headers") => Ok(stack.set_headers(c, true)?),
         Some("keepalive") => {
             let ms = match word() {
+                // As Go's library says it where its user has said nothing.
+                Some("0") | None => KEEPALIVE_MS,
                 Some(ms) => ms.parse().map_err(|_| error::EBADARG)?,
-                None => KEEPALIVE_MS,
             };
             Ok(stack.set_keepalive(c, u64::clamp(ms, KEEPALIVE_LEAST_MS, KEEPALIVE_MOST_MS))?)
         }
