@@ -1,7 +1,7 @@
 //! Two users of one machine, its owner and `none`, and that they are kept apart.
 
 use super::{MOTD, motd, q35};
-use crate::case::{Case, re};
+use crate::case::{Case, PROMPT, re};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -61,16 +61,20 @@ pub fn cases() -> Vec<Case> {
             .is("1000\n")
             .line("rm /srv/e*; ls -p /srv")
             .is("cs\nmntgen\nslashn\n"),
-        // Hundreds of processes of another user's, which are ever new ones, are not in the way of the console.
+        // Hundreds of processes of another user's, which are ever new ones, are not in the way of the console. (That one
+        // of them is killed may be said between the characters of a typed line.)
         Case::new("users/swarm", q35().memory_mib(256))
             .line("none rc -c 'fn x {x& x&}; while() x' >[2]/dev/null &")
-            .line("sleep 8")
-            .line("/bin/echo here it is")
-            .gives("here it is")
-            .line("ps | wc -l")
-            .gives(re("^ *[0-9]+$"))
-            .line("/bin/echo and there")
-            .gives("and there")
+            .types("sleep 8\n")
+            .sees(PROMPT)
+            .types("/bin/echo here^' it is'\n")
+            .sees("here it is")
+            .sees(PROMPT)
+            .types("ps | wc -l\n")
+            .sees(re("(?m)^ *[0-9]+$"))
+            .sees(PROMPT)
+            .types("/bin/echo and^' there'\n")
+            .sees("and there")
             .budget(120),
     ]
 }
