@@ -61,8 +61,8 @@ pub fn cases() -> Vec<Case> {
             .is("1000\n")
             .line("rm /srv/e*; ls -p /srv")
             .is("cs\nmntgen\nslashn\n"),
-        // Hundreds of processes of another user's, which are ever new ones, are not in the way of the console. (That one
-        // of them is killed may be said between the characters of a typed line.)
+        // Hundreds of processes of another user's, which are ever new ones, are not in the way of the console. (That
+        // one of them is killed may be said between the characters of a typed line.)
         Case::new("users/swarm", q35().memory_mib(256))
             .line("none rc -c 'fn x {x& x&}; while() x' >[2]/dev/null &")
             .types("sleep 8\n")

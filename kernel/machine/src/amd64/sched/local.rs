@@ -71,7 +71,14 @@ impl Local {
 
     /// Takes the next one.
     pub fn pop(&mut self, cpu: &Cpu, now: u64) -> Option<ThreadRef> {
-        let thread = self.ready.pop(now);
+        let thread = self.ready.pop(now).map(|(thread, is_late)| {
+            if is_late {
+                // It has all of its turn: who was ahead of it does not take that away at the first wakeup.
+                // SAFETY: a thread that does not run: its `switched` is the scheduler's.
+                unsafe { (*thread.switched.get()).place.level |= 1 };
+            }
+            thread
+        });
         cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
         thread
     }
