@@ -110,9 +110,9 @@ pub fn cases() -> Vec<Case> {
             .sees("8\n")
             .sees(PROMPT)
             // A hangup leaves the text where it is found.
-            .line("{echo a; echo kept; echo .; echo '!echo read >begun'; sleep 99} | ed &")
-            .line("while(! test -s begun) sleep 1; ps | sed -n 's/^[^ ]+ +([0-9]+) .* ed$/\\1/p' >pid")
-            .line("echo hangup >/proc/`{cat pid}^/note; while(! test -s ed.hup) sleep 1; cat ed.hup")
+            .line("{echo a; echo kept; echo .; echo '!echo read >begun'; sleep 99} | ed & while(! test -s begun) {}; \
+                   ps | sed -n 's/^[^ ]+ +([0-9]+) .* ed$/\\1/p' >pid")
+            .line("echo hangup >/proc/`{cat pid}^/note; while(! test -s ed.hup) {}; cat ed.hup")
             .gives("kept\n"),
         // As Plan 9's own, of which these were seen.
         Case::new("commands/originals", q35())
@@ -244,7 +244,7 @@ pub fn cases() -> Vec<Case> {
             .line("@{while(line=`{read}) echo got $line} <a")
             .is("got 1\ngot 2\ngot 3\n")
             // What is killed is gone when its parent has waited for it, and no sooner.
-            .line("sleep 99 & while(! slay sleep >/dev/null >[2=1]) {}; slay sleep | sed 's/[0-9]+/N/'; \
+            .line("sleep 99 & while(! slay sleep >/dev/null >[2=1]){}; slay sleep | sed 's/[0-9]+/N/'; \
                    slay sleep | rc; wait; slay sleep; broke; broke a b")
             .is("echo kill>/proc/N/ctl # sleep\nslay: no process sleep of glenda\nusage: broke [user]\n")
             .line("echo abc | sha1sum -2 256; sha1sum -2 1 a; ndb/csquery -s /net/cs tcp!localhost!http; echo $status; \

@@ -364,7 +364,7 @@ fn fetched() -> Case {
         .types("\x04")
         .types("\x7f")
         .sees(crate::case::PROMPT)
-        .line("echo hello | con tcp!localhost!7 >/tmp/said & while(! test -s /tmp/said) sleep 1; \
+        .line("echo hello | con tcp!localhost!7 >/tmp/said & while(! test -s /tmp/said) {}; \
                netstat | grep -c Established; cat /tmp/said")
         .gives("2\nhello\n")
         .budget(120)

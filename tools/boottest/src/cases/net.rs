@@ -113,7 +113,7 @@ fn link() -> Case {
 fn removed() -> Case {
     quiet("net/removed")
         .line("snoop &")
-        .line("while(! test -f /net/ether0/0/data) sleep 1")
+        .line("while(! test -f /net/ether0/0/data) ~ x x")
         .types("wait\n")
         .qmp("device_del", json!({ "id": "card" }))
         .happens("DEVICE_DELETED", "card")

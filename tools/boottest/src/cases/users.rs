@@ -76,5 +76,12 @@ pub fn cases() -> Vec<Case> {
             .types("/bin/echo and^' there'\n")
             .sees("and there")
             .budget(120),
+        // What runs in the background has its share beside commands of the console's that compute, though each of them
+        // ends in its first turn.
+        Case::new("users/background", q35())
+            .line("l=`{seq 30}; {for(i in $l) for(j in $l) for(k in $l) ~ x y; echo >/tmp/ended} &")
+            .line("while(! test -f /tmp/ended) sum /bin/rc >/dev/null; echo ended")
+            .gives("ended\n")
+            .budget(60),
     ]
 }

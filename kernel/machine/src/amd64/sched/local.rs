@@ -61,12 +61,14 @@ impl Local {
         cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
     }
 
-    /// Adds what the running thread has had of the processor since it was switched to, or since it was last added.
+    /// Adds what the running thread has had of the processor since it was switched to, or since it was last added. It
+    /// counts for the group in which it was chosen: the account of one that ends says no more whom it has worked for.
     pub(super) fn settle(&mut self, cpu: &Cpu, thread: &Thread, now: u64) {
         let ran = now.saturating_sub(cpu.turn_start.replace(now));
-        self.ready.has_run(ledger::group(thread.account), ran, now);
         // SAFETY: written only under the lock, which is held.
-        unsafe { (*thread.switched.get()).usage.add(ran, now) };
+        let switched = unsafe { &mut *thread.switched.get() };
+        self.ready.has_run(switched.place.group, ran, now);
+        switched.usage.add(ran, now);
     }
 
     /// Takes the next one.
