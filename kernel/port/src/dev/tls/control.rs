@@ -7,8 +7,9 @@ use core::hint::black_box;
 use abi::error;
 
 use super::alert;
-use super::conversation::{Conversation, Phase, kind};
+use super::conversation::{Conversation, kind};
 use super::seal::{Bad, Opener, Sealer};
+use super::state::Phase;
 use super::suite::{Suite, base64};
 use crate::error::{Error, Result};
 use crate::name::chan::Chan;

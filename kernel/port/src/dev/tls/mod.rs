@@ -13,6 +13,7 @@ mod conversation;
 mod records;
 mod seal;
 mod silence;
+mod state;
 mod suite;
 
 use alloc::string::ToString;

@@ -11,8 +11,9 @@ use machine::sync::Patience;
 use machine::{clock, thread};
 
 use super::alert;
-use super::conversation::{Conversation, Input, Output, Phase, Piece, kind};
+use super::conversation::{Conversation, kind};
 use super::seal::{ADDED_MOST, HEAD, Head, PLAIN_MOST, SEALED_MOST, plain};
+use super::state::{Input, Output, Phase, Piece};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
 use crate::proc::process::Proc;
