@@ -15,7 +15,7 @@
 //!
 //! | module | what it gives |
 //! |---|---|
-//! | [`lock`] | `Lock`: mutual exclusion for some instructions, interrupts off |
+//! | [`lock`] | `Lock`: mutual exclusion for some instructions, interrupts put off |
 //! | [`thread`] | kernel threads: spawn, park and unpark, interrupt, times |
 //! | [`sync`] | `Rendez`, `QLock`, `RwQLock`, `Completion` |
 //! | [`clock`] | monotonic time, cycles, time of day |

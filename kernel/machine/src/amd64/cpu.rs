@@ -12,6 +12,7 @@
 
 pub use crate::types::CpuStat;
 
+use super::interrupts::NONE_WAITS;
 use super::lock::Lock;
 use super::mem::flush::Order;
 use super::mem::space::AddressSpace;
@@ -34,7 +35,7 @@ pub(crate) const MAX: usize = 64;
 /// The stage of a processor whose start has just been asked for.
 pub(crate) const CALLED: u32 = 0;
 
-/// A processor's own data. The first four fields are reached from assembly by `offset_of!`.
+/// A processor's own data. The first five fields are reached from assembly by `offset_of!`.
 #[repr(C)]
 pub(crate) struct Cpu {
     /// Its own address.
@@ -45,6 +46,10 @@ pub(crate) struct Cpu {
     pub frame_end: Cell<u64>,
     /// The program's stack pointer for two instructions of the system call entry.
     pub scratch: Cell<u64>,
+    /// Sections in which interrupts are put off, and whether one waits for their end: see `interrupts`.
+    pub sections: Cell<u32>,
+    /// Which one, and what it has interrupted.
+    pub late: Cell<(u8, u64)>,
     /// Number, from 0; never changes once it is known to others.
     pub id: Cell<u32>,
     /// The thread that runs here; the scheduler keeps it alive.
@@ -131,6 +136,8 @@ impl Cpu {
             kernel_sp: Cell::new(0),
             frame_end: Cell::new(0),
             scratch: Cell::new(0),
+            sections: Cell::new(NONE_WAITS),
+            late: Cell::new((0, 0)),
             id: Cell::new(0),
             current: Cell::new(ptr::null()),
             payer: Cell::new(ptr::null()),

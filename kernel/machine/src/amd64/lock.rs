@@ -1,12 +1,13 @@
 //! `Lock`: mutual exclusion for short sections, against other processors and against interrupt handlers.
 //!
-//! A guard keeps interrupts off on its processor, so a handler can never find a lock that its own processor
-//! holds. Who waits for one serves other processors' flushes meanwhile (see `flush`). Rule: never park, never drop a
-//! channel, never do I/O while holding one; `park` checks it by the interrupt flag. With debug assertions the order in
-//! which Locks are taken is checked as well (`sync::lockorder`).
+//! A guard puts interrupts off on its processor (see `interrupts`), so a handler can never find a lock that its own
+//! processor holds. Who waits for one serves other processors' flushes meanwhile (see `flush`). Rule: never park, never
+//! drop a channel, never do I/O while holding one; `park` checks it by whether interrupts are put off. With debug
+//! assertions the order in which Locks are taken is checked as well (`sync::lockorder`).
 
 #[cfg(debug_assertions)]
 use super::cpu;
+use super::interrupts;
 use super::mem::flush;
 #[cfg(debug_assertions)]
 use crate::sync::lockorder;
@@ -17,7 +18,6 @@ use core::ops::{Deref, DerefMut};
 #[cfg(debug_assertions)]
 use core::panic::Location;
 use core::sync::atomic::{AtomicBool, Ordering};
-use x86_64::instructions::interrupts;
 
 /// After so many failed looks a lock counts as lost: nobody holds one for seconds.
 const LOST: u64 = 1 << 32;
@@ -35,11 +35,12 @@ unsafe impl<T: ?Sized + Send> Sync for Lock<T> {}
 // SAFETY: owning the lock is owning the value.
 unsafe impl<T: ?Sized + Send> Send for Lock<T> {}
 
-/// Access to a locked value; dropping it releases the lock and restores the interrupt flag.
+/// Access to a locked value; dropping it releases the lock and lets interrupts in.
 pub struct LockGuard<'a, T: ?Sized> {
     lock: &'a Lock<T>,
-    interrupts: bool,
-    // A guard restores the interrupt flag of the processor it was made on: it stays there.
+    /// It has put interrupts off itself, and not who holds another one around it.
+    puts_off: bool,
+    // What a guard counts down is of the processor it was made on: it stays there.
     here: PhantomData<*mut ()>,
 }
 
@@ -65,20 +66,19 @@ impl<T> Lock<T> {
 }
 
 impl<T: ?Sized> Lock<T> {
-    /// Waits for the lock with interrupts off and takes it.
+    /// Waits for the lock with interrupts put off and takes it.
     #[inline]
     pub fn lock(&self) -> LockGuard<'_, T> {
-        let interrupts = interrupts::are_enabled();
-        interrupts::disable();
+        interrupts::put_off();
         #[cfg(debug_assertions)]
         if let Some(cpu) = cpu::if_ready() {
             cpu.held.check(&lockorder::SPINNING, self.made_at);
         }
         self.take();
-        LockGuard { lock: self, interrupts, here: PhantomData }
+        LockGuard { lock: self, puts_off: true, here: PhantomData }
     }
 
-    /// The same for who has another one, until he has let go of this: interrupts are off already.
+    /// The same for who has another one, until he has let go of this: interrupts are put off already.
     #[inline]
     pub fn lock_under<'a, U: ?Sized>(&'a self, _outer: &'a LockGuard<'_, U>) -> LockGuard<'a, T> {
         #[cfg(debug_assertions)]
@@ -86,10 +86,10 @@ impl<T: ?Sized> Lock<T> {
             cpu.held.check(&lockorder::SPINNING, self.made_at);
         }
         self.take();
-        LockGuard { lock: self, interrupts: false, here: PhantomData }
+        LockGuard { lock: self, puts_off: false, here: PhantomData }
     }
 
-    /// Waits for it and takes it, with interrupts off.
+    /// Waits for it and takes it, with interrupts put off.
     #[inline(always)]
     fn take(&self) {
         if self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -114,15 +114,12 @@ impl<T: ?Sized> Lock<T> {
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
-        let interrupts = interrupts::are_enabled();
-        interrupts::disable();
+        interrupts::put_off();
         if self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             self.note_taken();
-            return Some(LockGuard { lock: self, interrupts, here: PhantomData });
+            return Some(LockGuard { lock: self, puts_off: true, here: PhantomData });
         }
-        if interrupts {
-            interrupts::enable();
-        }
+        interrupts::let_in();
         None
     }
 
@@ -131,13 +128,15 @@ impl<T: ?Sized> Lock<T> {
         self.value.get_mut()
     }
 
-    /// Releases a lock whose guard was [kept](LockGuard::keep).
+    /// Releases a lock whose guard was [kept](LockGuard::keep). Interrupts stay off; one that had been put off before
+    /// that is served here.
     ///
     /// # Safety
     /// The calling processor holds the lock, and nobody else releases it for this taking.
     pub(crate) unsafe fn release(&self) {
         self.note_released();
         self.held.store(false, Ordering::Release);
+        interrupts::let_in_later();
     }
 
     fn note_taken(&self) {
@@ -162,11 +161,12 @@ pub(crate) fn held_here() -> usize {
 }
 
 impl<T: ?Sized> LockGuard<'_, T> {
-    /// Ends the guard without releasing the lock; interrupts stay off. Says whether they were on before.
+    /// Ends the guard without releasing the lock, and turns interrupts off. Says whether they are to be turned on again
+    /// when it is [released](Lock::release): whether they were on before it was taken.
     pub(crate) fn keep(self) -> bool {
-        let interrupts = self.interrupts;
+        debug_assert!(self.puts_off, "a guard is kept that stands under another");
         core::mem::forget(self);
-        interrupts
+        interrupts::turn_off()
     }
 }
 
@@ -189,8 +189,8 @@ impl<T: ?Sized> Drop for LockGuard<'_, T> {
     fn drop(&mut self) {
         self.lock.note_released();
         self.lock.held.store(false, Ordering::Release);
-        if self.interrupts {
-            interrupts::enable();
+        if self.puts_off {
+            interrupts::let_in();
         }
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`cpu`], [`lock`] | the ground: a processor's own data, and mutual exclusion |
+//! | [`cpu`], `interrupts`, [`lock`] | the ground: a processor's own data, what keeps interrupts away, exclusion |
 //! | [`mem`] | frames, page tables, address spaces, heap, stacks |
 //! | `dev` | registers, the interrupt controllers, COM1, chance, the way out |
 //! | `time` | the clock, and the queue of those who sleep |
@@ -39,12 +39,13 @@
 //! | `mem::window`, `mem::stack::POOL` | the kernel's large blocks, kernel stacks |
 //! | `mem::frames::FRAMES` | page frames |
 //!
-//! Every [`lock::Lock`] keeps interrupts off while it is held, so all of them may be taken in handlers. Whoever waits
-//! with interrupts off serves other processors' `flush`es.
+//! Every [`lock::Lock`] puts interrupts off while it is held, so all of them may be taken in handlers. Whoever waits
+//! with interrupts off, or put off, serves other processors' `flush`es.
 
 pub mod boot;
 pub mod cpu;
 mod dev;
+mod interrupts;
 pub mod lock;
 pub mod mem;
 mod sched;
@@ -84,6 +85,8 @@ pub struct BootParams {
 /// To be called once, on the boot processor, on the boot stack, with interrupts off, by `boot/entry.S`'s caller
 /// with what the loader gave.
 pub unsafe fn init(params: BootParams) {
+    // SAFETY: once, on the boot processor.
+    unsafe { registers::ground() }; // where a Lock counts
     console::init(); // the serial line, polled
     if let Some(lack) = registers::lack() {
         refuse(format_args!("this processor has {lack}")); // one that somebody has made up

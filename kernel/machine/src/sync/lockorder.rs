@@ -30,7 +30,7 @@ pub(crate) struct Order {
     after: [[AtomicU64; CLASSES / 64]; CLASSES],
 }
 
-/// Locks that are waited for with interrupts off.
+/// Locks that are waited for with interrupts put off.
 pub(crate) static SPINNING: Order = Order::new();
 /// Locks whose waiters sleep.
 pub(crate) static SLEEPING: Order = Order::new();

@@ -33,6 +33,14 @@ pub(crate) fn lack() -> Option<&'static str> {
     NEEDED.iter().find(|(_, leaf, bit)| lacks(*leaf, *bit)).map(|(what, ..)| *what)
 }
 
+/// Lets GS lead to the boot processor's data, of which nobody needs more yet than where interrupts are put off.
+///
+/// # Safety
+/// Once, on the boot processor, before any Lock is taken.
+pub(crate) unsafe fn ground() {
+    GsBase::write(VirtAddr::from_ptr(&raw const cpu::BOOT));
+}
+
 /// Makes the boot processor's tables and registers ours.
 ///
 /// # Safety

@@ -7,9 +7,9 @@
 //!
 //! # Why nobody waits for ever
 //!
-//! The initiator has interrupts off, mostly because it holds the Lock of the tables. A target may have them off as
-//! well: because it waits for a Lock (perhaps that one), because it is itself an initiator, or because it is in a
-//! short section. So the rule is: **who waits with interrupts off serves**. [`serve`] is called in the waiting loop
+//! The initiator has interrupts off or put off, mostly because it holds the Lock of the tables. A target may have them
+//! so as well: because it waits for a Lock (perhaps that one), because it is itself an initiator, or because it is in a
+//! short section. So the rule is: **who waits without letting interrupts in serves**. [`serve`] is called in the waiting loop
 //! of `Lock::lock` and in the one below; nothing else in this crate waits for another processor with interrupts off.
 //! It takes no locks.
 //!
@@ -19,11 +19,12 @@
 
 use super::paging;
 use crate::amd64::cpu::{self, Cpu};
+use crate::amd64::interrupts;
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 use spin::Once;
 use x86_64::VirtAddr;
-use x86_64::instructions::{interrupts, tlb};
+use x86_64::instructions::tlb;
 
 /// So many single translations are thrown away one by one; beyond, all at once.
 const ONE_BY_ONE: u64 = 32;

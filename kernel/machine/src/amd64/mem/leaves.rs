@@ -2,16 +2,16 @@
 //!
 //! A space remembers some of its page tables ([`Leaves`]), so that what calls are given is found without looking at the
 //! tables above. Whoever unmaps a page waits for all processors that have the space
-//! loaded (`space`), so with interrupts off nothing found there goes away.
+//! loaded (`space`), so with interrupts off, or put off, nothing found there goes away.
 
 use super::page::Page;
 use super::space::AddressSpace;
 use super::tables::{self, ADDRESS, PAGE, PRESENT, Table, WRITE};
 use crate::amd64::cpu::{self, Cpu};
+use crate::amd64::interrupts;
 use crate::types::Prot;
 use abi::layout::USTKTOP;
 use core::sync::atomic::{AtomicU64, Ordering};
-use x86_64::instructions::interrupts;
 
 /// Page tables that a space remembers.
 const LEAVES: usize = 4;
@@ -105,7 +105,7 @@ impl AddressSpace {
     }
 
     /// Does something with `len` bytes of a page if it is mapped, with the flags `needs`. The page cannot become
-    /// another's meanwhile: either the lock is held, or interrupts are off on a processor that has the space loaded,
+    /// another's meanwhile: either the lock is held, or interrupts are put off on a processor that has the space loaded,
     /// and whoever has unmapped the page waits for that one's answer before he drops it.
     #[inline]
     fn with_page(&self, va: u64, len: usize, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
@@ -113,19 +113,13 @@ impl AddressSpace {
         if va >= USTKTOP || len as u64 > PAGE - offset {
             return false;
         }
-        let enabled = interrupts::are_enabled();
-        interrupts::disable();
-        let cpu = cpu::this();
-        if !self.is_loaded(cpu) {
-            if enabled {
-                interrupts::enable();
-            }
+        interrupts::put_off();
+        if !self.is_loaded(cpu::this()) {
+            interrupts::let_in();
             return self.with_page_elsewhere(va, needs, use_it);
         }
         let found = self.leaf(va).is_ok_and(|table| use_entry(table, va, needs, use_it));
-        if enabled {
-            interrupts::enable();
-        }
+        interrupts::let_in();
         found
     }
 

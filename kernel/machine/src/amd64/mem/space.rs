@@ -3,7 +3,7 @@
 //! Every present entry holds one reference to its `Page`. The lock guards the tree below the root; it is held while
 //! translations are thrown away on every processor that has the space loaded (`flush`), so an unmapped page is not
 //! reused while one still knows it. A processor that has the space loaded may also look without the lock, as it does
-//! for the program, with interrupts off (`leaves`): what it has found stays until it serves a flush. Tables stay until
+//! for the program, with interrupts put off (`leaves`): what it has found stays until it serves a flush. Tables stay until
 //! the space is dropped, which can only be when no processor has it loaded: each that has keeps a reference, in its
 //! `Cpu::space`.
 
@@ -17,11 +17,11 @@ use super::page::{Leaving, Page};
 use super::paging;
 use super::tables::{self, ACCESSED, ADDRESS, DIRTY, PAGE, PRESENT, Table, USER, WRITE};
 use crate::amd64::cpu::{self, Cpu};
+use crate::amd64::interrupts;
 use crate::amd64::lock::Lock;
 use abi::layout::USTKTOP;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
-use x86_64::instructions::interrupts;
 
 /// The root's level.
 const ROOT: u32 = 4;

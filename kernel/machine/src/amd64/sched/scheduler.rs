@@ -21,6 +21,7 @@ use super::thread::{self, Thread, ThreadRef};
 use super::ticks;
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::dev::lapic;
+use crate::amd64::interrupts;
 use crate::amd64::lock::LockGuard;
 use crate::amd64::mem::frames;
 use crate::amd64::mem::stack::Stack;
@@ -31,7 +32,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{Ordering, fence};
-use x86_64::instructions::interrupts;
 
 /// A processor's own queue, locked.
 pub(crate) type Guard = LockGuard<'static, Local>;

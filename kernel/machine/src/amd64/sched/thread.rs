@@ -12,6 +12,7 @@ use super::scheduler;
 use super::usage::Usage;
 use super::watch;
 use crate::amd64::cpu;
+use crate::amd64::interrupts;
 use crate::amd64::mem::frames;
 #[cfg(debug_assertions)]
 use crate::amd64::mem::grant::Watch;
@@ -146,7 +147,7 @@ pub fn park_until(deadline_ns: u64) {
 
 /// Whether the calling context can park: it is a thread, no Lock is held, and it is not an interrupt's.
 pub fn may_park() -> bool {
-    x86_64::instructions::interrupts::are_enabled() && !cpu::is_idle_here()
+    interrupts::are_enabled() && !cpu::is_idle_here()
 }
 
 /// Lets other threads of the same or a higher priority run first.

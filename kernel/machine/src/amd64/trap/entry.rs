@@ -5,8 +5,8 @@
 use super::desc;
 use super::irq;
 use super::panic;
-use crate::amd64::cpu::{self, Cpu};
-use crate::sampling;
+use crate::amd64::cpu::Cpu;
+use crate::amd64::interrupts;
 use abi::ureg::Ureg;
 use core::mem::offset_of;
 
@@ -48,14 +48,18 @@ pub(crate) const NAMES: [&str; 32] = [
 /// QEMU's knows.
 pub(crate) const KNOWN: usize = 20;
 
-/// An interrupt or exception while the kernel runs, with interrupts off.
+/// The flag with which interrupts come.
+const INTERRUPTS: u64 = 1 << 9;
+
+/// An interrupt or exception while the kernel runs. Interrupts are off here; they are when it returns, if this one was
+/// put off.
 extern "C" fn kernel_trap(frame: &mut Ureg) {
     match frame.kind {
         v @ 32..=255 => {
-            irq::dispatch(v as u8);
-            let ticks = cpu::this().ticked.take();
-            if ticks != 0 {
-                sampling::count(frame.pc, ticks);
+            if interrupts::may_come(v as u8, frame.pc) {
+                irq::interrupted_kernel(v as u8, frame.pc);
+            } else {
+                frame.flags &= !INTERRUPTS;
             }
         }
         _ => panic::kernel_fault(frame),

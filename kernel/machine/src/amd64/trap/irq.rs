@@ -12,12 +12,14 @@ use crate::amd64::cpu;
 use crate::amd64::dev::io::Ports;
 use crate::amd64::dev::ioapic;
 use crate::amd64::dev::lapic;
+use crate::amd64::interrupts;
 use crate::amd64::lock::Lock;
 use crate::amd64::mem::flush;
 use crate::amd64::sched::scheduler;
 use crate::amd64::time::clock;
 use crate::firmware::acpi::Madt;
 use crate::heap;
+use crate::sampling;
 use crate::types::OutOfMemory;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -98,6 +100,7 @@ pub(crate) fn init(madt: Option<Madt>) {
     let (first, second) = (Ports::of_kernel(0x20, 2), Ports::of_kernel(0xa0, 2));
     first.out8(1, 0xff);
     second.out8(1, 0xff);
+    interrupts::init(interrupted_kernel);
     cpu::this().apic.store(lapic::id(), Ordering::Relaxed);
     ioapic::init(madt);
     flush::init(|cpu| lapic::send(cpu.apic.load(Ordering::Relaxed), lapic::FLUSH));
@@ -186,6 +189,15 @@ impl Drop for IrqHandle {
         if last && self.0.controller == Controller::Ioapic {
             ioapic::mask(self.0.irq);
         }
+    }
+}
+
+/// Serves an interrupt that has come, or that was put off, while the kernel ran at `pc`, with interrupts off.
+pub(crate) fn interrupted_kernel(vector: u8, pc: u64) {
+    dispatch(vector);
+    let ticks = cpu::this().ticked.take();
+    if ticks != 0 {
+        sampling::count(pc, ticks);
     }
 }
 

@@ -13,6 +13,7 @@ use super::desc::{USER_CODE, USER_DATA};
 use super::entry;
 use super::irq;
 use crate::amd64::cpu::{self, Cpu};
+use crate::amd64::interrupts;
 use crate::amd64::mem::space::AddressSpace;
 use crate::amd64::sched::balance;
 use crate::amd64::sched::fpu::Area;
@@ -23,7 +24,6 @@ use alloc::sync::Arc;
 use core::arch::asm;
 use core::ops::Deref;
 use core::sync::atomic::Ordering;
-use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
 
 /// Flags a program may set: arithmetic, direction, alignment check, identification, and resumption, with which the next
@@ -155,8 +155,11 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
             interrupts::enable();
             Event::Syscall
         }
-        0..32 => exception(me, ctx),
-        vector => interrupted(cpu, me, ctx, vector),
+        // SYSCALL has cleared a program's AC flag; a trap leaves it.
+        kind => {
+            forbid_user_memory(cpu);
+            if kind < 32 { exception(me, ctx) } else { interrupted(cpu, me, ctx, kind) }
+        }
     }
 }
 
@@ -230,8 +233,12 @@ fn enter(cpu: &Cpu, me: &Thread, ctx: &UserContext) {
     regs.changed();
     me.in_user.store(false, Ordering::Relaxed);
     me.charge(&me.user_cycles);
+}
+
+/// Clears a program's AC flag, which would let the kernel touch its memory.
+#[inline(always)]
+fn forbid_user_memory(cpu: &Cpu) {
     if cpu.smap.get() {
-        // A program's AC flag would let the kernel touch its memory.
         // SAFETY: the processor has SMAP, hence the instruction.
         unsafe { asm!("clac", options(nomem, nostack)) };
     }
