@@ -124,10 +124,12 @@ const _: fn() -> UserContext = UserContext::new;
 const _: fn(&mut UserContext) = UserContext::fpu_reset;
 const _: fn(&mut UserContext) -> FpuState = UserContext::fpu_save;
 const _: fn(&mut UserContext, &FpuState) = UserContext::fpu_load;
-const _: fn(&UserContext) -> (Regs, Option<[u64; 6]>) = |ctx| (ctx.regs.clone(), ctx.args);
+const _: fn(&UserContext) -> (Regs, Option<&[u64; 6]>) = |ctx| (ctx.regs.clone(), ctx.args());
+const _: fn(&mut UserContext) = UserContext::forget_args;
 const _: fn(&Regs) -> &Frame = |regs| regs;
 const _: fn(&mut UserContext, &Arc<AddressSpace>) -> Event = crate::user::run;
 const _: fn(&[Watchpoint]) -> Result<(), WatchError> = crate::user::watch;
+const _: fn() -> i64 = crate::user::wall_ns;
 const _: fn(&Thread) -> Option<(u64, u64)> = Thread::kernel_place;
 
 // dma

@@ -10,6 +10,12 @@ macro_rules! calls {
     };
 }
 
+/// Whether a system call has arguments: for the few that have none, and are made often, nobody looks for them.
+#[inline]
+pub const fn has_arguments(number: u64) -> bool {
+    !matches!(number, SYSR1 | NSEC)
+}
+
 calls! {
     SYSR1 = 0; ERRSTR_OLD = 1; BIND = 2; CHDIR = 3; CLOSE = 4; DUP = 5; ALARM = 6; EXEC = 7;
     EXITS = 8; FSESSION = 9; FAUTH = 10; FSTAT_OLD = 11; SEGBRK = 12; MOUNT_OLD = 13; OPEN = 14;

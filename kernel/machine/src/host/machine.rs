@@ -105,10 +105,11 @@ impl Machine {
         HERE.try_with(|h| h.try_borrow().ok()?.as_deref().map(f)).ok().flatten()
     }
 
-    /// The chaos seed of the calling thread's machine; 0 also when it has none, or is being torn down.
+    /// The chaos seed of the calling thread's machine; 0 also when it has none, or that is being
+    /// made or torn down.
     pub(super) fn seed_here() -> u64 {
         let seed = |m: &Arc<Machine>| m.chaos_seed.load(Ordering::Relaxed);
-        HERE.try_with(|h| h.borrow().as_ref().map_or(0, seed)).unwrap_or(0)
+        HERE.try_with(|h| h.try_borrow().ok()?.as_ref().map(seed)).ok().flatten().unwrap_or(0)
     }
 
     /// Kernel threads and programs of this machine that ended in a panic.

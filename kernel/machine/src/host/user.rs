@@ -50,16 +50,22 @@ impl Deref for Regs {
 pub struct UserContext {
     /// The general registers.
     pub regs: Regs,
-    /// The words above the top of the program's stack at a system call, which nobody reads on the host.
-    pub args: Option<[u64; 6]>,
     fpu: FpuState,
 }
 
 impl UserContext {
+    /// The words above the top of the program's stack at a system call, which nobody reads on the host.
+    pub fn args(&self) -> Option<&[u64; 6]> {
+        None
+    }
+
+    /// They may be other ones by now.
+    pub fn forget_args(&mut self) {}
+
     /// Plan 9's start values: all registers zero, a fresh floating-point unit, interrupts on.
     pub fn new() -> UserContext {
         let regs = Regs(Arc::new(Frame::new(&Ureg { flags: FIXED_FLAGS, ..Ureg::default() })));
-        UserContext { regs, args: None, fpu: FpuState::new() }
+        UserContext { regs, fpu: FpuState::new() }
     }
 
     /// Makes the floating-point unit fresh.
@@ -76,6 +82,11 @@ impl UserContext {
     pub fn fpu_load(&mut self, state: &FpuState) {
         self.fpu = *state;
     }
+}
+
+/// The time of day, in nanoseconds since 1970, at a moment in the call of the calling thread.
+pub fn wall_ns() -> i64 {
+    super::clock::wall_ns()
 }
 
 impl Default for UserContext {

@@ -96,7 +96,7 @@ fn live(up: &Arc<Proc>, ctx: &mut UserContext) {
 fn told(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     let seen = trace::before(up, ctx);
     // It may be other ones by now, on another stack.
-    ctx.args = None;
+    ctx.forget_args();
     let after = syscall::dispatch_told(up, ctx);
     match seen {
         Some(seen) => trace::behind(up, ctx, *seen, after),

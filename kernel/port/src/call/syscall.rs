@@ -12,7 +12,7 @@ use abi::error;
 use abi::syscall as call;
 use machine::heap::{Call, can_afford, is_granted, is_granted_beside};
 use machine::ledger::for_long;
-use machine::user::UserContext;
+use machine::user::{self, UserContext};
 
 use crate::call::args::{self, Args};
 use crate::call::{fileargs, procargs, sysfile, sysproc, sysseg};
@@ -31,7 +31,8 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     let number = ctx.regs.bp();
     let _call = Call::enter_as(|| call::name(number).unwrap_or("system call"));
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
-    let result = match &ctx.args {
+    let result = match ctx.args() {
+        _ if !call::has_arguments(number) => Ok(without_arguments(number)),
         Some(words) if !is_in(number, CHANGES) && has_room(number) => simple(&Args { up, words }, number),
         _ => return change(up, ctx, number),
     };
@@ -54,8 +55,8 @@ fn words(up: &Arc<Proc>, ctx: &UserContext, number: u64) -> Result<[u64; 6]> {
     if is_in(number, KEEPS) && !find_room(up, number) {
         return Err(error::ENOMEM.into());
     }
-    match ctx.args {
-        Some(words) => Ok(words),
+    match ctx.args() {
+        Some(words) => Ok(*words),
         None => args::fetch(up, ctx.regs.sp()),
     }
 }
@@ -192,8 +193,6 @@ pub(super) fn nothing(_: ()) -> u64 {
 /// of their own, so that none of them needs what another one does.
 fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
     match number {
-        call::SYSR1 => Ok(0),
-        call::NSEC => nsec(a),
         call::PREAD => fileargs::pread(a),
         call::PWRITE => fileargs::pwrite(a),
         call::OPEN => fileargs::open(a),
@@ -208,9 +207,10 @@ fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
     }
 }
 
-#[inline(never)]
-fn nsec(_: &Args<'_>) -> Result<u64> {
-    Ok(machine::clock::wall_ns() as u64)
+/// The calls that have no arguments: the time of day, and nothing.
+#[inline]
+fn without_arguments(number: u64) -> u64 {
+    if number == call::NSEC { user::wall_ns() as u64 } else { 0 }
 }
 
 #[inline(never)]

@@ -48,20 +48,23 @@ impl AddressSpace {
         cpu.root.get() == self.root
     }
 
-    /// Words from `va` on, of a page that is mapped. None unless they lie in one, and `va` is a word's. The space is
-    /// loaded on the calling processor, `cpu`, and interrupts are off.
+    /// Reads words from `va` on, of a page that is mapped. False unless they lie in one, and `va` is a word's. The space
+    /// is loaded on the calling processor, `cpu`, and interrupts are off.
     #[inline]
-    pub(crate) fn read_here<const N: usize>(&self, cpu: &Cpu, va: u64) -> Option<[u64; N]> {
+    pub(crate) fn read_here<const N: usize>(&self, cpu: &Cpu, va: u64, words: &mut [u64; N]) -> bool {
         debug_assert!(self.is_loaded(cpu) && !interrupts::are_enabled());
         let offset = va % PAGE;
         if va >= USTKTOP || !va.is_multiple_of(8) || offset > PAGE - 8 * N as u64 {
-            return None;
+            return false;
         }
-        let table = self.leaf(va).ok()?;
+        let Ok(table) = self.leaf(va) else { return false };
         let entry = table.slot(Table::index(va, 1)).load(Ordering::Acquire);
-        // SAFETY: the entry holds a reference, and the page stays as `with_page` says.
-        (entry & PRESENT != 0)
-            .then(|| unsafe { Page::with_phys(entry & ADDRESS, |page| page.read_words(offset as usize)) })
+        let there = entry & PRESENT != 0;
+        if there {
+            // SAFETY: the entry holds a reference, and the page stays as `with_page` says.
+            unsafe { Page::with_phys(entry & ADDRESS, |page| page.read_words(offset as usize, words)) };
+        }
+        there
     }
 
     /// The page table for an address, which is remembered from now on.

@@ -139,11 +139,13 @@ impl Page {
 
     /// Reads aligned double words.
     #[inline]
-    pub(super) fn read_words<const N: usize>(&self, off: usize) -> [u64; N] {
+    pub(super) fn read_words<const N: usize>(&self, off: usize, words: &mut [u64; N]) {
         check(off, N * 8, 8);
         let first = self.bytes().wrapping_add(off).cast::<AtomicU64>();
-        // SAFETY: as in `word64`, for each of them.
-        core::array::from_fn(|i| unsafe { &*first.add(i) }.load(Ordering::Relaxed))
+        for (i, word) in words.iter_mut().enumerate() {
+            // SAFETY: as in `word64`, for each of them.
+            *word = unsafe { &*first.add(i) }.load(Ordering::Relaxed);
+        }
     }
 
     /// Copies the bytes from `off` up to the first that is zero, and says how many. None when there is no zero before

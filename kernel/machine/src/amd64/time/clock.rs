@@ -47,12 +47,23 @@ pub fn cycles_to_ns(cycles: u64) -> u64 {
 
 /// Nanoseconds since the clock was started; never goes back.
 pub fn now_ns() -> u64 {
-    cycles_to_ns(cycles().saturating_sub(START.load(Ordering::Relaxed)))
+    ns_at(cycles())
+}
+
+/// The same for what the counter said.
+#[inline]
+fn ns_at(cycles: u64) -> u64 {
+    cycles_to_ns(cycles.saturating_sub(START.load(Ordering::Relaxed)))
 }
 
 /// Nanoseconds since 1970.
 pub fn wall_ns() -> i64 {
     WALL.at(now_ns())
+}
+
+/// The same for what the counter said, lately.
+pub(crate) fn wall_ns_at(cycles: u64) -> i64 {
+    WALL.at(ns_at(cycles))
 }
 
 /// Sets the time of day.

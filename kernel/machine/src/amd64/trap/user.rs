@@ -19,6 +19,8 @@ use crate::amd64::sched::balance;
 use crate::amd64::sched::fpu::Area;
 use crate::amd64::sched::thread::{self, Thread};
 use crate::amd64::sched::watch as debug;
+use crate::amd64::time::clock;
+use abi::syscall;
 use abi::ureg::Ureg;
 use alloc::sync::Arc;
 use core::arch::asm;
@@ -55,9 +57,10 @@ impl Deref for Regs {
 pub struct UserContext {
     /// The general registers.
     pub regs: Regs,
-    /// The six words above the top of the program's stack when it left user mode for a system call, if they were there
-    /// to be read.
-    pub args: Option<[u64; 6]>,
+    /// The six words above the top of the program's stack when it left user mode for a system call that has arguments.
+    /// (They are written in place: as an `Option` they would be carried about in registers.)
+    words: [u64; 6],
+    has_words: bool,
     /// The exception that ended the last run, and the thread's kernel time then: what it costs is charged to it.
     served: Option<(u8, u64)>,
 }
@@ -71,7 +74,24 @@ impl UserContext {
             flags: FIXED_FLAGS,
             ..Ureg::default()
         };
-        UserContext { regs: Regs(Arc::new(Area::new(&selectors))), args: None, served: None }
+        UserContext {
+            regs: Regs(Arc::new(Area::new(&selectors))),
+            words: [0; 6],
+            has_words: false,
+            served: None,
+        }
+    }
+
+    /// The six words above the top of the program's stack when it left user mode for a system call that has arguments,
+    /// if they were there to be read.
+    #[inline]
+    pub fn args(&self) -> Option<&[u64; 6]> {
+        self.has_words.then_some(&self.words)
+    }
+
+    /// They may be other ones by now.
+    pub fn forget_args(&mut self) {
+        self.has_words = false;
     }
 
     /// Sets the FPU to its start values.
@@ -151,7 +171,9 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
     enter(cpu, me, ctx);
     match ctx.regs.kind() {
         irq::SYSCALL => {
-            ctx.args = space.read_here(cpu, ctx.regs.sp().wrapping_add(8));
+            if syscall::has_arguments(ctx.regs.bp()) {
+                ctx.has_words = space.read_here(cpu, ctx.regs.sp().wrapping_add(8), &mut ctx.words);
+            }
             interrupts::enable();
             Event::Syscall
         }
@@ -161,6 +183,13 @@ pub fn run(ctx: &mut UserContext, space: &Arc<AddressSpace>) -> Event {
             if kind < 32 { exception(me, ctx) } else { interrupted(cpu, me, ctx, kind) }
         }
     }
+}
+
+/// The time of day, in nanoseconds since 1970, when the calling thread came out of user mode, or on to the processor
+/// since: in a system call a moment after its beginning, which is known without another look at the counter.
+#[inline]
+pub fn wall_ns() -> i64 {
+    clock::wall_ns_at(thread::current_ref().stamp.load(Ordering::Relaxed))
 }
 
 /// What serving the last exception has cost, up to here.
