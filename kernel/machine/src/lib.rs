@@ -23,6 +23,7 @@
 //! | [`dma`], [`io`], [`irq`] | memory shared with devices, their registers, their interrupts |
 //! | [`heap`] | kernel memory that can say no |
 //! | [`sampling`] | ticks, and where they met programs and the kernel |
+//! | [`sole`] | what will be shared and is its maker's alone until then |
 //! | [`census`] | how many values of a kind live |
 //! | [`ledger`] | who pays for memory |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
@@ -86,6 +87,7 @@ pub mod pci_config;
 mod pinned;
 pub mod places;
 pub mod sampling;
+pub mod sole;
 pub mod sync;
 mod threads;
 pub mod types;

@@ -58,5 +58,5 @@ pub mod testkit;
 pub use dev::{Dev, MountDriver, Walk};
 pub use error::{Error, Result};
 pub use kernel::Kernel;
-pub use name::chan::Chan;
+pub use name::chan::{Chan, OwnChan};
 pub use proc::process::Proc;

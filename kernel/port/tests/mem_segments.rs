@@ -319,7 +319,7 @@ fn a_fork_while_a_page_is_pinned() {
     use machine::page::Pinned;
     use machine::sync::Completion;
     use port::dev::{Dev, Root, Walk};
-    use port::name::chan::Chan;
+    use port::name::chan::{Chan, OwnChan};
     use port::{Proc, Result};
 
     /// A device that holds on to the pages of a read until it is told to fill them.
@@ -344,9 +344,9 @@ fn a_fork_while_a_page_is_pinned() {
         fn stat(&self, _: &Arc<Proc>, _: &Chan) -> Result<Dir> {
             Ok(Dir::default())
         }
-        fn open(&self, _: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+        fn open(&self, _: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
             c.mode = Some(mode);
-            Ok(Arc::new(c))
+            Ok(c.share())
         }
         fn read(&self, _: &Arc<Proc>, _: &Chan, dst: &mut Dst<'_>, _: u64) -> Result<usize> {
             *self.pins.lock() = dst.pin(0, dst.len())?.unwrap();

@@ -268,7 +268,8 @@ pub fn wstat(up: &Arc<Proc>, name: &str, bytes: &[u8]) -> Result<()> {
     let dir = parse_stat(bytes)?;
     let found = namec::find(up, name, Access::Stat)?;
     let mounted = found.union.is_some();
-    wstat_chan(up, &found.into_chan(up)?, mounted, &dir)
+    let c = found.into_chan(up)?;
+    wstat_chan(up, &c, mounted, &dir)
 }
 
 /// `fwstat`.

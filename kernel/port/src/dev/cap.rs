@@ -25,7 +25,7 @@ use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::kernel::is_user_name;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::bill;
 use crate::proc::process::Proc;
 
@@ -163,7 +163,7 @@ impl Dev for Cap {
     }
 
     /// The owner removes `caphash` when the machine needs no capabilities any more.
-    fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
+    fn remove(&self, up: &Arc<Proc>, c: OwnChan) -> Result<()> {
         if c.qid.path != HASH || !up.is_hostowner() {
             return Err(error::EPERM.into());
         }

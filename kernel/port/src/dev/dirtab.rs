@@ -18,7 +18,7 @@ use machine::{clock, heap};
 use crate::dev::{Dev, Qids, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
-use crate::name::chan::{Chan, Seen};
+use crate::name::chan::{Chan, OwnChan, Seen};
 use crate::proc::process::Proc;
 
 /// A file of a device.
@@ -102,7 +102,7 @@ pub(crate) fn stat<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, c: &Chan) -> Result
 ///
 /// # Errors
 /// `permission denied`, also for a directory that is not only to be read.
-pub(crate) fn open<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Chan> {
+pub(crate) fn open<T: Dev + ?Sized>(dev: &T, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<OwnChan> {
     if c.qid.is_dir() && mode != abi::OREAD {
         return Err(error::EPERM.into());
     }

@@ -11,7 +11,7 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::name::fgrp::{self, fd_to_chan};
 use crate::proc::process::Proc;
 
@@ -87,10 +87,10 @@ impl Dev for Dup {
         if c.qid.path == 0 { Ok(self.root_entry()) } else { entry(up, c.qid) }
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let (fd, is_ctl) = fd_of(c.qid);
         if c.qid.is_dir() || is_ctl {
-            return dirtab::open(self, up, c, mode).map(Arc::new);
+            return dirtab::open(self, up, c, mode).map(OwnChan::share);
         }
         if mode & abi::ORCLOSE != 0 {
             return Err(abi::error::EPERM.into());

@@ -14,7 +14,7 @@ use crate::dev::dirtab::{self, Entry, Put};
 use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::egrp::{Egrp, MAXVALUE, Var};
 use crate::proc::process::Proc;
 
@@ -97,7 +97,7 @@ impl Dev for Env {
         }
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         if mode & abi::ORCLOSE != 0 || dirtab::access(mode) & abi::AWRITE != 0 {
             check_write(up, &c)?;
         }
@@ -106,10 +106,10 @@ impl Dev for Env {
             group(up, &c).truncate(c.qid.path)?;
         }
         tie_for_close(up, &mut c, mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
-    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, up: &Arc<Proc>, mut c: OwnChan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
         check_write(up, &c)?;
         if !c.qid.is_dir() || perm & abi::DMDIR != 0 {
             return Err(error::EPERM.into());
@@ -117,7 +117,7 @@ impl Dev for Env {
         c.qid = group(up, &c).create(name)?;
         c.mode = Some(mode);
         tie_for_close(up, &mut c, mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {
@@ -144,7 +144,7 @@ impl Dev for Env {
         Ok(new.len())
     }
 
-    fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
+    fn remove(&self, up: &Arc<Proc>, c: OwnChan) -> Result<()> {
         check_write(up, &c)?;
         if c.qid.is_dir() {
             return Err(error::EPERM.into());

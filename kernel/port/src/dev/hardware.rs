@@ -20,7 +20,7 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Text};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 /// Makes a file's text.
@@ -117,12 +117,12 @@ impl Dev for Hardware {
         Ok(files.into_iter().zip(1..).map(|(f, path)| Entry::file(f.name, path, f.perm)).collect())
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let mut c = dirtab::open(self, up, c, mode)?;
         if !c.qid.is_dir() {
             c.aux = Some(Arc::new(Text::new()));
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

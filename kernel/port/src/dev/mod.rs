@@ -13,7 +13,7 @@ use abi::{Dir, Qid, error};
 
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::{Aim, Chan};
+use crate::name::chan::{Aim, Chan, OwnChan};
 use crate::proc::process::Proc;
 
 pub mod cap;
@@ -75,7 +75,7 @@ pub struct Walk {
     /// Qids of the elements walked, in order.
     pub qids: Qids,
     /// The file at the end; `None` when an element after the first was missing.
-    pub chan: Option<Chan>,
+    pub chan: Option<OwnChan>,
     /// Why that is missing; `None` for what is said of the last one: that the next is not there, or that it is no
     /// directory.
     pub why: Option<Error>,
@@ -275,8 +275,8 @@ pub trait Dev: Send + Sync {
 
     /// Opens `c` (mode bits OREAD..OEXEC, OTRUNC, OCEXEC, ORCLOSE) after checking permission.
     /// May give another channel in its place (`#d`, `#s`).
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
-        dirtab::open(self, up, c, mode).map(Arc::new)
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
+        dirtab::open(self, up, c, mode).map(OwnChan::share)
     }
 
     /// Is it sure that [`create`](Dev::create) in this directory fails when the name exists, so that nobody has to
@@ -286,7 +286,7 @@ pub trait Dev: Send + Sync {
     }
 
     /// Creates `name` in the directory `c` and opens it. Fails when it exists.
-    fn create(&self, _up: &Arc<Proc>, _c: Chan, _name: &str, _mode: u32, _perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, _up: &Arc<Proc>, _c: OwnChan, _name: &str, _mode: u32, _perm: u32) -> Result<Arc<Chan>> {
         Err(error::EPERM.into())
     }
 
@@ -302,7 +302,7 @@ pub trait Dev: Send + Sync {
     }
 
     /// Removes the file.
-    fn remove(&self, _up: &Arc<Proc>, _c: Chan) -> Result<()> {
+    fn remove(&self, _up: &Arc<Proc>, _c: OwnChan) -> Result<()> {
         Err(error::EPERM.into())
     }
 
@@ -352,7 +352,7 @@ pub trait MountDriver: Send + Sync {
         auth: Option<Arc<Chan>>,
         spec: &str,
         keeps: bool,
-    ) -> Result<Chan>;
+    ) -> Result<OwnChan>;
 
     /// `fversion`: agrees on version and message size with the server behind `server`.
     fn version(

@@ -23,7 +23,7 @@ use crate::dev::dirtab::{self, Entry};
 use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::pools::{Counted, PIPES};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
@@ -330,7 +330,7 @@ impl Dev for Pipe {
         Entry::dir("", 0, 0o500)
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         // Truncating a pipe is harmless: `>` to one must work.
         let c = dirtab::open(self, up, c, mode)?;
         if !c.qid.is_dir() {
@@ -339,7 +339,7 @@ impl Dev for Pipe {
                 *n += 1;
             }
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {

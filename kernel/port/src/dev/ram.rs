@@ -25,7 +25,7 @@ use crate::dev::dirtab;
 use crate::dev::{Dev, Qids, Root, Teller, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 /// Bytes that go through the kernel at a time.
@@ -207,7 +207,7 @@ impl Dev for RamDev {
         self.tree.with_stat(c.aux::<Node>()?, |dir| tell(&Dir { kind: TYPE, dev: INSTANCE, ..dir }))?
     }
 
-    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let writes = matches!(mode & 3, abi::OWRITE | abi::ORDWR) || mode & OTRUNC != 0;
         if c.qid.is_dir() && writes {
             return Err(error::EISDIR.into());
@@ -221,10 +221,10 @@ impl Dev for RamDev {
             }
         };
         (c.qid, c.mode) = (qid, Some(mode));
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
-    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, up: &Arc<Proc>, mut c: OwnChan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
         if !c.qid.is_dir() {
             return Err(error::ENOTDIR.into());
         }
@@ -248,7 +248,7 @@ impl Dev for RamDev {
             }
         };
         (c.qid, c.mode) = (qid, Some(mode));
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {
@@ -320,7 +320,7 @@ impl Dev for RamDev {
         show("ram.byte", self.used());
     }
 
-    fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
+    fn remove(&self, up: &Arc<Proc>, c: OwnChan) -> Result<()> {
         self.with_file(up, &c, |file| Ok(self.tree.remove(file)?))
     }
 

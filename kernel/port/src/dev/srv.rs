@@ -20,7 +20,7 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::name::fgrp::fd_to_chan;
 use crate::proc::process::Proc;
 
@@ -125,9 +125,9 @@ impl Dev for Srv {
         }
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         if c.qid.is_dir() {
-            return dirtab::open(self, up, c, mode).map(Arc::new);
+            return dirtab::open(self, up, c, mode).map(OwnChan::share);
         }
         let post = self.post(&c)?;
         let chan = post.chan.ok_or(error::ESHUTDOWN)?;
@@ -143,7 +143,7 @@ impl Dev for Srv {
         Ok(chan)
     }
 
-    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, up: &Arc<Proc>, mut c: OwnChan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
         if mode & 3 != abi::OWRITE || perm & abi::DMDIR != 0 || !c.qid.is_dir() {
             return Err(error::EPERM.into());
         }
@@ -172,7 +172,7 @@ impl Dev for Srv {
             c.qid = Qid::file(path);
         }
         c.mode = Some(mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {
@@ -209,7 +209,7 @@ impl Dev for Srv {
         Ok(text.len())
     }
 
-    fn remove(&self, up: &Arc<Proc>, c: Chan) -> Result<()> {
+    fn remove(&self, up: &Arc<Proc>, c: OwnChan) -> Result<()> {
         if c.qid.is_dir() {
             return Err(error::EPERM.into());
         }

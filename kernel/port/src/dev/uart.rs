@@ -25,7 +25,7 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 /// Bytes that may wait on a line.
@@ -177,12 +177,12 @@ impl Dev for Uart {
         Ok(out)
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let c = dirtab::open(self, up, c, mode)?;
         if reads(&c) {
             self.port(c.qid)?.readers.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {

@@ -34,7 +34,7 @@ use crate::dev::dirtab::{self, Entry, Put};
 use crate::dev::{Dev, MountDriver, Root, Teller, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::{Aim, Chan};
+use crate::name::chan::{Aim, Chan, OwnChan};
 use crate::proc::process::Proc;
 
 mod abandoned;
@@ -236,9 +236,9 @@ impl Dev for MntDev {
         true
     }
 
-    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         if c.aux.is_none() {
-            return dirtab::open(self, up, c, mode).map(Arc::new);
+            return dirtab::open(self, up, c, mode).map(OwnChan::share);
         }
         own_fid(&mut c)?;
         let file = c.aux::<MntFile>()?;
@@ -253,14 +253,14 @@ impl Dev for MntDev {
         c.qid = qid;
         c.iounit = iounit;
         c.mode = Some(mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn creates_exclusively(&self, c: &Chan) -> bool {
         c.aux::<MntFile>().is_ok_and(|file| file.session().looks_by_fid())
     }
 
-    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, up: &Arc<Proc>, mut c: OwnChan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
         if c.aux.is_none() {
             return Err(error::EPERM.into());
         }
@@ -270,7 +270,7 @@ impl Dev for MntDev {
         c.qid = qid;
         c.iounit = iounit;
         c.mode = Some(mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {
@@ -311,7 +311,7 @@ impl Dev for MntDev {
         written
     }
 
-    fn remove(&self, up: &Arc<Proc>, mut c: Chan) -> Result<()> {
+    fn remove(&self, up: &Arc<Proc>, mut c: OwnChan) -> Result<()> {
         if c.aux.is_none() {
             return Err(error::EPERM.into());
         }

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use abi::{Qid, error};
+use machine::sole::Sole;
 use ninep::translate::version::DEFAULT_MSIZE;
 use ninep::{Dialect, NOFID, Rmsg, Tmsg};
 
@@ -20,7 +21,7 @@ use super::tags::Tags;
 use crate::dev::pipe::ATOMIC;
 use crate::dev::{Dev, MountDriver};
 use crate::error::{Error, Result};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::name::path::Path;
 use crate::proc::process::Proc;
 
@@ -71,11 +72,11 @@ impl MntDev {
         Ok((session, devno, aname))
     }
 
-    fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> Chan {
+    fn root(self: Arc<Self>, session: &Arc<Session>, devno: u32, attached: (Fid, Qid)) -> OwnChan {
         let (fid, qid) = attached;
         debug_assert!(Arc::ptr_eq(session, &fid.session));
         let path = Path::of_device(self.letter(), "");
-        Chan::new(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid))))
+        Sole::new(Chan::new(self, devno, qid, path, Some(Arc::new(MntFile::root(fid, qid)))))
     }
 }
 
@@ -96,7 +97,7 @@ impl MountDriver for Driver {
         auth: Option<Arc<Chan>>,
         spec: &str,
         keeps: bool,
-    ) -> Result<Chan> {
+    ) -> Result<OwnChan> {
         let dev = &self.0;
         if dev.tags.is_none()
             && let Some(phantom) = shares::driver(&server)
@@ -156,6 +157,6 @@ impl MountDriver for Driver {
         let mut chan = self.0.clone().root(&session, devno, (fid.born(), qid));
         chan.mode = Some(abi::ORDWR);
         chan.iounit = session.msize.saturating_sub(ninep::IOHDRSZ);
-        Ok(Arc::new(chan))
+        Ok(chan.share())
     }
 }

@@ -1,6 +1,6 @@
 //! `Chan`: a handle on a file of a device, open or not.
 //!
-//! Ownership: whoever walks owns a plain `Chan`; opening it gives an `Arc<Chan>`, which descriptors, mounts
+//! Ownership: whoever walks owns an [`OwnChan`]; opening it gives an `Arc<Chan>`, which descriptors, mounts
 //! and segments share. The last owner's drop calls the device's [`Dev::close`], which may talk to a server
 //! and therefore sleep: **never drop a `Chan` while holding a `Lock`**. What it alone has held goes with it, in a
 //! [loop](super::leftovers). A `Chan` does not change but for its offset, and its directory position under a lock.
@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::Qid;
 use machine::lock::Lock;
+use machine::sole::Sole;
 use machine::sync::QLock;
 use spin::Once;
 
@@ -36,6 +37,9 @@ pub enum Aim {
     /// To be told what the file at its end is, and for nothing else.
     Look,
 }
+
+/// A `Chan` that is its walker's alone. It is where it will be when it is shared.
+pub type OwnChan = Sole<Chan>;
 
 /// A handle on a file. See the module comment for who owns it.
 pub struct Chan {
@@ -150,10 +154,10 @@ impl Chan {
     ///
     /// # Errors
     /// What the device says: `bad attach specifier`.
-    pub fn attach(up: &Arc<Proc>, dev: Arc<dyn Dev>, spec: &str) -> Result<Self> {
+    pub fn attach(up: &Arc<Proc>, dev: Arc<dyn Dev>, spec: &str) -> Result<OwnChan> {
         let root = dev.attach(up, spec)?;
         let path = Path::of_device(dev.letter(), spec);
-        Ok(Chan::new(dev, root.devno, root.qid, path, root.aux))
+        Ok(Sole::new(Chan::new(dev, root.devno, root.qid, path, root.aux)))
     }
 
     /// A new, unopened channel on a file of a device.
@@ -177,8 +181,8 @@ impl Chan {
     }
 
     /// A new, unopened channel of the same device, for another file of it. The path is the caller's to advance.
-    pub fn derive(&self, qid: Qid, aux: Aux) -> Self {
-        Chan::new(self.dev.clone(), self.devno, qid, self.path.clone(), aux)
+    pub fn derive(&self, qid: Qid, aux: Aux) -> OwnChan {
+        Sole::new(Chan::new(self.dev.clone(), self.devno, qid, self.path.clone(), aux))
     }
 
     /// The device's own state, when it is of type `T`.

@@ -83,11 +83,13 @@ mod tests {
     use std::thread;
 
     use abi::{MREPL, Qid};
+    use machine::sole::Sole;
 
     use super::*;
     use crate::dev::Dev;
     use crate::error::Result;
     use crate::mem::iobuf::Dst;
+    use crate::name::chan::OwnChan;
     use crate::name::mhead::Origin;
     use crate::name::namespace::Pgrp;
     use crate::name::path::{FirstCrossed, Path};
@@ -106,8 +108,8 @@ mod tests {
         fn name(&self) -> &'static str {
             "closer"
         }
-        fn open(&self, _: &Arc<Proc>, c: Chan, _: u32) -> Result<Arc<Chan>> {
-            Ok(Arc::new(c))
+        fn open(&self, _: &Arc<Proc>, c: OwnChan, _: u32) -> Result<Arc<Chan>> {
+            Ok(c.share())
         }
         fn close(&self, _: &mut Chan) {
             self.0.fetch_add(1, Ordering::Relaxed);
@@ -161,7 +163,7 @@ mod tests {
             let pgrp = Pgrp::new();
             let old = Arc::new(chan(dev, n));
             let origin = Origin { server: Some(Arc::new(before)), ..Origin::default() };
-            pgrp.mount(1, chan(dev, n), old.clone(), MREPL, origin).unwrap();
+            pgrp.mount(1, Sole::new(chan(dev, n)), old.clone(), MREPL, origin).unwrap();
             c.umh = pgrp.find(old.key());
             c
         });

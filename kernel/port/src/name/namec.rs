@@ -12,7 +12,7 @@ use abi::{Qid, error};
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-use crate::name::chan::{Aim, Chan};
+use crate::name::chan::{Aim, Chan, OwnChan};
 use crate::name::mhead::Mhead;
 use crate::name::path::{Path, PathBuf};
 use crate::name::walk::{At, Name, Walker};
@@ -75,7 +75,7 @@ impl Found {
     /// # Errors
     /// What the server says to a walk of no elements.
     #[inline]
-    pub(crate) fn into_chan(self, up: &Arc<Proc>) -> Result<Chan> {
+    pub(crate) fn into_chan(self, up: &Arc<Proc>) -> Result<OwnChan> {
         let mut c = own(up, self.at)?;
         c.path = self.path.finish();
         c.mounted = self.union.is_some();
@@ -90,12 +90,12 @@ impl Found {
     pub(crate) fn into_shared(self, up: &Arc<Proc>) -> Result<Arc<Chan>> {
         match &self.at {
             At::Shared(c) if self.union.is_none() && c.path.as_str() == self.path.as_str() => Ok(c.clone()),
-            _ => Ok(Arc::new(self.into_chan(up)?)),
+            _ => Ok(self.into_chan(up)?.share()),
         }
     }
 }
 
-fn own(up: &Arc<Proc>, at: At) -> Result<Chan> {
+fn own(up: &Arc<Proc>, at: At) -> Result<OwnChan> {
     match at {
         At::Own(c) => Ok(c),
         At::Shared(shared) => clone_chan(up, &shared),
@@ -106,7 +106,7 @@ fn own(up: &Arc<Proc>, at: At) -> Result<Chan> {
 ///
 /// # Errors
 /// What the server says.
-pub(crate) fn clone_chan(up: &Arc<Proc>, c: &Chan) -> Result<Chan> {
+pub(crate) fn clone_chan(up: &Arc<Proc>, c: &Chan) -> Result<OwnChan> {
     c.dev.walk(up, c, &[])?.chan.ok_or(Error::new(error::ENONEXIST))
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn namec(up: &Arc<Proc>, name: &str, access: Access) -> Result<Arc<Ch
         Access::Create { mode, perm } => create(up, &Name::parse(name)?, mode, perm),
         Access::Chdir | Access::Mount => find(up, name, access)?.into_shared(up),
         Access::Look | Access::Stat | Access::Remove | Access::Bind => {
-            Ok(Arc::new(find(up, name, access)?.into_chan(up)?))
+            Ok(find(up, name, access)?.into_chan(up)?.share())
         }
     }
 }
@@ -200,7 +200,7 @@ fn open_found(up: &Arc<Proc>, found: Found, mode: u32) -> Result<Arc<Chan>> {
 fn open_union(up: &Arc<Proc>, found: Found, union: &Arc<Mhead>, mode: u32) -> Result<Arc<Chan>> {
     let Found { at, path, .. } = found;
     let path = path.finish();
-    let open = |c: Result<Chan>| {
+    let open = |c: Result<OwnChan>| {
         let mut c = c?;
         (c.path, c.mounted, c.umh) = (path.clone(), true, Some(union.clone()));
         c.dev.clone().open(up, c, mode)

@@ -23,7 +23,7 @@ use machine::sync::QLock;
 
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::name::mhead::{Key, Mhead, Mount, Mounted, Origin, Union};
 use crate::name::path::MAXNEST;
 use crate::pools::{Counted, NAME_SPACES};
@@ -43,6 +43,13 @@ fn pack((letter, devno, path): Key) -> Packed {
     u128::from(letter) << 96 | u128::from(devno) << 64 | u128::from(path)
 }
 
+/// A number below 512 that is another one for most other keys.
+#[inline]
+fn mixed(key: Packed) -> u64 {
+    let sum = (key as u64).wrapping_add(((key >> 64) as u64) << 24);
+    sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55
+}
+
 /// A bit for each of some hundred remainders of keys, set once a file with that is mounted upon, and for good: who
 /// finds none need not look in the table.
 #[derive(Default)]
@@ -52,8 +59,7 @@ impl Marks {
     /// The word and the bit for a key.
     #[inline]
     fn place(&self, key: Packed) -> (Option<&AtomicU64>, u64) {
-        let sum = (key as u64).wrapping_add(((key >> 64) as u64) << 24);
-        let mixed = sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55;
+        let mixed = mixed(key);
         (self.0.get((mixed / 64) as usize), 1 << (mixed % 64))
     }
 
@@ -70,6 +76,44 @@ impl Marks {
     }
 }
 
+/// Files that are found again without a search.
+const RECENT: usize = 8;
+
+/// The files that are mounted upon.
+#[derive(Default)]
+struct Table {
+    all: BTreeMap<Packed, Arc<Mhead>>,
+    /// Some of them that were found lately, each at the place that its key has.
+    recent: [Option<(Packed, Arc<Mhead>)>; RECENT],
+}
+
+impl Table {
+    /// What is found for a key without a search.
+    #[inline]
+    fn known(&self, key: Packed) -> Option<&Arc<Mhead>> {
+        let (known, head) = self.recent.get(mixed(key) as usize % RECENT)?.as_ref()?;
+        (*known == key).then_some(head)
+    }
+
+    /// Has what is there for a key be known. The table has what was known in its place, so this drops nothing.
+    #[inline]
+    fn find(&mut self, key: Packed) {
+        if self.known(key).is_none()
+            && let Some(head) = self.all.get(&key)
+            && let Some(place) = self.recent.get_mut(mixed(key) as usize % RECENT)
+        {
+            *place = Some((key, head.clone()));
+        }
+    }
+
+    /// Takes it out; all that the table had of it is the caller's to drop.
+    fn remove(&mut self, key: Packed) -> [Option<Arc<Mhead>>; 2] {
+        let place = self.recent.get_mut(mixed(key) as usize % RECENT);
+        let known = place.and_then(|place| place.take_if(|(known, _)| *known == key));
+        [self.all.remove(&key), known.map(|(_, head)| head)]
+    }
+}
+
 /// A name space. See the module comment.
 pub struct Pgrp {
     /// `/dev/pgrpid`, once somebody has asked.
@@ -77,7 +121,7 @@ pub struct Pgrp {
     no_mount: AtomicBool,
     /// What may be in the table: most files on the way of a name are not.
     marks: Marks,
-    table: Lock<BTreeMap<Packed, Arc<Mhead>>>,
+    table: Lock<Table>,
     /// Held while the table or a union changes: how many elements all unions have.
     pub(super) change: QLock<usize>,
     _counted: Counted<NAME_SPACES>,
@@ -96,7 +140,7 @@ impl Pgrp {
             id: AtomicU32::new(0),
             no_mount: AtomicBool::new(no_mount),
             marks,
-            table: Lock::new(table),
+            table: Lock::new(Table { all: table, ..Table::default() }),
             change: QLock::new(mounts),
             _counted: Counted::new(),
         })
@@ -127,7 +171,7 @@ impl Pgrp {
         loop {
             let mut last = None;
             let table = self.table.lock();
-            for (place, (key, head)) in some.iter_mut().zip(table.range((from, Bound::Unbounded))) {
+            for (place, (key, head)) in some.iter_mut().zip(table.all.range((from, Bound::Unbounded))) {
                 last = Some(*key);
                 *place = Some((*key, head.clone()));
             }
@@ -172,7 +216,9 @@ impl Pgrp {
         if !self.marks.may_have(key) {
             return None;
         }
-        self.table.lock().get(&key).cloned()
+        let mut table = self.table.lock();
+        table.find(key);
+        table.known(key).cloned()
     }
 
     /// The first of what is mounted on this file, if anything is.
@@ -187,14 +233,15 @@ impl Pgrp {
 
     #[inline(never)]
     fn first_in_table(&self, key: Packed) -> Option<Arc<Chan>> {
-        let table = self.table.lock();
-        table.get(&key)?.first_under(&table)
+        let mut table = self.table.lock();
+        table.find(key);
+        table.known(key)?.first_under(&table)
     }
 
     /// Is any file of this instance of a device mounted upon?
     pub(crate) fn any_on(&self, letter: char, devno: u32) -> bool {
         let range = pack((letter, devno, 0))..=pack((letter, devno, u64::MAX));
-        self.table.lock().range(range).next().is_some()
+        self.table.lock().all.range(range).next().is_some()
     }
 
     /// Puts `new` on `old` as `flags` say, and gives the mount's `id` back. When `new` was reached through a
@@ -208,7 +255,7 @@ impl Pgrp {
     pub(crate) fn mount(
         &self,
         id: u32,
-        mut new: Chan,
+        mut new: OwnChan,
         old: Arc<Chan>,
         flags: u32,
         origin: Origin,
@@ -231,7 +278,7 @@ impl Pgrp {
             }
         }
         let key = old.key();
-        let first = Mount { id, flags, what: Mounted::new(Arc::new(new), origin) };
+        let first = Mount { id, flags, what: Mounted::new(new.share(), origin) };
         let others = source.as_ref().and_then(|s| s.get(1..)).unwrap_or_default();
         let others = others.iter().map(|m| {
             let order = if order == abi::MREPL { abi::MAFTER } else { order };
@@ -271,7 +318,7 @@ impl Pgrp {
             None => {
                 let head = Mhead::new(old, Arc::new(list));
                 self.marks.set(pack(key));
-                self.table.lock().insert(pack(key), head);
+                self.table.lock().all.insert(pack(key), head);
             }
         }
         *mounts = total;
@@ -298,7 +345,7 @@ impl Pgrp {
             rest.extend(was.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, m)| m.clone()));
         }
         *mounts = (*mounts + rest.len()).saturating_sub(was.len());
-        let gone = if rest.is_empty() { self.table.lock().remove(&pack(old.key())) } else { None };
+        let gone = rest.is_empty().then(|| self.table.lock().remove(pack(old.key())));
         // Channels that were opened through this union go on without what is gone.
         let replaced = head.replace(rest);
         drop(mounts);

@@ -19,7 +19,7 @@ use abi::{Qid, error};
 use machine::heap;
 
 use crate::error::{Error, Result};
-use crate::name::chan::{Aim, Chan};
+use crate::name::chan::{Aim, Chan, OwnChan};
 use crate::name::glance;
 use crate::name::mhead::{Key, Mhead};
 use crate::name::namespace::Pgrp;
@@ -38,13 +38,11 @@ const FAR: usize = 256;
 const MAXWELEM: usize = 16;
 
 /// A channel that the walk may use but does not own, or one that it made.
-// It lives on the stack for one walk; a box would cost every name an allocation.
-#[allow(clippy::large_enum_variant)]
 pub(crate) enum At {
     /// Somebody's: the root, the current directory, an element of a union.
     Shared(Arc<Chan>),
     /// The walk's own.
-    Own(Chan),
+    Own(OwnChan),
 }
 
 impl At {

@@ -14,7 +14,7 @@ use crate::dev::dirtab;
 use crate::dev::{Dev, Qids, Root, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 struct File {
@@ -140,7 +140,7 @@ impl Dev for Ram {
         self.files.lock().get(c.qid.path).map(|f| f.dir())
     }
 
-    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let (owner, perm) = {
             let mut files = self.files.lock();
             let f = files.get(c.qid.path)?;
@@ -155,10 +155,10 @@ impl Dev for Ram {
         }
         c.mode = Some(mode);
         self.opens.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
-    fn create(&self, up: &Arc<Proc>, mut c: Chan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
+    fn create(&self, up: &Arc<Proc>, mut c: OwnChan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
         let owner = up.user();
         {
             let mut files = self.files.lock();
@@ -188,7 +188,7 @@ impl Dev for Ram {
         }
         c.mode = Some(mode);
         self.opens.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {
@@ -230,7 +230,7 @@ impl Dev for Ram {
         Ok(bytes.len())
     }
 
-    fn remove(&self, _up: &Arc<Proc>, c: Chan) -> Result<()> {
+    fn remove(&self, _up: &Arc<Proc>, c: OwnChan) -> Result<()> {
         let mut files = self.files.lock();
         if files.list.iter().any(|f| f.parent == c.qid.path) {
             return Err(error::ENOTEMPTY.into());

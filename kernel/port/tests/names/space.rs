@@ -76,7 +76,7 @@ impl port::Dev for Driver {
     fn stat(&self, _: &Arc<port::Proc>, _: &port::Chan) -> port::Result<Dir> {
         Err(error::EPERM.into())
     }
-    fn open(&self, _: &Arc<port::Proc>, _: port::Chan, _: u32) -> port::Result<Arc<port::Chan>> {
+    fn open(&self, _: &Arc<port::Proc>, _: port::OwnChan, _: u32) -> port::Result<Arc<port::Chan>> {
         Err(error::EPERM.into())
     }
     fn read(&self, _: &Arc<port::Proc>, _: &port::Chan, _: &mut Dst<'_>, _: u64) -> port::Result<usize> {
@@ -95,7 +95,7 @@ impl port::MountDriver for Driver {
         _auth: Option<Arc<port::Chan>>,
         spec: &str,
         _keeps: bool,
-    ) -> port::Result<port::Chan> {
+    ) -> port::Result<port::OwnChan> {
         if spec == "wrong" {
             return Err(error::EBADSPEC.into());
         }

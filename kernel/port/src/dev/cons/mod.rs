@@ -37,7 +37,7 @@ use crate::dev::dirtab::{self, Entry, Text};
 use crate::error::Result;
 use crate::kernel::{Kernel, is_user_name};
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::bill;
 use crate::proc::ending;
 use crate::proc::process::Proc;
@@ -222,7 +222,7 @@ impl Dev for Cons {
         }
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let mut c = dirtab::open(self, up, c, mode)?;
         match c.qid.path {
             CONS if dirtab::access(mode) & abi::AREAD != 0 => self.input.used_by(up.noteid()),
@@ -230,7 +230,7 @@ impl Dev for Cons {
             CONFIG | DRIVERS | KMESG | POOLS | SWAP | SYSSTAT => c.aux = Some(Arc::new(Text::new())),
             _ => {}
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {

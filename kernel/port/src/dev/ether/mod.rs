@@ -25,7 +25,7 @@ use crate::dev::dirtab::{self, Entry, Text};
 use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 use card::{Card, Kind};
 use conversation::Conversation;
@@ -261,10 +261,10 @@ impl Dev for EtherDev {
         all.into_iter().find(|entry| entry.qid.path == c.qid.path).ok_or(error::ENONEXIST.into())
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let mut c = dirtab::open(self, up, c, mode)?;
         if c.qid.is_dir() {
-            return Ok(Arc::new(c));
+            return Ok(c.share());
         }
         let port = self.port(c.qid)?;
         let conversation = match (number(c.qid), file(c.qid)) {
@@ -278,7 +278,7 @@ impl Dev for EtherDev {
             _ => None,
         };
         c.aux = Some(Arc::new(conversation.map_or_else(|| Open::Text(Text::new()), Open::Of)));
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

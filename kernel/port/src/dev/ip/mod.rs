@@ -28,7 +28,7 @@ use crate::dev::ether::card::Card;
 use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 /// Stacks at most.
@@ -168,7 +168,7 @@ impl Tree {
 
 impl Ip {
     /// Opens a file of a conversation, as one more user of it.
-    fn open_conversation(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Chan> {
+    fn open_conversation(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<OwnChan> {
         let place = Place::of(c.qid);
         let (tree, proto) = (tree(&c)?, place.protocol().ok_or(error::ENONEXIST)?);
         let (mut c, mut conversation) = if place.kind == kind::CLONE {
@@ -298,7 +298,7 @@ impl Dev for Ip {
         Err(error::ENONEXIST.into())
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let place = Place::of(c.qid);
         let c = match place.kind {
             kind::CLONE | kind::CTL..=kind::SNOOP if place.proto != IPIFC && !c.qid.is_dir() => {
@@ -323,7 +323,7 @@ impl Dev for Ip {
                 c
             }
         };
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {

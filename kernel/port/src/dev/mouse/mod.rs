@@ -23,7 +23,7 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 /// The plane that the mouse moves on: pixels in a row.
@@ -216,7 +216,7 @@ impl Dev for Mouse {
         Ok(alloc::vec![Entry::file("mouse", MOUSE, 0o660), Entry::file("mousectl", MOUSECTL, 0o220)])
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let mut c = dirtab::open(self, up, c, mode)?;
         if reads(&c) {
             let mut state = self.state.lock();
@@ -229,7 +229,7 @@ impl Dev for Mouse {
             state.open = true;
             state.waiting.clear();
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {

@@ -17,7 +17,7 @@ use crate::dev::{Dev, Qids, Walk};
 use crate::error::{Result, clip};
 use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::exit;
 use crate::proc::notegroup;
 use crate::proc::notes::{self, NoteClass};
@@ -79,7 +79,7 @@ impl Dev for ProcDev {
         })
     }
 
-    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         match place(&up.kernel, c.qid)? {
             Place::Root | Place::Dir(_) => {
                 if mode & 0x1f != OREAD && mode & 0x1f != OEXEC {
@@ -115,7 +115,7 @@ impl Dev for ProcDev {
             }
         }
         c.mode = Some(mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

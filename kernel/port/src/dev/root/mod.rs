@@ -19,7 +19,7 @@ use crate::dev::{Dev, Qids, Teller, Walk};
 use crate::error::Result;
 use crate::mem::iobuf::Dst;
 use crate::mem::unpacked::Block;
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 mod index;
@@ -171,7 +171,7 @@ impl Dev for Root {
         tell(&self.told(c.qid.path as usize, node, &host))
     }
 
-    fn open(&self, up: &Arc<Proc>, mut c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let node = self.node(c.qid)?;
         let writes = matches!(mode & 3, abi::OWRITE | abi::ORDWR);
         if writes || mode & (abi::OTRUNC | abi::ORCLOSE) != 0 {
@@ -180,7 +180,7 @@ impl Dev for Root {
         let host = up.kernel.hostowner.lock().clone();
         up.check_perm(&host, node.perm, dirtab::access(mode))?;
         c.mode = Some(mode);
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

@@ -28,7 +28,7 @@ use crate::dev::dirtab::{self, Entry, Put, Text};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::notes;
 use crate::proc::process::Proc;
 use unit::{Part, Unit};
@@ -170,7 +170,7 @@ impl Dev for Sd {
         if of.path == SDCTL || file(of) == 0 { Qid::dir(0) } else { Qid::dir(of.path - file(of)) }
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let part = c.qid.path != SDCTL && file(c.qid) >= PART;
         // Not a matter of permission: nobody may.
         if part && dirtab::access(mode) & abi::AWRITE != 0 && !self.unit(c.qid)?.disk.writable() {
@@ -182,7 +182,7 @@ impl Dev for Sd {
         } else {
             Some(Arc::new(Open::Text(Text::new())))
         };
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn finish(&self, kernel: &Kernel, leave: &dyn Fn() -> bool) {

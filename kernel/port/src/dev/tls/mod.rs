@@ -30,7 +30,7 @@ use crate::dev::Dev;
 use crate::dev::dirtab::{self, Entry, Put, Text};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
 /// Conversations at most, and how many of them are left to the machine's owner.
@@ -236,7 +236,7 @@ impl Dev for Tls {
         found.ok_or(error::ENONEXIST.into())
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         let Some(number) = number(c.qid).filter(|_| !c.qid.is_dir()) else {
             let mut c = dirtab::open(self, up, c, mode)?;
             if !c.qid.is_dir() {
@@ -246,7 +246,7 @@ impl Dev for Tls {
                 }
                 c.aux = Some(Arc::new(Open { of, text: Text::new() }));
             }
-            return Ok(Arc::new(c));
+            return Ok(c.share());
         };
         // The number may be another's at any time: what is opened is what has been looked at here.
         let conversation = self.get(number).ok_or(error::ENONEXIST)?;
@@ -263,7 +263,7 @@ impl Dev for Tls {
         if matches!(kind(c.qid), DATA | HAND) {
             c.iounit = seal::PLAIN_MOST as u32;
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {

@@ -31,7 +31,7 @@ use crate::dev::dirtab::{self, Entry, Put};
 use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Ready, Src};
-use crate::name::chan::Chan;
+use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 use console::PortConsole;
 use readers::{Readers, Reading};
@@ -218,7 +218,7 @@ impl Dev for VirtCon {
         }
     }
 
-    fn open(&self, up: &Arc<Proc>, c: Chan, mode: u32) -> Result<Arc<Chan>> {
+    fn open(&self, up: &Arc<Proc>, c: OwnChan, mode: u32) -> Result<Arc<Chan>> {
         // Truncating a pipe is harmless: `>` to one must work.
         let mut c = dirtab::open(self, up, c, mode)?;
         if !c.qid.is_dir() {
@@ -232,7 +232,7 @@ impl Dev for VirtCon {
             c.aux =
                 Some(Arc::new(Open { port, connection, wrote: AtomicBool::new(false), _reading: reading }));
         }
-        Ok(Arc::new(c))
+        Ok(c.share())
     }
 
     fn close(&self, c: &mut Chan) {
