@@ -9,9 +9,9 @@
 //!
 //! The initiator has interrupts off or put off, mostly because it holds the Lock of the tables. A target may have them
 //! so as well: because it waits for a Lock (perhaps that one), because it is itself an initiator, or because it is in a
-//! short section. So the rule is: **who waits without letting interrupts in serves**. [`serve`] is called in the waiting loop
-//! of `Lock::lock` and in the one below; nothing else in this crate waits for another processor with interrupts off.
-//! It takes no locks.
+//! short section. So the rule is: **who waits without letting interrupts in serves**. [`serve`] is called in the
+//! waiting loop of `Lock::lock` and in the one below; nothing else in this crate waits for another processor in such a
+//! state. It takes no locks.
 //!
 //! A processor that loads a space marks itself in the space's `active` before, and takes the mark away after it has
 //! loaded another (`space`). An initiator changes the table before it reads the marks, both with locked instructions:

@@ -1,8 +1,8 @@
 //! Reading and writing through a program's page tables, as the kernel does for every call.
 //!
 //! A space remembers some of its page tables ([`Leaves`]), so that what calls are given is found without looking at the
-//! tables above. Whoever unmaps a page waits for all processors that have the space
-//! loaded (`space`), so with interrupts off, or put off, nothing found there goes away.
+//! tables above. Whoever unmaps a page waits for all processors that have the space loaded (`space`), so with
+//! interrupts off, or put off, nothing found there goes away.
 
 use super::page::Page;
 use super::space::AddressSpace;
@@ -48,8 +48,8 @@ impl AddressSpace {
         cpu.root.get() == self.root
     }
 
-    /// Reads words from `va` on, of a page that is mapped. False unless they lie in one, and `va` is a word's. The space
-    /// is loaded on the calling processor, `cpu`, and interrupts are off.
+    /// Reads words from `va` on, of a page that is mapped. False unless they lie in one, and `va` is a word's. The
+    /// space is loaded on the calling processor, `cpu`, and interrupts are off.
     #[inline]
     pub(crate) fn read_here<const N: usize>(&self, cpu: &Cpu, va: u64, words: &mut [u64; N]) -> bool {
         debug_assert!(self.is_loaded(cpu) && !interrupts::are_enabled());
@@ -57,7 +57,7 @@ impl AddressSpace {
         if va >= USTKTOP || !va.is_multiple_of(8) || offset > PAGE - 8 * N as u64 {
             return false;
         }
-        let Ok(table) = self.leaf(va) else { return false };
+        let Some(table) = self.table_for(va) else { return false };
         let entry = table.slot(Table::index(va, 1)).load(Ordering::Acquire);
         let there = entry & PRESENT != 0;
         if there {
@@ -77,6 +77,20 @@ impl AddressSpace {
             Some(table) => Ok(table),
             None => self.remember(va),
         }
+    }
+
+    /// The same for who does not want to know where the way ends. (It comes in registers.)
+    #[inline]
+    fn table_for(&self, va: u64) -> Option<Table> {
+        match self.leaves.find(va) {
+            Some(table) => Some(table),
+            None => self.look_up(va),
+        }
+    }
+
+    #[inline(never)]
+    fn look_up(&self, va: u64) -> Option<Table> {
+        self.remember(va).ok()
     }
 
     #[inline(never)]
@@ -108,8 +122,8 @@ impl AddressSpace {
     }
 
     /// Does something with `len` bytes of a page if it is mapped, with the flags `needs`. The page cannot become
-    /// another's meanwhile: either the lock is held, or interrupts are put off on a processor that has the space loaded,
-    /// and whoever has unmapped the page waits for that one's answer before he drops it.
+    /// another's meanwhile: either the lock is held, or interrupts are put off on a processor that has the space
+    /// loaded, and whoever has unmapped the page waits for that one's answer before he drops it.
     #[inline]
     fn with_page(&self, va: u64, len: usize, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
         let offset = va % PAGE;
@@ -121,7 +135,7 @@ impl AddressSpace {
             interrupts::let_in();
             return self.with_page_elsewhere(va, needs, use_it);
         }
-        let found = self.leaf(va).is_ok_and(|table| use_entry(table, va, needs, use_it));
+        let found = self.table_for(va).is_some_and(|table| use_entry(table, va, needs, use_it));
         interrupts::let_in();
         found
     }
@@ -131,7 +145,7 @@ impl AddressSpace {
     #[inline(never)]
     fn with_page_elsewhere(&self, va: u64, needs: u64, use_it: impl FnOnce(&Page, usize)) -> bool {
         let _guard = self.lock.lock();
-        self.leaf(va).is_ok_and(|table| use_entry(table, va, needs, use_it))
+        self.table_for(va).is_some_and(|table| use_entry(table, va, needs, use_it))
     }
 }
 

@@ -3,9 +3,9 @@
 //! Every present entry holds one reference to its `Page`. The lock guards the tree below the root; it is held while
 //! translations are thrown away on every processor that has the space loaded (`flush`), so an unmapped page is not
 //! reused while one still knows it. A processor that has the space loaded may also look without the lock, as it does
-//! for the program, with interrupts put off (`leaves`): what it has found stays until it serves a flush. Tables stay until
-//! the space is dropped, which can only be when no processor has it loaded: each that has keeps a reference, in its
-//! `Cpu::space`.
+//! for the program, with interrupts put off (`leaves`): what it has found stays until it serves a flush. Tables stay
+//! until the space is dropped, which can only be when no processor has it loaded: each that has keeps a reference, in
+//! its `Cpu::space`.
 
 pub use crate::types::{OutOfMemory, Prot};
 
