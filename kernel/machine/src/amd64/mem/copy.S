@@ -8,6 +8,10 @@
 # they have begun. QEMU's translator goes round for each of their elements, and takes nearly three times as long as for a
 # loop that is written out (11.9 against 4.3 s for the same 2 GB); so that is what is done unless `rep_is_fast`.
 #
+# All of it is in one page. QEMU does not link a block that goes over the end of a page with others, so a loop that does
+# so looks for itself in a table each time it comes round: a read of 4 KiB took a quarter longer, or not, by where the
+# linker had put it.
+#
 # All follow the C convention: to, from (or byte, or other), length in rdi, rsi, rdx, the result in rax.
 
 # From here on a `rep` may be worth its beginning.
@@ -20,6 +24,9 @@ rep_is_fast:
 
 .text
 .globl copy_bytes, move_bytes, set_bytes, compare_bytes
+.equ WHOLE, 1024
+.balign WHOLE
+begin_copy:
 
 # Four words, from `from` on, to `to` on.
 .macro COPY4 at from to index
@@ -280,3 +287,5 @@ compare_bytes:
 	sbbl	%eax, %eax
 	orl	$1, %eax
 6:	ret
+# The assembler refuses this when there is more than that.
+.org begin_copy + WHOLE

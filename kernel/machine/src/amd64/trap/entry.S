@@ -135,7 +135,8 @@ trap_debug:
 	SAVE
 	jmp	trapped
 
-.balign 16
+# Here and below `enter_user`, blocks do not go over the end of a page: QEMU would not link them with others.
+.balign 256
 syscall_entry:
 	swapgs
 	movq	%rsp, %gs:{scratch}
