@@ -1,7 +1,13 @@
 //! What p(1) does with lines: it breaks them into pages.
 
-/// Lines of a page unless the user says otherwise: what a screen shows with room for what is typed.
+/// Lines of a page unless the user or the window says otherwise: what a screen of 24 rows shows with [room](lines_of)
+/// for what is typed.
 pub const LINES: usize = 22;
+
+/// Lines of a page in a window with so many rows.
+pub fn lines_of(rows: usize) -> usize {
+    rows.saturating_sub(2).max(1)
+}
 
 /// Where the pages go.
 pub trait Screen {
@@ -85,6 +91,12 @@ mod tests {
     use super::*;
     use alloc::string::String;
     use core::convert::Infallible;
+
+    #[test]
+    fn a_window_has_room_for_what_is_typed() {
+        assert_eq!(lines_of(24), LINES);
+        assert_eq!((lines_of(100), lines_of(2), lines_of(1)), (98, 1, 1));
+    }
 
     /// A user who turns a number of pages, and what she sees; `|` is where she is waited for.
     struct Reader {

@@ -96,7 +96,7 @@ impl Pr {
             };
             if !bare {
                 let header = self.header.as_deref().unwrap_or(name);
-                self.line(format!("\n\n{date}  {header}  Page {page}\n\n\n").as_bytes(), print);
+                self.line(format!("\n\n{date}  {header} Page {page}\n\n\n").as_bytes(), print);
             }
             let deep = parts.iter().map(|part| part.len()).max().unwrap_or(0);
             let mut printed = 0;
@@ -129,7 +129,7 @@ impl Pr {
         }
         let number = |(n, line): (usize, &[u8])| {
             let mut out = match self.numbers {
-                Some(width) => format!("{:width$} ", n + 1).into_bytes(),
+                Some(width) => format!("{:width$}\t", n + 1).into_bytes(),
                 None => Vec::new(),
             };
             self.expand(line, &mut out);
@@ -268,9 +268,9 @@ mod tests {
         let text: String = (1..=60).map(|n| format!("{n}\n")).collect();
         let out = pr(&Pr::default(), &[&text]);
         assert_eq!(out.lines().count(), 132);
-        assert!(out.starts_with("\n\ntoday  file  Page 1\n\n"), "{out:.40}");
+        assert!(out.starts_with("\n\ntoday  file Page 1\n\n"), "{out:.40}");
         let second = pr(&Pr { first: 2, header: Some("H".into()), ..Pr::default() }, &[&text]);
-        assert!(second.starts_with("\n\ntoday  H  Page 2\n\n\n57\n"), "{second:.60}");
+        assert!(second.starts_with("\n\ntoday  H Page 2\n\n\n57\n"), "{second:.60}");
         assert_eq!(second.lines().count(), 66);
         let padded = pr(&Pr { pad: true, ..Pr::default() }, &["x\n"]);
         assert_eq!(padded.lines().count(), 132);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn what_lines_look_like() {
         let one = bare(1);
-        assert_eq!(pr(&Pr { numbers: Some(3), ..one.clone() }, &["a\nb\n"]), "  1 a\n  2 b\n");
+        assert_eq!(pr(&Pr { numbers: Some(3), ..one.clone() }, &["a\nb\n"]), "  1\ta\n  2\tb\n");
         assert_eq!(pr(&Pr { offset: 2, ..one.clone() }, &["a\tb\n\n"]), "  a       b\n\n");
         assert_eq!(pr(&Pr { tabs: 4, ..one.clone() }, &["a\tb"]), "a   b\n");
         assert_eq!(pr(&Pr { blanks: Some(8), ..one.clone() }, &["a               b c\n"]), "a\t\tb c\n");

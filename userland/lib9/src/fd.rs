@@ -202,6 +202,16 @@ pub fn is_console(fd: i32) -> bool {
     fd2path(fd).is_ok_and(|name| name == "#c/cons" || name.ends_with("/dev/cons"))
 }
 
+/// Rows and columns of the window in which the console is seen (cons(3)), if somebody has told them.
+pub fn window() -> Option<(usize, usize)> {
+    parse_window(&crate::file::read_string("/dev/conssize").ok()?)
+}
+
+fn parse_window(text: &str) -> Option<(usize, usize)> {
+    let mut numbers = text.split_ascii_whitespace().map(|word| word.parse::<usize>().ok().filter(|n| *n > 0));
+    Some((numbers.next()??, numbers.next()??))
+}
+
 /// The name of the current directory.
 pub fn getwd() -> Result<String> {
     let fd = open(".", OREAD)?;
@@ -222,4 +232,17 @@ fn decode(call: impl Fn(&mut [u8]) -> Result<usize>) -> Result<Dir> {
         buf.resize(announced + 2 + 64, 0);
     }
     Err(Error::from(abi::error::ESHORTSTAT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_window;
+
+    #[test]
+    fn a_window_that_nobody_has_told_is_none() {
+        assert_eq!(parse_window("         24          80 "), Some((24, 80)));
+        for text in ["          0           0 ", "24", "", "24 x", "0 80", "-1 80"] {
+            assert_eq!(parse_window(text), None, "{text}");
+        }
+    }
 }

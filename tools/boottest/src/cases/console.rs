@@ -124,7 +124,14 @@ fn line() -> Vec<Case> {
             .gives("          0           0          25          80")
             .gives("bad arg")
             .types("ec\u{e9}\x08ho in the middle\n")
-            .sees("\nin the middle\n"),
+            .sees("\nin the middle\n")
+            // What prints pages and columns looks at it.
+            .line("echo 7 20 >/dev/conssize; echo a b c | tr ' ' '\n' | sed 's/$/2345678/' | mc")
+            .is("a2345678 c2345678\nb2345678\n")
+            .types("seq 9 | p\n")
+            .sees("\n5")
+            .types("q\n")
+            .sees(PROMPT),
         Case::new("console/carriage-return", q35())
             .sees(PROMPT)
             .types("echo enter\r")

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use cmd::sort::{Line, parse};
-use lib9::{Args, File, Out, Result, error, exits, fd, usage};
+use lib9::{Args, File, Out, Result, eprintln, error, exits, fd, usage};
 
 pub fn main(args: &Args) -> Result<()> {
     let Some((sorter, files)) = parse(args.words()) else {
@@ -29,10 +29,11 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let mut lines = Line::all(&text).ok_or("more than 4 gigabytes")?;
     if sorter.check {
-        if let Some(line) = sorter.disorder(&text, &lines) {
-            return Err(error!("disorder: {}", String::from_utf8_lossy(line)));
+        if sorter.disorder(&text, &lines).is_none() {
+            exits("");
         }
-        exits("");
+        eprintln!("sort: -c file not in sort");
+        exits("order");
     }
     sorter.sort(&text, &mut lines);
     let mut out = match &sorter.output {

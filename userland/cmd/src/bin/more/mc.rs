@@ -1,15 +1,18 @@
-//! mc [-] [-N] [file ...]: print lines in as many columns as N (80) has room for; with - those that end in a colon
-//! stand alone.
+//! mc [-] [-N] [file ...]: print lines in as many columns as N characters have room for, or the window, or 80; with -
+//! those that end in a colon stand alone.
 
 use alloc::vec::Vec;
 
 use cmd::copy::{each, status};
 use cmd::lines::Lines;
 use cmd::mc::columns;
-use lib9::{Args, Reader, Result, out, usage};
+use lib9::{Args, Reader, Result, fd, out, usage};
+
+/// Characters of the widest page.
+const MOST: usize = 100_000;
 
 pub fn main(args: &Args) -> Result<()> {
-    let (mut alone, mut width) = (false, 80);
+    let (mut alone, mut width) = (false, None);
     let mut words = args.words();
     while let Some((word, rest)) = words.split_first()
         && let Some(option) = word.strip_prefix('-')
@@ -18,9 +21,11 @@ pub fn main(args: &Args) -> Result<()> {
         if option.is_empty() {
             alone = true;
         } else {
-            width = option.parse().ok().filter(|n| *n <= 100_000).unwrap_or_else(|| usage(args, "[-] [-N] [file ...]"));
+            let told = option.parse().ok().filter(|n| *n <= MOST);
+            width = Some(told.unwrap_or_else(|| usage(args, "[-] [-N] [file ...]")));
         }
     }
+    let width = width.or_else(|| Some(fd::window()?.1.min(MOST))).unwrap_or(80);
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let good = each("mc", words, &mut |file, _| {
         let mut reader = Reader::new(file.fd());

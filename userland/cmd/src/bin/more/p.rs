@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use cmd::paging::{LINES, Pages, Screen};
+use cmd::paging::{LINES, Pages, Screen, lines_of};
 use lib9::{Args, Error, Fork, Out, Reader, Result, Rfork, eprintln, error, exits, fd, proc, usage};
 
 pub fn main(args: &Args) -> Result<()> {
@@ -14,7 +14,7 @@ pub fn main(args: &Args) -> Result<()> {
             Ok(lines) if lines > 0 => (lines, files),
             _ => usage(args, "[-lines] [file ...]"),
         },
-        files => (LINES, files),
+        files => (fd::window().map_or(LINES, |(rows, _)| lines_of(rows)), files),
     };
     let lines = if fd::is_console(1) { lines } else { usize::MAX };
     let mut pages = Pages::new(Console { out: Out::new(1), keys: None }, lines);

@@ -116,7 +116,9 @@ fn print(pr: &Pr, names: &[String]) -> bool {
         _ => "",
     };
     let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-    let date = alloc::format!("{}", Timezone::local().tm(time));
+    let tm = Timezone::local().tm(time);
+    let date =
+        alloc::format!("{} {:2} {:02}:{:02} {}", tm.month(), tm.mday, tm.hour, tm.min, tm.year);
     pr.run(&texts, &date, name, &mut out::write);
     good
 }
