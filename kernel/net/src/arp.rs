@@ -35,12 +35,14 @@ impl Inner {
             (link::IPV4, Some(4)) => return true,
             (link::IPV6, Some(6)) => match neighbours(packet.ip()) {
                 None => return true,
-                Some(Message { from, repr }) => {
+                Some(Message { from, repr, options }) => {
                     let heard = link.hear_nd(&repr, from, now_ns);
                     if let Some(had) = tried::had_v6(&repr, from) {
                         self.hear_of_tried(at, had, mac, now_ns);
                     }
-                    self.hear_router(at, from, &repr, now_ns);
+                    if let NdiscRepr::RouterAdvert { router_lifetime, .. } = repr {
+                        self.hear_router(at, from, router_lifetime.secs(), options, now_ns);
+                    }
                     heard
                 }
             },
@@ -109,7 +111,12 @@ impl Inner {
 struct Message<'a> {
     from: smoltcp::wire::Ipv6Address,
     repr: NdiscRepr<'a>,
+    /// What is behind the fixed part of a router's advertisement: smoltcp's message has one prefix only.
+    options: &'a [u8],
 }
+
+/// Bytes of a router's advertisement before its options.
+const ADVERTISED: usize = 16;
 
 /// The message in a packet of IPv6, if it is one of neighbours or routers, is from this network and whole.
 fn neighbours(packet: &[u8]) -> Option<Message<'_>> {
@@ -121,7 +128,9 @@ fn neighbours(packet: &[u8]) -> Option<Message<'_>> {
     let (from, to) = (ip.src_addr(), ip.dst_addr());
     let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;
     match Icmpv6Repr::parse(&from, &to, &icmp, &Default::default()).ok()? {
-        Icmpv6Repr::Ndisc(repr) => Some(Message { from, repr }),
+        Icmpv6Repr::Ndisc(repr) => {
+            Some(Message { from, repr, options: ip.payload().get(ADVERTISED..).unwrap_or_default() })
+        }
         _ => None,
     }
 }

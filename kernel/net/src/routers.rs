@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 
 use machine::ledger::as_kernel;
 use machine::{clock, heap};
-use smoltcp::wire::{IpAddress, IpCidr, Ipv6Address, NdiscPrefixInfoFlags, NdiscRepr};
+use smoltcp::wire::{
+    IpAddress, IpCidr, Ipv6Address, NdiscOption, NdiscOptionRepr, NdiscPrefixInfoFlags,
+    NdiscPrefixInformation,
+};
 
 use crate::config::Tag;
 use crate::error::{DOES_NOT_EXIST, IN_USE, Result};
@@ -110,40 +113,25 @@ impl Stack {
 }
 
 impl Inner {
-    /// A router has said something by an interface.
-    pub(crate) fn hear_router(&mut self, at: usize, from: Ipv6Address, advert: &NdiscRepr<'_>, now_ns: u64) {
-        let NdiscRepr::RouterAdvert { router_lifetime, prefix_info, .. } = advert else { return };
+    /// A router has said by an interface that it is a gateway for so many seconds, and what the options say.
+    pub(crate) fn hear_router(
+        &mut self,
+        at: usize,
+        from: Ipv6Address,
+        seconds: u64,
+        options: &[u8],
+        now_ns: u64,
+    ) {
         let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { return };
         let is_near = from.segments()[0] & 0xffc0 == 0xfe80;
         let (Some(heard), Some(link), true) = (&mut ifc.routers, ifc.wire.link(), is_near) else { return };
         let mac = link.mac;
         heard.asked = TIMES;
-        let until = |seconds: u64| now_ns.saturating_add(seconds.saturating_mul(SECOND_NS));
-        let seconds = router_lifetime.secs();
-        let mut gone = None;
-        let mut learned = false;
         if seconds == 0 {
-            gone = heard.until(Thing::Gateway(from)).map(|_| Thing::Gateway(from));
-        } else {
-            learned = heard.keep(Thing::Gateway(from), until(seconds)).is_ok();
-        }
-        let makes = |flags: NdiscPrefixInfoFlags| flags.contains(NdiscPrefixInfoFlags::ADDRCONF);
-        if let Some(info) = prefix_info.filter(|i| makes(i.flags) && i.prefix_len == 64) {
-            let addr = address(info.prefix, &mac);
-            let was = heard.until(Thing::Address(addr));
-            let left = was.map_or(0, |until_ns| until_ns.saturating_sub(now_ns) / SECOND_NS);
-            let seconds = info.valid_lifetime.secs();
-            // Somebody who is no router cannot end it at once.
-            let seconds = if was.is_some() { seconds.max(left.min(LEAST_SECONDS)) } else { seconds };
-            let is_new = was.is_none() && seconds != 0 && is_global(&info.prefix);
-            if is_new && heard.keep(Thing::Address(addr), until(seconds)).is_ok() {
-                self.try_itself(at, IpCidr::new(addr.into(), 64), now_ns);
-            } else if was.is_some() {
-                // It is there.
-                let _ = heard.keep(Thing::Address(addr), until(seconds));
+            if heard.until(Thing::Gateway(from)).is_some() {
+                self.forget_thing(at, Thing::Gateway(from));
             }
-        }
-        if learned {
+        } else if heard.keep(Thing::Gateway(from), after(now_ns, seconds)).is_ok() {
             let to = IpCidr::new(Ipv6Address::UNSPECIFIED.into(), 0);
             // One that somebody else has made stays.
             let is_others = self.routes.iter().any(|g| g.to == to && g.tag != TAG);
@@ -154,11 +142,32 @@ impl Inner {
             }
             self.tell_routes();
         }
-        if let Some(thing) = gone {
-            self.forget_thing(at, thing);
-        }
+        prefixes(options).for_each(|info| self.hear_prefix(at, &mac, &info, now_ns));
         let soonest_ns = self.ifcs.get(at).and_then(Option::as_ref).and_then(|i| i.routers.as_ref());
         self.soonest_ns = self.soonest_ns.min(soonest_ns.map_or(u64::MAX, Heard::soonest_ns));
+    }
+
+    /// A router has advertised a prefix (RFC 4862, section 5.5.3). An address of one that is not on the link reaches
+    /// nobody but by the router.
+    fn hear_prefix(&mut self, at: usize, mac: &Mac, info: &NdiscPrefixInformation, now_ns: u64) {
+        let is_one = info.is_valid_prefix_info() && info.prefix_len == 64 && is_global(&info.prefix);
+        if !is_one || info.preferred_lifetime > info.valid_lifetime {
+            return;
+        }
+        let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(heard) = &mut ifc.routers else { return };
+        let addr = address(info.prefix, mac);
+        let seconds = info.valid_lifetime.secs();
+        if let Some(until_ns) = heard.until(Thing::Address(addr)) {
+            // Somebody who is no router cannot end it at once.
+            let left = until_ns.saturating_sub(now_ns) / SECOND_NS;
+            let seconds = seconds.max(left.min(LEAST_SECONDS));
+            // It is there.
+            let _ = heard.keep(Thing::Address(addr), after(now_ns, seconds));
+        } else if seconds != 0 && heard.keep(Thing::Address(addr), after(now_ns, seconds)).is_ok() {
+            let bits = if info.flags.contains(NdiscPrefixInfoFlags::ON_LINK) { 64 } else { 128 };
+            self.try_itself(at, IpCidr::new(addr.into(), bits), now_ns);
+        }
     }
 
     fn forget_thing(&mut self, at: usize, thing: Thing) {
@@ -204,6 +213,25 @@ impl Inner {
             self.soonest_ns = self.soonest_ns.min(heard.soonest_ns());
         }
     }
+}
+
+/// So many seconds later.
+fn after(now_ns: u64, seconds: u64) -> u64 {
+    now_ns.saturating_add(seconds.saturating_mul(SECOND_NS))
+}
+
+/// The prefixes among the options of an advertisement, up to one that makes no sense.
+fn prefixes(mut options: &[u8]) -> impl Iterator<Item = NdiscPrefixInformation> {
+    core::iter::from_fn(move || {
+        loop {
+            let option = NdiscOption::new_checked(options).ok()?;
+            // Counted in eight bytes, and not zero.
+            options = options.get(usize::from(option.data_len()) * 8..)?;
+            if let Ok(NdiscOptionRepr::PrefixInformation(info)) = NdiscOptionRepr::parse(&option) {
+                return Some(info);
+            }
+        }
+    })
 }
 
 /// Whether a network is one that addresses are made of.

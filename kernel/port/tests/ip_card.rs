@@ -354,6 +354,13 @@ fn only_the_owner_changes_interfaces_and_routes() {
     a.write("/net/iproute", b"remove 192.168.7.0 /120").unwrap();
     a.write("/net/iproute", b"flush").unwrap();
     assert!(!routes().contains("10.0.0.9"));
+    // One that is not bound is none yet.
+    let ctl = open(&a.up, "/net/ipifc/clone", ORDWR).unwrap();
+    for message in ["add 10.0.9.9 /120", "try 10.0.9.9 /120", "add6 fd00::", "ra6 recvra 1"] {
+        let failed = put(&a.up, ctl, message.as_bytes()).unwrap_err();
+        assert_eq!(failed.text(), "ipifc not yet bound to device", "{message}");
+    }
+    sysfile::close(&a.up, ctl).unwrap();
     for (message, says) in [
         ("add 10.0.0.1 /120", Some("connection in use")),
         ("add 224.0.0.1", Some("bad ip address")),

@@ -35,6 +35,18 @@ fn advert(from: Ipv6Address, router: u64, prefix: u64) -> Vec<u8> {
     [&head[..], &from.octets(), &ALL.octets(), &icmp].concat()
 }
 
+/// The same with a prefix more behind it, of these flags, preferred for so many seconds.
+fn with_prefix(mut advert: Vec<u8>, flags: NdiscPrefixInfoFlags, preferred: u32, prefix: &str) -> Vec<u8> {
+    advert.extend([3, 4, 64, flags.bits()]);
+    advert.extend(7200u32.to_be_bytes().into_iter().chain(preferred.to_be_bytes()).chain([0; 4]));
+    advert.extend(parse_v6(prefix).octets());
+    let len = (advert.len() - 54) as u16;
+    advert[18..20].copy_from_slice(&len.to_be_bytes());
+    let (_, icmp) = advert.split_at_mut(54);
+    Icmpv6Packet::new_unchecked(icmp).fill_checksum(&ROUTER, &ALL);
+    advert
+}
+
 fn parse_v6(text: &str) -> Ipv6Address {
     text.parse().unwrap()
 }
@@ -115,4 +127,32 @@ fn what_is_learned_has_an_end() {
     let c = w.udp("2600::1!53");
     w.stack.write(&c, b"far").unwrap();
     assert!(w.sent()[0].0.starts_with(&THEIRS));
+}
+
+#[test]
+fn each_prefix_of_an_advertisement_counts() {
+    let w = World::new();
+    w.stack.listen_to_routers(1, true).unwrap();
+    let (link, conf) = (NdiscPrefixInfoFlags::ON_LINK, NdiscPrefixInfoFlags::ADDRCONF);
+    let advert = with_prefix(advert(ROUTER, 1800, 86_400), link | conf, 7200, "fd00:a::");
+    let advert = with_prefix(advert, conf, 3600, "fd00:b::");
+    // One for others' eyes, and one that would be preferred when it is gone.
+    let advert = with_prefix(advert, link, 3600, "fd00:c::");
+    let advert = with_prefix(advert, link | conf, 7201, "fd00:d::");
+    w.comes(advert);
+    w.passes(SECOND);
+    for net in ["2001:db8", "fd00:a", "fd00:b"] {
+        assert!(has(&w, &format!("{net}::ff:fe00:1")), "{net}");
+    }
+    for net in ["fd00:c", "fd00:d"] {
+        assert!(!has(&w, &format!("{net}::ff:fe00:1")), "{net}");
+    }
+    // Neighbours are asked for where the prefix is on the link; where it is not, all goes by the router.
+    w.sent();
+    for (net, is_asked) in [("fd00:a", true), ("fd00:b", false)] {
+        let c = w.udp(&format!("{net}::77!53"));
+        w.stack.write(&c, b"near").unwrap();
+        let (frame, _) = &w.sent()[0];
+        assert_eq!((frame[54] == 135, frame.starts_with(&THEIRS)), (is_asked, !is_asked), "{net}");
+    }
 }

@@ -28,11 +28,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads a head, short or full.
-    pub fn parse(bytes: &[u8]) -> Head {
+    /// Reads a head, short or full. In how many buffers the frame is says only a device whose buffers are `merged`: what
+    /// another one leaves there is to be 1, and QEMU's is 0.
+    pub fn parse(bytes: &[u8], merged: bool) -> Head {
         let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
         let word = |at: usize| u16::from_le_bytes([byte(at), byte(at + 1)]);
-        let buffers = if bytes.len() < FULL { 1 } else { word(10) };
+        let buffers = if merged && bytes.len() >= FULL { word(10) } else { 1 };
         Head { flags: byte(0), kind: byte(1), start: word(6), offset: word(8), buffers }
     }
 
@@ -137,10 +138,11 @@ mod tests {
             (bytes[0], bytes[1], bytes[10]) = (flags, kind, 3);
             bytes[6..8].copy_from_slice(&start.to_le_bytes());
             bytes[8..10].copy_from_slice(&offset.to_le_bytes());
-            Head::parse(&bytes)
+            Head::parse(&bytes, true)
         };
         assert_eq!(head(0, 0, 0, 0).buffers, 3);
-        assert_eq!(Head::parse(&[0; SHORT]).buffers, 1);
+        assert_eq!(Head::parse(&[0; SHORT], true).buffers, 1);
+        assert_eq!(Head::parse(&[0; FULL], false).buffers, 1);
         assert_eq!(head(2, 0, 0, 0).sum(), Sum::Right);
         assert_eq!(head(0, 0, 7, 7).sum(), Sum::Unknown);
         let missing = head(1, 0, 34, 16);

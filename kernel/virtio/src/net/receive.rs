@@ -37,6 +37,7 @@ pub struct Receive {
     idle: Vec<u16>,
     /// Bytes of a head.
     head: usize,
+    merged: bool,
     joins: bool,
     sums: bool,
     /// Most bytes of a frame that is not joined.
@@ -57,6 +58,8 @@ pub struct Shape {
     pub buffers: u16,
     /// Heads are full.
     pub full: bool,
+    /// A frame may be in several buffers.
+    pub merged: bool,
     pub events: bool,
     /// Frames may be joined, and checksums missing.
     pub joins: bool,
@@ -82,6 +85,7 @@ impl Receive {
             pages,
             idle: heap::try_collect(0..count)?,
             head: if shape.full { FULL } else { SHORT },
+            merged: shape.merged,
             joins: shape.joins,
             sums: shape.sums,
             most,
@@ -156,7 +160,7 @@ impl Receive {
         if let Some((page, at)) = place(&self.pages, buffer) {
             page.read(at, bytes);
         }
-        let head = Head::parse(bytes);
+        let head = Head::parse(bytes, self.merged);
         if head.buffers == 0 || usize::from(head.buffers) > 1 + UNCUT_MOST.div_ceil(BUFFER) {
             return Err(RuleBroken("device merged buffers for a frame that cannot exist"));
         }

@@ -165,6 +165,7 @@ impl Shape {
             size,
             buffers,
             full: self.is_full(),
+            merged: self.has(MERGED),
             events: self.events(),
             joins: self.features().joins,
             sums: self.has(GUEST_CHECKSUM),

@@ -136,6 +136,16 @@ fn a_legacy_head_is_shorter() {
 }
 
 #[test]
+fn without_merged_buffers_a_frame_is_in_one_whatever_the_device_says() {
+    let (net, device, heard) = start(VERSION_1 | MAC);
+    for buffers in [0, 1, 2, 0xffff] {
+        device.put(RECEIVE, &[&head(0, 0, 0, 0, buffers)[..], &frame(60)].concat());
+        assert_eq!([soon(&heard), soon(&heard)], [Told::Frame(frame(60), Sum::Unknown), Told::Rest]);
+    }
+    assert_eq!(net.statistics().resets, 0);
+}
+
+#[test]
 fn what_the_device_does_not_say_is_made_up() {
     let device = device(VERSION_1);
     device.config.lock().unwrap().fill(0);

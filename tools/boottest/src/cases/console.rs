@@ -126,7 +126,7 @@ fn line() -> Vec<Case> {
             .types("ec\u{e9}\x08ho in the middle\n")
             .sees("\nin the middle\n")
             // What prints pages and columns looks at it.
-            .line("echo 7 20 >/dev/conssize; echo a b c | tr ' ' '\n' | sed 's/$/2345678/' | mc")
+            .line("echo 7 20 >/dev/conssize; {for(i in a b c) echo $i^2345678} | mc")
             .is("a2345678 c2345678\nb2345678\n")
             .types("seq 9 | p\n")
             .sees("\n5")

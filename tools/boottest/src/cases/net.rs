@@ -56,6 +56,8 @@ pub fn cases() -> Vec<Case> {
         two(),
         dhcp(),
         dhcp().on(Board::Pc, Flavour::Legacy),
+        unmerged(),
+        unmerged().on(Board::Microvm, Flavour::Modern),
     ]
 }
 
@@ -187,4 +189,14 @@ fn dhcp() -> Case {
         .gives("fd00:1::5054:ff:fe12:3456 ")
         .line("ip/ipconfig remove fd00::5 /64; grep -c fd00::5 /net/ipselftab")
         .is("0\n")
+}
+
+/// A card that has each frame in one buffer. QEMU 7.2 says then that it is in none.
+fn unmerged() -> Case {
+    Case::new("net/unmerged", q35())
+        .arg("-netdev")
+        .arg("user,id=n0")
+        .device("virtio-net-pci,netdev=n0,mrg_rxbuf=off,romfile=")
+        .line("while(! grep '^ip=10.0.2.15 ' /net/ndb >/dev/null) sleep 1; ip/ping -n 2 -i 100 10.0.2.2")
+        .gives("2 of 2 came back, ")
 }

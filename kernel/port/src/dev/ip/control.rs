@@ -70,6 +70,9 @@ const KEEPALIVE_MS: u64 = 10_000;
 const KEEPALIVE_LEAST_MS: u64 = 1000;
 const KEEPALIVE_MOST_MS: u64 = 86_400_000;
 
+/// What has no card or loopback has no use of addresses.
+const NOT_BOUND: &str = "ipifc not yet bound to device";
+
 fn ours(word: Option<&str>) -> Result<Local> {
     Ok(parse_local(word.ok_or(error::ECMDARGS)?)?)
 }
@@ -92,6 +95,7 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
             (None, _) => Err(error::ECMDARGS.into()),
         },
         Some("unbind") => Ok(stack.unbind(number)?),
+        Some("add" | "try" | "add6" | "ra6") if !stack.is_bound(number) => Err(NOT_BOUND.into()),
         Some(verb @ ("add" | "try")) => {
             let addr = parse(word().ok_or(error::ECMDARGS)?)?;
             let bits = word().map(|mask| parse_mask(mask, &addr)).transpose()?;

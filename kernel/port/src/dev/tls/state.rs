@@ -1,5 +1,5 @@
-//! What a conversation of `#a` is at, as data: what has come and was not read, what goes out, and what is said of it when
-//! it is over. Nothing here waits.
+//! What a conversation of `#a` is at, as data: what has come and was not read, what goes out, and what is said of it
+//! when it is over. Nothing here waits.
 //!
 //! Owned by a conversation, behind its lock `state`.
 
