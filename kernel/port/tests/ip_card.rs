@@ -360,7 +360,7 @@ fn only_the_owner_changes_interfaces_and_routes() {
         let failed = put(&a.up, ctl, message.as_bytes()).unwrap_err();
         assert_eq!(failed.text(), "ipifc not yet bound to device", "{message}");
     }
-    sysfile::close(&a.up, ctl).unwrap();
+    close(&a.up, ctl).unwrap();
     for (message, says) in [
         ("add 10.0.0.1 /120", Some("connection in use")),
         ("add 224.0.0.1", Some("bad ip address")),

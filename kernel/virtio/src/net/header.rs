@@ -28,8 +28,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads a head, short or full. In how many buffers the frame is says only a device whose buffers are `merged`: what
-    /// another one leaves there is to be 1, and QEMU's is 0.
+    /// Reads a head, short or full. In how many buffers the frame is says only a device whose buffers are `merged`:
+    /// what another one leaves there is to be 1, and QEMU's is 0.
     pub fn parse(bytes: &[u8], merged: bool) -> Head {
         let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
         let word = |at: usize| u16::from_le_bytes([byte(at), byte(at + 1)]);

@@ -256,7 +256,8 @@ pub fn cases() -> Vec<Case> {
             .gives("  some words that\n  are put on lines\n  of their own\n")
             .line("seq 6 | pr -3 -t -w30 -l2; echo x | pr -h head | sed -n 3p; pr -q; echo $status; \
                    pr no; echo $status")
-            .gives(re("^1         3         5\n2         4         6\n[A-Z].. [ 0-9]. ..:.. 20..  head Page 1\nusage: pr .*\n\
+            .gives(re("^1         3         5\n2         4         6\n[A-Z].. [ 0-9]. ..:.. 20..  head Page 1\n\
+                       usage: pr .*\n\
                        pr [0-9]+: usage\npr: can't read no.*\npr [0-9]+: errors\n$"))
             .line("cd /tmp; seq 10 99 >s; look 4 s | fmt; look x s; echo $status; look x; echo $status")
             .gives(re("^40 41 42 43 44 45 46 47 48 49\nlook [0-9]+: not found\nlook: can't open .*\n\
