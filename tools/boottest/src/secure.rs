@@ -1,18 +1,25 @@
-//! Servers of TLS for the machine to talk to, with authorities and certificates that are made for the case. Their
-//! cryptography is not that of the guest's programs.
+//! Servers and clients of TLS for the machine to talk to, with authorities and certificates that are made for the case.
+//! Their cryptography is not that of the guest's programs.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion,
+};
 
 /// A connection that has begun.
 pub type Stream = StreamOwned<ServerConnection, TcpStream>;
+/// The same from the other end.
+pub type Called = StreamOwned<ClientConnection, TcpStream>;
 
 /// Who says what is whose.
 pub struct Authority {
@@ -32,6 +39,40 @@ impl Authority {
         Ok(Authority { issuer: Issuer::new(params, key), pem })
     }
 
+    /// A certificate for these names, which `change` may spoil, and its key.
+    fn signed(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Result<(Certificate, KeyPair)> {
+        let key = KeyPair::generate()?;
+        let mut params =
+            CertificateParams::new(names.iter().map(|&name| name.into()).collect::<Vec<String>>())?;
+        change(&mut params);
+        Ok((params.signed_by(&key, &self.issuer)?, key))
+    }
+
+    /// A certificate for these names, the authority's own and the key, in PEM and in one text.
+    pub fn identity(&self, names: &[&str]) -> Result<String> {
+        let (certificate, key) = self.signed(names, |_| {})?;
+        Ok(certificate.pem() + &self.pem + &key.serialize_pem())
+    }
+
+    /// A server as [`Authority::server`] makes it, that asks who calls and wants the authority's word for that.
+    pub fn asking(&self, names: &[&str]) -> Result<Arc<ServerConfig>> {
+        let (certificate, key) = self.signed(names, |_| {})?;
+        let provider = Arc::new(ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&self.pem)?), provider.clone())
+                .build()?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.der().clone()], key)?;
+        Ok(Arc::new(config))
+    }
+
     /// A server with a certificate for these names, which `change` may spoil, and that certificate.
     pub fn server(
         &self,
@@ -39,11 +80,7 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         change: impl FnOnce(&mut CertificateParams),
     ) -> Result<(Arc<ServerConfig>, Vec<u8>)> {
-        let key = KeyPair::generate()?;
-        let mut params =
-            CertificateParams::new(names.iter().map(|&name| name.into()).collect::<Vec<String>>())?;
-        change(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let (certificate, key) = self.signed(names, change)?;
         let der = certificate.der().to_vec();
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -52,6 +89,28 @@ impl Authority {
             .with_single_cert(vec![certificate.der().clone()], key)?;
         Ok((Arc::new(config), der))
     }
+}
+
+/// Those who trust that authority.
+fn roots(pem: &str) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+    Ok(roots)
+}
+
+/// Calls a server by that name, and trusts it if that authority has signed for it.
+pub fn call(
+    authority: &str,
+    at: SocketAddr,
+    name: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Called> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)?
+        .with_root_certificates(roots(authority)?)
+        .with_no_client_auth();
+    let client = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned())?)?;
+    Ok(StreamOwned::new(client, TcpStream::connect(at)?))
 }
 
 /// Begins a connection as the server's end.

@@ -4,6 +4,7 @@
 //! any 9P2000 server; `elwood completions` is for the user's shell.
 
 mod archive;
+mod certs;
 mod completions;
 mod exec;
 mod machine;

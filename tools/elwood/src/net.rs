@@ -24,6 +24,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Whether there is to be none.
+    pub fn is_none(&self) -> bool {
+        self.net.iter().any(|net| net == "none")
+    }
+
     /// The machine with its cards; without `--net` it has one at `usual`.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use tar::{Builder, Header};
 use vm::{Board, Share, Vm};
 
+use crate::certs;
 use crate::exec::inherit;
 
 /// The mount tag of the folder.
@@ -35,14 +36,23 @@ pub struct Root {
     root_server: Option<PathBuf>,
 }
 
-/// The machine with its root, and what it reads when it starts and must be kept until then.
+/// The machine with its root, over which `certs` and what is in `initrd` are laid, and what it reads when it starts and
+/// must be kept until then.
 ///
 /// # Errors
 /// There is no such folder or image; the server is no file.
-pub fn add(mut vm: Vm, options: &Root, initrd: Option<&Path>) -> Result<(Vm, Option<File>)> {
+pub fn add(
+    mut vm: Vm,
+    options: &Root,
+    certs: Option<Vec<u8>>,
+    initrd: Option<&Path>,
+) -> Result<(Vm, Option<File>)> {
     let mut kept = None;
-    if let Some(server) = &options.root_server {
-        let archive = archive(server, initrd)?;
+    let server = options.root_server.as_deref().map(server).transpose()?;
+    let certs = certs.map(|bytes| (certs::PLACE.to_owned(), 0o444, bytes));
+    let files: Vec<(String, u32, Vec<u8>)> = server.into_iter().chain(certs).collect();
+    if !files.is_empty() {
+        let archive = archive(&files, initrd)?;
         inherit(archive.as_fd())?;
         vm = vm.initrd(format!("/proc/self/fd/{}", archive.as_raw_fd()));
         kept = Some(archive);
@@ -99,19 +109,25 @@ fn format(path: &Path) -> Result<&'static str> {
     Ok(if magic.get(..n) == Some(QCOW) { "qcow2" } else { "raw" })
 }
 
-/// An archive with `server` in /bin, and what is in `initrd`, without a name on the host.
-fn archive(server: &Path, initrd: Option<&Path>) -> Result<File> {
+/// The server as a file of the guest's /bin: its name, permissions and contents.
+fn server(server: &Path) -> Result<(String, u32, Vec<u8>)> {
     let said = || format!("--root-server {}", server.display());
     ensure!(server.is_file(), "{}: no such file", said());
     let name = server.file_name().and_then(|name| name.to_str()).with_context(said)?;
     ensure!(!name.contains(['!', ' ', '\'']), "{}: no such name can be", said());
-    let bytes = std::fs::read(server).with_context(said)?;
+    Ok((format!("bin/{name}"), 0o755, std::fs::read(server).with_context(said)?))
+}
+
+/// An archive with these files, and what is in `initrd`, without a name on the host.
+fn archive(files: &[(String, u32, Vec<u8>)], initrd: Option<&Path>) -> Result<File> {
     let memory = memfd_create("elwood-root", MemfdFlags::empty()).context("an archive in memory")?;
     let mut builder = Builder::new(File::from(memory));
-    let mut header = Header::new_gnu();
-    header.set_mode(0o755);
-    header.set_size(bytes.len() as u64);
-    builder.append_data(&mut header, format!("bin/{name}"), &bytes[..])?;
+    for (name, mode, bytes) in files {
+        let mut header = Header::new_gnu();
+        header.set_mode(*mode);
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, name, &bytes[..])?;
+    }
     let mut file = match initrd {
         // The next archive begins where this one's end mark would be, or is.
         Some(path) => {

@@ -17,6 +17,7 @@ use signal_hook::iterator::Signals;
 use vm::{Board, Serial, Share, Vm};
 
 use crate::archive;
+use crate::certs::Certs;
 use crate::machine::{self, Common, Machine};
 use crate::net::Network;
 use crate::root;
@@ -44,6 +45,8 @@ pub struct Options {
     root: root::Root,
     #[command(flatten)]
     network: Network,
+    #[command(flatten)]
+    certs: Certs,
     /// A tar archive whose files are laid over the root
     #[arg(long, value_name = "TAR")]
     initrd: Option<PathBuf>,
@@ -152,7 +155,10 @@ fn describe(options: &Options) -> Result<(Vm, Option<File>)> {
         archive::check("--initrd", initrd)?;
     }
     let kept;
-    (vm, kept) = root::add(vm, &options.root, options.initrd.as_deref())?;
+    // A Plan 9 has its own, and a command line that is shown is for others to start, who have no archive of ours.
+    let usual = !options.network.is_none() && options.root.root.is_none() && !options.common.print;
+    let certs = options.certs.read(usual)?;
+    (vm, kept) = root::add(vm, &options.root, certs, options.initrd.as_deref())?;
     let mut tags: Vec<String> = vm.shares().iter().map(|s| s.tag().into()).collect();
     for share in &options.share {
         let (dir, tag, keeps) = split_share(share)?;
@@ -219,7 +225,9 @@ mod tests {
     /// The QEMU command line for `words`, with a kernel that is there.
     fn qemu(words: &[&str]) -> Result<String> {
         let kernel = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
-        let line = ["run", "--accel", "tcg", "--kernel", &kernel].into_iter().chain(words.iter().copied());
+        let line = ["run", "--accel", "tcg", "--certs", "none", "--kernel", &kernel]
+            .into_iter()
+            .chain(words.iter().copied());
         let words = describe(&Line::try_parse_from(line)?.options)?.0.command_line()?;
         Ok(words.iter().map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" "))
     }
@@ -290,6 +298,25 @@ mod tests {
         ] {
             assert!(qemu(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn certificates_are_laid_over_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let pem = dir.path().join("ca.pem");
+        std::fs::write(&pem, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        let kernel = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
+        let words = ["run", "--accel", "tcg", "--kernel", &kernel, "--certs", pem.to_str().unwrap()];
+        let archive = describe(&Line::try_parse_from(words).unwrap().options).unwrap().1.unwrap();
+        let mut archive = tar::Archive::new(archive);
+        let mut entries = archive.entries().unwrap();
+        let mut entry = entries.next().unwrap().unwrap();
+        assert_eq!(entry.path().unwrap().to_str(), Some("sys/lib/tls/ca.pem"));
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+        assert!(text.ends_with("CERTIFICATE-----\n"), "{text}");
+        // What is shown has none of itself, since it is to be started by others.
+        assert!(!qemu(&["--print"]).unwrap().contains("-initrd"));
     }
 
     #[test]

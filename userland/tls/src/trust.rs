@@ -3,7 +3,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::quote::tokenize;
@@ -18,7 +18,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::provider::ALGORITHMS;
+use crate::provider::{ALGORITHMS, short_key};
 
 /// Files of thumbprints that one names by way of others.
 const DEEPEST: u32 = 8;
@@ -152,6 +152,10 @@ impl ServerCertVerifier for Trust {
         if self.excluded.has(certificate) {
             return Err(Error::General("its certificate is one of the excluded".to_owned()));
         }
+        // Else it would be a signature that is told to be wrong.
+        if let Some(bits) = key_of(certificate).and_then(|key| short_key(&key)) {
+            return Err(Error::General(format!("its key is too short: {}", short(bits))));
+        }
         match &self.way {
             Way::Known(prints) if prints.has(certificate) => {}
             Way::Known(_) => {
@@ -159,7 +163,8 @@ impl ServerCertVerifier for Trust {
             }
             Way::Anchors(anchors) => {
                 let parsed = ParsedCertificate::try_from(certificate)?;
-                verify_server_cert_signed_by_trust_anchor(&parsed, anchors, between, now, ALGORITHMS.all)?;
+                verify_server_cert_signed_by_trust_anchor(&parsed, anchors, between, now, ALGORITHMS.all)
+                    .map_err(|e| signed_by_short_key(&e, anchors, certificate, between).unwrap_or(e))?;
                 verify_server_name(&parsed, name)?;
             }
         }
@@ -189,34 +194,49 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Why a server is not trusted, or what else is wrong, in plain words.
-pub fn why(error: &Error) -> String {
-    let bad = match error {
-        Error::InvalidCertificate(bad) => bad,
-        Error::General(text) => return text.clone(),
-        Error::InvalidMessage(_) => return format!("what comes is no TLS: {error}"),
-        Error::AlertReceived(alert) => return format!("it is refused there: {alert:?}"),
-        Error::FailedToGetCurrentTime => return "the date is not known".into(),
-        Error::FailedToGetRandomBytes => return "/dev/random gives nothing".into(),
-        Error::DecryptError => return "a record was changed on its way".into(),
-        _ => return error.to_string(),
-    };
-    match bad {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired".into()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet: is the date right?".into()
-        }
-        CertificateError::UnknownIssuer => "its certificate is of no authority that is trusted".into(),
-        CertificateError::NotValidForName => "its certificate is for another name".into(),
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            // As webpki writes them, DnsName("example.org"), without what is around.
-            let names: Vec<&str> =
-                presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
-            format!("its certificate is for another name: {}", names.join(", "))
-        }
-        CertificateError::BadSignature => "a signature is wrong, of its certificate or its own".into(),
-        other => format!("its certificate is not right: {other:?}"),
+/// The key that a certificate is for.
+fn key_of(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    Some(ParsedCertificate::try_from(certificate).ok()?.subject_public_key_info().to_vec())
+}
+
+fn short(bits: usize) -> String {
+    format!("RSA with {bits} bits, and 2048 are wanted")
+}
+
+/// What is to be said in place of a signature that is wrong, if who has signed has a key that is too short for any: one
+/// of the certificates between, or an authority whose name a certificate says that it is signed by.
+fn signed_by_short_key(
+    error: &Error,
+    anchors: &RootCertStore,
+    certificate: &CertificateDer<'_>,
+    between: &[CertificateDer<'_>],
+) -> Option<Error> {
+    if *error != Error::InvalidCertificate(CertificateError::BadSignature) {
+        return None;
     }
+    let names = |name: &[u8]| {
+        !name.is_empty()
+            && [certificate].into_iter().chain(between).any(|c| c.windows(name.len()).any(|w| w == name))
+    };
+    let authorities = anchors.roots.iter().filter(|anchor| names(&anchor.subject));
+    let keys = authorities.map(|anchor| sequence(&anchor.subject_public_key_info));
+    let bits = between.iter().filter_map(key_of).chain(keys).find_map(|key| short_key(&key))?;
+    Some(Error::General(format!("its certificate is signed with a key that is too short: {}", short(bits))))
+}
+
+/// An ASN.1 sequence of what an anchor has without its head.
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::from([0x30]);
+    match (u8::try_from(content.len()), u16::try_from(content.len())) {
+        (Ok(len @ ..0x80), _) => bytes.push(len),
+        (Ok(len), _) => bytes.extend([0x81, len]),
+        (_, Ok(len)) => {
+            bytes.push(0x82);
+            bytes.extend(len.to_be_bytes());
+        }
+        // No key is so long.
+        _ => return Vec::new(),
+    }
+    bytes.extend_from_slice(content);
+    bytes
 }

@@ -30,6 +30,7 @@ mod secure;
 mod servers;
 mod silent;
 mod smp;
+mod tlssrv;
 mod users;
 mod usertests;
 mod virtcon;
@@ -69,6 +70,7 @@ fn usual() -> Vec<Case> {
         .chain(hostnames::cases())
         .chain(users::cases())
         .chain(secure::cases())
+        .chain(tlssrv::cases())
         .chain(servers::cases())
         .chain(silent::cases())
         .chain(diod::cases())

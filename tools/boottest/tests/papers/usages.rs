@@ -95,7 +95,8 @@ fn programs_say_what_their_pages_say() {
     }
     let others = [
         ("fsrules", "userland/cmd/src/bin/fsrules/main.rs"),
-        ("tlsclient", "userland/tls/src/bin/tlsclient.rs"),
+        ("tlsclient", "userland/tls/src/bin/tlsclient/client.rs"),
+        ("tlssrv", "userland/tls/src/bin/tlsclient/server.rs"),
         ("usertests", "userland/usertests/src/main.rs"),
     ];
     for (name, path) in others {

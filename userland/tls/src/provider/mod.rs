@@ -5,26 +5,24 @@
 //! * `record`: what encrypts and authenticates records;
 //! * `suites`: the cipher suites that these make;
 //! * `exchange`: how both sides come to one secret;
-//! * `signature`: how a certificate, and who has it, is checked.
+//! * `signature`: how a certificate, and who has it, is checked;
+//! * `keys`: how we show that a certificate is ours.
 //!
-//! There is nothing old: no TLS before 1.2, no key exchange by RSA, no CBC, no SHA-1. There are no keys of ours, since
-//! clients do not prove who they are.
+//! There is nothing old: no TLS before 1.2, no key exchange by RSA, no CBC, no SHA-1.
 
 mod exchange;
 mod hash;
+mod keys;
 mod record;
 mod signature;
 mod suites;
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 
-use rustls::Error;
-use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::sign::SigningKey;
+use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom};
 
-pub use signature::ALGORITHMS;
+pub use keys::Keys;
+pub use signature::{ALGORITHMS, short_key};
 
 /// Fills memory with bytes that nobody can guess, or says that it cannot.
 pub type Fill = fn(&mut [u8]) -> Result<(), GetRandomFailed>;
@@ -36,7 +34,7 @@ pub fn provider(fill: Fill) -> CryptoProvider {
         kx_groups: exchange::groups(fill),
         signature_verification_algorithms: ALGORITHMS,
         secure_random: Box::leak(Box::new(Random(fill))),
-        key_provider: &NoKeys,
+        key_provider: Box::leak(Box::new(Keys(fill))),
     }
 }
 
@@ -46,14 +44,5 @@ struct Random(Fill);
 impl SecureRandom for Random {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
         (self.0)(bytes)
-    }
-}
-
-#[derive(Debug)]
-struct NoKeys;
-
-impl KeyProvider for NoKeys {
-    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
-        Err(Error::General("there are no keys here".into()))
     }
 }

@@ -6,7 +6,8 @@ use core::marker::PhantomData;
 
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
-use rsa::pkcs1::DecodeRsaPublicKey;
+use rsa::pkcs1::{DecodeRsaPublicKey, RsaPublicKeyRef};
+use rsa::pkcs8::spki::SubjectPublicKeyInfoRef;
 use rsa::traits::PublicKeyParts;
 use rsa::{PublicKey, pkcs1v15, pss};
 use rustls::SignatureScheme;
@@ -15,7 +16,7 @@ use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerifica
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// Bytes of the shortest RSA key that is taken.
-const SHORTEST: usize = 256;
+pub const SHORTEST: usize = 256;
 
 type Verdict = Result<(), InvalidSignature>;
 
@@ -81,6 +82,16 @@ struct Pss<D>(PhantomData<D>);
 fn rsa_key(bytes: &[u8]) -> Result<PublicKey, InvalidSignature> {
     let key = PublicKey::from_pkcs1_der(bytes).map_err(|_| InvalidSignature)?;
     if key.size() < SHORTEST { Err(InvalidSignature) } else { Ok(key) }
+}
+
+/// The bits of a key, as certificates have it, if it is RSA's and too short for anything that it signs to be believed.
+pub fn short_key(key: &[u8]) -> Option<usize> {
+    let key = SubjectPublicKeyInfoRef::try_from(key).ok()?;
+    // No other kind of key begins as one of RSA does.
+    let key = RsaPublicKeyRef::try_from(key.subject_public_key.raw_bytes()).ok()?;
+    let modulus = key.modulus.as_bytes();
+    let unused = modulus.first()?.leading_zeros() as usize;
+    (modulus.len() < SHORTEST).then(|| modulus.len() * 8 - unused)
 }
 
 macro_rules! rsa {

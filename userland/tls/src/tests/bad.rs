@@ -5,7 +5,7 @@ use rcgen::date_time_ymd;
 use super::*;
 
 /// Why a conversation does not come about.
-fn refused(client: &mut Client, server: &mut ServerConnection) -> String {
+fn refused(client: &mut End, server: &mut ServerConnection) -> String {
     let why = carry(client, server, 4096).unwrap_err();
     assert!(!client.is_ready() || client.put(b"secret").is_err() || client.outgoing().is_empty());
     why
@@ -49,16 +49,16 @@ fn who_is_somebody_else() {
         let why = refused(&mut client, &mut world.server(able(None, None), versions));
         assert_eq!(why, "its certificate is of no authority that is trusted");
     }
-    let mut named = Client::new(other.config(), "other.example").unwrap();
+    let mut named = End::client(other.config(), "other.example").unwrap();
     let why = refused(&mut named, &mut other.server(able(None, None), BOTH));
     assert_eq!(why, format!("its certificate is for another name: {NAME}"));
     for name in ["", "no name", "$auth", "a!b"] {
-        assert!(Client::new(other.config(), name).is_err(), "{name}");
+        assert!(End::client(other.config(), name).is_err(), "{name}");
     }
 }
 
 /// A server's bytes, as far as its first answer.
-fn answer(world: &World, client: &mut Client, versions: &[&'static SupportedProtocolVersion]) -> Vec<u8> {
+fn answer(world: &World, client: &mut End, versions: &[&'static SupportedProtocolVersion]) -> Vec<u8> {
     let mut server = world.server(able(None, None), versions);
     server.read_tls(&mut &client.outgoing()[..]).unwrap();
     server.process_new_packets().unwrap();

@@ -113,7 +113,7 @@ fn addresses_have_certificates_too() {
         params.subject_alt_names.push(rcgen::SanType::IpAddress("10.0.2.2".parse().unwrap()));
     });
     for (name, is_right) in [("10.0.2.2", true), ("10.0.2.3", false), ("SERVER.example", true)] {
-        let mut client = Client::new(world.config(), name).unwrap();
+        let mut client = End::client(world.config(), name).unwrap();
         let mut server = world.server(able(None, None), BOTH);
         assert_eq!(carry(&mut client, &mut server, 4096).is_ok(), is_right, "{name}");
     }

@@ -1,11 +1,14 @@
-//! The client against a server of rustls's whose cryptography is ring's, so that nothing is tested against itself.
+//! The client against a server, and the server against a client, of rustls's whose cryptography is ring's, so that
+//! nothing is tested against itself.
 
 mod bad;
 mod good;
 mod prints;
+mod server;
+mod short;
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::fs::File;
@@ -18,7 +21,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, NamedGroup, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
 
-use crate::client::{Client, config};
+use crate::config;
+use crate::end::End;
 use crate::trust::{Thumbprints, Trust, Way, anchors};
 
 pub const RSA: &str = include_str!("rsa.pem");
@@ -94,17 +98,17 @@ impl World {
     /// Somebody who trusts the authority.
     pub fn config(&self) -> Arc<ClientConfig> {
         let way = Way::Anchors(anchors(self.authority.pem().as_bytes()).unwrap());
-        config(random, now, Trust { way, excluded: Thumbprints::default() }).unwrap()
+        config::client(random, now, Trust { way, excluded: Thumbprints::default() }, None).unwrap()
     }
 
-    pub fn client(&self) -> Client {
-        Client::new(self.config(), NAME).unwrap()
+    pub fn client(&self) -> End {
+        End::client(self.config(), NAME).unwrap()
     }
 }
 
 /// Carries bytes to and fro, in pieces of `step`, until nobody sends any more; what a server's program would send is
 /// what it has got.
-pub fn carry(client: &mut Client, server: &mut ServerConnection, step: usize) -> Result<Vec<u8>, String> {
+pub fn carry(client: &mut End, server: &mut ServerConnection, step: usize) -> Result<Vec<u8>, String> {
     let mut got = Vec::new();
     loop {
         let out = client.outgoing();

@@ -14,8 +14,8 @@ fn parse(text: &str) -> Result<Thumbprints, String> {
 
 /// Whether who trusts so talks with the server.
 fn meets(world: &World, way: Way, excluded: Thumbprints) -> Result<(), String> {
-    let config = config(random, now, Trust { way, excluded }).unwrap();
-    let mut client = Client::new(config, "another.name").unwrap();
+    let config = config::client(random, now, Trust { way, excluded }, None).unwrap();
+    let mut client = End::client(config, "another.name").unwrap();
     carry(&mut client, &mut world.server(able(None, None), BOTH), 4096)?;
     assert!(client.is_ready());
     Ok(())
