@@ -17,7 +17,8 @@
 //! A list has at most [`MOST`] blocks and [`BYTES`] bytes, so that a processor keeps 64 KiB at most. But a block that
 //! is kept also keeps `talc`'s chunk, however little else is in that: after a burst the blocks of a few lists can keep
 //! megabytes. So a processor gives back what it keeps when memory is short, before it refuses anything (`frames`) and
-//! before it halts, and before it halts also when there are many chunks, once a second.
+//! before it halts, and before it halts also when there are many chunks, once a second. One that would halt within that
+//! second is woken at its end, once: it keeps nothing then.
 
 use super::frames;
 use super::heap;
@@ -82,6 +83,11 @@ impl Spare {
         }
         Spare { lists, given: Cell::new(0) }
     }
+
+    /// Whether nothing is kept.
+    fn is_empty(&self) -> bool {
+        self.lists.iter().all(|list| list.first.get().is_null())
+    }
 }
 
 /// This processor and who pays, when the caller is a thread.
@@ -127,19 +133,24 @@ pub(super) unsafe fn put(place: usize, block: *mut u8) -> Option<&'static Payer>
 }
 
 /// This processor has nothing to do: gives back what it keeps, if others may want the memory, or much is held by it.
-/// `now_ns` is the clock.
-pub(crate) fn rest(now_ns: impl FnOnce() -> u64) {
+/// When it wants to be asked again, if it keeps something that it is too early for. `now_ns` is the clock.
+pub(crate) fn rest(now_ns: impl FnOnce() -> u64) -> Option<u64> {
     if frames::is_short() {
-        return give_back();
-    }
-    if heap::chunks() < MANY {
-        return;
-    }
-    let (given, now) = (&cpu::this().spare.given, now_ns());
-    if now.saturating_sub(given.get()) >= OFTEN_NS {
-        given.set(now);
         give_back();
+        return None;
     }
+    let spare = &cpu::this().spare;
+    if heap::chunks() < MANY || spare.is_empty() {
+        return None;
+    }
+    let now = now_ns();
+    let due = spare.given.get().saturating_add(OFTEN_NS);
+    if now < due {
+        return Some(due);
+    }
+    spare.given.set(now);
+    give_back();
+    None
 }
 
 /// Gives everything that this processor keeps back to `talc`, if the caller is a thread.

@@ -91,7 +91,7 @@ pub(crate) fn idle() -> ! {
         interrupts::enable();
         let more_dead = scheduler::reap();
         release_space(false);
-        spare::rest(clock::now_ns);
+        let rest_at = spare::rest(clock::now_ns);
         interrupts::disable();
         let local = cpu.local.lock();
         if !local.is_empty() {
@@ -110,6 +110,7 @@ pub(crate) fn idle() -> ! {
         // Who queues something after this look finds the bit.
         if cpu::among(cpu::all_bits()).all(|c| c.waiting.load(Ordering::SeqCst) == 0) {
             cpu.local.lock().arm(cpu);
+            wake_at(cpu, rest_at);
             let start = clock::cycles();
             cpu.idle_since.store(start, Ordering::Relaxed);
             interrupts::enable_and_hlt();
@@ -117,6 +118,14 @@ pub(crate) fn idle() -> ! {
             cpu.idle_cycles.fetch_add(clock::cycles().saturating_sub(start), Ordering::Relaxed);
         }
         take_idle(cpu);
+    }
+}
+
+/// Has this processor, which is about to halt, woken at that time, if nothing wakes it before. Interrupts are off.
+fn wake_at(cpu: &Cpu, at: Option<u64>) {
+    if let Some(at) = at.filter(|at| *at < cpu.armed.get()) {
+        cpu.armed.set(at);
+        lapic::fire_in(at.saturating_sub(clock::now_ns()));
     }
 }
 
