@@ -25,6 +25,7 @@ use crate::dev::dirtab;
 use crate::dev::{Dev, Qids, Root, Teller, Walk};
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
+use crate::mem::let_others;
 use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
 
@@ -70,7 +71,7 @@ impl RamDev {
     pub fn new(limit: u64) -> Arc<Self> {
         let tree = Ram::new(OWNER, limit, now).with_root(ROOT).with_room(heap::can_afford);
         let tree = tree.with_reserve(|bytes, more| heap::try_reserve_exact(bytes, more).is_ok());
-        Arc::new(RamDev { tree })
+        Arc::new(RamDev { tree: tree.with_pause(let_others) })
     }
 
     /// Bytes in use.
@@ -149,29 +150,21 @@ impl Dev for RamDev {
     }
 
     fn walk(&self, up: &Arc<Proc>, c: &Chan, names: &[&str]) -> Result<Walk> {
-        let (mut file, mut qid) = (None, c.qid);
         let mut qids = Qids::new();
-        for name in names {
-            let step = |from: &Node| match qid.is_dir() {
-                true => Ok(self.tree.walk(from, name.as_bytes())?),
-                false => Err(error::ENOTDIR.into()),
-            };
-            let step = match &file {
-                None => self.with_file(up, c, step),
-                Some(file) => step(file),
-            };
-            match step {
-                Ok((next, its)) => (file, qid) = (Some(next), its),
-                Err(e) if qids.is_empty() => return Err(e),
-                Err(e) => return Ok(Walk { qids, chan: None, why: Some(e) }),
-            }
-            qids.push(qid);
+        if names.is_empty() {
+            return Ok(Walk { qids, chan: Some(c.derive(c.qid, Some(self.file(up, c)?))), why: None });
         }
-        let file = match file {
-            Some(file) => Arc::new(file),
-            None => self.file(up, c)?,
+        let mut qid = c.qid;
+        let mut pass = |its: Qid| {
+            qids.push(its);
+            qid = its;
         };
-        Ok(Walk { qids, chan: Some(c.derive(qid, Some(file))), why: None })
+        let names = names.iter().map(|name| name.as_bytes());
+        match self.with_file(up, c, |from| Ok(self.tree.walk_all(from, names, &mut pass)?)) {
+            Ok(file) => Ok(Walk { qids, chan: Some(c.derive(qid, Some(Arc::new(file)))), why: None }),
+            Err(e) if qids.is_empty() => Err(e),
+            Err(e) => Ok(Walk { qids, chan: None, why: Some(e) }),
+        }
     }
 
     fn glance(

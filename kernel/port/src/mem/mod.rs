@@ -46,3 +46,11 @@ pub(crate) use layout::{Layout, Run};
 pub use memory::{MAXSEGS, Memory};
 pub(crate) use newpage::{give_up_kept, new_image_page};
 pub use segment::{Backing, Kind, Segment};
+
+/// Between two pieces of what is long: whoever waits for the processor has it for a while, if the caller may wait.
+/// Locks that sleepers wait for may be held.
+pub(crate) fn let_others() {
+    if machine::thread::need_resched() && machine::thread::may_park() {
+        machine::thread::yield_now();
+    }
+}

@@ -8,6 +8,7 @@ use core::ops::Range;
 use machine::heap;
 use machine::page::{Page, drop_all};
 
+use super::let_others;
 use crate::error::Result;
 
 /// Pages of one chunk of the table: half a megabyte.
@@ -146,6 +147,7 @@ impl PageMap {
             for (number, place) in (at * CHUNK + chunk.first..).zip(&mut chunk.places) {
                 new.places.push(place.as_mut().map(|entry| make(number, entry)).transpose()?);
             }
+            let_others();
         }
         Ok(copy)
     }
@@ -185,6 +187,7 @@ impl PageMap {
             if !left {
                 self.chunks.remove(&number);
             }
+            let_others();
             if at > last {
                 return;
             }
@@ -193,9 +196,12 @@ impl PageMap {
 }
 
 impl Drop for PageMap {
+    /// Piece by piece, between which others have the processor: there may be gigabytes.
     fn drop(&mut self) {
-        let places = self.chunks.values_mut().flat_map(|chunk| &mut chunk.places);
-        drop_all(places.filter_map(Option::take).map(|entry| entry.page));
+        for (_, chunk) in core::mem::take(&mut self.chunks) {
+            drop_all(chunk.places.into_iter().flatten().map(|entry| entry.page));
+            let_others();
+        }
     }
 }
 
@@ -229,6 +235,24 @@ mod tests {
         map.remove_range(128 + 4, 128 + 126);
         assert_eq!(numbers(&mut map), [3, 126, 127]);
         assert_eq!((map.count(), map.first_from(0)), (3, Some(128 + 3)));
+    }
+
+    #[test]
+    fn what_is_large_goes_in_pieces() {
+        let mut map = PageMap::default();
+        for n in 0..40 * CHUNK {
+            map.insert(n, Entry { page: Page::new_zeroed().unwrap(), cow: false }).unwrap();
+        }
+        let looks = machine::host::thread::looks;
+        let before = looks();
+        let copy = map.copy(|_, entry| Ok(entry.clone())).unwrap();
+        assert_eq!((looks() - before, copy.count()), (40, 40 * CHUNK));
+        map.remove_range(0, 20 * CHUNK);
+        assert_eq!((looks() - before, map.count()), (60, 20 * CHUNK));
+        drop(map);
+        assert_eq!(looks() - before, 80);
+        drop(copy);
+        assert_eq!(looks() - before, 120);
     }
 
     #[test]

@@ -48,11 +48,35 @@ impl Budget {
     }
 }
 
+/// Blocks by their numbers.
+#[derive(Debug, Default)]
+pub struct Blocks(BTreeMap<u64, Vec<u8>>);
+
 /// A file's bytes.
 #[derive(Debug, Default)]
 pub struct Bytes {
     blocks: BTreeMap<u64, Vec<u8>>,
     length: u64,
+}
+
+impl Blocks {
+    /// So many are let go of without a pause.
+    pub const TOGETHER: usize = 16;
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Lets go of them, a piece at a time, with a `pause` behind each.
+    pub fn let_go(self, pause: fn()) {
+        for (n, (_, block)) in (1..).zip(self.0) {
+            drop(block);
+            if n % Blocks::TOGETHER == 0 {
+                pause();
+            }
+        }
+    }
 }
 
 impl Bytes {
@@ -136,17 +160,23 @@ impl Bytes {
         Ok(())
     }
 
-    /// Cuts or lengthens to `length`; what is new reads as zeros.
+    /// All its blocks.
+    pub fn into_blocks(self) -> Blocks {
+        Blocks(self.blocks)
+    }
+
+    /// Cuts or lengthens to `length`; what is new reads as zeros. Gives the blocks that were cut off.
     ///
     /// # Errors
     /// `read or write too large` beyond the longest file.
-    pub fn set_len(&mut self, length: u64, budget: &mut Budget) -> Result<()> {
+    pub fn set_len(&mut self, length: u64, budget: &mut Budget) -> Result<Blocks> {
         if length > LENGTH_MAX {
             return Err(error::ETOOBIG.into());
         }
+        let mut gone = BTreeMap::new();
         if length < self.length {
             let (number, keep) = place(length);
-            let mut gone = self.blocks.split_off(&number);
+            gone = self.blocks.split_off(&number);
             if keep > 0
                 && let Some(mut block) = gone.remove(&number)
             {
@@ -159,7 +189,7 @@ impl Bytes {
             budget.give(gone.values().map(|block| block.capacity() as u64).sum());
         }
         self.length = length;
-        Ok(())
+        Ok(Blocks(gone))
     }
 }
 

@@ -20,7 +20,7 @@ use abi::{AEXEC, DMDIR, Dir, Qid, error};
 use lock_api::{Mutex, RawMutex};
 
 use crate::Stat;
-use crate::server::{Files, Result};
+use crate::server::{Files, Refused, Result};
 use state::{ROOT, State};
 
 /// A tree in memory.
@@ -65,6 +65,13 @@ impl<R: RawMutex> Ram<R> {
         self
     }
 
+    /// The same for a machine where others wait for the processor: `pause` lets them have it, and is called between
+    /// pieces when much is let go of, with the tree not locked.
+    pub fn with_pause(self, pause: fn()) -> Self {
+        self.state.lock().pause = pause;
+        self
+    }
+
     /// The same file, not open, as `user` may use it.
     pub fn as_user(&self, file: &File<R>, user: &[u8]) -> File<R> {
         self.file(file.number, &Arc::from(user), false)
@@ -88,11 +95,13 @@ impl<R: RawMutex> Ram<R> {
     /// # Errors
     /// As `open`; the file is as it was.
     pub fn open_in_place(&self, file: &mut File<R>, mode: u32) -> Result<Qid> {
-        let mut state = self.state.lock();
-        let qid = state.open(file.number, &file.user, mode)?;
-        if !file.is_open {
-            state.opened(file.number);
-        }
+        let qid = change_tree(&self.state, |state| {
+            let qid = state.open(file.number, &file.user, mode)?;
+            if !file.is_open {
+                state.opened(file.number);
+            }
+            Ok::<_, Refused>(qid)
+        })?;
         file.is_open = true;
         Ok(qid)
     }
@@ -133,6 +142,29 @@ impl<R: RawMutex> Ram<R> {
             }
         }
         node.linked.then(|| tell(node.dir(number)))
+    }
+
+    /// Walks several names, none of them held on the way, and shows what is passed, the last one included, to `pass`.
+    ///
+    /// # Errors
+    /// As `walk` of the first that cannot be walked, when those before have been shown. A file that is no directory is
+    /// not walked from, not even to the one above.
+    pub fn walk_all<'a>(
+        &self,
+        from: &File<R>,
+        names: impl Iterator<Item = &'a [u8]>,
+        pass: &mut dyn FnMut(Qid),
+    ) -> Result<File<R>> {
+        let mut state = self.state.lock();
+        let mut number = from.number;
+        for name in names {
+            state.node(number)?.entries()?;
+            number = state.step(number, &from.user, name)?;
+            pass(state.node(number)?.qid(number));
+        }
+        state.acquire(number, false).ok_or(error::ENONEXIST)?;
+        drop(state);
+        Ok(self.held(number, &from.user, false))
     }
 
     /// Reads a plain file without a copy being made: `put` is given `len` bytes from `offset` on, or as many as there
@@ -179,9 +211,21 @@ impl<R: RawMutex> File<R> {
     }
 }
 
+/// Does something with the tree, and lets go of the contents that nobody has any more when it is not locked any more.
+fn change_tree<R: RawMutex, T>(tree: &Mutex<R, State>, act: impl FnOnce(&mut State) -> T) -> T {
+    let mut state = tree.lock();
+    let done = act(&mut state);
+    let (gone, pause) = (state.take_gone(), state.pause);
+    drop(state);
+    if !gone.is_empty() {
+        gone.let_go(pause);
+    }
+    done
+}
+
 impl<R: RawMutex> Drop for File<R> {
     fn drop(&mut self) {
-        self.state.lock().release(self.number, self.is_open);
+        change_tree(&self.state, |state| state.release(self.number, self.is_open));
     }
 }
 
@@ -199,22 +243,18 @@ impl<R: RawMutex> Files for Ram<R> {
 
     fn walk(&self, dir: &File<R>, name: &[u8]) -> Result<(File<R>, Qid)> {
         let mut state = self.state.lock();
-        let node = state.node(dir.number)?;
-        node.allow(&dir.user, AEXEC)?;
-        let number = match name {
-            b".." => node.parent,
-            name => node.child(name)?,
-        };
+        let number = state.step(dir.number, &dir.user, name)?;
         let qid = state.acquire(number, false).ok_or(error::ENONEXIST)?;
         drop(state);
         Ok((self.held(number, &dir.user, false), qid))
     }
 
     fn open(&self, file: &File<R>, mode: u32) -> Result<(File<R>, Qid)> {
-        let mut state = self.state.lock();
-        let qid = state.open(file.number, &file.user, mode)?;
-        state.acquire(file.number, true);
-        drop(state);
+        let qid = change_tree(&self.state, |state| {
+            let qid = state.open(file.number, &file.user, mode)?;
+            state.acquire(file.number, true);
+            Ok::<_, Refused>(qid)
+        })?;
         Ok((self.held(file.number, &file.user, true), qid))
     }
 
@@ -261,11 +301,11 @@ impl<R: RawMutex> Files for Ram<R> {
     }
 
     fn wstat(&self, file: &File<R>, change: &Stat<'_>) -> Result<()> {
-        self.state.lock().wstat(file.number, &file.user, change)
+        change_tree(&self.state, |state| state.wstat(file.number, &file.user, change))
     }
 
     fn remove(&self, file: &File<R>) -> Result<()> {
-        self.state.lock().remove(file.number, &file.user)
+        change_tree(&self.state, |state| state.remove(file.number, &file.user))
     }
 }
 

@@ -8,7 +8,7 @@ use abi::{
     AEXEC, AREAD, AWRITE, DMAPPEND, DMDIR, DMEXCL, DMTMP, OEXEC, ORCLOSE, ORDWR, OTRUNC, OWRITE, Qid, error,
 };
 
-use super::data::{Budget, Bytes};
+use super::data::{Blocks, Budget, Bytes};
 use super::node::{Body, Node, node_cost};
 use crate::server::{Result, valid_name};
 use crate::{Stat, Str};
@@ -26,6 +26,11 @@ pub struct State {
     next: u64,
     budget: Budget,
     clock: fn() -> u32,
+    /// What is to be done between pieces of something long.
+    pub pause: fn(),
+    /// What nobody has any more of a file's contents, until the tree is not locked any more. One call cuts or frees one
+    /// file at most.
+    gone: Blocks,
 }
 
 impl State {
@@ -37,6 +42,8 @@ impl State {
             next: ROOT,
             budget: Budget { used: 0, limit, room: |_| true, reserve: |v, n| v.try_reserve_exact(n).is_ok() },
             clock,
+            pause: || {},
+            gone: Blocks::default(),
         };
         let mut root = Node::new(clock(), owner, owner, b"/", DMDIR | 0o775, ROOT);
         root.held = 1;
@@ -72,9 +79,24 @@ impl State {
         self.budget.used
     }
 
+    /// What is to be let go of when the tree is not locked.
+    pub fn take_gone(&mut self) -> Blocks {
+        core::mem::take(&mut self.gone)
+    }
+
     /// A file by its number.
     pub fn node(&self, number: u64) -> Result<&Node> {
         Ok(self.nodes.get(&number).ok_or(error::ENONEXIST)?)
+    }
+
+    /// The number of the file under a name in a directory, or of the directory above.
+    pub fn step(&self, number: u64, user: &[u8], name: &[u8]) -> Result<u64> {
+        let node = self.node(number)?;
+        node.allow(user, AEXEC)?;
+        match name {
+            b".." => Ok(node.parent),
+            name => node.child(name),
+        }
     }
 
     fn node_mut(&mut self, number: u64) -> Result<&mut Node> {
@@ -112,6 +134,9 @@ impl State {
             && let Some(node) = self.nodes.remove(&number)
         {
             self.budget.give(node.cost());
+            if let Body::File(bytes) = node.body {
+                self.gone = bytes.into_blocks();
+            }
         }
     }
 
@@ -142,7 +167,7 @@ impl State {
             && cut
             && node.mode & DMAPPEND == 0
         {
-            bytes.set_len(0, &mut self.budget)?;
+            self.gone = bytes.set_len(0, &mut self.budget)?;
             node.changed(user, now);
         }
         Ok(node.qid(number))
@@ -273,7 +298,7 @@ impl State {
             && change.length != u64::MAX
             && change.length != bytes.length()
         {
-            bytes.set_len(change.length, &mut self.budget)?;
+            self.gone = bytes.set_len(change.length, &mut self.budget)?;
             node.changed(user, now);
         }
         if change.mode != KEEP {

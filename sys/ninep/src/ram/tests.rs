@@ -1,11 +1,15 @@
 //! The rules of the tree, asked through a session.
 
 use alloc::string::String;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::OnceLock;
+use std::vec;
 
-use abi::{DMAPPEND, DMDIR, DMEXCL, DMTMP, Dir, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, error};
+use abi::{DMAPPEND, DMDIR, DMEXCL, DMTMP, Dir, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, Qid, error};
 use parking_lot::RawMutex;
 
 use super::Ram;
+use crate::server::Files;
 use crate::server::test_client::{Answer, Client};
 use crate::{Stat, Str};
 
@@ -281,4 +285,83 @@ fn a_limit_is_a_limit() {
     c.wstat(1, Dir { length: 0, ..keep() }).unwrap();
     c.create(2, "more", 0o644, OWRITE).unwrap();
     c.write(2, 0, &[3; 8000]).unwrap();
+}
+
+/// What is large goes in pieces, between which the tree is not locked.
+#[test]
+fn what_is_large_goes_in_pieces() {
+    static PAUSES: AtomicUsize = AtomicUsize::new(0);
+    static TREE: OnceLock<Ram<RawMutex>> = OnceLock::new();
+    let pause = || {
+        // Would wait for ever if it were.
+        assert!(TREE.get().unwrap().files() > 0);
+        PAUSES.fetch_add(1, Relaxed);
+    };
+    let tree = TREE.get_or_init(|| Ram::new(b"glenda", 64 << 20, || 0).with_pause(pause));
+    let (root, _) = tree.attach(b"glenda", b"").unwrap();
+    let make = || {
+        let (file, _) = tree.create(&root, b"x", 0o644, ORDWR).unwrap();
+        (0..64).for_each(|n| assert_eq!(tree.write(&file, n << 18, &[7; 1 << 18]), Ok(1 << 18)));
+        file
+    };
+    let empty = tree.used();
+    let mut pauses = 0;
+    let mut goes = |what: &str, least: usize, act: &mut dyn FnMut()| {
+        act();
+        let n = PAUSES.load(Relaxed);
+        assert!(n - pauses >= least, "{what}: {}", n - pauses);
+        pauses = n;
+    };
+    let mut file = Some(make());
+    goes("a file that is cut", 60, &mut || drop(tree.open(file.as_ref().unwrap(), ORDWR | OTRUNC).unwrap()));
+    tree.write(file.as_ref().unwrap(), 0, &[7; 16 << 20]).unwrap();
+    let shorter = Stat::from(Dir { length: 1 << 20, ..keep() });
+    goes("one that is made shorter", 58, &mut || tree.wstat(file.as_ref().unwrap(), &shorter).unwrap());
+    tree.remove(file.as_ref().unwrap()).unwrap();
+    goes("what is left of it", 3, &mut || drop(file.take()));
+    let file = make();
+    let (open, _) = tree.open(&file, OREAD).unwrap();
+    drop(file);
+    goes("one that is in use", 0, &mut || tree.remove(&open).unwrap());
+    let mut open = Some(open);
+    goes("the last user of it", 60, &mut || drop(open.take()));
+    assert_eq!(tree.used(), empty);
+}
+
+#[test]
+fn several_names_are_walked_as_one_after_the_other() {
+    let tree: Ram<RawMutex> = Ram::new(b"glenda", 1 << 20, || 0);
+    let (root, _) = tree.attach(b"glenda", b"").unwrap();
+    let (mole, _) = tree.attach(b"mole", b"").unwrap();
+    let (a, _) = tree.create(&root, b"a", DMDIR | 0o755, OREAD).unwrap();
+    let (b, _) = tree.create(&a, b"b", DMDIR | 0o700, OREAD).unwrap();
+    drop(tree.create(&b, b"file", 0o644, OREAD).unwrap());
+    for path in
+        ["a", "a/b", "a/b/file", "a/b/..", "a/../a/b", "a/x/b", "a/b/file/x", "a/b/file/..", "..", "x"]
+    {
+        for from in [&root, &mole] {
+            let mut passed = vec![];
+            let names = || path.split('/').map(str::as_bytes);
+            let all = tree.walk_all(from, names(), &mut |qid| passed.push(qid)).map(|file| tree.stat(&file));
+            let (mut one, mut at, mut each) = (None, Ok(()), vec![]);
+            for name in names() {
+                if each.last().is_some_and(|qid: &Qid| !qid.is_dir()) {
+                    at = Err(error::ENOTDIR.into());
+                    break;
+                }
+                match tree.walk(one.as_ref().unwrap_or(from), name) {
+                    Ok((next, qid)) => {
+                        each.push(qid);
+                        one = Some(next);
+                    }
+                    Err(e) => {
+                        at = Err(e);
+                        break;
+                    }
+                }
+            }
+            let one = at.map(|()| tree.stat(one.as_ref().unwrap()));
+            assert_eq!((all, passed), (one, each), "{path}");
+        }
+    }
 }
