@@ -203,6 +203,11 @@ pub fn cases() -> Vec<Case> {
             .line("sleep 99 & while(! ps | grep -s ' sleep$') {}; kill sleep | sed 's/[0-9]+/N/'; \
                    kill sleep | rc; none kill sleep; echo $status")
             .gives(re("^echo kill>/proc/N/note # sleep\nkill: no process sleep of none\nkill .*: no process\n$")),
+        // A deep tree is gone into, and come out of again, also where a directory above is bound far below.
+        Case::new("commands/deep", q35())
+            .line("cd /tmp; mkdir r q; cd r; for(i in `{seq 120}) { mkdir d; echo $i >f; if(~ $i 90) p=`{pwd}; cd d }; \
+                   cd /tmp; touch -t 9 r; bind r $p; rm -rf r; ls r; unmount $p; rm -r r q; ls -d r q")
+            .gives(re("^r/d\nls: r: .*\nls: q: .*\n$")),
         // Nothing that is wrong is taken in silence.
         Case::new("commands/wrong", q35())
             .line("pci zz; pci -q; pci -b 0000/0001; echo $status; pwd x; ps zz; rm; rm -f; gzip -99; sort -t ab")
