@@ -7,6 +7,7 @@ use crate::Failure;
 use crate::ring::{Queue, Segment};
 use crate::transport::{RingAddress, VirtioTransport};
 use alloc::collections::VecDeque;
+use core::sync::atomic::{Ordering::SeqCst, fence};
 use machine::dma::Dma;
 use machine::heap;
 
@@ -26,6 +27,8 @@ pub(super) struct ControlQueues {
     /// Messages for the keeper: which buffers, and how long. As deep as there are buffers.
     unread: VecDeque<(usize, usize)>,
     out: Dma,
+    /// The device may have had no buffer for something that it had to say.
+    ran_out: bool,
 }
 
 impl ControlQueues {
@@ -39,6 +42,7 @@ impl ControlQueues {
             unread,
             buffers: Dma::new(BUFFERS * BUFFER)?,
             out: Dma::new(HEAD)?,
+            ran_out: false,
         })
     }
 
@@ -52,6 +56,17 @@ impl ControlQueues {
         for buffer in 0..BUFFERS {
             self.post(buffer);
         }
+        self.ran_out = false;
+    }
+
+    /// Whether the device may have forgotten something for want of a buffer.
+    pub(super) fn has_run_out(&self) -> bool {
+        self.ran_out
+    }
+
+    /// The same, once.
+    pub(super) fn take_run_out(&mut self) -> bool {
+        core::mem::take(&mut self.ran_out)
     }
 
     /// Reads the beginning of a message.
@@ -85,12 +100,17 @@ impl ControlQueues {
         self.unread.clear();
     }
 
-    /// Gives a buffer to the device, if its ring has room.
+    /// Gives a buffer to the device, if its ring has room. One that had none before had none since its last one was
+    /// filled, so this is where that is seen.
     pub(super) fn post(&mut self, buffer: usize) {
+        let had = self.receive.in_flight();
         let phys = self.buffers.phys() + (buffer * BUFFER) as u64;
         let segment = Segment { phys, len: BUFFER as u32, write: true };
         if let Ok(chain) = self.receive.prepare(core::iter::once(segment)) {
             self.receive.publish(chain, buffer, BUFFER as u64);
+            // What it has filled is counted when it can see the new one.
+            fence(SeqCst);
+            self.ran_out |= self.receive.waiting() >= had;
         }
     }
 

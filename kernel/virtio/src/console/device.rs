@@ -159,7 +159,8 @@ impl Device {
                     heard |= self.hear(control);
                 }
             }
-            keeper |= control.as_ref().is_some_and(|control| control.unread_len().is_some());
+            let has_work = |control: &ControlQueues| control.unread_len().is_some() || control.has_run_out();
+            keeper |= control.as_ref().is_some_and(|control| has_work(control));
             self.ports.iter().for_each(|p| p.settle());
         }
         if heard {

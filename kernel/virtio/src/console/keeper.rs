@@ -1,5 +1,9 @@
 //! What a device's keeper does, a thread of its own: it answers control messages, tells the device what ports are open,
 //! and starts a broken device afresh.
+//!
+//! QEMU forgets what it has no buffer to say in. Whenever it has had none it is asked of each port, by telling once
+//! more that the port is ready, to which it answers with the port's name, and whether the host is there: it says that
+//! it is, or nothing.
 
 use super::WANTED;
 use super::control::{DEVICE_READY, Event, NO_PORT, PORT_OPEN, PORT_READY, message, parse};
@@ -32,6 +36,7 @@ enum Work {
     Greet,
     Message(Vec<u8>),
     Tell(u32),
+    Ask(u32),
 }
 
 impl Device {
@@ -59,6 +64,7 @@ impl Device {
                 Some(Work::Greet) => self.send(NO_PORT, DEVICE_READY, 1),
                 Some(Work::Message(message)) => self.message(&message),
                 Some(Work::Tell(port)) => self.send(port, PORT_OPEN, 1),
+                Some(Work::Ask(port)) => self.ask(port),
                 None => {
                     let again = clock::now_ns().saturating_add(AGAIN_NS);
                     self.alarm.keeper.sleep_surely_until(again, || self.alarm.stopped());
@@ -75,7 +81,7 @@ impl Device {
         if !self.dead.load(SeqCst) && self.alarm.why().is_some() {
             return Some(Work::Restart);
         }
-        if self.control.is_some() {
+        if let Some(control) = &self.control {
             if !self.greeted.swap(true, SeqCst) {
                 return Some(Work::Greet);
             }
@@ -85,6 +91,12 @@ impl Device {
             }
             if let Some(port) = self.ports.iter().find(|p| p.to_tell()) {
                 return Some(Work::Tell(port.number()));
+            }
+            if control.lock().take_run_out() {
+                self.ports.iter().for_each(|p| p.doubt());
+            }
+            if let Some(port) = self.ports.iter().find(|p| p.to_ask()) {
+                return Some(Work::Ask(port.number()));
             }
         }
         if !self.settled.swap(true, SeqCst) {
@@ -123,7 +135,9 @@ impl Device {
         match (self.port(number), event) {
             (Some(port), Event::Add) => {
                 let works = port.appear(false).is_ok();
+                port.ask();
                 self.send(number, PORT_READY, u16::from(works));
+                port.answered(false);
             }
             (None, Event::Add) => self.send(number, PORT_READY, 0),
             (Some(port), Event::Remove) => port.vanish(),
@@ -132,6 +146,17 @@ impl Device {
             // The host's comings and goings have been heard.
             (_, Event::Open(_)) | (None, _) => {}
         }
+    }
+
+    /// Asks whether a port's host is there. The answer fits in what the device has of buffers, since what it has said
+    /// before has been fetched, unless others come and go meanwhile: then all are asked again.
+    fn ask(&self, number: u32) {
+        let (Some(port), Some(control)) = (self.port(number), &self.control) else { return };
+        port.ask();
+        self.send(number, PORT_READY, 1);
+        let is_sure = self.alarm.why().is_none() && !control.lock().has_run_out();
+        port.answered(is_sure);
+        port.wake_concerned();
     }
 
     /// Sends a control message, and waits until the device has taken it. Only the keeper does.

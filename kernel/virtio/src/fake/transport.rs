@@ -4,7 +4,6 @@
 use crate::Failure;
 use crate::fake::chain::{Taken, chain, peek16};
 use crate::transport::{Cause, Handler, Interrupts, RingAddress, VERSION_1, VirtioTransport};
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -27,7 +26,7 @@ struct Ring {
 }
 
 /// Called with a queue.
-type AtOnce = Box<dyn Fn(u16) + Send>;
+type AtOnce = Arc<dyn Fn(u16) + Send + Sync>;
 
 pub struct FakeTransport {
     features: u64,
@@ -129,6 +128,15 @@ impl FakeTransport {
         self.put(2, &[&crate::console::control::message(port, event, value)[..], text].concat());
     }
 
+    /// The same, if there is a buffer for it just now: else it is forgotten, as QEMU does. Whether it was said.
+    pub fn say_if_it_can(&self, port: u32, event: u16, value: u16, text: &[u8]) -> bool {
+        let Some(taken) = self.take(2) else { return false };
+        let bytes = [&crate::console::control::message(port, event, value)[..], text].concat();
+        taken.fill(&bytes);
+        self.give(2, &taken, bytes.len() as u32);
+        true
+    }
+
     /// Breaks down, as QEMU's devices do, and says so.
     pub fn break_down(&self) {
         self.registers.lock().unwrap().status |= 0x40;
@@ -218,7 +226,9 @@ impl VirtioTransport for FakeTransport {
 
     fn notify(&self, queue: u16) {
         self.bell.notify_all();
-        if let Some(act) = &*self.at_once.lock().unwrap() {
+        // It may say something of which the driver notifies it.
+        let act = self.at_once.lock().unwrap().clone();
+        if let Some(act) = act {
             act(queue);
         }
     }

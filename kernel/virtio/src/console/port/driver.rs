@@ -139,19 +139,52 @@ impl Port {
             state.present = false;
             state.label = None;
             state.told = false;
+            state.doubted = false;
         }
         self.wake();
     }
 
-    /// The host has connected, or left. Who waits is woken by [`Port::wake_concerned`].
+    /// The host has connected, or left. Who waits is woken by [`Port::wake_concerned`]. The device says it once each
+    /// time, and when it is asked: of one that comes and was there already, it has forgotten to say that the last one
+    /// left.
     pub(in crate::console) fn host_is(&self, connected: bool) {
         self.news.fetch_or(CHANGED, SeqCst);
         let mut state = self.state.lock();
         if connected {
+            if state.asked.is_some() {
+                state.asked = Some(true);
+            } else if state.connected {
+                state.end();
+            }
             state.connected = true;
             let connection = state.connection;
             state.inbox.begin(connection);
         } else {
+            state.end();
+        }
+    }
+
+    /// What is known of the host may be wrong.
+    pub(in crate::console) fn doubt(&self) {
+        let mut state = self.state.lock();
+        state.doubted = state.present;
+    }
+
+    /// Whether the device has to be asked for the host. It counts as asked.
+    pub(in crate::console) fn to_ask(&self) -> bool {
+        core::mem::take(&mut self.state.lock().doubted)
+    }
+
+    /// The device is about to be asked for the host.
+    pub(in crate::console) fn ask(&self) {
+        self.state.lock().asked = Some(false);
+    }
+
+    /// All that it answers has been heard. If that is `is_sure`, a host of which it said nothing has left.
+    pub(in crate::console) fn answered(&self, is_sure: bool) {
+        let mut state = self.state.lock();
+        if state.asked.take() == Some(false) && is_sure && state.connected {
+            self.news.fetch_or(CHANGED, SeqCst);
             state.end();
         }
     }
@@ -183,6 +216,7 @@ impl Port {
             state.end();
             state.present = false;
             state.told = false;
+            state.doubted = false;
             let State { inbox, idle, receive, .. } = &mut *state;
             idle.extend(inbox.drain());
             while let Some(buffer) = receive.abandon() {

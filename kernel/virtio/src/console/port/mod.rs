@@ -114,6 +114,8 @@ impl Port {
             present: false,
             connected: false,
             connection: 0,
+            doubted: false,
+            asked: None,
             opened: false,
             told: false,
             console: false,

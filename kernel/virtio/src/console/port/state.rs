@@ -35,6 +35,10 @@ pub struct State {
     /// The host is there.
     pub connected: bool,
     pub connection: u64,
+    /// The device may have forgotten to say that the host has come or gone.
+    pub doubted: bool,
+    /// It has been asked whether the host is there; whether it has said so.
+    pub asked: Option<bool>,
     /// Somebody has opened it, and the device has been told.
     pub opened: bool,
     pub told: bool,
