@@ -5,12 +5,15 @@ use smoltcp::wire::IpEndpoint;
 use crate::address::Local;
 use crate::demux::Label;
 use crate::error::Result;
-use crate::half::Half;
 use crate::log::Topic;
 use crate::table::{Entry, Proto, Role};
+use crate::talk::segment::Segment;
 use crate::tcp::{self, BACKLOG};
 use crate::udp;
 use crate::work::{Id, Inner};
+
+/// Bytes of the longest packet that calls; longer ones are no calls.
+const LONGEST_CALL: usize = 256;
 
 impl Inner {
     /// Somebody calls: the call gets a conversation, if there is a place.
@@ -26,23 +29,25 @@ impl Inner {
     }
 
     fn answer(&mut self, at: usize, announced: u32, label: &Label, packet: &[u8], now_ns: u64) -> Result<()> {
+        let call = Segment::read(packet).filter(|_| packet.len() <= LONGEST_CALL && label.from_port != 0);
+        let Some(call) = call else { return Ok(()) };
         self.make_place(Proto::Tcp, announced, now_ns)?;
         self.reserve()?;
+        let Some(way) = self.way(at) else { return Ok(()) };
         let table = self.table(Proto::Tcp);
         let Some(to) = table.get(announced) else { return Ok(()) };
         let (bearer, perm) = (to.bearer.clone(), to.perm);
-        let half = bearer.pays(|| Half::new(packet, now_ns))?;
         let entry = table.add(bearer)?;
         let number = entry.shared.number;
-        (entry.perm, entry.ifc, entry.half) = (perm, at, Some(half));
+        (entry.perm, entry.ifc) = (perm, at);
         entry.local = Local { addr: Some(label.to), port: label.to_port };
         entry.remote = Some(IpEndpoint::new(label.from, label.from_port));
         entry.role = Role::Coming { announced, since_ns: now_ns };
-        if !self.is_call(Id { proto: Proto::Tcp, number }, now_ns) {
-            drop(self.table(Proto::Tcp).remove(number));
-            return Ok(());
+        let made = tcp::called(entry, &call, way, now_ns);
+        if made.is_err() {
+            drop(table.remove(number));
+            return made;
         }
-        let table = self.table(Proto::Tcp);
         table.link(number);
         if let Some(Role::Announced { coming, .. }) = table.get_mut(announced).map(|e| &mut e.role) {
             *coming += 1;

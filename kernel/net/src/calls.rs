@@ -10,7 +10,7 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::address::Local;
 use crate::error::*;
-use crate::ifc::{LOOPBACK, chance};
+use crate::ifc::LOOPBACK;
 use crate::stack::{Stack, id};
 use crate::table::{Conversation, Entry, Proto, Role};
 use crate::tcp::{self, BACKLOG};
@@ -89,17 +89,13 @@ impl Stack {
             if table.is_announced(local) || anothers {
                 return Err(ADDRESS_IN_USE);
             }
-            if c.proto == Proto::Tcp && inner.scratch.is_empty() {
-                // Where calls are before they have buffers.
-                inner.scratch = machine::ledger::as_kernel(|| heap::try_bytes(tcp::buffer_bytes()))?;
-            }
             let Some(entry) = inner.entry(id(c)) else { return Err(HUNG_UP) };
             if all && entry.headers {
                 return Err(BAD_CONTROL);
             }
             // Who has all ports has calls only.
             if c.proto != Proto::Tcp && !all {
-                put(entry, c.proto, local, true)?;
+                put(entry, c.proto, local)?;
             }
             let calls = entry.bearer.pays(|| {
                 let mut calls = VecDeque::new();
@@ -210,13 +206,12 @@ fn idle(inner: &mut Inner, id: Id) -> Result<()> {
     }
 }
 
-/// Gives a conversation a socket for its protocol.
-fn put(entry: &mut Entry, proto: Proto, local: Local, is_loop: bool) -> Result<()> {
+/// Gives a conversation a socket for its protocol, which is not TCP.
+fn put(entry: &mut Entry, proto: Proto, local: Local) -> Result<()> {
     entry.put_socket(|| {
         Ok(match proto {
-            Proto::Tcp => Socket::Tcp(tcp::socket(is_loop)?),
             Proto::Udp => Socket::Udp(udp::socket(local, udp::Size::Whole)?),
-            Proto::Icmp | Proto::Icmpv6 => Socket::Icmp(crate::icmp::socket(local.port)?),
+            _ => Socket::Icmp(crate::icmp::socket(local.port)?),
         })
     })
 }
@@ -255,15 +250,15 @@ fn begin(inner: &mut Inner, c: &Conversation, to: IpEndpoint, from: Option<Local
     } else if inner.table(c.proto).is_talking(local, to) {
         return Err(ADDRESS_IN_USE);
     }
-    let ifc = inner.ifcs.get(at).and_then(Option::as_ref).ok_or(NO_ROUTE)?;
-    let (caps, is_loop) = (ifc.wire.describe(), at == LOOPBACK);
+    let way = inner.way(at).ok_or(NO_ROUTE)?;
     let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
-    put(entry, c.proto, local, is_loop)?;
+    if c.proto != Proto::Tcp {
+        put(entry, c.proto, local)?;
+    }
     (entry.local, entry.remote, entry.ifc) = (local, Some(to), at);
     match c.proto {
         Proto::Tcp => {
-            tcp::set_keepalive(entry);
-            tcp::call(entry, caps, machine::clock::now_ns())?;
+            tcp::call(entry, way, machine::clock::now_ns())?;
             inner.counts.opened += 1;
         }
         _ => entry.role = Role::Talking,
@@ -335,9 +330,9 @@ impl Inner {
 
     /// A port that nobody has, by chance.
     fn free_port(&mut self, proto: Proto) -> Result<u16> {
+        let chances = self.chances.next().to_le_bytes();
         let table = self.table(proto);
         let count = FIRST_PORT.wrapping_neg();
-        let chances = chance().to_le_bytes();
         let (few, _) = chances.as_chunks::<2>();
         let few = few.iter().map(|bytes| u16::from_le_bytes(*bytes));
         let start = few.clone().next().unwrap_or(0);

@@ -54,9 +54,14 @@ impl Copies {
         self.signal.raise();
     }
 
+    /// Whether somebody reads them.
+    pub(crate) fn is_read(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) != 0
+    }
+
     /// A packet has come or goes.
     pub(crate) fn put(&self, packet: &[u8]) {
-        if self.readers.load(Ordering::Relaxed) != 0 {
+        if self.is_read() {
             self.keep(packet);
         }
     }

@@ -1,11 +1,12 @@
-//! The IP stack behind `#I`: interfaces, routes, conversations of TCP, UDP and ICMP. Packets and the states of TCP are
-//! `smoltcp`'s; whose a packet is, when somebody is looked at again, what is bounded and who pays are decided here.
+//! The IP stack behind `#I`: interfaces, routes, conversations of TCP, UDP and ICMP. Packets, datagrams and echoes are
+//! `smoltcp`'s; TCP, whose a packet is, when somebody is looked at again, what is bounded and who pays are here.
 //!
 //! # How it works
 //!
 //! A [`Stack`] is one lock with everything under it: interfaces ([`ifc`]), a table of conversations for each protocol
 //! ([`table`]), and what is to be done. A packet is looked at by its ports ([`demux`]) and given to smoltcp together
-//! with the one socket that it is for, so that a packet costs the same however many conversations there are. Whoever
+//! with the one socket that it is for, or to the connection, so that a packet costs the same however many conversations
+//! there are. Whoever
 //! writes or reads also carries packets on, so that nothing waits for another thread between two ends in this machine;
 //! for timers, cards, and what was left over there is one service thread.
 //!
@@ -13,16 +14,16 @@
 //!
 //! # Bounds
 //!
-//! A conversation has buffers of a fixed size, which its owner pays for; there are at most [`table::MOST`] of each
-//! protocol; a listener has at most [`tcp::BACKLOG`] calls that nobody has taken. Packets on their way are
-//! bounded by the interface's queue. What does not fit is dropped, as on any wire.
+//! A conversation's owner pays for its buffers: those of datagrams have a fixed size, a connection has what it needs,
+//! up to a bound ([`tcp`]). There are at most [`table::MOST`] conversations of each protocol; a listener has at most
+//! [`tcp::BACKLOG`] calls that nobody has taken. Packets on their way are bounded by the interface's queue. What does
+//! not fit is dropped, as on any wire.
 //!
 //! # Limits of smoltcp
 //!
-//! Of SACK only its receiver's half is there; windows do not grow beyond the buffer; an interface has 8 addresses.
-//! Sequence numbers are not smoltcp's, see [`tcp`]; nor are frames of Ethernet, neighbours and routes ([`link`]),
-//! checksums of TCP and UDP ([`sums`]), what ICMP says of packets of ours ([`told`]), and ends that come with data
-//! ([`last`]).
+//! An interface has 8 addresses. TCP is not smoltcp's ([`talk`]): its buffers could not grow, and it did not use what
+//! others tell of what has come apart. Nor are frames of Ethernet, neighbours and routes ([`link`]), checksums of TCP
+//! and UDP ([`sums`]), and what ICMP says of packets of ours ([`told`]).
 //!
 //! # Locks
 //!
@@ -41,6 +42,7 @@ pub mod address;
 pub mod arp;
 mod called;
 mod calls;
+mod chances;
 pub mod config;
 pub mod copies;
 mod cut;
@@ -48,11 +50,9 @@ mod datagrams;
 mod demux;
 pub mod error;
 mod gone;
-mod half;
 mod icmp;
 pub mod ifc;
 pub mod join;
-mod last;
 pub mod link;
 pub mod log;
 mod near;
@@ -61,8 +61,10 @@ mod route;
 mod routers;
 mod signal;
 pub mod stack;
+mod streams;
 mod sums;
 pub mod table;
+mod talk;
 pub mod tcp;
 pub mod text;
 mod told;

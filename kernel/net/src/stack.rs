@@ -10,7 +10,7 @@ use machine::heap::{self, Call};
 use machine::ledger::Account;
 use machine::sync::QLock;
 use machine::{clock, ledger, thread};
-use smoltcp::socket::{icmp as icmp_socket, tcp as tcp_socket, udp as udp_socket};
+use smoltcp::socket::{icmp as icmp_socket, udp as udp_socket};
 use smoltcp::wire::{IpAddress, IpCidr};
 
 use crate::calls::end;
@@ -103,6 +103,7 @@ impl Stack {
         let _call = Call::enter("ip");
         let mut inner = self.inner.lock();
         inner.make_room();
+        inner.give_back();
         inner.look_at_late();
         let more = inner.run(BUDGET);
         self.asleep_until_ns.store(inner.soonest_ns, Ordering::SeqCst);
@@ -335,9 +336,10 @@ impl Stack {
         self.look(|inner| {
             let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
             // A socket takes any number but 0.
-            let hops = Some(hops.max(1));
+            let least = hops.max(1);
+            let hops = Some(least);
             match c.proto {
-                Proto::Tcp => entry.socket::<tcp_socket::Socket>().map(|s| s.set_hop_limit(hops)),
+                Proto::Tcp => entry.talk.as_mut().map(|talk| talk.ends.hops = least),
                 Proto::Udp => entry.socket::<udp_socket::Socket>().map(|s| s.set_hop_limit(hops)),
                 Proto::Icmp | Proto::Icmpv6 => {
                     entry.socket::<icmp_socket::Socket>().map(|s| s.set_hop_limit(hops))

@@ -19,6 +19,9 @@ impl Place {
     }
 }
 
+/// Where a header of TCP has its checksum.
+pub(crate) const TCP_FIELD: usize = 16;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const HOP_BY_HOP: u8 = 0;
@@ -49,7 +52,7 @@ pub(crate) fn place(packet: &[u8]) -> Option<Place> {
         _ => return None,
     };
     let (field, least, end) = match protocol {
-        TCP => (start + 16, 20, end),
+        TCP => (start + TCP_FIELD, 20, end),
         // It says itself how long it is, which may be less.
         UDP => (start + 6, 8, end.min(start + word(packet, start + 4)?)),
         _ => return None,
@@ -120,12 +123,23 @@ pub(crate) fn finish(packet: &mut [u8], place: Place) {
     put(packet, place.field, whole(packet, place.protocol, place.end - place.start, data));
 }
 
-/// The checksum of TCP whose header is the end of `head`, a whole header of IP and TCP, and whose data are elsewhere.
-pub(crate) fn of_pieces(head: &[u8], start: usize, data: &[u8]) -> u16 {
+/// The checksum of TCP whose header is the end of `head`, a whole header of IP and TCP, and whose data are elsewhere,
+/// in pieces.
+pub(crate) fn of_pieces(head: &[u8], start: usize, data: &[&[u8]]) -> u16 {
     let tcp = head.get(start..).unwrap_or(&[]);
-    // A header of TCP has an even number of bytes.
-    let both = fold(u64::from(sum(tcp)) + u64::from(sum(data)));
-    whole(head, TCP, tcp.len() + data.len(), both)
+    let (mut all, mut len) = (u64::from(sum(tcp)), tcp.len());
+    for piece in data {
+        let piece_sum = sum(piece);
+        // Behind an odd number of bytes the words lie across.
+        all += u64::from(if len % 2 == 0 { piece_sum } else { piece_sum.swap_bytes() });
+        len += piece.len();
+    }
+    whole(head, TCP, len, fold(all))
+}
+
+/// The sum of what is not in such a packet, of so many bytes behind its header of IP, as a card wants it.
+pub(crate) fn seed(head: &[u8], len: usize) -> u16 {
+    pseudo(head, TCP, len)
 }
 
 /// The checksum of IPv4's header, whose field is 0.
@@ -189,7 +203,10 @@ mod tests {
                 let mut head = head.to_vec();
                 let made = word(&head, at.field).unwrap();
                 put(&mut head, at.field, 0);
-                assert_eq!(usize::from(of_pieces(&head, at.start, data)), made);
+                assert_eq!(
+                    usize::from(of_pieces(&head, at.start, &[&data[..len / 3], &data[len / 3..]])),
+                    made
+                );
                 // What fills up a frame is not summed.
                 packet.extend([1, 2, 3]);
                 assert!(is_right(packet), "{len}");

@@ -21,9 +21,9 @@ use crate::address::Local;
 use crate::copies::Copies;
 use crate::demux::Label;
 use crate::error::{Error, NO_CONVERSATION, Result};
-use crate::half::Half;
 use crate::ifc::{LOOPBACK, chance};
 use crate::signal::Signal;
+use crate::talk::Talk;
 
 /// Conversations of a protocol at most.
 pub const MOST: usize = 4096;
@@ -171,8 +171,8 @@ pub(crate) struct Entry {
     pub(crate) ignores_advice: bool,
     /// Who sees its packets.
     pub(crate) copies: Option<Arc<Copies>>,
-    /// A call that is not complete.
-    pub(crate) half: Option<Half>,
+    /// A connection of TCP, which has no socket.
+    pub(crate) talk: Option<Box<Talk>>,
     chain: Option<usize>,
     next: u32,
 }
@@ -204,9 +204,9 @@ impl Entry {
         Ok(())
     }
 
-    /// Lets its socket go.
+    /// Lets its socket, or its connection, go.
     pub(crate) fn drop_socket(&mut self) {
-        self.handle = None;
+        (self.handle, self.talk) = (None, None);
         self.set = SocketSet::new(Vec::new());
     }
 
@@ -302,7 +302,7 @@ impl Table {
                 keepalive_ms: None,
                 heard_ns: 0,
                 missed_ns: 0,
-                half: None,
+                talk: None,
                 chain: None,
                 next: NONE,
             })

@@ -4,18 +4,16 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::num::NonZeroUsize;
+use core::ops::Range;
 
 use machine::heap;
 use machine::ledger::as_kernel;
-use smoltcp::phy::{
-    Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken,
-};
+use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 use crate::copies::Copies;
-use crate::last;
 use crate::link::Link;
+use crate::talk::{Data, Goes as Said};
 
 /// Bytes that may be on their way from this machine to itself, so that a flood of datagrams takes no more.
 const MOST_LOOPING: usize = 1 << 20;
@@ -50,10 +48,9 @@ impl Packet {
         Packet { bytes, from: 0, is_summed: true }
     }
 
-    /// The same, where its end comes with data: without the end, and that.
-    pub(crate) fn end_apart(mut self) -> (Packet, Option<Packet>) {
-        let end = self.bytes.get_mut(self.from..).and_then(last::taken_off).map(Packet::whole);
-        (self, end)
+    /// The packet itself, with its data, which are said to be there in the packet of IP.
+    pub(crate) fn data(self, at: &Range<usize>) -> Data {
+        Data { at: self.from + at.start..self.from + at.end, bytes: self.bytes }
     }
 
     /// The packet of IP.
@@ -177,14 +174,12 @@ impl Wire {
     }
 
     /// Has `f` put together a packet, and sends it.
-    fn send<R>(&mut self, len: usize, cut: Option<usize>, now_ns: u64, f: impl FnOnce(&mut [u8]) -> R) -> R {
+    fn send<R>(&mut self, len: usize, now_ns: u64, f: impl FnOnce(&mut [u8]) -> R) -> R {
         let room = if matches!(self.out, Out::Loop) { as_kernel(|| heap::try_bytes(len)).ok() } else { None };
         if let Some(mut packet) = room {
             let result = f(&mut packet);
             self.show(&packet);
-            let fits = self.looping_bytes + len <= MOST_LOOPING;
-            let put = fits && as_kernel(|| heap::try_push_back(&mut self.looping, packet)).is_ok();
-            self.looping_bytes += if put { len } else { 0 };
+            let put = self.put_looping(packet);
             self.count(put);
             return result;
         }
@@ -196,10 +191,45 @@ impl Wire {
         let packet = spare.get_mut(..len).unwrap_or(&mut []);
         let result = f(packet);
         self.show(packet);
-        let sent = self.link_mut().is_some_and(|link| link.send(packet, cut, now_ns));
+        let sent = self.link_mut().is_some_and(|link| link.send(packet, now_ns));
         self.count(sent);
         self.spare = spare;
         result
+    }
+
+    /// Sends what a connection says, whose checksum is not made.
+    pub(crate) fn say(&mut self, said: &mut Said<'_>, now_ns: u64) {
+        let whole = || {
+            let mut whole = heap::try_vec(said.head.bytes().len() + said.data.len())?;
+            whole.extend_from_slice(said.head.bytes());
+            said.data.pieces().iter().for_each(|piece| whole.extend_from_slice(piece));
+            Ok::<_, machine::OutOfMemory>(whole)
+        };
+        let is_seen = self.copies.iter().chain(&self.talks).any(|copies| copies.is_read());
+        // Who only watches does without when there is no memory.
+        if is_seen && let Ok(whole) = as_kernel(whole) {
+            self.show(&whole);
+        }
+        let sent = match &mut self.out {
+            Out::Loop => as_kernel(whole).is_ok_and(|whole| self.put_looping(whole)),
+            Out::Card(link) => link.say(said, now_ns),
+            Out::Nowhere => false,
+        };
+        self.count(sent);
+    }
+
+    /// Puts in a packet of the machine for itself; whether there is room.
+    fn put_looping(&mut self, packet: Vec<u8>) -> bool {
+        let len = packet.len();
+        let fits = self.looping_bytes + len <= MOST_LOOPING;
+        let put = fits && as_kernel(|| heap::try_push_back(&mut self.looping, packet)).is_ok();
+        self.looping_bytes += if put { len } else { 0 };
+        put
+    }
+
+    /// Whether what is sent now would only wait.
+    pub(crate) fn is_full(&mut self) -> bool {
+        self.link_mut().is_some_and(Link::is_full)
     }
 
     /// What smoltcp has to know of it.
@@ -212,9 +242,7 @@ impl Wire {
             Out::Loop | Out::Nowhere => caps.checksum = ChecksumCapabilities::ignored(),
             Out::Card(_) => {
                 // See `sums`.
-                (caps.checksum.tcp, caps.checksum.udp) = (Checksum::None, Checksum::None);
-                let longest = NonZeroUsize::new(longest());
-                (caps.segmentation.tcpv4, caps.segmentation.tcpv6) = (longest, longest);
+                caps.checksum.udp = Checksum::None;
             }
         }
         caps
@@ -238,17 +266,12 @@ impl RxToken for Came {
 /// A packet that is to go.
 pub(crate) struct Goes<'a> {
     wire: &'a mut Wire,
-    cut: Option<usize>,
     now_ns: u64,
 }
 
 impl TxToken for Goes<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        self.wire.send(len, self.cut, self.now_ns, f)
-    }
-
-    fn set_meta(&mut self, meta: PacketMeta) {
-        self.cut = meta.segmentation_offload_size.map(|size| usize::from(size.get()));
+        self.wire.send(len, self.now_ns, f)
     }
 }
 
@@ -262,71 +285,17 @@ impl Device for Wire {
 
     fn receive(&mut self, now: Instant) -> Option<(Came, Goes<'_>)> {
         let packet = self.before.take()?;
-        Some((Came(packet), Goes { wire: self, cut: None, now_ns: ns(now) }))
+        Some((Came(packet), Goes { wire: self, now_ns: ns(now) }))
     }
 
     fn transmit(&mut self, now: Instant) -> Option<Goes<'_>> {
-        if self.link_mut().is_some_and(Link::is_full) {
+        if self.is_full() {
             return None;
         }
-        Some(Goes { wire: self, cut: None, now_ns: ns(now) })
+        Some(Goes { wire: self, now_ns: ns(now) })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
         self.describe()
-    }
-}
-
-/// One packet on paper, and nowhere to answer to: for a look at it before its conversation is on a wire.
-pub(crate) struct Paper<'a> {
-    /// The packet, without a header of Ethernet.
-    pub(crate) packet: Option<&'a [u8]>,
-    /// As the wire that it came by.
-    pub(crate) caps: DeviceCapabilities,
-    /// What is sent goes nowhere; else it stays where it is.
-    pub(crate) swallows: bool,
-}
-
-/// The packet.
-pub(crate) struct Read<'a>(&'a [u8]);
-/// What becomes of an answer: nothing.
-pub(crate) struct Torn;
-
-impl RxToken for Read<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(self.0)
-    }
-}
-
-impl TxToken for Torn {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        // Answers to calls are short.
-        match [0; 128].get_mut(..len) {
-            Some(packet) => f(packet),
-            None => f(&mut alloc::vec![0; len]),
-        }
-    }
-}
-
-impl Device for Paper<'_> {
-    type RxToken<'a>
-        = Read<'a>
-    where
-        Self: 'a;
-    type TxToken<'a>
-        = Torn
-    where
-        Self: 'a;
-
-    fn receive(&mut self, _now: Instant) -> Option<(Read<'_>, Torn)> {
-        self.packet.take().map(|packet| (Read(packet), Torn))
-    }
-
-    fn transmit(&mut self, _now: Instant) -> Option<Torn> {
-        self.swallows.then_some(Torn)
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        self.caps.clone()
     }
 }

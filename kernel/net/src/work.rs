@@ -13,6 +13,7 @@ use smoltcp::iface::{PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::wire::IpAddress;
 
 use crate::address::is_loopback;
+use crate::chances::Chances;
 use crate::demux::{self, Kind, Label};
 use crate::error::Result;
 use crate::ifc::{Ifc, instant};
@@ -22,17 +23,13 @@ use crate::pieces::{Became, Pieces};
 use crate::route::Routes;
 use crate::sums;
 use crate::table::{Entry, Proto, Role, Table};
-use crate::tcp::{self, Turn};
+use crate::talk::Purse;
 use crate::wire::Packet;
 
 /// Packets of a conversation that are sent before others are looked at.
-const BURST: usize = 64;
+pub(crate) const BURST: usize = 64;
 /// The soonest that a conversation is looked at again that could not send, in nanoseconds.
-const AGAIN_NS: u64 = 1_000_000;
-
-/// How long an acknowledgement waits for the reader of what has come, in nanoseconds: what he takes makes the window
-/// large again, which is told with it.
-const READER_NS: u64 = 10_000_000;
+pub(crate) const AGAIN_NS: u64 = 1_000_000;
 
 /// A conversation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,8 +74,10 @@ pub(crate) struct Inner {
     /// No conversation has to be looked at before.
     pub(crate) soonest_ns: u64,
     pub(crate) counts: Counts,
-    /// Where calls are that are not complete, while they are looked at; as large as a connection's buffer.
-    pub(crate) scratch: Vec<u8>,
+    /// Random numbers.
+    pub(crate) chances: Chances,
+    /// What connections keep as it came.
+    pub(crate) purse: Arc<Purse>,
     /// Packets of which there are some pieces.
     pieces: Pieces,
     /// What is told to who asks for it.
@@ -97,7 +96,8 @@ impl Inner {
             nobody: SocketSet::new(Vec::new()),
             soonest_ns: u64::MAX,
             counts: Counts::default(),
-            scratch: Vec::new(),
+            chances: Chances::default(),
+            purse: Arc::default(),
         }
     }
 
@@ -243,7 +243,13 @@ impl Inner {
                 self.counts.nobody += 1;
                 return;
             }
-            Kind::Labelled(label) if !self.is_for_us(at, &label) => None,
+            Kind::Labelled(label) if !self.is_for_us(at, &label) => {
+                if label.proto == Proto::Tcp {
+                    self.counts.nobody += 1;
+                    return;
+                }
+                None
+            }
             Kind::Labelled(label) => {
                 self.confirm(at, &label.from, &packet, now_ns);
                 let table = self.table(label.proto);
@@ -257,27 +263,31 @@ impl Inner {
                         }
                         Some(number) if label.proto == Proto::Udp => Some((label, number, true)),
                         // A packet of TCP to a port whose caller has gone is answered as by nobody.
-                        Some(_) | None => None,
+                        _ if label.proto == Proto::Tcp => {
+                            self.counts.nobody += 1;
+                            return self.refuse(at, &packet, &label, now_ns);
+                        }
+                        _ => None,
                     }
                 }
             }
             Kind::Other if self.hear_told(packet.ip()) => return,
             Kind::Other => None,
         };
-        match label {
-            None => {
-                self.counts.nobody += 1;
-                self.give(at, packet, None, now_ns);
-            }
-            Some((label, number, announced)) => {
-                if let Some(count) = self.counts.received.get_mut(label.proto as usize) {
-                    *count += 1;
-                }
-                let number = if announced { self.datagram(at, &label, number, now_ns) } else { Some(number) };
-                if let Some(number) = number {
-                    self.give(at, packet, Some(Id { proto: label.proto, number }), now_ns);
-                }
-            }
+        let Some((label, number, announced)) = label else {
+            self.counts.nobody += 1;
+            return self.give(at, packet, None, now_ns);
+        };
+        if let Some(count) = self.counts.received.get_mut(label.proto as usize) {
+            *count += 1;
+        }
+        let id = |number| Id { proto: label.proto, number };
+        if label.proto == Proto::Tcp {
+            return self.hear_stream(at, packet, &label, id(number), now_ns);
+        }
+        let number = if announced { self.datagram(at, &label, number, now_ns) } else { Some(number) };
+        if let Some(number) = number {
+            self.give(at, packet, Some(id(number)), now_ns);
         }
     }
 
@@ -321,12 +331,6 @@ impl Inner {
 
     /// Gives a packet to smoltcp, with the conversation that it is for.
     fn give(&mut self, at: usize, packet: Packet, to: Option<Id>, now_ns: u64) {
-        if let Some(id) = to
-            && self.entry(id).is_some_and(|e| e.half.is_some())
-            && !self.hear_half(id, packet.ip(), now_ns)
-        {
-            return;
-        }
         let Inner { ifcs, tables, nobody, .. } = self;
         let Some(ifc) = ifcs.get_mut(at).and_then(Option::as_mut) else { return };
         let entry = to.and_then(|id| tables.get_mut(id.proto as usize)?.get_mut(id.number));
@@ -335,82 +339,32 @@ impl Inner {
             copies.put(packet.ip());
             wire.talks = Some(copies.clone());
         }
+        wire.put_before(packet);
         let Some(entry) = entry else {
-            wire.put_before(packet);
             if iface.poll_ingress_single(instant(now_ns), wire, nobody) == PollIngressSingleResult::None {
                 wire.bad += 1;
             }
             self.note_questions(at);
             return;
         };
-        let before = Some(&*entry).filter(|e| e.shared.proto == Proto::Tcp).and_then(tcp::see);
-        if before.is_some() {
-            entry.heard_ns = now_ns;
-            tcp::comes(entry, packet.ip().len() > wire.mtu);
-        }
-        let (packet, end) = packet.end_apart();
-        for packet in core::iter::once(packet).chain(end) {
-            wire.put_before(packet);
-            iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
-        }
+        iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
         wire.talks = None;
-        let waits = before.is_some_and(|before| tcp::is_readers(entry, before));
-        if waits {
-            // In case that nobody comes.
-            entry.deadline_ns = entry.deadline_ns.min(now_ns + READER_NS);
-            self.soonest_ns = self.soonest_ns.min(entry.deadline_ns);
-        }
-        match entry.shared.proto {
-            Proto::Tcp => self.after(to, before, true, now_ns),
-            _ => entry.raise(),
-        }
-        if let Some(id) = to
-            && !waits
-        {
+        entry.raise();
+        if let Some(id) = to {
             self.look_at(id);
-        }
-    }
-
-    /// Looks what became of a connection, and tells who waits.
-    fn after(&mut self, id: Option<Id>, before: Option<tcp::Seen>, received: bool, now_ns: u64) {
-        let Some(id) = id else { return };
-        let Some(entry) = self.entry(id) else { return };
-        let had = entry.error;
-        let turn = tcp::turn(entry, before, received, now_ns);
-        if entry.error != had
-            && let (Some(error), Some(with)) = (entry.error, entry.remote)
-        {
-            let what = format_args!("connection {} with {with} ended: {}", id.number, error.0);
-            self.log.say(Topic::Tcp, Some(with.addr), what);
-        }
-        let Some(entry) = self.entry(id) else { return };
-        match turn {
-            Turn::Over => self.forget(id),
-            Turn::Complete => self.complete(id),
-            Turn::Again => self.look_at(id),
-            Turn::Nothing if tcp::see(entry) != before => entry.raise(),
-            Turn::Nothing => {}
         }
     }
 
     /// Has a conversation send what it can, and finds out when it is to be looked at again.
     pub(crate) fn send(&mut self, id: Id, now_ns: u64) {
+        if id.proto == Proto::Tcp {
+            return self.say(id, now_ns);
+        }
         let Inner { ifcs, tables, .. } = self;
         let Some(entry) = tables.get_mut(id.proto as usize).and_then(|t| t.get_mut(id.number)) else {
             return;
         };
         let Some(ifc) = ifcs.get_mut(entry.ifc).and_then(Option::as_mut) else { return };
-        let is_tcp = id.proto == Proto::Tcp;
-        if entry.half.is_some() {
-            return self.answer_half(id, now_ns);
-        }
-        let before = if is_tcp { tcp::see(entry) } else { None };
-        if is_tcp {
-            tcp::set_patience(entry);
-            if tcp::is_given_up(entry, now_ns) {
-                tcp::abort(entry);
-            }
-        }
         let Ifc { iface, wire, .. } = &mut **ifc;
         let now = instant(now_ns);
         let mut left = BURST;
@@ -424,27 +378,19 @@ impl Inner {
         let at_ns =
             at.map_or(u64::MAX, |at| u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000));
         let mut deadline_ns = if at_ns == u64::MAX { at_ns } else { at_ns.max(now_ns + AGAIN_NS) };
-        match entry.role {
-            Role::Ending { until_ns, .. } => deadline_ns = deadline_ns.min(until_ns.max(now_ns + AGAIN_NS)),
-            Role::Idle | Role::Announced { .. } if is_tcp => deadline_ns = u64::MAX,
-            // A datagram is no promise that its sender is still there.
-            Role::Waiting { since_ns, .. } if !is_tcp => {
-                let until_ns = since_ns.saturating_add(UDP_CALL_NS);
-                if now_ns >= until_ns {
-                    self.counts.calls_pushed_out += 1;
-                    self.forget(id);
-                    return;
-                }
-                deadline_ns = deadline_ns.min(until_ns);
+        // A datagram is no promise that its sender is still there.
+        if let Role::Waiting { since_ns, .. } = entry.role {
+            let until_ns = since_ns.saturating_add(UDP_CALL_NS);
+            if now_ns >= until_ns {
+                self.counts.calls_pushed_out += 1;
+                self.forget(id);
+                return;
             }
-            _ => {}
+            deadline_ns = deadline_ns.min(until_ns);
         }
         entry.deadline_ns = deadline_ns;
         self.soonest_ns = self.soonest_ns.min(deadline_ns);
         self.note_questions(ifc_at);
-        if is_tcp {
-            self.after(Some(id), before, false, now_ns);
-        }
         if left == 0 {
             self.look_at(id);
         }

@@ -430,7 +430,7 @@ fn the_texts_are_plan_9s() {
 }
 
 #[test]
-fn buffers_are_on_the_bill_of_who_has_begun_it_and_have_an_end() {
+fn what_waits_is_on_the_bill_of_who_has_begun_it_and_has_an_end() {
     let w = World::new();
     let user = User::new(Terms { bytes: 1 << 20, accounts: 10, held: 10, trusted: false }).unwrap();
     let rich = User::new(Terms::OWNER).unwrap();
@@ -441,28 +441,51 @@ fn buffers_are_on_the_bill_of_who_has_begun_it_and_have_an_end() {
     let l = open(&server).unwrap();
     w.0.announce(&l, parse_local("127.0.0.1!80").unwrap()).unwrap();
     let small = server.bytes();
-    let c = open(&caller).unwrap();
-    w.0.connect(&c, end("127.0.0.1!80"), None).unwrap();
-    let taken = w.0.listen(&l).unwrap();
-    for account in [&caller, &server] {
-        let bytes = account.bytes();
-        assert!((128 << 10..160 << 10).contains(&bytes), "{bytes}");
-    }
-    // When a user has all that he may, no more is begun for him, and what he has goes on.
-    let mut more = Vec::new();
-    let refused = loop {
-        let next = open(&caller).unwrap();
-        let begun = w.0.connect(&next, end("127.0.0.1!80"), None);
-        more.push(next);
-        match begun {
-            Ok(()) => more.push(w.0.listen(&l).unwrap()),
-            Err(e) => break e,
-        }
-        assert!(more.len() < 20);
+    let begin = || {
+        let c = open(&caller).unwrap();
+        w.0.connect(&c, end("127.0.0.1!80"), None).unwrap();
+        let taken = w.0.listen(&l).unwrap();
+        [c, taken]
     };
-    assert_eq!(refused, NO_MEMORY);
-    w.0.write(&c, b"still").unwrap();
-    assert_eq!(w.0.read(&taken, 10).unwrap(), b"still");
+    let [c, taken] = begin();
+    // Who says nothing pays for little.
+    assert!(caller.bytes() < 4 << 10 && server.bytes() < small + (4 << 10));
+    // What the other side does not read waits here, and there; there it may be as it came, at nobody's expense.
+    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let writer = |c: Arc<Conversation>| {
+        let (stack, sent) = (w.0.clone(), sent.clone());
+        std::thread::spawn(move || {
+            while stack.write(&c, &[7; 1000]).is_ok() {
+                sent.fetch_add(1000, std::sync::atomic::Ordering::SeqCst);
+            }
+        })
+    };
+    let mut writers = vec![writer(c.clone())];
+    let rests = || {
+        // Until as much waits as may.
+        let mut before = usize::MAX;
+        while before != sent.load(std::sync::atomic::Ordering::SeqCst) {
+            before = sent.load(std::sync::atomic::Ordering::SeqCst);
+            sleep(Duration::from_millis(50));
+        }
+    };
+    rests();
+    let waits = 64 << 10;
+    assert!((waits..waits + (24 << 10)).contains(&caller.bytes()), "{}", caller.bytes());
+    assert!(w.status(&c).ends_with("qout 65536\n") && w.status(&taken).contains("qin 65"));
+    // When a user has all that he may, no more waits for him, and he still talks where little waits.
+    let mut more = Vec::new();
+    for _ in 0..20 {
+        let pair = begin();
+        writers.push(writer(pair[0].clone()));
+        more.extend(pair);
+    }
+    rests();
+    assert!(caller.bytes() <= 1 << 20, "{}", caller.bytes());
+    for one in more.iter().chain([&c, &taken]) {
+        w.0.hang_up(one, true).unwrap();
+    }
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
     for one in more.into_iter().chain([c, taken]) {
         w.0.close(&one);
     }

@@ -17,6 +17,8 @@ use crate::ifc::chance;
 use crate::near::{Mac, Near};
 use crate::pieces;
 use crate::sums;
+use crate::talk::Goes;
+use crate::talk::unsent::PIECES;
 use crate::wire::ETHERNET;
 
 /// Types of frames.
@@ -186,28 +188,78 @@ impl Link {
         kept.is_ok()
     }
 
-    /// Sends a packet of IP whose checksums of TCP and UDP are not made; what is longer than the card takes has `cut`
-    /// bytes of data in each frame. Whether it goes, or waits for its neighbour to be known.
-    pub(crate) fn send(&mut self, packet: &mut [u8], cut: Option<usize>, now_ns: u64) -> bool {
+    /// Sends a packet of IP whose checksum of UDP is not made. Whether it goes, or waits for its neighbour to be known.
+    pub(crate) fn send(&mut self, packet: &mut [u8], now_ns: u64) -> bool {
         let Some(to) = destination(packet) else { return false };
         if let Some(mac) = group(&self.nets, &to) {
-            return self.frame(mac, packet, cut);
+            return self.frame(mac, packet);
         }
         let Some(hop) = self.hop(&to) else { return false };
+        match self.way(hop, now_ns) {
+            Some(mac) => self.frame(mac, packet),
+            None => {
+                self.near.wait(&hop, packet);
+                true
+            }
+        }
+    }
+
+    /// The card of a neighbour, who is asked for if he is to be.
+    fn way(&mut self, hop: IpAddress, now_ns: u64) -> Option<Mac> {
         let way = self.near.way(hop, now_ns);
         if way.asks {
             self.ask(hop, way.mac);
         }
-        match way.mac {
-            Some(mac) => self.frame(mac, packet, cut),
+        way.mac
+    }
+
+    /// Sends what a connection says, whose checksum is not made. Whether it goes, or waits for its neighbour to be
+    /// known.
+    pub(crate) fn say(&mut self, said: &mut Goes<'_>, now_ns: u64) -> bool {
+        let Some(hop) = destination(said.head.bytes()).and_then(|to| self.hop(&to)) else { return false };
+        match self.way(hop, now_ns) {
+            Some(mac) => self.say_to(mac, said),
             None => {
-                // What is to be cut follows a call, which is short; after a silence it is sent again.
-                if cut.is_none() {
-                    self.near.wait(&hop, packet);
+                // What has data follows a call, which has none; after a silence it is sent again.
+                if said.data.len() == 0 {
+                    self.near.wait(&hop, said.head.bytes());
                 }
                 true
             }
         }
+    }
+
+    fn say_to(&mut self, to: Mac, said: &mut Goes<'_>) -> bool {
+        let start = said.head.start;
+        let is_v4 = start == 20;
+        let header = self.header(to, if is_v4 { IPV4 } else { IPV6 });
+        let (headers, data) = (said.head.bytes().len(), said.data);
+        let is_long = data.len() > said.mss;
+        let cuts = if is_v4 { self.offers.cuts_v4 } else { self.offers.cuts_v6 };
+        if is_long && !(cuts && self.offers.checksum) {
+            return cut::each(said.head.bytes(), start, &data, said.mss, |head, data| {
+                self.give_pieces(&header, head, data.pieces(), Open::default())
+            });
+        }
+        let field = start + sums::TCP_FIELD;
+        let open = if self.offers.checksum {
+            let seed = sums::seed(said.head.bytes(), headers - start + data.len());
+            sums::put(said.head.bytes_mut(), field, seed);
+            let cut = is_long.then_some((ETHERNET + headers, said.mss));
+            Open { checksum: Some((ETHERNET + start, ETHERNET + field)), cut }
+        } else {
+            let sum = sums::of_pieces(said.head.bytes(), start, data.pieces());
+            sums::put(said.head.bytes_mut(), field, sum);
+            Open::default()
+        };
+        self.give_pieces(&header, said.head.bytes(), data.pieces(), open)
+    }
+
+    fn give_pieces(&mut self, header: &[u8], head: &[u8], data: &[&[u8]], open: Open) -> bool {
+        let mut frame: [&[u8]; 2 + PIECES] = [&[]; 2 + PIECES];
+        let pieces = [header, head].into_iter().chain(data.iter().copied());
+        let count = frame.iter_mut().zip(pieces).map(|(place, piece)| *place = piece).count();
+        self.give(frame.get(..count).unwrap_or(&[]), open)
     }
 
     /// The neighbour that is next on the way to an address.
@@ -227,43 +279,24 @@ impl Link {
         header
     }
 
-    /// Sends a packet to a card.
-    fn frame(&mut self, to: Mac, packet: &mut [u8], cut: Option<usize>) -> bool {
+    /// Sends a packet to a card, in pieces if it is too long.
+    fn frame(&mut self, to: Mac, packet: &mut [u8]) -> bool {
         let is_v4 = packet.first().is_some_and(|b| b >> 4 == 4);
         let header = self.header(to, if is_v4 { IPV4 } else { IPV6 });
         let place = sums::place(packet);
-        let Some(place) = place.filter(|place| packet.len() <= self.mtu || place.is_tcp()) else {
+        let Some(place) = place.filter(|_| packet.len() <= self.mtu) else {
             return self.pieces(&header, packet, place);
         };
-        if place.is_tcp() {
-            // smoltcp does not know how little fits into a frame.
-            cut::lower_mss(packet, place.start, self.mtu);
-        }
-        let checksum = Some((ETHERNET + place.start, ETHERNET + place.field));
-        // The other side may take even less.
-        if packet.len() <= self.mtu && cut.is_none() {
-            if self.offers.checksum {
-                sums::begin(packet, place);
-                return self.give(&[&header, packet], Open { checksum, cut: None });
-            }
-            sums::finish(packet, place);
-            return self.give(&[&header, packet], Open::default());
-        }
-        let Some(headers) = cut::headers(packet, place.start) else { return false };
-        let payload = cut.unwrap_or(usize::MAX).min(self.mtu - headers);
-        let offered = if is_v4 { self.offers.cuts_v4 } else { self.offers.cuts_v6 };
-        if offered && self.offers.checksum {
+        if self.offers.checksum {
             sums::begin(packet, place);
-            return self
-                .give(&[&header, packet], Open { checksum, cut: Some((ETHERNET + headers, payload)) });
+            let checksum = Some((ETHERNET + place.start, ETHERNET + place.field));
+            return self.give(&[&header, packet], Open { checksum, cut: None });
         }
-        let (head, data) = packet.split_at_checked(headers).unwrap_or((&[], &[]));
-        cut::each(head, place.start, data, payload, |head, data| {
-            self.give(&[&header, head, data], Open::default())
-        })
+        sums::finish(packet, place);
+        self.give(&[&header, packet], Open::default())
     }
 
-    /// Sends what is no TCP, in pieces if it is too long.
+    /// Sends what a card does nothing to, in pieces if it is too long.
     fn pieces(&mut self, header: &[u8], packet: &mut [u8], place: Option<sums::Place>) -> bool {
         if let Some(place) = place {
             sums::finish(packet, place);
@@ -279,7 +312,7 @@ impl Link {
     /// Sends what has waited for a neighbour.
     fn release(&mut self, mac: Mac, waiting: VecDeque<Vec<u8>>) {
         for mut packet in waiting {
-            self.frame(mac, &mut packet, None);
+            self.frame(mac, &mut packet);
         }
     }
 

@@ -3,11 +3,11 @@
 use super::*;
 
 /// What the other side may send up to, by the last packet that tells: its number, from our first byte of it.
-fn window_end(w: &World, scale: u8) -> usize {
+fn window_end(w: &World) -> usize {
     let (frame, _) = w.sent().pop().expect("nothing was acknowledged");
     let packet = TcpPacket::new_checked(&frame[34..]).unwrap();
     let acked = packet.ack_number().0.wrapping_sub(101) as usize;
-    acked + (usize::from(packet.window_len()) << scale)
+    acked + (usize::from(packet.window_len()) << SHIFT)
 }
 
 /// All that can be read.
@@ -21,7 +21,7 @@ fn read_to(w: &World, c: &Conversation, got: &mut Vec<u8>, len: usize) {
 
 #[test]
 fn an_end_behind_what_has_no_room_comes_after_it() {
-    // Over Ethernet, with a header of IPv4. Windows are told in units of two bytes if they are of 64 KiB.
+    // Over Ethernet, with a header of IPv4. Windows are told in units of 128 bytes.
     let w = World::new();
     let (c, seq) = connected(&w);
     let say = |control, at: usize, data: &[u8]| {
@@ -33,7 +33,7 @@ fn an_end_behind_what_has_no_room_comes_after_it() {
     let (mut at, mut end) = (1, 0);
     while at != end {
         w.passes(SECOND);
-        end = window_end(&w, 1);
+        end = window_end(&w);
         let next = (at + 1400).min(end);
         if next == end {
             break;

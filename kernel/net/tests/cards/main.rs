@@ -29,6 +29,8 @@ const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const HERE: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
 const THERE: Ipv4Address = Ipv4Address::new(10, 0, 0, 9);
 const SECOND: u64 = 1_000_000_000;
+/// By how much windows are shifted that we tell of, in a machine of this size.
+const SHIFT: u8 = 7;
 /// Those of a connection: the other's, and ours.
 const PORTS: (u16, u16) = (5000, 80);
 
@@ -231,7 +233,12 @@ fn connected(w: &World) -> (Arc<Conversation>, i32) {
     w.knows(THERE);
     let l = w.announce(Proto::Tcp, "*!80");
     w.comes(tcp(&Tcp { control: TcpControl::Syn, seq: 100, ack: None, ports: PORTS }, b""));
-    let seq = TcpPacket::new_checked(&w.sent()[0].0[34..]).unwrap().seq_number().0 + 1;
+    let answer = w.sent().remove(0).0;
+    let packet = TcpPacket::new_checked(&answer[34..]).unwrap();
+    let sums = ChecksumCapabilities::ignored();
+    let repr = TcpRepr::parse(&packet, &HERE.into(), &THERE.into(), &sums).unwrap();
+    assert_eq!(repr.window_scale, Some(SHIFT));
+    let seq = repr.seq_number.0 + 1;
     w.comes(tcp(&Tcp { control: TcpControl::None, seq: 101, ack: Some(seq), ports: PORTS }, b""));
     (w.stack.listen(&l).unwrap(), seq)
 }

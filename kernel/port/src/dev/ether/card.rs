@@ -102,6 +102,11 @@ impl Card {
         self.ears.lock().clone().iter().filter(|ear| ear.wants.lock().promiscuous).count()
     }
 
+    /// Whether anybody wants what others send.
+    fn is_watched(&self) -> bool {
+        self.ears.lock().iter().any(|ear| ear.wants.lock().promiscuous)
+    }
+
     /// One more listener. `receiver` is told what happens for as long as what this gives is there.
     ///
     /// # Errors
@@ -169,10 +174,17 @@ impl Card {
         if frame.len() > PIECES || !(HEADER..=most).contains(&len) {
             return Err(SendError::Malformed);
         }
-        frame.iter().copied().flatten().zip(&mut header).for_each(|(from, to)| *to = *from);
-        let to = Frame { bytes: &header, sum: Sum::Unknown }.to();
+        let first = match frame.first() {
+            // As it mostly is.
+            Some(first) if first.len() >= HEADER => first,
+            _ => {
+                frame.iter().copied().flatten().zip(&mut header).for_each(|(from, to)| *to = *from);
+                &header[..]
+            }
+        };
+        let to = Frame { bytes: first, sum: Sum::Unknown }.to();
         let own = to == self.ether.mac();
-        if own || tells && (to == BROADCAST || self.promiscuous() != 0) {
+        if own || tells && (to == BROADCAST || self.is_watched()) {
             // Who only listens does without when there is no memory.
             let whole = heap::try_vec(len).map(|mut whole: Vec<u8>| {
                 frame.iter().for_each(|piece| whole.extend_from_slice(piece));
