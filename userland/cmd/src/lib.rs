@@ -23,6 +23,7 @@ pub mod diff;
 pub mod dns;
 pub mod ed;
 pub mod export;
+pub mod fat;
 pub mod floats;
 pub mod fmt;
 pub mod freq;

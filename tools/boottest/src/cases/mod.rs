@@ -9,6 +9,7 @@ mod desk;
 mod dial;
 mod diod;
 mod disk;
+mod dos;
 mod files;
 mod guide;
 mod hostnames;
@@ -75,6 +76,7 @@ fn usual() -> Vec<Case> {
         .chain(silent::cases())
         .chain(diod::cases())
         .chain(disk::cases())
+        .chain(dos::cases())
         .chain(short)
         .chain(mount::other_cases())
         .chain(root::other_cases())

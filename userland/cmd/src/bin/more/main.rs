@@ -26,6 +26,7 @@ cmd::commands! {
     "csquery" => csquery, // in ndb
     "diff" => diff,
     "dnsquery" => dnsquery, // in ndb
+    "dossrv" => dossrv,
     "du" => du,
     "ed" => ed,
     "exportfs" => exportfs,
