@@ -46,12 +46,11 @@ impl Network {
         ensure!(users == 1 || self.forward.is_empty(), "--forward: there is no user network");
         for net in said {
             if is_user(net) {
-                vm = vm.network(
-                    &self.forward.iter().try_fold(net.to_owned(), |net, said| {
-                        anyhow::Ok(format!("{net},hostfwd={}", forward(said)?))
-                    })?,
-                    None,
-                );
+                let (backend, mac) = split_mac(net)?;
+                let backend = self.forward.iter().try_fold(backend, |backend, said| {
+                    anyhow::Ok(format!("{backend},hostfwd={}", forward(said)?))
+                })?;
+                vm = vm.network(&backend, mac.as_deref());
                 continue;
             }
             let kind = net.split(',').next().unwrap_or_default();
@@ -174,6 +173,12 @@ mod tests {
             "-netdev socket,id=net0,listen=:1234 -device virtio-net-pci,netdev=net0,mac=52:54:00:00:00:07,romfile= \
              -netdev user,id=net1 -device virtio-net-pci,netdev=net1,romfile="
         );
+        let words = ["--net", "user,mac=52:54:00:00:00:09", "--forward", "80:8080"];
+        assert_eq!(
+            qemu(&words, Board::Q35, "user").unwrap(),
+            "-netdev user,id=net0,hostfwd=tcp:127.0.0.1:80-:8080 \
+             -device virtio-net-pci,netdev=net0,mac=52:54:00:00:00:09,romfile="
+        );
         let tap = || qemu(&["--net", "tap,ifname=tap0,script=no"], Board::Q35, "user").unwrap();
         let (one, other) = (tap(), tap());
         assert!(one.starts_with("-netdev tap,id=net0,ifname=tap0,script=no -device "), "{one}");
@@ -190,6 +195,7 @@ mod tests {
             &["--net", "none,x=y"],
             &["--net", "tap,id=n"],
             &["--net", "tap,mac=1:2"],
+            &["--net", "user,mac=1:2"],
             &["--net", ""],
         ] {
             assert!(qemu(words, Board::Q35, "user").is_err(), "{words:?}");
