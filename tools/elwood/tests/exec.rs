@@ -154,6 +154,12 @@ fn time_and_readers_run_out() {
     hears(&mut child, "y\ny\n");
     drop(child.stdout.take());
     assert_eq!(wait(child).code(), Some(141));
+    // Who does not read what it writes does not keep it.
+    let loops = ["-timeout", "3s", "rc", "-c", "while() echo y >[1=2]"];
+    let mut child = exec(dir.path(), &loops).spawn().unwrap();
+    let unread = child.stderr.take();
+    assert_eq!(wait(child).code(), Some(124));
+    drop(unread);
 }
 
 #[test]

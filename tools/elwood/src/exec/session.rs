@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use abi::job::Message;
@@ -40,10 +39,20 @@ enum End {
     NoReader,
 }
 
+impl End {
+    /// Whether we have ended it. What it writes may be waiting for a reader who never comes; a program of the host's
+    /// would not wait with its end for him either.
+    fn is_ours(&self) -> bool {
+        matches!(self, End::TimedOut | End::Signal(_) | End::NoReader)
+    }
+}
+
 /// How long a program may go on after its output has lost its reader.
 const NO_READER_GRACE: Duration = Duration::from_secs(1);
 /// How long a program may go on after it was told to end by SIGTERM or SIGHUP.
 const TERMINATION_GRACE: Duration = Duration::from_secs(10);
+/// How long who reads the output may take when the program has been ended rather than has ended.
+const SHOWN_GRACE: Duration = Duration::from_secs(1);
 /// How much of the console is kept for the case that the machine fails, in bytes.
 const KEPT: usize = 4096;
 
@@ -77,12 +86,12 @@ pub fn run(plan: Plan, timeout: Option<Duration>, verbose: bool) -> Result<u8> {
     let complaints = machine.0.stderr.take().context("no standard error")?;
     let complaints = std::thread::spawn(move || keep(complaints, verbose));
 
-    let outputs = [
-        Some(output(plan.output, streams::own(std::io::stdout().as_fd())?, &sender)),
-        plan.error
-            .map(|e| Ok::<_, anyhow::Error>(output(e, streams::own(std::io::stderr().as_fd())?, &sender)))
-            .transpose()?,
-    ];
+    let (done, shown) = channel();
+    let outputs = 1 + usize::from(plan.error.is_some());
+    output(plan.output, streams::own(std::io::stdout().as_fd())?, &sender, &done);
+    if let Some(error) = plan.error {
+        output(error, streams::own(std::io::stderr().as_fd())?, &sender, &done);
+    }
     let mut stdin = streams::own(std::io::stdin().as_fd())?;
     // Closed when all is over: QEMU drops what the guest has not taken when a port's socket is closed.
     let input = plan.input;
@@ -95,8 +104,12 @@ pub fn run(plan: Plan, timeout: Option<Duration>, verbose: bool) -> Result<u8> {
     // All that was written has left the machine by now, and there is nothing in it to be saved.
     machine.end();
     drop(input);
-    for output in outputs.into_iter().flatten() {
-        let _ = output.join();
+    let last = end.is_ours().then(|| Instant::now() + SHOWN_GRACE);
+    for _ in 0..outputs {
+        let _ = match last {
+            None => shown.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(last) => shown.recv_timeout(last.saturating_duration_since(Instant::now())),
+        };
     }
     let console = console.join().unwrap_or_default();
     let complaints = complaints.join().unwrap_or_default();
@@ -120,14 +133,15 @@ impl Drop for Machine {
     }
 }
 
-/// Starts the thread that shows what the program writes.
-fn output(mut from: UnixStream, mut to: File, events: &Sender<Event>) -> JoinHandle<()> {
-    let events = events.clone();
+/// Starts the thread that shows what the program writes, and says when that is done.
+fn output(mut from: UnixStream, mut to: File, events: &Sender<Event>, done: &Sender<()>) {
+    let (events, done) = (events.clone(), done.clone());
     std::thread::spawn(move || {
         if streams::show(&mut from, &mut to) == streams::End::NoReader {
             let _ = events.send(Event::NoReader);
         }
-    })
+        let _ = done.send(());
+    });
 }
 
 /// Reads the guest's messages until the machine is gone.
