@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
             // Every page is in the index, but for those that only send on to another.
             .line("cd /sys/man; index=`{cat index}; for(f in [1-8]/*) if(! ~ $f^: $index) echo $f")
             .is("1/9fs\n1/dircp\n1/g\n1/gunzip\n1/lc\n1/mount\n\
-                 1/mv\n1/psu\n1/sha1sum\n1/slay\n1/unmount\n8/csquery\n8/listen1\n8/query\n"),
+                 1/mv\n1/psu\n1/sha1sum\n1/slay\n1/unmount\n4/c:\n8/csquery\n8/listen1\n8/query\n"),
         Case::new("manual/words", q35())
             .line("man -k LIST processes; man -k nothing-has-this; echo $status")
             .gives(re("^man 1 ps # ps psu - list processes\nman: nothing about nothing-has-this\n\
