@@ -29,4 +29,6 @@ pub fn run(bytes: &[u8]) {
     drop(p);
     host::limit_pages(host::DEFAULT_PAGES);
     assert_eq!(machine::mem::free_bytes(), before, "memory that stays");
+    // A kernel with a process in it is never given up.
+    exit::exit(&t.up, "");
 }

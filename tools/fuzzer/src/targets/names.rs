@@ -5,6 +5,7 @@
 //! behind it.
 
 use port::call::sysfile;
+use port::proc::exit::exit;
 use port::testkit::{Hosted, tar};
 
 const DIRS: [&str; 5] = ["/a", "/b", "/c", "/d", "/e"];
@@ -17,6 +18,12 @@ pub fn run(bytes: &[u8]) {
     machine::host::new_machine();
     let files = ["a/", "a/0", "b/", "b/1", "c/", "c/2", "d/", "d/3", "e/", "e/4"].map(|name| (name, ""));
     let t = Hosted::with(vec![], vec![tar(&files)], &[]);
+    play(&t, bytes);
+    // A kernel with a process in it is never given up.
+    exit(&t.up, "");
+}
+
+fn play(t: &Hosted, bytes: &[u8]) {
     let mut model = Model::default();
     for op in bytes.chunks_exact(2).take(60) {
         let (new, old) = (usize::from(op[1] & 15) % DIRS.len(), usize::from(op[1] >> 4) % DIRS.len());
@@ -59,7 +66,7 @@ pub fn run(bytes: &[u8]) {
                 }
             }
         }
-        check(&t, &model);
+        check(t, &model);
         if model.iter().any(|list| list.len() > 200) {
             return;
         }
