@@ -1,5 +1,5 @@
-//! A wire as smoltcp sees it: what comes in is put before it packet by packet, what it sends goes back into the queue
-//! of the machine itself (loopback), or to a card.
+//! A wire as smoltcp sees it: what comes in is put before it packet by packet. What it sends, and what TCP says, goes
+//! back into the queue of the machine itself (loopback), or to a card.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
