@@ -12,7 +12,8 @@ use machine::uart::Uart;
 use port::dev::cons::cmdline;
 use port::dev::root::{Archive, Root};
 use port::dev::{
-    cap, cons, dup, env, ether, hardware, ip, kprof, pci, pipe, proc, ram, rtc, sd, srv, tls, uart, virtcon,
+    cap, cons, dup, env, ether, hardware, ip, kprof, pci, pipe, proc, ram, rtc, sd, shr, srv, tls, uart,
+    virtcon,
 };
 use port::kmesg::Kmesg;
 use port::mnt::MntDev;
@@ -59,6 +60,7 @@ pub fn kernel(
         env::Env::new(),                           // #e environment
         proc::ProcDev::new(),                      // #p processes
         srv::Srv::new(),                           // #s posted channels
+        shr::Shr::new(),                           // #σ shares, where services are mounted for everybody
         pipe::Pipe::new(),                         // #| pipes
         mnt,                                       // #M 9P servers behind channels
         phantom,                                   // #9 QEMU's 9P devices, and channels in its dialects

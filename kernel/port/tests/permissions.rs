@@ -26,6 +26,7 @@ use port::dev::pci::PciDev;
 use port::dev::ram::RamDev;
 use port::dev::rtc::Rtc;
 use port::dev::sd::Sd;
+use port::dev::shr::Shr;
 use port::dev::tls::Tls;
 use port::dev::uart::Uart;
 use port::dev::virtcon::VirtCon;
@@ -116,6 +117,7 @@ fn machine() -> Hosted {
             Rtc::new(),
             Ip::new(vec![]).unwrap(),
             Tls::new(),
+            Shr::new(),
         ],
         vec![],
         &[],
@@ -248,9 +250,15 @@ fn what_processes_make_has_the_mode_and_the_owner_of_its_page() {
         assert_eq!(Some(shown), found.map(|(_, mode)| (*mode, owner)), "{name} of {page}");
     };
     let record = |path: &str| Dir::parse(&stat(&bob, path).unwrap()).unwrap().0;
-    for (page, device) in
-        [("env", "#e"), ("dup", "#d"), ("srv", "#s"), ("ram", "#R"), ("root", "#/"), ("proc", "#p")]
-    {
+    for (page, device) in [
+        ("env", "#e"),
+        ("dup", "#d"),
+        ("srv", "#s"),
+        ("shr", "#σc"),
+        ("ram", "#R"),
+        ("root", "#/"),
+        ("proc", "#p"),
+    ] {
         check(page, &record(device), ".", "glenda");
     }
     close(&bob, create(&bob, "#e/variable", OWRITE, 0o600).unwrap()).unwrap();

@@ -34,6 +34,7 @@ pub mod ram;
 pub mod root;
 pub mod rtc;
 pub mod sd;
+pub mod shr;
 pub mod srv;
 pub mod tls;
 pub mod uart;
@@ -70,11 +71,12 @@ impl Root {
 /// Who is told what a file is.
 pub type Teller<'a> = &'a mut dyn FnMut(&Dir<&[u8]>) -> Result<()>;
 
-/// What a walk achieved: one qid per element that exists, and the new channel when all do.
+/// What a walk achieved: one qid per element that exists, and the new channel when all do. A device may also end it at
+/// an element from which another device goes on: the channel is then that element's, and the walk goes on from it.
 pub struct Walk {
     /// Qids of the elements walked, in order.
     pub qids: Qids,
-    /// The file at the end; `None` when an element after the first was missing.
+    /// The file at the last of them; `None` when an element after the first was missing.
     pub chan: Option<OwnChan>,
     /// Why that is missing; `None` for what is said of the last one: that the next is not there, or that it is no
     /// directory.
@@ -256,6 +258,12 @@ pub trait Dev: Send + Sync {
     /// As [`stat`](Dev::stat).
     fn stat_opened(&self, up: &Arc<Proc>, c: &Chan) -> Result<Dir> {
         self.stat(up, c)
+    }
+
+    /// Is this directory a union in every name space? It is open with its `umh` then, if it has not been reached
+    /// through another union.
+    fn is_union(&self, _c: &Chan) -> bool {
+        false
     }
 
     /// Is a server asked for whatever is read, so that few large reads are better than many small ones?

@@ -93,6 +93,41 @@ fn entry(p: &Post) -> Entry {
     Entry { owner: Some(p.owner.clone()), ..Entry::named(String::from(&*p.name), p.path, p.perm) }
 }
 
+/// The channel that is posted under a name of this owner and these permissions, for who opens that.
+///
+/// # Errors
+/// `device shut down` when there is none yet; `file already exists` for who creates; `permission denied`.
+pub(super) fn open_posted(
+    up: &Arc<Proc>,
+    owner: &str,
+    perm: u32,
+    posted: Option<Arc<Chan>>,
+    mode: u32,
+) -> Result<Arc<Chan>> {
+    let chan = posted.ok_or(error::ESHUTDOWN)?;
+    // `create` of a name that is taken ends here.
+    if mode & abi::OTRUNC != 0 {
+        return Err(error::EEXIST.into());
+    }
+    let have = chan.mode.map(|m| m & 3);
+    if mode & abi::ORCLOSE != 0 || (have != Some(abi::ORDWR) && have != Some(mode & 3)) {
+        return Err(error::EPERM.into());
+    }
+    up.check_perm(owner, perm, dirtab::access(mode))?;
+    Ok(chan)
+}
+
+/// The number of a descriptor, as a program writes it, and how many bytes it has written.
+///
+/// # Errors
+/// `bad arg in system call` when it is none; a bad user address.
+pub(super) fn descriptor(src: &Src<'_>) -> Result<(i32, usize)> {
+    let text = src.to_vec(32)?;
+    let number = core::str::from_utf8(&text).ok().map(|t| t.trim_matches(['\0', ' ', '\n', '\t']));
+    let fd = number.and_then(|t| t.parse().ok()).ok_or(error::EBADARG)?;
+    Ok((fd, text.len()))
+}
+
 impl Dev for Srv {
     fn letter(&self) -> char {
         's'
@@ -130,17 +165,7 @@ impl Dev for Srv {
             return dirtab::open(self, up, c, mode).map(OwnChan::share);
         }
         let post = self.post(&c)?;
-        let chan = post.chan.ok_or(error::ESHUTDOWN)?;
-        // `create` of a name that is taken ends here.
-        if mode & abi::OTRUNC != 0 {
-            return Err(error::EEXIST.into());
-        }
-        let have = chan.mode.map(|m| m & 3);
-        if mode & abi::ORCLOSE != 0 || (have != Some(abi::ORDWR) && have != Some(mode & 3)) {
-            return Err(error::EPERM.into());
-        }
-        up.check_perm(&post.owner, post.perm, dirtab::access(mode))?;
-        Ok(chan)
+        open_posted(up, &post.owner, post.perm, post.chan, mode)
     }
 
     fn create(&self, up: &Arc<Proc>, mut c: OwnChan, name: &str, mode: u32, perm: u32) -> Result<Arc<Chan>> {
@@ -191,9 +216,7 @@ impl Dev for Srv {
     }
 
     fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
-        let text = src.to_vec(32)?;
-        let number = core::str::from_utf8(&text).ok().map(|t| t.trim_matches(['\0', ' ', '\n', '\t']));
-        let fd = number.and_then(|t| t.parse::<i32>().ok()).ok_or(error::EBADARG)?;
+        let (fd, len) = descriptor(src)?;
         let chan = fd_to_chan(up, fd, None)?;
         // A post of itself would never go away, nor would two of each other, and the end of a long chain of them would
         // end the next one and so on; an authentication file is good for one conversation.
@@ -206,7 +229,7 @@ impl Dev for Srv {
             return Err(error::EINUSE.into());
         }
         post.chan = Some(chan);
-        Ok(text.len())
+        Ok(len)
     }
 
     fn remove(&self, up: &Arc<Proc>, c: OwnChan) -> Result<()> {

@@ -89,7 +89,7 @@ fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<(
         let element = match &pos.open {
             Some(open) => Ok(open.clone()),
             // The channel itself is open on what was first in the union.
-            None if m.to.same_file(c) => Ok(c.clone()),
+            None if m.to.same_file(c) && !c.dev.is_union(c) => Ok(c.clone()),
             None => clone_chan(up, &m.to).and_then(|e| e.dev.clone().open(up, e, abi::OREAD)),
         };
         if let Err(e) = &element
@@ -102,8 +102,21 @@ fn fill(up: &Arc<Proc>, c: &Arc<Chan>, pos: &mut DirPos, ask: usize) -> Result<(
             if !Arc::ptr_eq(&element, c) {
                 pos.open = Some(element.clone());
             }
-            match element.dev.read(up, &element, &mut Dst::Kernel(&mut buf), pos.offset) {
+            // A union by itself is read as one, and shows what is mounted on its entries; there is none in it.
+            let is_union = element.dev.is_union(&element);
+            let mut dst = Dst::Kernel(&mut buf);
+            let got = match is_union {
+                true => read(up, &element, &mut dst, pos.offset),
+                false => element.dev.read(up, &element, &mut dst, pos.offset),
+            };
+            match got {
                 Ok(0) => {}
+                Ok(n) if is_union => {
+                    buf.truncate(n);
+                    pos.unread = buf;
+                    pos.offset += n as u64;
+                    return Ok(());
+                }
                 Ok(n) => return take(up, &element, pos, buf, n),
                 Err(e) if e.is_note() => return Err(e),
                 // What cannot be read is left out, as an element that cannot be opened.

@@ -26,7 +26,7 @@ pub(crate) struct Mount {
     pub(crate) id: u32,
     /// Order and `MCREATE`, as given.
     pub(crate) flags: u32,
-    pub(super) what: Arc<Mounted>,
+    pub(crate) what: Arc<Mounted>,
 }
 
 impl Mount {
@@ -62,7 +62,7 @@ pub(crate) struct Origin {
 
 impl Mounted {
     /// What stands somewhere from now on, and where it came from.
-    pub(super) fn new(to: Arc<Chan>, origin: Origin) -> Arc<Self> {
+    pub(crate) fn new(to: Arc<Chan>, origin: Origin) -> Arc<Self> {
         let Origin { server, server_name, spec } = origin;
         Arc::new(Mounted { server, server_name, spec, to, _counted: Counted::new() })
     }
@@ -90,7 +90,7 @@ pub(crate) struct Mhead {
 
 impl Mhead {
     /// A file, and what is mounted on it.
-    pub(super) fn new(from: Arc<Chan>, list: Union) -> Arc<Self> {
+    pub(crate) fn new(from: Arc<Chan>, list: Union) -> Arc<Self> {
         Arc::new(Mhead { from, crossed: FirstCrossed::default(), list: Lock::new(list) })
     }
 
@@ -110,7 +110,7 @@ impl Mhead {
     }
 
     /// Changes what stands here; gives what stood here before, to be dropped when nothing is held.
-    pub(super) fn replace(&self, list: Vec<Mount>) -> Union {
+    pub(crate) fn replace(&self, list: Vec<Mount>) -> Union {
         let new = Arc::new(list);
         core::mem::replace(&mut *self.list.lock(), new)
     }

@@ -43,17 +43,17 @@ fn pack((letter, devno, path): Key) -> Packed {
     u128::from(letter) << 96 | u128::from(devno) << 64 | u128::from(path)
 }
 
-/// A number below 512 that is another one for most other keys.
+/// A number below 2048 that is another one for most other keys.
 #[inline]
 fn mixed(key: Packed) -> u64 {
     let sum = (key as u64).wrapping_add(((key >> 64) as u64) << 24);
-    sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 55
+    sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53
 }
 
-/// A bit for each of some hundred remainders of keys, set once a file with that is mounted upon, and for good: who
-/// finds none need not look in the table.
+/// A bit for each of two thousand remainders of keys, set once a file with that is mounted upon, and for good: who
+/// finds none need not look in the table. With thirty files mounted upon, one of seventy others shares a bit.
 #[derive(Default)]
-struct Marks([AtomicU64; 8]);
+struct Marks([AtomicU64; 32]);
 
 impl Marks {
     /// The word and the bit for a key.

@@ -367,8 +367,8 @@ impl<'u> Walker<'u> {
         }
         let walk = result.map_err(|e| self.error(name, self.walked + 1, e))?;
 
-        // Is something mounted on one of the directories passed?
-        let passed = walk.qids.len().min(names.len().saturating_sub(1));
+        // Is something mounted on one of the directories passed? The last one has not been, if the walk stands there.
+        let passed = walk.qids.len().saturating_sub(usize::from(walk.chan.is_some()));
         for (i, qid) in walk.qids.iter().take(passed).enumerate() {
             if let Some(mounted) = self.find_mount((letter, devno, qid.path)) {
                 self.push(name, names.get(..=i).unwrap_or(names))?;
@@ -380,7 +380,7 @@ impl<'u> Walker<'u> {
         let Some(chan) = walk.chan else {
             return Err(self.missing(name, &walk.qids, walk.why));
         };
-        self.push(name, names)?;
+        self.push(name, names.get(..walk.qids.len()).unwrap_or(names))?;
         self.stand(At::Own(chan));
         Ok(())
     }

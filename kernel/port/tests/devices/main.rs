@@ -1,4 +1,4 @@
-//! The small devices: `#|`, `#e`, `#s`, `#c`, `#P`, `#t`, `#$`, `#¤`, `#r`, `#l`, `#I`.
+//! The small devices: `#|`, `#e`, `#s`, `#σ`, `#c`, `#P`, `#t`, `#$`, `#¤`, `#r`, `#l`, `#I`.
 
 mod cap;
 mod cons;
@@ -8,6 +8,7 @@ mod ip;
 mod machine;
 mod many;
 mod pipe;
+mod shr;
 mod srv;
 mod uart;
 

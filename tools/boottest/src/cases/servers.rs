@@ -17,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         host_client(),
         host_client_dies(),
         host_clients_follow(),
+        shares(),
     ]
 }
 
@@ -245,4 +246,32 @@ fn still_there(w: &World) -> Result<()> {
     let output = w.programs.mount_test(&w.sockets.path("c0"), &["cat", "from-guest"], b"")?;
     ensure!(output.as_deref() == Ok(&b"hello host\n"[..]), "{output:?}");
     Ok(())
+}
+
+/// What is mounted in a share is seen from every name space, as long as the server lives.
+fn shares() -> Case {
+    Case::new("servers/shares", q35())
+        .line("ramfs -S one; ramfs -S two; mkdir '#σc/work'; ls /shr; ls /shr/work")
+        .is("/shr/work\n")
+        .line(
+            "@{rfork n; unmount /shr; bind -c '#σ/work' /n/x; \
+             echo 3 >'#σc/work/one' <>[3]/srv/one; echo old >/n/x/old}",
+        )
+        .line("cat /shr/work/old; echo 3 >'#σc/work/two' <>[3]/srv/two; echo new >/shr/work/new; ls /shr/work")
+        .is("old\n/shr/work/new\n/shr/work/old\n")
+        .line("mkdir /shr/work/dir; bind /lib /shr/work/dir; ls -p /shr/work/dir; ls '#σ/work/dir'; ns | grep shr")
+        .is("namespace\nndb\nbind '#σ' /shr\nbind /lib /shr/work/dir\n")
+        .line("echo 3 >'#σc/work/two' <>[3]/srv/two")
+        .gives("file already exists")
+        .line("rm '#σc/work'")
+        .gives("directory not empty")
+        .line("unmount /shr/work/dir; rm /srv/two '#σc/work/two'; ls /shr/work; mount -c '#σc/work/one' /n/one")
+        .is("/shr/work/old\n")
+        // A server that has gone takes only its own files along.
+        .line("ramfs -S three; echo 3 >'#σc/work/three' <>[3]/srv/three; echo x >/n/one/x; ls /shr/work")
+        .is("/shr/work/old\n/shr/work/x\n")
+        .line("rm /srv/three; kill ramfs | sed -n '$p' | rc; cat /n/one/old; ls /shr/work")
+        .is("old\n/shr/work/old\n/shr/work/x\n")
+        .line("unmount /n/one; rm '#σc'/work/*; rm '#σc/work'; ls /shr '#σc'; grep 'shr$' /dev/pools")
+        .gives(re("^ +0 shr\n"))
 }
