@@ -336,7 +336,8 @@ fn any_order() {
         if guards.is_empty() && !off {
             assert_eq!(all, raised, "step {step}");
             assert!(interrupts::are_enabled());
-            (all.clear(), raised.clear());
+            all.clear();
+            raised.clear();
         }
     }
 }

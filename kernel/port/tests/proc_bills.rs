@@ -89,30 +89,6 @@ fn a_bill_goes_with_its_process_to_another_user() {
 }
 
 #[test]
-fn nothing_is_left_on_any_bill_when_all_are_gone() {
-    let accounts = machine::ledger::in_use();
-    let w = World::new();
-    let (kernel, held) = (w.t.kernel.clone(), machine::ledger::in_use());
-    w.ok(|cpu| {
-        cpu.must(call::RFORK, &[u64::from(Rfork::NAMEG.bits())]);
-        for n in 0..20 {
-            fork(cpu, if n % 2 == 0 { NONE } else { Rfork::FDG | Rfork::ENVG }, move |cpu| {
-                touch(cpu, n);
-                cpu.echo("value", "/dev/null");
-                fork(cpu, Rfork::MEM, move |cpu| touch(cpu, 2 * n));
-                cpu.wait();
-                let at = cpu.push(&[0; 8]);
-                cpu.must(call::PIPE, &[at]);
-            });
-        }
-        (0..20).for_each(|_| cpu.wait_ok());
-    });
-    until("accounts", || machine::ledger::in_use() == held);
-    drop((w, kernel));
-    until("the first account", || machine::ledger::in_use() <= accounts.max(1));
-}
-
-#[test]
 fn others_have_half_of_memory_and_the_owner_the_rest() {
     let w = World::new();
     let free = Arc::new(AtomicU64::new(0));
