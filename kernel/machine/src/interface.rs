@@ -45,6 +45,7 @@ const _: fn() -> Option<BoardClock> = crate::clock::board;
 const _: fn(&mut BoardClock) -> Option<i64> = crate::clock::catch_up;
 const _: [fn() -> u64; 3] = [crate::mem::total_bytes, crate::mem::free_bytes, crate::mem::kernel_bytes];
 const _: [fn() -> u64; 2] = [crate::mem::heap_bytes, crate::mem::aside_bytes];
+const _: fn() -> [u64; 3] = crate::mem::table_bytes;
 const _: fn(u64, &mut [u8]) -> bool = crate::mem::read_phys;
 const _: [fn() -> !; 2] = [crate::power::off, crate::power::reset];
 const _: fn(u8) = crate::power::exit_qemu;

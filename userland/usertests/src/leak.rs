@@ -16,8 +16,19 @@ pub struct State {
 }
 
 /// What the kernel keeps for the next who wants it.
-const CACHES: &[&str] =
-    &["frame", "frame.kernel", "frame.heap", "frame.aside", "image", "image.page", "9p.slot", "9p.request"];
+const CACHES: &[&str] = &[
+    "frame",
+    "frame.kernel",
+    "frame.heap",
+    "frame.map",
+    "frame.table",
+    "frame.stack",
+    "frame.aside",
+    "image",
+    "image.page",
+    "9p.slot",
+    "9p.request",
+];
 
 impl State {
     /// What there is now.

@@ -21,6 +21,13 @@ struct Pool {
 static POOL: Lock<Pool> = Lock::new(Pool { tables: [0; MOST], len: 0 });
 /// How many are kept, for those who look without the lock.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
+/// How many programs have.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+/// Frames of tables that programs have.
+pub(super) fn used() -> usize {
+    USED.load(Ordering::Relaxed)
+}
 
 /// Frames of tables that are kept.
 pub(super) fn kept() -> usize {
@@ -45,9 +52,11 @@ pub(super) fn new_table() -> Option<u64> {
     }
     if let Some(phys) = take() {
         frames::pay_for_table(phys);
+        USED.fetch_add(1, Ordering::Relaxed);
         return Some(phys);
     }
     let phys = frames::kernel_run(1)?;
+    USED.fetch_add(1, Ordering::Relaxed);
     // SAFETY: a fresh frame.
     unsafe { frames::zero(phys) };
     // SAFETY: from the allocator.
@@ -60,6 +69,7 @@ pub(super) fn new_table() -> Option<u64> {
 /// # Safety
 /// It is from `new_table`, zeros again, and nobody uses it any more.
 pub(super) unsafe fn free_table(phys: u64) {
+    USED.fetch_sub(1, Ordering::Relaxed);
     let mut pool = POOL.lock();
     let len = pool.len;
     if let Some(place) = pool.tables.get_mut(len) {

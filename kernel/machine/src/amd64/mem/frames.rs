@@ -99,6 +99,9 @@ static TOTAL: AtomicUsize = AtomicUsize::new(0);
 /// Frames the kernel uses for itself.
 static KERNEL: AtomicUsize = AtomicUsize::new(0);
 
+/// Of these, its own page tables, which stay.
+static MAPS: AtomicUsize = AtomicUsize::new(0);
+
 /// What one thread is granted, in frames.
 const GRANT: usize = crate::heap::GRANT.div_ceil(PAGE as usize);
 /// `OWNERS` and `COMMON` are this part of memory each...
@@ -355,9 +358,10 @@ pub(super) fn owner(frame: usize) -> u16 {
     unsafe { meta(frame as u32) }.owner.load(Ordering::Relaxed) as u16
 }
 
-/// Takes a zeroed frame for the kernel, for which nobody pays.
-pub(super) fn kernel_zeroed() -> Option<u64> {
+/// Takes a frame for one of the kernel's own page tables: zeros, for which nobody pays.
+pub(super) fn kernel_table() -> Option<u64> {
     let phys = kernel_own(1)?;
+    MAPS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: a fresh frame.
     unsafe { zero(phys) };
     Some(phys)
@@ -396,6 +400,16 @@ pub(super) unsafe fn zero(phys: u64) {
 pub(super) fn counts() -> (usize, usize, usize) {
     let kernel = KERNEL.load(Ordering::Relaxed).saturating_sub(window::kept() + stack::kept());
     (total(), free(), kernel)
+}
+
+/// Frames of the kernel's own page tables.
+pub(super) fn maps() -> usize {
+    MAPS.load(Ordering::Relaxed)
+}
+
+/// How many threads there are: each has its grant.
+pub(super) fn threads() -> usize {
+    GRANTS.load(Ordering::Relaxed) / GRANT
 }
 
 /// All frames.

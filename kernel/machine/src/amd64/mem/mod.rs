@@ -58,6 +58,11 @@ pub fn heap_bytes() -> u64 {
     heap::chunks() as u64 * PAGE
 }
 
+/// Bytes of the kernel's own page tables, of programs' page tables, and of threads' stacks.
+pub fn table_bytes() -> [u64; 3] {
+    [frames::maps(), blank::used(), frames::threads() * stack::PAGES].map(|n| n as u64 * PAGE)
+}
+
 /// Reads physical memory for the firmware's tables: what the direct map covers, what the memory map calls by another
 /// name, and the firmware's own part of the first megabyte. False elsewhere, where devices are, which do something
 /// when they are read.

@@ -296,7 +296,7 @@ pub fn map_device(phys: u64, len: usize) -> Result<usize, IoError> {
         return Err(IoError::OutOfMemory);
     }
     let flags = WRITE | UNCACHED | nx();
-    table().map(va, first, bytes, flags, 1, &mut || frames::kernel_zeroed()).ok_or(IoError::OutOfMemory)?;
+    table().map(va, first, bytes, flags, 1, &mut || frames::kernel_table()).ok_or(IoError::OutOfMemory)?;
     kernel.next = va + bytes;
     kernel.devices.push((first, bytes, va));
     Ok((va + (phys - first)) as usize)
@@ -309,7 +309,7 @@ pub fn window_table(va: u64) -> Option<Table> {
         return Some(leaf);
     }
     let _kernel = KERNEL.lock();
-    table().make(va, 1, WRITE, &mut || frames::kernel_zeroed())?;
+    table().make(va, 1, WRITE, &mut || frames::kernel_table())?;
     table().leaf(va).ok()
 }
 

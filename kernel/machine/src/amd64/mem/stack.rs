@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Bytes of a stack.
 pub const SIZE: u64 = 32 << 10;
 /// Pages of one.
-const PAGES: usize = (SIZE / PAGE) as usize;
+pub(super) const PAGES: usize = (SIZE / PAGE) as usize;
 /// A slot: the guard below, the stack above.
 const SLOT: u64 = 2 * SIZE;
 /// The window has 512 GiB.

@@ -22,6 +22,9 @@ pub(crate) fn text(kernel: &Kernel) -> Result<String> {
     show("frame", (mem::total_bytes() - mem::free_bytes()) / PAGE);
     show("frame.kernel", mem::kernel_bytes() / PAGE);
     show("frame.heap", mem::heap_bytes() / PAGE);
+    for (name, bytes) in ["frame.map", "frame.table", "frame.stack"].into_iter().zip(mem::table_bytes()) {
+        show(name, bytes / PAGE);
+    }
     show("frame.aside", mem::aside_bytes() / PAGE);
     for (name, kind) in SHOWN {
         show(name, census::count(kind));
