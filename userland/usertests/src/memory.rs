@@ -2,10 +2,12 @@
 
 use abi::syscall as no;
 use lib9::alloc::format;
+use lib9::alloc::string::String;
 use lib9::alloc::vec;
+use lib9::alloc::vec::Vec;
 use lib9::sys::probe::notes::{self, Then};
 use lib9::sys::probe::{self, Frame, NOWHERE, Op, PAGE_SIZE, reg};
-use lib9::{Rfork, proc};
+use lib9::{Rfork, fd, file, proc};
 
 use crate::testkit::*;
 
@@ -25,7 +27,48 @@ pub const TESTS: &[Test] = &[
     test("mem.pinned", pinned),
     test("mem.segments", segments),
     test("mem.stack", stack),
+    test("mem.spare", spare),
 ];
+
+/// Pages of the chunks that the kernel's small blocks are cut from.
+fn chunks() -> Result<u64, String> {
+    let text = file::read_string("/dev/pools")?;
+    let line = text.lines().find_map(|l| l.strip_suffix(" frame.heap")).ok_or("no frame.heap")?;
+    line.trim().parse().map_err(|_| String::from("no number"))
+}
+
+/// Has the kernel keep a few small blocks of each size, each size in a chunk of its own: they wait unread in pipes, with
+/// many others behind them that are gone afterwards.
+fn scatter() -> Outcome {
+    let mut few = Vec::new();
+    let mut many = Vec::new();
+    for size in 2..=30 {
+        let [kept, filled] = [fd::pipe()?, fd::pipe()?];
+        // More of them than the processor's list has room for, which is empty then.
+        (0..20).try_for_each(|_| fd::write_all(kept[0], &[1; 980][..32 * size + 10]))?;
+        (0..64).try_for_each(|_| fd::write_all(filled[0], &[1; 1000]))?;
+        few.extend(kept);
+        many.extend(filled);
+    }
+    // The first to be given back are those that are kept.
+    few.into_iter().chain(many).try_for_each(fd::close)?;
+    Ok(())
+}
+
+/// A processor that has nothing to do gives back the small blocks that it keeps, also when it has done so just before:
+/// one of each size would keep a megabyte of chunks.
+fn spare() -> Outcome {
+    let before = chunks()?;
+    scatter()?;
+    // It halts, and what is kept goes. What is kept then is too early for that, and nothing else wakes it.
+    proc::sleep(20)?;
+    scatter()?;
+    let kept = chunks()?;
+    check(kept >= before + 100, &format!("{before} pages, and {kept} with blocks kept in each chunk"))?;
+    proc::sleep(1500)?;
+    let after = chunks()?;
+    check(after < before + 60, &format!("{before} pages, then {kept}, and {after} when nothing was done"))
+}
 
 /// Is there memory at `at`?
 fn there(at: u64) -> Result<bool, lib9::Error> {
