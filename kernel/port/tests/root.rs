@@ -287,6 +287,23 @@ fn packed_files_are_read_by_many_at_once() {
     }
 }
 
+/// Who reads in turns, each in another block, does not have a block made whole for each piece: for that memory would
+/// be asked for.
+#[test]
+fn packed_files_that_are_read_in_turns_are_made_whole_once() {
+    let t = Hosted::with(vec![], vec![packed_archive().1], &[]);
+    let fd = sysfile::open(&t.up, "/bin/large", OREAD).unwrap();
+    let turn = || {
+        for at in [0, packed::BLOCK as i64] {
+            sysfile::pread(&t.up, fd, &mut Dst::Kernel(&mut [0; 100]), at).unwrap();
+        }
+    };
+    turn();
+    machine::host::heap::fail_nth(0);
+    (0..20).for_each(|_| turn());
+    assert_eq!(machine::host::heap::steps().0, 0);
+}
+
 #[test]
 fn broken_packed_archives_never_harm() {
     let (_, good) = packed_archive();

@@ -72,9 +72,9 @@ impl ImageRef {
             match self.whose(from, number, key, alone)? {
                 Whose::Done(page) => return Ok(page),
                 Whose::Mine(wanted, chan, reading) => {
-                    self.read(up, from, wanted, number, &chan)?;
+                    let page = self.read(up, from, wanted, number, &chan)?;
                     drop(reading);
-                    return self.cached(from, number).ok_or(abi::error::EIOLOAD.into());
+                    return page.ok_or(abi::error::EIOLOAD.into());
                 }
                 Whose::Others => {
                     let (image, until) = (&self.image, clock::now_ns().saturating_add(PATIENCE_NS));
@@ -112,22 +112,23 @@ impl ImageRef {
         Ok(Whose::Mine(wanted, chan, Reading { image: &self.image, part }))
     }
 
-    /// Reads these pages of a stretch, or as many as there is memory for, `number` among them.
+    /// Reads these pages of a stretch, or as many as there is memory for, `number` among them: gives that one, unless
+    /// the file has ended before it. What is read together costs less, above all if it has to be made whole first.
     fn read(
         &self,
         up: &Arc<Proc>,
         from: Stretch,
-        wanted: Range<u64>,
+        mut wanted: Range<u64>,
         number: u64,
         chan: &Arc<Chan>,
-    ) -> Result<()> {
-        let keys: Vec<Key> = wanted.filter_map(|n| from.key(n)).collect();
-        match new_image_pages(up, keys.len()) {
-            Ok(pages) => self.fill(up, &keys, pages, chan, true),
-            // Enough for what is needed, perhaps.
-            Err(_) => {
-                let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
-                self.fill(up, &[key], new_image_pages(up, 1)?, chan, true)
+    ) -> Result<Option<Page>> {
+        let key = from.key(number).ok_or(abi::error::EIOLOAD)?;
+        loop {
+            let keys: Vec<Key> = wanted.clone().filter_map(|n| from.key(n)).collect();
+            match new_image_pages(up, keys.len()) {
+                Ok(pages) => return self.fill(up, &keys, pages, chan, true, key),
+                Err(e) if keys.len() <= 1 => return Err(e),
+                Err(_) => wanted = half(wanted, number),
             }
         }
     }
@@ -161,7 +162,7 @@ impl ImageRef {
         as_kernel(|| self.image.state.lock().coming.push(part.clone()));
         let reading = Reading { image: &self.image, part };
         let pages = new_image_pages(up, keys.len());
-        let brought = pages.and_then(|pages| self.fill(up, &keys, pages, &chan, false));
+        let brought = pages.and_then(|pages| self.fill(up, &keys, pages, &chan, false, *first));
         drop(reading);
         match brought {
             Err(e) if e.is_note() => Err(e),
@@ -169,7 +170,9 @@ impl ImageRef {
         }
     }
 
-    /// Reads what follows one another in the file into these pages, and keeps them; `to_end`, whatever notes come.
+    /// Reads what follows one another in the file into these pages, and keeps them; `to_end`, whatever notes come. Gives
+    /// the page `wanted` of them, if the file has it: who wants memory may have taken it from the image before anybody
+    /// looks there.
     fn fill(
         &self,
         up: &Arc<Proc>,
@@ -177,7 +180,8 @@ impl ImageRef {
         pages: Vec<Page>,
         chan: &Arc<Chan>,
         to_end: bool,
-    ) -> Result<()> {
+        wanted: Key,
+    ) -> Result<Option<Page>> {
         let first = keys.first().map_or(0, |k| k.0);
         let pinned: Vec<Pinned> =
             pages.iter().zip(keys).map(|(page, key)| Pinned::new(page.clone(), 0, key.1 as usize)).collect();
@@ -193,14 +197,24 @@ impl ImageRef {
             }
         }
         drop(pinned);
+        let mut found = None;
         let mut state = self.image.state.lock();
         for (key, page) in keys.iter().zip(pages) {
             if key.0 + u64::from(key.1) <= first + got as u64 {
-                as_kernel(|| state.pages.entry(*key).or_insert(page));
+                let page = as_kernel(|| state.pages.entry(*key).or_insert(page));
+                if *key == wanted {
+                    found = Some(page.clone());
+                }
             }
         }
-        Ok(())
+        Ok(found)
     }
+}
+
+/// Half of these pages, with page `number` among them.
+fn half(pages: Range<u64>, number: u64) -> Range<u64> {
+    let middle = pages.start + (pages.end - pages.start).div_ceil(2);
+    if number < middle { pages.start..middle } else { middle..pages.end }
 }
 
 /// Some pages to be read into.

@@ -1,22 +1,23 @@
 //! Blocks of packed archives (`dev::root`), made whole for who reads them.
 //!
-//! The block that was read last is kept: programs are read in pieces that do not end where blocks do, and small files
-//! have blocks together. It is nobody's, and goes before a program is refused a page. What makes blocks whole is kept
-//! as well, once there was one; there is one of it, so that there are never more than two blocks that nobody reads.
+//! The blocks that were read last are kept, a few where there is memory ([`most`]) and at least one: programs are read
+//! in pieces that do not end where blocks do, small files have blocks together, and several may read at a time, each of
+//! whom would have the others' block thrown away with every piece. They are nobody's, and go before a program is refused
+//! a page. What makes blocks whole is kept as well, once there was one; there is one of it.
 //!
 //! Ownership: the kernel has one [`Unpacked`]; readers hold the block that they copy from. Lock order:
 //! `Unpacked::inflater`, a `QLock`, then the locks of images and of contents, which are given up when there is no
-//! memory for a block, and `Unpacked::last`, a leaf. Nothing of a program is touched under any of them.
+//! memory for a block, and `Unpacked::kept`, a leaf. Nothing of a program is touched under any of them.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::error;
-use machine::OutOfMemory;
 use machine::heap;
 use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::QLock;
+use machine::{OutOfMemory, mem};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
@@ -28,9 +29,19 @@ use crate::proc::process::Proc;
 /// Which block: the number of its archive, and its own there.
 pub(crate) type Block = (usize, usize);
 
+/// Blocks that are kept have this part of memory, so many bytes each at most...
+const PART: u64 = 512;
+const BYTES: u64 = 32 << 10;
+/// ...and are no more than so many.
+const MOST: usize = 16;
+
+/// A block that is whole.
+type Whole = (Block, Arc<Vec<u8>>);
+
 /// What makes blocks whole, and the last of them.
 pub(crate) struct Unpacked {
-    last: Lock<Option<(Block, Arc<Vec<u8>>)>>,
+    /// The one that was wanted last comes first.
+    kept: Lock<[Option<Whole>; MOST]>,
     /// One, or none yet.
     inflater: QLock<Vec<DecompressorOxide>>,
 }
@@ -38,7 +49,7 @@ pub(crate) struct Unpacked {
 impl Unpacked {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
-        Unpacked { last: Lock::new(None), inflater: QLock::new(Vec::new()) }
+        Unpacked { kept: Lock::new([const { None }; MOST]), inflater: QLock::new(Vec::new()) }
     }
 
     /// A block, which is this when deflated, and so long when whole.
@@ -73,21 +84,33 @@ impl Unpacked {
             return Err(error::EIO.into());
         }
         let bytes = as_kernel(|| Arc::new(bytes));
-        let before = self.last.lock().replace((block, bytes.clone()));
-        drop(before);
+        let gone = {
+            let mut kept = self.kept.lock();
+            let places = kept.get_mut(..most()).unwrap_or_default();
+            places.rotate_right(1);
+            places.first_mut().and_then(|first| first.replace((block, bytes.clone())))
+        };
+        drop(gone);
         Ok(bytes)
     }
 
     fn kept(&self, block: Block) -> Option<Arc<Vec<u8>>> {
-        let last = self.last.lock();
-        last.as_ref().filter(|(which, _)| *which == block).map(|(_, bytes)| bytes.clone())
+        let mut kept = self.kept.lock();
+        let at = kept.iter().position(|one| one.as_ref().is_some_and(|(which, _)| *which == block))?;
+        kept.get_mut(..=at)?.rotate_right(1);
+        kept.first()?.as_ref().map(|(_, bytes)| bytes.clone())
     }
 
-    /// Gives back the block that is kept. True when there was one.
+    /// Gives back the blocks that are kept. True when there was one.
     pub(super) fn reclaim(&self) -> bool {
-        let last = self.last.lock().take();
-        last.is_some()
+        let kept = core::mem::replace(&mut *self.kept.lock(), [const { None }; MOST]);
+        kept.iter().any(Option::is_some)
     }
+}
+
+/// How many blocks are kept.
+fn most() -> usize {
+    usize::try_from(mem::total_bytes() / PART / BYTES).unwrap_or(MOST).clamp(1, MOST)
 }
 
 /// Room for a block, and what makes it whole. It is refused as a page of a program's is.
