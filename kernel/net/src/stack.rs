@@ -297,11 +297,15 @@ impl Stack {
             let seen = c.signal.seen();
             let put: Result<_> = self.with(|inner| {
                 let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
-                let put = tcp::write(entry, len - done, &mut |at, room| get(done + at, room))?;
+                let put = tcp::write(entry, len - done, &mut |at, room| get(done + at, room));
                 inner.look_at(id(c));
-                Ok(put)
+                put
             });
-            let (put, is_absent) = put?;
+            let (put, is_absent) = match put {
+                // What went before that counts: the next write meets it again.
+                Err(NO_MEMORY) if done != 0 => (0, true),
+                put => put?,
+            };
             done += put;
             if done == len || is_absent {
                 return Ok(done);

@@ -21,7 +21,7 @@ use crate::mem::{self, sema};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::notify::{self, After};
 use crate::proc::process::Proc;
-use crate::proc::{alarm, broken, rendezvous, starve};
+use crate::proc::{alarm, broken, rendezvous, scarce, starve};
 
 /// Carries out the call that `ctx` asks for. The result is in its RAX afterwards, unless the process dies or its
 /// registers were replaced (exec, noted).
@@ -39,7 +39,7 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     up.syscall.store(0, Ordering::Relaxed);
     match result {
         Ok(value) => ctx.regs.set_ax(value),
-        Err(e) => failed(up, ctx, e),
+        Err(e) => failed(up, ctx, number, e),
     }
     After::Continue
 }
@@ -83,7 +83,7 @@ fn change(up: &Arc<Proc>, ctx: &mut UserContext, number: u64) -> After {
         Ok(Done::Value(v)) => ctx.regs.set_ax(v),
         Ok(Done::Registers) => {}
         Ok(Done::End(end)) => return end,
-        Err(e) => failed(up, ctx, e),
+        Err(e) => failed(up, ctx, number, e),
     }
     After::Continue
 }
@@ -94,9 +94,27 @@ enum Done {
     End(After),
 }
 
-/// The call has failed: its result is -1, and the text is for who asks.
+/// Tries a read or a write again that has failed for want of memory, as long as that may come.
+fn again(up: &Arc<Proc>, ctx: &UserContext, number: u64, e: Error) -> Result<u64> {
+    if !is_in(number, MOVES) {
+        return Err(e);
+    }
+    up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
+    let result = scarce::again(up, e, || {
+        let words = words(up, ctx, number)?;
+        simple(&Args { up, words: &words }, number)
+    });
+    up.syscall.store(0, Ordering::Relaxed);
+    result
+}
+
+/// The call has failed, unless it does not when it is tried [`again`]: its result is -1, and the text is for who asks.
 #[inline(never)]
-fn failed(up: &Arc<Proc>, ctx: &UserContext, e: Error) {
+fn failed(up: &Arc<Proc>, ctx: &mut UserContext, number: u64, e: Error) {
+    let e = match again(up, ctx, number, e) {
+        Ok(value) => return ctx.regs.set_ax(value),
+        Err(e) => e,
+    };
     ctx.regs.set_ax(u64::MAX);
     let text = String::from(e.text());
     let old = core::mem::replace(&mut *up.errstr.lock(), text);
@@ -131,6 +149,9 @@ const KEEPS: u64 = bits(&[
 /// whole.
 const MUCH: u64 = bits(&[call::RFORK, call::EXEC, call::BIND, call::MOUNT, call::MOUNT_OLD, call::MOUNTDEV]);
 
+/// A bit for each call that passes something on, and waits for memory.
+const MOVES: u64 = bits(&[call::PREAD, call::READ_OLD, call::PWRITE, call::WRITE_OLD]);
+
 /// The calls that do more to the process than to give a result.
 const CHANGES: u64 = bits(&[call::EXITS, call::EXEC, call::NOTED, call::RFORK]);
 
@@ -160,7 +181,8 @@ fn has_room(number: u64) -> bool {
 /// the machine goes on. The others keep nothing, or no more than a process can have once (an alarm, a rendezvous). For
 /// what somebody at the console waits for, room is made, and for a new process or program more of it than to begin.
 ///
-/// Before that, what is kept of files goes, while there is still some room: a call does not ask for it in its midst.
+/// Before that, what is kept of files goes, while there is still some room: a call does not ask for it in its midst. A
+/// write that is refused is tried [`again`].
 #[inline(never)]
 fn find_room(up: &Arc<Proc>, number: u64) -> bool {
     if !is_granted_beside(starve::ROOM as usize) {

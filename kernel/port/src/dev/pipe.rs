@@ -2,7 +2,8 @@
 //!
 //! What is written stays in pieces: a read gives bytes of one write only, the rest waits for the next. A write of up
 //! to [`ATOMIC`] bytes goes in whole; larger ones are cut. A writer waits while the other side has [`CAPACITY`] bytes
-//! unread, where each piece counts [`PIECE_COST`] more than it has. When an end is closed for the last time the other
+//! unread, where each piece counts [`PIECE_COST`] more than it has; and while there is no memory for more, as any call
+//! that writes does ([`scarce`]). When an end is closed for the last time the other
 //! reads what is left, then 0 a few times, then an error, and cannot write any more. When both are closed the pipe is
 //! as new.
 //!
@@ -11,13 +12,13 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::{Deref, DerefMut};
+use core::ops::{Deref, DerefMut, Range};
 
 use abi::{Qid, error};
+use machine::heap;
 use machine::ledger::for_long;
 use machine::lock::Lock;
-use machine::sync::{Patience, Rendez};
-use machine::{OutOfMemory, Wake, clock, heap};
+use machine::sync::Rendez;
 
 use crate::dev::dirtab::{self, Entry};
 use crate::dev::{Dev, Root};
@@ -27,6 +28,7 @@ use crate::name::chan::{Chan, OwnChan};
 use crate::pools::{Counted, PIPES};
 use crate::proc::notes::{self, NoteClass};
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 
 /// Bytes that may wait unread in one direction before a writer has to wait.
 pub(crate) const CAPACITY: usize = 256 * 1024;
@@ -35,9 +37,6 @@ const PIECE_COST: usize = 128;
 /// What waits unread beyond this leaves alone what is set aside for the owner: the pipe's reader does not keep up, and
 /// may not be there at all.
 const QUICK: usize = 16 * 1024;
-/// How long a writer waits that has no memory for more, and how often it looks whether there is some, in ns.
-const PATIENCE_NS: u64 = 5_000_000_000;
-const LOOK_NS: u64 = 20_000_000;
 /// Longest write that is not cut: Plan 9's, which programs that pass messages on rely on.
 pub(crate) const ATOMIC: usize = 64 * 1024;
 /// Bytes that a piece has in itself: less than it [costs](PIECE_COST).
@@ -89,10 +88,12 @@ struct Piece {
     at: usize,
 }
 
-/// Bytes of a piece. Few of them need no memory of their own.
+/// Bytes of a piece. Few of them need no memory of their own, and a part of many needs none either: who reads it has the
+/// piece with others.
 enum Bytes {
     Few([u8; FEW], u8),
     Many(Vec<u8>),
+    Part(Arc<Vec<u8>>, Range<usize>),
 }
 
 impl Deref for Bytes {
@@ -102,6 +103,7 @@ impl Deref for Bytes {
         match self {
             Bytes::Few(bytes, len) => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Bytes::Many(bytes) => bytes,
+            Bytes::Part(bytes, part) => bytes.get(part.clone()).unwrap_or_default(),
         }
     }
 }
@@ -111,6 +113,8 @@ impl DerefMut for Bytes {
         match self {
             Bytes::Few(bytes, len) => bytes.get_mut(..usize::from(*len)).unwrap_or_default(),
             Bytes::Many(bytes) => bytes,
+            // Nobody fills in what has been read already.
+            Bytes::Part(..) => &mut [],
         }
     }
 }
@@ -126,11 +130,20 @@ impl Bytes {
         (len <= FEW).then_some(Bytes::Few([0; FEW], len as u8))
     }
 
-    /// So many zeros.
-    fn zeros(len: usize) -> core::result::Result<Bytes, OutOfMemory> {
-        match Bytes::few(len) {
-            Some(few) => Ok(few),
-            None => heap::try_bytes(len).map(Bytes::Many),
+    /// The bytes `from..to`, which are not copied if they are many.
+    fn part(&mut self, from: usize, to: usize) -> Bytes {
+        if let Some(mut few) = Bytes::few(to - from) {
+            few.copy_from_slice(self.get(from..to).unwrap_or(&[]));
+            return few;
+        }
+        if let Bytes::Many(bytes) = self {
+            let (len, bytes) = (bytes.len(), core::mem::take(bytes));
+            *self = Bytes::Part(Arc::new(bytes), 0..len);
+        }
+        match self {
+            Bytes::Part(bytes, _) => Bytes::Part(bytes.clone(), from..to),
+            // They are no more than are few.
+            _ => Bytes::none(),
         }
     }
 }
@@ -140,8 +153,6 @@ enum Taken {
     Bytes(Bytes),
     End,
     HungUp,
-    /// None for a part of a piece.
-    NoMemory,
 }
 
 impl State {
@@ -165,9 +176,7 @@ impl State {
         let bytes = if n == left && piece.at == 0 {
             core::mem::replace(&mut piece.bytes, Bytes::none())
         } else {
-            let Ok(mut part) = Bytes::zeros(n) else { return Some(Taken::NoMemory) };
-            part.copy_from_slice(piece.bytes.get(piece.at..piece.at + n).unwrap_or(&[]));
-            part
+            piece.bytes.part(piece.at, piece.at + n)
         };
         piece.at += n;
         if n == left {
@@ -193,47 +202,35 @@ impl Queue {
                 Ok(bytes.len())
             }
             Some(Taken::HungUp) => Err(error::EHUNGUP.into()),
-            Some(Taken::NoMemory) => Err(error::ENOMEM.into()),
             Some(Taken::End) | None => Ok(0),
         }
     }
 
-    /// Bytes for a piece. Without memory for it a pipe that is not empty is as good as full, for a while: the reader
-    /// may be slow, or memory come back.
+    /// Bytes for a piece.
+    ///
+    /// # Errors
+    /// No memory. Whoever reads may give some back, so it is for the caller to wait.
     fn room(&self, len: usize) -> Result<Bytes> {
         match Bytes::few(len) {
             Some(few) => Ok(few),
-            None => self.much_room(len).map(Bytes::Many),
+            None => self.much_room(len),
         }
     }
 
     #[inline(never)]
-    fn much_room(&self, len: usize) -> Result<Vec<u8>> {
-        let mut patience = Patience::new(PATIENCE_NS);
-        loop {
-            if let Ok(piece) = for_long(|| heap::try_bytes(len)) {
-                return Ok(piece);
-            }
-            let (had, alone) = {
-                let state = self.state.lock();
-                (state.bytes, state.no_reader)
-            };
-            if had + len <= QUICK
-                && let Ok(piece) = heap::try_bytes(len)
-            {
-                return Ok(piece);
-            }
-            if had == 0 || alone || patience.is_over() {
-                // The reader may have taken the last of it meanwhile.
-                return Ok(for_long(|| heap::try_bytes(len))?);
-            }
-            let woken = self.emptied.sleep_until(patience.nap(clock::now_ns() + LOOK_NS), || {
-                let state = self.state.lock();
-                state.bytes < had || state.no_reader
-            });
-            if let Err(Wake::Interrupted) = woken {
-                return Err(error::EINTR.into());
-            }
+    fn much_room(&self, len: usize) -> Result<Bytes> {
+        if let Ok(piece) = for_long(|| heap::try_bytes(len)) {
+            return Ok(Bytes::Many(piece));
+        }
+        let (had, alone) = {
+            let state = self.state.lock();
+            (state.bytes, state.no_reader)
+        };
+        match alone {
+            // It says so when they are put in.
+            true => Ok(Bytes::none()),
+            false if had + len <= QUICK => Ok(Bytes::Many(heap::try_bytes(len)?)),
+            false => Err(error::ENOMEM.into()),
         }
     }
 
@@ -378,11 +375,13 @@ impl Dev for Pipe {
         let mut done = 0;
         loop {
             let n = (src.len() - done).min(ATOMIC);
-            let piece = to.room(n).and_then(|mut piece| {
+            let put = || {
+                let mut piece = to.room(n)?;
                 src.get(done, &mut piece)?;
-                Ok(piece)
-            });
-            match piece.and_then(|piece| to.write(piece)) {
+                to.write(piece)
+            };
+            // Who has written something already waits here; who has not, where the call began.
+            match if done == 0 { put() } else { scarce::patiently(up, put) } {
                 Ok(true) => done += n,
                 Ok(false) => {
                     notes::post(up, "sys: write on closed pipe", NoteClass::User);

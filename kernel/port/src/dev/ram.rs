@@ -28,6 +28,7 @@ use crate::mem::iobuf::{Dst, Src};
 use crate::mem::let_others;
 use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 
 /// Bytes that go through the kernel at a time.
 const PIECE: usize = 64 * 1024;
@@ -291,7 +292,10 @@ impl Dev for RamDev {
         loop {
             let want = (src.len() - done).min(PIECE);
             let piece = bytes.get_mut(..want).unwrap_or_default();
-            src.get(done, piece)?;
+            match src.get(done, piece) {
+                Err(e) if done != 0 && scarce::is_want_of_memory(&e) => return Ok(done),
+                got => got?,
+            }
             // What keeps account of the blocks is not asked for; a piece of them fits into the grant.
             if done != 0 && !for_long(heap::is_granted) {
                 return Ok(done);

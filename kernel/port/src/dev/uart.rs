@@ -16,7 +16,6 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::{Qid, error};
 use io::{ConsoleOut, Serial};
-use machine::heap;
 use machine::lock::Lock;
 use machine::sync::{QLock, Rendez};
 
@@ -27,6 +26,7 @@ use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 
 /// Bytes that may wait on a line.
 pub(crate) const DEEP: usize = 64 * 1024;
@@ -215,8 +215,7 @@ impl Dev for Uart {
         }
         let mut done = 0;
         while done < src.len() && up.may_go_on(done) {
-            let mut piece = heap::try_bytes((src.len() - done).min(PIECE))?;
-            src.get(done, &mut piece)?;
+            let Some(piece) = scarce::piece(up, src, done, PIECE)? else { break };
             let _alone = port.writers.lock_intr()?;
             port.send(&piece);
             done += piece.len();

@@ -125,8 +125,12 @@ pub(crate) fn make_room(up: &Arc<Proc>, bytes: u64) -> bool {
             coming = coming.saturating_add(p.bill().max(1));
             condemn(&p);
         }
-        let Some(first) = going(up, true) else { return false };
-        let has_gone = gone(up, &first);
+        let first = going(up, true);
+        if first.is_none() && coming == 0 {
+            return false;
+        }
+        // Who was told may have gone before one looks.
+        let has_gone = first.is_none_or(|first| gone(up, &first));
         if can_afford(bytes) {
             return true;
         }
@@ -213,6 +217,16 @@ fn may_go(user: &str, p: &Proc, spared: bool) -> bool {
     p.pid != FIRST_PID && *p.user() == *user && !(spared && p.is_preferred())
 }
 
+/// Bytes that are much on a bill.
+fn much() -> u64 {
+    (mem::total_bytes() / MUCH_PART).max(MUCH_MIN)
+}
+
+/// Whether `up` has much of the memory itself.
+pub(crate) fn has_much(up: &Proc) -> bool {
+    up.bill() >= much()
+}
+
 /// Whether much of what the user of `up` has is on the bills of the dead.
 fn is_much_left(up: &Arc<Proc>) -> bool {
     let of_living: u64 = candidates(up, false).map(|p| p.bill()).sum();
@@ -228,7 +242,7 @@ fn has(p: &Proc, left: bool) -> u64 {
 /// The one that has to go; one that is going does not count any more.
 fn victim(up: &Arc<Proc>, spared: bool) -> Option<Arc<Proc>> {
     let left = is_much_left(up);
-    let much = (mem::total_bytes() / MUCH_PART).max(MUCH_MIN);
+    let much = much();
     let for_a_line = spared && up.is_preferred();
     let is_innocent = |bytes: u64, p: &Proc| for_a_line && bytes < much && p.began_with_the_machine();
     let all = || candidates(up, spared).filter(|p| !is_going(p)).map(|p| (has(&p, left), p));

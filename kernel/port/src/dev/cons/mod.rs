@@ -24,7 +24,6 @@ use alloc::vec::Vec;
 
 use abi::{Qid, error};
 use machine::cpu::CpuStat;
-use machine::heap;
 use machine::lock::Lock;
 use machine::sync::QLock;
 use machine::{clock, cpu, random};
@@ -41,6 +40,7 @@ use crate::name::chan::{Chan, OwnChan};
 use crate::proc::bill;
 use crate::proc::ending;
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 
 /// Longest piece of a write that is not mixed with others.
 const PIECE: usize = 32 * 1024;
@@ -126,8 +126,7 @@ impl Cons {
     fn write_cons(&self, up: &Arc<Proc>, src: &Src<'_>) -> Result<usize> {
         let mut done = 0;
         while done < src.len() && up.may_go_on(done) {
-            let mut piece = heap::try_bytes((src.len() - done).min(PIECE))?;
-            src.get(done, &mut piece)?;
+            let Some(piece) = scarce::piece(up, src, done, PIECE)? else { break };
             let _alone = self.writers.lock_intr()?;
             up.kernel.kmesg.console(&piece);
             done += piece.len();

@@ -30,6 +30,7 @@ use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 
 /// Stacks at most.
 const STACKS: usize = 4;
@@ -460,19 +461,28 @@ fn send(up: &Arc<Proc>, stack: &Stack, c: &Conversation, src: &Src<'_>) -> Resul
     let mut done = 0;
     loop {
         let n = (src.len() - done).min(net::stack::PIECE);
-        let put = stack.write_from(c, n, &mut |at, room| src.get_now(done + at, room))?;
-        done += put;
-        if put != n {
-            // Memory that is not there is brought in without the stack.
-            let mut page = heap::try_bytes((n - put).min(PAGE))?;
-            src.get(done, &mut page)?;
-            done += stack.write(c, &page)?;
+        match scarce::patiently(up, || put(stack, c, src, done, n)) {
+            Ok(put) => done += put,
+            Err(e) if done == 0 || !scarce::is_want_of_memory(&e) => return Err(e),
+            Err(_) => return Ok(done),
         }
         if done == src.len() {
             return Ok(done);
         }
         up.pause()?;
     }
+}
+
+/// Puts up to `n` bytes of what is written, from `at` on, into a stream: some at least.
+fn put(stack: &Stack, c: &Conversation, src: &Src<'_>, at: usize, n: usize) -> Result<usize> {
+    let put = stack.write_from(c, n, &mut |more, room| src.get_now(at + more, room))?;
+    if put != 0 || n == 0 {
+        return Ok(put);
+    }
+    // Memory that is not there is brought in without the stack.
+    let mut page = heap::try_bytes(n.min(PAGE))?;
+    src.get(at, &mut page)?;
+    Ok(stack.write(c, &page)?)
 }
 
 /// What a file says that is text.

@@ -27,11 +27,12 @@ use super::seal::{HEAD, PLAIN_MOST, SEALED_MOST};
 use super::silence::Silence;
 use super::state::{Counts, Input, Phase, Piece, State};
 use super::suite::Suite;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mem::iobuf::Src;
 use crate::name::chan::Chan;
 use crate::name::fgrp;
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 
 /// Kinds of records.
 pub(super) mod kind {
@@ -202,11 +203,12 @@ impl Conversation {
             if n == 0 && (is_hand || done != 0) {
                 return Ok(done);
             }
-            let sent = heap::try_bytes(n).map_err(Error::from).and_then(|mut body| {
+            let send = || {
+                let mut body = heap::try_bytes(n)?;
                 src.get(done, &mut body)?;
                 self.send_record(up, kind, &body)
-            });
-            match sent {
+            };
+            match if done == 0 { send() } else { scarce::patiently(up, send) } {
                 Ok(()) => done += n,
                 Err(_) if done != 0 => return Ok(done),
                 Err(e) => return Err(e),

@@ -33,6 +33,7 @@ use crate::kernel::Kernel;
 use crate::mem::iobuf::{Dst, Ready, Src};
 use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
+use crate::proc::scarce;
 use console::PortConsole;
 use readers::{Readers, Reading};
 
@@ -264,12 +265,14 @@ impl Dev for VirtCon {
         open.read(dst)
     }
 
-    fn write(&self, _up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
         let open = c.aux::<Open>()?;
         let mut done = 0;
         loop {
             // The memory may be paged in from a server behind this very port: before the lock.
-            let ready = src.ready(done, (src.len() - done).min(WHOLE));
+            let n = (src.len() - done).min(WHOLE);
+            let ready =
+                if done == 0 { src.ready(0, n) } else { scarce::patiently(up, || src.ready(done, n)) };
             match ready.and_then(|ready| open.write(&ready).map(|n| (n, ready.len()))) {
                 Ok((n, len)) if n == len => done += n,
                 Ok((n, _)) => return Ok(done + n),
