@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! fuzzer [--time SECONDS] [TARGET...]: runs the targets with inputs made from their corpora, by seed.
+//! fuzzer [--time SECONDS] [--jobs N] [TARGET...]: runs the targets with inputs made from their corpora, by seed.
 //!
 //! It takes the place of cargo-fuzz where that is not: it does not see what an input reaches, so it finds less. An
 //! input that fails is kept in `fuzz/artifacts/TARGET`, and `fuzzer --input FILE TARGET` tries it again.
@@ -8,6 +8,7 @@ use std::fs;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
@@ -22,6 +23,9 @@ struct Options {
     /// Seconds for each target
     #[arg(long, default_value_t = 60)]
     time: u64,
+    /// So many inputs at a time: those of a server that is silent wait more than they work
+    #[arg(long, default_value_t = 1)]
+    jobs: u64,
     /// Where the inputs are made from
     #[arg(long)]
     seed: Option<u64>,
@@ -81,17 +85,48 @@ fn corpus(folder: &Path) -> Vec<Vec<u8>> {
     names.iter().filter_map(|name| fs::read(name).ok()).collect()
 }
 
-fn fuzz((name, run): &Target, seed: u64, options: &Options) -> Result<String, String> {
-    let corpus = corpus(&options.corpus.join(name));
+/// The inputs of a target, several at a time, each with its own seed: how many there were, and from what.
+fn fuzz(target: &Target, seed: u64, options: &Options) -> Result<String, String> {
+    let corpus = corpus(&options.corpus.join(target.0));
+    let (runs, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let outcome = std::thread::scope(|scope| {
+        let one = |job: u64| {
+            let (corpus, runs, over) = (&corpus, &runs, &over);
+            // The kept inputs are tried once.
+            let tries = if job == 0 { corpus.clone() } else { Vec::new() };
+            let seed = seed.wrapping_add(job << 32);
+            scope.spawn(move || {
+                let result = inputs(target, seed, options, corpus, tries, (runs, over));
+                over.fetch_or(result.is_err(), Ordering::Relaxed);
+                result
+            })
+        };
+        let jobs: Vec<_> = (0..options.jobs.max(1)).map(one).collect();
+        jobs.into_iter().try_for_each(|job| job.join().unwrap_or(Err("the fuzzer itself panics".into())))
+    });
+    let runs = runs.into_inner();
+    outcome.map(|()| format!("{runs} runs from {} inputs, seed {seed}", corpus.len()))
+}
+
+fn inputs(
+    (name, run): &Target,
+    seed: u64,
+    options: &Options,
+    corpus: &[Vec<u8>],
+    mut tries: Vec<Vec<u8>>,
+    (all, over): (&AtomicU64, &AtomicBool),
+) -> Result<(), String> {
     let mut random = Random(seed);
     let begun = Instant::now();
     let mut runs = 0u64;
-    let mut tries = corpus.clone();
-    while begun.elapsed() < Duration::from_secs(options.time) || !tries.is_empty() {
-        let input = tries.pop().unwrap_or_else(|| mutate::input(&mut random, &corpus));
+    while !over.load(Ordering::Relaxed)
+        && (begun.elapsed() < Duration::from_secs(options.time) || !tries.is_empty())
+    {
+        let input = tries.pop().unwrap_or_else(|| mutate::input(&mut random, corpus));
         let since = Instant::now();
         let ended = panic::catch_unwind(|| run(&input));
         runs += 1;
+        all.fetch_add(1, Ordering::Relaxed);
         if ended.is_ok() && since.elapsed() < Duration::from_secs(options.longest) {
             continue;
         }
@@ -101,5 +136,5 @@ fn fuzz((name, run): &Target, seed: u64, options: &Options) -> Result<String, St
         stored.map_err(|e| format!("{}: {e}", kept.display()))?;
         return Err(format!("{why}; again: make fuzz TARGETS={name} ARGS='--input {}'", kept.display()));
     }
-    Ok(format!("{runs} runs from {} inputs, seed {seed}", corpus.len()))
+    Ok(())
 }

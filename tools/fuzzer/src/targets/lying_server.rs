@@ -1,9 +1,9 @@
 //! `#M` and `#9` of the portable kernel over a pipe, with a server that lies at the other end: every call ends, and
-//! when the mount is gone so is the session.
+//! when the mount is gone so is the session, with its slots, its requests, and the pages that they had.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use machine::sync::Completion;
 
@@ -72,7 +72,21 @@ pub fn run(bytes: &[u8]) {
     procctl::kill(&last);
     assert!(within(&done, KILLED).is_some(), "files cannot be closed");
     assert!(within(&served, KILLED).is_some(), "the server's connection stays");
+    let end = Instant::now() + KILLED;
+    while let Some(left) = left(&t) {
+        assert!(Instant::now() < end, "it stays: {left}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
     assert_eq!(machine::host::machine().panics(), 0);
+}
+
+/// What a session has that is still there, as the kernel counts it.
+fn left(t: &Hosted) -> Option<String> {
+    const KINDS: [&str; 4] = ["9p.session", "9p.slot", "9p.request", "pinned"];
+    let Ok(text) = t.read("#c/pools") else { return Some("nobody can say".into()) };
+    let text = String::from_utf8_lossy(&text);
+    let mut kinds = text.lines().filter_map(|line| line.trim_start().split_once(' '));
+    kinds.find(|(n, kind)| *n != "0" && KINDS.contains(kind)).map(|(n, kind)| format!("{n} {kind}"))
 }
 
 fn within(done: &Completion<()>, time: Duration) -> Option<()> {
