@@ -114,7 +114,7 @@ test-many: build ## 20,000 processes, 10,000 binds and mounts in 64 MiB; then te
 	build/elwood exec --accel $(ACCEL) -m 64 usertests -n 10 many.mounts
 	@$(MAKE) test-exec-many
 
-# It takes as long as so many machines take to boot: a quarter of an hour, and an hour beside others' work.
+# It takes as long as so many machines take to boot: four minutes on a quiet host, and ten times that beside others.
 test-exec-many: build ## IN_A_ROW=1000 'elwood exec' one after the other, then AT_ONCE=20
 	IN_A_ROW=$(IN_A_ROW) AT_ONCE=$(AT_ONCE) $(CARGO) test --quiet -p elwood --test exec again_and_again -- --ignored
 
