@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use abi::syscall as call;
 use abi::{MCREATE, MREPL, ORDWR, error};
 use io::message::Transport;
-use machine::host::program_at;
+use machine::host::{heap, program_at};
 use ninep::kind;
 use port::call::sysfile;
 use port::mnt::MntDev;
@@ -123,6 +123,31 @@ fn a_long_text_is_read_in_pieces() {
         let first = if before == 0 { 2 } else { 0 };
         assert_eq!(wire.count(kind::TREAD) - before, first + reads);
     }
+}
+
+/// Where there is no memory for all neighbours of a page, half of them come with it, and not one page alone.
+#[test]
+fn with_little_memory_half_of_the_neighbours_come() {
+    let (w, wire, _) = served();
+    let text = vec![7; 100 * 4096];
+    wire.state().server.host.file("prog", &aout(ENTRY, &text, 100)).unwrap();
+    wire.state().server.host.node_mut("prog").unwrap().mode = 0o100755;
+    let (reads, seen) = (wire.clone(), Arc::new(AtomicU64::new(0)));
+    let told = seen.clone();
+    program_at(ENTRY, move |cpu| {
+        let mut b = [0; 4096];
+        let before = reads.count(kind::TREAD);
+        // One of thirty pages is refused, and a program of this kind has thirty-two brought.
+        heap::fail_every(30);
+        cpu.load(DATA + 40 * 4096, &mut b);
+        heap::fail_nth(0);
+        (32..48).for_each(|page| cpu.load(DATA + page * 4096, &mut b));
+        told.store((reads.count(kind::TREAD) - before) as u64, Ordering::SeqCst);
+        cpu.syscall(call::EXITS, &[0]);
+    });
+    w.start_file("/mnt/prog", &["prog"]);
+    assert_eq!(w.wait().msg, "");
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
 }
 
 /// A note that comes while a page is read in must not look like a broken disk, and is seen afterwards.

@@ -37,8 +37,8 @@ fn chunks() -> Result<u64, String> {
     line.trim().parse().map_err(|_| String::from("no number"))
 }
 
-/// Has the kernel keep a few small blocks of each size, each size in a chunk of its own: they wait unread in pipes, with
-/// many others behind them that are gone afterwards.
+/// Has the kernel keep a few small blocks of each size, each size in a chunk of its own: they wait unread in pipes,
+/// with many others behind them that are gone afterwards.
 fn scatter() -> Outcome {
     let mut few = Vec::new();
     let mut many = Vec::new();

@@ -88,8 +88,8 @@ struct Piece {
     at: usize,
 }
 
-/// Bytes of a piece. Few of them need no memory of their own, and a part of many needs none either: who reads it has the
-/// piece with others.
+/// Bytes of a piece. Few of them need no memory of their own, and a part of many needs none either: who reads it has
+/// the piece with others.
 enum Bytes {
     Few([u8; FEW], u8),
     Many(Vec<u8>),

@@ -2,8 +2,8 @@
 //!
 //! The blocks that were read last are kept, a few where there is memory ([`most`]) and at least one: programs are read
 //! in pieces that do not end where blocks do, small files have blocks together, and several may read at a time, each of
-//! whom would have the others' block thrown away with every piece. They are nobody's, and go before a program is refused
-//! a page. What makes blocks whole is kept as well, once there was one; there is one of it.
+//! whom would have the others' block thrown away with every piece. They are nobody's, and go before a program is
+//! refused a page. What makes blocks whole is kept as well, once there was one; there is one of it.
 //!
 //! Ownership: the kernel has one [`Unpacked`]; readers hold the block that they copy from. Lock order:
 //! `Unpacked::inflater`, a `QLock`, then the locks of images and of contents, which are given up when there is no

@@ -1,8 +1,8 @@
 //! Processes: what one is ([`process`]), how it is made ([`create`]) and how it ends ([`exit`], [`broken`]); notes
 //! ([`notes`]), those to a group ([`notegroup`]) and how a program gets them ([`notify`]), alarms ([`alarm`]) and
 //! faults ([`fault`]); who pays for memory ([`bill`]), who waits for it ([`scarce`]), and who goes when it is out
-//! ([`starve`]); how processes meet ([`rendezvous`]); the environment that they share ([`egrp`]); the words that control
-//! one ([`procctl`]), and what of its memory is watched ([`watch`]).
+//! ([`starve`]); how processes meet ([`rendezvous`]); the environment that they share ([`egrp`]); the words that
+//! control one ([`procctl`]), and what of its memory is watched ([`watch`]).
 //!
 //! How a process runs, from user mode into the kernel and back, is in [`call::life`](crate::call::life).
 

@@ -54,8 +54,8 @@ pub(crate) fn patiently<T>(up: &Arc<Proc>, mut call: impl FnMut() -> Result<T>) 
     }
 }
 
-/// The next piece of what is written, of which `done` bytes have gone. None when memory for it does not come: those that
-/// have gone count. Before any has, who makes the call sees to that.
+/// The next piece of what is written, of which `done` bytes have gone. None when memory for it does not come: those
+/// that have gone count. Before any has, who makes the call sees to that.
 ///
 /// # Errors
 /// A bad user address; no memory, when none has gone; `interrupted`.
