@@ -29,14 +29,14 @@ fn rules() -> Case {
     Case::new("servers/rules", q35())
         .share("host", motd)
         .line("fsrules /tmp")
-        .is("39 rules, 0 broken\n")
+        .is("42 rules, 0 broken\n")
         // Permissions are those of who mounted it.
         .line("ramfs -c -m /mnt/one; fsrules -x permissions /mnt/one")
-        .is("38 rules, 0 broken\n")
+        .is("41 rules, 0 broken\n")
         .line(format!("{MOUNT}; fsrules -x {host} /n/host"))
-        .is("36 rules, 0 broken\n")
+        .is("39 rules, 0 broken\n")
         .line(format!("unmount /n/host; {MOUNT}:9P2000.L; fsrules -x {host} /n/host"))
-        .is("36 rules, 0 broken\n")
+        .is("39 rules, 0 broken\n")
         // Two hundred files and sixty megabytes, and the memory that they took is back.
         .line(
             "cd /tmp; kernel=`{sed -n 3p /dev/swap}; \

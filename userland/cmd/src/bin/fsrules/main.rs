@@ -16,6 +16,7 @@ use lib9::{Args, Dir, File, Result, error, exits, fd, file, println, proc, usage
 mod data;
 mod modes;
 mod names;
+mod renames;
 
 lib9::program!(main);
 
@@ -40,6 +41,7 @@ const RULES: &[Rule] = &[
     ("muid", modes::muid),
     ("null-wstat", data::null_wstat),
     ("orclose", names::orclose),
+    ("orclose-below", renames::orclose_below),
     ("orclose-renamed", names::orclose_renamed),
     ("owner", modes::owner),
     ("permissions", modes::permissions),
@@ -54,8 +56,10 @@ const RULES: &[Rule] = &[
     ("rename", names::rename),
     ("rename-dir", names::rename_dir),
     ("rename-exists", names::rename_exists),
+    ("renamed-below", renames::renamed_below),
     ("renamed-dir", names::renamed_dir),
     ("renamed-open", names::renamed_open),
+    ("renamed-swap", renames::renamed_swap),
     ("sparse", data::sparse),
     ("times", modes::times),
     ("times-late", modes::times_late),
