@@ -262,6 +262,42 @@ fn a_packed_archive_is_what_it_was_packed_from() {
     }
 }
 
+/// What looks like calls, at every place, to near and far and at the ends of blocks, is what it was.
+#[test]
+fn packed_programs_keep_their_calls() {
+    let mut seed = 1u32;
+    let mut random = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed
+    };
+    let mut program = Vec::new();
+    while program.len() < 5 * packed::BLOCK + 3 {
+        let number = random();
+        program.push(if number >> 31 == 0 { 0xe8 } else { 0xe9 });
+        // As far as it can be, or as programs' are: forward and backward, a little and a lot.
+        let far = random();
+        let far = (far as i32) >> [0, 7, 8, 9, 12, 20][(number >> 16) as usize % 6];
+        let len = [0, 1, 3, 4, 4, 4, 4, 4][number as usize >> 8 & 7];
+        program.extend_from_slice(&far.to_le_bytes()[..len]);
+    }
+    let mut whole = archive(&[("small", "e8")]);
+    whole.truncate(whole.len() - 1024);
+    tar_member(&mut whole, "bin/program", b'0', "", &program);
+    whole.resize(whole.len() + 1024, 0);
+    let t = Hosted::with(vec![], vec![pack::pack(&whole, &[]).unwrap()], &[]);
+    assert!(t.read("bin/program").unwrap() == program, "it is another");
+    // The same call at two places is the same there: it compresses.
+    let call = |at: i32| [&[0xe8][..], &(0x3000 - at).to_le_bytes()].concat();
+    let calls: Vec<u8> = (0..20_000).flat_map(|n| call(n * 5)).collect();
+    let mut whole = archive(&[]);
+    whole.truncate(whole.len() - 1024);
+    tar_member(&mut whole, "calls", b'0', "", &calls);
+    whole.resize(whole.len() + 1024, 0);
+    let packed = pack::pack(&whole, &[]).unwrap();
+    assert!(packed.len() < 2000, "{} bytes", packed.len());
+    assert!(Hosted::with(vec![], vec![packed], &[]).read("calls").unwrap() == calls, "they are others");
+}
+
 /// Several at once, who want different blocks.
 #[test]
 fn packed_files_are_read_by_many_at_once() {

@@ -22,6 +22,7 @@
 //! server may be anybody's.
 
 mod access;
+mod calls;
 pub(crate) mod contents;
 mod copy;
 mod demand;

@@ -22,6 +22,7 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
+use super::calls;
 use super::newpage::give_up_images;
 use crate::error::Result;
 use crate::proc::process::Proc;
@@ -52,7 +53,7 @@ impl Unpacked {
         Unpacked { kept: Lock::new([const { None }; MOST]), inflater: QLock::new(Vec::new()) }
     }
 
-    /// A block, which is this when deflated, and so long when whole.
+    /// A block, which is at `at` of the contents, this when deflated, and so long when whole.
     ///
     /// # Errors
     /// `virtual memory allocation failed`; `i/o error` when it cannot be made whole.
@@ -60,6 +61,7 @@ impl Unpacked {
         &self,
         up: &Arc<Proc>,
         block: Block,
+        at: usize,
         deflated: &[u8],
         len: usize,
     ) -> Result<Arc<Vec<u8>>> {
@@ -83,6 +85,7 @@ impl Unpacked {
         if status != TINFLStatus::Done || written != len {
             return Err(error::EIO.into());
         }
+        calls::undo(&mut bytes, at);
         let bytes = as_kernel(|| Arc::new(bytes));
         let gone = {
             let mut kept = self.kept.lock();

@@ -28,7 +28,7 @@ pub mod tar;
 mod tree;
 
 use index::Index;
-use packed::Packed;
+use packed::{BLOCK, Packed};
 use tree::{Contents, Node, Tree, What};
 
 pub use tree::{Archive, Layout};
@@ -216,7 +216,7 @@ fn read_packed(
         let (number, from) = packed.place(data.start + done).ok_or(error::EIO)?;
         let (deflated, whole) = packed.block(bytes, number).ok_or(error::EIO)?;
         let block: Block = (archive, number);
-        let block = match up.kernel.unpacked.block(up, block, deflated, whole) {
+        let block = match up.kernel.unpacked.block(up, block, number * BLOCK, deflated, whole) {
             Ok(block) => block,
             Err(_) if done > 0 => break,
             Err(e) => return Err(e),

@@ -11,7 +11,7 @@
 //! | plain | contents as they are |
 //! | packed | contents in blocks of [`BLOCK`] bytes, of which the last may be shorter; each deflated by itself |
 //!
-//! An entry is a kind (one byte, `d` or `f`), permissions (two bytes), the time of change, where the contents begin
+//! In a block that is deflated calls say where they lead (`mem::calls`). An entry is a kind (one byte, `d` or `f`), permissions (two bytes), the time of change, where the contents begin
 //! and how long they are, the length of the name (two bytes), and the name. Contents are counted from the first plain
 //! byte; where those end, the packed ones go on. Files may have the same contents. Programs that run all the time are
 //! plain: nothing has to be made of them before they start. What is wrong with an archive ends it with a reason, and
@@ -23,7 +23,7 @@ use core::ops::Range;
 use super::tar::{Entry, Kind};
 
 /// How a packed archive begins.
-pub const MAGIC: [u8; 8] = *b"elwood/1";
+pub const MAGIC: [u8; 8] = *b"elwood/2";
 /// Bytes of a block.
 pub const BLOCK: usize = 32 << 10;
 /// Bytes of the head.
