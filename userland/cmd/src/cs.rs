@@ -16,8 +16,8 @@ const NETS: [&str; 2] = ["tcp", "udp"];
 /// Networks there are.
 const KNOWN: [&str; 4] = ["tcp", "udp", "icmp", "icmpv6"];
 
-/// Asks somebody else for the addresses of a name.
-pub type Ask = fn(net: &str, name: &str) -> Result<Vec<String>, String>;
+/// Asks somebody else for the addresses of a name, those of these kinds of records.
+pub type Ask = fn(net: &str, name: &str, kinds: &[&str]) -> Result<Vec<String>, String>;
 
 /// What can be translated.
 pub struct Cs {
@@ -29,6 +29,8 @@ pub struct Cs {
     pub sysname: String,
     /// Who knows other names.
     pub ask: Ask,
+    /// Which addresses he is asked for: `ip`, `ipv6`.
+    pub kinds: &'static [&'static str],
 }
 
 impl Answers for Cs {
@@ -119,7 +121,7 @@ impl Cs {
         if host == self.sysname {
             return Ok(Vec::from(["127.0.0.1".into()]));
         }
-        (self.ask)(&self.net, host)
+        (self.ask)(&self.net, host, self.kinds)
     }
 }
 
@@ -138,11 +140,11 @@ mod tests {
         let mut ndb = Ndb::default();
         ndb.add("sys=localhost ip=127.0.0.1\nsys=both dom=both.example\n\tip=10.0.0.1\n\tip=fd00::1\n");
         ndb.add("tcp=http port=80\nudp=domain port=53\ntcp=domain port=53\nprotocol=udp proto=17\n");
-        let ask: Ask = |_, name| match name {
-            "far.example" => Ok(Vec::from(["192.0.2.1".into()])),
+        let ask: Ask = |_, name, kinds| match name {
+            "far.example" => Ok(kinds.iter().map(|kind| format!("192.0.2.1/{kind}")).collect()),
             _ => Err("dns: name does not exist".into()),
         };
-        Cs { net: "/net".into(), ndb, sysname: "here".into(), ask }
+        Cs { net: "/net".into(), ndb, sysname: "here".into(), ask, kinds: &["ipv6"] }
     }
 
     #[test]
@@ -160,7 +162,7 @@ mod tests {
             ("net!localhost!http", &["/net/tcp/clone 127.0.0.1!80"]),
             ("icmp!10.0.0.1", &["/net/icmp/clone 10.0.0.1"]),
             ("tcp!here!9", &["/net/tcp/clone 127.0.0.1!9"]),
-            ("tcp!far.example!9", &["/net/tcp/clone 192.0.2.1!9"]),
+            ("tcp!far.example!9", &["/net/tcp/clone 192.0.2.1/ipv6!9"]),
             ("!protocol=udp", &["protocol=udp proto=17"]),
         ] {
             assert_eq!(cs.translate(question).unwrap(), answers, "{question}");

@@ -17,6 +17,8 @@ use lib9::{Error, fd};
 use ninep::server::{self, names};
 use ninep::{Stat, Str};
 
+use crate::export_patterns::Patterns;
+
 type Node = names::Node<Raw>;
 type Result<T> = server::Result<T>;
 
@@ -31,6 +33,7 @@ const CHANGING: u32 = OTRUNC | ORCLOSE;
 pub struct Export {
     root: String,
     readonly: bool,
+    patterns: Patterns,
     names: Arc<Node>,
 }
 
@@ -49,10 +52,16 @@ struct Listing {
 }
 
 impl Export {
-    /// What is at and below the directory `root`; nothing of it can be changed if `readonly`.
-    pub fn new(root: &str, readonly: bool) -> Export {
+    /// What is at and below the directory `root`, as far as its names go with the patterns; nothing of it can be
+    /// changed if `readonly`.
+    pub fn new(root: &str, readonly: bool, patterns: Patterns) -> Export {
         let root = root.trim_end_matches('/');
-        Export { root: if root.is_empty() { "/" } else { root }.into(), readonly, names: Node::root() }
+        Export {
+            root: if root.is_empty() { "/" } else { root }.into(),
+            readonly,
+            patterns,
+            names: Node::root(),
+        }
     }
 
     fn path(&self, node: &Node) -> Result<String> {
@@ -71,7 +80,10 @@ impl Export {
     fn step(&self, dir: &Arc<Node>, name: &[u8]) -> Result<Arc<Node>> {
         match name {
             b".." => Ok(dir.parent()),
-            name => Ok(dir.child(name).ok_or(error::ETOOLONG)?),
+            name if self.patterns.is_empty() || self.patterns.allow(&dir.path(), name) => {
+                Ok(dir.child(name).ok_or(error::ETOOLONG)?)
+            }
+            _ => Err(error::ENONEXIST.into()),
         }
     }
 }
@@ -136,6 +148,7 @@ impl Files for Export {
             *listing = Listing::default();
         }
         let Listing { records, at } = &mut *listing;
+        let place = if self.patterns.is_empty() { Vec::new() } else { dir.node.path() };
         loop {
             if *at >= records.len() {
                 records.resize(STATMAX + 2, 0);
@@ -149,6 +162,13 @@ impl Files for Export {
             let rest = records.get_mut(*at..).unwrap_or_default();
             let size = rest.first_chunk().map_or(0, |n| usize::from(u16::from_le_bytes(*n)) + 2);
             let record = rest.get_mut(..size).filter(|r| !r.is_empty()).ok_or(error::EBADSTAT)?;
+            if !self.patterns.is_empty() {
+                let (entry, _) = Dir::parse(record).map_err(|_| error::EBADSTAT)?;
+                if !self.patterns.allow(&place, entry.name.as_bytes()) {
+                    *at += size;
+                    continue;
+                }
+            }
             let before = own_number(record).ok_or(error::EBADSTAT)?;
             if !put(record) {
                 // It comes again, and is to be changed only once.
@@ -177,6 +197,9 @@ impl Files for Export {
 
     fn wstat(&self, file: &File, change: &Stat<'_>) -> Result<()> {
         self.may_change()?;
+        if !change.name.is_empty() {
+            self.step(&file.node.parent(), change.name.bytes())?;
+        }
         // The file's identity is ours to know: the kernel has another idea of it.
         let Dir { kind, dev, qid, .. } = Dir::<Str<'_>>::untouched();
         let dir =

@@ -49,17 +49,34 @@ pub fn compress(level: u8, head: &Head, read: Read<'_>, write: Write<'_>) -> Res
         begin.push(0);
     }
     write(&begin)?;
+    let whole = deflate(level, read, write)?;
+    let mut end = whole.sum.to_le_bytes().to_vec();
+    end.extend_from_slice(&(whole.length as u32).to_le_bytes());
+    write(&end)
+}
+
+/// The checksum and the length of what was compressed or expanded, before the one and after the other.
+pub(crate) struct Whole {
+    pub(crate) sum: u32,
+    pub(crate) length: u64,
+}
+
+/// Compresses everything, without head and end.
+///
+/// # Errors
+/// Those of `read` and `write`.
+pub(crate) fn deflate(level: u8, read: Read<'_>, write: Write<'_>) -> Result<Whole> {
     // Fifteen bits of window, and negative for bare data.
     let flags = create_comp_flags_from_zip_params(i32::from(level.clamp(1, 9)), -15, 0);
     let mut state = Box::new(CompressorOxide::new(flags));
     let mut sum = crc32fast::Hasher::new();
-    let mut length = 0u32;
+    let mut length = 0;
     let (mut input, mut output) = (vec![0; PIECE], vec![0; PIECE]);
     loop {
         let n = read(&mut input)?.min(PIECE);
         let mut rest = input.get(..n).unwrap_or(&[]);
         sum.update(rest);
-        length = length.wrapping_add(n as u32);
+        length += n as u64;
         let flush = if n == 0 { MZFlush::Finish } else { MZFlush::None };
         loop {
             let done = miniz_oxide::deflate::stream::deflate(&mut state, rest, &mut output, flush);
@@ -68,11 +85,7 @@ pub fn compress(level: u8, head: &Head, read: Read<'_>, write: Write<'_>) -> Res
                 write(output.get(..done.bytes_written).unwrap_or(&[]))?;
             }
             match done.status {
-                Ok(MZStatus::StreamEnd) => {
-                    let mut end = sum.finalize().to_le_bytes().to_vec();
-                    end.extend_from_slice(&length.to_le_bytes());
-                    return write(&end);
-                }
+                Ok(MZStatus::StreamEnd) => return Ok(Whole { sum: sum.finalize(), length }),
                 // There was nothing left to do.
                 Err(MZError::Buf) if n > 0 => break,
                 Ok(_) if n == 0 || !rest.is_empty() || done.bytes_written == PIECE => {}
@@ -84,14 +97,18 @@ pub fn compress(level: u8, head: &Head, read: Read<'_>, write: Write<'_>) -> Res
 }
 
 /// Bytes that are read ahead.
-struct Source<'a> {
+pub(crate) struct Source<'a> {
     read: Read<'a>,
     buf: Vec<u8>,
     at: usize,
     have: usize,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    pub(crate) fn new(read: Read<'a>) -> Source<'a> {
+        Source { read, buf: vec![0; PIECE], at: 0, have: 0 }
+    }
+
     /// What is there; nothing at the end.
     fn fill(&mut self) -> Result<&[u8]> {
         if self.at >= self.have {
@@ -179,7 +196,7 @@ pub struct Expanded {
 }
 
 /// Why one is not expanded: because of its data, or since they cannot be written.
-enum Fault {
+pub(crate) enum Fault {
     Data(Error),
     Write(Error),
 }
@@ -196,7 +213,7 @@ impl From<Error> for Fault {
 /// # Errors
 /// Those of `write`; those of `read`, and what is wrong with the data, in the first.
 pub fn expand(read: Read<'_>, write: Write<'_>, each: &mut dyn FnMut(&Head, u64)) -> Result<Expanded> {
-    let mut source = Source { read, buf: vec![0; PIECE], at: 0, have: 0 };
+    let mut source = Source::new(read);
     let head = source.head()?.ok_or_else(|| error!("not a gzip file"))?;
     let mut all = Expanded { head, length: 0, tail: None };
     let mut next = all.head.clone();
@@ -227,6 +244,18 @@ pub fn expand(read: Read<'_>, write: Write<'_>, each: &mut dyn FnMut(&Head, u64)
 
 /// Expands the data behind a head. Says how many bytes there are.
 fn data(source: &mut Source<'_>, write: Write<'_>) -> Result<u64, Fault> {
+    let whole = inflate(source, write)?;
+    if source.word()? != whole.sum {
+        return Err(error!("checksum does not match").into());
+    }
+    if source.word()? != whole.length as u32 {
+        return Err(error!("length does not match").into());
+    }
+    Ok(whole.length)
+}
+
+/// Expands everything up to the end that the data have themselves.
+pub(crate) fn inflate(source: &mut Source<'_>, write: Write<'_>) -> Result<Whole, Fault> {
     let mut state = InflateState::new_boxed(DataFormat::Raw);
     let mut sum = crc32fast::Hasher::new();
     let mut length = 0u64;
@@ -243,16 +272,12 @@ fn data(source: &mut Source<'_>, write: Write<'_>) -> Result<u64, Fault> {
             write(made).map_err(Fault::Write)?;
         }
         match done.status {
-            Ok(MZStatus::StreamEnd) => break,
+            Ok(MZStatus::StreamEnd) => return Ok(Whole { sum: sum.finalize(), length }),
             Ok(_) | Err(MZError::Buf) if done.bytes_consumed > 0 || done.bytes_written > 0 => {}
             _ if at_end => return Err(error!("unexpected end of file").into()),
             _ => return Err(error!("corrupted data").into()),
         }
     }
-    if source.word()? != sum.finalize() {
-        return Err(error!("checksum does not match").into());
-    }
-    if source.word()? != length as u32 { Err(error!("length does not match").into()) } else { Ok(length) }
 }
 
 /// What a compressed file is called: `.gz` behind its name, and `.tgz` for archives.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use abi::{OREAD, Rfork};
 use lib9::net::{Announced, Call};
-use lib9::{Fork, Result, eprintln, error, fd, file, proc};
+use lib9::{Fork, Result, eprintln, error, fd, file, net, proc};
 
 use crate::nsbuild;
 
@@ -28,6 +28,20 @@ pub struct Answerer<'a> {
     pub tells: bool,
     /// Only the first call is answered.
     pub once: bool,
+    /// Messages of ip(3) for each call's conversation.
+    pub options: &'a [String],
+}
+
+/// Announces an address, and says these messages of ip(3) to it.
+///
+/// # Errors
+/// The kernel's.
+pub fn announce(address: &str, options: &[String]) -> Result<Announced> {
+    let at = net::announce(address)?;
+    for option in options {
+        at.ctl.write_all(option.as_bytes()).map_err(|e| error!("{option}: {e}"))?;
+    }
+    Ok(at)
 }
 
 impl Answerer<'_> {
@@ -70,6 +84,9 @@ impl Answerer<'_> {
     /// Becomes the program.
     fn become_it(&self, call: Call) -> Result<core::convert::Infallible> {
         let conn = call.accept()?;
+        for option in self.options {
+            conn.ctl.write_all(option.as_bytes()).map_err(|e| error!("{option}: {e}"))?;
+        }
         // Whom nobody hears of any more does not keep a process.
         conn.keep_alive();
         let text = match self.namespace {

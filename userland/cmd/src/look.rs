@@ -18,8 +18,8 @@ pub struct Look {
     pub dictionary: bool,
     /// Upper case is lower case (-f).
     pub fold: bool,
-    /// By the number at the beginning (-n).
-    pub numeric: bool,
+    /// By the number at the beginning (-n), to this base (-b).
+    pub numeric: Option<u32>,
     /// The whole key has to be the string (-x).
     pub exact: bool,
     /// What ends the key of a line (-t).
@@ -84,9 +84,9 @@ impl Look {
                 key = line.get(..at).unwrap_or(line);
             }
         }
-        if self.numeric {
+        if let Some(base) = self.numeric {
             let wanted: Vec<u8> = wanted.iter().map(|c| u8::try_from(*c).unwrap_or(b'?')).collect();
-            return number(key).total_cmp(&number(&wanted));
+            return number(key, base).total_cmp(&number(&wanted, base));
         }
         let key = self.reduced(key);
         match key.get(..wanted.len()) {
@@ -114,13 +114,23 @@ impl Look {
     }
 }
 
-/// The number at the beginning of a text; none is 0.
-fn number(text: &[u8]) -> f64 {
+/// The number to this base at the beginning of a text; none is 0.
+fn number(text: &[u8], base: u32) -> f64 {
     let text = text.trim_ascii_start();
-    let sign = usize::from(text.first() == Some(&b'-'));
-    let digits = text.iter().skip(sign).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
-    let text = text.get(..sign + digits).and_then(|t| core::str::from_utf8(t).ok());
-    text.and_then(|t| t.parse().ok()).unwrap_or(0.0)
+    let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+    let (mut value, mut place) = (0.0, None);
+    for byte in text {
+        match (char::from(*byte).to_digit(base), &mut place) {
+            (Some(digit), None) => value = value * f64::from(base) + f64::from(digit),
+            (Some(digit), Some(place)) => {
+                value += f64::from(digit) * *place;
+                *place /= f64::from(base);
+            }
+            (None, None) if *byte == b'.' => place = Some(1.0 / f64::from(base)),
+            (None, _) => break,
+        }
+    }
+    if negative { -value } else { value }
 }
 
 /// Lines from an offset on.
@@ -198,8 +208,17 @@ mod tests {
         let keyed = Look { exact: true, end: Some('\t'), ..Look::default() };
         assert_eq!(look(&keyed, "b", "a\t1\nb\t2\nbb\t3\n"), "b\t2\n");
         assert_eq!(
-            look(&Look { numeric: true, ..Look::default() }, "10", "-1\n2\n9.5\n10 x\n11\n"),
+            look(&Look { numeric: Some(10), ..Look::default() }, "10", "-1\n2\n9.5\n10 x\n11\n"),
             "10 x\n"
         );
+        let hex = Look { numeric: Some(16), ..Look::default() };
+        assert_eq!(look(&hex, "1F", "9 a\na b\n1e\n1f.0 c\n20\n"), "1f.0 c\n");
+        let plain = Look { numeric: Some(10), ..Look::default() };
+        for (text, is) in
+            [("-2.5x", -2.5), ("007", 7.0), ("x", 0.0), (".25", 0.25), ("0.1", 0.1), ("12.", 12.0)]
+        {
+            assert_eq!(number(text.as_bytes(), 10), is, "{text}");
+        }
+        assert_eq!(look(&plain, "2", "1.5\n2.0\n2.5\n"), "2.0\n");
     }
 }

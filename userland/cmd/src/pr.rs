@@ -36,6 +36,8 @@ pub struct Pr {
     pub merge: bool,
     /// Columns of the number before each line (-n).
     pub numbers: Option<usize>,
+    /// What is behind that number.
+    pub behind: char,
     /// Columns before each line (-o).
     pub offset: usize,
     /// An even number of pages (-p).
@@ -62,6 +64,7 @@ impl Default for Pr {
             length: 66,
             merge: false,
             numbers: None,
+            behind: '\t',
             offset: 0,
             pad: false,
             separator: None,
@@ -129,7 +132,7 @@ impl Pr {
         }
         let number = |(n, line): (usize, &[u8])| {
             let mut out = match self.numbers {
-                Some(width) => format!("{:width$}\t", n + 1).into_bytes(),
+                Some(width) => format!("{:width$}{}", n + 1, self.behind).into_bytes(),
                 None => Vec::new(),
             };
             self.expand(line, &mut out);
@@ -296,6 +299,7 @@ mod tests {
     fn what_lines_look_like() {
         let one = bare(1);
         assert_eq!(pr(&Pr { numbers: Some(3), ..one.clone() }, &["a\nb\n"]), "  1\ta\n  2\tb\n");
+        assert_eq!(pr(&Pr { numbers: Some(1), behind: ':', ..one.clone() }, &["a\nb\n"]), "1:a\n2:b\n");
         assert_eq!(pr(&Pr { offset: 2, ..one.clone() }, &["a\tb\n\n"]), "  a       b\n\n");
         assert_eq!(pr(&Pr { tabs: 4, ..one.clone() }, &["a\tb"]), "a   b\n");
         assert_eq!(pr(&Pr { blanks: Some(8), ..one.clone() }, &["a               b c\n"]), "a\t\tb c\n");

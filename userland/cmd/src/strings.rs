@@ -5,20 +5,16 @@ use alloc::vec::Vec;
 
 use crate::regexp::decode;
 
-/// Characters in a line of output.
-const LINE: usize = 70;
-
 /// A search through a file that comes in pieces.
 #[derive(Clone, Debug)]
 pub struct Strings {
     /// Characters that a run has at least.
     least: usize,
-    /// The run so far, as long as it is not printed, its characters, and where in the file it began.
+    /// The beginning of the run, as long as it is too short to be printed, its characters, and where in the file it
+    /// began.
     run: Vec<u8>,
     count: usize,
     begin: u64,
-    /// Has the beginning of this run been printed?
-    continued: bool,
     /// Where in the file the next byte is.
     at: u64,
     /// The first bytes of a character whose others have not come yet.
@@ -29,7 +25,7 @@ impl Strings {
     /// A search for runs of `least` characters and more.
     pub fn new(least: usize) -> Self {
         let least = least.max(1);
-        Strings { least, run: Vec::new(), count: 0, begin: 0, continued: false, at: 0, rest: Vec::new() }
+        Strings { least, run: Vec::new(), count: 0, begin: 0, at: 0, rest: Vec::new() }
     }
 
     /// Looks at the next bytes.
@@ -62,15 +58,20 @@ impl Strings {
     }
 
     fn character(&mut self, c: u32, bytes: &[u8], print: &mut dyn FnMut(&[u8])) {
-        if matches!(c, 0x20..=0x7e | 0xa0..=0xffff) {
-            if self.count == LINE {
-                self.show(true, print);
-            }
+        if matches!(c, 0x20..=0x7e | 0xa0..=0x10_ffff) {
             if self.count == 0 {
                 self.begin = self.at;
             }
-            self.run.extend_from_slice(bytes);
             self.count += 1;
+            if self.count > self.least {
+                print(bytes);
+            } else {
+                self.run.extend_from_slice(bytes);
+            }
+            if self.count == self.least {
+                print(format!("{:8}: ", self.begin).as_bytes());
+                print(&self.run);
+            }
         } else {
             self.end(print);
         }
@@ -78,21 +79,11 @@ impl Strings {
     }
 
     fn end(&mut self, print: &mut dyn FnMut(&[u8])) {
-        if self.count > 0 && (self.continued || self.count >= self.least) {
-            self.show(false, print);
+        if self.count >= self.least {
+            print(b"\n");
         }
         self.run.clear();
         self.count = 0;
-        self.continued = false;
-    }
-
-    fn show(&mut self, more: bool, print: &mut dyn FnMut(&[u8])) {
-        print(format!("{:8}: ", self.begin).as_bytes());
-        print(&self.run);
-        print(if more { b" ...\n" } else { b"\n" });
-        self.run.clear();
-        self.count = 0;
-        self.continued = more;
     }
 }
 
@@ -126,11 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn long_ones() {
-        let text = "x".repeat(141);
-        let want =
-            format!("       0: {} ...\n      70: {} ...\n     140: x\n", "x".repeat(70), "x".repeat(70));
-        assert_eq!(strings(6, text.as_bytes()), want);
-        assert_eq!(strings(6, "x".repeat(70).as_bytes()), format!("       0: {}\n", "x".repeat(70)));
+    fn long_ones_are_whole() {
+        let text = "x".repeat(100_000);
+        assert_eq!(strings(6, text.as_bytes()), format!("       0: {text}\n"));
+        assert_eq!(strings(6, b"sixsix"), "       0: sixsix\n");
+        assert_eq!(strings(6, "𝄞 is above\u{10000}".as_bytes()), "       0: 𝄞 is above𐀀\n");
     }
 }

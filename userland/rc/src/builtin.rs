@@ -56,12 +56,26 @@ impl<O: Os> Shell<O> {
         self.builtin_or_program(args.to_vec(), tail)
     }
 
-    /// `. [-i] file [arg ...]`
+    /// `. [-biq] file [arg ...]`
     pub(crate) fn dot(&mut self, args: &[String]) -> Run {
-        let interactive = args.first().is_some_and(|a| a == "-i");
-        let Some((file, rest)) = args.get(usize::from(interactive)..).and_then(|a| a.split_first()) else {
-            return self.usage(". [-i] file [arg ...]");
-        };
+        let usage = ". [-biq] file [arg ...]";
+        let (mut args, mut whole, mut interactive, mut quiet) = (args, self.flag('b'), false, false);
+        while let Some((word, rest)) = args.split_first() {
+            let Some(letters) = word.strip_prefix('-').filter(|l| !l.is_empty()) else { break };
+            args = rest;
+            if letters == "-" {
+                break;
+            }
+            for letter in letters.chars() {
+                match letter {
+                    'b' => whole = true,
+                    'i' => interactive = true,
+                    'q' => quiet = true,
+                    _ => return self.usage(usage),
+                }
+            }
+        }
+        let Some((file, rest)) = args.split_first() else { return self.usage(usage) };
         let mut reason = abi::error::ENONEXIST.into();
         let mut opened = None;
         for path in self.candidates(file) {
@@ -75,6 +89,9 @@ impl<O: Os> Shell<O> {
             }
         }
         let Some(fd) = opened else {
+            if quiet {
+                return Ok(());
+            }
             self.put(2, &format!("{file}: "));
             return self.fail(&format!(".: can't open: {reason}"));
         };
@@ -84,7 +101,9 @@ impl<O: Os> Shell<O> {
         self.vars.enter("*", rest.to_vec());
         self.vars.enter("0", alloc::vec![file.clone()]);
         let mut input = Input::new(fd, shown, interactive);
-        let result = self.run_input(&mut input);
+        input.quiet = quiet;
+        let result =
+            if whole && !interactive { self.run_whole(&mut input) } else { self.run_input(&mut input) };
         self.vars.leave(depth);
         self.fds.close(&mut self.os, fd);
         result

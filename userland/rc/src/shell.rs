@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::ast::Body;
 use crate::fdtable::FdTable;
 use crate::lex::{Failure, Source, Stop, Syntax};
 use crate::os::{Error, Os};
@@ -70,13 +71,15 @@ pub(crate) struct Input {
     pub file: Option<String>,
     pub interactive: bool,
     pub place: Place,
+    /// `-v` shows nothing of it; only `-V` does.
+    pub quiet: bool,
     buf: Vec<u8>,
     ended: bool,
 }
 
 impl Input {
     pub fn new(fd: i32, file: Option<String>, interactive: bool) -> Self {
-        Input { fd, file, interactive, place: Place::default(), buf: Vec::new(), ended: false }
+        Input { fd, file, interactive, place: Place::default(), quiet: false, buf: Vec::new(), ended: false }
     }
 }
 
@@ -195,6 +198,43 @@ impl<O: Os> Shell<O> {
         }
     }
 
+    /// Runs the commands in a file once all of them are understood: none when one is wrong.
+    pub(crate) fn run_whole(&mut self, input: &mut Input) -> Run {
+        let mut all = Vec::new();
+        loop {
+            let mut place = input.place;
+            let parsed = parse::line(&mut Reader { shell: self, input }, &mut place);
+            input.place = place;
+            match parsed {
+                Ok(Some(cmd)) => all.push(cmd),
+                Ok(None) => break,
+                Err(Failure::Stopped) => return Ok(()),
+                Err(Failure::Syntax(error)) => {
+                    self.syntax_error(&error, Some(input));
+                    return Ok(());
+                }
+            }
+        }
+        for cmd in &all {
+            self.traps()?;
+            self.run_command(cmd)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command line of a file.
+    fn run_command(&mut self, cmd: &Body) -> Run {
+        if self.flag('r') {
+            self.put(2, &format!("{cmd}\n"));
+        }
+        let pipes = self.fds.pipe_arguments();
+        let result = self.eval(cmd, false);
+        // `x=<{...}` keeps its pipe to the end of the line.
+        self.fds.close_pipe_arguments(&mut self.os, pipes);
+        result?;
+        self.traps()
+    }
+
     /// Reads and runs one command line; false at the end of the file.
     fn run_line(&mut self, input: &mut Input) -> Result<bool, Flow> {
         self.traps()?;
@@ -204,15 +244,7 @@ impl<O: Os> Shell<O> {
         match parsed {
             Ok(None) => return Ok(false),
             Ok(Some(cmd)) => {
-                if self.flag('r') {
-                    self.put(2, &format!("{cmd}\n"));
-                }
-                let pipes = self.fds.pipe_arguments();
-                let result = self.eval(&cmd, false);
-                // `x=<{...}` keeps its pipe to the end of the line.
-                self.fds.close_pipe_arguments(&mut self.os, pipes);
-                result?;
-                self.traps()?;
+                self.run_command(&cmd)?;
                 if input.interactive && self.flag('s') && !self.succeeded() {
                     let text = format!("status={}\n", print::list(self.vars.get("status")));
                     self.put(2, &text);
@@ -312,7 +344,7 @@ impl<O: Os> Source for Reader<'_, O> {
             let rest = self.input.buf.split_off(end);
             let line = core::mem::replace(&mut self.input.buf, rest);
             let line = String::from_utf8_lossy(&line).into_owned();
-            if self.shell.flag('v') {
+            if self.shell.flag('V') || self.shell.flag('v') && !self.input.quiet {
                 self.shell.put(2, &line);
             }
             return Ok(Some(line));

@@ -12,10 +12,10 @@ use crate::shell::{Flow, Shell};
 const RCMAIN: &str = "/rc/lib/rcmain";
 
 /// The letters of the flags, without those that have a value.
-pub(crate) const FLAGS: &str = "deiIlprsvx";
+pub(crate) const FLAGS: &str = "bdeiIlprsvVx";
 
 /// What is printed for wrong flags.
-const USAGE: &str = "usage: rc [-deiIlprsvx] [-c command] [-m initial] [file [arg ...]]";
+const USAGE: &str = "usage: rc [-bdeiIlprsvVx] [-c command] [-m initial] [file [arg ...]]";
 
 /// The words of rc's command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 //! same place differ; in an archive they say where, which compresses to less. `tools/pack` does that to each block, and
 //! this undoes it.
 //!
-//! What is meant is told by no header: whatever looks like a call is changed, in texts too, and changed back. A distance
-//! from one place to another below [`SPAN`] becomes a place, or where that is beyond, a negative number; the numbers of
-//! these are the same, so that nothing is lost.
+//! What is meant is told by no header: whatever looks like a call is changed, in texts too, and changed back. A
+//! distance from one place to another below [`SPAN`] becomes a place, or where that is beyond, a negative number;
+//! the numbers of these are the same, so that nothing is lost.
 
 /// Places that are told: what is packed is shorter.
 const SPAN: i32 = 1 << 24;

@@ -21,11 +21,12 @@ pub fn cases() -> Vec<Case> {
             .gives(re("^usage: man .*\nman [0-9]+: usage\n$"))
             // Every page is in the index, but for those that only send on to another.
             .line("cd /sys/man; index=`{cat index}; for(f in [1-8]/*) if(! ~ $f^: $index) echo $f")
-            .is("1/9fs\n1/dircp\n1/g\n1/gunzip\n1/lc\n1/mount\n\
-                 1/mv\n1/psu\n1/sha1sum\n1/slay\n1/unmount\n4/c:\n8/csquery\n8/listen1\n8/query\n"),
+            .is("1/9fs\n1/bunzip2\n1/bzip2\n1/dircp\n1/fcp\n1/g\n1/gunzip\n1/lc\n1/merge3\n1/mount\n1/mv\n\
+                 1/pstree\n1/psu\n1/sha1sum\n1/slay\n1/telnet\n\
+                 1/unmount\n1/unzip\n1/zip\n4/c:\n8/csquery\n8/listen1\n8/query\n"),
         Case::new("manual/words", q35())
             .line("man -k LIST processes; man -k nothing-has-this; echo $status")
-            .gives(re("^man 1 ps # ps psu - list processes\nman: nothing about nothing-has-this\n\
+            .gives(re("^man 1 ps # ps psu pstree - list processes\nman: nothing about nothing-has-this\n\
                        man [0-9]+: not found\n$"))
             .line("lookman mtags msize pid.cache; echo $status")
             .is("man 3 phantom # phantom mtags - servers of 9P2000.u and 9P2000.L: folders of the host, \

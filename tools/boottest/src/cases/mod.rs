@@ -22,6 +22,7 @@ mod mount;
 mod names;
 mod net;
 mod odd;
+mod options;
 mod panic;
 mod place;
 mod power;
@@ -68,6 +69,7 @@ fn usual() -> Vec<Case> {
     long.chain(proxy::cases())
         .chain(guide::cases().into_iter().chain(wires::cases()).map(Case::pinned))
         .chain(virtcon::cases())
+        .chain(options::cases())
         .chain(hostnames::cases())
         .chain(users::cases())
         .chain(secure::cases())

@@ -81,6 +81,9 @@ impl<'a> Machine<'a> {
                 return self.with(text, |_, text| Ok(Value::string(&upper(text))));
             }
             (Builtin::System, [command, ..]) => {
+                if self.world.is_safe() {
+                    return Err("system: not allowed with -safe".into());
+                }
                 let command = self.text(command)?;
                 self.streams.flush_all(self.world)?;
                 self.world.system(&command)

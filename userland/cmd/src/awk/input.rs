@@ -134,6 +134,9 @@ impl<'a> Machine<'a> {
             Source::Main => self.next_line(&mut line)?,
             Source::File(name) | Source::Pipe(name) => {
                 let pipe = matches!(source, Source::Pipe(_));
+                if pipe && self.world.is_safe() {
+                    return Err("getline from a command: not allowed with -safe".into());
+                }
                 let name = self.text(name)?;
                 let Some(reader) = self.streams.reader(pipe, &name, self.world) else {
                     self.spare.push(line);

@@ -3,11 +3,13 @@
 //! [`changes`] compares lines as wholes, each reduced to a number; `shortest` finds the shortest script; [`show`]
 //! writes it in one of diff's forms.
 
+mod merge;
 mod shortest;
 mod show;
 #[cfg(test)]
 mod tests;
 
+pub use merge::{Piece, merge};
 pub use show::{Form, show};
 
 use alloc::borrow::Cow;

@@ -10,6 +10,8 @@ pub(super) struct Input {
     at: usize,
     /// The list of `g`, and how far it is read.
     list: Option<(Vec<u8>, usize)>,
+    /// The end has come, of a text and of the commands, until something else is said about it.
+    ended: bool,
 }
 
 impl Input {
@@ -18,6 +20,7 @@ impl Input {
         self.line.clear();
         self.at = 0;
         self.list = None;
+        self.ended = false;
     }
 
     /// Reads from a list, or from lines again.
@@ -45,7 +48,13 @@ impl<I: Io> Editor<I> {
             return Ok(byte);
         }
         if self.input.at >= self.input.line.len() {
-            let Some(line) = self.io.line()? else { return Ok(None) };
+            if self.input.ended {
+                return Ok(None);
+            }
+            let Some(line) = self.io.line()? else {
+                self.input.ended = true;
+                return Ok(None);
+            };
             self.input.line = line;
             self.input.at = 0;
         }

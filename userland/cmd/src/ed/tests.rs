@@ -18,6 +18,8 @@ struct World {
     interrupt: Option<usize>,
     /// Looks for an interrupt before it comes.
     checks: Option<usize>,
+    /// How often the end of the input was read.
+    ends: usize,
 }
 
 impl Io for World {
@@ -31,6 +33,7 @@ impl Io for World {
             None => {}
         }
         if self.input.is_empty() {
+            self.ends += 1;
             return Ok(None);
         }
         let end = self.input.iter().position(|&b| b == b'\n').map_or(self.input.len(), |at| at + 1);
@@ -174,6 +177,22 @@ fn texts() {
     assert_eq!(edited("abc", "2dp"), "c\na\nc\n");
     // Without its dot the text ends with the input.
     assert_eq!(ed("abc", "a\nx"), "");
+}
+
+/// The end of what is typed ends the editor, which warns once; one end is enough for a text and the commands.
+#[test]
+fn ends() {
+    let of = |input: &str| {
+        let mut editor = Editor::new(world(input), false, None);
+        editor.open("abc").unwrap();
+        editor.run().unwrap();
+        (core::mem::take(&mut editor.io().out), editor.io().ends)
+    };
+    assert_eq!(of(""), ("6\n".into(), 1));
+    assert_eq!(of("1d\n"), ("6\n?\n".into(), 2));
+    assert_eq!(of("a\nx\n"), ("6\n?\n".into(), 2));
+    assert_eq!(of("a\nx\n.\nq\n"), ("6\n?\n".into(), 1));
+    assert_eq!(of("g/b/a\\\nx\nw abc\n"), ("6\n8\n".into(), 1));
 }
 
 #[test]

@@ -66,12 +66,24 @@ where
     F: Files + Send + Sync + 'static,
     F::File: Send + Sync,
 {
+    serve_with(tree, input, output, MSIZE_MAX)
+}
+
+/// As [`serve`], with messages of at most `msize` bytes.
+///
+/// # Errors
+/// As [`super::serve`].
+pub fn serve_with<F>(tree: F, input: i32, output: i32, msize: u32) -> Result<()>
+where
+    F: Files + Send + Sync + 'static,
+    F::File: Send + Sync,
+{
     proc::notify(Some(interrupted))?;
-    let state = State { session: Session::new(MSIZE_MAX), running: Vec::new(), processes: 1, free: 0 };
+    let state = State { session: Session::new(msize), running: Vec::new(), processes: 1, free: 0 };
     let shared = Arc::new(Shared {
         tree,
         output: Lock::new(output),
-        input: Lock::new(Input::new(input, MSIZE_MAX)),
+        input: Lock::new(Input::new(input, msize)),
         state: Lock::new(state),
         lead: AtomicI32::new(1),
         ended: AtomicBool::new(false),

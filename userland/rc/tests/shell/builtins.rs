@@ -27,7 +27,7 @@ fn eval_and_dot() {
     let error = "rc: /tmp/lib:3: token EOF: syntax error\n";
     assert_eq!(shown, format!("/tmp/lib 2\n{error}a 0\nlib 0\n{}", error.replace("/tmp/", "")));
     check(". /nope; echo never", "/nope: rc: .: can't open: '/nope' file does not exist\n");
-    check(".", "Usage: . [-i] file [arg ...]\n");
+    check(".", "Usage: . [-biq] file [arg ...]\n");
 }
 
 #[test]
@@ -121,6 +121,24 @@ fn starting() {
     assert_eq!(rc_in(os.clone(), &["-lc", "echo body"]).0, "profile\nbody\n");
     assert_eq!(rc_in(os, &["-v", "/usr/lib/profile"]).0.matches("echo profile\n").count(), 1);
     assert_eq!(with(&["-lc", "echo no profile is fine"]).0, "no profile is fine\n");
+    // A file is understood as a whole before anything of it is done, or line by line.
+    let of = |args: &[&str]| {
+        let world = super::world();
+        put(&world, "/tmp/wrong", "echo begins\nx=(\n", false);
+        put(&world, "/tmp/right", "if(~ 1 2) echo no\nif not echo yes\ncat <<!\n$1\n!\nexit $1", false);
+        rc_in(Fake::new(world), args)
+    };
+    let (line, whole) = (of(&["/tmp/wrong"]), of(&["-b", "/tmp/wrong"]));
+    assert!(line.0.starts_with("begins\nrc: /tmp/wrong:2: "), "{}", line.0);
+    assert!(whole.0.starts_with("rc: /tmp/wrong:2: "), "{}", whole.0);
+    assert!(!whole.1.is_empty());
+    assert_eq!(of(&["-b", "/tmp/right", "3"]), ("yes\n3\n".into(), "3".into()));
+    assert!(of(&["-c", ". -b /tmp/wrong; echo on"]).0.ends_with("\non\n"));
+    // -q: a file that is not there is no matter, and what is read of one is not shown but with -V.
+    assert_eq!(of(&["-c", ". -q /tmp/nowhere; echo on"]).0, "on\n");
+    let shown = |flag: &str| of(&[flag, "-c", ". -q /tmp/right 0"]).0.contains("if not echo");
+    assert_eq!([shown("-v"), shown("-V")], [false, true]);
+    assert!(of(&["-c", ". -z x"]).0.contains("[-biq] file"));
     assert!(with(&["-r", "-c", "echo a"]).0.contains("fn sigexit\n"));
 }
 

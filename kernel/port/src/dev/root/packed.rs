@@ -11,11 +11,12 @@
 //! | plain | contents as they are |
 //! | packed | contents in blocks of [`BLOCK`] bytes, of which the last may be shorter; each deflated by itself |
 //!
-//! In a block that is deflated calls say where they lead (`mem::calls`). An entry is a kind (one byte, `d` or `f`), permissions (two bytes), the time of change, where the contents begin
-//! and how long they are, the length of the name (two bytes), and the name. Contents are counted from the first plain
-//! byte; where those end, the packed ones go on. Files may have the same contents. Programs that run all the time are
-//! plain: nothing has to be made of them before they start. What is wrong with an archive ends it with a reason, and
-//! what came before stays good; a block that makes no sense is an error of whoever reads it.
+//! In a block that is deflated calls say where they lead (`mem::calls`). An entry is a kind (one byte, `d` or `f`),
+//! permissions (two bytes), the time of change, where the contents begin and how long they are, the length of the name
+//! (two bytes), and the name. Contents are counted from the first plain byte; where those end, the packed ones go on.
+//! Files may have the same contents. Programs that run all the time are plain: nothing has to be made of them before
+//! they start. What is wrong with an archive ends it with a reason, and what came before stays good; a block that makes
+//! no sense is an error of whoever reads it.
 
 use alloc::string::String;
 use core::ops::Range;

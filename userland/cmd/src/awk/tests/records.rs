@@ -1,7 +1,7 @@
 //! Patterns, fields, records, files.
 
 use super::super::{Program, Start};
-use super::{STACK, fails, memory, prints, run};
+use super::{Memory, STACK, fails, memory, prints, run};
 
 #[test]
 fn patterns() {
@@ -153,4 +153,19 @@ fn getline_and_files() {
     assert_eq!((memory.complaints.as_slice(), memory.open.len()), (&b"oops\n"[..], 0));
     let start = Start { assignments: &["1x=2".into()], ..start };
     assert!(program.run(&start, &mut memory).is_err());
+}
+
+#[test]
+fn what_is_not_allowed_is_said() {
+    for (program, said) in [
+        ("BEGIN { system(\"echo no\") }", "system: not allowed with -safe"),
+        ("BEGIN { \"echo no\" | getline }", "getline from a command: not allowed with -safe"),
+        ("BEGIN { while((\"echo no\" | getline x) > 0) print x }", "getline from a command: not allowed"),
+    ] {
+        let mut memory = Memory { safe: true, ..memory("") };
+        let program = Program::parse(program.as_bytes()).unwrap();
+        let ended = program.run(&Start { stack: STACK, ..Start::default() }, &mut memory);
+        assert!(ended.unwrap_err().contains(said), "{said}");
+        assert!(memory.printed.is_empty());
+    }
 }

@@ -1,4 +1,4 @@
-//! ndb/cs [-f ndbfile] [-s srvname] [-x netdir]: says where the names of the network are. See cs(8).
+//! ndb/cs [-46n] [-f ndbfile] [-s srvname] [-x netdir]: says where the names of the network are. See cs(8).
 //!
 //! The files are [`cmd::cs`]'s. Its processes end when the last mount of it is gone.
 
@@ -14,15 +14,22 @@ use cmd::{dns, namespace};
 use lib9::sys::Lock;
 use lib9::{Args, File, Result, eprintln, fd, file, ns, proc, serve, usage};
 
+/// The addresses that dns(8) is asked for, unless said.
+pub const KINDS: &[&str] = &["ip", "ipv6"];
+
 /// Whose turn it is to mount what is posted and to take it away.
 static MOUNTING: Lock<()> = Lock::new(());
 
 pub fn main(args: &Args) -> Result<()> {
     let (mut database, mut name, mut net) = ("/lib/ndb/local".to_string(), None, "/net".to_string());
+    let (mut kinds, mut only_names) = (KINDS, false);
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
         let mut value = || flags.value().map(String::from).unwrap_or_else(|_| synopsis(args));
         match letter {
+            '4' => kinds = &["ip"],
+            '6' => kinds = &["ipv6"],
+            'n' => only_names = true,
             'f' => database = value(),
             's' => name = Some(value()),
             'x' => net = value(),
@@ -32,14 +39,36 @@ pub fn main(args: &Args) -> Result<()> {
     if !flags.rest().is_empty() {
         synopsis(args);
     }
-    start(net, &database, name.as_deref())
+    if only_names { call_itself(&net, &database) } else { start(net, &database, name.as_deref(), kinds) }
+}
+
+/// Gives the machine the name that the database has for it, by its card or an address of its own.
+fn call_itself(net: &str, database: &str) -> Result<()> {
+    let ndb = Ndb::open(database);
+    let card = file::read_string(&format!("{net}/ether0/addr")).unwrap_or_default();
+    let table = file::read_string(&format!("{net}/ipselftab")).unwrap_or_default();
+    // Every machine has some of its own that are no other's business.
+    let is_told = |addr: &&str| addr.parse::<core::net::IpAddr>().is_ok_and(|addr| !addr.is_loopback());
+    let ours = table.lines().filter_map(|line| line.split_ascii_whitespace().next()).filter(is_told);
+    let ours = ours.map(|addr| ("ip", addr));
+    let mut names = [("ether", card.trim())].into_iter().chain(ours).filter(|(_, value)| !value.is_empty());
+    let name = names.find_map(|(attr, value)| ndb.values(attr, value, "sys").next().map(String::from));
+    match name {
+        Some(name) => file::control("#c/sysname", &name),
+        None => Err("the database has no name for this machine".into()),
+    }
 }
 
 /// Starts the server, and mounts it on `net`.
 ///
 /// # Errors
 /// When there is no process, or it cannot be mounted.
-pub fn start(net: String, database: &str, name: Option<&str>) -> Result<()> {
+pub fn start(
+    net: String,
+    database: &str,
+    name: Option<&str>,
+    kinds: &'static [&'static str],
+) -> Result<()> {
     let mountpoint = net.clone();
     let ours = serve::start(|end| {
         // Nobody shall wait for us to close what we do not use.
@@ -47,7 +76,7 @@ pub fn start(net: String, database: &str, name: Option<&str>) -> Result<()> {
             let _ = fd::close(unused);
         }
         let text = |name: &str| file::read_string(name).unwrap_or_default();
-        let who = Cs { net, ndb: Ndb::open(database), sysname: text("#c/sysname"), ask };
+        let who = Cs { net, ndb: Ndb::open(database), sysname: text("#c/sysname"), ask, kinds };
         let cs = Asked { name: "cs", owner: text("#c/user").into_bytes(), who };
         if let Err(e) = serve::workers::serve(cs, end, end) {
             eprintln!("cs: {e}");
@@ -68,12 +97,12 @@ pub fn mount(server: i32, net: &str, file: &str) -> Result<()> {
 }
 
 /// Asks dns(8) in the directory of the network for the addresses of a name.
-fn ask(net: &str, host: &str) -> core::result::Result<Vec<String>, String> {
+fn ask(net: &str, host: &str, kinds: &[&str]) -> core::result::Result<Vec<String>, String> {
     let nobody = |_| String::from("dns: name does not exist");
     let dns = open(net).map_err(nobody)?;
     let mut found = Vec::new();
     let mut why = None;
-    for kind in ["ip", "ipv6"] {
+    for kind in kinds {
         if let Err(e) = dns.pwrite(format!("{host} {kind}").as_bytes(), 0) {
             why.get_or_insert_with(|| e.to_string());
             continue;
@@ -109,5 +138,5 @@ fn open(net: &str) -> Result<File> {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-f ndbfile] [-s srvname] [-x netdir]")
+    usage(args, "[-46n] [-f ndbfile] [-s srvname] [-x netdir]")
 }

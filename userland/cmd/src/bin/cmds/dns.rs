@@ -14,7 +14,7 @@ use cmd::asked::Asked;
 use cmd::dns::message::Answer;
 use cmd::dns::{Network, Read, Resolver, posted_as};
 use cmd::ndb::Ndb;
-use lib9::{Args, File, Result, Rfork, eprintln, fd, file, net, proc, serve, usage};
+use lib9::{Args, File, Result, Rfork, env, eprintln, fd, file, net, proc, serve, usage};
 
 /// Bytes of the longest reply by UDP, and by TCP.
 const DATAGRAM: usize = 4096;
@@ -38,6 +38,9 @@ pub fn main(args: &Args) -> Result<()> {
     }
     if !flags.rest().is_empty() {
         synopsis(args);
+    }
+    if servers.is_empty() {
+        servers = env::getenv("DNSSERVER").iter().flat_map(|s| s.split_whitespace()).map(String::from).collect();
     }
     let (name, mountpoint) = (name.unwrap_or_else(|| posted_as(&dir)), dir.clone());
     let ours = serve::start(|end| {

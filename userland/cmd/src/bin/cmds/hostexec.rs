@@ -30,7 +30,7 @@ pub fn main(_: &Args) -> Result<()> {
     // Without the name space there is no port to tell the host; then the console hears of it.
     namespace()?;
     // Without names in the network a program may do all the same.
-    if let Err(e) = crate::cs::start("/net".into(), "/lib/ndb/local", None) {
+    if let Err(e) = crate::cs::start("/net".into(), "/lib/ndb/local", None, crate::cs::KINDS) {
         eprintln!("hostexec: cs: {e}");
     }
     if let Err(e) = network() {

@@ -1,5 +1,6 @@
-//! ipconfig [-6nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]: give an interface its
-//! addresses. With add6 or ra6 and more words: say that to it.
+//! ipconfig [-6dGnpPruX] [-c ctl] [-g gateway] [-h sys] [-s dnsserver] [-x net] [ether [device]]
+//! [add|del|remove|unbind] [address [mask]]: give an interface its addresses. With add6 or ra6 and more words: say that
+//! to it.
 //!
 //! Without an address it is asked for by DHCP, in frames of the card (see [`cmd::dhcp`]); a process stays that asks
 //! again before the lease ends. -n only tells what a server offers; -P does not tell other programs by `/net/ndb`. One
@@ -28,33 +29,62 @@ struct Job {
     sys: Option<String>,
     gateway: Option<Ipv4Addr>,
     tells: bool,
+    /// Servers of names that are told besides.
+    servers: Vec<IpAddr>,
+    /// A process stays that asks again, also when nobody has answered yet.
+    keeps: bool,
+    insists: bool,
+    /// An address of IPv6 is tried before it is taken.
+    tries: bool,
+}
+
+impl Job {
+    /// What other programs are told of a lease.
+    fn record(&self, lease: &Lease) -> String {
+        let mut record = lease.ndb(&self.device, self.sys.as_deref());
+        self.servers.iter().for_each(|server| record += &format!("\tdns={server}\n"));
+        record
+    }
 }
 
 pub fn main(args: &Args) -> Result<()> {
     let synopsis = || -> ! {
         usage(
             args,
-            "[-6nP] [-g gateway] [-h sys] [-x net] [ether [device]] [add|remove] [address [mask]]\n\t\
+            "[-6dGnpPruX] [-c ctl] [-g gateway] [-h sys] [-s dnsserver] [-x net] \
+             [ether [device]] [add|del|remove|unbind] [address [mask]]\n\t\
              ipconfig [-x net] [ether [device]] add6|ra6 word ...",
         )
     };
-    let (mut job, mut only_ask, mut near) = (
+    let (mut job, mut only_ask, mut near, mut controls) = (
         Job {
             net: String::from("/net"),
             device: String::new(),
             sys: env::get("sysname"),
             gateway: None,
             tells: true,
+            servers: Vec::new(),
+            keeps: true,
+            insists: false,
+            tries: true,
         },
         false,
         false,
+        Vec::new(),
     );
     let mut flags = args.flags();
     while let Some(flag) = flags.next() {
         match flag {
             '6' => near = true,
             'n' => only_ask = true,
+            // So it is always: asked of anybody's server where no address is said, and written to /net/ndb.
+            'd' | 'G' | 'p' => {}
             'P' => job.tells = false,
+            'r' => job.insists = true,
+            'u' => job.tries = false,
+            'X' => job.keeps = false,
+            'c' => controls.push(flags.value()?.to_string()),
+            's' => job.servers.push(flags.value()?.parse().map_err(|_| error!("-s: no address"))?),
             'g' => job.gateway = Some(flags.value()?.parse().map_err(|_| error!("-g: no address of IPv4"))?),
             'h' => job.sys = Some(flags.value()?.to_string()),
             'x' => job.net = flags.value()?.to_string(),
@@ -68,6 +98,17 @@ pub fn main(args: &Args) -> Result<()> {
     if job.device.is_empty() {
         job.device = format!("{}/ether0", job.net);
     }
+    for control in controls {
+        let name = format!("{}/clone", job.device);
+        file::control(&name, &control).map_err(|e| error!("{control}: {e}"))?;
+    }
+    if words.next_if_eq(&"unbind").is_some() {
+        if words.next().is_some() {
+            synopsis();
+        }
+        let ctl = interface(&job)?.ok_or_else(|| error!("{}: no interface has it", job.device))?;
+        return file::control(&ctl, "unbind").map_err(|e| error!("unbind: {e}"));
+    }
     if let Some(verb) = words.next_if(|word| matches!(*word, "add6" | "ra6")) {
         let words: Vec<&str> = words.collect();
         if words.is_empty() || near || only_ask {
@@ -75,7 +116,7 @@ pub fn main(args: &Args) -> Result<()> {
         }
         return change(&job, &format!("{verb} {}", words.join(" ")));
     }
-    let remove = words.next_if_eq(&"remove").is_some();
+    let remove = words.next_if(|word| matches!(*word, "remove" | "del")).is_some();
     if !remove {
         words.next_if_eq(&"add");
     }
@@ -97,7 +138,7 @@ pub fn main(args: &Args) -> Result<()> {
             if remove {
                 return change(&job, &format!("remove {address} {mask}"));
             }
-            if let IpAddr::V6(address) = address {
+            if let (IpAddr::V6(address), true) = (address, job.tries) {
                 attempt(&job, address, &mask)?;
             } else {
                 change(&job, &format!("add {address} {mask}"))?;
@@ -111,15 +152,22 @@ pub fn main(args: &Args) -> Result<()> {
 fn ask(job: &Job, only_ask: bool) -> Result<()> {
     let mac = card(job)?;
     let mut client = Client::new(mac, random()?, job.sys.as_deref());
-    exchange(job, &mut client, None)?;
-    let lease = client.lease().ok_or("no lease")?.clone();
-    if only_ask {
-        print!("{}", lease.ndb(&job.device, job.sys.as_deref()));
-        return Ok(());
+    let answered = exchange(job, &mut client, None);
+    if answered.is_err() && (only_ask || !job.insists) {
+        return answered;
     }
-    take(job, &lease)?;
-    if lease.renew.is_none() {
-        return Ok(());
+    match client.lease().filter(|_| answered.is_ok()) {
+        Some(lease) if only_ask => {
+            print!("{}", job.record(lease));
+            return Ok(());
+        }
+        Some(lease) => {
+            take(job, lease)?;
+            if lease.renew.is_none() || !job.keeps {
+                return Ok(());
+            }
+        }
+        None => {}
     }
     out::flush()?;
     // Who called goes on; what is left to do is nobody's child.
@@ -170,7 +218,7 @@ fn lose(job: &Job, lease: &Lease) -> Result<()> {
         }
     }
     let name = format!("{}/ndb", job.net);
-    if job.tells && file::read_string(&name)? == lease.ndb(&job.device, job.sys.as_deref()) {
+    if job.tells && file::read_string(&name)? == job.record(lease) {
         file::control(&name, "\n")?;
     }
     Ok(())
@@ -183,7 +231,7 @@ fn take(job: &Job, lease: &Lease) -> Result<()> {
         route(job, gateway)?;
     }
     if job.tells {
-        file::control(&format!("{}/ndb", job.net), &lease.ndb(&job.device, job.sys.as_deref()))?;
+        file::control(&format!("{}/ndb", job.net), &job.record(lease))?;
     }
     Ok(())
 }
@@ -310,18 +358,25 @@ fn answer(client: &mut Client, heard: &File, data: &File, end: Option<i64>) -> R
     }
 }
 
-/// Says something to the interface of the card, which is made if there is none.
-fn change(job: &Job, message: &str) -> Result<()> {
+/// The `ctl` of the interface that has the card, if there is one.
+fn interface(job: &Job) -> Result<Option<String>> {
     let ipifc = format!("{}/ipifc", job.net);
     for dir in fd::readdir(&ipifc)? {
         let status = file::read_string(&format!("{ipifc}/{}/status", dir.name)).unwrap_or_default();
         let mut words = status.split_ascii_whitespace();
         if (words.next(), words.next()) == (Some("device"), Some(job.device.as_str())) {
-            let name = format!("{ipifc}/{}/ctl", dir.name);
-            return file::control(&name, message).map_err(|e| error!("{message}: {e}"));
+            return Ok(Some(format!("{ipifc}/{}/ctl", dir.name)));
         }
     }
-    let name = format!("{ipifc}/clone");
+    Ok(None)
+}
+
+/// Says something to the interface of the card, which is made if there is none.
+fn change(job: &Job, message: &str) -> Result<()> {
+    if let Some(name) = interface(job)? {
+        return file::control(&name, message).map_err(|e| error!("{message}: {e}"));
+    }
+    let name = format!("{}/ipifc/clone", job.net);
     let ctl = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
     let bind = format!("bind ether {}", job.device);
     for message in [bind.as_str(), message] {

@@ -1,4 +1,4 @@
-//! ndb/dnsquery [-x netdir] [name [type]]: ask dns(8) about a name, of the arguments or of the input's lines.
+//! ndb/dnsquery [-x [netdir]] [file] [name [kind]]: ask dns(8) about a name, of the arguments or of the input's lines.
 
 use alloc::format;
 use alloc::string::String;
@@ -8,22 +8,36 @@ use cmd::queries;
 use lib9::{Args, Result, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let synopsis = || -> ! { usage(args, "[-x netdir] [name [kind]]") };
+    let synopsis = || -> ! { usage(args, "[-x [netdir]] [/net/dns] [name [kind]]") };
     let mut dir = String::from("/net");
-    let mut flags = args.flags();
-    while let Some(letter) = flags.next() {
-        match letter {
-            'x' => dir = flags.value().map(String::from).unwrap_or_else(|_| synopsis()),
-            _ => synopsis(),
+    let mut words = args.words();
+    while let Some((word, rest)) = words.split_first().filter(|(word, _)| word.len() > 1 && word.starts_with('-')) {
+        words = rest;
+        match word.as_str() {
+            "--" => break,
+            // Another network's; without its folder, the one that is always the other.
+            "-x" => match words.split_first() {
+                Some((named, rest)) if named.starts_with('/') && !named.ends_with("/dns") => {
+                    (dir, words) = (named.clone(), rest);
+                }
+                _ => dir = "/net.alt".into(),
+            },
+            _ => match word.strip_prefix("-x") {
+                Some(named) => dir = named.into(),
+                None => synopsis(),
+            },
         }
     }
-    let words = flags.rest();
+    let mut file = format!("{dir}/dns");
+    if let Some((named, rest)) = words.split_first().filter(|(word, _)| word.starts_with('/')) {
+        (file, words) = (named.clone(), rest);
+    }
     if words.len() > 2 {
         synopsis();
     }
     let question = words.join(" ");
     let questions = if words.is_empty() { &[][..] } else { core::slice::from_ref(&question) };
-    queries::run(&format!("{dir}/dns"), questions, true, question_of)
+    queries::run(&file, questions, true, question_of)
 }
 
 /// A line as a question: an address alone is asked for its name, a name for its address.

@@ -1,5 +1,5 @@
-//! aux/listen [-qv] [-a host] [-d dir] [-t dir] [-n namespace] [-p calls] [proto]: answer calls with the programs of a
-//! folder. See listen(8).
+//! aux/listen [-iqv] [-a host] [-d dir] [-t dir] [-n namespace] [-p calls] [-o message] [-O message] [proto]: answer
+//! calls with the programs of a folder. See listen(8).
 //!
 //! Each service has a process that listens for it. The folders are looked through again once a minute: what has come
 //! is listened for, and who listens for what has gone goes.
@@ -7,11 +7,12 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use abi::Rfork;
-use cmd::listen::{Answerer, MOST, files, service};
+use cmd::listen::{Answerer, MOST, announce, files, service};
 use lib9::proc::Noted;
-use lib9::{Args, Fork, Result, eprintln, net, proc, usage};
+use lib9::{Args, Fork, Result, eprintln, proc, usage};
 
 /// Milliseconds between one look at the folders and the next, and until an address is tried again.
 const LOOK_MS: u32 = 60_000;
@@ -28,6 +29,11 @@ struct Job {
     most: usize,
     quiet: bool,
     tells: bool,
+    /// The folders are looked through once.
+    once: bool,
+    /// Messages of ip(3) for calls, and for what listens.
+    options: Vec<String>,
+    own_options: Vec<String>,
 }
 
 pub fn main(args: &Args) -> Result<()> {
@@ -39,13 +45,22 @@ pub fn main(args: &Args) -> Result<()> {
         most: MOST,
         quiet: false,
         tells: false,
+        once: false,
+        options: Vec::new(),
+        own_options: Vec::new(),
     };
     // Who names a folder means that one.
     let mut named = [None, None];
     let mut flags = args.flags();
     while let Some(letter) = flags.next() {
-        if let 'q' | 'v' = letter {
-            *(if letter == 'q' { &mut job.quiet } else { &mut job.tells }) = true;
+        let switch = match letter {
+            'i' => Some(&mut job.once),
+            'q' => Some(&mut job.quiet),
+            'v' => Some(&mut job.tells),
+            _ => None,
+        };
+        if let Some(switch) = switch {
+            *switch = true;
             continue;
         }
         let value = flags.value().unwrap_or_else(|_| synopsis(args)).to_string();
@@ -54,6 +69,8 @@ pub fn main(args: &Args) -> Result<()> {
             'd' => named[0] = Some(value),
             't' => named[1] = Some(value),
             'n' => job.namespace = Some(value),
+            'o' => job.options.push(value),
+            'O' => job.own_options.push(value),
             'p' => job.most = value.parse().ok().filter(|n| *n != 0).unwrap_or_else(|| synopsis(args)),
             _ => synopsis(args),
         }
@@ -81,8 +98,10 @@ impl Job {
         proc::notify(Some(|note| if note == "alarm" { Noted::Continue } else { Noted::Default }))?;
         let mut listeners = BTreeMap::new();
         loop {
-            self.look(&mut listeners);
-            proc::alarm(LOOK_MS);
+            if !self.once || listeners.is_empty() {
+                self.look(&mut listeners);
+            }
+            proc::alarm(if self.once { 0 } else { LOOK_MS });
             match proc::await_() {
                 Ok(ended) => {
                     listeners.retain(|_, pid| *pid != ended.pid);
@@ -139,9 +158,10 @@ impl Job {
             most: self.most,
             tells: self.tells,
             once: false,
+            options: &self.options,
         };
         loop {
-            let answered = net::announce(address).and_then(|at| answerer.answer(&at));
+            let answered = announce(address, &self.own_options).and_then(|at| answerer.answer(&at));
             if let (Err(e), false) = (answered, self.quiet) {
                 eprintln!("listen: {address}: {e}");
             }
@@ -151,5 +171,5 @@ impl Job {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-qv] [-a host] [-d dir] [-t dir] [-n namespace] [-p calls] [proto]")
+    usage(args, "[-iqv] [-a host] [-d dir] [-t dir] [-n namespace] [-p calls] [-o message] [-O message] [proto]")
 }

@@ -1,4 +1,5 @@
-//! look [-dfnix] [-t [c]] [string] [file]: print the lines of a sorted file (/lib/words) that begin with a string.
+//! look [-dfnix] [-t [c]] [-b base] [string] [file]: print the lines of a sorted file
+//! (/lib/words) that begin with a string.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +23,13 @@ pub fn main(args: &Args) -> Result<()> {
             match letter {
                 'd' => look.dictionary = true,
                 'f' => look.fold = true,
-                'n' => look.numeric = true,
+                'n' => look.numeric = look.numeric.or(Some(10)),
+                'b' => {
+                    let base = lib9::args::flag_value(letters.as_str(), &mut words);
+                    let base = base.and_then(|b| b.parse().ok()).filter(|base| (2..=36).contains(base));
+                    look.numeric = Some(base.unwrap_or_else(|| synopsis(args)));
+                    break;
+                }
                 'i' => interactive = true,
                 'x' => look.exact = true,
                 // Nothing behind it: the whole line is the key.
@@ -68,5 +75,5 @@ pub fn main(args: &Args) -> Result<()> {
 }
 
 fn synopsis(args: &Args) -> ! {
-    usage(args, "[-dfnix] [-t[c]] [string] [file]")
+    usage(args, "[-dfnix] [-t[c]] [-b base] [string] [file]")
 }

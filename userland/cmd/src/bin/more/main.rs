@@ -20,6 +20,8 @@ cmd::commands! {
     "9pvpxy" => vpxy,
     "awk" => awk,
     "bootroot" => bootroot,
+    "bunzip2" => bunzip2,
+    "bzip2" => bzip2,
     "cal" => cal,
     "comm" => comm,
     "con" => con,
@@ -44,6 +46,7 @@ cmd::commands! {
     "look" => look,
     "mc" => mc,
     "md5sum" => md5sum,
+    "merge3" => merge3,
     "mtime" => mtime,
     "netstat" => netstat,
     "newns" => newns,
@@ -51,6 +54,7 @@ cmd::commands! {
     "pci" => pci,
     "ping" => ping, // in ip
     "pr" => pr,
+    "pstree" => pstree,
     "query" => query, // in ndb
     "ramfs" => ramfs,
     "sha1sum" => sha1sum,
@@ -60,8 +64,11 @@ cmd::commands! {
     "strings" => strings,
     "sum" => sum,
     "tar" => tar,
+    "telnet" => telnet,
+    "unzip" => unzip,
     "virtio" => virtio,
     "xd" => xd,
+    "zip" => zip,
 }
 
 fn main(args: &Args) -> Result<()> {

@@ -1,6 +1,6 @@
-//! p [-lines] [file ...]: show files a page at a time, each until a newline is typed.
+//! p [-h] [-lines] [file ...]: show files a page at a time, each until a newline is typed.
 //!
-//! What is not shown on a console is copied without waiting.
+//! What is not shown on a console is copied without waiting. With -h the first page ends with a word on how to go on.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,15 +9,19 @@ use cmd::paging::{LINES, Pages, Screen, lines_of};
 use lib9::{Args, Error, Fork, Out, Reader, Result, Rfork, eprintln, error, exits, fd, proc, usage};
 
 pub fn main(args: &Args) -> Result<()> {
-    let (lines, files) = match args.words() {
-        [first, files @ ..] if first.starts_with('-') => match first[1..].parse() {
-            Ok(lines) if lines > 0 => (lines, files),
-            _ => usage(args, "[-lines] [file ...]"),
-        },
-        files => (fd::window().map_or(LINES, |(rows, _)| lines_of(rows)), files),
-    };
+    let synopsis = || -> ! { usage(args, "[-h] [-lines] [file ...]") };
+    let (mut files, mut lines, mut hints) = (args.words(), None, false);
+    while let Some((first, rest)) = files.split_first().filter(|(first, _)| first.starts_with('-')) {
+        files = rest;
+        match first[1..].parse() {
+            Ok(number) if number > 0 => lines = Some(number),
+            _ if first == "-h" => hints = true,
+            _ => synopsis(),
+        }
+    }
+    let lines = lines.unwrap_or_else(|| fd::window().map_or(LINES, |(rows, _)| lines_of(rows)));
     let lines = if fd::is_console(1) { lines } else { usize::MAX };
-    let mut pages = Pages::new(Console { out: Out::new(1), keys: None }, lines);
+    let mut pages = Pages::new(Console { out: Out::new(1), keys: None, hints }, lines);
     let mut status = "";
     if files.is_empty() && !show(0, &mut pages)? {
         exits("");
@@ -58,6 +62,8 @@ fn show(from: i32, pages: &mut Pages<Console>) -> Result<bool> {
 struct Console {
     out: Out,
     keys: Option<Reader>,
+    /// Nobody has been told yet how to go on.
+    hints: bool,
 }
 
 impl Screen for Console {
@@ -69,6 +75,9 @@ impl Screen for Console {
     }
 
     fn wait(&mut self) -> Result<bool> {
+        if core::mem::take(&mut self.hints) {
+            self.out.write(b"\n(more: return; no more: q and return)");
+        }
         self.out.flush()?;
         if self.keys.is_none() {
             let cons = fd::open("/dev/cons", abi::OREAD).map_err(|e| error!("can't open /dev/cons: {e}"))?;

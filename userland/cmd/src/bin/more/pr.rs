@@ -21,7 +21,7 @@ pub fn main(args: &Args) -> Result<()> {
         let is_option = word.len() > 1 && word.starts_with(['-', '+']);
         if is_option {
             if option(&mut pr, word, &mut words).is_none() {
-                usage(args, "[-N] [+N] [-bdfmpt] [-eN] [-h header] [-iN] [-lN] [-nN] [-oN] [-sc] [-wN] [file ...]");
+                usage(args, "[-N] [+N] [-bdfmpt] [-eN] [-h header] [-iN] [-lN] [-n[c]N] [-oN] [-sc] [-wN] [file ...]");
             }
         } else if pr.merge {
             merged.push(word.clone());
@@ -38,22 +38,21 @@ pub fn main(args: &Args) -> Result<()> {
     if failed { exits("errors") } else { Ok(()) }
 }
 
-/// Sets an option; nothing when there is none such.
+/// Sets the options of a word; nothing when there is none such. A number behind a letter is its own, and letters go on
+/// behind it.
 fn option(pr: &mut Pr, word: &str, rest: &mut &[String]) -> Option<()> {
-    let number = |text: &str| text.parse().ok().filter(|n| *n <= MOST);
-    let or = |text: &str, usual| if text.is_empty() { Some(usual) } else { number(text) };
-    let some = |text: &str, usual| or(text, usual).filter(|n| *n > 0);
     if let Some(page) = word.strip_prefix('+') {
         pr.first = page.parse().ok().filter(|n| *n > 0)?;
         return Some(());
     }
     let mut letters = word.strip_prefix('-')?;
-    if letters.starts_with(|c: char| c.is_ascii_digit()) {
-        pr.columns = number(letters).filter(|n| *n > 0)?;
-        return Some(());
-    }
     while let Some(letter) = letters.chars().next() {
+        if letter.is_ascii_digit() {
+            pr.columns = number(&mut letters, 0).filter(|n| *n > 0)?;
+            continue;
+        }
         letters = letters.get(letter.len_utf8()..)?;
+        let mut some = |usual| number(&mut letters, usual).filter(|n| *n > 0);
         match letter {
             'b' => pr.balance = true,
             'd' => pr.double = true,
@@ -61,33 +60,41 @@ fn option(pr: &mut Pr, word: &str, rest: &mut &[String]) -> Option<()> {
             'm' => pr.merge = true,
             'p' => pr.pad = true,
             't' => pr.bare = true,
-            _ => {
-                match letter {
-                    'e' => pr.tabs = some(letters, 8)?,
-                    'i' => pr.blanks = Some(some(letters, 8)?),
-                    'l' => pr.length = some(letters, 66)?,
-                    'n' => pr.numbers = Some(some(letters, 5)?),
-                    'o' => pr.offset = or(letters, 0)?,
-                    's' => {
-                        let mut chars = letters.chars();
-                        pr.separator = Some(chars.next().unwrap_or('\t'));
-                        if chars.next().is_some() {
-                            return None;
-                        }
-                    }
-                    'w' => pr.width = some(letters, 72)?,
-                    'h' => {
-                        let (header, more) = rest.split_first()?;
-                        *rest = more;
-                        pr.header = Some(header.clone());
-                    }
-                    _ => return None,
+            'e' => pr.tabs = some(8)?,
+            'i' => pr.blanks = Some(some(8)?),
+            'l' => pr.length = some(66)?,
+            'o' => pr.offset = number(&mut letters, 0)?,
+            'w' => pr.width = some(72)?,
+            'n' => {
+                // What stands behind the numbers, unless it is a digit or another option.
+                if let Some(mark) = letters.chars().next().filter(|c| !c.is_ascii_alphanumeric()) {
+                    pr.behind = mark;
+                    letters = letters.get(mark.len_utf8()..)?;
                 }
-                return Some(());
+                pr.numbers = Some(number(&mut letters, 5).filter(|n| *n > 0)?);
             }
+            's' => {
+                let mark = letters.chars().next();
+                letters = letters.get(mark.map_or(0, char::len_utf8)..)?;
+                pr.separator = Some(mark.unwrap_or('\t'));
+            }
+            'h' => {
+                let (header, more) = rest.split_first()?;
+                *rest = more;
+                pr.header = Some(header.clone());
+            }
+            _ => return None,
         }
     }
     Some(())
+}
+
+/// The number that letters begin with, which is taken from them; without one the usual.
+fn number(letters: &mut &str, usual: usize) -> Option<usize> {
+    let end = letters.find(|c: char| !c.is_ascii_digit()).unwrap_or(letters.len());
+    let (digits, rest) = letters.split_at(end);
+    *letters = rest;
+    if digits.is_empty() { Some(usual) } else { digits.parse().ok().filter(|n| *n <= MOST) }
 }
 
 /// Prints a file, or some side by side. False when one could not be read.
