@@ -2,8 +2,9 @@
 //!
 //! A packet that is worth it is kept as it came, which costs no copy. As packets on their way are it is at the kernel's
 //! expense then, up to [`KEPT`] bytes of all connections together ([`Purse`]); the rest is copied, and whoever the
-//! caller lets pay pays for that. So what a connection has is no more than twice what it may have, however small the
-//! packets are. There is nothing to lock here.
+//! caller lets pay pays for that. What fits behind the last copy is put there in any case, so that no room stays empty
+//! but before something that is longer. So what a connection has is no more than twice what it may have, however small
+//! the packets are. There is nothing to lock here.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -87,13 +88,16 @@ impl Piece {
         Ok(Piece { data: Data { at: 0..copy.len(), bytes: copy }, kept: 0 })
     }
 
+    /// How many bytes there is room for behind it.
+    fn room(&self) -> usize {
+        let Data { bytes, at } = &self.data;
+        if self.kept != 0 || at.end != bytes.len() { 0 } else { bytes.capacity() - bytes.len() }
+    }
+
     /// Puts bytes behind it where there is room; how many.
     fn add(&mut self, bytes: &[u8]) -> usize {
+        let n = bytes.len().min(self.room());
         let Data { bytes: all, at } = &mut self.data;
-        if self.kept != 0 || at.end != all.len() {
-            return 0;
-        }
-        let n = bytes.len().min(all.capacity() - all.len());
         all.extend_from_slice(bytes.get(..n).unwrap_or(&[]));
         at.end += n;
         n
@@ -119,7 +123,12 @@ impl Unread {
     /// Something has come behind the rest; whether it is kept, all of it or nothing.
     pub(crate) fn come(&mut self, data: Data) -> bool {
         let (len, had) = (data.len(), self.len);
-        let data = match Piece::keep(data, self.pieces.is_empty(), &self.purse) {
+        let fits = self.pieces.back().is_some_and(|last| len <= last.room());
+        let kept = match fits {
+            true => Err(data),
+            false => Piece::keep(data, self.pieces.is_empty(), &self.purse),
+        };
+        let data = match kept {
             Ok(piece) => {
                 let kept = piece.kept;
                 let is_kept = heap::try_push_back(&mut self.pieces, piece).is_ok();
@@ -375,6 +384,15 @@ mod tests {
         long.bytes.reserve(30_000);
         assert!(unread.come(long));
         assert!(unread.pieces.iter().map(|p| p.data.bytes.capacity()).sum::<usize>() < 130_000);
+        // Nor are those that come between others that are worth it.
+        let mut mixed = Unread::new(purse.clone());
+        for at in 0..120 {
+            assert!(mixed.come(packet(513 * at, 512)) && mixed.come(packet(513 * at + 512, 1)));
+        }
+        let bytes: usize = mixed.pieces.iter().map(|p| p.data.bytes.capacity()).sum();
+        assert!(bytes < 2 * mixed.len(), "{bytes}");
+        let got = take(&mut mixed, usize::MAX);
+        assert!(got.len() == 513 * 120 && got.iter().enumerate().all(|(n, b)| *b == byte(n)));
         // Those that are kept as they are have an end.
         for at in 0..5000 {
             assert!(unread.come(packet(at, 1400)));
