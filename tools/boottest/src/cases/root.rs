@@ -141,6 +141,7 @@ fn whole_plan9(case: Case, d: Dialect) -> Case {
         .never("#c/cons")
         .line("ns")
         .is("bind '#c' /dev\nbind '#d' /fd\nbind -c '#e' /env\nbind '#p' /proc\nbind -c '#s' /srv\n\
+             bind '#σ' /shr\n\
              bind -a '#¤' /dev\nmount -C /srv/boot /root\nbind -a /root /\nbind /amd64/bin /bin\nbind /root/rc /rc\n\
              bind -a /rc/bin /bin\nbind -c /usr/glenda/tmp /tmp\ncd /usr/glenda\n")
         .line("cat /lib/motd; ls /lib; cmp /bin/cat /amd64/bin/cat; pwd; echo $home $user $cputype $rootdir $sysname")
