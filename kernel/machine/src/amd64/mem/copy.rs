@@ -12,115 +12,26 @@
 //!
 //! Ownership: `rep_is_fast` is set once, at boot, before there are other processors.
 
-use abi::layout::PAGE;
-use core::arch::asm;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Zeroes a page.
 ///
 /// # Safety
 /// `page` is the address of 4096 writable bytes, aligned to 8, that nobody has references into.
+#[inline]
 pub unsafe fn zero_page(page: *mut u8) {
-    // SAFETY: the caller's promise; 16 rounds of 256 bytes.
-    unsafe {
-        asm!(
-            "2:",
-            "mov [{to}], {zero}",
-            "mov [{to} + 8], {zero}",
-            "mov [{to} + 16], {zero}",
-            "mov [{to} + 24], {zero}",
-            "mov [{to} + 32], {zero}",
-            "mov [{to} + 40], {zero}",
-            "mov [{to} + 48], {zero}",
-            "mov [{to} + 56], {zero}",
-            "mov [{to} + 64], {zero}",
-            "mov [{to} + 72], {zero}",
-            "mov [{to} + 80], {zero}",
-            "mov [{to} + 88], {zero}",
-            "mov [{to} + 96], {zero}",
-            "mov [{to} + 104], {zero}",
-            "mov [{to} + 112], {zero}",
-            "mov [{to} + 120], {zero}",
-            "mov [{to} + 128], {zero}",
-            "mov [{to} + 136], {zero}",
-            "mov [{to} + 144], {zero}",
-            "mov [{to} + 152], {zero}",
-            "mov [{to} + 160], {zero}",
-            "mov [{to} + 168], {zero}",
-            "mov [{to} + 176], {zero}",
-            "mov [{to} + 184], {zero}",
-            "mov [{to} + 192], {zero}",
-            "mov [{to} + 200], {zero}",
-            "mov [{to} + 208], {zero}",
-            "mov [{to} + 216], {zero}",
-            "mov [{to} + 224], {zero}",
-            "mov [{to} + 232], {zero}",
-            "mov [{to} + 240], {zero}",
-            "mov [{to} + 248], {zero}",
-            "add {to}, 256",
-            "dec {rounds:e}",
-            "jnz 2b",
-            to = inout(reg) page => _,
-            zero = in(reg) 0u64,
-            rounds = inout(reg) PAGE / 256 => _,
-            options(nostack),
-        );
-    }
+    // SAFETY: the caller's promise.
+    unsafe { zero_whole_page(page) };
 }
 
 /// Copies a page.
 ///
 /// # Safety
 /// `to` as for `zero_page`; `from` is the address of 4096 readable bytes, another page.
+#[inline]
 pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
-    // SAFETY: the caller's promise; 32 rounds of 128 bytes.
-    unsafe {
-        asm!(
-            "2:",
-            "mov {a}, [{from}]",
-            "mov {b}, [{from} + 8]",
-            "mov [{to}], {a}",
-            "mov [{to} + 8], {b}",
-            "mov {a}, [{from} + 16]",
-            "mov {b}, [{from} + 24]",
-            "mov [{to} + 16], {a}",
-            "mov [{to} + 24], {b}",
-            "mov {a}, [{from} + 32]",
-            "mov {b}, [{from} + 40]",
-            "mov [{to} + 32], {a}",
-            "mov [{to} + 40], {b}",
-            "mov {a}, [{from} + 48]",
-            "mov {b}, [{from} + 56]",
-            "mov [{to} + 48], {a}",
-            "mov [{to} + 56], {b}",
-            "mov {a}, [{from} + 64]",
-            "mov {b}, [{from} + 72]",
-            "mov [{to} + 64], {a}",
-            "mov [{to} + 72], {b}",
-            "mov {a}, [{from} + 80]",
-            "mov {b}, [{from} + 88]",
-            "mov [{to} + 80], {a}",
-            "mov [{to} + 88], {b}",
-            "mov {a}, [{from} + 96]",
-            "mov {b}, [{from} + 104]",
-            "mov [{to} + 96], {a}",
-            "mov [{to} + 104], {b}",
-            "mov {a}, [{from} + 112]",
-            "mov {b}, [{from} + 120]",
-            "mov [{to} + 112], {a}",
-            "mov [{to} + 120], {b}",
-            "add {from}, 128",
-            "add {to}, 128",
-            "dec {rounds:e}",
-            "jnz 2b",
-            from = inout(reg) from => _,
-            to = inout(reg) to => _,
-            rounds = inout(reg) PAGE / 128 => _,
-            a = out(reg) _,
-            b = out(reg) _,
-            options(nostack),
-        );
-    }
+    // SAFETY: the caller's promise.
+    unsafe { copy_whole_page(to, from) };
 }
 
 core::arch::global_asm!(include_str!("copy.S"), options(att_syntax));
@@ -139,6 +50,8 @@ core::arch::global_asm!(
 
 unsafe extern "C" {
     fn copy_bytes(to: *mut u8, from: *const u8, len: usize) -> *mut u8;
+    fn zero_whole_page(page: *mut u8);
+    fn copy_whole_page(to: *mut u8, from: *const u8);
     /// Whether long stretches go by `rep` instructions: not 0.
     static rep_is_fast: AtomicU8;
 }
@@ -203,6 +116,22 @@ mod tests {
             unsafe { super::bytes(bytes.as_ptr().add(from), place.as_mut_ptr().add(to), len) };
             assert_eq!(place, wanted, "{len} bytes from {from} to {to}");
         }
+    }
+
+    #[test]
+    fn a_whole_page_is_copied_and_zeroed_and_nothing_else() {
+        const PAGE: usize = 4096;
+        let from: Vec<u64> =
+            (0..PAGE as u64 / 8).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1).collect();
+        let mut place = std::vec![u64::MAX; PAGE / 8 + 2];
+        let to = place[1..].as_mut_ptr().cast::<u8>();
+        // SAFETY: so many words are in either.
+        unsafe { super::copy_page(from.as_ptr().cast(), to) };
+        assert_eq!((place[0], &place[1..=PAGE / 8], place[PAGE / 8 + 1]), (u64::MAX, &from[..], u64::MAX));
+        // SAFETY: as above.
+        unsafe { super::zero_page(to) };
+        assert!(place[1..=PAGE / 8].iter().all(|word| *word == 0));
+        assert_eq!((place[0], place[PAGE / 8 + 1]), (u64::MAX, u64::MAX));
     }
 
     #[test]
