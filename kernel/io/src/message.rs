@@ -139,6 +139,10 @@ impl Request {
             done = buf.len().min(head - at);
             self.r.read(at, &mut buf[..done]);
         }
+        // Mostly that was all.
+        if done == buf.len() {
+            return done;
+        }
         let mut start = head;
         for piece in &self.r_data {
             let end = start + piece.len();

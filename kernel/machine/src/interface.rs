@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::Utf8Error;
 
 use crate::clock::BoardClock;
 use crate::dma::Dma;
@@ -23,6 +24,7 @@ use crate::user::{Event, FpuState, Frame, Regs, UserContext};
 
 type Memory<T> = Result<T, OutOfMemory>;
 type Body = Box<dyn FnOnce() + Send>;
+type Text<'b> = Result<&'b str, Utf8Error>;
 type Receiver = Box<dyn Fn(&[u8]) + Send + Sync>;
 type Witness = Box<dyn Fn(u64, &mut dyn fmt::Write) + Send + Sync>;
 type LockMethod<'a, R> = fn(&'a Lock<u8>) -> R;
@@ -75,6 +77,8 @@ const _: fn(&mut Lock<u8>) -> &mut u8 = Lock::get_mut;
 // thread
 const _: fn(&str, u64, Body) -> Memory<ThreadRef> = crate::thread::spawn;
 const _: fn() -> ThreadRef = crate::thread::current;
+const _: fn() -> u64 = crate::thread::tag;
+const _: fn() -> bool = crate::thread::is_interrupted;
 const _: [fn(); 2] = [crate::thread::park, crate::thread::yield_now];
 const _: fn(u64) = crate::thread::park_until;
 const _: [fn() -> bool; 2] = [crate::thread::need_resched, crate::thread::may_park];
@@ -118,7 +122,8 @@ const _: fn(&AddressSpace, u64) -> Option<(Page, Prot)> = AddressSpace::lookup;
 const _: fn(&AddressSpace, u64, &mut [u8]) -> bool = AddressSpace::read;
 const _: fn(&AddressSpace, u64, &[u8]) -> bool = AddressSpace::write;
 const _: fn(&AddressSpace, u64, usize, bool) -> bool = AddressSpace::holds;
-const _: fn(&AddressSpace, u64, &mut [u8]) -> Option<usize> = AddressSpace::read_string;
+const _: fn(&AddressSpace, u64, usize, bool) -> Option<Pinned> = AddressSpace::pin;
+const _: for<'b> fn(&AddressSpace, u64, &'b mut [u8]) -> Option<Text<'b>> = AddressSpace::read_text;
 const _: fn(&AddressSpace, u64) -> Option<Result<u32, u32>> = |space, va| space.update_u32(va, |_| None);
 const _: fn(&AddressSpace) -> u64 = AddressSpace::resident;
 const _: fn() -> UserContext = UserContext::new;

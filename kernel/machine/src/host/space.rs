@@ -7,13 +7,14 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::str::Utf8Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::layout::{PAGE, USTKTOP};
 
 use super::heap::aside;
 use super::machine::{Charge, Machine, machine};
-use super::page::Page;
+use super::page::{Page, Pinned};
 pub use crate::types::{OutOfMemory, Prot};
 
 /// A user address space. It owns one reference to each page mapped.
@@ -136,16 +137,16 @@ impl AddressSpace {
         self.with_page(va, data.len(), true, |page, offset| page.write(offset, data))
     }
 
-    /// Copies the string at `va` up to the zero byte at its end, and says how many bytes it has. None unless all of it
-    /// is in one page that is mapped, and `buf` has room for it and for eight bytes more.
-    pub fn read_string(&self, va: u64, buf: &mut [u8]) -> Option<usize> {
+    /// Copies the text at `va` up to the zero byte at its end. None unless all of it is in one page that is mapped, and
+    /// `buf` has room for it and for eight bytes more; an error when it is no text.
+    pub fn read_text<'b>(&self, va: u64, buf: &'b mut [u8]) -> Option<Result<&'b str, Utf8Error>> {
         let mut len = None;
         self.with_page(va, 1, false, |page, offset| {
             let room = buf.len().saturating_sub(8).min(PAGE as usize - offset);
             page.read(offset, &mut buf[..room]);
             len = buf[..room].iter().position(|b| *b == 0);
         });
-        len
+        Some(str::from_utf8(&buf[..len?]))
     }
 
     /// Changes the aligned word at `va`, where it is mapped to be written, to what `change` makes of it, which may be
@@ -156,6 +157,15 @@ impl AddressSpace {
             self.with_page(va, 4, true, |page, offset| done = Some(page.update_u32(offset, change)));
         }
         done
+    }
+
+    /// Pins these bytes, if they lie in one page that is mapped, to be written if `write`.
+    pub fn pin(&self, va: u64, len: usize, write: bool) -> Option<Pinned> {
+        let mut pinned = None;
+        self.with_page(va, len, write, |page, offset| {
+            pinned = Some(Pinned::new(page.clone(), offset, len));
+        });
+        pinned
     }
 
     /// Whether these bytes lie in one page that is mapped, to be written if `write`.
@@ -258,10 +268,19 @@ mod tests {
         assert!(s.read(0x20_1000, &mut buf) && buf == [0; 3]);
         assert!(s.holds(0x20_0ffe, 2, true) && !s.holds(0x20_0ffe, 3, true) && !s.holds(0x20_1000, 1, true));
         assert!(s.holds(0x20_1000, 1, false) && !s.holds(0x20_2000, 1, false));
+        let pin = |va, len, write| s.pin(va, len, write).map(|p| (p.page().pins(), p.offset(), p.len()));
+        assert_eq!(
+            (pin(0x20_0ffe, 2, true), pin(0x20_1000, 4096, false)),
+            (Some((1, 0xffe, 2)), Some((1, 0, 4096)))
+        );
+        assert!(pin(0x20_0ffe, 3, true).or(pin(0x20_1000, 1, true)).or(pin(0x20_2000, 1, false)).is_none());
+        assert_eq!(s.lookup(0x20_0000).unwrap().0.pins(), 0);
         let mut text = [9; 20];
-        assert!(s.write(0x20_0ff0, b"/tmp/t\0") && s.read_string(0x20_0ff2, &mut text) == Some(4));
+        assert!(s.write(0x20_0ff0, b"/tmp/t\0") && s.read_text(0x20_0ff2, &mut text) == Some(Ok("mp/t")));
         assert!(text[..4] == *b"mp/t" && s.write(0x20_0ff6, &[b'x'; 10]));
-        assert_eq!(s.read_string(0x20_0ff0, &mut text).or(s.read_string(0x20_2000, &mut text)), None);
+        assert_eq!(s.read_text(0x20_0ff0, &mut text), None);
+        assert_eq!(s.read_text(0x20_2000, &mut text), None);
+        assert!(s.write(0x20_0ff0, b"a\xff\0") && s.read_text(0x20_0ff0, &mut text).unwrap().is_err());
         let more = |n: u32| n.checked_add(1).filter(|n| *n < 3);
         let counted = [0; 3].map(|_| s.update_u32(0x20_0010, more));
         assert_eq!(counted, [Some(Ok(0)), Some(Ok(1)), Some(Err(2))]);

@@ -126,6 +126,16 @@ pub fn current() -> ThreadRef {
     })
 }
 
+/// The [tag](Thread::tag) of the running thread.
+pub fn tag() -> u64 {
+    current().tag()
+}
+
+/// Whether the running thread [is interrupted](Thread::interrupted).
+pub fn is_interrupted() -> bool {
+    current().interrupted()
+}
+
 /// Waits for an unpark token and takes it. May return without one.
 pub fn park() {
     park_until(u64::MAX);

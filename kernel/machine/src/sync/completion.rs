@@ -36,6 +36,13 @@ impl<T> Completion<T> {
         self.slot.lock().take()
     }
 
+    /// A waiter's condition: it takes the value as soon as it sees it, so nobody else is faster.
+    #[inline]
+    fn take_to(&self, taken: &mut Option<T>) -> bool {
+        *taken = self.take();
+        taken.is_some()
+    }
+
     /// Whether the value is there.
     pub fn ready(&self) -> bool {
         self.slot.lock().is_some()
@@ -44,9 +51,9 @@ impl<T> Completion<T> {
     /// Waits for the value and takes it; no note ends the wait.
     pub fn wait(&self) -> T {
         loop {
-            self.rendez.sleep(|| self.ready());
-            // Another waiter may have been faster.
-            if let Some(value) = self.take() {
+            let mut taken = None;
+            self.rendez.sleep(|| self.take_to(&mut taken));
+            if let Some(value) = taken {
                 return value;
             }
         }
@@ -57,12 +64,9 @@ impl<T> Completion<T> {
     /// # Errors
     /// `Interrupted` when the thread's flag is set; it stays set.
     pub fn wait_intr(&self) -> Result<T, Interrupted> {
-        loop {
-            self.rendez.sleep_intr(|| self.ready())?;
-            if let Some(value) = self.take() {
-                return Ok(value);
-            }
-        }
+        let mut taken = None;
+        self.rendez.sleep_intr(|| self.take_to(&mut taken))?;
+        taken.ok_or(Interrupted)
     }
 
     /// Waits for the value and takes it, until this thread is interrupted or `clock::now_ns() >= deadline_ns`.
@@ -70,24 +74,16 @@ impl<T> Completion<T> {
     /// # Errors
     /// Which of the two it was. A value that is there wins, then the interruption.
     pub fn wait_until(&self, deadline_ns: u64) -> Result<T, Wake> {
-        loop {
-            self.rendez.sleep_until(deadline_ns, || self.ready())?;
-            if let Some(value) = self.take() {
-                return Ok(value);
-            }
-        }
+        let mut taken = None;
+        self.rendez.sleep_until(deadline_ns, || self.take_to(&mut taken))?;
+        taken.ok_or(Wake::TimedOut)
     }
 
     /// Waits for the value and takes it, until `clock::now_ns() >= deadline_ns`; no note ends the wait.
     pub fn wait_surely_until(&self, deadline_ns: u64) -> Option<T> {
-        loop {
-            if !self.rendez.sleep_surely_until(deadline_ns, || self.ready()) {
-                return self.take();
-            }
-            if let Some(value) = self.take() {
-                return Some(value);
-            }
-        }
+        let mut taken = None;
+        self.rendez.sleep_surely_until(deadline_ns, || self.take_to(&mut taken));
+        taken.or_else(|| self.take())
     }
 }
 

@@ -88,7 +88,6 @@ impl Rendez {
         if cond() {
             return Ok(());
         }
-        let me = thread::current();
         let seq = {
             let mut list = self.list.lock();
             let seq = list.next;
@@ -97,7 +96,7 @@ impl Rendez {
             if list.waiters.len() == list.waiters.capacity() {
                 as_kernel(|| for_threads(|| list.waiters.reserve(1)));
             }
-            list.waiters.push(Waiter { seq, thread: me.clone(), woken: false });
+            list.waiters.push(Waiter { seq, thread: thread::current(), woken: false });
             self.sleepers.fetch_add(1, Ordering::SeqCst);
             seq
         };
@@ -108,7 +107,7 @@ impl Rendez {
             if cond() {
                 return Ok(());
             }
-            if until.interruptible && me.interrupted() {
+            if until.interruptible && thread::is_interrupted() {
                 return Err(Wake::Interrupted);
             }
             if until.deadline_ns == u64::MAX {

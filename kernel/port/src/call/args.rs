@@ -71,11 +71,9 @@ impl<'a> Args<'a> {
     #[inline(always)]
     pub(super) fn with_string<T>(&self, i: usize, mut f: impl FnMut(&str) -> Result<T>) -> Result<T> {
         let mut few = [0u8; FEW];
-        match self.up.mem.space.read_string(self.long(i), &mut few) {
-            Some(len) => match str::from_utf8(few.get(..len).unwrap_or_default()) {
-                Ok(text) => f(text),
-                Err(_) => Err(Error::new(error::EBADCHAR)),
-            },
+        match self.up.mem.space.read_text(self.long(i), &mut few) {
+            Some(Ok(text)) => f(text),
+            Some(Err(_)) => Err(Error::new(error::EBADCHAR)),
             None => f(&self.string(i)?),
         }
     }

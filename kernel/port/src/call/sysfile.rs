@@ -137,7 +137,7 @@ pub fn seek(up: &Arc<Proc>, fd: i32, offset: i64, whence: i32) -> Result<i64> {
 /// # Errors
 /// As [`seek`].
 pub(crate) fn seek_chan(up: &Arc<Proc>, c: &Chan, offset: i64, whence: i32) -> Result<i64> {
-    if c.dev.is_stream(c) {
+    if c.is_stream() {
         return Err(error::EISSTREAM.into());
     }
     if c.qid.is_dir() && (whence != 0 || offset != 0) {

@@ -4,6 +4,7 @@
 //! through the table in `pc64/config.rs`, held in `Kernel::devs`; they own their state, and a channel carries a typed
 //! `aux` of theirs. Methods may sleep unless said otherwise.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -83,17 +84,20 @@ pub struct Walk {
     pub why: Option<Error>,
 }
 
-/// Qids of a walk. Few of them need no memory.
+/// Qids of a walk. Few of them need no memory. They are moved from hand to hand: 64 bytes by eight moves, and more by a
+/// `rep`, which QEMU's translator makes slow.
 #[derive(Default)]
 pub struct Qids {
     few: [Qid; FEW],
     len: usize,
     /// All of them, when there are more than `FEW`.
-    many: Vec<Qid>,
+    #[expect(clippy::box_collection, reason = "a vector is longer")]
+    many: Option<Box<Vec<Qid>>>,
 }
 
 /// Elements of most walks, at most.
-const FEW: usize = 4;
+const FEW: usize = 3;
+const _: () = assert!(size_of::<Qids>() == 64);
 
 impl Qids {
     /// None yet.
@@ -105,12 +109,7 @@ impl Qids {
     pub(crate) fn push(&mut self, qid: Qid) {
         match self.few.get_mut(self.len) {
             Some(place) => *place = qid,
-            None => {
-                if self.many.is_empty() {
-                    self.many.extend_from_slice(&self.few);
-                }
-                self.many.push(qid);
-            }
+            None => self.many.get_or_insert_with(|| Box::new(self.few.to_vec())).push(qid),
         }
         self.len += 1;
     }
@@ -120,13 +119,16 @@ impl Deref for Qids {
     type Target = [Qid];
 
     fn deref(&self) -> &[Qid] {
-        if self.many.is_empty() { self.few.get(..self.len).unwrap_or_default() } else { &self.many }
+        match &self.many {
+            None => self.few.get(..self.len).unwrap_or_default(),
+            Some(many) => many,
+        }
     }
 }
 
 impl From<Vec<Qid>> for Qids {
     fn from(many: Vec<Qid>) -> Qids {
-        Qids { few: Default::default(), len: many.len(), many }
+        Qids { few: Default::default(), len: many.len(), many: Some(Box::new(many)) }
     }
 }
 

@@ -182,7 +182,10 @@ impl Dev for RamDev {
             return false;
         }
         let names = names.iter().map(|name| name.as_bytes());
-        let told = self.tree.glance(file, names, pass, |dir| tell(&Dir { kind: TYPE, dev: INSTANCE, ..dir }));
+        let told = self.tree.glance(file, names, pass, |mut dir| {
+            (dir.kind, dir.dev) = (TYPE, INSTANCE);
+            tell(&dir)
+        });
         told.is_some_and(|told| told.is_ok())
     }
 
@@ -198,7 +201,10 @@ impl Dev for RamDev {
     }
 
     fn stat_to(&self, _up: &Arc<Proc>, c: &Chan, tell: Teller<'_>) -> Result<()> {
-        self.tree.with_stat(c.aux::<Node>()?, |dir| tell(&Dir { kind: TYPE, dev: INSTANCE, ..dir }))?
+        self.tree.with_stat(c.aux::<Node>()?, |mut dir| {
+            (dir.kind, dir.dev) = (TYPE, INSTANCE);
+            tell(&dir)
+        })?
     }
 
     fn open(&self, up: &Arc<Proc>, mut c: OwnChan, mode: u32) -> Result<Arc<Chan>> {

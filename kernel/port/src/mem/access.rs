@@ -2,6 +2,7 @@
 //! pinned for who moves them.
 //!
 //! The segment is looked up here and does the rest ([`demand`](super::demand)). No lock is held but for the looking up.
+//! What is mapped is not looked up: it is there, and a page that is mapped to be written is the process's own.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -95,6 +96,13 @@ impl Memory {
     /// # Errors
     /// A bad address; no memory.
     pub fn pin(&self, va: u64, len: usize, write: bool) -> Result<Vec<Pinned>> {
+        if len != 0
+            && let Some(pinned) = self.space.pin(va, len, write)
+        {
+            let mut out = heap::try_vec(1)?;
+            out.push(pinned);
+            return Ok(out);
+        }
         let up = self.owner()?;
         let mut out = heap::try_vec(len / PAGE as usize + 2)?;
         let mut at = va;

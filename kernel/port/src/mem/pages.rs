@@ -134,6 +134,14 @@ impl PageMap {
         }
     }
 
+    /// Numbers of the first and the last page that there may be; none when there is none.
+    pub(crate) fn bounds(&self) -> Option<(u64, u64)> {
+        let (first, chunk) = self.chunks.first_key_value()?;
+        let (last, end) = self.chunks.last_key_value()?;
+        let last = last * CHUNK + end.first + end.places.len() as u64;
+        Some((first * CHUNK + chunk.first, last.saturating_sub(1)))
+    }
+
     /// A table of the same form with what is made of each page.
     ///
     /// # Errors
@@ -221,6 +229,7 @@ mod tests {
         }
         let numbers = |map: &mut PageMap| map.iter_mut().map(|(n, _)| n - 128).collect::<Vec<_>>();
         assert_eq!(numbers(&mut map), [3, 5, 120, 125, 126, 127]);
+        assert_eq!((map.bounds(), PageMap::default().bounds()), (Some((128 + 3, 128 + 127)), None));
         assert_eq!(map.first_from(128 + 6), Some(128 + 120));
         let near = |map: &PageMap, from: u64, to: u64| {
             let (first, places) = map.near(128 + from..128 + to);

@@ -242,22 +242,18 @@ impl Segment {
     /// No memory for a copy.
     pub(super) fn fork_as(&self, up: &Arc<Proc>, kind: Kind) -> Result<Arc<Segment>> {
         let mut inner = self.inner.lock();
-        let (mut first, mut last) = (u64::MAX, 0);
-        let pages = inner.pages.copy(|number, entry| {
+        // What was writable must fault before the next write. From here on nothing is pinned to be written by way of
+        // the page tables either (`Memory::pin`), so the pins that are seen below are all.
+        if let Some((first, last)) = inner.pages.bounds() {
+            self.each_space(|space| space.protect(self.base + first * PAGE, last - first + 1));
+        }
+        let pages = inner.pages.copy(|_, entry| {
             if entry.page.pins() > 0 && !entry.cow {
                 return Ok(Entry { page: copy_page(up, &entry.page)?, cow: false });
             }
-            if !entry.cow {
-                entry.cow = true;
-                (first, last) = (first.min(number), number);
-            }
+            entry.cow = true;
             Ok(entry.clone())
-        });
-        // What was writable must fault before the next write, also when the copy ended half-way.
-        if first <= last {
-            self.each_space(|space| space.protect(self.base + first * PAGE, last - first + 1));
-        }
-        let pages = pages?;
+        })?;
         inner.heir = payer();
         let copy = Inner { top: inner.top, pages, heir: 0 };
         let prot = Prot { write: self.write, exec: self.is_executable() };

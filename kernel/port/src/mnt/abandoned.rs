@@ -37,8 +37,7 @@ use crate::proc::notes;
 /// What processes that were killed have abandoned.
 pub(super) struct Abandoned {
     /// Slots that no keeper has taken yet. In boxes, since who abandons one may not have the memory for a list of all.
-    #[expect(clippy::vec_box, reason = "a list of a hundred slots is more than a call may take unasked")]
-    slots: Lock<Vec<Box<AbandonedSlot>>>,
+    slots: Lock<Vec<AbandonedSlot>>,
     /// Signalled with each of them. A keeper is there before its slot.
     given: Rendez,
     /// A thread sends the Tclunks of orphans.
@@ -71,7 +70,7 @@ impl Abandoned {
 impl Session {
     /// Is the running process to die, so that it should not wait?
     pub(super) fn must_die(&self) -> bool {
-        let pid = thread::current().tag();
+        let pid = thread::tag();
         let Some(kernel) = self.kernel.upgrade().filter(|_| pid != 0) else { return false };
         let up = kernel.procs.lock().get(&(pid as u32)).cloned();
         up.is_none_or(|up| notes::must_die(&up))
@@ -96,7 +95,7 @@ impl Session {
 
     /// Is the running process to die, or was it told a note, so that it should not wait for ever?
     pub(super) fn must_leave(&self) -> bool {
-        thread::current().interrupted() || self.must_die()
+        thread::is_interrupted() || self.must_die()
     }
 
     /// Whoever has waited for a while asks this whether to wait on.
@@ -139,7 +138,6 @@ impl Session {
             self.fids.park(&slot.fids_out());
         }
         if let Some(slot) = guard.abandon() {
-            let slot = Box::new(slot);
             self.abandoned.keepers.fetch_add(1, Ordering::AcqRel);
             self.abandoned.slots.lock().push(slot);
             self.abandoned.given.wakeup_one();
@@ -176,7 +174,7 @@ impl Session {
         });
         // That is what was waited for.
         let Some(slot) = given else { return };
-        let mut guard = self.slots.keep(*slot);
+        let mut guard = self.slots.keep(slot);
         let fids = guard.slot().map(|slot| slot.fids_out()).unwrap_or_default();
         // Nothing kills a kernel thread.
         let _ = self.settle(&mut guard);

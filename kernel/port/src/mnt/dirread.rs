@@ -91,7 +91,7 @@ impl MntFile {
     /// `seek in directory`, `i/o count too small`, the server's, `interrupted` before there is any record.
     pub(crate) fn read_dir(&self, dst: &mut Dst<'_>, offset: u64, dev: u32) -> Result<usize> {
         let mut cursor = self.cursor.lock_intr()?;
-        let cursor = &mut *cursor;
+        let cursor = &mut **cursor.get_or_insert_default();
         if offset == 0 {
             *cursor = Cursor { list: self.begin_list(), ..Cursor::default() };
         } else if offset != cursor.ours {
@@ -121,7 +121,7 @@ impl MntFile {
             }
             dst.put(done, &record)?;
             done += record.len();
-            if machine::thread::current().interrupted() {
+            if machine::thread::is_interrupted() {
                 break;
             }
         }

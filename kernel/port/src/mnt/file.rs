@@ -51,8 +51,8 @@ pub(crate) struct MntFile {
     written: AtomicBool,
     /// Is open and append-only: the server puts every write at the end.
     append: AtomicBool,
-    /// Position of a directory read.
-    pub(crate) cursor: QLock<Cursor>,
+    /// Position of a directory read, once there has been one. In a box, since files are moved and few are read so.
+    pub(crate) cursor: QLock<Option<Box<Cursor>>>,
     /// That it is open; when `fid` has been clunked, it is so no more.
     open: Lock<Option<Open>>,
     /// What is kept of its contents, when it is open.
@@ -80,7 +80,7 @@ impl MntFile {
             remove_on_close: AtomicBool::new(false),
             written: AtomicBool::new(false),
             append: AtomicBool::new(false),
-            cursor: QLock::new(Cursor::default()),
+            cursor: QLock::new(None),
             open: Lock::new(None),
             kept: Once::new(),
             told: Lock::new(None),

@@ -30,13 +30,33 @@ use super::session::Session;
 use super::slot::PIECES;
 use super::slots::SlotGuard;
 use crate::error::{Error, Result};
-use crate::mem::iobuf::{Dst, Src, cut, kernel_pages};
+use crate::mem::iobuf::{Dst, Src, UserBuf, cut, kernel_pages};
 
 /// A piece under way.
 struct Flight {
     number: usize,
     tag: u16,
     asked: u32,
+}
+
+/// The pages of a piece.
+enum Data {
+    /// Within one page that is mapped, as those of most small transfers are.
+    One(Pinned),
+    Many(Vec<Pinned>),
+}
+
+impl Data {
+    /// Puts them into the list of a request. One takes the memory that the list has.
+    fn put_into(self, list: &mut Vec<Pinned>) {
+        match self {
+            Data::One(pinned) => {
+                list.clear();
+                list.push(pinned);
+            }
+            Data::Many(pages) => *list = pages,
+        }
+    }
 }
 
 /// Which way the data go.
@@ -55,8 +75,8 @@ impl MntFile {
         let len = dst.len();
         if let Dst::Kernel(_) = dst {
             let pages = kernel_pages(len.min(iounit as usize))?;
-            let n =
-                self.transfer(Way::Read, offset, iounit, pages_len(&pages), |at, n| cut(&pages, at, n))?;
+            let n = self
+                .transfer(Way::Read, offset, iounit, pages_len(&pages), None, |at, n| cut(&pages, at, n))?;
             let mut at = 0;
             for page in &pages {
                 let mut bytes = [0u8; PAGE as usize];
@@ -69,7 +89,8 @@ impl MntFile {
             return Ok(n);
         }
         let dst = &*dst;
-        self.transfer(Way::Read, offset, iounit, len, |at, n| {
+        let user = if let Dst::User(user) = dst { Some(user) } else { None };
+        self.transfer(Way::Read, offset, iounit, len, user, |at, n| {
             dst.pin(at, n)?.ok_or(Error::new(error::EBADARG))
         })
     }
@@ -95,34 +116,42 @@ impl MntFile {
                 page.write(0, now);
                 rest = later;
             }
-            return self.transfer(Way::Write, offset, iounit, bytes.len(), |at, n| cut(&pages, at, n));
+            return self.transfer(Way::Write, offset, iounit, bytes.len(), None, |at, n| cut(&pages, at, n));
         }
-        self.transfer(Way::Write, offset, iounit, len, |at, n| {
+        let user = if let Src::User(user) = src { Some(user) } else { None };
+        self.transfer(Way::Write, offset, iounit, len, user, |at, n| {
             src.pin(at, n)?.ok_or(Error::new(error::EBADARG))
         })
     }
 
-    /// Moves `len` bytes. `pin` gives the pages of a piece by its place and length.
+    /// Moves `len` bytes. `pin` gives the pages of a piece by its place and length; what is small and of a `user` is
+    /// mostly in a page that is mapped.
     fn transfer(
         &self,
         way: Way,
         offset: u64,
         iounit: u32,
         len: usize,
+        user: Option<&UserBuf<'_>>,
         pin: impl Fn(usize, usize) -> Result<Vec<Pinned>>,
     ) -> Result<usize> {
         let session = self.session();
         session.ready()?;
-        // The heads and the tail take up to four segments.
-        let runs = session.transport.max_segments().saturating_sub(4).max(1);
         let most = session.msize.saturating_sub(ninep::IOHDRSZ) as usize;
         let unit = match iounit as usize {
             0 => most,
             n => n.min(most),
         };
         if len <= unit && len <= PAGE as usize {
-            return self.single(way, offset, len, pin(0, len)?);
+            let mapped = user.filter(|_| len != 0).and_then(|u| u.mem.space.pin(u.va, len, way == Way::Read));
+            let data = match mapped {
+                Some(pinned) => Data::One(pinned),
+                None => Data::Many(pin(0, len)?),
+            };
+            return self.single(way, offset, len, data);
         }
+        // The heads and the tail take up to four segments.
+        let runs = session.transport.max_segments().saturating_sub(4).max(1);
         // Appended pieces would come in any order, and another kind of server may be anything.
         let abreast = if session.dialect == Dialect::P9 || self.is_append() { 1 } else { PIECES };
         let mut done = 0;
@@ -156,14 +185,14 @@ impl MntFile {
                 Some(e) if way == Way::Write && said => return Err(e),
                 Some(_) => return Ok(done),
                 None if !whole || done >= len => return Ok(done),
-                None if machine::thread::current().interrupted() => return Ok(done),
+                None if machine::thread::is_interrupted() => return Ok(done),
                 None => {}
             }
         }
     }
 
     /// One piece of at most a page.
-    fn single(&self, way: Way, offset: u64, len: usize, data: Vec<Pinned>) -> Result<usize> {
+    fn single(&self, way: Way, offset: u64, len: usize, data: Data) -> Result<usize> {
         let session = self.session();
         let mut guard = session.slots.take(true, || session.must_die())?;
         let flight = self.send(&mut guard, 0, way, offset, len, data)?;
@@ -183,7 +212,7 @@ impl MntFile {
         let mut flights = Vec::with_capacity(pieces.len());
         let (mut at, mut moved, mut whole, mut failed) = (offset, 0, true, None);
         for (number, (len, data)) in pieces.into_iter().enumerate() {
-            match self.send(&mut guard, number, way, at, len, data) {
+            match self.send(&mut guard, number, way, at, len, Data::Many(data)) {
                 Ok(flight) => flights.push(flight),
                 Err(e) => {
                     failed = Some(e);
@@ -217,7 +246,7 @@ impl MntFile {
         way: Way,
         offset: u64,
         len: usize,
-        data: Vec<Pinned>,
+        data: Data,
     ) -> Result<Flight> {
         guard.count();
         let piece = guard.slot()?.piece(number)?;
@@ -227,7 +256,7 @@ impl MntFile {
         let head = match way {
             Way::Read => {
                 request.r_len = RIOSZ;
-                request.r_data = data;
+                data.put_into(&mut request.r_data);
                 request.r_data.push(tail);
                 request.t_data.clear();
                 Tio::read(tag, self.fid.number, offset, asked)
@@ -235,7 +264,7 @@ impl MntFile {
             Way::Write => {
                 request.r_len = request.r.len();
                 request.r_data.clear();
-                request.t_data = data;
+                data.put_into(&mut request.t_data);
                 Tio::write(tag, self.fid.number, offset, asked)
             }
         };

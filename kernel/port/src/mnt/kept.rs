@@ -89,7 +89,7 @@ impl Reader {
             match read {
                 Ok(n) => {
                     done += n;
-                    if n == 0 || n < window || done == dst.len() || machine::thread::current().interrupted() {
+                    if n == 0 || n < window || done == dst.len() || machine::thread::is_interrupted() {
                         return Ok((done > 0).then_some(done));
                     }
                 }

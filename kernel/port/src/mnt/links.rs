@@ -221,7 +221,7 @@ impl MntFile {
 /// Between two messages of a walk: a note ends it, though the server has answered the last one. There may be thousands,
 /// as many as a server likes that has links to links.
 fn may_go_on() -> Result<()> {
-    if machine::thread::current().interrupted() { Err(error::EINTR.into()) } else { Ok(()) }
+    if machine::thread::is_interrupted() { Err(error::EINTR.into()) } else { Ok(()) }
 }
 
 /// Appends a name, if there is memory for it.

@@ -74,7 +74,7 @@ impl Session {
     /// die, though the server has answered that.
     fn may_send(&self, interruptible: bool) -> Result<()> {
         self.ready()?;
-        if interruptible && machine::thread::current().interrupted() && self.must_die() {
+        if interruptible && machine::thread::is_interrupted() && self.must_die() {
             return Err(error::EINTR.into());
         }
         Ok(())
@@ -111,13 +111,11 @@ impl Session {
         slot.piece(0)?.request = Some(request);
         let result = match reply {
             // QEMU's answer when a Twstat that changes nothing has brought the file to the disk is no bytes at all.
-            Ok(0) if matches!(message, Tmsg::Wstat { .. }) && !machine::thread::current().interrupted() => {
+            Ok(0) if matches!(message, Tmsg::Wstat { .. }) && !machine::thread::is_interrupted() => {
                 take(Rmsg::Wstat {})
             }
             Ok(0) => Err(error::EINTR.into()),
-            Err(_) if tag == ninep::NOTAG && machine::thread::current().interrupted() => {
-                Err(error::EINTR.into())
-            }
+            Err(_) if tag == ninep::NOTAG && machine::thread::is_interrupted() => Err(error::EINTR.into()),
             Ok(_) => self.decode(message.kind(), tag, &bytes).and_then(take),
             Err(e) => Err(e),
         };
@@ -197,7 +195,7 @@ impl Session {
             }
             let Some((number, at, kind, tag)) = out.pop_front() else { return Ok(()) };
             let answer = self.hear(&mut guard, number, tag, &mut bytes);
-            over |= answer.is_err() || thread::current().interrupted();
+            over |= answer.is_err() || thread::is_interrupted();
             let Some(job) = jobs.get_mut(at) else { continue };
             job.told(answer.and_then(|()| self.decode(kind, tag, &bytes)));
             match if over { None } else { self.ask(&mut guard, number, job, &mut bytes) } {

@@ -100,10 +100,11 @@ impl Slot {
     ///
     /// # Errors
     /// No memory.
-    pub(super) fn new(index: u16) -> Result<Self> {
+    pub(super) fn new(index: u16) -> Result<Box<Self>> {
         let first = Piece::new(index * TAGS, MESSAGE)?;
         let pieces = alloc::vec![first];
-        Ok(Slot { index, pieces, flushes: [None, None], scratch: Vec::new(), _counted: Counted::new() })
+        let (flushes, scratch) = ([None, None], Vec::new());
+        Ok(Box::new(Slot { index, pieces, flushes, scratch, _counted: Counted::new() }))
     }
 
     /// Its number.

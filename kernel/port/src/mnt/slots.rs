@@ -13,8 +13,10 @@
 //! `use` counts the requests that went through the cache, `hits` those that their process's own slot carried.
 //!
 //! Ownership: a slot is in `bound`, in `idle`, in `spare`, or in the hands of the one call that uses it
-//! ([`SlotGuard`]). Its requests are in it, or lent to the transport. Lock order: `inner` is a leaf.
+//! ([`SlotGuard`]); it goes from one to the other by its address. Its requests are in it, or lent to the transport. Lock
+//! order: `inner` is a leaf.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -46,10 +48,12 @@ pub(crate) struct Slots {
 
 struct Inner {
     /// By pid; `None` while the process uses its slot.
-    bound: BTreeMap<u64, Option<Slot>>,
+    bound: BTreeMap<u64, Option<Box<Slot>>>,
     /// Given back by processes that exited, to be bound again.
-    idle: Vec<Slot>,
-    spare: Vec<Slot>,
+    #[expect(clippy::vec_box, reason = "a slot is not moved")]
+    idle: Vec<Box<Slot>>,
+    #[expect(clippy::vec_box, reason = "a slot is not moved")]
+    spare: Vec<Box<Slot>>,
     spares_made: usize,
     /// Slots of processes that have keepers now.
     abandoned: usize,
@@ -64,7 +68,7 @@ const _: () = assert!(BOUND + SPARE <= u128::BITS as usize);
 pub(crate) struct SlotGuard<'a> {
     slots: &'a Slots,
     /// `None` when it was [abandoned](SlotGuard::abandon).
-    slot: Option<Slot>,
+    slot: Option<Box<Slot>>,
     owner: Owner,
     /// When who waits looks whether to wait on, `clock::now_ns`; 0 before anybody had to.
     look_at: u64,
@@ -97,13 +101,13 @@ enum Owner {
 
 /// A slot with requests that are not back, and nobody who waits for them.
 pub(crate) struct AbandonedSlot {
-    slot: Slot,
+    slot: Box<Slot>,
     owner: Owner,
 }
 
 /// Where a slot was found.
 enum Found {
-    Here(Slot, Owner),
+    Here(Box<Slot>, Owner),
     Make(u16, Owner),
     Wait,
 }
@@ -146,7 +150,7 @@ impl Slots {
     /// # Errors
     /// No memory, `interrupted`.
     pub(crate) fn take(&self, interruptible: bool, gives_up: impl Fn() -> bool) -> Result<SlotGuard<'_>> {
-        let pid = machine::thread::current().tag();
+        let pid = machine::thread::tag();
         let mut found = Found::Wait;
         let mut look = || {
             found = self.find(pid);
@@ -217,7 +221,7 @@ impl Slots {
         }
     }
 
-    fn put_back(&self, slot: Slot, owner: Owner) {
+    fn put_back(&self, slot: Box<Slot>, owner: Owner) {
         let mut inner = self.inner.lock();
         let mut surplus = None;
         match owner {
@@ -272,7 +276,7 @@ impl Inner {
     }
 
     /// A slot that is nobody's waits for somebody. One of which there are enough is given back, to be dropped.
-    fn rests(&mut self, slot: Slot) -> Option<Slot> {
+    fn rests(&mut self, slot: Box<Slot>) -> Option<Box<Slot>> {
         if self.idle.len() >= IDLE {
             self.end_number(slot.index());
             return Some(slot);
@@ -312,7 +316,7 @@ impl SlotGuard<'_> {
     /// # Errors
     /// `interrupted` when it was abandoned.
     pub(crate) fn slot(&mut self) -> Result<&mut Slot> {
-        self.slot.as_mut().ok_or(error::EINTR.into())
+        self.slot.as_deref_mut().ok_or(error::EINTR.into())
     }
 
     /// When to look whether to wait on. However many messages are waited for one after the other, that is once a second
@@ -353,7 +357,6 @@ impl Drop for SlotGuard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::boxed::Box;
     use alloc::sync::Arc;
 
     use super::*;

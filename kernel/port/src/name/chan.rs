@@ -10,7 +10,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use abi::Qid;
 use machine::lock::Lock;
@@ -64,6 +64,8 @@ pub struct Chan {
     pub(crate) mounted: bool,
     /// The kernel has, or has had, a 9P session on it: what else is read or written there would get in between.
     pub(crate) has_session: AtomicBool,
+    /// Whether its device says that it is a stream: what it says of an open channel stays so, and is asked once.
+    stream: AtomicU8,
     /// Offset of the next read or write through a descriptor.
     pub(crate) offset: Offset,
     /// Position of a directory read, once there has been one.
@@ -72,6 +74,9 @@ pub struct Chan {
     pub(crate) seen: Lock<Seen>,
     _counted: Counted<CHANS>,
 }
+
+/// In `Chan::stream`: nobody has asked yet. Else it is what was said, as a number.
+const UNKNOWN: u8 = 2;
 
 /// Where a descriptor's next read or write begins. It does not go beyond the last number there is.
 #[derive(Default)]
@@ -173,6 +178,7 @@ impl Chan {
             umh: None,
             mounted: false,
             has_session: AtomicBool::new(false),
+            stream: AtomicU8::new(UNKNOWN),
             offset: Offset::default(),
             dir: Once::new(),
             seen: Lock::new(Seen::default()),
@@ -202,6 +208,24 @@ impl Chan {
             Some(t) => Ok(t),
             None => Err(abi::error::EHUNGUP.into()),
         }
+    }
+
+    /// Makes `seek` no sense on it, which is open ([`Dev::is_stream`])?
+    #[inline]
+    pub(crate) fn is_stream(&self) -> bool {
+        match self.stream.load(Ordering::Relaxed) {
+            UNKNOWN => self.ask_for_stream(),
+            known => known != 0,
+        }
+    }
+
+    #[inline(never)]
+    fn ask_for_stream(&self) -> bool {
+        let is_stream = self.dev.is_stream(self);
+        if self.mode.is_some() {
+            self.stream.store(u8::from(is_stream), Ordering::Relaxed);
+        }
+        is_stream
     }
 
     /// Where a directory read stands.

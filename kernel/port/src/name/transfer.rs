@@ -16,14 +16,14 @@ use crate::proc::process::Proc;
 ///
 /// # Errors
 /// `negative i/o offset`; for directories as [`dirread::read`]; what the device says.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64) -> Result<usize> {
     let own = offset == -1;
     let at = if own { c.offset.get() } else { u64::try_from(offset).map_err(|_| error::ENEGOFF)? };
     if c.qid.is_dir() {
         return dirread::read(up, c, dst, at);
     }
-    if c.dev.is_stream(c) {
+    if c.is_stream() {
         return c.dev.read(up, c, dst, 0);
     }
     let n = c.dev.read(up, c, dst, at)?;
@@ -37,12 +37,12 @@ pub(crate) fn read(up: &Arc<Proc>, c: &Arc<Chan>, dst: &mut Dst<'_>, offset: i64
 ///
 /// # Errors
 /// `file is a directory`; `negative i/o offset`; what the device says.
-#[inline]
+#[inline(always)]
 pub(crate) fn write(up: &Arc<Proc>, c: &Arc<Chan>, src: &Src<'_>, offset: i64) -> Result<usize> {
     if c.qid.is_dir() {
         return Err(error::EISDIR.into());
     }
-    if c.dev.is_stream(c) {
+    if c.is_stream() {
         if offset < -1 {
             return Err(error::ENEGOFF.into());
         }

@@ -106,9 +106,30 @@ pub(crate) struct Name<'a> {
 }
 
 /// Bytes that are in no name.
-fn is_bad(b: u8) -> bool {
+const fn is_bad(b: u8) -> bool {
     b < b' ' || b == 0x7f
 }
+
+/// What a byte of a name is: one look for most of them, which are neither.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Slash,
+    Bad,
+}
+
+static KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Plain; 256];
+    let mut b = 0;
+    while b < kinds.len() {
+        if is_bad(b as u8) {
+            kinds[b] = Kind::Bad;
+        }
+        b += 1;
+    }
+    kinds[b'/' as usize] = Kind::Slash;
+    kinds
+};
 
 impl<'a> Name<'a> {
     #[inline]
@@ -137,14 +158,15 @@ impl<'a> Name<'a> {
         let mut elements = Elements { few: [""; FEW], len: 0, many: Vec::new() };
         let (mut from, mut added) = (0, Ok(()));
         for (at, b) in rest.bytes().enumerate() {
-            if b == b'/' {
-                if added.is_ok() {
-                    added = elements.add(rest.get(from..at).unwrap_or(""));
-                }
-                from = at + 1;
-            } else if is_bad(b) {
-                return Err(error::EBADCHAR.into());
+            match KINDS.get(usize::from(b)) {
+                Some(Kind::Plain) => continue,
+                Some(Kind::Slash) => {}
+                _ => return Err(error::EBADCHAR.into()),
             }
+            if added.is_ok() {
+                added = elements.add(rest.get(from..at).unwrap_or(""));
+            }
+            from = at + 1;
         }
         let last = rest.get(from..).unwrap_or("");
         added.and_then(|()| elements.add(last))?;
@@ -191,7 +213,8 @@ pub(crate) struct Walker<'u> {
 }
 
 impl<'u> Walker<'u> {
-    #[inline]
+    /// The beginning of a walk. (It is made where its caller has it, for it is long.)
+    #[inline(always)]
     pub(crate) fn start(up: &'u Arc<Proc>, name: &Name<'_>) -> Result<Self> {
         let pgrp = up.pgrp();
         let (at, path) = match name.start {

@@ -121,6 +121,12 @@ fn the_consoles_small_files() {
     for (ask, want) in [(32, 32), (40, 32), (31, 24), (8, 8), (7, 0)] {
         assert_eq!(pread(&t.up, fd, &mut Dst::Kernel(&mut vec![0; ask]), 100).unwrap(), want);
     }
+    let ns = |ask| {
+        let mut bytes = vec![0; ask];
+        pread(&t.up, fd, &mut Dst::Kernel(&mut bytes), 0).unwrap();
+        u64::from_be_bytes(bytes[..8].try_into().unwrap())
+    };
+    assert!(ns(8).abs_diff(ns(32)) < 60_000_000_000, "the time alone is the same time");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 use io::message::{Request, Transport, TransportError};
 use protocol::{Messages, NineP, negotiate};
-use request::{Checked, check};
+use request::{Checked, Sizes, check};
 
 /// Most entries used of it. QEMU's server handles 128 requests at a time, and forgets to look at more.
 const SIZE_MOST: u16 = 128;
@@ -88,9 +88,8 @@ impl Transport for P9 {
     fn submit(&self, request: Box<Request>) {
         let protocol = &self.device.protocol;
         match check(&request, self.segments) {
-            Ok(sizes) => {
-                let readable = sizes.readable;
-                if self.device.submit(Checked { request, sizes }) {
+            Ok(Sizes { readable, writable }) => {
+                if self.device.submit(Checked { request, writable }) {
                     count(&protocol.bytes.to_device, readable);
                 }
             }

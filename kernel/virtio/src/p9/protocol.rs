@@ -23,7 +23,7 @@ impl Layout for Messages {
         checked: &Checked,
     ) -> Option<(Prepared, (), u64)> {
         let chain = queue.prepare_all(&*checked.request).ok()?;
-        Some((chain, (), checked.sizes.writable))
+        Some((chain, (), checked.writable))
     }
 
     fn reclaim(&mut self, (): ()) {}

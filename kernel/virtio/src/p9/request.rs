@@ -4,9 +4,10 @@
 //! T-message whose size is not its length, a reply area without room for the smallest reply, or a read of more
 //! bytes than there is room for.
 
-use crate::ring::{Segment, Segments};
+use crate::ring::{FEW, Segment, Segments};
 use alloc::boxed::Box;
 use io::message::{Request, TransportError};
+use machine::dma::Dma;
 use ninep::head::{HEADSZ, RIOSZ, TIOSZ};
 use ninep::kind::{TREAD, TREADDIR, TWRITE};
 
@@ -22,10 +23,16 @@ pub(super) struct Sizes {
     pub writable: u64,
 }
 
+/// Stretches of memory that a message and room for its reply have at most beside their data.
+const HEADS: usize = 16;
+/// Bytes of a page, where memory in several pieces may go on elsewhere.
+const PAGE: usize = abi::layout::PAGE as usize;
+
 /// A request that has passed the checks.
 pub(super) struct Checked {
     pub request: Box<Request>,
-    pub sizes: Sizes,
+    /// Bytes of room for the reply.
+    pub writable: u64,
 }
 
 /// Checks a request before it is given to a device that takes `max_segments` pieces.
@@ -38,15 +45,13 @@ pub(super) fn check(request: &Request, max_segments: usize) -> Result<Sizes, Tra
     if r_len < HEADSZ || r_len > request.r.len() {
         return broken("9P request without room for a reply");
     }
-    let (mut count, mut readable, mut writable) = (0, 0, 0);
-    request.each_segment(|_, len, is_room| {
-        count += 1;
-        *if is_room { &mut writable } else { &mut readable } += len as u64;
-    });
+    let (readable, writable) = (request.t_total() as u64, request.r_room() as u64);
+    // Only those of many pieces are counted: neighbours may be one.
+    let most = request.t_data.len() + request.r_data.len() + HEADS;
     if u64::from(request.t.get_u32(0)) != readable {
         return broken("9P request whose size is wrong");
     }
-    if count > max_segments {
+    if most > max_segments && request.segments() > max_segments {
         return broken("9P request in too many pieces");
     }
     if writable > u64::from(u32::MAX) {
@@ -76,6 +81,60 @@ impl Segments for Request {
     fn each(&self, mut put: impl FnMut(Segment)) {
         // A stretch is no longer than the request, which is checked.
         self.each_segment(|phys, len, write| put(Segment { phys, len: len as u32, write }));
+    }
+
+    #[inline]
+    fn list(&self, few: &mut [Segment; FEW]) -> Option<usize> {
+        let pages = self.t_len.div_ceil(PAGE) + self.r_len.div_ceil(PAGE);
+        if pages + self.t_data.len() + self.r_data.len() > FEW {
+            return None;
+        }
+        let mut list = List { few, count: 0, end: None };
+        list.add_heads(&self.t, self.t_len, false);
+        self.t_data.iter().for_each(|piece| list.add(piece.phys(), piece.len(), false));
+        list.add_heads(&self.r, self.r_len, true);
+        self.r_data.iter().for_each(|piece| list.add(piece.phys(), piece.len(), true));
+        Some(list.count)
+    }
+}
+
+/// A list of few segments, to which there is room for all that are added.
+struct List<'a> {
+    few: &'a mut [Segment; FEW],
+    count: usize,
+    /// Where the last one ends, and whether it is room.
+    end: Option<(u64, bool)>,
+}
+
+impl List<'_> {
+    /// Adds what of a message, or room for its reply, is not data.
+    #[inline(always)]
+    fn add_heads(&mut self, memory: &Dma, len: usize, is_room: bool) {
+        if len <= PAGE {
+            self.add(memory.phys(), len, is_room);
+        } else {
+            memory.pieces(len).for_each(|(phys, len)| self.add(phys, len, is_room));
+        }
+    }
+
+    /// Adds a stretch. Empty ones are left out, and neighbours are one.
+    #[inline(always)]
+    fn add(&mut self, phys: u64, len: usize, write: bool) {
+        if len == 0 {
+            return;
+        }
+        // No longer than the request, which is checked.
+        let len = len as u32;
+        let follows = self.end == Some((phys, write));
+        self.end = Some((phys.wrapping_add(u64::from(len)), write));
+        if follows {
+            if let Some(last) = self.few.get_mut(self.count - 1) {
+                last.len += len;
+            }
+        } else if let Some(place) = self.few.get_mut(self.count) {
+            *place = Segment { phys, len, write };
+            self.count += 1;
+        }
     }
 }
 

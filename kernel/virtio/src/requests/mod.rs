@@ -226,7 +226,8 @@ impl<P: Protocol> RequestDevice<P> {
             if notify {
                 self.notify();
             }
-            for (request, ending) in batch.into_iter().flatten() {
+            for place in &mut batch {
+                let Some((request, ending)) = place.take() else { break };
                 self.protocol.complete(request, ending);
             }
             match taken {

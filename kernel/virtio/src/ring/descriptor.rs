@@ -28,7 +28,17 @@ pub struct Segment {
 pub trait Segments {
     /// Tells them one after the other; the same ones each time.
     fn each(&self, put: impl FnMut(Segment));
+
+    /// All of them at once, if they are few: how many there are. None: they have to be told.
+    #[inline]
+    fn list(&self, _few: &mut [Segment; FEW]) -> Option<usize> {
+        None
+    }
 }
+
+/// Segments of a chain of few: those of a small read of a file server are a message, room for its head, a page, and room
+/// for what an error has more.
+pub const FEW: usize = 4;
 
 /// Segments in a list.
 pub(super) struct Listed<I>(pub I);
@@ -65,26 +75,55 @@ impl<T> Queue<T> {
         let Some(tables) = &self.tables else { return Err(Full) };
         let at = usize::from(head) * DESCRIPTOR;
         let start = usize::from(head) * self.segments * DESCRIPTOR;
-        // One is written when it is known whether another follows.
-        let (mut last, mut n, mut fits) = (None, 0u16, true);
+        let mut few = [Segment { phys: 0, len: 0, write: false }; FEW];
+        if let Some(count) = segments.list(&mut few) {
+            return self.fill_few(tables, at, start, few.get(..count).unwrap_or_default());
+        }
+        // Each is written as if another one followed, and the last anew, when it is known to be.
+        let (mut last, mut n, mut place) = (Segment { phys: 0, len: 0, write: false }, 0, start);
         segments.each(|segment| {
-            let Some(before) = last.replace(segment) else { return };
-            fits &= usize::from(n) + 1 < self.segments;
-            if fits {
-                n += 1;
-                write(tables, start + usize::from(n - 1) * DESCRIPTOR, &before, Some(n));
+            n += 1;
+            if n <= self.segments {
+                write(tables, place, &segment, Some(n as u16));
+                place += DESCRIPTOR;
+                last = segment;
             }
         });
-        let Some(last) = last.filter(|_| fits) else { return Err(Full) };
-        if n == 0 {
+        if n == 0 || n > self.segments {
+            return Err(Full);
+        }
+        if n == 1 {
             write(&self.ring, at, &last, None);
             return Ok(());
         }
-        write(tables, start + usize::from(n) * DESCRIPTOR, &last, None);
-        self.ring.set_u64(at, tables.phys() + start as u64);
-        self.ring.set_u32(at + 8, u32::from(n + 1) * DESCRIPTOR as u32);
-        self.ring.set_u32(at + 12, u32::from(INDIRECT));
+        write(tables, place - DESCRIPTOR, &last, None);
+        self.point_at(tables, at, start, n);
         Ok(())
+    }
+
+    /// The same of a list of them.
+    #[inline]
+    fn fill_few(&self, tables: &Dma, at: usize, start: usize, segments: &[Segment]) -> Result<(), Full> {
+        match segments {
+            [] => return Err(Full),
+            [one] => write(&self.ring, at, one, None),
+            many if many.len() > self.segments => return Err(Full),
+            many => {
+                for (n, segment) in many.iter().enumerate() {
+                    let link = (n + 1 < many.len()).then_some(n as u16 + 1);
+                    write(tables, start + n * DESCRIPTOR, segment, link);
+                }
+                self.point_at(tables, at, start, many.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the descriptor at `at` of a table of `count` at `start`: where it is, length, flags, and no next one.
+    #[inline]
+    fn point_at(&self, tables: &Dma, at: usize, start: usize, count: usize) {
+        self.ring.set_u64(at, tables.phys() + start as u64);
+        self.ring.set_u64(at + 8, (count * DESCRIPTOR) as u64 | u64::from(INDIRECT) << 32);
     }
 }
 

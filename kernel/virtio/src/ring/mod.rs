@@ -28,7 +28,7 @@ mod merge;
 use crate::transport::RingAddress;
 use alloc::vec::Vec;
 use descriptor::{DESCRIPTOR, Listed};
-pub use descriptor::{Segment, Segments};
+pub use descriptor::{FEW, Segment, Segments};
 use machine::OutOfMemory;
 use machine::dma::Dma;
 use machine::heap;

@@ -1,6 +1,10 @@
 //! One file of the tree: its record, what it holds, and who may use it.
+//!
+//! A file's name is in memory once, for itself and for its directory; and so is a user's, for all files that he makes.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{DMDIR, Dir, Qid, error};
@@ -15,15 +19,15 @@ const NODE_COST: u64 = 320;
 
 /// One file.
 pub struct Node {
-    pub name: Vec<u8>,
+    pub name: Arc<[u8]>,
     /// The directory it stands in, or stood in.
     pub parent: u64,
     /// Whether it stands there still.
     pub linked: bool,
     pub mode: u32,
-    pub uid: Vec<u8>,
-    pub gid: Vec<u8>,
-    pub muid: Vec<u8>,
+    pub uid: Arc<[u8]>,
+    pub gid: Arc<[u8]>,
+    pub muid: Arc<[u8]>,
     pub atime: u32,
     pub mtime: u32,
     pub vers: u32,
@@ -36,28 +40,43 @@ pub struct Node {
 
 /// What is in it.
 pub enum Body {
-    Dir(BTreeMap<Vec<u8>, u64>),
+    Dir(Entries),
     File(Bytes),
+}
+
+/// The files of a directory, by their names.
+pub type Entries = BTreeMap<Arc<[u8]>, u64>;
+
+/// Whether it is the same user: mostly his name is the same one.
+pub fn is_same(a: &Arc<[u8]>, b: &Arc<[u8]>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
 }
 
 impl Node {
     /// A new one in the directory `parent`, empty.
-    pub fn new(now: u32, uid: &[u8], gid: &[u8], name: &[u8], mode: u32, parent: u64) -> Node {
-        Node {
-            name: name.to_vec(),
+    pub fn new(
+        now: u32,
+        uid: &Arc<[u8]>,
+        gid: &Arc<[u8]>,
+        name: Arc<[u8]>,
+        mode: u32,
+        parent: u64,
+    ) -> Box<Node> {
+        Box::new(Node {
+            name,
             parent,
             linked: true,
             mode,
-            uid: uid.to_vec(),
-            gid: gid.to_vec(),
-            muid: uid.to_vec(),
+            uid: uid.clone(),
+            gid: gid.clone(),
+            muid: uid.clone(),
             atime: now,
             mtime: now,
             vers: 0,
             body: if mode & DMDIR != 0 { Body::Dir(BTreeMap::new()) } else { Body::File(Bytes::default()) },
             held: 0,
             opens: 0,
-        }
+        })
     }
 
     /// What the client knows it by.
@@ -93,15 +112,20 @@ impl Node {
     }
 
     /// May this user do this (`AREAD`, `AWRITE`, `AEXEC` together)?
-    pub fn allow(&self, user: &[u8], want: u32) -> Result<()> {
-        let mut has = self.mode & 7;
-        if user == self.uid {
-            has |= self.mode >> 6 & 7;
+    pub fn allow(&self, user: &Arc<[u8]>, want: u32) -> Result<()> {
+        let has = |bits: u32| bits & want == want;
+        // What everybody may is asked for most: then it does not matter who it is.
+        if has(self.mode) {
+            return Ok(());
         }
-        if user == self.gid {
-            has |= self.mode >> 3 & 7;
+        let mut bits = self.mode & 7;
+        if is_same(user, &self.uid) {
+            bits |= self.mode >> 6 & 7;
         }
-        if has & want == want { Ok(()) } else { Err(error::EPERM.into()) }
+        if is_same(user, &self.gid) {
+            bits |= self.mode >> 3 & 7;
+        }
+        if has(bits) { Ok(()) } else { Err(error::EPERM.into()) }
     }
 
     /// What stands under a name in this directory.
@@ -110,7 +134,7 @@ impl Node {
     }
 
     /// The directory's files, by their names.
-    pub fn entries(&self) -> Result<&BTreeMap<Vec<u8>, u64>> {
+    pub fn entries(&self) -> Result<&Entries> {
         match &self.body {
             Body::Dir(entries) => Ok(entries),
             Body::File(_) => Err(error::ENOTDIR.into()),
@@ -118,7 +142,7 @@ impl Node {
     }
 
     /// The same, to change them.
-    pub fn entries_mut(&mut self) -> Result<&mut BTreeMap<Vec<u8>, u64>> {
+    pub fn entries_mut(&mut self) -> Result<&mut Entries> {
         match &mut self.body {
             Body::Dir(entries) => Ok(entries),
             Body::File(_) => Err(error::ENOTDIR.into()),
@@ -126,11 +150,11 @@ impl Node {
     }
 
     /// Its contents have changed.
-    pub fn changed(&mut self, user: &[u8], now: u32) {
+    pub fn changed(&mut self, user: &Arc<[u8]>, now: u32) {
         self.vers = self.vers.wrapping_add(1);
         self.mtime = now;
-        if self.muid != user {
-            self.muid = user.to_vec();
+        if !is_same(&self.muid, user) {
+            self.muid = user.clone();
         }
     }
 
@@ -144,7 +168,7 @@ impl Node {
     }
 }
 
-/// What a file of this name takes. The name stands in the directory, too.
+/// What a file of this name takes.
 pub fn node_cost(name: &[u8]) -> u64 {
-    NODE_COST + 2 * name.len() as u64
+    NODE_COST + name.len() as u64
 }

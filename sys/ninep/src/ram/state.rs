@@ -1,6 +1,8 @@
 //! The [files](Node) by number, and the rules about them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -9,7 +11,7 @@ use abi::{
 };
 
 use super::data::{Blocks, Budget, Bytes};
-use super::node::{Body, Node, node_cost};
+use super::node::{Body, Node, is_same, node_cost};
 use crate::server::{Result, valid_name};
 use crate::{Stat, Str};
 
@@ -22,7 +24,7 @@ const KEEP: u32 = u32::MAX;
 
 /// All files.
 pub struct State {
-    nodes: BTreeMap<u64, Node>,
+    nodes: BTreeMap<u64, Box<Node>>,
     next: u64,
     budget: Budget,
     clock: fn() -> u32,
@@ -45,7 +47,8 @@ impl State {
             pause: || {},
             gone: Blocks::default(),
         };
-        let mut root = Node::new(clock(), owner, owner, b"/", DMDIR | 0o775, ROOT);
+        let owner = Arc::from(owner);
+        let mut root = Node::new(clock(), &owner, &owner, Arc::from(&b"/"[..]), DMDIR | 0o775, ROOT);
         root.held = 1;
         state.nodes.insert(ROOT, root);
         state.next = ROOT + 1;
@@ -90,7 +93,7 @@ impl State {
     }
 
     /// The number of the file under a name in a directory, or of the directory above.
-    pub fn step(&self, number: u64, user: &[u8], name: &[u8]) -> Result<u64> {
+    pub fn step(&self, number: u64, user: &Arc<[u8]>, name: &[u8]) -> Result<u64> {
         let node = self.node(number)?;
         node.allow(user, AEXEC)?;
         match name {
@@ -141,7 +144,7 @@ impl State {
     }
 
     /// Checks an open, and cuts the file if that is asked for.
-    pub fn open(&mut self, number: u64, user: &[u8], mode: u32) -> Result<Qid> {
+    pub fn open(&mut self, number: u64, user: &Arc<[u8]>, mode: u32) -> Result<Qid> {
         let node = self.node(number)?;
         if !node.linked {
             return Err(error::ENONEXIST.into());
@@ -174,7 +177,7 @@ impl State {
     }
 
     /// Makes a file. It gets the group of its directory, and no permissions that the directory does not have.
-    pub fn create(&mut self, dir: u64, user: &[u8], name: &[u8], perm: u32) -> Result<(u64, Qid)> {
+    pub fn create(&mut self, dir: u64, user: &Arc<[u8]>, name: &[u8], perm: u32) -> Result<(u64, Qid)> {
         let parent = self.node(dir)?;
         if !parent.linked {
             return Err(error::ENONEXIST.into());
@@ -188,16 +191,17 @@ impl State {
         }
         let mask = if perm & DMDIR != 0 { 0o777 } else { 0o666 };
         let mode = perm & (!mask | parent.mode & mask);
-        let node = Node::new((self.clock)(), user, &parent.gid, name, mode, dir);
+        let gid = parent.gid.clone();
         self.budget.take(node_cost(name))?;
+        let (now, name): (u32, Arc<[u8]>) = ((self.clock)(), Arc::from(name));
         let number = self.next;
         self.next += 1;
+        let parent = self.node_mut(dir)?;
+        parent.entries_mut()?.insert(name.clone(), number);
+        parent.changed(user, now);
+        let node = Node::new(now, user, &gid, name, mode, dir);
         let qid = node.qid(number);
         self.nodes.insert(number, node);
-        let now = (self.clock)();
-        let parent = self.node_mut(dir)?;
-        parent.entries_mut()?.insert(name.to_vec(), number);
-        parent.changed(user, now);
         Ok((number, qid))
     }
 
@@ -229,7 +233,7 @@ impl State {
     }
 
     /// Writes a plain file; at its end if it only grows.
-    pub fn write(&mut self, number: u64, user: &[u8], offset: u64, data: &[u8]) -> Result<()> {
+    pub fn write(&mut self, number: u64, user: &Arc<[u8]>, offset: u64, data: &[u8]) -> Result<()> {
         let now = (self.clock)();
         let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;
         let append = node.mode & DMAPPEND != 0;
@@ -240,9 +244,8 @@ impl State {
         Ok(())
     }
 
-    /// May this user take the file out of its directory?
     /// May this user take the file out of its directory, or give it another name there?
-    fn may_remove(&self, number: u64, user: &[u8]) -> Result<()> {
+    fn may_remove(&self, number: u64, user: &Arc<[u8]>) -> Result<()> {
         let node = self.node(number)?;
         if number == ROOT {
             return Err(error::EPERM.into());
@@ -253,12 +256,12 @@ impl State {
         let dir = self.node(node.parent)?;
         dir.allow(user, AWRITE)?;
         // Where everybody may make files, what somebody has made stays there until he takes it away.
-        let his = user == node.uid || user == dir.uid;
+        let his = is_same(user, &node.uid) || is_same(user, &dir.uid);
         if dir.mode & 0o002 == 0 || his { Ok(()) } else { Err(error::EPERM.into()) }
     }
 
     /// Takes a file out of its directory.
-    pub fn remove(&mut self, number: u64, user: &[u8]) -> Result<()> {
+    pub fn remove(&mut self, number: u64, user: &Arc<[u8]>) -> Result<()> {
         self.may_remove(number, user)?;
         let now = (self.clock)();
         let node = self.node_mut(number)?;
@@ -275,7 +278,7 @@ impl State {
     }
 
     /// Changes a file's record: all is checked before anything is done.
-    pub fn wstat(&mut self, number: u64, user: &[u8], change: &Stat<'_>) -> Result<()> {
+    pub fn wstat(&mut self, number: u64, user: &Arc<[u8]>, change: &Stat<'_>) -> Result<()> {
         let node = self.node(number)?;
         let rename = self.check(number, node, user, change)?;
         let now = (self.clock)();
@@ -285,12 +288,13 @@ impl State {
             let (old, new) = (node_cost(&node.name), node_cost(name));
             self.budget.take(new.saturating_sub(old))?;
             self.budget.give(old.saturating_sub(new));
-            let old = core::mem::replace(&mut node.name, name.to_vec());
+            let name: Arc<[u8]> = Arc::from(name);
+            let old = core::mem::replace(&mut node.name, name.clone());
             let parent = node.parent;
             let parent = self.node_mut(parent)?;
             let entries = parent.entries_mut()?;
             entries.remove(&old);
-            entries.insert(name.to_vec(), number);
+            entries.insert(name, number);
             parent.changed(user, now);
         }
         let node = self.nodes.get_mut(&number).ok_or(error::ENONEXIST)?;
@@ -311,13 +315,13 @@ impl State {
             node.mtime = change.mtime;
         }
         if !change.gid.is_empty() {
-            node.gid = change.gid.bytes().to_vec();
+            node.gid = Arc::from(change.gid.bytes());
         }
         Ok(())
     }
 
     /// Checks a `Twstat`; says whether it renames. Type, device and version are the client's idea and mean nothing.
-    fn check(&self, number: u64, node: &Node, user: &[u8], change: &Stat<'_>) -> Result<bool> {
+    fn check(&self, number: u64, node: &Node, user: &Arc<[u8]>, change: &Stat<'_>) -> Result<bool> {
         let refused = Err(error::EPERM.into());
         let same = |new: Str<'_>, old: &[u8]| new.is_empty() || new.bytes() == old;
         if !same(change.uid, &node.uid) || !same(change.muid, &node.muid) {
@@ -326,8 +330,8 @@ impl State {
         if change.qid.path != u64::MAX && change.qid.path != number {
             return refused;
         }
-        let owner = user == node.uid;
-        let leads = user == node.gid;
+        let owner = is_same(user, &node.uid);
+        let leads = is_same(user, &node.gid);
         let attributes = change.mode != KEEP && change.mode != node.mode
             || change.atime != KEEP && change.atime != node.atime
             || change.mtime != KEEP && change.mtime != node.mtime;
@@ -338,7 +342,7 @@ impl State {
             return refused;
         }
         // The new group must be one that the user is in; who leads both need not be the owner.
-        if !same(change.gid, &node.gid) && !(change.gid.bytes() == user && (owner || leads)) {
+        if !same(change.gid, &node.gid) && !(change.gid.bytes() == &**user && (owner || leads)) {
             return refused;
         }
         let length = match &node.body {

@@ -137,11 +137,12 @@ impl Dma {
             Place::Run(phys) => (core::slice::from_ref(phys), usize::MAX),
             Place::Pages(frames) => (frames.as_slice(), PAGE as usize),
         };
+        let count = if len <= step { usize::from(len != 0) } else { len.div_ceil(step) };
         let mut left = len;
-        frames.iter().map_while(move |phys| {
+        frames.iter().take(count).map(move |phys| {
             let n = left.min(step);
             left -= n;
-            (n > 0).then_some((*phys, n))
+            (*phys, n)
         })
     }
 

@@ -4,17 +4,18 @@
 //! tables above. Whoever unmaps a page waits for all processors that have the space loaded (`space`), so with
 //! interrupts off, or put off, nothing found there goes away.
 
-use super::page::Page;
+use super::page::{Page, Pinned};
 use super::space::AddressSpace;
 use super::tables::{self, ADDRESS, PAGE, PRESENT, Table, WRITE};
 use crate::amd64::cpu::{self, Cpu};
 use crate::amd64::interrupts;
 use crate::types::Prot;
 use abi::layout::USTKTOP;
+use core::str::Utf8Error;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Page tables that a space remembers.
-const LEAVES: usize = 4;
+const LEAVES: usize = 8;
 
 impl AddressSpace {
     /// What is mapped at an address: a counted reference and how it may be used.
@@ -98,12 +99,19 @@ impl AddressSpace {
         self.table().leaf(va).inspect(|table| self.leaves.put(va, *table))
     }
 
-    /// Copies the string at `va` up to the zero byte at its end, and says how many bytes it has. None unless all of it
-    /// is in one page that is mapped, and `buf` has room for it and for eight bytes more.
-    pub fn read_string(&self, va: u64, buf: &mut [u8]) -> Option<usize> {
-        let mut len = None;
-        self.with_page(va, 1, 0, |page, offset| len = page.read_string(offset, buf));
-        len
+    /// Copies the text at `va` up to the zero byte at its end. None unless all of it is in one page that is mapped, and
+    /// `buf` has room for it and for eight bytes more; an error when it is no text.
+    #[inline]
+    pub fn read_text<'b>(&self, va: u64, buf: &'b mut [u8]) -> Option<Result<&'b str, Utf8Error>> {
+        let mut read = None;
+        self.with_page(va, 1, 0, |page, offset| read = page.read_string(offset, buf));
+        let (len, is_ascii) = read?;
+        let bytes = buf.get(..len)?;
+        if !is_ascii {
+            return Some(str::from_utf8(bytes));
+        }
+        // SAFETY: ASCII is UTF-8.
+        Some(Ok(unsafe { str::from_utf8_unchecked(bytes) }))
     }
 
     /// Changes the aligned word at `va`, where it is mapped to be written, to what `change` makes of it, which may be
@@ -114,6 +122,16 @@ impl AddressSpace {
             self.with_page(va, 4, WRITE, |page, offset| done = Some(page.update_u32(offset, change)));
         }
         done
+    }
+
+    /// Pins these bytes, if they lie in one page that is mapped, to be written if `write`. Whoever takes the page out,
+    /// or takes writing away, sees the pin when he has done so.
+    pub fn pin(&self, va: u64, len: usize, write: bool) -> Option<Pinned> {
+        let mut pinned = None;
+        self.with_page(va, len, if write { WRITE } else { 0 }, |page, offset| {
+            pinned = Some(Pinned::new(page.clone(), offset, len));
+        });
+        pinned
     }
 
     /// Whether these bytes lie in one page that is mapped, to be written if `write`.
@@ -175,17 +193,23 @@ impl Leaves {
         Leaves([const { AtomicU64::new(0) }; LEAVES])
     }
 
+    /// Where the table of a stretch is, by its number. What is attached is 16 MiB below the end of the stack, and the two
+    /// are used by turns: they are not at the same place, nor at that of text and data that end below 10 MiB.
+    #[inline]
+    fn place(&self, part: u64) -> &AtomicU64 {
+        &self.0[(part + part / LEAVES as u64) as usize % LEAVES]
+    }
+
     #[inline]
     fn find(&self, va: u64) -> Option<Table> {
         let part = va / tables::span(2);
-        let word = self.0[part as usize % LEAVES].load(Ordering::Relaxed);
+        let word = self.place(part).load(Ordering::Relaxed);
         // SAFETY: `put` for this space, whose tables stay.
         (word >> FRAME == part + 1).then(|| unsafe { Table::at((word & ((1 << FRAME) - 1)) * PAGE) })
     }
 
     fn put(&self, va: u64, table: Table) {
         let part = va / tables::span(2);
-        self.0[part as usize % LEAVES]
-            .store(((part + 1) << FRAME) | (table.phys() / PAGE), Ordering::Relaxed);
+        self.place(part).store(((part + 1) << FRAME) | (table.phys() / PAGE), Ordering::Relaxed);
     }
 }

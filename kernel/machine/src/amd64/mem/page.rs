@@ -148,11 +148,11 @@ impl Page {
         }
     }
 
-    /// Copies the bytes from `off` up to the first that is zero, and says how many. None when there is no zero before
-    /// the end of the page, or `buf` has no room for it and seven bytes more.
-    pub(super) fn read_string(&self, off: usize, buf: &mut [u8]) -> Option<usize> {
+    /// Copies the bytes from `off` up to the first that is zero, and says how many, and whether all of them are ASCII.
+    /// None when there is no zero before the end of the page, or `buf` has no room for it and seven bytes more.
+    pub(super) fn read_string(&self, off: usize, buf: &mut [u8]) -> Option<(usize, bool)> {
         const ONES: u64 = u64::MAX / 255;
-        let (mut at, mut skip, mut done) = (off & !7, off & 7, 0);
+        let (mut at, mut skip, mut done, mut seen) = (off & !7, off & 7, 0, 0);
         while at < SIZE {
             let word = self.word64(at).load(Ordering::Relaxed) >> (8 * skip);
             buf.get_mut(done..done + 8)?.copy_from_slice(&word.to_le_bytes());
@@ -161,8 +161,11 @@ impl Page {
             // The lowest of the bits that are left belongs to the first zero.
             let zeros = word.wrapping_sub(ONES) & !word & ONES << 7;
             if zeros != 0 {
-                return Some(done + zeros.trailing_zeros() as usize / 8);
+                // Of this word, what is before the zero.
+                seen |= word & (zeros & zeros.wrapping_neg()).wrapping_sub(1);
+                return Some((done + zeros.trailing_zeros() as usize / 8, seen & ONES << 7 == 0));
             }
+            seen |= word & u64::MAX >> (8 * skip);
             (at, skip, done) = (at + 8, 0, done + 8 - skip);
         }
         None

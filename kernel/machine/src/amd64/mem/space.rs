@@ -39,6 +39,9 @@ pub struct AddressSpace {
     pub(super) lock: Lock<()>,
     /// Some of the tables below the root, for who looks without the lock.
     pub(super) leaves: Leaves,
+    /// A bit for each remainder of the numbers of 2 MiB stretches that there is a page table for, set for good: most
+    /// stretches that are unmapped have none.
+    marks: AtomicU64,
     resident: AtomicU64,
     /// Bit set: that processor has it loaded.
     active: AtomicU64,
@@ -52,6 +55,7 @@ impl AddressSpace {
             root,
             lock: Lock::new(()),
             leaves: Leaves::new(),
+            marks: AtomicU64::new(0),
             resident: AtomicU64::new(0),
             active: AtomicU64::new(0),
         };
@@ -141,10 +145,19 @@ impl AddressSpace {
             if slot.load(Ordering::Relaxed) & PRESENT == 0 {
                 slot.store(blank::new_table()? | PRESENT | WRITE | USER, Ordering::Release);
                 used(table).add_entry(index);
+                if level == 2 {
+                    self.marks.fetch_or(marks_of(va, va + PAGE), Ordering::Release);
+                }
             }
             table = table.below(index)?;
         }
         Some(table)
+    }
+
+    /// Whether there may be page tables for a stretch.
+    #[inline]
+    fn is_marked(&self, va: u64, end: u64) -> bool {
+        self.marks.load(Ordering::Acquire) & marks_of(va, end) != 0
     }
 
     /// Unmaps a stretch and drops its references.
@@ -177,6 +190,11 @@ impl AddressSpace {
     /// translations are thrown away before the lock is let go, and afterwards the pages that were taken out.
     fn each_table(&self, va: u64, pages: u64, change: impl Fn(Table, u64, u64, &mut Leaving) -> (u64, bool)) {
         let end = va + pages * PAGE;
+        if !self.is_marked(va, end) {
+            return;
+        }
+        // Of a longer stretch all bits may be set, and what is missing is found in larger steps.
+        let is_short = end - va < tables::span(2) * u64::from(u64::BITS);
         let mut at = va;
         let mut gone = Leaving::new();
         while at < end {
@@ -184,7 +202,8 @@ impl AddressSpace {
             let (mut looks, mut any) = (0, false);
             let guard = self.lock.lock();
             while at < end && !gone.is_full() && looks < LOOKS {
-                match self.leaf(at) {
+                let is_missing = is_short && !self.is_marked(at, at + PAGE);
+                match if is_missing { Err(2) } else { self.leaf(at) } {
                     Ok(table) => {
                         looks += TABLE;
                         let (next, changed) = change(table, at, end, &mut gone);
@@ -207,6 +226,9 @@ impl AddressSpace {
 
     /// The same for a page, as for each that is written after a fork.
     fn unmap_one(&self, va: u64) {
+        if !self.is_marked(va, va + PAGE) {
+            return;
+        }
         let guard = self.lock.lock();
         let Ok(table) = self.leaf(va) else { return };
         let old = table.slot(Table::index(va, 1)).swap(0, Ordering::AcqRel);
@@ -392,6 +414,16 @@ fn free_below(table: Table, level: u32) {
         }
     }
     used(table).begin_table();
+}
+
+/// The bits of the stretches of 2 MiB that are in one, all of them if it is long.
+#[inline]
+fn marks_of(va: u64, end: u64) -> u64 {
+    let (first, last) = (va / tables::span(2), end.saturating_sub(1) / tables::span(2));
+    match last.saturating_sub(first) {
+        more @ 0..63 => ((2 << more) - 1u64).rotate_left(first as u32 % u64::BITS),
+        _ => u64::MAX,
+    }
 }
 
 /// The flags of an entry.

@@ -89,9 +89,13 @@ pub(crate) fn idle() -> ! {
     let cpu = cpu::this();
     loop {
         interrupts::enable();
-        let more_dead = scheduler::reap();
-        release_space(false);
-        let rest_at = spare::rest(clock::now_ns);
+        // Whoever is ready does not wait for that: it is done when he has run.
+        let (mut more_to_do, mut rest_at) = (true, None);
+        if cpu.waiting.load(Ordering::SeqCst) == 0 {
+            more_to_do = scheduler::reap();
+            release_space(false);
+            rest_at = spare::rest(clock::now_ns);
+        }
         interrupts::disable();
         let local = cpu.local.lock();
         if !local.is_empty() {
@@ -103,7 +107,7 @@ pub(crate) fn idle() -> ! {
             scheduler::send_to(cpu, thread);
             continue;
         }
-        if more_dead {
+        if more_to_do {
             continue;
         }
         IDLE.fetch_or(cpu.bit(), Ordering::SeqCst);

@@ -61,6 +61,34 @@ impl Local {
         cpu.waiting.store(self.ready.len(), Ordering::SeqCst);
     }
 
+    /// Sees to it that the running thread wakes at `deadline` or before: its alarm, if it has one, is in this queue.
+    pub(super) fn set_alarm(&mut self, cpu: &Cpu, thread: &Thread, deadline: u64) {
+        // SAFETY: the lock of its home is held.
+        let alarm = unsafe { (*thread.switched.get()).alarm };
+        if alarm.is_some_and(|(_, at)| at <= deadline) {
+            return;
+        }
+        drop(self.take_alarm(cpu, thread)); // not the last reference: it runs
+        as_kernel(|| self.sleepers.insert(deadline, thread.id(), thread.counted()));
+        // SAFETY: as above.
+        unsafe { (*thread.switched.get()).alarm = Some((cpu.id.get(), deadline)) };
+    }
+
+    /// Whether the running thread's alarm is in the queue of another processor, which it has left.
+    pub(super) fn has_alarm_elsewhere(&self, cpu: &Cpu, thread: &Thread) -> bool {
+        // SAFETY: the lock of its home is held.
+        let alarm = unsafe { (*thread.switched.get()).alarm };
+        alarm.is_some_and(|(at, _)| at != cpu.id.get())
+    }
+
+    /// Takes the running thread's alarm out of this queue, if it is there.
+    pub(super) fn take_alarm(&mut self, cpu: &Cpu, thread: &Thread) -> Option<ThreadRef> {
+        // SAFETY: the lock of its home is held.
+        let alarm = unsafe { &mut (*thread.switched.get()).alarm };
+        let (_, at) = alarm.take_if(|(at, _)| *at == cpu.id.get())?;
+        self.sleepers.remove(at, thread.id())
+    }
+
     /// Adds what the running thread has had of the processor since it was switched to, or since it was last added. It
     /// counts for the group in which it was chosen: the account of one that ends says no more whom it has worked for.
     pub(super) fn settle(&mut self, cpu: &Cpu, thread: &Thread, now: u64) {

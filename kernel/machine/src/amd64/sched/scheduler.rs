@@ -10,6 +10,11 @@
 //! queue, under the lock of its old home; its home is changed; it is queued under the lock of the new one. Who looks
 //! for it in between finds it ready, and has nothing to do.
 //!
+//! A thread that parks until a deadline is put into the timer queue of its processor, as its *alarm*, and stays there
+//! when it is woken before: the next wait with a deadline that is not earlier needs no other. So an alarm may wake a
+//! thread that waits for something later, which then puts in another one; and who waits for answers that come soon, each
+//! until a minute from then, puts one in a minute.
+//!
 //! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor is
 //! a single shot for whatever comes first: the end of the running thread's turn, when others wait, the next sleeper's
 //! deadline, or a tick, when somebody wants those (`ticks`). An idle processor without sleepers halts without one.
@@ -92,13 +97,16 @@ fn end() -> ! {
     frames::end_grant();
     let me = thread::current_ref();
     let cpu = cpu::this();
+    leave_alarm(me, cpu);
     let mut local = cpu.local.lock();
+    let last = local.take_alarm(cpu, me);
     me.set_state(State::Dead);
     // SAFETY: the running thread owns this; what a dead program had in the FPU is of no use.
     drop(unsafe { (*me.switched.get()).fpu.take() });
     // `current` stays valid: this reference is dropped by `reap`, after the switch.
     // SAFETY: the reference that `start` forgot, taken back once.
     as_kernel(|| local.dead.push(unsafe { Arc::from_raw(me) }));
+    drop(last); // not the last reference: that is on the list
     cpu.has_dead.store(true, Ordering::Relaxed);
     switch(local);
     unreachable!("a dead thread runs");
@@ -139,6 +147,11 @@ pub(crate) fn park(deadline: Option<u64>) {
     let me = thread::current_ref();
     let cpu = cpu::this();
     let mut local = cpu.local.lock();
+    if deadline.is_some() && local.has_alarm_elsewhere(cpu, me) {
+        drop(local);
+        leave_alarm(me, cpu);
+        local = cpu.local.lock();
+    }
     if me.token.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -147,16 +160,30 @@ pub(crate) fn park(deadline: Option<u64>) {
         if deadline <= clock::now_ns() {
             return;
         }
-        as_kernel(|| local.sleepers.insert(deadline, me.id(), me.counted()));
+        local.set_alarm(cpu, me, deadline);
     }
     me.set_state(State::Parked);
     switch(local);
     // A token that comes from here on is for the next time; what its giver did before is seen by the caller, because
     // this is a locked instruction.
     me.token.swap(false, Ordering::SeqCst);
-    if let Some(deadline) = deadline {
-        let mine = cpu.local.lock().sleepers.remove(deadline, me.id());
-        drop(mine);
+}
+
+/// Takes the alarm of the calling thread out of the queue of a processor that it has left, if it is in one.
+#[cold]
+fn leave_alarm(me: &Thread, cpu: &'static Cpu) {
+    // Only this processor's lock, since the thread is at home here, guards what is noted of its alarm.
+    let local = cpu.local.lock();
+    // SAFETY: the lock of its home is held.
+    let alarm = unsafe { (*me.switched.get()).alarm };
+    drop(local);
+    if let Some((other, at)) = alarm.filter(|(other, _)| *other != cpu.id.get()) {
+        let taken = cpu::by_id(other).local.lock().sleepers.remove(at, me.id());
+        let local = cpu.local.lock();
+        // SAFETY: as above.
+        unsafe { (*me.switched.get()).alarm = None };
+        drop(local);
+        drop(taken);
     }
 }
 
@@ -307,6 +334,10 @@ pub(crate) fn timer_fired() {
         let Some(thread) = expired else { break };
         // It may have been woken and parked anew meanwhile: then it wakes without cause, which it can.
         let (home, local) = lock_home(&thread);
+        // SAFETY: the lock of its home is held.
+        let alarm = unsafe { &mut (*thread.switched.get()).alarm };
+        // Or have another alarm by now.
+        alarm.take_if(|(at, due)| *at == cpu.id.get() && *due <= now);
         wake(&thread, home, local);
     }
     let mut local = cpu.local.lock();

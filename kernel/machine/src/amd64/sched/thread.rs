@@ -74,6 +74,8 @@ pub(crate) struct Switched {
     pub place: Place,
     /// Where it was last queued: ahead of that, if it has what others may wait for.
     pub queued_at: Place,
+    /// In which processor's timer queue it is, and for when. The lock of its home guards it, also while it runs.
+    pub alarm: Option<(u32, u64)>,
     /// Where its program is watched.
     pub watch: watch::Registers,
 }
@@ -105,6 +107,18 @@ pub fn spawn(name: &str, tag: u64, f: Box<dyn FnOnce() + Send>) -> Result<Thread
 /// The calling thread.
 pub fn current() -> ThreadRef {
     current_ref().counted()
+}
+
+/// The [tag](Thread::tag) of the calling thread.
+#[inline]
+pub fn tag() -> u64 {
+    current_ref().tag()
+}
+
+/// Whether the calling thread [is interrupted](Thread::interrupted).
+#[inline]
+pub fn is_interrupted() -> bool {
+    current_ref().interrupted()
 }
 
 /// The number of the calling thread.
@@ -186,6 +200,7 @@ impl Thread {
                 usage: Usage::default(),
                 place: Place::LAST,
                 queued_at: Place::LAST,
+                alarm: None,
                 watch: watch::Registers::default(),
             }),
         }
