@@ -13,8 +13,8 @@
 //! `use` counts the requests that went through the cache, `hits` those that their process's own slot carried.
 //!
 //! Ownership: a slot is in `bound`, in `idle`, in `spare`, or in the hands of the one call that uses it
-//! ([`SlotGuard`]); it goes from one to the other by its address. Its requests are in it, or lent to the transport. Lock
-//! order: `inner` is a leaf.
+//! ([`SlotGuard`]); it goes from one to the other by its address. Its requests are in it, or lent to the transport.
+//! Lock order: `inner` is a leaf.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -36,8 +36,8 @@ pub trait Segments {
     }
 }
 
-/// Segments of a chain of few: those of a small read of a file server are a message, room for its head, a page, and room
-/// for what an error has more.
+/// Segments of a chain of few: those of a small read of a file server are a message, room for its head, a page, and
+/// room for what an error has more.
 pub const FEW: usize = 4;
 
 /// Segments in a list.

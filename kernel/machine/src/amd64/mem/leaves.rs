@@ -193,8 +193,8 @@ impl Leaves {
         Leaves([const { AtomicU64::new(0) }; LEAVES])
     }
 
-    /// Where the table of a stretch is, by its number. What is attached is 16 MiB below the end of the stack, and the two
-    /// are used by turns: they are not at the same place, nor at that of text and data that end below 10 MiB.
+    /// Where the table of a stretch is, by its number. What is attached is 16 MiB below the end of the stack, and the
+    /// two are used by turns: they are not at the same place, nor at that of text and data that end below 10 MiB.
     #[inline]
     fn place(&self, part: u64) -> &AtomicU64 {
         &self.0[(part + part / LEAVES as u64) as usize % LEAVES]

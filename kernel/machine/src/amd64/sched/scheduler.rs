@@ -12,8 +12,8 @@
 //!
 //! A thread that parks until a deadline is put into the timer queue of its processor, as its *alarm*, and stays there
 //! when it is woken before: the next wait with a deadline that is not earlier needs no other. So an alarm may wake a
-//! thread that waits for something later, which then puts in another one; and who waits for answers that come soon, each
-//! until a minute from then, puts one in a minute.
+//! thread that waits for something later, which then puts in another one; and who waits for answers that come soon,
+//! each until half a minute from then, puts in one in half a minute.
 //!
 //! Who is woken goes home, unless that processor is busy and another idles (`balance`). The timer of each processor is
 //! a single shot for whatever comes first: the end of the running thread's turn, when others wait, the next sleeper's
