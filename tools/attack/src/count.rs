@@ -76,7 +76,7 @@ pub fn again_and_again(series: &[Counts]) -> Vec<String> {
     let steps: Vec<_> = series.windows(2).map(|pair| pair[1].grown_since(&pair[0])).collect();
     let Some((last, earlier)) = steps.split_last() else { return Vec::new() };
     let least = |name: &str| match name {
-        "kernel" | "frame" | "frame.kernel" | "frame.heap" | "frame.table" => CHUNKS,
+        "kernel" | "frame" | "frame.kernel" | "frame.heap" | "frame.map" | "frame.table" => CHUNKS,
         name if name.starts_with("bill ") => UNTOLD,
         _ => 0,
     };
