@@ -202,8 +202,9 @@ impl Sends {
         }
         let flight = self.flight();
         let news = said.told.iter().flatten().filter(|(from, to)| {
-            let is_there = !from.is_before(self.una) && !self.most.is_before(*to);
-            is_there && !to.is_before(ack)
+            // All three from one place: half of all numbers away what is before is behind as well.
+            let (from, end, sent) = (from.since(self.una), to.since(self.una), self.most.since(self.una));
+            0 <= from && from < end && end <= sent && !to.is_before(ack)
         });
         let mut told = false;
         for stretch in news {
@@ -267,7 +268,7 @@ impl Sends {
     /// Whether something is missing that others have come behind.
     fn look_for_loss(&mut self, flight: usize, now_ns: u64) {
         let is_lost = self.said_again >= SAID_AGAIN || self.marks.len() > SAID_AGAIN as usize * self.mss;
-        if self.recovery.is_some() || !is_lost || self.calls || self.nxt != self.most {
+        if self.recovery.is_some() || !is_lost || self.calls || self.nxt != self.most || !self.is_owed() {
             return;
         }
         self.recovery = Some(Recovery { until: self.most, again: self.una });

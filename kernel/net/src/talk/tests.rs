@@ -357,6 +357,28 @@ fn who_does_not_know_the_numbers_ends_nothing() {
     assert_eq!(hears(end, 0, nxt, ack, b"").map(|said| said.flags), Some(RST));
 }
 
+/// Who tells of stretches that were never sent, wherever they are, has nothing sent for it: half of all numbers away one
+/// was taken for what had come, and what was missing before it, nothing, was sent again without an end.
+#[test]
+fn what_was_never_sent_has_not_come() {
+    let mut w = World::new(CLEAN);
+    w.until(World::is_met);
+    w.until(|w| w.ends.iter().all(|end| end.comes.is_empty()));
+    let end = &mut w.ends[1];
+    let (seq, una) = (end.talk.receives.nxt(), end.talk.sends.next_seq());
+    let places = [0, 1, 0x7fff_0000, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_0000_usize];
+    for (from, acks) in places.into_iter().flat_map(|from| [0, 0x8000_0001].map(|acks| (from, acks))) {
+        let ends = Ends { here: end.talk.ends.there, there: end.talk.ends.here, hops: 64 };
+        let mut said = Said { seq, ack: Some(una.plus(acks)), window: 1000, ..Said::default() };
+        said.told[0] = Some((una.plus(from), una.plus(from + 40_000)));
+        let bytes = Head::new(&ends, &said, 0).bytes().to_vec();
+        let said = Segment::read(&bytes).unwrap();
+        end.talk.hear(&said, Data { at: said.data.clone(), bytes }, false, 0);
+        let packets = (0..10).take_while(|_| end.talk.say(65_521, 0, |_| {})).count();
+        assert_eq!(packets, 0, "{from:x}");
+    }
+}
+
 #[test]
 fn a_call_is_answered_by_what_answers_it() {
     machine::host::new_machine();
