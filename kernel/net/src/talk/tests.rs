@@ -357,8 +357,8 @@ fn who_does_not_know_the_numbers_ends_nothing() {
     assert_eq!(hears(end, 0, nxt, ack, b"").map(|said| said.flags), Some(RST));
 }
 
-/// Who tells of stretches that were never sent, wherever they are, has nothing sent for it: half of all numbers away one
-/// was taken for what had come, and what was missing before it, nothing, was sent again without an end.
+/// Who tells of stretches that were never sent, wherever they are, has nothing sent for it: half of all numbers away
+/// one was taken for what had come, and what was missing before it, nothing, was sent again without an end.
 #[test]
 fn what_was_never_sent_has_not_come() {
     let mut w = World::new(CLEAN);
