@@ -171,8 +171,8 @@ impl ImageRef {
     }
 
     /// Reads what follows one another in the file into these pages, and keeps them; `to_end`, whatever notes come.
-    /// Gives the page `wanted` of them, if the file has it: who wants memory may have taken it from the image before anybody
-    /// looks there.
+    /// Gives the page `wanted` of them, if the file has it: who wants memory may have taken it from the image before
+    /// anybody looks there.
     fn fill(
         &self,
         up: &Arc<Proc>,
