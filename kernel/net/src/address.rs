@@ -3,9 +3,10 @@
 
 use core::fmt;
 
-use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
+pub use smoltcp::wire::{IpAddress, IpCidr};
+use smoltcp::wire::{Ipv4Address, Ipv6Address};
 
-use crate::error::{BAD_ADDRESS, BAD_MASK, BAD_PORT, Result};
+use crate::error::{BAD_ADDRESS, BAD_MASK, BAD_PORT, BAD_REMOTE_PORT, Result};
 
 /// An address and a port; no address is any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +93,14 @@ pub fn parse_local(text: &str) -> Result<Local> {
     };
     let port = if port == "*" { 0 } else { port.parse().map_err(|_| BAD_PORT)? };
     Ok(Local { addr, port })
+}
+
+/// `ADDRESS!PORT` of somebody else.
+///
+/// # Errors
+/// `bad ip address`, `bad remote port`.
+pub fn parse_remote(text: &str) -> Result<Local> {
+    parse_local(text).map_err(|e| if e == BAD_PORT { BAD_REMOTE_PORT } else { e })
 }
 
 /// The mask `/120` or `255.255.255.0` as the length of a prefix of an address of this kind.

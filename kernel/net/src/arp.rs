@@ -81,7 +81,7 @@ impl Inner {
                 let (asked, dropped) = (link.asked - asked, link.near.dropped - dropped);
                 log.say(Topic::Arp, None, format_args!("asked {asked} again, {dropped} packets dropped"));
             }
-            *soonest_ns = link.near.soonest_ns().min(*soonest_ns);
+            *soonest_ns = link.near.soonest_ns().min(link.paths.soonest_ns()).min(*soonest_ns);
         }
     }
 

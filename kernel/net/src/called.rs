@@ -33,13 +33,13 @@ impl Inner {
         let Some(call) = call else { return Ok(()) };
         self.make_place(Proto::Tcp, announced, now_ns)?;
         self.reserve()?;
-        let Some(way) = self.way(at) else { return Ok(()) };
+        let Some(way) = self.way(at, &label.from) else { return Ok(()) };
         let table = self.table(Proto::Tcp);
         let Some(to) = table.get(announced) else { return Ok(()) };
-        let (bearer, perm) = (to.bearer.clone(), to.perm);
+        let (bearer, perm, hops, service) = (to.bearer.clone(), to.perm, to.hops, to.service);
         let entry = table.add(bearer)?;
         let number = entry.shared.number;
-        (entry.perm, entry.ifc) = (perm, at);
+        (entry.perm, entry.ifc, entry.hops, entry.service) = (perm, at, hops, service);
         entry.local = Local { addr: Some(label.to), port: label.to_port };
         entry.remote = Some(IpEndpoint::new(label.from, label.from_port));
         entry.role = Role::Coming { announced, since_ns: now_ns };
@@ -52,7 +52,7 @@ impl Inner {
         if let Some(Role::Announced { coming, .. }) = table.get_mut(announced).map(|e| &mut e.role) {
             *coming += 1;
         }
-        self.counts.opened += 1;
+        self.counts.called += 1;
         self.look_at(Id { proto: Proto::Tcp, number });
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Inner {
         }
         let Role::Announced { calls, .. } = &to.role else { return Some(announced) };
         let is_full = calls.len() >= BACKLOG;
-        let (bearer, perm) = (to.bearer.clone(), to.perm);
+        let (bearer, perm, hops, service) = (to.bearer.clone(), to.perm, to.hops, to.service);
         // Nobody could answer it.
         if label.from_port == 0 || !label.from.is_unicast() {
             return None;
@@ -131,7 +131,7 @@ impl Inner {
         let table = self.table(Proto::Udp);
         let entry = table.add(bearer).ok()?;
         let number = entry.shared.number;
-        (entry.perm, entry.ifc) = (perm, at);
+        (entry.perm, entry.ifc, entry.hops, entry.service) = (perm, at, hops, service);
         entry.local = crate::address::Local { addr: Some(addr), port: label.to_port };
         entry.remote = Some(smoltcp::wire::IpEndpoint::new(label.from, label.from_port));
         entry.role = Role::Waiting { announced, since_ns: now_ns };

@@ -225,7 +225,11 @@ fn begin(inner: &mut Inner, c: &Conversation, to: IpEndpoint, from: Option<Local
     if c.proto == Proto::Icmp && !is_v4 || c.proto == Proto::Icmpv6 && is_v4 {
         return Err(NO_ROUTE);
     }
-    let at = inner.routes.find(&inner.ifcs, &to.addr)?;
+    let said = from.or(inner.entry(id(c)).map(|e| e.local)).and_then(|from| from.addr);
+    let at = match to.addr.is_multicast() {
+        true => inner.way_to_group(id(c), said, &to.addr)?,
+        false => inner.routes.find(&inner.ifcs, &to.addr)?,
+    };
     // ICMP has no ports but the number of an echo, which is ours.
     let to = if matches!(c.proto, Proto::Icmp | Proto::Icmpv6) { IpEndpoint::new(to.addr, 0) } else { to };
     let bound = inner.entry(id(c)).ok_or(HUNG_UP)?.local;
@@ -250,7 +254,7 @@ fn begin(inner: &mut Inner, c: &Conversation, to: IpEndpoint, from: Option<Local
     } else if inner.table(c.proto).is_talking(local, to) {
         return Err(ADDRESS_IN_USE);
     }
-    let way = inner.way(at).ok_or(NO_ROUTE)?;
+    let way = inner.way(at, &to.addr).ok_or(NO_ROUTE)?;
     let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
     if c.proto != Proto::Tcp {
         put(entry, c.proto, local)?;
@@ -259,7 +263,7 @@ fn begin(inner: &mut Inner, c: &Conversation, to: IpEndpoint, from: Option<Local
     match c.proto {
         Proto::Tcp => {
             tcp::call(entry, way, machine::clock::now_ns())?;
-            inner.counts.opened += 1;
+            inner.counts.calls += 1;
         }
         _ => entry.role = Role::Talking,
     }

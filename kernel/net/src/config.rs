@@ -1,22 +1,32 @@
 //! What the machine's owner sets: interfaces, their addresses, routes.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use machine::heap;
 use machine::ledger::as_kernel;
 use smoltcp::wire::{IpAddress, IpCidr};
 
-use crate::error::{BAD_ADDRESS, BAD_MASK, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE, Result};
+use crate::copies::Copies;
+use crate::error::{
+    BAD_ADDRESS, BAD_ARGUMENT, BAD_MASK, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE, NOT_CONNECTED,
+    Result, TOO_SHORT,
+};
 use crate::ifc::{Ifc, LOOPBACK, MOST};
 use crate::link::{Card, Link};
+use crate::program::Program;
 use crate::route::{Gateway, cards};
 use crate::stack::Stack;
 use crate::text::prefix;
-use crate::wire::Out;
+use crate::wire::{LOOPBACK_MTU, Out};
 use crate::work::Inner;
 
 /// The largest packet of an interface that is nothing yet.
 const SMALLEST_MTU: usize = 1280;
+
+/// No wire takes less than this.
+const LEAST_MTU: usize = 576;
 
 /// Four letters that say who has made a route.
 pub type Tag = [u8; 4];
@@ -61,6 +71,10 @@ impl Stack {
             let mtu = card.mtu().clamp(SMALLEST_MTU, crate::wire::LOOPBACK_MTU);
             Ifc::new(Out::Card(Link::new(card, mtu)), mtu, device)
         })?;
+        self.become_bound(number, ifc)
+    }
+
+    fn become_bound(&self, number: u32, ifc: Box<Ifc>) -> Result<()> {
         self.with(|inner| {
             let place = inner.interface(number)?;
             if !matches!(place.wire.out, Out::Nowhere) {
@@ -69,6 +83,75 @@ impl Stack {
             // It begins without addresses.
             inner.end_interface(number as usize);
             *inner.interface(number)? = *ifc;
+            Ok(())
+        })
+    }
+
+    /// Makes an interface one that leads back to the machine, or one whose other end is a program, which reads and
+    /// writes packets of IP.
+    ///
+    /// # Errors
+    /// It is something; no memory.
+    pub fn bind_here(&self, number: u32, is_program: bool) -> Result<()> {
+        let ifc = as_kernel(|| match is_program {
+            true => Ifc::new(Out::Program(Program::new()), crate::program::MTU, "/dev/null"),
+            false => Ifc::new(Out::Loop, LOOPBACK_MTU, "/dev/null"),
+        })?;
+        self.become_bound(number, ifc)
+    }
+
+    /// The packets that a program reads of its interface, from now on, until [`Copies::close`].
+    ///
+    /// # Errors
+    /// It is none such.
+    pub fn packets(&self, number: u32) -> Result<Arc<Copies>> {
+        self.look(|inner| match &inner.interface(number)?.wire.out {
+            Out::Program(program) => {
+                program.reads.open();
+                Ok(program.reads.clone())
+            }
+            _ => Err(NOT_CONNECTED),
+        })
+    }
+
+    /// A program has a packet of IP come by its interface. There may be no room for it, as on any wire.
+    ///
+    /// # Errors
+    /// The interface is none such; it is no packet of IP.
+    pub fn bring(&self, number: u32, packet: Vec<u8>) -> Result<()> {
+        if packet.len() < 20 || !matches!(packet.first().map(|b| b >> 4), Some(4 | 6)) {
+            return Err(TOO_SHORT);
+        }
+        self.with(|inner| {
+            let wire = &mut inner.interface(number)?.wire;
+            if !matches!(wire.out, Out::Program(_)) {
+                return Err(NOT_CONNECTED);
+            }
+            wire.bad += u64::from(!wire.bring(packet));
+            Ok(())
+        })
+    }
+
+    /// The largest packet of an interface has so many bytes from now on: no more than its card takes. Connections that
+    /// are there keep to what they know.
+    ///
+    /// # Errors
+    /// It cannot be that.
+    pub fn set_mtu(&self, number: u32, mtu: usize) -> Result<()> {
+        self.look(|inner| {
+            let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
+            let most = match &ifc.wire.out {
+                Out::Card(link) => link.card.mtu().min(LOOPBACK_MTU),
+                Out::Loop | Out::Program(_) => LOOPBACK_MTU,
+                Out::Nowhere => return Err(BAD_ARGUMENT),
+            };
+            if !(LEAST_MTU..=most).contains(&mtu) {
+                return Err(BAD_ARGUMENT);
+            }
+            ifc.wire.mtu = mtu;
+            if let Some(link) = ifc.wire.link_mut() {
+                link.set_mtu(mtu);
+            }
             Ok(())
         })
     }
@@ -87,9 +170,13 @@ impl Stack {
         });
         // A card is let go without the lock.
         gone.map(|gone| {
-            if let Some(copies) = gone.as_ref().and_then(|ifc| ifc.wire.copies.as_ref()) {
-                copies.end();
-            }
+            let wire = gone.as_ref().map(|ifc| &ifc.wire);
+            let reads = wire.and_then(|wire| match &wire.out {
+                Out::Program(program) => Some(&program.reads),
+                _ => None,
+            });
+            let copies = wire.and_then(|wire| wire.copies.as_ref());
+            copies.into_iter().chain(reads).for_each(|copies| copies.end());
         })
     }
 

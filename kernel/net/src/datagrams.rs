@@ -34,7 +34,10 @@ impl Inner {
         let (to, from, data) = udp::destination(entry, bytes)?;
         let (data_len, had) = (data.len(), entry.ifc);
         let waits = Inner::unsent(entry) != 0;
-        let ifc = self.routes.find(&self.ifcs, &to.addr)?;
+        let ifc = match to.addr.is_multicast() {
+            true => self.way_to_group(at, from, &to.addr)?,
+            false => self.routes.find(&self.ifcs, &to.addr)?,
+        };
         // Who turns round what came to all has no address of ours to say.
         let from = from.filter(|from| !self.ifcs.iter().flatten().any(|i| i.is_to_all(from)));
         let from = match from {

@@ -31,6 +31,8 @@ pub const ADDRESS_IN_USE: Error = Error("address in use");
 pub const NO_ROUTE: Error = Error("no route");
 /// The address is not one of this machine's.
 pub const NOT_LOCAL: Error = Error("not a local IP address");
+/// No group of addresses stands there.
+pub const NOT_A_GROUP: Error = Error("addmulti for a non multicast address");
 /// What stands there is no address.
 pub const BAD_ADDRESS: Error = Error("bad ip address");
 /// What stands there is no mask, or none that a network of this kind has.
@@ -39,6 +41,8 @@ pub const BAD_MASK: Error = Error("bad ip mask");
 pub const BAD_ARGUMENT: Error = Error("bad arg in system call");
 /// What stands there is no port.
 pub const BAD_PORT: Error = Error("bad local port");
+/// The same, of the other's.
+pub const BAD_REMOTE_PORT: Error = Error("bad remote port");
 /// All ports are taken.
 pub const NO_PORTS: Error = Error("no free ports");
 /// It is connected, or announced, already.

@@ -23,6 +23,7 @@ impl Inner {
             .for_each(|(to, a)| *to = Some(a));
         self.end_all(|e| e.ifc == number || e.local.addr.is_some() && addrs.contains(&e.local.addr));
         self.leave(number);
+        self.forget_joined(number);
     }
 
     /// Ends the conversations from an address.

@@ -62,7 +62,7 @@ impl Ifc {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = chance();
         let mut iface = Interface::new(config, &mut wire, instant(clock::now_ns()));
-        iface.set_any_ip(matches!(wire.out, Out::Loop));
+        iface.set_any_ip(wire.is_loop());
         Ok(Box::new(Ifc { iface, wire, device, routers: None, tried: Vec::new(), lives: Vec::new() }))
     }
 
@@ -115,7 +115,7 @@ impl Ifc {
     fn is_nobodys(&self, addr: &IpAddress) -> bool {
         let is_reserved = |first: u8| first == 0 || first >= 240;
         matches!(addr, IpAddress::Ipv4(v4) if is_reserved(v4.octets()[0]))
-            || self.wire.is_ethernet() && is_loopback(addr)
+            || !self.wire.is_loop() && is_loopback(addr)
     }
 
     /// Whether packets to this address are for all, here or in a group.
@@ -137,6 +137,23 @@ impl Ifc {
         near.map(|c| c.prefix_len()).max()
     }
 
+    /// This address, or one of its kind that is still preferred where this one is not.
+    fn preferred(&self, usual: IpAddress) -> IpAddress {
+        if self.lives.is_empty() && self.routers.is_none() || matches!(usual, IpAddress::Ipv4(_)) {
+            return usual;
+        }
+        let now_ns = clock::now_ns();
+        let is_old = |addr: &IpAddress| self.life(addr, now_ns)[1] == 0;
+        let is_near =
+            |addr: &IpAddress| matches!(addr, IpAddress::Ipv6(a) if a.segments()[0] & 0xffc0 == 0xfe80);
+        if !is_old(&usual) {
+            return usual;
+        }
+        let alike = |addr: &IpAddress| addr.version() == usual.version() && is_near(addr) == is_near(&usual);
+        let mut others = self.iface.ip_addrs().iter().map(IpCidr::address);
+        others.find(|addr| alike(addr) && !is_old(addr)).unwrap_or(usual)
+    }
+
     /// The address to speak from with somebody there.
     ///
     /// # Errors
@@ -146,6 +163,7 @@ impl Ifc {
         if to.is_unspecified() {
             return Err(NO_ROUTE);
         }
-        self.iface.get_source_address(to).filter(|a| self.has(a)).ok_or(NO_ROUTE)
+        let usual = self.iface.get_source_address(to).filter(|a| self.has(a)).ok_or(NO_ROUTE)?;
+        Ok(self.preferred(usual))
     }
 }

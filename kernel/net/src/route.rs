@@ -80,8 +80,10 @@ impl Routes {
         }
         if to.is_broadcast() {
             // Who has no address yet asks for one; else the first card.
-            let nameless = cards(ifcs).find(|(_, ifc)| ifc.iface.ipv4_addr().is_none());
-            return nameless.or_else(|| cards(ifcs).next()).map(|(at, _)| at).ok_or(NO_ROUTE);
+            let mut all = cards(ifcs).filter(|(_, ifc)| !ifc.wire.is_loop()).peekable();
+            let first = all.peek().map(|(at, _)| *at);
+            let nameless = all.find(|(_, ifc)| ifc.iface.ipv4_addr().is_none()).map(|(at, _)| at);
+            return nameless.or(first).ok_or(NO_ROUTE);
         }
         let own = ifcs.iter().flatten().any(|ifc| ifc.has(to));
         if own || address::is_loopback(to) {
@@ -94,9 +96,13 @@ impl Routes {
         let through = self.all.iter().filter(|g| g.to.contains_addr(to));
         let through = through.filter_map(|g| Some((g.to.prefix_len(), direct(&g.via)?.1)));
         let best = direct(to).into_iter().chain(through).max_by_key(|(len, _)| *len);
-        // To those who listen: the first card.
-        let many = || to.is_multicast().then(|| cards(ifcs).next()).flatten();
-        best.map(|(_, at)| at).or_else(|| many().map(|(at, _)| at)).ok_or(NO_ROUTE)
+        // To those who listen: the first card, or this machine.
+        let many = || {
+            let here = || ifcs.first()?.as_ref()?.wire.groups.has(to).then_some(LOOPBACK);
+            let card = cards(ifcs).find(|(_, ifc)| !ifc.wire.is_loop()).map(|(at, _)| at);
+            if to.is_multicast() { card.or_else(here) } else { None }
+        };
+        best.map(|(_, at)| at).or_else(many).ok_or(NO_ROUTE)
     }
 }
 

@@ -28,6 +28,8 @@ const TIMES: u8 = 3;
 const AGAIN_NS: u64 = 4_000_000_000;
 /// An address is not made shorter-lived than this by anybody who comes along.
 const LEAST_SECONDS: u64 = 2 * 60 * 60;
+/// Every network of IPv6 takes packets of so many bytes.
+const LEAST_MTU: usize = 1280;
 const SECOND_NS: u64 = 1_000_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,8 @@ enum Thing {
 
 /// What routers have said to an interface.
 pub(crate) struct Heard {
-    things: Vec<(Thing, u64)>,
+    /// Until when each is there, and until when it should be used for what is new.
+    things: Vec<(Thing, [u64; 2])>,
     asked: u8,
     next_ns: u64,
 }
@@ -46,31 +49,31 @@ pub(crate) struct Heard {
 impl Heard {
     /// When something is to be done.
     pub(crate) fn soonest_ns(&self) -> u64 {
-        let ends = self.things.iter().map(|(_, until_ns)| *until_ns);
+        let ends = self.things.iter().map(|(_, [until_ns, _])| *until_ns);
         let asks = if self.asked < TIMES { self.next_ns } else { u64::MAX };
         ends.min().unwrap_or(u64::MAX).min(asks)
     }
 
     /// Remembers something until a time, or that it is as it was.
-    fn keep(&mut self, thing: Thing, until_ns: u64) -> Result<()> {
+    fn keep(&mut self, thing: Thing, times: [u64; 2]) -> Result<()> {
         if let Some((_, until)) = self.things.iter_mut().find(|(t, _)| *t == thing) {
-            *until = until_ns;
+            *until = times;
             return Ok(());
         }
         if self.things.len() >= MOST {
             return Err(crate::error::TOO_MANY);
         }
-        Ok(as_kernel(|| heap::try_push(&mut self.things, (thing, until_ns)))?)
+        Ok(as_kernel(|| heap::try_push(&mut self.things, (thing, times)))?)
     }
 
-    /// When an address goes that was learned.
-    pub(crate) fn until_address(&self, addr: &IpAddress) -> Option<u64> {
+    /// When an address goes that was learned, and until when it is preferred.
+    pub(crate) fn until_address(&self, addr: &IpAddress) -> Option<[u64; 2]> {
         let IpAddress::Ipv6(addr) = addr else { return None };
-        self.until(Thing::Address(*addr))
+        self.things.iter().find(|(t, _)| *t == Thing::Address(*addr)).map(|(_, times)| *times)
     }
 
     fn until(&self, thing: Thing) -> Option<u64> {
-        self.things.iter().find(|(t, _)| *t == thing).map(|(_, until_ns)| *until_ns)
+        self.things.iter().find(|(t, _)| *t == thing).map(|(_, [until_ns, _])| *until_ns)
     }
 }
 
@@ -131,7 +134,7 @@ impl Inner {
             if heard.until(Thing::Gateway(from)).is_some() {
                 self.forget_thing(at, Thing::Gateway(from));
             }
-        } else if heard.keep(Thing::Gateway(from), after(now_ns, seconds)).is_ok() {
+        } else if heard.keep(Thing::Gateway(from), [after(now_ns, seconds); 2]).is_ok() {
             let to = IpCidr::new(Ipv6Address::UNSPECIFIED.into(), 0);
             // One that somebody else has made stays.
             let is_others = self.routes.iter().any(|g| g.to == to && g.tag != TAG);
@@ -142,7 +145,13 @@ impl Inner {
             }
             self.tell_routes();
         }
-        prefixes(options).for_each(|info| self.hear_prefix(at, &mac, &info, now_ns));
+        for said in options_of(options) {
+            match said {
+                NdiscOptionRepr::PrefixInformation(info) => self.hear_prefix(at, &mac, &info, now_ns),
+                NdiscOptionRepr::Mtu(mtu) => self.hear_mtu(at, mtu as usize),
+                _ => {}
+            }
+        }
         let soonest_ns = self.ifcs.get(at).and_then(Option::as_ref).and_then(|i| i.routers.as_ref());
         self.soonest_ns = self.soonest_ns.min(soonest_ns.map_or(u64::MAX, Heard::soonest_ns));
     }
@@ -158,15 +167,26 @@ impl Inner {
         let Some(heard) = &mut ifc.routers else { return };
         let addr = address(info.prefix, mac);
         let seconds = info.valid_lifetime.secs();
+        let preferred_ns = after(now_ns, info.preferred_lifetime.secs());
         if let Some(until_ns) = heard.until(Thing::Address(addr)) {
             // Somebody who is no router cannot end it at once.
             let left = until_ns.saturating_sub(now_ns) / SECOND_NS;
             let seconds = seconds.max(left.min(LEAST_SECONDS));
             // It is there.
-            let _ = heard.keep(Thing::Address(addr), after(now_ns, seconds));
-        } else if seconds != 0 && heard.keep(Thing::Address(addr), after(now_ns, seconds)).is_ok() {
+            let _ = heard.keep(Thing::Address(addr), [after(now_ns, seconds), preferred_ns]);
+        } else if seconds != 0
+            && heard.keep(Thing::Address(addr), [after(now_ns, seconds), preferred_ns]).is_ok()
+        {
             let bits = if info.flags.contains(NdiscPrefixInfoFlags::ON_LINK) { 64 } else { 128 };
             self.try_itself(at, IpCidr::new(addr.into(), bits), now_ns);
+        }
+    }
+
+    /// A router has said how long a packet of IPv6 may be on this network.
+    fn hear_mtu(&mut self, at: usize, mtu: usize) {
+        let link = self.ifcs.get_mut(at).and_then(|i| i.as_mut()?.wire.link_mut());
+        if let Some(link) = link.filter(|_| mtu >= LEAST_MTU) {
+            link.set_mtu_v6(mtu);
         }
     }
 
@@ -195,7 +215,7 @@ impl Inner {
             loop {
                 let ifc = self.ifcs.get(at).and_then(Option::as_ref);
                 let Some(heard) = ifc.and_then(|i| i.routers.as_ref()) else { break };
-                let over = heard.things.iter().find(|(_, until_ns)| *until_ns <= now_ns);
+                let over = heard.things.iter().find(|(_, [until_ns, _])| *until_ns <= now_ns);
                 let Some(thing) = over.map(|(thing, _)| *thing) else { break };
                 self.forget_thing(at, thing);
             }
@@ -220,15 +240,16 @@ fn after(now_ns: u64, seconds: u64) -> u64 {
     now_ns.saturating_add(seconds.saturating_mul(SECOND_NS))
 }
 
-/// The prefixes among the options of an advertisement, up to one that makes no sense.
-fn prefixes(mut options: &[u8]) -> impl Iterator<Item = NdiscPrefixInformation> {
+/// The options of an advertisement, up to one that makes no sense.
+fn options_of(mut options: &[u8]) -> impl Iterator<Item = NdiscOptionRepr<'_>> {
     core::iter::from_fn(move || {
         loop {
             let option = NdiscOption::new_checked(options).ok()?;
             // Counted in eight bytes, and not zero.
             options = options.get(usize::from(option.data_len()) * 8..)?;
-            if let Ok(NdiscOptionRepr::PrefixInformation(info)) = NdiscOptionRepr::parse(&option) {
-                return Some(info);
+            // What this one says nothing of is no option that is known.
+            if let Ok(said) = NdiscOptionRepr::parse(&option) {
+                return Some(said);
             }
         }
     })

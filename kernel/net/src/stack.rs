@@ -10,7 +10,6 @@ use machine::heap::{self, Call};
 use machine::ledger::Account;
 use machine::sync::QLock;
 use machine::{clock, ledger, thread};
-use smoltcp::socket::{icmp as icmp_socket, udp as udp_socket};
 use smoltcp::wire::{IpAddress, IpCidr};
 
 use crate::calls::end;
@@ -332,24 +331,30 @@ impl Stack {
         })
     }
 
-    /// How many routers what it sends may pass.
+    /// How many routers what it sends may pass, from now on.
     ///
     /// # Errors
-    /// It is over, or not connected.
+    /// It is over.
     pub fn set_hops(&self, c: &Conversation, hops: u8) -> Result<()> {
         self.look(|inner| {
             let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
             // A socket takes any number but 0.
-            let least = hops.max(1);
-            let hops = Some(least);
-            match c.proto {
-                Proto::Tcp => entry.talk.as_mut().map(|talk| talk.ends.hops = least),
-                Proto::Udp => entry.socket::<udp_socket::Socket>().map(|s| s.set_hop_limit(hops)),
-                Proto::Icmp | Proto::Icmpv6 => {
-                    entry.socket::<icmp_socket::Socket>().map(|s| s.set_hop_limit(hops))
-                }
-            }
-            .ok_or(NOT_CONNECTED)
+            entry.hops = Some(hops.max(1));
+            entry.tell_hops();
+            Ok(())
+        })
+    }
+
+    /// The kind of service that is written on what it sends, from now on.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn set_service(&self, c: &Conversation, service: u8) -> Result<()> {
+        self.look(|inner| {
+            let entry = inner.entry(id(c)).ok_or(HUNG_UP)?;
+            entry.service = service;
+            entry.tell_hops();
+            Ok(())
         })
     }
 

@@ -2,9 +2,10 @@
 //! become of them is told to who waits.
 
 use machine::heap;
-use smoltcp::wire::IpEndpoint;
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::demux::Label;
+use crate::error::RESET;
 use crate::ifc::Ifc;
 use crate::log::Topic;
 use crate::table::{Proto, Role};
@@ -79,7 +80,8 @@ impl Inner {
         let Some(said) = Segment::read(packet.ip()) else { return self.bad(at) };
         let (here, there) = ((label.to, label.to_port), (label.from, label.from_port));
         if let Some(refused) = refusal(&said).filter(|_| label.from_port != 0) {
-            say(&mut ifc.wire, &Ends { here, there, hops: HOPS }, &refused, now_ns);
+            self.counts.refused += 1;
+            say(&mut ifc.wire, &Ends { here, there, hops: HOPS, service: 0 }, &refused, now_ns);
             self.note_questions(at);
         }
     }
@@ -97,19 +99,28 @@ impl Inner {
         if tcp::is_given_up(entry, now_ns) {
             tcp::abort(entry);
         }
-        let (mut left, mut deadline_ns) = (BURST, u64::MAX);
+        let (mut left, mut deadline_ns, mut said_again) = (BURST, u64::MAX, 0);
+        let resets = entry.talk.as_ref().is_some_and(|talk| talk.resets());
         wire.talks.clone_from(&entry.copies);
         if let Some(talk) = &mut entry.talk {
+            if let Some(most) = wire.link().and_then(|link| link.paths.most(&talk.ends.there.0)) {
+                talk.limit(most);
+            }
             talk.look_at_time(now_ns);
             let longest = wire.longest();
             while left != 0 && !wire.is_full() && talk.say(longest, now_ns, |goes| wire.say(goes, now_ns)) {
                 left -= 1;
             }
+            said_again = core::mem::take(&mut talk.sends.said_over);
             if let Some(ns) = talk.deadline_ns(now_ns) {
                 deadline_ns = ns.max(now_ns + AGAIN_NS);
             }
         }
         wire.talks = None;
+        self.counts.said_again += u64::from(said_again);
+        self.counts.refused += u64::from(resets && left != BURST);
+        let [of_tcp, ..] = &mut self.counts.sent;
+        *of_tcp += (BURST - left) as u64;
         match entry.role {
             Role::Ending { until_ns, .. } => deadline_ns = deadline_ns.min(until_ns.max(now_ns + AGAIN_NS)),
             Role::Idle | Role::Announced { .. } => deadline_ns = u64::MAX,
@@ -134,6 +145,7 @@ impl Inner {
         {
             let what = format_args!("connection {} with {addr}!{port} ended: {}", id.number, error.0);
             self.log.say(Topic::Tcp, Some(addr), what);
+            self.counts.resets += u64::from(error == RESET);
         }
         let Some(entry) = self.entry(id) else { return };
         match turn {
@@ -146,9 +158,11 @@ impl Inner {
     }
 
     /// What a new connection by this interface has to know.
-    pub(crate) fn way(&mut self, at: usize) -> Option<tcp::Way> {
+    pub(crate) fn way(&mut self, at: usize, to: &IpAddress) -> Option<tcp::Way> {
         let ifc = self.ifcs.get(at).and_then(Option::as_ref)?;
-        let (mtu, is_loop) = (ifc.wire.mtu, !ifc.wire.is_ethernet());
+        let is_v4 = matches!(to, IpAddress::Ipv4(_));
+        let mtu = ifc.wire.link().map_or(ifc.wire.mtu, |link| link.most(is_v4));
+        let is_loop = ifc.wire.is_loop();
         Some(tcp::Way { mtu, is_loop, first: Seq(self.chances.next() as u32), purse: self.purse.clone() })
     }
 

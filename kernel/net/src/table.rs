@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use machine::heap;
 use machine::ledger::{self, Account};
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
-use smoltcp::socket::{AnySocket, Socket};
+use smoltcp::socket::{AnySocket, Socket, icmp, udp};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::address::Local;
@@ -171,6 +171,11 @@ pub(crate) struct Entry {
     pub(crate) ignores_advice: bool,
     /// Who sees its packets.
     pub(crate) copies: Option<Arc<Copies>>,
+    /// How many routers what it sends may pass, if that was said, and the kind of service that is written on it.
+    pub(crate) hops: Option<u8>,
+    pub(crate) service: u8,
+    /// The groups that it has joined, each by an interface.
+    pub(crate) joined: Vec<(usize, IpAddress)>,
     /// A connection of TCP, which has no socket.
     pub(crate) talk: Option<Box<Talk>>,
     chain: Option<usize>,
@@ -201,7 +206,23 @@ impl Entry {
         let (place, socket) = made?;
         self.set = SocketSet::new(place);
         self.handle = Some(self.set.add(socket));
+        self.tell_hops();
         Ok(())
+    }
+
+    /// What sends for it knows how far it may go.
+    pub(crate) fn tell_hops(&mut self) {
+        let (hops, service) = (self.hops, self.service);
+        if let Some(talk) = &mut self.talk {
+            talk.ends.hops = hops.unwrap_or(talk.ends.hops);
+            talk.ends.service = service;
+        }
+        match self.shared.proto {
+            Proto::Tcp => None,
+            Proto::Udp => self.socket::<udp::Socket>().map(|s| s.set_hop_limit(hops)),
+            Proto::Icmp | Proto::Icmpv6 => self.socket::<icmp::Socket>().map(|s| s.set_hop_limit(hops)),
+        }
+        .unwrap_or(());
     }
 
     /// Lets its socket, or its connection, go.
@@ -302,6 +323,9 @@ impl Table {
                 keepalive_ms: None,
                 heard_ns: 0,
                 missed_ns: 0,
+                hops: None,
+                service: 0,
+                joined: Vec::new(),
                 talk: None,
                 chain: None,
                 next: NONE,

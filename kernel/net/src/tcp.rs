@@ -72,7 +72,7 @@ fn made(local: Local, remote: IpEndpoint, way: Way) -> Made {
     let here = local.addr.unwrap_or(remote.addr);
     let headers = if matches!(here, IpAddress::Ipv4(_)) { 40 } else { 60 };
     Made {
-        ends: Ends { here: (here, local.port), there: (remote.addr, remote.port), hops: HOPS },
+        ends: Ends { here: (here, local.port), there: (remote.addr, remote.port), hops: HOPS, service: 0 },
         first: way.first,
         mss: way.mtu.saturating_sub(headers),
         bounds: bounds(way.is_loop),
@@ -112,6 +112,7 @@ fn put(entry: &mut Entry, talk: Talk) -> Result<()> {
         return Err(NO_MEMORY);
     }
     entry.talk = Some(payer.pays(|| Box::new(talk)));
+    entry.tell_hops();
     Ok(())
 }
 
@@ -136,6 +137,11 @@ pub(crate) fn is_readers(entry: &Entry, before: Seen) -> bool {
     let may_wait = entry.talk.as_ref().is_some_and(|talk| talk.receives.may_wait());
     let is_met = before.state == State::Established;
     entry.shared.is_read() && is_met && may_wait && see(entry).is_some_and(more)
+}
+
+/// Whether both sides have heard each other, and neither has ended it.
+pub(crate) fn is_established(entry: &Entry) -> bool {
+    see(entry).is_some_and(|seen| matches!(seen.state, State::Established | State::CloseWait))
 }
 
 /// Bytes that nobody has read yet, and that are not acknowledged yet.

@@ -9,6 +9,9 @@ use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 
 use crate::address::{Mask, Shown};
 use crate::error::{DOES_NOT_EXIST, NO_MEMORY, Result};
+use crate::groups;
+use crate::ifc::Ifc;
+use crate::link::solicited;
 use crate::near::State;
 use crate::stack::{Stack, id};
 use crate::table::{Conversation, Entry, Proto, Role, Table};
@@ -98,42 +101,97 @@ pub fn ifc_local(stack: &Stack, number: usize) -> Result<String> {
     })
 }
 
-/// `PROTO/stats`.
+/// Lines of a name and a number.
+fn figures(out: &mut Text, all: &[(&str, u64)]) -> core::fmt::Result {
+    all.iter().try_for_each(|(name, figure)| writeln!(out, "{name}: {figure}"))
+}
+
+/// `PROTO/stats`: what is counted, by the names that Plan 9 has for it, then what is counted here alone.
 ///
 /// # Errors
 /// No memory.
 pub fn stats(stack: &Stack, proto: Proto) -> Result<String> {
     stack.look(|inner| {
         let counts = inner.counts;
-        let open = inner.table(proto).len();
-        let received = counts.received.get(proto as usize).copied().unwrap_or(0);
+        let of = |all: [u64; 4]| all.get(proto as usize).copied().unwrap_or(0);
+        let (came, went, bad) = (of(counts.received), of(counts.sent), of(counts.bad_sums));
+        let open = inner.table(proto).len() as u64;
+        let most = crate::table::MOST as u64;
         made(|out| {
-            writeln!(out, "InPackets: {received}\nConversations: {open}")?;
+            match proto {
+                Proto::Tcp => figures(
+                    out,
+                    &[
+                        ("MaxConn", most),
+                        ("ActiveOpens", counts.calls),
+                        ("PassiveOpens", counts.called),
+                        ("EstabResets", counts.resets),
+                        (
+                            "CurrEstab",
+                            inner.table(proto).from(0).filter(|e| tcp::is_established(e)).count() as u64,
+                        ),
+                        ("InSegs", came),
+                        ("OutSegs", went),
+                        ("RetransSegs", counts.said_again),
+                        ("InErrs", bad),
+                        ("OutRsts", counts.refused),
+                        ("CsumErrs", bad),
+                    ],
+                )?,
+                Proto::Udp => figures(
+                    out,
+                    &[
+                        ("InDatagrams", came),
+                        ("NoPorts", counts.no_ports),
+                        ("InErrors", bad),
+                        ("OutDatagrams", went),
+                    ],
+                )?,
+                Proto::Icmp | Proto::Icmpv6 => {
+                    figures(
+                        out,
+                        &[("InMsgs", came), ("InErrors", bad), ("OutMsgs", went), ("CsumErrs", bad)],
+                    )?;
+                }
+            }
+            figures(out, &[("Conversations", open)])?;
             if proto == Proto::Tcp {
-                writeln!(out, "Opened: {}", counts.opened)?;
-                writeln!(out, "CallsDropped: {}", counts.calls_dropped)?;
-                writeln!(out, "CallsPushedOut: {}", counts.calls_pushed_out)?;
+                let (dropped, pushed) = (counts.calls_dropped, counts.calls_pushed_out);
+                figures(out, &[("CallsDropped", dropped), ("CallsPushedOut", pushed)])?;
             }
             Ok(())
         })
     })
 }
 
-/// `ipifc/stats`: packets of all interfaces.
+/// `ipifc/stats`: packets of all interfaces, by Plan 9's names.
 ///
 /// # Errors
 /// No memory.
 pub fn ip_stats(stack: &Stack) -> Result<String> {
     stack.look(|inner| {
         let wires = || inner.ifcs.iter().flatten().map(|i| &i.wire);
-        let (came, went) = (wires().map(|w| w.came).sum::<u64>(), wires().map(|w| w.went).sum::<u64>());
-        let (bad, lost) =
-            (wires().map(Wire::input_errors).sum::<u64>(), wires().map(Wire::output_errors).sum::<u64>());
+        let sum = |of: &dyn Fn(&Wire) -> u64| wires().map(of).sum::<u64>();
         let counts = inner.counts;
+        let delivered = counts.received.iter().sum();
         made(|out| {
-            writeln!(out, "InReceives: {came}\nInErrors: {bad}\nOutRequests: {went}\nOutDiscards: {lost}")?;
-            writeln!(out, "FragOKs: {}\nFragDropped: {}", counts.put_together, counts.fragments)?;
-            writeln!(out, "Nobody: {}", counts.nobody)
+            figures(
+                out,
+                &[
+                    ("Forwarding", 2),
+                    ("DefaultTTL", 64),
+                    ("InReceives", sum(&|w| w.came)),
+                    ("InHdrErrors", sum(&|w| w.bad)),
+                    ("InAddrErrors", counts.nobody),
+                    ("ForwDatagrams", 0),
+                    ("InDiscards", sum(&|w| w.input_errors() - w.bad)),
+                    ("InDelivers", delivered),
+                    ("OutRequests", sum(&|w| w.went)),
+                    ("OutDiscards", sum(&Wire::output_errors)),
+                    ("ReasmOKs", counts.put_together),
+                    ("ReasmFails", counts.fragments),
+                ],
+            )
         })
     })
 }
@@ -248,22 +306,57 @@ pub fn neighbours(stack: &Stack) -> Result<String> {
     })
 }
 
-/// `ipselftab`: the machine's own addresses.
+/// `ipselftab`: the machine's own addresses, and those of all and of groups that it hears, each with the number of the
+/// interfaces that have it.
 ///
 /// # Errors
 /// No memory.
 pub fn own_addresses(stack: &Stack) -> Result<String> {
     stack.look(|inner| {
+        let all = || inner.ifcs.iter().flatten();
         made(|out| {
-            for (number, ifc) in inner.ifcs.iter().enumerate() {
-                for cidr in ifc.iter().flat_map(|i| i.iface.ip_addrs()) {
-                    let kind = if matches!(cidr, IpCidr::Ipv4(_)) { "4u" } else { "6u" };
-                    writeln!(out, "{:<44} {number:>2} {kind:<4}", Shown(Some(cidr.address())))?;
+            for (at, ifc) in all().enumerate() {
+                for (n, (addr, kind)) in heard(ifc).enumerate() {
+                    // It stands where it is met first.
+                    let is_same = |other: &(IpAddress, char)| other.0 == addr;
+                    if all().take(at).any(|ifc| heard(ifc).any(|h| is_same(&h)))
+                        || heard(ifc).take(n).any(|h| is_same(&h))
+                    {
+                        continue;
+                    }
+                    let count = all().filter(|ifc| heard(ifc).any(|h| is_same(&h))).count();
+                    let version = if matches!(addr, IpAddress::Ipv4(_)) { '4' } else { '6' };
+                    writeln!(out, "{:<44} {count:02} {version}{kind:<3}", Shown(Some(addr)))?;
                 }
             }
             Ok(())
         })
     })
+}
+
+/// What an interface hears, and whether that is one address, of all, or of a group.
+fn heard(ifc: &Ifc) -> impl Iterator<Item = (IpAddress, char)> {
+    let nets = ifc.iface.ip_addrs();
+    let own = nets.iter().map(|cidr| (cidr.address(), 'u'));
+    let is_wire = !ifc.wire.is_loop();
+    let of_net = nets.iter().filter_map(|cidr| match cidr {
+        IpCidr::Ipv4(net) if net.prefix_len() < 31 => Some((*cidr, net.broadcast()?)),
+        _ => None,
+    });
+    let all = of_net.flat_map(|(cidr, all)| [(prefix(cidr).address(), 'b'), (all.into(), 'b')]);
+    let has_v4 = nets.iter().any(|cidr| matches!(cidr, IpCidr::Ipv4(_)));
+    let has_v6 = nets.iter().any(|cidr| matches!(cidr, IpCidr::Ipv6(_)));
+    let everybody = [(IpAddress::v4(255, 255, 255, 255), 'b'), (groups::ALL_V4.into(), 'm')];
+    let asked = nets.iter().filter_map(|cidr| match cidr.address() {
+        IpAddress::Ipv6(addr) => Some((solicited(&addr).into(), 'm')),
+        IpAddress::Ipv4(_) => None,
+    });
+    let groups = ifc.wire.groups.iter().map(|group| (*group, 'm'));
+    own.chain(all.filter(move |_| is_wire))
+        .chain(everybody.into_iter().filter(move |_| is_wire && has_v4))
+        .chain([(groups::ALL_V6.into(), 'm')].into_iter().filter(move |_| is_wire && has_v6))
+        .chain(asked.filter(move |_| is_wire))
+        .chain(groups)
 }
 
 /// Tells of what there is, by name and number.

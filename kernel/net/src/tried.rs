@@ -60,7 +60,7 @@ impl Ifc {
     /// The seconds that an address is still there, and those that it is preferred.
     pub(crate) fn life(&self, addr: &IpAddress, now_ns: u64) -> [u32; 2] {
         let life = self.lives.iter().find(|life| life.addr == *addr).map(|l| [l.until_ns, l.preferred_ns]);
-        let learned = || self.routers.as_ref()?.until_address(addr).map(|until_ns| [until_ns; 2]);
+        let learned = || self.routers.as_ref()?.until_address(addr);
         life.or_else(learned).unwrap_or([NEVER; 2]).map(|until_ns| left(until_ns, now_ns))
     }
 

@@ -12,7 +12,10 @@ use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, M
 use smoltcp::time::Instant;
 
 use crate::copies::Copies;
-use crate::link::Link;
+use crate::groups::Groups;
+use crate::link::{Link, destination};
+use crate::program::Program;
+use crate::sums;
 use crate::talk::{Data, Goes as Said};
 
 /// Bytes that may be on their way from this machine to itself, so that a flood of datagrams takes no more.
@@ -32,6 +35,15 @@ pub(crate) enum Out {
     Nowhere,
     /// To a card.
     Card(Link),
+    /// To a program.
+    Program(Program),
+}
+
+impl Out {
+    /// The card's end.
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        if let Out::Card(link) = self { Some(link) } else { None }
+    }
 }
 
 /// A packet that has come, with a header of Ethernet if it came by a card.
@@ -40,12 +52,14 @@ pub(crate) struct Packet {
     from: usize,
     /// Its checksum of TCP or UDP need not be looked at.
     pub(crate) is_summed: bool,
+    /// This machine has sent it to a group that it hears itself.
+    pub(crate) is_ours: bool,
 }
 
 impl Packet {
     /// One that was put together of pieces.
     pub(crate) fn whole(bytes: Vec<u8>) -> Packet {
-        Packet { bytes, from: 0, is_summed: true }
+        Packet { bytes, from: 0, is_summed: true, is_ours: false }
     }
 
     /// The packet itself, with its data, which are said to be there in the packet of IP.
@@ -79,6 +93,10 @@ pub(crate) struct Wire {
     /// Who sees all packets, and those of the conversation that sends now.
     pub(crate) copies: Option<Arc<Copies>>,
     pub(crate) talks: Option<Arc<Copies>>,
+    /// The kind of service that is written on what smoltcp sends now.
+    pub(crate) service: u8,
+    /// The groups that are listened to.
+    pub(crate) groups: Groups,
     /// Packets that came.
     pub(crate) came: u64,
     /// Packets that went.
@@ -95,21 +113,23 @@ impl Wire {
     /// # Errors
     /// No memory.
     pub(crate) fn new(out: Out, mtu: usize) -> Result<Wire, machine::OutOfMemory> {
-        let longest = if matches!(out, Out::Card(_)) { longest() } else { mtu };
-        Ok(Wire {
+        let wire = Wire {
             out,
             mtu,
             looping: VecDeque::new(),
             looping_bytes: 0,
             before: None,
-            spare: heap::try_bytes(longest)?,
+            spare: Vec::new(),
             copies: None,
             talks: None,
+            service: 0,
+            groups: Groups::default(),
             came: 0,
             went: 0,
             bad: 0,
             lost: 0,
-        })
+        };
+        Ok(Wire { spare: heap::try_bytes(wire.longest())?, ..wire })
     }
 
     /// The next packet that has come.
@@ -118,11 +138,22 @@ impl Wire {
             Out::Loop => {
                 let bytes = self.looping.pop_front()?;
                 self.looping_bytes -= bytes.len();
-                Packet { bytes, from: 0, is_summed: true }
+                Packet { bytes, from: 0, is_summed: true, is_ours: false }
             }
-            Out::Card(link) => {
-                let came = link.card.receive()?;
-                Packet { bytes: came.bytes, from: ETHERNET, is_summed: came.is_summed }
+            Out::Card(link) => match link.card.receive() {
+                Some(came) => {
+                    Packet { bytes: came.bytes, from: ETHERNET, is_summed: came.is_summed, is_ours: false }
+                }
+                None => {
+                    let bytes = self.looping.pop_front()?;
+                    self.looping_bytes -= bytes.len();
+                    Packet { bytes, from: 0, is_summed: true, is_ours: true }
+                }
+            },
+            Out::Program(_) => {
+                let bytes = self.looping.pop_front()?;
+                self.looping_bytes -= bytes.len();
+                Packet { bytes, from: 0, is_summed: false, is_ours: false }
             }
             Out::Nowhere => return None,
         };
@@ -147,7 +178,22 @@ impl Wire {
 
     /// The longest packet that can be sent.
     pub(crate) fn longest(&self) -> usize {
-        if self.is_ethernet() { longest() } else { self.mtu }
+        match self.out {
+            Out::Card(_) => longest(),
+            Out::Loop | Out::Program(_) => LOOPBACK_MTU,
+            Out::Nowhere => self.mtu,
+        }
+    }
+
+    /// Whether it leads back to this machine.
+    pub(crate) fn is_loop(&self) -> bool {
+        matches!(self.out, Out::Loop)
+    }
+
+    /// Whether the packet that smoltcp gets next is to a group.
+    pub(crate) fn is_to_group(&self) -> bool {
+        let to = self.before.as_ref().and_then(|packet| destination(packet.ip()));
+        to.is_some_and(|to| to.is_multicast())
     }
 
     /// Whether frames have headers of Ethernet.
@@ -162,7 +208,7 @@ impl Wire {
 
     /// The card's end.
     pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
-        if let Out::Card(link) = &mut self.out { Some(link) } else { None }
+        self.out.link_mut()
     }
 
     fn show(&self, packet: &[u8]) {
@@ -178,6 +224,7 @@ impl Wire {
         let room = if matches!(self.out, Out::Loop) { as_kernel(|| heap::try_bytes(len)).ok() } else { None };
         if let Some(mut packet) = room {
             let result = f(&mut packet);
+            put_service(&mut packet, self.service);
             self.show(&packet);
             let put = self.put_looping(packet);
             self.count(put);
@@ -190,8 +237,14 @@ impl Wire {
         }
         let packet = spare.get_mut(..len).unwrap_or(&mut []);
         let result = f(packet);
+        put_service(packet, self.service);
         self.show(packet);
-        let sent = self.link_mut().is_some_and(|link| link.send(packet, now_ns));
+        self.put_to_ourselves(packet);
+        let sent = match &mut self.out {
+            Out::Card(link) => link.send(packet, now_ns),
+            Out::Program(program) => program.send(packet, self.mtu),
+            Out::Loop | Out::Nowhere => false,
+        };
         self.count(sent);
         self.spare = spare;
         result
@@ -213,9 +266,26 @@ impl Wire {
         let sent = match &mut self.out {
             Out::Loop => as_kernel(whole).is_ok_and(|whole| self.put_looping(whole)),
             Out::Card(link) => link.say(said, now_ns),
+            Out::Program(program) => program.say(said),
             Out::Nowhere => false,
         };
         self.count(sent);
+    }
+
+    /// What goes to a group that is heard here comes back.
+    fn put_to_ourselves(&mut self, packet: &[u8]) {
+        if !destination(packet).is_some_and(|to| to.is_multicast() && self.groups.has(&to)) {
+            return;
+        }
+        // Without memory it does not.
+        if let Ok(copy) = as_kernel(|| heap::try_copy(packet)) {
+            self.put_looping(copy);
+        }
+    }
+
+    /// A program has a packet of IP come; whether there is room for it.
+    pub(crate) fn bring(&mut self, packet: Vec<u8>) -> bool {
+        matches!(self.out, Out::Program(_)) && self.put_looping(packet)
     }
 
     /// Puts in a packet of the machine for itself; whether there is room.
@@ -229,7 +299,7 @@ impl Wire {
 
     /// Whether what is sent now would only wait.
     pub(crate) fn is_full(&mut self) -> bool {
-        self.link_mut().is_some_and(Link::is_full)
+        self.out.link_mut().is_some_and(Link::is_full)
     }
 
     /// What smoltcp has to know of it.
@@ -240,12 +310,32 @@ impl Wire {
         match self.out {
             // Nothing can happen to it on its way.
             Out::Loop | Out::Nowhere => caps.checksum = ChecksumCapabilities::ignored(),
-            Out::Card(_) => {
+            Out::Card(_) | Out::Program(_) => {
                 // See `sums`.
                 caps.checksum.udp = Checksum::None;
             }
         }
         caps
+    }
+}
+
+/// Writes the kind of service on a packet that has none.
+fn put_service(packet: &mut [u8], service: u8) {
+    if service == 0 {
+        return;
+    }
+    match packet {
+        [first, second, ..] if *first >> 4 == 6 => {
+            (*first, *second) = (*first | service >> 4, *second | service << 4);
+        }
+        [first, second, ..] => {
+            let len = usize::from(*first & 15) * 4;
+            *second = service;
+            sums::put(packet, 10, 0);
+            let sum = sums::of_header(packet.get(..len).unwrap_or(&[]));
+            sums::put(packet, 10, sum);
+        }
+        _ => {}
     }
 }
 

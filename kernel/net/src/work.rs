@@ -48,8 +48,17 @@ pub(crate) struct Counts {
     pub(crate) calls_dropped: u64,
     /// Calls that were pushed out before they were complete.
     pub(crate) calls_pushed_out: u64,
-    /// Connections that began.
-    pub(crate) opened: u64,
+    /// Connections that were begun here, and by others.
+    pub(crate) calls: u64,
+    pub(crate) called: u64,
+    /// Connections that others have reset.
+    pub(crate) resets: u64,
+    /// Packets of TCP that said that there is nobody, or that it is over.
+    pub(crate) refused: u64,
+    /// Packets of TCP that said again what was lost.
+    pub(crate) said_again: u64,
+    /// Datagrams to ports where nobody is.
+    pub(crate) no_ports: u64,
     /// Pieces of packets that were dropped.
     pub(crate) fragments: u64,
     /// Packets that were put together of pieces.
@@ -60,6 +69,9 @@ pub(crate) struct Counts {
     pub(crate) datagrams_dropped: u64,
     /// Packets of conversations, by protocol.
     pub(crate) received: [u64; 4],
+    /// Those that went, and those that came with a wrong checksum.
+    pub(crate) sent: [u64; 4],
+    pub(crate) bad_sums: [u64; 4],
 }
 
 /// Everything that the stack's lock guards.
@@ -176,6 +188,7 @@ impl Inner {
         self.see_to_neighbours(now_ns);
         self.see_to_addresses(now_ns);
         self.see_to_routers(now_ns);
+        self.see_to_groups(now_ns);
         for proto in Proto::ALL {
             let mut from = 0;
             loop {
@@ -194,9 +207,11 @@ impl Inner {
     /// Something has come by this interface: a message of neighbours, or a packet.
     fn come(&mut self, at: usize, packet: Packet, now_ns: u64) {
         if !packet.is_summed && !sums::is_right(packet.ip()) {
-            self.bad(at);
+            self.bad_sum(at, packet.ip());
         } else if packet.header().is_none() || self.hear_frame(at, &packet, now_ns) {
-            if let Some(copies) = self.ifcs.get(at).and_then(|i| i.as_ref()?.wire.copies.as_ref()) {
+            if let Some(copies) = self.ifcs.get(at).and_then(|i| i.as_ref()?.wire.copies.as_ref())
+                && !packet.is_ours
+            {
                 copies.put(packet.ip());
             }
             self.receive(at, packet, now_ns);
@@ -206,7 +221,7 @@ impl Inner {
     /// A piece of a packet has come, and with the last one the packet.
     fn piece(&mut self, at: usize, packet: &Packet, now_ns: u64) {
         let ifc = self.ifcs.get(at).and_then(Option::as_ref);
-        let for_us = |to: &IpAddress| ifc.is_some_and(|i| i.has(to) || i.is_to_all(to));
+        let for_us = |to: &IpAddress| ifc.is_some_and(|i| i.has(to) || i.hears(to));
         if !destination(packet.ip()).as_ref().is_some_and(for_us) {
             self.counts.nobody += 1;
             return;
@@ -218,8 +233,17 @@ impl Inner {
                 self.counts.put_together += 1;
                 self.receive(at, Packet::whole(bytes), now_ns);
             }
-            Became::Whole(_) => self.bad(at),
+            Became::Whole(bytes) => self.bad_sum(at, &bytes),
         }
+    }
+
+    /// A packet has come whose checksum is wrong.
+    fn bad_sum(&mut self, at: usize, packet: &[u8]) {
+        let proto = if sums::place(packet).is_some_and(|p| p.is_tcp()) { Proto::Tcp } else { Proto::Udp };
+        if let Some(count) = self.counts.bad_sums.get_mut(proto as usize) {
+            *count += 1;
+        }
+        self.bad(at);
     }
 
     /// A packet was not as it was sent, or not understood.
@@ -233,7 +257,7 @@ impl Inner {
     fn receive(&mut self, at: usize, packet: Packet, now_ns: u64) {
         let label = match demux::read(packet.ip()) {
             Kind::Fragment => return self.piece(at, &packet, now_ns),
-            Kind::Labelled(label) if self.is_forged(at, &label) => {
+            Kind::Labelled(label) if !packet.is_ours && self.is_forged(at, &label) => {
                 self.counts.nobody += 1;
                 self.log.say(Topic::Ip, Some(label.from), format_args!("forged: from {}", label.from));
                 return;
@@ -262,6 +286,10 @@ impl Inner {
                             return;
                         }
                         Some(number) if label.proto == Proto::Udp => Some((label, number, true)),
+                        None if label.proto == Proto::Udp => {
+                            self.counts.no_ports += 1;
+                            None
+                        }
                         // A packet of TCP to a port whose caller has gone is answered as by nobody.
                         _ if label.proto == Proto::Tcp => {
                             self.counts.nobody += 1;
@@ -272,6 +300,7 @@ impl Inner {
                 }
             }
             Kind::Other if self.hear_told(packet.ip()) => return,
+            Kind::Other if self.hear_of_groups(at, packet.ip(), now_ns) => return,
             Kind::Other => None,
         };
         let Some((label, number, announced)) = label else {
@@ -295,10 +324,10 @@ impl Inner {
     /// datagrams may be to all. What is not goes to smoltcp with none.
     fn is_for_us(&self, at: usize, label: &Label) -> bool {
         let Some(ifc) = self.ifcs.get(at).and_then(Option::as_ref) else { return false };
-        let is_to_one = label.to.is_unicast() && (!ifc.wire.is_ethernet() || ifc.has(&label.to));
+        let is_to_one = label.to.is_unicast() && (ifc.wire.is_loop() || ifc.has(&label.to));
         match label.proto {
             Proto::Tcp => is_to_one && label.from.is_unicast() && !ifc.is_to_all(&label.from),
-            _ => is_to_one || ifc.is_to_all(&label.to),
+            _ => is_to_one || ifc.hears(&label.to),
         }
     }
 
@@ -309,9 +338,9 @@ impl Inner {
 
     /// Whether a packet that came by a card says that this machine has sent it, or is for what no card leads to.
     fn is_forged(&self, at: usize, label: &Label) -> bool {
-        let is_ethernet = self.ifcs.get(at).and_then(Option::as_ref).is_some_and(|i| i.wire.is_ethernet());
+        let is_loop = self.ifcs.get(at).and_then(Option::as_ref).is_some_and(|i| i.wire.is_loop());
         let is_ours = |addr| self.ifcs.iter().flatten().any(|i| i.has(addr));
-        is_ethernet && (is_loopback(&label.from) || is_loopback(&label.to) || is_ours(&label.from))
+        !is_loop && (is_loopback(&label.from) || is_loopback(&label.to) || is_ours(&label.from))
     }
 
     /// Lists the conversations that have something to send by this interface: its card has room again.
@@ -347,7 +376,11 @@ impl Inner {
             self.note_questions(at);
             return;
         };
+        // smoltcp would ask whether it has the group: it has been looked at here.
+        let is_to_group = wire.is_to_group();
+        iface.set_any_ip(is_to_group || wire.is_loop());
         iface.poll_ingress_single(instant(now_ns), wire, &mut entry.set);
+        iface.set_any_ip(wire.is_loop());
         wire.talks = None;
         entry.raise();
         if let Some(id) = to {
@@ -369,10 +402,14 @@ impl Inner {
         let now = instant(now_ns);
         let mut left = BURST;
         wire.talks.clone_from(&entry.copies);
+        wire.service = entry.service;
         while left != 0 && iface.poll_egress(now, wire, &mut entry.set) == PollResult::SocketStateChanged {
             left -= 1;
         }
-        wire.talks = None;
+        (wire.talks, wire.service) = (None, 0);
+        if let Some(count) = self.counts.sent.get_mut(id.proto as usize) {
+            *count += (BURST - left) as u64;
+        }
         let ifc_at = entry.ifc;
         let at = iface.poll_at(now, &entry.set);
         let at_ns =
@@ -410,6 +447,7 @@ impl Inner {
             }
         }
         entry.raise();
+        self.leave_all(&entry.joined);
         drop(entry);
         if listed {
             self.list.retain(|other| *other != id);

@@ -426,7 +426,7 @@ fn the_texts_are_plan_9s() {
          ::1             /128 ::1             6u    ifc   0\n"
     );
     let own = text::own_addresses(&w.0).unwrap();
-    assert_eq!(own.lines().next().unwrap(), format!("{:<44}  0 4u  ", "127.0.0.1"));
+    assert_eq!(own.lines().next().unwrap(), format!("{:<44} 01 4u  ", "127.0.0.1"));
 }
 
 #[test]

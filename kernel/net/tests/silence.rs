@@ -95,8 +95,8 @@ fn datagrams_from_what_is_nobodys_address_are_no_calls() {
         card.0.lock().unwrap().push([&head[..], &from.octets(), &to.octets(), &datagram].concat());
         stack.round();
     }
-    assert!(text::ip_stats(&stack).unwrap().starts_with("InReceives: 6\n"));
+    assert!(text::ip_stats(&stack).unwrap().contains("InReceives: 6\n"));
     let call = stack.listen(&c).unwrap();
     assert_eq!(text::remote(&stack, &call).unwrap(), "fd00::3!9\n");
-    assert_eq!(text::stats(&stack, Proto::Udp).unwrap().lines().nth(1), Some("Conversations: 2"));
+    assert!(text::stats(&stack, Proto::Udp).unwrap().contains("Conversations: 2\n"));
 }

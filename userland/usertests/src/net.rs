@@ -301,5 +301,5 @@ fn left() -> Outcome {
         let local = String::from_utf8(local.unwrap_or_default()).unwrap_or_default();
         check(!local.trim_end().ends_with(&mine), &format!("{} is left: {local}", entry.name))?;
     }
-    check(file::read_string("#I/tcp/stats")?.contains("Opened: "), "no figures")
+    check(file::read_string("#I/tcp/stats")?.contains("ActiveOpens: "), "no figures")
 }

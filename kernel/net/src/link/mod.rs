@@ -4,6 +4,8 @@
 
 mod talk;
 
+pub(crate) use talk::solicited;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,6 +17,7 @@ use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 use crate::cut;
 use crate::ifc::chance;
 use crate::near::{Mac, Near};
+use crate::paths::Paths;
 use crate::pieces;
 use crate::sums;
 use crate::talk::Goes;
@@ -26,6 +29,8 @@ pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const ARP: u16 = 0x0806;
 pub(crate) const IPV6: u16 = 0x86dd;
 const EVERYBODY: Mac = [0xff; 6];
+/// Packets of so many bytes go anywhere in one piece.
+const LEAST: usize = 576;
 /// Bytes of frames that wait for room at the card.
 const HELD: usize = 512 << 10;
 
@@ -85,6 +90,10 @@ pub(crate) struct Link {
     pub(crate) mac: Mac,
     pub(crate) offers: Offers,
     mtu: usize,
+    /// The same of IPv6, as routers have said.
+    mtu_v6: usize,
+    /// Ways that take less.
+    pub(crate) paths: Paths,
     pub(crate) near: Near,
     /// The addresses that we have here, with their networks.
     nets: Vec<IpCidr>,
@@ -109,6 +118,8 @@ impl Link {
             mac,
             offers,
             mtu,
+            mtu_v6: mtu,
+            paths: Paths::default(),
             near: Near::default(),
             nets: Vec::new(),
             gates: Vec::new(),
@@ -136,6 +147,27 @@ impl Link {
         if let Ok(gates) = as_kernel(|| heap::try_collect(reached)) {
             self.gates = gates;
         }
+    }
+
+    /// The largest packet is as long as this from now on.
+    pub(crate) fn set_mtu(&mut self, mtu: usize) {
+        (self.mtu, self.mtu_v6) = (mtu, mtu);
+    }
+
+    /// Routers have said how long a packet of IPv6 may be here.
+    pub(crate) fn set_mtu_v6(&mut self, mtu: usize) {
+        self.mtu_v6 = mtu.min(self.mtu);
+    }
+
+    /// Bytes of the longest packet of this kind.
+    pub(crate) fn most(&self, is_v4: bool) -> usize {
+        if is_v4 { self.mtu } else { self.mtu_v6 }
+    }
+
+    /// The same of a packet's way.
+    fn most_of(&self, packet: &[u8]) -> usize {
+        let most = self.most(packet.first().is_some_and(|b| b >> 4 == 4));
+        destination(packet).and_then(|to| self.paths.most(&to)).map_or(most, |path| path.min(most))
     }
 
     /// Whether a frame is for us.
@@ -284,8 +316,9 @@ impl Link {
         let is_v4 = packet.first().is_some_and(|b| b >> 4 == 4);
         let header = self.header(to, if is_v4 { IPV4 } else { IPV6 });
         let place = sums::place(packet);
-        let Some(place) = place.filter(|_| packet.len() <= self.mtu) else {
-            return self.pieces(&header, packet, place);
+        let most = if packet.len() < LEAST { LEAST } else { self.most_of(packet) };
+        let Some(place) = place.filter(|_| packet.len() <= most) else {
+            return self.pieces(&header, packet, place, most);
         };
         if self.offers.checksum {
             sums::begin(packet, place);
@@ -297,16 +330,16 @@ impl Link {
     }
 
     /// Sends what a card does nothing to, in pieces if it is too long.
-    fn pieces(&mut self, header: &[u8], packet: &mut [u8], place: Option<sums::Place>) -> bool {
+    fn pieces(&mut self, header: &[u8], packet: &mut [u8], place: Option<sums::Place>, most: usize) -> bool {
         if let Some(place) = place {
             sums::finish(packet, place);
         }
-        if packet.len() <= self.mtu {
+        if packet.len() <= most {
             return self.give(&[header, packet], Open::default());
         }
         self.number = self.number.wrapping_add(1);
-        let (mtu, number) = (self.mtu, self.number);
-        pieces::cut(packet, mtu, number, |head, data| self.give(&[header, head, data], Open::default()))
+        let number = self.number;
+        pieces::cut(packet, most, number, |head, data| self.give(&[header, head, data], Open::default()))
     }
 
     /// Sends what has waited for a neighbour.
@@ -322,8 +355,9 @@ impl Link {
         waiting.map(|waiting| self.release(mac, waiting)).is_some()
     }
 
-    /// Asks again for neighbours who have not answered.
+    /// Asks again for neighbours who have not answered, and forgets what is over.
     pub(crate) fn late(&mut self, now_ns: u64) {
+        self.paths.late(now_ns);
         while let Some(addr) = self.near.late(now_ns) {
             self.ask(addr, None);
         }

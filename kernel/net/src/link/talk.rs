@@ -10,7 +10,7 @@ use smoltcp::wire::{
     IpProtocol, Ipv4Address, Ipv6Address, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
 };
 
-use super::{ARP, EVERYBODY, IPV6, Link, Open, group_v6};
+use super::{ARP, EVERYBODY, IPV4, IPV6, Link, Open, group, group_v6};
 use crate::near::Mac;
 
 impl Link {
@@ -82,6 +82,14 @@ impl Link {
         };
         let near = ours().find(|net| net.contains_addr(target));
         near.or_else(|| ours().next()).map(|net| net.address())
+    }
+
+    /// Sends a packet that is whole to a group, as it is.
+    pub(crate) fn send_to_group(&mut self, to: IpAddress, packet: &[u8]) {
+        if let Some(mac) = group(&self.nets, &to) {
+            let header = self.header(mac, if matches!(to, IpAddress::Ipv4(_)) { IPV4 } else { IPV6 });
+            self.give(&[&header, packet], Open::default());
+        }
     }
 
     fn send_arp(
@@ -207,7 +215,7 @@ impl Link {
 }
 
 /// The group in which those are whose address ends as this one.
-fn solicited(addr: &Ipv6Address) -> Ipv6Address {
+pub(crate) fn solicited(addr: &Ipv6Address) -> Ipv6Address {
     let [.., a, b, c] = addr.octets();
     let last = u16::from_be_bytes([b, c]);
     Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), last)

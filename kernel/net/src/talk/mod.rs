@@ -19,6 +19,7 @@ pub(crate) mod unsent;
 use alloc::sync::Arc;
 
 use machine::OutOfMemory;
+use smoltcp::wire::IpAddress;
 
 use segment::{ACK, Ends, FIN, RST, SYN, Said, Segment, refusal};
 use sends::{Answer, Sends};
@@ -280,6 +281,22 @@ impl Talk {
             State::FinWait2 => State::TimeWait,
             state => state,
         };
+    }
+
+    /// Packets of so many bytes, headers included, go to the other side at most.
+    pub(crate) fn limit(&mut self, most: usize) {
+        let headers = if matches!(self.ends.there.0, IpAddress::Ipv4(_)) { 40 } else { 60 };
+        self.sends.limit(most.saturating_sub(headers));
+    }
+
+    /// Whether bytes from this number on are under way.
+    pub(crate) fn is_under_way(&self, seq: Seq) -> bool {
+        self.is_met() && self.sends.is_under_way(seq)
+    }
+
+    /// What is under way was too long to arrive.
+    pub(crate) fn says_again(&mut self) {
+        self.sends.says_again();
     }
 
     /// Memory is scarce: there is no more than is needed.

@@ -122,6 +122,8 @@ pub(crate) struct Ends {
     pub(crate) here: (IpAddress, u16),
     pub(crate) there: (IpAddress, u16),
     pub(crate) hops: u8,
+    /// The kind of service.
+    pub(crate) service: u8,
 }
 
 /// What is to be written on a packet that goes.
@@ -190,12 +192,12 @@ impl Head {
         match (ends.here.0, ends.there.0) {
             (IpAddress::Ipv4(here), IpAddress::Ipv4(there)) => {
                 // It is not to be cut on its way.
-                self.put(&[0x45, 0, 0, 0, 0, 0, 0x40, 0, ends.hops, TCP, 0, 0]);
+                self.put(&[0x45, ends.service, 0, 0, 0, 0, 0x40, 0, ends.hops, TCP, 0, 0]);
                 self.put(&here.octets());
                 self.put(&there.octets());
             }
             (here, there) => {
-                self.put(&[0x60, 0, 0, 0, 0, 0, TCP, ends.hops]);
+                self.put(&[0x60 | ends.service >> 4, ends.service << 4, 0, 0, 0, 0, TCP, ends.hops]);
                 for addr in [here, there] {
                     match addr {
                         IpAddress::Ipv4(addr) => self.put(&addr.to_ipv6_mapped().octets()),
@@ -264,7 +266,7 @@ mod tests {
             true => IpAddress::from(Ipv4Address::new(10, 0, 0, n)),
             false => IpAddress::from(Ipv6Address::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n))),
         };
-        Ends { here: (of(1), 80), there: (of(2), 5000), hops: 64 }
+        Ends { here: (of(1), 80), there: (of(2), 5000), hops: 64, service: 0 }
     }
 
     fn packet(ends: &Ends, said: &Said, data: &[u8]) -> Vec<u8> {

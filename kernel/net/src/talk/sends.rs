@@ -77,6 +77,8 @@ pub(crate) struct Sends {
     is_probed: bool,
     /// Since when the other side owes an answer.
     owed_ns: u64,
+    /// Packets that have said again what had gone, since somebody has counted them.
+    pub(crate) said_over: u32,
 }
 
 impl Sends {
@@ -103,6 +105,7 @@ impl Sends {
             probes: false,
             is_probed: false,
             owed_ns: 0,
+            said_over: 0,
         }
     }
 
@@ -120,6 +123,30 @@ impl Sends {
         self.edge = self.una.plus(1 + usize::from(said.window));
         self.widest = usize::from(said.window);
         self.told_by = (said.seq, self.una);
+    }
+
+    /// No more than so many bytes go into a packet.
+    pub(crate) fn limit(&mut self, most: usize) {
+        let most = most.max(LEAST_MSS);
+        if most < self.mss {
+            self.mss = most;
+            self.pace.set_mss(most);
+        }
+    }
+
+    /// Whether a byte with this number has gone and is not acknowledged.
+    pub(crate) fn is_under_way(&self, seq: Seq) -> bool {
+        !seq.is_before(self.una) && seq.is_before(self.most)
+    }
+
+    /// What is not acknowledged goes again from its beginning.
+    pub(crate) fn says_again(&mut self) {
+        self.pace.sends_again();
+        self.nxt = self.una;
+        // The other side may have thrown away what it told of.
+        self.marks.clear();
+        (self.recovery, self.said_again) = (None, 0);
+        self.late_ns = None;
     }
 
     /// Bytes that the program has given and that are not acknowledged.
@@ -291,12 +318,7 @@ impl Sends {
                 true => self.pace.misses += 1,
                 false => self.pace.misses(self.flight()),
             }
-            self.pace.sends_again();
-            self.nxt = self.una;
-            // The other side may have thrown away what it told of.
-            self.marks.clear();
-            (self.recovery, self.said_again) = (None, 0);
-            self.late_ns = None;
+            self.says_again();
         } else {
             self.late_ns = None;
             self.queue.give_back();
@@ -372,6 +394,7 @@ impl Sends {
             Some(next) => (next.seq, next.seq.plus(next.len + usize::from(next.ends))),
         };
         if seq.is_before(self.most) {
+            self.said_over = self.said_over.saturating_add(1);
             self.pace.sends_again();
         } else {
             self.pace.sends(end, flight, now_ns);

@@ -44,7 +44,7 @@ struct World {
 fn made(from: u8, to: u8, first: u32) -> Made {
     let of = |n| IpAddress::from(Ipv4Address::new(10, 0, 0, n));
     Made {
-        ends: Ends { here: (of(from), 80), there: (of(to), 80), hops: 64 },
+        ends: Ends { here: (of(from), 80), there: (of(to), 80), hops: 64, service: 0 },
         first: Seq(first),
         mss: MSS,
         bounds: BOUNDS,
@@ -325,7 +325,7 @@ fn who_is_silent_is_given_up_and_who_calls_too() {
 
 /// What somebody else would say to this end.
 fn hears(end: &mut End, flags: u8, seq: Seq, ack: Option<Seq>, data: &[u8]) -> Option<Said> {
-    let ends = Ends { here: end.talk.ends.there, there: end.talk.ends.here, hops: 64 };
+    let ends = Ends { here: end.talk.ends.there, there: end.talk.ends.here, hops: 64, service: 0 };
     let said = Said { seq, ack, flags, window: 1000, ..Said::default() };
     let bytes = [Head::new(&ends, &said, data.len()).bytes(), data].concat();
     let said = Segment::read(&bytes).unwrap();

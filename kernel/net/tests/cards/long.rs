@@ -88,7 +88,7 @@ fn pieces_that_no_sender_makes_are_nothing() {
         }
     }
     let stats = text::ip_stats(&w.stack).unwrap();
-    assert!(stats.contains("FragOKs: 0\n") && !stats.contains("FragDropped: 0\n"), "{stats}");
+    assert!(stats.contains("ReasmOKs: 0\n") && !stats.contains("ReasmFails: 0\n"), "{stats}");
     assert!(w.sent().is_empty());
     assert!(text::stats(&w.stack, Proto::Udp).unwrap().contains("Conversations: 1\n"));
     w.comes(whole);
@@ -120,7 +120,7 @@ fn long_datagrams_go_and_come_in_pieces() {
         w.comes(frame);
     }
     assert!(w.stack.read(&c, 10_000).unwrap() == data);
-    assert!(text::ip_stats(&w.stack).unwrap().contains("FragOKs: 1\nFragDropped: 0\n"));
+    assert!(text::ip_stats(&w.stack).unwrap().contains("ReasmOKs: 1\nReasmFails: 0\n"));
     assert_eq!(refused(w.stack.write(&c, &[0; 40_000])), "datagram too long");
 }
 

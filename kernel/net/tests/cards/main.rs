@@ -2,9 +2,12 @@
 //! service thread, and the time is the test's.
 
 mod ends;
+mod groups;
 mod long;
 mod neighbours;
+mod paths;
 mod places;
+mod programs;
 mod reads;
 mod routers;
 mod told;

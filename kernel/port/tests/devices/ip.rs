@@ -99,7 +99,7 @@ fn what_is_wrong_is_said_in_plan_9s_words() {
     let t = world();
     assert_eq!(dial(&t.up, "tcp", "127.0.0.1!80").unwrap_err().text(), "connection refused");
     assert_eq!(dial(&t.up, "tcp", "1.2.3.4!80").unwrap_err().text(), "no route");
-    assert_eq!(dial(&t.up, "tcp", "127.0.0.1!http").unwrap_err().text(), "bad local port");
+    assert_eq!(dial(&t.up, "tcp", "127.0.0.1!http").unwrap_err().text(), "bad remote port");
     assert_eq!(dial(&t.up, "tcp", "local!80").unwrap_err().text(), "bad ip address");
     let (ctl, dir) = announce(&t.up, "tcp", "*!80");
     for (message, says) in [
@@ -122,6 +122,81 @@ fn what_is_wrong_is_said_in_plan_9s_words() {
     assert!(open(&t.up, "/net/tcp/00/ctl", ORDWR).unwrap_err().is(error::ENONEXIST));
     assert!(open(&t.up, &format!("{dir}/status"), ORDWR).unwrap_err().is(error::EPERM));
     assert!(bind(&t.up, "#I99", "/net.alt", MREPL).unwrap_err().is(error::EBADSPEC));
+}
+
+#[test]
+fn control_words_of_groups_service_and_packets_are_files_words() {
+    let t = world();
+    let (udp, dir) = announce(&t.up, "udp", "*!5353");
+    let (tcp, _) = clone(&t.up, "tcp");
+    let group = "addmulti for a non multicast address";
+    for (ctl, message, says) in [
+        (udp, "headers", None),
+        (udp, "addmulti 127.0.0.1 239.1.2.3", None),
+        (udp, "addmulti", Some(error::ECMDARGS)),
+        (udp, "addmulti 127.0.0.1", Some(group)),
+        (udp, "addmulti 127.0.0.1 10.0.0.1", Some(group)),
+        (udp, "addmulti 10.9.9.9 239.1.2.3", Some("not a local IP address")),
+        (udp, "addmulti 127.0.0.1 x", Some("bad ip address")),
+        (udp, "tos 0x10", None),
+        (udp, "tos 256", Some(error::EBADARG)),
+        (udp, "ttl 3", None),
+        (udp, "checksum 0", Some(error::EBADCTL)),
+        (tcp, "addmulti 127.0.0.1 239.1.2.3", Some(error::EBADCTL)),
+        (tcp, "ttl 3", None),
+        (tcp, "ttl 0", Some(error::EBADARG)),
+        (tcp, "checksum 0", None),
+        (tcp, "checksum", Some(error::ECMDARGS)),
+        (tcp, "tcpporthogdefense on", None),
+        (tcp, "tcpporthogdefense maybe", Some(error::EBADARG)),
+    ] {
+        let done = put(&t.up, ctl, message.as_bytes()).map(|_| ()).map_err(|e| e.text().to_string());
+        assert_eq!(done.err().as_deref(), says, "{message}");
+    }
+    // What is sent to the group here is read here, with the group as the address that it came to.
+    assert!(text(&t, "/net/ipselftab").lines().any(|l| l.starts_with("239.1.2.3 ") && l.contains(" 01 4m")));
+    let data = open(&t.up, &format!("{dir}/data"), ORDWR).unwrap();
+    let (to, _) = dial(&t.up, "udp", "239.1.2.3!5353").unwrap();
+    put(&t.up, to, b"to all").unwrap();
+    let got = get(&t.up, data, 200).unwrap();
+    assert_eq!((&got[28..32], &got[52..]), (&[239, 1, 2, 3][..], &b"to all"[..]));
+    put(&t.up, udp, b"remmulti 127.0.0.1 239.1.2.3").unwrap();
+    assert!(!text(&t, "/net/ipselftab").contains("239."));
+    // An interface whose other end is who has its data open.
+    let ifc = open(&t.up, "/net/ipifc/clone", ORDWR).unwrap();
+    let number = String::from_utf8(get(&t.up, ifc, 20).unwrap()).unwrap();
+    let data = format!("/net/ipifc/{number}/data");
+    assert!(open(&t.up, &data, ORDWR).unwrap_err().text().ends_with(" not connected"));
+    for (message, says) in [
+        ("mtu 1400", Some("ipifc not yet bound to device")),
+        ("bind pkt /dev/null", None),
+        ("add 10.5.0.1 255.255.255.0 10.6.0.2", Some("bad ip address")),
+        ("add 10.5.0.1 255.255.255.0 10.5.0.2 1400", None),
+        ("mtu 100", Some(error::EBADARG)),
+        ("iprouting 0", None),
+        ("iprouting 1", Some(error::EBADARG)),
+        ("speed 1000000", None),
+        ("addmulti 239.1.1.1", None),
+        ("remmulti 239.1.1.2", Some("file does not exist")),
+    ] {
+        let done = put(&t.up, ifc, message.as_bytes()).map(|_| ()).map_err(|e| e.text().to_string());
+        assert_eq!(done.err().as_deref(), says, "{message}");
+    }
+    assert!(text(&t, &format!("/net/ipifc/{number}/status")).starts_with("device /dev/null maxtu 1400 "));
+    let packets = open(&t.up, &data, ORDWR).unwrap();
+    let (to, _) = dial(&t.up, "udp", "10.5.0.2!9").unwrap();
+    put(&t.up, to, b"out").unwrap();
+    let mut packet = get(&t.up, packets, 2000).unwrap();
+    assert_eq!(packet[28..], *b"out");
+    // Turned round it is an answer.
+    let (from, to_) = (packet[12..16].to_vec(), packet[16..20].to_vec());
+    packet[12..16].copy_from_slice(&to_);
+    packet[16..20].copy_from_slice(&from);
+    let ports = [packet[22], packet[23], packet[20], packet[21]];
+    packet[20..24].copy_from_slice(&ports);
+    assert_eq!(put(&t.up, packets, &packet).unwrap(), packet.len());
+    assert_eq!(get(&t.up, to, 100).unwrap(), b"out");
+    assert_eq!(put(&t.up, packets, b"x").unwrap_err().text(), "read or write too small");
 }
 
 #[test]
@@ -201,12 +276,12 @@ fn a_second_stack_is_another_world() {
 fn the_machine_tells_of_its_interfaces_and_routes() {
     let t = world();
     assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0"]);
-    assert_eq!(t.ls("/net/ipifc/0").unwrap(), ["ctl", "local", "snoop", "status"]);
+    assert_eq!(t.ls("/net/ipifc/0").unwrap(), ["ctl", "data", "local", "snoop", "status"]);
     assert!(text(&t, "/net/ipifc/0/status").starts_with("device /dev/null maxtu 16384 "));
     assert_eq!(text(&t, "/net/ipifc/0/local"), "127.0.0.1\n::1\n");
     assert!(text(&t, "/net/iproute").contains(" 4i "));
     assert!(text(&t, "/net/ipselftab").contains("127.0.0.1 "));
-    assert!(text(&t, "/net/tcp/stats").contains("Opened: 0\n"));
+    assert!(text(&t, "/net/tcp/stats").contains("ActiveOpens: 0\n"));
     assert_eq!(text(&t, "/net/arp"), "");
 }
 

@@ -70,6 +70,38 @@ pub fn leads_out(line: &str, gateway: Ipv4Addr) -> bool {
         && words.next().and_then(|via| via.parse().ok()) == Some(gateway)
 }
 
+/// The records of `/net/ndb`, each with its lines.
+fn records(ndb: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in ndb.lines().filter(|line| !line.trim().is_empty()) {
+        match all.last_mut() {
+            Some(last) if line.starts_with([' ', '\t']) => last.push_str(line),
+            _ => all.push(line.into()),
+        }
+        if let Some(last) = all.last_mut() {
+            last.push('\n');
+        }
+    }
+    all
+}
+
+/// The value of a name in a record.
+fn value<'a>(record: &'a str, name: &str) -> Option<&'a str> {
+    record.split_ascii_whitespace().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// What `/net/ndb` says but of this card.
+pub fn others(ndb: &str, device: &str) -> String {
+    let all = records(ndb);
+    all.into_iter().filter(|record| value(record, "ether") != Some(device)).collect()
+}
+
+/// Who leads elsewhere as the other cards have heard it, the first of them first.
+pub fn ways_out(others: &str) -> Vec<Ipv4Addr> {
+    let way = |record: &String| value(record, "ipgw")?.parse().ok();
+    records(others).iter().filter_map(way).collect()
+}
+
 /// The lease that an answer has; `None` when it makes no sense.
 pub(super) fn lease(message: &DhcpRepr<'_>) -> Option<Lease> {
     let is_host =
@@ -102,6 +134,19 @@ mod tests {
     use super::*;
 
     const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+
+    #[test]
+    fn each_card_has_a_record_of_its_own() {
+        let first =
+            "ip=10.0.2.15 ipmask=/120 ipgw=10.0.2.2\n\tdns=10.0.2.3\n\tdhcp=10.0.2.2 ether=/net/ether0\n";
+        let second = "ip=10.0.3.15 ipmask=/120 ipgw=10.0.3.2\n\tdhcp=10.0.3.2 ether=/net/ether1\n";
+        let both = format!("{first}{second}\n");
+        assert_eq!(others(&both, "/net/ether1"), first);
+        assert_eq!(others(&both, "/net/ether0"), second);
+        assert_eq!(others(&both, "/net/ether"), format!("{first}{second}"));
+        assert_eq!(ways_out(&both), [ROUTER, Ipv4Addr::new(10, 0, 3, 2)]);
+        assert_eq!(ways_out("ip=10.0.2.15\n\tipgw=x\n\nipgw=\n"), [] as [Ipv4Addr; 0]);
+    }
 
     #[test]
     fn the_way_out_is_known_among_routes() {

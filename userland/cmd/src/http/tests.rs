@@ -21,6 +21,8 @@ fn urls_are_taken_apart_and_joined() {
         ("http://[::1]:81/", url("::1", "81", "/")),
         ("http://[fd00::2]", url("fd00::2", "80", "/")),
         ("http://a?q", url("a", "80", "/?q")),
+        ("HTTP://a/X", url("a", "80", "/X")),
+        ("Https://a", secure("a", "443", "/")),
         ("https://a", secure("a", "443", "/")),
         ("https://[::1]:80/x", secure("::1", "80", "/x")),
     ] {

@@ -26,7 +26,7 @@ impl Url {
     /// It is none, or of another protocol.
     pub fn parse(text: &str) -> Result<Url> {
         let (scheme, rest) = text.split_once("://").ok_or("not http://HOST/...")?;
-        let secure = match scheme {
+        let secure = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
             _ => return Err(format!("{scheme}: not http")),

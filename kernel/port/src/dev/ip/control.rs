@@ -3,12 +3,12 @@
 use alloc::sync::Arc;
 
 use abi::error;
-use net::address::{Local, parse, parse_any, parse_local, parse_mask};
+use net::address::{IpAddress, IpCidr, Local, parse, parse_any, parse_local, parse_mask, parse_remote};
 use net::arp::parse_mac;
 use net::config::{Tag, tag};
-use net::error::{BAD_ADDRESS, BAD_PORT};
+use net::error::{BAD_ADDRESS, BAD_REMOTE_PORT};
 use net::tried::FOREVER;
-use net::{Conversation, Stack};
+use net::{Conversation, Proto, Stack};
 
 use super::card::Wire;
 use crate::dev::ether::card::Card;
@@ -25,14 +25,14 @@ pub(super) fn conversation(stack: &Stack, c: &Conversation, text: &str) -> Resul
         Some("connect") => {
             // With `!r` our port is to be one below 1024, which is not kept for anybody here.
             let to = word().ok_or(error::ECMDARGS)?;
-            let to = parse_local(to.strip_suffix("!r").unwrap_or(to))?;
+            let to = parse_remote(to.strip_suffix("!r").unwrap_or(to))?;
             let from = match word() {
                 Some(from) => Some(parse_local(from)?),
                 None => None,
             };
             let remote = to.addr.ok_or(BAD_ADDRESS)?;
             if to.port == 0 {
-                return Err(BAD_PORT.into());
+                return Err(BAD_REMOTE_PORT.into());
             }
             Ok(stack.connect(c, (remote, to.port).into(), from)?)
         }
@@ -59,9 +59,40 @@ pub(super) fn conversation(stack: &Stack, c: &Conversation, text: &str) -> Resul
             let hops = word().and_then(|n| n.parse().ok()).filter(|n| *n != 0).ok_or(error::EBADARG)?;
             Ok(stack.set_hops(c, hops)?)
         }
+        Some("tos") => {
+            let tos = word().map_or(Ok(0), number_of).map_err(|()| error::EBADARG)?;
+            Ok(stack.set_service(c, u8::try_from(tos).map_err(|_| error::EBADARG)?)?)
+        }
         Some("ignoreadvice") => Ok(stack.ignore_advice(c)?),
+        Some(verb @ ("addmulti" | "remmulti")) => {
+            let via = parse(word().ok_or(error::ECMDARGS)?)?;
+            let group = word().map(parse).transpose()?;
+            let joins = verb == "addmulti";
+            Ok(if joins { stack.join(c, via, group) } else { stack.leave(c, via, group) }?)
+        }
+        // Whatever is said of these, the cards make checksums, and calls that are not complete are pushed out.
+        Some("checksum") if c.proto == Proto::Tcp => {
+            word()
+                .ok_or(error::ECMDARGS)
+                .and_then(|n| number_of(n).map(drop).map_err(|()| error::EBADARG))?;
+            Ok(())
+        }
+        Some("tcpporthogdefense") if c.proto == Proto::Tcp => match word() {
+            Some("on" | "off") => Ok(()),
+            Some(_) => Err(error::EBADARG.into()),
+            None => Err(error::ECMDARGS.into()),
+        },
         _ => Err(error::EBADCTL.into()),
     }
+}
+
+/// A number as C has it.
+fn number_of(word: &str) -> core::result::Result<u32, ()> {
+    match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => word.parse(),
+    }
+    .map_err(drop)
 }
 
 /// Quiet milliseconds after which the other side is asked, where a program does not say how many.
@@ -91,14 +122,30 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
                 let wire = Wire::new(card, stack)?;
                 Ok(stack.bind_card(number, wire, name)?)
             }
+            // What stands behind says nothing here, as on Plan 9.
+            (Some("loopback"), _) => Ok(stack.bind_here(number, false)?),
+            (Some("pkt"), _) => Ok(stack.bind_here(number, true)?),
             (Some(_), _) => Err(error::EBADARG.into()),
             (None, _) => Err(error::ECMDARGS.into()),
         },
         Some("unbind") => Ok(stack.unbind(number)?),
-        Some("add" | "try" | "add6" | "ra6") if !stack.is_bound(number) => Err(NOT_BOUND.into()),
+        Some("add" | "try" | "add6" | "addpref6" | "ra6" | "mtu" | "addmulti" | "remmulti")
+            if !stack.is_bound(number) =>
+        {
+            Err(NOT_BOUND.into())
+        }
         Some(verb @ ("add" | "try")) => {
             let addr = parse(word().ok_or(error::ECMDARGS)?)?;
             let bits = word().map(|mask| parse_mask(mask, &addr)).transpose()?;
+            // The other end of a line of two is in the network, or is that itself.
+            let remote = word().map(parse).transpose()?;
+            let is_near = |remote: &IpAddress| IpCidr::new(addr, bits.unwrap_or(0)).contains_addr(remote);
+            if remote.is_some_and(|remote| remote.version() != addr.version() || !is_near(&remote)) {
+                return Err(BAD_ADDRESS.into());
+            }
+            if let Some(mtu) = word() {
+                stack.set_mtu(number, size(Some(mtu))?)?;
+            }
             let tries = verb == "try";
             Ok(if tries {
                 stack.try_address(number, addr, bits)
@@ -106,7 +153,20 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
                 stack.add_address(number, addr, bits)
             }?)
         }
-        Some("add6") => {
+        Some("mtu") => Ok(stack.set_mtu(number, size(word())?)?),
+        Some(verb @ ("addmulti" | "remmulti")) => {
+            let group = parse(word().ok_or(error::ECMDARGS)?)?;
+            Ok(stack.listen_to_group(number, group, verb == "addmulti")?)
+        }
+        // Packets of others are not passed on, and how fast a wire is is not looked at; pieces are put together always.
+        Some("iprouting") => match word() {
+            Some("0") => Ok(()),
+            _ => Err(error::EBADARG.into()),
+        },
+        Some("speed" | "delay" | "reassemble") => {
+            word().map_or(Ok(()), |n| number_of(n).map(drop).map_err(|()| error::EBADARG.into()))
+        }
+        Some("add6" | "addpref6") => {
             let net = parse(word().ok_or(error::ECMDARGS)?)?;
             let mut number_or =
                 |usual: u32| word().map_or(Ok(usual), |n| n.parse().map_err(|_| error::EBADARG));
@@ -127,6 +187,11 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
         },
         _ => Err(error::EBADCTL.into()),
     }
+}
+
+/// Bytes of a packet.
+fn size(word: Option<&str>) -> Result<usize> {
+    Ok(word.ok_or(error::ECMDARGS)?.parse().map_err(|_| error::EBADARG)?)
 }
 
 /// The card whose directory is called so, by its number, and the name that programs look for.

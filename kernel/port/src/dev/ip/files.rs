@@ -149,5 +149,5 @@ pub(super) const INSIDE: usize = CONVERSATION.len();
 
 /// Whether an interface has such a file.
 pub(super) fn is_of_interface(kind: u64) -> bool {
-    matches!(kind, kind::CTL | kind::STATUS | kind::LOCAL | kind::SNOOP)
+    matches!(kind, kind::CTL | kind::DATA | kind::STATUS | kind::LOCAL | kind::SNOOP)
 }

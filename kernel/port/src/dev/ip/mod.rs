@@ -312,8 +312,11 @@ impl Dev for Ip {
                     let number = tree.stack.new_interface()?;
                     c.qid = Qid::file(Place { kind: kind::CTL, number, ..place }.path());
                 }
-                if place.kind == kind::SNOOP {
-                    let copies = tree.stack.snoop_interface(place.number)?;
+                if matches!(place.kind, kind::SNOOP | kind::DATA) {
+                    let copies = match place.kind {
+                        kind::SNOOP => tree.stack.snoop_interface(place.number)?,
+                        _ => tree.stack.packets(place.number)?,
+                    };
                     c.aux = Some(Open::showing(tree, None, copies));
                 } else if !c.qid.is_dir() {
                     if place.kind == kind::LOG {
@@ -352,8 +355,8 @@ impl Dev for Ip {
         }
         let (open, place) = (c.aux::<Open>()?, Place::of(c.qid));
         let stack = &open.tree.stack;
-        if place.kind == kind::DATA {
-            let (conversation, len) = (open.conversation.as_ref().ok_or(error::EHUNGUP)?, dst.len());
+        if let (kind::DATA, Some(conversation)) = (place.kind, &open.conversation) {
+            let len = dst.len();
             return match stack.read_to(conversation, len, &mut |at, bytes| dst.put_now(at, bytes))? {
                 Got::Put(n) => Ok(n),
                 Got::Bytes(bytes) => {
@@ -379,6 +382,11 @@ impl Dev for Ip {
         let stack = &open.tree.stack;
         match (place.kind, &open.conversation) {
             (kind::DATA, Some(conversation)) => send(up, stack, conversation, src),
+            (kind::DATA, None) => {
+                let packet = machine::ledger::as_kernel(|| src.to_vec(net::stack::PIECE))?;
+                stack.bring(place.number, packet)?;
+                Ok(src.len())
+            }
             (kind::CTL, Some(conversation)) => {
                 control::conversation(stack, conversation, &message(src)?)?;
                 Ok(src.len())

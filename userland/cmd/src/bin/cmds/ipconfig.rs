@@ -12,7 +12,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cmd::dhcp::{Became, Client, Heard, Lease, Pace, Turn, leads_out};
+use cmd::dhcp::{Became, Client, Heard, Lease, Pace, Turn, leads_out, others, ways_out};
 use lib9::{Args, Error, File, Result, Rfork, env, error, fd, file, out, print, proc, usage};
 
 /// Seconds until it is asked again after nobody has answered.
@@ -215,11 +215,14 @@ fn lose(job: &Job, lease: &Lease) -> Result<()> {
         let routes = file::read_string(&name)?;
         if routes.lines().any(|line| leads_out(line, gateway)) {
             file::control(&name, "remove 0.0.0.0 0.0.0.0")?;
+            // What another card has heard of leads out now, if it still does.
+            if let Some(gateway) = ways_out(&told_of_others(job)?).first() {
+                let _ = route(job, *gateway);
+            }
         }
     }
-    let name = format!("{}/ndb", job.net);
-    if job.tells && file::read_string(&name)? == job.record(lease) {
-        file::control(&name, "\n")?;
+    if job.tells {
+        file::control(&format!("{}/ndb", job.net), &format!("{}\n", told_of_others(job)?))?;
     }
     Ok(())
 }
@@ -227,13 +230,25 @@ fn lose(job: &Job, lease: &Lease) -> Result<()> {
 /// Takes what a lease gives.
 fn take(job: &Job, lease: &Lease) -> Result<()> {
     change(job, &add(lease))?;
-    if let Some(gateway) = job.gateway.or(lease.router) {
-        route(job, gateway)?;
+    let told = told_of_others(job)?;
+    let routes = file::read_string(&format!("{}/iproute", job.net))?;
+    // The card that had a way out first keeps it, unless it is said.
+    let is_led = || ways_out(&told).iter().any(|via| routes.lines().any(|line| leads_out(line, *via)));
+    match (job.gateway, lease.router) {
+        (Some(gateway), _) => route(job, gateway)?,
+        (None, Some(gateway)) if !is_led() => route(job, gateway)?,
+        _ => {}
     }
     if job.tells {
-        file::control(&format!("{}/ndb", job.net), &job.record(lease))?;
+        let own = job.record(lease);
+        file::control(&format!("{}/ndb", job.net), &format!("{told}{own}"))?;
     }
     Ok(())
+}
+
+/// What `/net/ndb` says of other cards.
+fn told_of_others(job: &Job) -> Result<String> {
+    Ok(others(&file::read_string(&format!("{}/ndb", job.net))?, &job.device))
 }
 
 fn add(lease: &Lease) -> String {
