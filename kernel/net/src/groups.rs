@@ -138,10 +138,10 @@ fn read(packet: &[u8]) -> Option<Heard> {
             }
             let group = Ipv4Address::from(*body.get(4..)?.first_chunk::<4>()?);
             let of = (!group.is_unspecified()).then_some(group.into());
-            match body.first()? {
+            match *body.first()? {
                 // Who says no time is of the first version, which has ten seconds.
-                &QUERY => Some(Heard::Asks(of, tenths(*body.get(1)?) * 100)),
-                &REPORT | &REPORT_OLD => of.map(Heard::Listens),
+                QUERY => Some(Heard::Asks(of, tenths(*body.get(1)?) * 100)),
+                REPORT | REPORT_OLD => of.map(Heard::Listens),
                 _ => None,
             }
         }
@@ -159,9 +159,9 @@ fn read(packet: &[u8]) -> Option<Heard> {
             let group = Ipv6Address::from(*body.get(8..)?.first_chunk::<16>()?);
             let of = (!group.is_unspecified()).then_some(group.into());
             let ms = u64::from(u16::from_be_bytes(*body.get(4..)?.first_chunk()?));
-            match body.first()? {
-                &QUERY_V6 => Some(Heard::Asks(of, ms)),
-                &REPORT_V6 => of.map(Heard::Listens),
+            match *body.first()? {
+                QUERY_V6 => Some(Heard::Asks(of, ms)),
+                REPORT_V6 => of.map(Heard::Listens),
                 _ => None,
             }
         }

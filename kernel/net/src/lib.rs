@@ -23,7 +23,8 @@
 //!
 //! An interface has 8 addresses. TCP is not smoltcp's ([`talk`]): its buffers could not grow, and it did not use what
 //! others tell of what has come apart. Nor are frames of Ethernet, neighbours and routes ([`link`]), checksums of TCP
-//! and UDP ([`sums`]), and what ICMP says of packets of ours ([`told`]).
+//! and UDP ([`sums`]), groups and what is told of them ([`groups`]), and what ICMP says of packets of ours ([`told`],
+//! [`paths`]).
 //!
 //! # Locks
 //!

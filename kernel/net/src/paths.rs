@@ -53,7 +53,9 @@ impl Paths {
         }
         if self.all.len() >= MOST {
             let first = self.all.iter().enumerate().min_by_key(|(_, p)| p.until_ns).map(|(at, _)| at);
-            first.into_iter().for_each(|at| drop(self.all.swap_remove(at)));
+            if let Some(at) = first {
+                self.all.swap_remove(at);
+            }
         }
         as_kernel(|| heap::try_push(&mut self.all, path)).ok().map(|()| most)
     }
