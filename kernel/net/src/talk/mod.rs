@@ -198,7 +198,9 @@ impl Talk {
         }
         if self.state != State::Closed && !self.receives.is_ended() {
             let is_long = is_long || self.is_loop;
-            self.receives.come(said.seq, data, said.has(FIN), is_long, self.mss, now_ns);
+            // A call has a number, too.
+            let first = said.seq.plus(usize::from(said.has(SYN)));
+            self.receives.come(first, data, said.has(FIN), is_long, self.mss, now_ns);
             if self.receives.is_ended() {
                 self.hear_end();
             }

@@ -6,7 +6,7 @@
 
 use super::marks::Marks;
 use super::pace::Pace;
-use super::segment::Segment;
+use super::segment::{SYN, Segment};
 use super::seq::Seq;
 use super::unsent::{Slices, Unsent};
 
@@ -237,7 +237,8 @@ impl Sends {
         for stretch in news {
             told |= self.marks.add(*stretch);
         }
-        let window = usize::from(said.window) << self.scale;
+        // What a call says of the window is not shifted (RFC 7323, 2.2).
+        let window = usize::from(said.window) << if said.has(SYN) { 0 } else { self.scale };
         let edge = ack.plus(window);
         let moved = self.edge != edge;
         if self.told_by.0.is_before(said.seq) || self.told_by.0 == said.seq && !ack.is_before(self.told_by.1)

@@ -226,6 +226,36 @@ fn bytes_go_both_ways_and_it_ends() {
     w.until(|w| w.ends.iter().all(|end| end.talk.state == State::TimeWait));
 }
 
+/// Two calls that meet, of which the second comes again with an answer to ours, and with data.
+#[test]
+fn calls_that_meet_are_taken_as_they_are_written() {
+    machine::host::new_machine();
+    let mut end = end(Talk::calls(made(1, 2, 1000)));
+    assert!(end.talk.say(65_521, 0, |_| ()));
+    let call = Segment {
+        seq: Seq(77),
+        flags: SYN,
+        window: 1000,
+        scale: Some(10),
+        mss: Some(500),
+        ..Segment::default()
+    };
+    assert!(end.talk.hear(&call, Data { bytes: Vec::new(), at: 0..0 }, false, 0).is_none());
+    assert_eq!(end.talk.state, State::SynReceived);
+    assert!(end.talk.say(65_521, 0, |_| ()), "the answer, with a window");
+    let answer = Segment { ack: Some(Seq(1001)), flags: SYN | ACK, data: 0..5, ..call };
+    let data = Data { bytes: b"hello".to_vec(), at: 0..5 };
+    assert!(end.talk.hear(&answer, data, false, 0).is_none());
+    assert_eq!(end.talk.state, State::Established);
+    read(&mut end);
+    assert_eq!(end.got, b"hello");
+    // The window is not shifted before there is one that is.
+    end.talk.put(100_000, &mut |_, _| true).unwrap();
+    let mut sent = 0;
+    while end.talk.say(65_521, MS, |goes| sent += goes.data.len()) {}
+    assert_eq!(sent, 1000);
+}
+
 #[test]
 fn nothing_is_lost_on_a_bad_way() {
     for (n, way) in [
@@ -368,7 +398,7 @@ fn what_was_never_sent_has_not_come() {
     let (seq, una) = (end.talk.receives.nxt(), end.talk.sends.next_seq());
     let places = [0, 1, 0x7fff_0000, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_0000_usize];
     for (from, acks) in places.into_iter().flat_map(|from| [0, 0x8000_0001].map(|acks| (from, acks))) {
-        let ends = Ends { here: end.talk.ends.there, there: end.talk.ends.here, hops: 64 };
+        let ends = Ends { here: end.talk.ends.there, there: end.talk.ends.here, hops: 64, service: 0 };
         let mut said = Said { seq, ack: Some(una.plus(acks)), window: 1000, ..Said::default() };
         said.told[0] = Some((una.plus(from), una.plus(from + 40_000)));
         let bytes = Head::new(&ends, &said, 0).bytes().to_vec();

@@ -7,6 +7,8 @@ use std::fs;
 
 /// Most columns of a line: characters, not bytes.
 const COLUMNS: usize = 120;
+/// The same of a page of the manual, which is read in a window; tabs lead to every eighth. Its text has 80.
+const OF_PAGES: usize = 96;
 
 #[test]
 fn no_line_is_wide() {
@@ -22,6 +24,23 @@ fn no_line_is_wide() {
         }
     }
     assert!(wide.is_empty(), "lines of more than {COLUMNS} columns:\n{}", wide.join("\n"));
+}
+
+#[test]
+fn no_line_of_the_manual_is_wide() {
+    let pages = files("sys/man");
+    assert!(pages.len() > 150, "only {} pages were looked at", pages.len());
+    let mut wide = Vec::new();
+    for path in pages {
+        for (line, number) in read(&path).lines().zip(1..) {
+            let end = |at: usize, c| if c == '\t' { (at / 8 + 1) * 8 } else { at + 1 };
+            let columns = line.chars().fold(0, end);
+            if columns > OF_PAGES {
+                wide.push(format!("{path}:{number}: {columns} columns"));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "lines of more than {OF_PAGES} columns:\n{}", wide.join("\n"));
 }
 
 /// All Rust files, wherever they are; but `build` has none of ours.
