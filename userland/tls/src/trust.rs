@@ -104,6 +104,11 @@ impl Thumbprints {
         Ok(())
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sums.is_empty()
+    }
+
     /// Whether a certificate is among them, or the key that it has.
     pub fn has(&self, certificate: &CertificateDer<'_>) -> bool {
         let key =

@@ -47,9 +47,10 @@ fn of_certificate(bad: &CertificateError) -> String {
         }
         Bad::NotValidForName => "its certificate is for another name",
         Bad::NotValidForNameContext { presented, .. } => {
-            // As webpki writes them, DnsName("example.org"), without what is around.
-            let names: Vec<&str> =
-                presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+            // As webpki writes them, DnsName("example.org") or IpAddress(10.0.0.1), without what is around.
+            let bare =
+                |name: &str| name.trim_end_matches([')', '"']).rsplit(['(', '"']).next().map(String::from);
+            let names: Vec<String> = presented.iter().filter_map(|name| bare(name)).collect();
             return format!("its certificate is for another name: {}", names.join(", "));
         }
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "its certificate is for another purpose",

@@ -274,6 +274,9 @@ fn archives() -> Case {
         )
         .is("adding d/\nadding d/e/\nadding d/e/program\nadding d/t\nd/e/\nd/e/program\nx\n\
                 Sep  9  2001 d/t\n")
+        // Over what is there.
+        .line("echo y >d/t; unzip -f a.zip; cat d/t; zip -f /tmp/a.zip d; zip -f /tmp/a.zip d; ls d /tmp/a.zip*")
+        .is("x\nd/e\nd/t\n/tmp/a.zip\n")
         .line(
             "unzip -f d/t; unzip -f a.zip nothing; echo $status; zip -1 d/t | {cat >b.zip}; \
                 unzip -c <b.zip; zip; unzip -f none",

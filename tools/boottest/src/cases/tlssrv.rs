@@ -109,6 +109,13 @@ fn served() -> Case {
         // What it tells is told where it is asked to.
         .line("touch /tmp/log; tlssrv -c /n/host/ca.pem -l /tmp/log -r somebody cat </dev/null | cat; cat /tmp/log")
         .gives(re("tlssrv: somebody: /n/host/ca.pem: no key is in it, or one with a password\n"))
+        // Where that is not, it is told nowhere, and not to who has called either.
+        .line("tlssrv -c /n/host/ca.pem -l /tmp/none cat </dev/null >/tmp/said >[2=1]; cat /tmp/said")
+        .is("")
+        .line("tlsclient -t /n/host/ca.pem -x /n/host/ca.pem 10.0.2.2!44")
+        .is("tlsclient: /n/host/ca.pem: no thumbprint is in it\n")
+        .line("tlssrv -c >/tmp/said >[2=1]; cat /tmp/said; tlsclient -t /n/host/ca.pem 10.0.2.2!44")
+        .gives("can't dial 10.0.2.2!44!https: 10.0.2.2!44!https: unknown network")
         .line("tlssrv cat; tlssrv -c x")
         .gives(re("(usage: tlssrv \\[-D\\] -c certificate [^\n]*\n){2}"))
         .budget(180)

@@ -88,7 +88,7 @@ pub fn whole<T>(new: Option<&str>, source: &Dir, make: impl FnOnce(i32) -> Resul
         error!("{e}{}", removed.err().map_or(String::new(), |e| format!("; can't remove {place}: {e}")))
     })?;
     if there.is_some() {
-        fd::fwstat(file.fd(), &Dir { name: new.into(), ..Dir::untouched() })
+        fd::fwstat(file.fd(), &Dir { name: cmd::copy::last_element(new).into(), ..Dir::untouched() })
             .map_err(|e| error!("{new} is called {place}: {e}"))?;
     }
     Ok(made)

@@ -42,10 +42,9 @@ pub fn main(args: &Args) -> Result<()> {
     let config = config::client(random, now, trust(trusted, excluded)?, identity)?;
     let address = net::make_addr(address, "tcp", "https");
     let host = address.split('!').nth(1).unwrap_or_default();
-    let mut end = End::client(config, name.unwrap_or(host))?;
-
     let conn = net::dial(&address).map_err(|e| error!("can't dial {address}: {e}"))?;
     conn.keep_alive();
+    let mut end = End::client(config, name.unwrap_or(host))?;
     let wire = Wire { input: conn.data.fd(), output: conn.data.fd() };
     greet(&mut end, wire)?;
     if tells {
@@ -69,7 +68,12 @@ fn trust(trusted: Option<&str>, excluded: Option<&str>) -> Result<Trust> {
             Way::Anchors(anchors(&pem).map_err(|e| error!("{ANCHORS}: {e}"))?)
         }
     };
-    let excluded = excluded.map_or_else(|| Ok(Thumbprints::default()), prints)?;
+    let excluded = match excluded {
+        Some(name) => Some(prints(name)?)
+            .filter(|prints| !prints.is_empty())
+            .ok_or_else(|| error!("{name}: no thumbprint is in it"))?,
+        None => Thumbprints::default(),
+    };
     Ok(Trust { way, excluded })
 }
 

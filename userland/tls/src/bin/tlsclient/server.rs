@@ -4,7 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use abi::{ORDWR, OWRITE};
+use abi::OWRITE;
 use lib9::{Args, File, Result, env, eprintln, error, fd, file, proc, usage};
 use tls::config;
 use tls::end::End;
@@ -16,6 +16,9 @@ use crate::{identity, now, random};
 const GREETING_MS: u32 = 60_000;
 
 pub fn main(args: &Args) -> Result<()> {
+    if is_caller(2) {
+        speak_to("/dev/null")?;
+    }
     let synopsis =
         || -> ! { usage(args, "[-D] -c certificate [-k key] [-l logfile] [-r remotesys] command [arg ...]") };
     let (mut tells, mut certificate, mut key) = (false, None, None);
@@ -34,7 +37,13 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let (Some(certificate), command @ [_, ..]) = (certificate, flags.rest()) else { synopsis() };
     let remote = remote.map(String::from).or_else(caller);
-    speak_elsewhere(log)?;
+    if let Some(name) = log {
+        let path = if name.contains('/') { name.into() } else { format!("/sys/log/{name}") };
+        // As of any log: who wants one makes it, and a call is not lost for want of it.
+        if speak_to(&path).is_err() {
+            speak_to("/dev/null")?;
+        }
+    }
     let said = |why: &str| match &remote {
         Some(remote) => format!("{remote}: {why}"),
         None => why.to_string(),
@@ -64,25 +73,17 @@ fn caller() -> Option<String> {
     Some(text.trim_end().to_string())
 }
 
-/// Has what is told on descriptor 2 go to a file, or to nowhere when it would go to the caller, who must not have
-/// anything in the clear between the records.
-fn speak_elsewhere(log: Option<&str>) -> Result<()> {
-    let to = match log {
-        Some(name) => {
-            let path = if name.contains('/') { name.into() } else { format!("/sys/log/{name}") };
-            let file = File::open(&path, OWRITE).map_err(|e| error!("{path}: {e}"))?;
-            file.seek(0, 2)?;
-            file
-        }
-        None if is_caller(2) => File::open("/dev/null", ORDWR)?,
-        None => return Ok(()),
-    };
-    fd::dup(to.fd(), 2)?;
+/// Has what is told on descriptor 2 go to the end of a file.
+fn speak_to(path: &str) -> Result<()> {
+    let file = File::open(path, OWRITE)?;
+    file.seek(0, 2)?;
+    fd::dup(file.fd(), 2)?;
     Ok(())
 }
 
-/// Whether a descriptor leads to who has called.
+/// Whether a descriptor leads to who has called, who must not have anything in the clear between the records. The
+/// console is nobody who calls.
 fn is_caller(fd: i32) -> bool {
     let (Ok(one), Ok(other)) = (fd::fstat(fd), fd::fstat(1)) else { return true };
-    (one.kind, one.dev, one.qid) == (other.kind, other.dev, other.qid)
+    one.kind != u16::from(b'c') && (one.kind, one.dev, one.qid) == (other.kind, other.dev, other.qid)
 }

@@ -169,7 +169,9 @@ fn hear(shared: &Shared) -> Result<()> {
         if !said.is_empty()
             && let Err(e) = fd::write_all(to, &said)
         {
-            return unless_leaving(e);
+            // A command need not hear all that there is to hear.
+            let has_gone = shared.ends.command && e.is(abi::error::EHUNGUP);
+            return if has_gone { Ok(()) } else { unless_leaving(e) };
         }
         if ended {
             if shared.ends.command {
@@ -248,8 +250,9 @@ pub fn run(command: &[String], close: &[i32]) -> Result<Ends> {
     if let Fork::Child = proc::rfork(Rfork::PROC | Rfork::FDG)? {
         let dup = fd::dup(theirs, 0).and_then(|_| fd::dup(theirs, 1));
         [ours, theirs].iter().chain(close).for_each(|fd| drop(fd::close(*fd)));
-        let failed = dup.and_then(|_| exec(command));
-        proc::exits_now(&failed.err().map(|e| e.to_string()).unwrap_or_default());
+        let failed = dup.and_then(|_| exec(command)).err().map(|e| e.to_string()).unwrap_or_default();
+        let _ = fd::write_all(2, alloc::format!("{failed}\n").as_bytes());
+        proc::exits_now(&failed);
     }
     fd::close(theirs)?;
     Ok(Ends { input: ours, output: ours, command: true })
