@@ -267,5 +267,13 @@ fn others_cannot_fill_it() {
         made.inspect_err(|e| assert!(e.is(error::ENODEV), "{e:?}"))
     };
     assert_eq!((0..2000).find(|n| made(&bob, *n).is_err()), Some(512));
+    // Nor with services, in however many shares.
+    let served = |p: &Arc<Proc>, n: usize| {
+        let file = format!("#σc/of{}/s{n}", n % 7);
+        let made = create(p, &file, OWRITE, 0o666).and_then(|fd| close(p, fd));
+        made.inspect_err(|e| assert!(e.is(error::ENODEV), "{e:?}"))
+    };
+    assert_eq!((0..5000).find(|n| served(&bob, *n).is_err()), Some(1024));
+    assert_eq!((5000..9000).find(|n| served(&t.up, *n).is_err()), Some(5000 + 1024));
     assert_eq!((1000..3000).find(|n| made(&t.up, *n).is_err()), Some(1512));
 }

@@ -265,7 +265,7 @@ impl Dev for Shr {
                 may_make(up, name)?;
                 may_change(up, &self.named(Node::Services(share))?)?;
                 let named = Named { name: name.into(), owner: up.user(), perm: perm & 0o777 };
-                self.table.lock().add_service(Service { named, share })?
+                self.table.lock().add_service(Service { named, share, is_others: !up.is_hostowner() })?
             }
             // A file in the tree of the newest service.
             Node::Share(id) => {

@@ -19,6 +19,9 @@ pub(super) const NAME_MAX: usize = 127;
 /// those who made them have gone.
 const SHARES_MOST: usize = 2 * OTHERS_MOST;
 const OTHERS_MOST: usize = 512;
+/// The same of services, in all shares together.
+const SERVICES_MOST: usize = 2 * OTHERS_SERVICES_MOST;
+const OTHERS_SERVICES_MOST: usize = 1024;
 
 /// What a file of the device is. The number of a share or a service is never another one's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub(super) struct Share {
 pub(super) struct Service {
     pub(super) named: Named,
     pub(super) share: u32,
+    /// It was made by a user who is not the machine's owner.
+    pub(super) is_others: bool,
 }
 
 /// All of them.
@@ -223,14 +228,19 @@ impl Table {
     /// Adds a service to its share.
     ///
     /// # Errors
-    /// `file already exists`; `no free devices` when the share has too many; `file does not exist` when it has gone.
+    /// `file already exists`; `no free devices` when there are too many, or in the share; `file does not exist` when that
+    /// has gone.
     pub(super) fn add_service(&mut self, service: Service) -> Result<Node> {
         let share = service.share;
         self.share(share)?;
         if self.find(Node::Services(share), &service.named.name).is_some() {
             return Err(error::EEXIST.into());
         }
-        if self.services_of(share).count() >= MAXUNION {
+        let others = self.services.values().filter(|s| s.is_others).count();
+        if self.services.len() >= SERVICES_MOST
+            || service.is_others && others >= OTHERS_SERVICES_MOST
+            || self.services_of(share).count() >= MAXUNION
+        {
             return Err(error::ENODEV.into());
         }
         let id = self.number()?;
