@@ -228,8 +228,8 @@ impl Table {
     /// Adds a service to its share.
     ///
     /// # Errors
-    /// `file already exists`; `no free devices` when there are too many, or in the share; `file does not exist` when that
-    /// has gone.
+    /// `file already exists`; `no free devices` when there are too many, or in the share; `file does not exist` when
+    /// that has gone.
     pub(super) fn add_service(&mut self, service: Service) -> Result<Node> {
         let share = service.share;
         self.share(share)?;
