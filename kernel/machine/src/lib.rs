@@ -24,6 +24,7 @@
 //! | [`heap`] | kernel memory that can say no |
 //! | [`sampling`] | ticks, and where they met programs and the kernel |
 //! | [`sole`] | what will be shared and is its maker's alone until then |
+//! | [`text_word`] | a text in one word, as errors are |
 //! | [`census`] | how many values of a kind live |
 //! | [`ledger`] | who pays for memory |
 //! | [`mem`], [`cpu`], [`boot`] | what the machine has and has done |
@@ -89,6 +90,7 @@ pub mod places;
 pub mod sampling;
 pub mod sole;
 pub mod sync;
+pub mod text_word;
 mod threads;
 pub mod types;
 mod wall;

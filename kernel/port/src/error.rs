@@ -5,20 +5,22 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-/// A failure. Most texts are constants of [`abi::error`]; a server's own words come along owned.
+use machine::text_word::TextWord;
+
+/// A failure. Most texts are constants of [`abi::error`]; a server's own words come along owned. It is one word, so
+/// that results fit registers.
 #[derive(Clone)]
-pub struct Error {
-    text: Cow<'static, str>,
-    /// The program gave an address that it does not have: the call also posts a note.
-    fault: bool,
-    /// A server says so.
-    said: bool,
-}
+pub struct Error(TextWord);
+
+/// A mark: the program gave an address that it does not have, and the call also posts a note.
+const FAULT: u8 = 1;
+/// A mark: a server says so.
+const SAID: u8 = 2;
 
 /// Who says it makes no difference.
 impl PartialEq for Error {
     fn eq(&self, other: &Error) -> bool {
-        (&self.text, self.fault) == (&other.text, other.fault)
+        (self.0.text(), self.is_fault()) == (other.0.text(), other.is_fault())
     }
 }
 
@@ -29,50 +31,50 @@ pub type Result<T> = core::result::Result<T, Error>;
 
 impl Error {
     /// One of the constants of [`abi::error`].
-    pub const fn new(text: &'static str) -> Self {
-        Error { text: Cow::Borrowed(text), fault: false, said: false }
+    pub fn new(text: &'static str) -> Self {
+        Error(TextWord::of(text))
     }
 
     /// A user address that cannot be read or written. It reads `bad arg in system call`, and the system
     /// call that returns it posts `sys: bad address in syscall` to its process.
-    pub(crate) const fn bad_address() -> Self {
-        Error { text: Cow::Borrowed(abi::error::EBADARG), fault: true, said: false }
+    pub(crate) fn bad_address() -> Self {
+        Error(TextWord::of(abi::error::EBADARG).with_marks(FAULT))
     }
 
     /// The text, at most `ERRMAX - 1` bytes of it.
     pub fn text(&self) -> &str {
-        clip(&self.text, abi::ERRMAX - 1)
+        clip(self.0.text(), abi::ERRMAX - 1)
     }
 
     /// Did a bad user address cause it?
-    pub const fn is_fault(&self) -> bool {
-        self.fault
+    pub fn is_fault(&self) -> bool {
+        self.0.marks() & FAULT != 0
     }
 
     /// What a server has answered, which may be any text.
-    pub(crate) const fn said_by_server(text: Cow<'static, str>) -> Self {
-        Error { text, fault: false, said: true }
+    pub(crate) fn said_by_server(text: Cow<'static, str>) -> Self {
+        Error(TextWord::from(text).with_marks(SAID))
     }
 
     /// Is it a server's answer?
-    pub(crate) const fn is_answer(&self) -> bool {
-        self.said
+    pub(crate) fn is_answer(&self) -> bool {
+        self.0.marks() & SAID != 0
     }
 
     /// Did a note end the call here? A server may say the same of its own.
     pub(crate) fn is_note(&self) -> bool {
-        !self.said && self.is(abi::error::EINTR)
+        !self.is_answer() && self.is(abi::error::EINTR)
     }
 
     /// Is it this text of [`abi::error`]? A name in front (`'x' file does not exist`) does not matter.
     pub fn is(&self, text: &str) -> bool {
-        self.text.ends_with(text)
+        self.0.text().ends_with(text)
     }
 
     /// The same failure with the quoted name in front, as path walks report it.
     pub(crate) fn with_name(&self, name: &str) -> Self {
         // The text must survive whole: a long name gives way, from its front.
-        let room = (abi::ERRMAX - 1).saturating_sub(self.text.len() + 3);
+        let room = (abi::ERRMAX - 1).saturating_sub(self.0.text().len() + 3);
         let mut front = name.len().saturating_sub(room);
         while !name.is_char_boundary(front) {
             front += 1;
@@ -90,7 +92,7 @@ impl Error {
             }
             quoted = format!("...{}", &quoted[cut..]);
         }
-        Error { text: Cow::Owned(format!("'{quoted}' {}", self.text)), fault: self.fault, said: self.said }
+        Error(TextWord::boxed(format!("'{quoted}' {}", self.0.text())).with_marks(self.0.marks()))
     }
 }
 
@@ -111,7 +113,7 @@ impl From<&'static str> for Error {
 
 impl From<String> for Error {
     fn from(text: String) -> Self {
-        Error { text: Cow::Owned(text), fault: false, said: false }
+        Error(TextWord::boxed(text))
     }
 }
 
@@ -159,6 +161,22 @@ impl fmt::Debug for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_fit_registers() {
+        assert_eq!(size_of::<Result<()>>(), 8);
+        assert_eq!(size_of::<Result<u64>>(), 16);
+    }
+
+    #[test]
+    fn who_says_it_and_why_survive_a_name_in_front() {
+        let said = Error::said_by_server(Cow::Borrowed(abi::error::EINTR)).with_name("x");
+        assert!(said.is_answer() && !said.is_note() && !said.is_fault());
+        assert!(Error::new(abi::error::EINTR).is_note());
+        let fault = Error::bad_address();
+        assert!(fault.is_fault() && !fault.is_answer());
+        assert!(fault != Error::new(abi::error::EBADARG), "the call posts no note for the other");
+    }
 
     #[test]
     fn a_name_goes_in_front_and_gives_way() {

@@ -16,18 +16,6 @@ use crate::mem::iobuf::{Dst, Src};
 use crate::name::walk::MAXELEMENT;
 use crate::name::{fgrp, transfer};
 
-/// `pread`.
-#[inline(never)]
-pub(super) fn pread(a: &Args<'_>) -> Result<u64> {
-    read(a, a.long(3) as i64)
-}
-
-/// `pwrite`.
-#[inline(never)]
-pub(super) fn pwrite(a: &Args<'_>) -> Result<u64> {
-    write(a, a.long(3) as i64)
-}
-
 /// `open`.
 #[inline(never)]
 pub(super) fn open(a: &Args<'_>) -> Result<u64> {
@@ -68,7 +56,8 @@ pub(super) fn fstat(a: &Args<'_>) -> Result<u64> {
     stat_out(a, record.bytes())
 }
 
-#[inline]
+/// `pread`, and `read` of old.
+#[inline(never)]
 pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     // The descriptor is judged before the count, and its mode last.
     let c = a.up.fd(a.int(0))?;
@@ -78,7 +67,8 @@ pub(super) fn read(a: &Args<'_>, offset: i64) -> Result<u64> {
     transfer::read(a.up, &c, &mut Dst::User(a.buf(1, len)), offset).map(|n| n as u64)
 }
 
-#[inline]
+/// `pwrite`, and `write` of old.
+#[inline(never)]
 pub(super) fn write(a: &Args<'_>, offset: i64) -> Result<u64> {
     let c = a.up.fd(a.int(0))?;
     let len = a.count(2)?;

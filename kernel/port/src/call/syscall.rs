@@ -33,7 +33,7 @@ pub(crate) fn dispatch(up: &Arc<Proc>, ctx: &mut UserContext) -> After {
     up.syscall.store(number.wrapping_add(1), Ordering::Relaxed);
     let result = match ctx.args() {
         _ if !call::has_arguments(number) => Ok(without_arguments(number)),
-        Some(words) if !is_in(number, CHANGES) && has_room(number) => simple(&Args { up, words }, number),
+        Some(words) if has_room(number) => simple(&Args { up, words }, number),
         _ => return change(up, ctx, number),
     };
     up.syscall.store(0, Ordering::Relaxed);
@@ -155,9 +155,35 @@ const MOVES: u64 = bits(&[call::PREAD, call::READ_OLD, call::PWRITE, call::WRITE
 /// The calls that do more to the process than to give a result.
 const CHANGES: u64 = bits(&[call::EXITS, call::EXEC, call::NOTED, call::RFORK]);
 
+/// What is to be seen before a call that does no more than to give a result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Nothing.
+    Nothing,
+    /// Whether there is room for what it keeps.
+    Room,
+    /// More, or it does more: see [`change`].
+    More,
+}
+
+/// That of each call.
+const BEFORE: [Before; 64] = {
+    let mut table = [Before::Nothing; 64];
+    let mut number = 0;
+    while number < 64 {
+        if is_in(number, CHANGES | MUCH) {
+            table[number as usize] = Before::More;
+        } else if is_in(number, KEEPS) {
+            table[number as usize] = Before::Room;
+        }
+        number += 1;
+    }
+    table
+};
+
 /// Whether a call has its bit there.
 #[inline]
-fn is_in(number: u64, bits: u64) -> bool {
+const fn is_in(number: u64, bits: u64) -> bool {
     number < 64 && bits >> number & 1 != 0
 }
 
@@ -170,10 +196,14 @@ const fn bits(mut calls: &[u64]) -> u64 {
     bits
 }
 
-/// Whether there is room for a call without a further look.
+/// Whether a call does no more than to give a result, and there is room for it without a further look.
 #[inline]
 fn has_room(number: u64) -> bool {
-    !is_in(number, KEEPS) || !is_in(number, MUCH) && is_granted_beside(starve::ROOM as usize)
+    match usize::try_from(number).ok().and_then(|number| BEFORE.get(number)) {
+        None | Some(Before::Nothing) => true,
+        Some(Before::Room) => is_granted_beside(starve::ROOM as usize),
+        Some(Before::More) => false,
+    }
 }
 
 /// Refuses calls that keep something in the kernel, before they have changed anything, while not all that is set aside
@@ -215,8 +245,8 @@ pub(super) fn nothing(_: ()) -> u64 {
 /// of their own, so that none of them needs what another one does.
 fn simple(a: &Args<'_>, number: u64) -> Result<u64> {
     match number {
-        call::PREAD => fileargs::pread(a),
-        call::PWRITE => fileargs::pwrite(a),
+        call::PREAD => fileargs::read(a, a.long(3) as i64),
+        call::PWRITE => fileargs::write(a, a.long(3) as i64),
         call::OPEN => fileargs::open(a),
         call::CREATE => fileargs::create(a),
         call::CLOSE => fileargs::close(a),
