@@ -12,6 +12,7 @@ pub mod bootroot;
 pub mod bzip2;
 pub mod cal;
 pub mod checksum;
+pub mod children;
 pub mod cleanname;
 pub mod comm;
 pub mod condition;

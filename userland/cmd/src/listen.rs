@@ -9,6 +9,7 @@ use abi::{OREAD, Rfork};
 use lib9::net::{Announced, Call};
 use lib9::{Fork, Result, eprintln, error, fd, file, net, proc};
 
+use crate::children::{Children, Kernel};
 use crate::nsbuild;
 
 /// Most calls of an address that are answered at a time, unless said.
@@ -50,26 +51,16 @@ impl Answerer<'_> {
     /// # Errors
     /// Why they cannot.
     pub fn answer(&self, at: &Announced) -> Result<()> {
-        let mut running = 0usize;
+        let mut running = Children::new(Kernel);
         loop {
-            // Those that have ended are known only when they are waited for; one that has is there at once.
-            while running >= self.most {
-                if let Err(e) = proc::await_() {
-                    if e.is(abi::error::EINTR) {
-                        return Err(e);
-                    }
-                    running = 0;
-                    break;
-                }
-                running -= 1;
-            }
+            running.wait_below(self.most)?;
             let call = at.listen()?;
             if self.tells {
                 eprintln!("{}: {} calls", at.dir, call.remote().unwrap_or_default());
             }
             match proc::rfork(Rfork::PROC | Rfork::FDG | Rfork::NAMEG | Rfork::ENVG | Rfork::NOTEG) {
                 Ok(Fork::Parent(_)) if self.once => return Ok(()),
-                Ok(Fork::Parent(_)) => running += 1,
+                Ok(Fork::Parent(pid)) => running.add(pid),
                 Ok(Fork::Child) => {
                     let _ = fd::close(at.ctl.fd());
                     let Err(e) = self.become_it(call);

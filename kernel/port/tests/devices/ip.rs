@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use abi::{MREPL, ORDWR, OREAD, error};
 use port::Proc;
-use port::call::sysfile::{bind, close, fd2path, open};
+use port::call::sysfile::{bind, close, fd2path, open, pwrite};
 use port::dev::ip::Ip;
+use port::mem::iobuf::Src;
 use port::proc::notes::{self, NoteClass};
 use port::testkit::{Hosted, read_file};
 
@@ -259,6 +260,38 @@ fn strangers_have_no_part_in_a_conversation() {
     assert!(open(&stranger, "/net/ndb", ORDWR).unwrap_err().is(error::EPERM));
     assert_eq!(text(&t, "/net/ndb"), "sys=here\n");
     drop(a);
+}
+
+#[test]
+fn who_changes_ndb_finds_it_as_he_has_read_it() {
+    let t = world();
+    t.write("/net/ndb", b"one\n").unwrap();
+    let read = |fd| String::from_utf8(get(&t.up, fd, 4096).unwrap()).unwrap();
+    let [a, b] = [(); 2].map(|()| open(&t.up, "/net/ndb", ORDWR).unwrap());
+    assert_eq!((read(a), read(b)), ("one\n".into(), "one\n".into()));
+    let put_at = |fd, text: &[u8], offset| pwrite(&t.up, fd, &Src::Kernel(text), offset);
+    let write = |fd, text: &[u8]| put_at(fd, text, 0);
+    write(a, b"one\ntwo\n").unwrap();
+    // Its own change is known to it.
+    write(a, b"one\n2\n").unwrap();
+    assert!(write(b, b"one\nthree\n").unwrap_err().is(error::EINUSE));
+    assert_eq!(text(&t, "/net/ndb"), "one\n2\n");
+    let b = open(&t.up, "/net/ndb", ORDWR).unwrap();
+    assert_eq!(read(b), "one\n2\n");
+    write(b, b"one\n2\nthree\n").unwrap();
+    // Who only writes does not ask, and what he adds stands behind what there is.
+    let c = open(&t.up, "/net/ndb", abi::OWRITE).unwrap();
+    put_at(c, b"four\n", 12).unwrap();
+    assert_eq!(text(&t, "/net/ndb"), "one\n2\nthree\nfour\n");
+    put_at(c, b"4\n", 12).unwrap();
+    assert_eq!(text(&t, "/net/ndb"), "one\n2\nthree\n4\n");
+    for (bytes, offset) in [(&b"x"[..], 15), (&[b'x'; 1024], 1), (&[0xff], 0)] {
+        assert!(put_at(c, bytes, offset).is_err(), "{offset}");
+    }
+    assert_eq!(text(&t, "/net/ndb"), "one\n2\nthree\n4\n");
+    open(&t.up, "/net/ndb", abi::OWRITE | abi::OTRUNC).unwrap();
+    assert_eq!(text(&t, "/net/ndb"), "");
+    assert!(write(b, b"five\n").unwrap_err().is(error::EINUSE));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub fn cases() -> Vec<Case> {
         served(),
         served().on(Board::Microvm, Flavour::Modern),
         dead(),
+        dead_dialect(),
+        many_calls(),
         dialects("u"),
         dialects("L"),
         diod(),
@@ -107,6 +109,11 @@ fn served() -> Case {
         })
         .line("unmount /n/one; 9fs tcp!10.0.2.2!$port /n/one; cat /n/one/new")
         .is("new\n")
+        .line(
+            "srv tcp!10.0.2.2!$port far; mount /srv/far /n/two; cat /n/two/new; srv tcp!10.0.2.2!$port far; \
+             srv -q tcp!10.0.2.2!$port far; srv -m tcp!10.0.2.2!$port far; cat /n/far/new",
+        )
+        .is("post...\nnew\nsrv: /srv/far already exists\nnew\n")
         .line("srv 'no body'; srv tcp!10.0.2.2!9fs!x; srv")
         .gives("can't dial no body: net!no body!9fs: bad address")
         .gives("usage: srv")
@@ -139,6 +146,61 @@ fn dead() -> Case {
         .gives(re("/n/far/motd.*(timed out|hungup)"))
         .gives(re("mount /n/one: .*(timed out|hungup|mount rpc)"))
         .pinned()
+        .budget(180)
+}
+
+/// The same of a server of 9P2000.L, mounted by `#9`.
+fn dead_dialect() -> Case {
+    machine("dial/dead-L", &[])
+        .check(|w| {
+            let mut server = Server::new();
+            server.host.file("motd", MOTD.as_bytes()).map_err(|e| anyhow::anyhow!("{e:?}"))?;
+            w.tell("port", w.peers.tcp(ninep_server(server))?)
+        })
+        .line(
+            "port=`{cat /n/host/port}; srv -q tcp!10.0.2.2!$port far; \
+             mount -d '#9' /srv/far /n/far tree:9P2000.L; cat /n/far/motd",
+        )
+        .is(MOTD)
+        .qmp("set_link", json!({ "name": "n0", "up": false }))
+        .line("began=`{date -n}; {cat /n/far/motd; echo waited: $status} >/tmp/said >[2=1] &")
+        .is("")
+        .line("while(! grep -s waited: /tmp/said) sleep 1; hoc -e `{date -n}^-$began^'<75'; cat /tmp/said")
+        .gives("1\n")
+        .gives(re("timed out|hungup"))
+        .line("cat /n/far/motd; cat /n/host/motd")
+        .gives(re("/n/far/motd.*(timed out|hungup)"))
+        .gives(MOTD)
+        .pinned()
+        .budget(150)
+}
+
+/// More calls at a time than records of children are kept, and as many again when those have ended together.
+fn many_calls() -> Case {
+    const CALLS: usize = 200;
+    machine("dial/many-calls", &[7])
+        .line(format!("aux/listen1 -t -p {CALLS} 'tcp!*!7' cat & {LISTENS}"))
+        .is("")
+        .check(|w| {
+            let at = w.forwarded(7)?;
+            for round in 0..3 {
+                let mut open = Vec::new();
+                for n in 0..CALLS {
+                    let mut stream = TcpStream::connect(at)?;
+                    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+                    stream.write_all(format!("{n:04}").as_bytes())?;
+                    open.push(stream);
+                    // QEMU takes one call at a time.
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                for (n, stream) in open.iter_mut().enumerate() {
+                    let mut back = [0; 4];
+                    stream.read_exact(&mut back).with_context(|| format!("round {round}, call {n}"))?;
+                    ensure!(back == *format!("{n:04}").as_bytes());
+                }
+            }
+            Ok(())
+        })
         .budget(180)
 }
 

@@ -4,71 +4,38 @@
 //! counts as one of its users; with the last one it ends. A conversation is paid for by the process that has opened
 //! `clone`, or announced what it is a call to.
 //!
-//! Locks: `stacks` and `ndb` are leaves. Nothing is held while a stack is called: its own lock comes first and last.
+//! Locks: `stacks` is a leaf. Nothing is held while a stack is called: its own lock comes first and last.
 
 mod card;
 mod control;
 mod files;
+mod ndb;
+mod said;
+mod tree;
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::{Dir, Qid, error};
-use machine::heap;
 use machine::lock::Lock;
-use net::config::Tag;
-use net::copies::Copies;
 use net::tcp::Got;
-use net::{Bearer, Conversation, Files, Proto, Stack, text};
+use net::{Bearer, Stack, text};
 
-use self::files::{INSIDE, IPIFC, Place, fixed, inside, is_of_interface, kind, numbered, top};
-use crate::dev::dirtab::{self, Entry, Text};
+use self::files::{INSIDE, IPIFC, Place, inside, kind, numbered};
+use self::ndb::Ndb;
+use self::said::{message, send, text_of};
+use self::tree::{Open, Tree, files, tree};
+use crate::dev::dirtab::{self, Entry};
 use crate::dev::ether::card::Card;
 use crate::dev::{Dev, Root};
 use crate::error::Result;
 use crate::mem::iobuf::{Dst, Src};
 use crate::name::chan::{Chan, OwnChan};
 use crate::proc::process::Proc;
-use crate::proc::scarce;
 
 /// Stacks at most.
 const STACKS: usize = 4;
-/// Longest control message.
-const MAXCTL: usize = 256;
-/// Longest text of `ndb`.
-const NDB_MOST: usize = 1024;
-
-/// A stack, as channels have it.
-struct Tree {
-    stack: Arc<Stack>,
-    /// What programs keep in `ndb`.
-    ndb: Lock<Arc<str>>,
-}
-
-/// What an open file has.
-struct Open {
-    tree: Arc<Tree>,
-    /// Of which it is one of the users.
-    conversation: Option<Arc<Conversation>>,
-    /// What routes are marked with that are added by it.
-    tag: Lock<Tag>,
-    /// Packets that it shows.
-    copies: Option<Arc<Copies>>,
-    text: Text,
-}
-
-impl Open {
-    fn new(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>) -> Arc<Open> {
-        Arc::new(Open { tree, conversation, tag: Lock::new(*b"none"), copies: None, text: Text::new() })
-    }
-
-    /// One that shows packets.
-    fn showing(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>, copies: Arc<Copies>) -> Arc<Open> {
-        let tag = Lock::new(*b"none");
-        Arc::new(Open { tree, conversation, tag, copies: Some(copies), text: Text::new() })
-    }
-}
 
 /// The device.
 pub struct Ip {
@@ -91,7 +58,7 @@ impl Ip {
     fn make(&self, at: usize) -> Result<Arc<Tree>> {
         let stack = machine::ledger::as_kernel(Stack::new)?;
         stack.start()?;
-        let tree = Arc::new(Tree { stack, ndb: Lock::new("".into()) });
+        let tree = Arc::new(Tree { stack, ndb: Ndb::new() });
         let mut stacks = self.stacks.lock();
         let place = stacks.get_mut(at).ok_or(error::EBADSPEC)?;
         let kept = place.get_or_insert_with(|| tree.clone()).clone();
@@ -112,58 +79,6 @@ impl Ip {
 impl Drop for Ip {
     fn drop(&mut self) {
         self.stacks.get_mut().iter().flatten().for_each(|tree| tree.stack.end());
-    }
-}
-
-fn tree(c: &Chan) -> Result<Arc<Tree>> {
-    match c.aux::<Open>() {
-        Ok(open) => Ok(open.tree.clone()),
-        Err(_) => c.aux_arc::<Tree>(),
-    }
-}
-
-/// The conversation that a place is in.
-fn files(tree: &Tree, place: Place) -> Result<Option<Files>> {
-    match place.protocol() {
-        Some(proto) => tree.stack.get(proto, place.number).map(Some).ok_or(error::ENONEXIST.into()),
-        None if tree.stack.has_interface(place.number) => Ok(None),
-        None => Err(error::ENONEXIST.into()),
-    }
-}
-
-impl Tree {
-    /// The file behind the key `after` in a directory, and its key. Keys are places from 1; those of conversations are
-    /// behind those of other files.
-    fn next(&self, dir: Qid, after: u64) -> Result<Option<(u64, Entry)>> {
-        let place = Place::of(dir);
-        let at = usize::try_from(after).unwrap_or(usize::MAX);
-        if dir.path == 0 {
-            return Ok(top(at).map(|e| (after + 1, e)));
-        }
-        if place.kind == kind::PROTO {
-            if let Some(entry) = fixed(place.proto, at) {
-                return Ok(Some((after + 1, entry)));
-            }
-            let from = u32::try_from(after.saturating_sub(2)).unwrap_or(u32::MAX);
-            let found = match place.protocol() {
-                Some(proto) => self.stack.next(proto, from).map(|f| (f.shared.number, Some(f.owner))),
-                None => self.stack.next_interface(from).map(|n| (n, None)),
-            };
-            return Ok(found.map(|(n, owner)| (u64::from(n) + 3, numbered(place.proto, n, owner))));
-        }
-        let files = files(self, place)?;
-        let mut at = at;
-        while at < INSIDE {
-            let entry = inside(place, files.as_ref(), at);
-            at += 1;
-            match entry {
-                Some(e) if place.proto != IPIFC || is_of_interface(Place::of(e.qid).kind) => {
-                    return Ok(Some((at as u64, e)));
-                }
-                _ => {}
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -322,7 +237,16 @@ impl Dev for Ip {
                     if place.kind == kind::LOG {
                         tree.stack.log().open()?;
                     }
-                    c.aux = Some(Open::new(tree, None));
+                    if place.kind == kind::NDB && mode & abi::OTRUNC != 0 {
+                        tree.ndb.clear();
+                    }
+                    c.aux = Some(match (place.kind, mode & 3) {
+                        (kind::NDB, abi::ORDWR) => {
+                            let seen = tree.ndb.version();
+                            Open::changing(tree, seen)
+                        }
+                        _ => Open::new(tree, None),
+                    });
                 }
                 c
             }
@@ -377,7 +301,7 @@ impl Dev for Ip {
         open.text.read(dst, offset, || text_of(open, place))
     }
 
-    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, _offset: u64) -> Result<usize> {
+    fn write(&self, up: &Arc<Proc>, c: &Chan, src: &Src<'_>, offset: u64) -> Result<usize> {
         let (open, place) = (c.aux::<Open>()?, Place::of(c.qid));
         let stack = &open.tree.stack;
         match (place.kind, &open.conversation) {
@@ -412,11 +336,12 @@ impl Dev for Ip {
                 Ok(src.len())
             }
             (kind::NDB, _) => {
-                let bytes = src.to_vec(NDB_MOST)?;
-                let text = core::str::from_utf8(&bytes).map_err(|_| error::EBADARG)?;
-                let new = machine::ledger::as_kernel(|| Arc::<str>::from(text));
-                let old = core::mem::replace(&mut *open.tree.ndb.lock(), new);
-                drop(old);
+                let bytes = src.to_vec(ndb::MOST)?;
+                let seen = open.seen.as_ref().map(|seen| *seen.lock());
+                let version = open.tree.ndb.write(&bytes, offset, seen)?;
+                if let Some(seen) = &open.seen {
+                    *seen.lock() = version;
+                }
                 Ok(bytes.len())
             }
             _ => Err(error::EPERM.into()),
@@ -448,71 +373,4 @@ impl Dev for Ip {
             text::pools(&stack, show);
         }
     }
-}
-
-/// A control message.
-fn message(src: &Src<'_>) -> Result<String> {
-    let bytes = src.to_vec(MAXCTL)?;
-    let text = String::from_utf8(bytes).map_err(|_| error::EBADARG)?;
-    Ok(text.trim_end_matches('\0').into())
-}
-
-/// Bytes that are brought in at a time.
-const PAGE: usize = 4096;
-
-/// Sends what is written: a datagram whole, a stream in pieces.
-fn send(up: &Arc<Proc>, stack: &Stack, c: &Conversation, src: &Src<'_>) -> Result<usize> {
-    if c.proto != Proto::Tcp {
-        let bytes = src.to_vec(net::stack::PIECE)?;
-        return Ok(stack.write(c, &bytes)?);
-    }
-    let mut done = 0;
-    loop {
-        let n = (src.len() - done).min(net::stack::PIECE);
-        match scarce::patiently(up, || put(stack, c, src, done, n)) {
-            Ok(put) => done += put,
-            Err(e) if done == 0 || !scarce::is_want_of_memory(&e) => return Err(e),
-            Err(_) => return Ok(done),
-        }
-        if done == src.len() {
-            return Ok(done);
-        }
-        up.pause()?;
-    }
-}
-
-/// Puts up to `n` bytes of what is written, from `at` on, into a stream: some at least.
-fn put(stack: &Stack, c: &Conversation, src: &Src<'_>, at: usize, n: usize) -> Result<usize> {
-    let put = stack.write_from(c, n, &mut |more, room| src.get_now(at + more, room))?;
-    if put != 0 || n == 0 {
-        return Ok(put);
-    }
-    // Memory that is not there is brought in without the stack.
-    let mut page = heap::try_bytes(n.min(PAGE))?;
-    src.get(at, &mut page)?;
-    Ok(stack.write(c, &page)?)
-}
-
-/// What a file says that is text.
-fn text_of(open: &Open, place: Place) -> Result<String> {
-    let stack = &open.tree.stack;
-    let number = place.number as usize;
-    Ok(match (place.kind, &open.conversation) {
-        (kind::CTL, _) => place.number.to_string(),
-        (kind::LOCAL, Some(c)) => text::local(stack, c)?,
-        (kind::REMOTE, Some(c)) => text::remote(stack, c)?,
-        (kind::STATUS, Some(c)) => text::status(stack, c)?,
-        (kind::ERR, Some(c)) => text::error(stack, c)?,
-        (kind::STATUS, None) => text::ifc_status(stack, number)?,
-        (kind::LOCAL, None) => text::ifc_local(stack, number)?,
-        (kind::STATS, _) => match place.protocol() {
-            Some(proto) => text::stats(stack, proto)?,
-            None => text::ip_stats(stack)?,
-        },
-        (kind::ROUTES, _) => text::routes(stack)?,
-        (kind::ARP, _) => text::neighbours(stack)?,
-        (kind::OWN, _) => text::own_addresses(stack)?,
-        (kind::NDB, _) => heap::try_string(&open.tree.ndb.lock().clone())?,
-        _ => return Err(error::EPERM.into()),
-    })
 }

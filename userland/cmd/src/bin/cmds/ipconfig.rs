@@ -222,7 +222,7 @@ fn lose(job: &Job, lease: &Lease) -> Result<()> {
         }
     }
     if job.tells {
-        file::control(&format!("{}/ndb", job.net), &format!("{}\n", told_of_others(job)?))?;
+        tell(job, |others| format!("{others}\n"))?;
     }
     Ok(())
 }
@@ -241,7 +241,7 @@ fn take(job: &Job, lease: &Lease) -> Result<()> {
     }
     if job.tells {
         let own = job.record(lease);
-        file::control(&format!("{}/ndb", job.net), &format!("{told}{own}"))?;
+        tell(job, |others| format!("{others}{own}"))?;
     }
     Ok(())
 }
@@ -249,6 +249,19 @@ fn take(job: &Job, lease: &Lease) -> Result<()> {
 /// What `/net/ndb` says of other cards.
 fn told_of_others(job: &Job) -> Result<String> {
     Ok(others(&file::read_string(&format!("{}/ndb", job.net))?, &job.device))
+}
+
+/// Writes `/net/ndb` anew, of what it says of other cards. Who has written it meanwhile loses nothing by it: all begins
+/// anew then, from what he has written.
+fn tell(job: &Job, all: impl Fn(&str) -> String) -> Result<()> {
+    loop {
+        let ndb = File::open(&format!("{}/ndb", job.net), abi::ORDWR)?;
+        let told = String::from_utf8(ndb.read_all()?).map_err(|_| error!("/net/ndb is no text"))?;
+        match ndb.pwrite(all(&others(&told, &job.device)).as_bytes(), 0).map(drop) {
+            Err(e) if e.is(abi::error::EINUSE) => {}
+            done => return done,
+        }
+    }
 }
 
 fn add(lease: &Lease) -> String {

@@ -3,13 +3,14 @@
 //! srv [-abcCmnq] [-s seconds] -e command srvname [mtpt]: start one instead.
 //!
 //! The command has the other end of a pipe as standard input and output. With a mount point it is mounted, too; -m
-//! mounts it on /n/srvname. What is posted already is used for that, unless it cannot be mounted any more.
+//! mounts it on /n/srvname. What is posted already is used, unless it is a connection that is over, or cannot be
+//! mounted any more.
 
 use alloc::format;
 use alloc::string::String;
 
 use cmd::namespace;
-use lib9::{Args, Error, Result, eprintln, error, fd, net, proc, serve, usage};
+use lib9::{Args, Error, Result, eprintln, error, fd, file, net, proc, serve, usage};
 
 /// What is to be done.
 struct Job<'a> {
@@ -48,14 +49,23 @@ pub fn main(args: &Args) -> Result<()> {
     let post = if name.starts_with('/') { name.into() } else { format!("/srv/{name}") };
     let mtpt = mtpt.or_else(|| mount.then(|| format!("/n/{}", cmd::copy::last_element(name))));
     let job = Job { what, is_command, post, quiet, wait_ms };
-    let Some(mtpt) = mtpt else { return job.begin().map(drop) };
     // Somebody else may have called the same server before.
-    if !is_command && let Ok(server) = fd::open(&job.post, abi::ORDWR) {
+    let posted = job.posted()?;
+    let Some(mtpt) = mtpt else {
+        if posted.is_none() {
+            return job.begin().map(drop);
+        }
+        if !quiet {
+            eprintln!("srv: {} already exists", job.post);
+        }
+        return Ok(());
+    };
+    if let Some(server) = posted {
         match namespace::mount(server, &mtpt, flag) {
             Err(e) if is_gone(&e) => {}
             other => return other,
         }
-        fd::remove(&job.post).map_err(|e| error!("remove {}: {e}", job.post))?;
+        job.remove()?;
     }
     namespace::mount(job.begin()?, &mtpt, flag).inspect_err(|_| {
         // A server that cannot be mounted is of no use to others either.
@@ -64,6 +74,21 @@ pub fn main(args: &Args) -> Result<()> {
 }
 
 impl Job<'_> {
+    /// What is posted already, and has not hung up as far as that can be seen. What cannot be opened is no server.
+    fn posted(&self) -> Result<Option<i32>> {
+        if fd::stat(&self.post).is_err() {
+            return Ok(None);
+        }
+        match fd::open(&self.post, abi::ORDWR) {
+            Ok(server) if !is_over(server) => Ok(Some(server)),
+            _ => self.remove().map(|()| None),
+        }
+    }
+
+    fn remove(&self) -> Result<()> {
+        fd::remove(&self.post).map_err(|e| error!("remove {}: {e}", self.post))
+    }
+
     /// Calls or starts the server and posts it; the descriptor.
     fn begin(&self) -> Result<i32> {
         let server = match self.is_command {
@@ -84,6 +109,13 @@ fn call(system: &str) -> Result<i32> {
     let conn = net::dial(&net::make_addr(system, "", "9fs")).map_err(|e| error!("can't dial {system}: {e}"))?;
     conn.keep_alive();
     Ok(conn.data.into_fd())
+}
+
+/// Whether it is the data of a conversation of TCP that the other side has ended, or nobody can go on with.
+fn is_over(server: i32) -> bool {
+    let Ok(path) = fd::fd2path(server) else { return false };
+    let status = path.strip_suffix("/data").and_then(|dir| file::read_string(&format!("{dir}/status")).ok());
+    status.is_some_and(|status| matches!(status.split_ascii_whitespace().next(), Some("Closed" | "Close_wait")))
 }
 
 /// Whether it says that the server has gone.
