@@ -1,4 +1,4 @@
-//! Reads and writes wait for memory that is short for the moment, and are refused it when none may come.
+//! Reads, writes, forks and execs wait for memory that is short for the moment, and are refused it when none may come.
 
 mod world;
 
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use abi::syscall as call;
-use abi::{OREAD, error};
-use machine::host::{self, Cpu, heap};
-use world::{BSS, FAILED, NONE, Sys, World, fork};
+use abi::{OREAD, Rfork, error};
+use machine::host::{self, Cpu, heap, program_at};
+use world::{BSS, FAILED, NONE, Sys, World, aout, fork};
 
 const LEN: u64 = 8000;
 
@@ -78,6 +78,48 @@ fn a_read_waits_for_memory_that_comes() {
         assert!(took > Duration::from_millis(200), "{took:?}");
         cpu.wait_ok();
     });
+}
+
+#[test]
+fn a_fork_waits_for_memory_that_comes() {
+    let w = World::new();
+    w.ok(|cpu| {
+        let flags = [u64::from((NONE | Rfork::PROC | Rfork::FDG).bits())];
+        let child = |cpu: &mut Cpu| _ = cpu.syscall(call::EXITS, &[0]);
+        let (pid, took) = without_memory(cpu, 400, |cpu| cpu.fork(call::RFORK, &flags, child));
+        assert_ne!(pid, FAILED);
+        assert!(took > Duration::from_millis(200), "{took:?}");
+        cpu.wait_ok();
+        cpu.wait_ok();
+    });
+}
+
+/// Where another program begins.
+const OTHER: u64 = 0x20_0300;
+
+#[test]
+fn an_exec_waits_for_memory_that_comes() {
+    let w = World::new();
+    w.install("/n/other", &aout(OTHER, b"data", 0));
+    let began = Arc::new(Mutex::new((None, None)));
+    let (asks, begins) = (began.clone(), began.clone());
+    program_at(OTHER, move |cpu| {
+        begins.lock().unwrap().1 = Some(Instant::now());
+        cpu.wait_ok();
+        cpu.syscall(call::EXITS, &[0]);
+    });
+    w.ok(move |cpu| {
+        let name = cpu.string("/n/other");
+        let argv = cpu.push(&[name.to_le_bytes(), [0; 8]].concat());
+        without_memory(cpu, 400, |cpu| {
+            asks.lock().unwrap().0 = Some(Instant::now());
+            cpu.syscall(call::EXEC, &[name, argv]);
+        });
+        panic!("exec is refused: {}", cpu.errstr());
+    });
+    let (asked, began) = *began.lock().unwrap();
+    let took = began.unwrap() - asked.unwrap();
+    assert!(took > Duration::from_millis(200), "{took:?}");
 }
 
 #[test]

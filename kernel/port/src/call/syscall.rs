@@ -62,22 +62,14 @@ fn words(up: &Arc<Proc>, ctx: &UserContext, number: u64) -> Result<[u64; 6]> {
 }
 
 /// The calls that do more to the process than to give a result, and those whose arguments have to be fetched, or for
-/// which room has to be found.
+/// which room has to be found. One that makes a process or a program is tried again, as a read or a write is, when it
+/// fails for want of memory: it has changed nothing, and what others have in a storm of short programs is gone soon.
 #[inline(never)]
 fn change(up: &Arc<Proc>, ctx: &mut UserContext, number: u64) -> After {
-    let done = words(up, ctx, number).and_then(|words| {
-        let args = Args { up, words: &words };
-        match number {
-            call::EXITS => procargs::exits(&args).map(|text| Done::End(After::Die(text))),
-            call::EXEC => procargs::exec(&args, ctx).map(|()| Done::Registers),
-            call::NOTED => Ok(match notify::noted(up, ctx, args.int(0)) {
-                After::Continue => Done::Registers,
-                end => Done::End(end),
-            }),
-            call::RFORK => sysproc::rfork(up, ctx, args.uint(0)).map(|pid| Done::Value(u64::from(pid))),
-            _ => simple(&args, number).map(Done::Value),
-        }
-    });
+    let done = match changed(up, ctx, number) {
+        Err(e) if is_in(number, MAKES) => scarce::again(up, e, || changed(up, ctx, number)),
+        done => done,
+    };
     up.syscall.store(0, Ordering::Relaxed);
     match done {
         Ok(Done::Value(v)) => ctx.regs.set_ax(v),
@@ -86,6 +78,21 @@ fn change(up: &Arc<Proc>, ctx: &mut UserContext, number: u64) -> After {
         Err(e) => failed(up, ctx, number, e),
     }
     After::Continue
+}
+
+fn changed(up: &Arc<Proc>, ctx: &mut UserContext, number: u64) -> Result<Done> {
+    let words = words(up, ctx, number)?;
+    let args = Args { up, words: &words };
+    match number {
+        call::EXITS => procargs::exits(&args).map(|text| Done::End(After::Die(text))),
+        call::EXEC => procargs::exec(&args, ctx).map(|()| Done::Registers),
+        call::NOTED => Ok(match notify::noted(up, ctx, args.int(0)) {
+            After::Continue => Done::Registers,
+            end => Done::End(end),
+        }),
+        call::RFORK => sysproc::rfork(up, ctx, args.uint(0)).map(|pid| Done::Value(u64::from(pid))),
+        _ => simple(&args, number).map(Done::Value),
+    }
 }
 
 enum Done {
@@ -152,6 +159,9 @@ const MUCH: u64 = bits(&[call::RFORK, call::EXEC, call::BIND, call::MOUNT, call:
 /// A bit for each call that passes something on, and waits for memory.
 const MOVES: u64 = bits(&[call::PREAD, call::READ_OLD, call::PWRITE, call::WRITE_OLD]);
 
+/// And for those that make a process or a program, and wait for memory, too.
+const MAKES: u64 = bits(&[call::RFORK, call::EXEC]);
+
 /// The calls that do more to the process than to give a result.
 const CHANGES: u64 = bits(&[call::EXITS, call::EXEC, call::NOTED, call::RFORK]);
 
@@ -212,7 +222,7 @@ fn has_room(number: u64) -> bool {
 /// what somebody at the console waits for, room is made, and for a new process or program more of it than to begin.
 ///
 /// Before that, what is kept of files goes, while there is still some room: a call does not ask for it in its midst. A
-/// write that is refused is tried [`again`].
+/// write that is refused is tried [`again`], and so is what makes a process or a program.
 #[inline(never)]
 fn find_room(up: &Arc<Proc>, number: u64) -> bool {
     if !is_granted_beside(starve::ROOM as usize) {
@@ -223,7 +233,7 @@ fn find_room(up: &Arc<Proc>, number: u64) -> bool {
         call::BIND | call::MOUNT | call::MOUNT_OLD | call::MOUNTDEV => for_long(is_granted),
         _ => is_granted(),
     };
-    let room = if matches!(number, call::RFORK | call::EXEC) { starve::ROOM } else { 0 };
+    let room = if is_in(number, MAKES) { starve::ROOM } else { 0 };
     if granted && (room == 0 || can_afford(room)) {
         return true;
     }

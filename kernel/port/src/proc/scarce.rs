@@ -1,9 +1,10 @@
-//! Memory that is short for the moment: reads and writes wait until there is some.
+//! Memory that is short for the moment: reads, writes, forks and execs wait until there is some.
 //!
 //! A call that is refused memory has changed nothing. For most that is the end of it, since what they want would be
 //! kept. But who reads or writes passes something on, and what is in the way will mostly be gone in a moment: a reader
 //! empties its pipe, a program ends. So a read or a write is tried again, as it would wait for a full pipe, whatever
-//! device it is for: pipes, connections, ports, messages to servers.
+//! device it is for: pipes, connections, ports, messages to servers. So is what makes a process or a program: when
+//! many begin and end at the same time, each wants what the others are about to give back.
 //!
 //! Who has much memory himself is told at once, as is a user who has all that he may: nothing may come but by him. And
 //! nobody waits longer than [`PATIENCE_NS`], since all that there are may wait for one another. A note ends it, too.

@@ -4,10 +4,17 @@ use std::sync::{Arc, Mutex};
 
 use abi::syscall as call;
 use abi::{OREAD, Rfork};
-use machine::host::{Cpu, heap, program_at};
+use machine::host::{self, Cpu, heap, program_at};
 
 use super::is_want_of_memory;
-use super::world::{FAILED, Sys, World, aout};
+use super::world::{BSS, FAILED, Sys, World, aout};
+
+/// Takes much memory: who has that is refused more at once, and what makes a process or a program is not tried again.
+fn have_much(cpu: &mut Cpu) {
+    host::limit_pages(4000);
+    cpu.must(call::BRK, &[BSS + (1 << 30)]);
+    (0..400).for_each(|page| cpu.store_u64(BSS + (page + 16) * 4096, 1));
+}
 
 /// In a program: the call with each step failing in its turn. `undo` takes away what a call made that succeeded.
 fn at_each_step(cpu: &mut Cpu, what: &str, number: u64, args: &[u64], mut undo: impl FnMut(&mut Cpu, u64)) {
@@ -74,14 +81,12 @@ fn forks() {
         w.ok(move |cpu| {
             let flags = flags | Rfork::PROC;
             let waits = !flags.contains(Rfork::NOWAIT);
+            have_much(cpu);
+            let mut refused = 0;
             for n in 1.. {
                 assert!(n < 2000, "{flags:?} never ends");
                 heap::fail_nth_in("RFORK", n);
-                let pid = cpu.fork(call::RFORK, &[u64::from(flags.bits())], move |cpu| {
-                    // One that nobody waits for may come to this when the next step is counted.
-                    if waits {
-                        heap::fail_nth(0);
-                    }
+                let pid = cpu.fork(call::RFORK, &[u64::from(flags.bits())], |cpu| {
                     cpu.syscall(call::EXITS, &[0]);
                 });
                 let (_, failed) = heap::steps();
@@ -89,6 +94,7 @@ fn forks() {
                 if pid == FAILED {
                     let text = cpu.errstr();
                     assert!(failed > 0 && is_want_of_memory(&text), "{flags:?}, step {n}: {text}");
+                    refused += 1;
                 } else if waits {
                     cpu.wait();
                 }
@@ -96,6 +102,7 @@ fn forks() {
                     break;
                 }
             }
+            assert!(refused > 2, "{flags:?}: {refused}");
         });
     }
     let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -133,6 +140,7 @@ fn exec_with_long_arguments() {
             words.push(0);
             let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
             let argv = cpu.push(&bytes);
+            have_much(cpu);
             loop {
                 let n = *next.lock().unwrap();
                 assert!(n < 2000, "exec never ends");
