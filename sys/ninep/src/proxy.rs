@@ -185,6 +185,33 @@ impl Stream {
         }
     }
 
+    /// Passes on all that `read` puts into `chunk`, each message with one `write`, until there is nothing more or the
+    /// stream is refused. Which it was, [`Stream::finish`] tells.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn pass<E>(
+        &mut self,
+        chunk: &mut [u8],
+        mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
+        mut write: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        loop {
+            let n = read(chunk)?;
+            if n == 0 {
+                return Ok(());
+            }
+            self.push(chunk.get(..n).unwrap_or_default());
+            loop {
+                match self.next_message() {
+                    Ok(Some(message)) => write(message)?,
+                    Ok(None) => break,
+                    Err(_) => return Ok(()),
+                }
+            }
+        }
+    }
+
     /// What both streams have agreed on.
     pub fn agreement(&self) -> &Agreement {
         &self.agreement

@@ -34,7 +34,7 @@ targets! {
         ninep_translate shell
     }
     keepers { ninep_engine }
-    others { headers ip_stack lying_server names }
+    others { headers ip_stack lying_proxy lying_server lying_together names }
 }
 
 /// Bytes that a target may have at a time for each byte of its input, beside what is granted to a call.

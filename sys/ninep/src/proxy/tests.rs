@@ -229,3 +229,41 @@ fn whatever_comes_what_is_passed_on_is_whole_and_cutting_changes_nothing() {
         }
     }
 }
+
+#[test]
+fn a_stream_is_passed_on_in_whole_messages_until_it_ends_or_is_refused() {
+    let messages = requests();
+    let all = messages.concat();
+    // What is passed on of these bytes, read so many at a time.
+    let pass = |bytes: &[u8], step: usize| {
+        let (mut stream, _) = streams();
+        let (mut at, mut out) = (0, Vec::new());
+        let read = |chunk: &mut [u8]| {
+            let n = step.min(chunk.len()).min(bytes.len() - at);
+            chunk[..n].copy_from_slice(&bytes[at..at + n]);
+            at += n;
+            Ok::<_, ()>(n)
+        };
+        let write = |message: &[u8]| {
+            out.push(message.to_vec());
+            Ok(())
+        };
+        stream.pass(&mut [0; 100], read, write).unwrap();
+        (out, stream.finish())
+    };
+    for step in [1, 7, 30, 100] {
+        assert_eq!(pass(&all, step), (messages.clone(), Ok(())));
+        let (out, end) = pass(&all[..all.len() - 1], step);
+        assert_eq!((out.len(), end.is_err()), (messages.len() - 1, true));
+        let echoed = [&messages[0][..], &read(3), &messages[1]].concat();
+        let (out, end) = pass(&echoed, step);
+        assert_eq!((out.len(), end), (1, Err(Refusal::Direction { from: Side::Client, kind: kind::RREAD })));
+    }
+    let (mut stream, _) = streams();
+    assert_eq!(stream.pass(&mut [0; 9], |_| Err("read"), |_| Ok(())), Err("read"));
+    let whole = |chunk: &mut [u8]| {
+        chunk[..messages[0].len()].copy_from_slice(&messages[0]);
+        Ok(messages[0].len())
+    };
+    assert_eq!(stream.pass(&mut [0; 100], whole, |_| Err("write")), Err("write"));
+}

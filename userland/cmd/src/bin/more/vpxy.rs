@@ -40,14 +40,6 @@ pub fn main(args: &Args) -> Result<()> {
 /// Passes one direction on until it ends.
 fn pass(mut stream: Stream, from: i32, to: i32) -> Result<()> {
     let mut chunk = vec![0; CHUNK];
-    loop {
-        let n = fd::read(from, &mut chunk)?;
-        if n == 0 {
-            return stream.finish().map_err(|e| error!("{e}"));
-        }
-        stream.push(chunk.get(..n).unwrap_or_default());
-        while let Some(message) = stream.next_message().map_err(|e| error!("{e}"))? {
-            fd::write_all(to, message)?;
-        }
-    }
+    stream.pass(&mut chunk, |chunk| fd::read(from, chunk), |message| fd::write_all(to, message))?;
+    stream.finish().map_err(|e| error!("{e}"))
 }
