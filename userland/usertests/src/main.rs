@@ -31,6 +31,7 @@ mod procfs;
 mod prompt;
 mod smp;
 mod stale;
+mod storms;
 mod sync;
 mod testkit;
 mod timing;
@@ -71,6 +72,7 @@ const GROUPS: &[&[Test]] = &[
     broken::TESTS,
     stale::TESTS,
     smp::TESTS,
+    storms::TESTS,
     mounts::TESTS,
     many::TESTS,
     bills::TESTS,

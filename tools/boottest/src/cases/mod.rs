@@ -11,6 +11,7 @@ mod diod;
 mod disk;
 mod dos;
 mod files;
+mod flood;
 mod guide;
 mod hostnames;
 mod load;
@@ -96,7 +97,7 @@ fn usual() -> Vec<Case> {
         .chain(memory::cases())
         .chain(panic::cases())
         .chain(module::cases())
-        .chain(smp::cases().into_iter().map(Case::pinned))
+        .chain(smp::cases().into_iter().chain(flood::cases()).map(Case::pinned))
         .chain(usertests::cases())
         .collect()
 }

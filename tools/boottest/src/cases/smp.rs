@@ -58,7 +58,7 @@ pub fn cases() -> Vec<Case> {
             .gives("counted\n")
             .line("echo kill >/proc/$apid/ctl; wait $apid"),
         Case::new("smp/usertests", q35().smp(4))
-            .line("usertests smp fork note sem rendezvous mem")
+            .line("usertests smp storm fork note sem rendezvous mem")
             .gives(re("^usertests: [0-9]+ tests, 0 failed, [0-9]+ ms$"))
             .budget(240),
         Case::new("smp/exit", q35().smp(4))

@@ -12,7 +12,7 @@ const PARTS: [(&str, &str); 7] = [
     ("processes", "fork wait sem rendezvous note"),
     ("memory", "mem stale proc time broken smp"),
     ("net", "net"),
-    ("many", "many"),
+    ("many", "many storm"),
     ("bills", "bill"),
 ];
 

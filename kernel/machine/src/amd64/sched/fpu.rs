@@ -84,16 +84,20 @@ impl Area {
 /// FXRSTOR of a state in which no exception is pending. AMD's do, until those that say by a bit of their own that
 /// they do not (AMD64 Architecture Programmer's Manual 2, section 11.4.4.3, and 3, CPUID 8000_0008 EBX bit 2).
 pub fn leaks() -> bool {
-    let most = __cpuid(0x8000_0000).eax;
-    let clears = most >= 0x8000_0008 && __cpuid(0x8000_0008).ebx >> 2 & 1 != 0;
+    leaks_by(__cpuid(0).ebx, __cpuid(0x8000_0000).eax, || __cpuid(0x8000_0008).ebx)
+}
+
+/// The same by what the processor says: the beginning of its maker's name, the last of its numbers, and EBX of the one
+/// with that bit, if there is such a number.
+pub fn leaks_by(maker: u32, most: u32, features: impl FnOnce() -> u32) -> bool {
+    let clears = most >= 0x8000_0008 && features() >> 2 & 1 != 0;
     // Intel's have no such bit, and no such habit: "GenuineIntel".
-    let intel = __cpuid(0).ebx == 0x756e_6547;
-    !intel && !clears
+    maker != u32::from_le_bytes(*b"Genu") && !clears
 }
 
 /// Has the x87 unit remember an instruction of the kernel's in place of a program's. What it has in its registers is
 /// lost.
-fn forget_last_instruction() {
+pub fn forget_last_instruction() {
     static ZERO: u32 = 0;
     // SAFETY: the registers are about to be loaded with others. The unit may be asked: CR0.TS is clear. A pending
     // exception of the program before is dropped first, and loading a zero makes none.

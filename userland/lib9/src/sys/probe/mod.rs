@@ -1,8 +1,9 @@
 //! Calls and instructions that are wrong on purpose, for a test of the kernel (usertests(1)).
 //!
 //! [`call`] is any system call with any arguments; [`run`] is one instruction, or one call, with all registers chosen
-//! and all registers looked at afterwards; [`peek`] and [`poke`] reach memory by address. A test gets memory of its own
-//! from `segattach` and says what shall happen when a note comes ([`notes::on`]).
+//! and all registers looked at afterwards; [`peek`] and [`poke`] reach memory by address. Floating point registers are
+//! held by a [`float::Image`]. A test gets memory of its own from `segattach` and says what shall happen when a note
+//! comes ([`notes::on`]).
 //!
 //! What makes this safe: memory that belongs to Rust (data, bss, heap, stack) is off limits. An address in it that the
 //! kernel might write through, unmap or execute ends the program with a panic, here, before anything happens. Text
@@ -11,6 +12,7 @@
 
 #[cfg(target_os = "none")]
 mod entry;
+pub mod float;
 pub mod notes;
 
 use alloc::vec;

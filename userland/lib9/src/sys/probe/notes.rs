@@ -41,7 +41,7 @@ static LAST: Last = Last(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 #[cfg(target_os = "none")]
 core::arch::global_asm!(
     // As the kernel enters: a zero word at RSP, the registers' address at RSP+8, the text's at RSP+16. All SSE
-    // registers are spoilt, to see that they come back.
+    // registers, their rounding and the x87 unit are spoilt, to see that they come back.
     ".globl lib9_probe_note, lib9_probe_saved",
     "lib9_probe_note:",
     "mov rdi, [rsp+8]",
@@ -49,6 +49,10 @@ core::arch::global_asm!(
     ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
     "pcmpeqd xmm\\n, xmm\\n",
     ".endr",
+    "fninit",
+    "fldpi",
+    "push 0x7f80",
+    "ldmxcsr [rsp]",
     "and rsp, -16",
     "call {handle}",
     "push rax",
