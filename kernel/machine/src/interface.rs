@@ -95,6 +95,7 @@ const _: fn(&Thread) -> u8 = Thread::priority;
 // page
 const _: fn() -> Memory<Page> = Page::new_zeroed;
 const _: fn(&Page) -> Memory<Page> = Page::new_uninit_for_copy_of;
+const _: fn(&'static [u8]) -> Option<Page> = Page::of_constant;
 const _: fn(&Page) = Page::fill_zero;
 const _: fn(&Page, usize, &mut [u8]) = Page::read;
 const _: fn(&Page, usize, &[u8]) = Page::write;

@@ -21,8 +21,12 @@ use port::{Dev, Kernel};
 
 use crate::glue;
 
-/// The archive that is `/`: `boot/root` and the programs, packed by the Makefile.
-static ROOT: &[u8] = include_bytes!(env!("ELWOOD_ROOT"));
+/// The archive that is `/`: `boot/root` and the programs, packed by the Makefile. It lies at a page, so that its programs
+/// run where they are.
+static ROOT: &AtPage<[u8]> = &AtPage(*include_bytes!(env!("ELWOOD_ROOT")));
+
+#[repr(C, align(4096))]
+struct AtPage<T: ?Sized>(T);
 
 /// The kernel with all its devices.
 pub fn kernel(
@@ -93,5 +97,5 @@ pub fn kernel(
 /// The embedded archive, and those that the loader brought, laid over it in order.
 fn archives() -> Vec<Archive> {
     let modules = machine::boot::info().modules.iter().map(|m| Archive::Module(m.bytes, m.start));
-    core::iter::once(Archive::Static(ROOT)).chain(modules).collect()
+    core::iter::once(Archive::Static(&ROOT.0)).chain(modules).collect()
 }

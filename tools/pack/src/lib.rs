@@ -12,7 +12,9 @@ use miniz_oxide::deflate::compress_to_vec;
 use tar::EntryType;
 
 /// How a packed archive begins.
-const MAGIC: &[u8; 8] = b"elwood/2";
+const MAGIC: &[u8; 8] = b"elwood/3";
+/// Bytes of a page: plain contents begin at one, and so does each of them that fills one.
+const PAGE: usize = 4096;
 /// Bytes of a block when it is whole.
 const BLOCK: usize = 32 << 10;
 /// How hard deflate tries.
@@ -44,9 +46,16 @@ pub fn pack(archive: &[u8], plain: &[&str]) -> Result<Vec<u8>> {
         .collect();
     let mut starts = vec![0; files.len()];
     let mut as_is = Vec::new();
-    for (n, file) in files.iter().enumerate().filter(|(n, _)| plain[*n]) {
-        starts[n] = as_is.len();
-        as_is.extend_from_slice(file);
+    for large in [true, false] {
+        for (n, file) in files.iter().enumerate() {
+            if plain[n] && (file.len() >= PAGE) == large {
+                if large {
+                    as_is.resize(as_is.len().next_multiple_of(PAGE), 0);
+                }
+                starts[n] = as_is.len();
+                as_is.extend_from_slice(file);
+            }
+        }
     }
     // Small files have blocks together; of one that fills blocks each begins where a page does.
     let mut whole = Vec::new();
@@ -83,9 +92,13 @@ pub fn pack(archive: &[u8], plain: &[&str]) -> Result<Vec<u8>> {
     for part in [index.len(), as_is.len(), whole.len()] {
         out.extend_from_slice(&number(part)?);
     }
-    for part in [index, ends, as_is, packed] {
-        out.extend_from_slice(&part);
+    out.extend_from_slice(&index);
+    out.extend_from_slice(&ends);
+    if !as_is.is_empty() {
+        out.resize(out.len().next_multiple_of(PAGE), 0);
     }
+    out.extend_from_slice(&as_is);
+    out.extend_from_slice(&packed);
     Ok(out)
 }
 

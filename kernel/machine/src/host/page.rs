@@ -21,11 +21,16 @@ struct Frame {
     home: Arc<Machine>,
     /// The account that pays for it.
     owner: AtomicU16,
+    /// It is one of the kernel's constants, which has a reference more, and costs nothing.
+    is_constant: bool,
 }
 
 impl Drop for Frame {
     fn drop(&mut self) {
         self.words.forget();
+        if self.is_constant {
+            return;
+        }
         self.home.release(1, Charge::User, self.owner.load(Ordering::SeqCst));
     }
 }
@@ -38,7 +43,24 @@ impl Page {
     pub fn new_zeroed() -> Result<Page, OutOfMemory> {
         let home = machine();
         let owner = AtomicU16::new(home.charge(1, Charge::User)?);
-        Ok(Page(aside(|| Arc::new(Frame { words: Words::new(1), pins: AtomicUsize::new(0), home, owner }))))
+        Ok(Page::with(home, owner, false))
+    }
+
+    fn with(home: Arc<Machine>, owner: AtomicU16, is_constant: bool) -> Page {
+        let pins = AtomicUsize::new(0);
+        Page(aside(|| Arc::new(Frame { words: Words::new(1), pins, home, owner, is_constant })))
+    }
+
+    /// The page that these bytes are, if they are a whole page of the kernel's constants: here any that begin where a
+    /// page does, of which it is a copy that nobody may write.
+    pub fn of_constant(bytes: &'static [u8]) -> Option<Page> {
+        let size = abi::layout::PAGE as usize;
+        if bytes.len() != size || !bytes.as_ptr().addr().is_multiple_of(size) {
+            return None;
+        }
+        let page = Page::with(machine(), AtomicU16::new(0), true);
+        page.0.words.write(0, bytes);
+        Some(page)
     }
 
     /// A new page with the contents of `other`.
@@ -51,8 +73,14 @@ impl Page {
         Ok(page)
     }
 
+    /// Panics, as the machine would fault.
+    fn is_writable(&self) {
+        assert!(!self.0.is_constant, "a constant of the kernel is written");
+    }
+
     /// Makes all bytes zero.
     pub fn fill_zero(&self) {
+        self.is_writable();
         self.0.words.zero();
     }
 
@@ -63,6 +91,7 @@ impl Page {
 
     /// Copies bytes in. Panics when they are not all in the page.
     pub fn write(&self, off: usize, data: &[u8]) {
+        self.is_writable();
         self.0.words.write(off, data);
     }
 
@@ -80,6 +109,7 @@ impl Page {
 
     /// Stores a little-endian value at `off`, a multiple of 4.
     pub fn write_u32(&self, off: usize, value: u32) {
+        self.is_writable();
         self.0.words.word(off).store(value, Ordering::SeqCst);
     }
 
@@ -90,6 +120,7 @@ impl Page {
 
     /// Stores a little-endian value at `off`, a multiple of 8.
     pub fn write_u64(&self, off: usize, value: u64) {
+        self.is_writable();
         self.0.words.set(off, value.to_le_bytes());
     }
 
@@ -98,6 +129,7 @@ impl Page {
     /// # Errors
     /// The value found, when it was another.
     pub fn compare_exchange_u32(&self, off: usize, old: u32, new: u32) -> Result<u32, u32> {
+        self.is_writable();
         self.0.words.word(off).compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
     }
 
@@ -116,6 +148,7 @@ impl Page {
 
     /// Adds to the value at `off`, a multiple of 4, in one step, wrapping; gives what was there.
     pub fn fetch_add_u32(&self, off: usize, n: u32) -> u32 {
+        self.is_writable();
         self.0.words.word(off).fetch_add(n, Ordering::SeqCst)
     }
 
@@ -126,7 +159,7 @@ impl Page {
 
     /// References there are, this one included.
     pub fn refs(&self) -> usize {
-        Arc::strong_count(&self.0)
+        Arc::strong_count(&self.0) + usize::from(self.0.is_constant)
     }
 
     /// References held by a [`Pinned`].

@@ -11,6 +11,7 @@ use core::any::Any;
 use core::ops::Deref;
 
 use abi::{Dir, Qid, error};
+use machine::page::Page;
 
 use crate::error::{Error, Result};
 use crate::mem::iobuf::{Dst, Src};
@@ -271,6 +272,12 @@ pub trait Dev: Send + Sync {
     /// Is a server asked for whatever is read, so that few large reads are better than many small ones?
     fn asks(&self) -> bool {
         false
+    }
+
+    /// The page in which a file's bytes from `offset` on are, if it is in memory for good: whoever executes the file has
+    /// it mapped, and nothing is read.
+    fn page(&self, _c: &Chan, _offset: u64) -> Option<Page> {
+        None
     }
 
     /// Tells what the file is, in strings that the device need not copy for that. It may hold a lock of its own

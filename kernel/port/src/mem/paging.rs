@@ -1,10 +1,13 @@
 //! Paging: how what is in a program's file comes into its [image](super::image).
 //!
-//! A page is read by whoever needs it first; others who need it wait for that one, each until it is to die itself. When
-//! the reader fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader
-//! may be somebody else's program, which is told a note each time before it is done. Its neighbours are read with it.
-//! Where each read is a message to a server, few are made: more neighbours come together, and a small program is
+//! A page that is in memory for good, in the kernel's image, is the image's as it is ([`Dev::page`]). Any other is read
+//! by whoever needs it first; others who need it wait for that one, each until it is to die itself. When the reader
+//! fails or is killed the next of them reads; and after [`PATIENCE_NS`] each for itself, since the reader may be
+//! somebody else's program, which is told a note each time before it is done. Its neighbours are read with it. Where
+//! each read is a message to a server, few are made: more neighbours come together, and a small program is
 //! [brought](ImageRef::bring) whole when it is started.
+//!
+//! [`Dev::page`]: crate::dev::Dev::page
 //!
 //! Ownership: pages are the image's as soon as they are read. Locks: `Image::state`, a leaf; files are read without.
 
@@ -72,7 +75,11 @@ impl ImageRef {
             match self.whose(from, number, key, alone)? {
                 Whose::Done(page) => return Ok(page),
                 Whose::Mine(wanted, chan, reading) => {
-                    let page = self.read(up, from, wanted, number, &chan)?;
+                    let (there, missing) = self.find_standing(from, wanted, number, &chan);
+                    let page = match there {
+                        None => self.read(up, from, missing, number, &chan)?,
+                        page => page,
+                    };
                     drop(reading);
                     return page.ok_or(abi::error::EIOLOAD.into());
                 }
@@ -110,6 +117,28 @@ impl ImageRef {
         let part = start..start + (before + 1 + behind) * PAGE;
         as_kernel(|| state.coming.push(part.clone()));
         Ok(Whose::Mine(wanted, chan, Reading { image: &self.image, part }))
+    }
+
+    /// Makes those of these pages the image's that are in memory for good. Gives page `number` if it is among them, and
+    /// else what is better read together with it.
+    fn find_standing(
+        &self,
+        from: Stretch,
+        wanted: Range<u64>,
+        number: u64,
+        chan: &Arc<Chan>,
+    ) -> (Option<Page>, Range<u64>) {
+        let (mut found, mut any) = (None, false);
+        for n in wanted.clone() {
+            let Some(key) = from.key(n).filter(|key| u64::from(key.1) == PAGE) else { continue };
+            let Some(page) = chan.dev.page(chan, key.0) else { continue };
+            any = true;
+            let page = as_kernel(|| self.image.state.lock().pages.entry(key).or_insert(page).clone());
+            if n == number {
+                found = Some(page);
+            }
+        }
+        (found, if any { number..number + 1 } else { wanted })
     }
 
     /// Reads these pages of a stretch, or as many as there is memory for, `number` among them: gives that one, unless

@@ -122,7 +122,7 @@ impl Hosted {
         let power = Arc::new(Switch::default());
         let cons = Cons::new(power.clone());
         let hardware = hardware::Hardware::new();
-        let archives = archives.into_iter().map(|a| root::Archive::Shared(a.into())).collect();
+        let archives = archives.iter().map(|a| root::Archive::Static(at_page(a))).collect();
         let config: Vec<_> = config.iter().map(|(n, v)| (String::from(*n), String::from(*v))).collect();
         let (root, wrong) = root::Root::new(archives, cmdline::places(&config), cmdline::layout(&config));
         for line in wrong {
@@ -249,6 +249,17 @@ pub fn read_file(up: &Arc<Proc>, name: &str) -> Result<Vec<u8>> {
     result
 }
 
+/// These bytes for good, from where a page begins, as the kernel has its root.
+pub fn at_page(bytes: &[u8]) -> &'static [u8] {
+    let page = abi::layout::PAGE as usize;
+    let room = alloc::vec![0; bytes.len() + page].leak();
+    let start = room.as_ptr().align_offset(page);
+    let (_, there) = room.split_at_mut(start);
+    let (there, _) = there.split_at_mut(bytes.len());
+    there.copy_from_slice(bytes);
+    there
+}
+
 /// A tar archive of these files; a name that ends in a slash is a directory.
 pub fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -260,12 +271,13 @@ pub fn tar(files: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-/// Appends one member to a tar archive, contents and padding included.
+/// Appends one member to a tar archive, contents and padding included. `bin/prog...` may be executed.
 pub fn tar_member(out: &mut Vec<u8>, name: &str, kind: u8, link: &str, contents: &[u8]) {
     let mut h = [0u8; 512];
     let mut field = |at: usize, bytes: &[u8]| h[at..at + bytes.len()].copy_from_slice(bytes);
     field(0, &name.as_bytes()[..name.len().min(100)]);
-    field(100, if kind == b'5' { b"0000755\0" } else { b"0000644\0" });
+    let executable = kind == b'5' || name.starts_with("bin/prog");
+    field(100, if executable { b"0000755\0" } else { b"0000644\0" });
     field(124, alloc::format!("{:011o}\0", contents.len()).as_bytes());
     field(136, b"14000000000\0");
     field(148, b"        ");

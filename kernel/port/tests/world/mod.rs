@@ -64,13 +64,18 @@ impl World {
         World::with(Vec::new())
     }
 
-    pub fn with(mut devs: Vec<Arc<dyn Dev>>) -> World {
+    pub fn with(devs: Vec<Arc<dyn Dev>>) -> World {
+        World::of(devs, vec![])
+    }
+
+    /// The same with archives in the root.
+    pub fn of(mut devs: Vec<Arc<dyn Dev>>, archives: Vec<Vec<u8>>) -> World {
         if let Some(seed) = std::env::var("CHAOS").ok().and_then(|s| s.parse().ok()) {
             machine::host::chaos(seed);
         }
         let ram = Ram::new();
         devs.push(ram.clone());
-        let t = Hosted::with(devs, vec![], &[]);
+        let t = Hosted::with(devs, archives, &[]);
         for (dev, at) in [("#R", "/n"), ("#c", "/dev"), ("#p", "/proc"), ("#d", "/fd"), ("#e", "/env")] {
             sysfile::bind(&t.up, dev, at, MREPL | MCREATE).unwrap();
         }

@@ -22,7 +22,7 @@ use super::bitmap::{self, Bitmap};
 use super::blank;
 use super::copy;
 use super::early::Early;
-use super::paging::DIRECT;
+use super::paging::{self, DIRECT};
 use super::spare;
 use super::stack;
 use super::tables::PAGE;
@@ -139,6 +139,16 @@ pub(crate) unsafe fn init(early: &Early) {
             core::slice::from_raw_parts_mut(first.add(words), summary),
         )
     };
+    for va in paging::constants().step_by(PAGE as usize) {
+        let frame = (paging::image_phys(va) / PAGE) as usize;
+        assert!(frame < frames, "the kernel's image lies above all free memory");
+        // SAFETY: so there is one.
+        let meta = unsafe { meta(frame as u32) };
+        // The kernel's own reference, for good.
+        meta.refs.store(1, Ordering::Relaxed);
+        meta.pins.store(0, Ordering::Relaxed);
+        meta.owner.store(0, Ordering::Relaxed);
+    }
     let mut map = Bitmap::new(words, summary);
     for r in free.ranges() {
         map.put((r.start / PAGE) as usize, (r.len / PAGE) as usize);
@@ -156,10 +166,10 @@ pub(crate) unsafe fn init(early: &Early) {
 /// The account of a frame.
 ///
 /// # Safety
-/// `frame` came from this allocator.
+/// `frame` came from this allocator, or is one of the kernel's constants.
 #[inline]
 pub(super) unsafe fn meta(frame: u32) -> &'static Meta {
-    // SAFETY: there is a `Meta` for every frame the allocator hands out; its fields are atomics, for which any bits
+    // SAFETY: there is a `Meta` for every frame up to the last that the allocator hands out; its fields are atomics, for which any bits
     // are a value.
     unsafe { &*META.load(Ordering::Relaxed).add(frame as usize) }
 }

@@ -101,6 +101,11 @@ pub fn text() -> Range<u64> {
     &raw const __text_start as u64..&raw const __data_start as u64
 }
 
+/// The kernel's constants, from the image's first page to its text.
+pub fn constants() -> Range<u64> {
+    IMAGE + image().0..text_start()
+}
+
 /// Whether an address is in the kernel's text.
 pub fn is_text(va: u64) -> bool {
     text().contains(&va)

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use abi::{Dir, Qid, error};
+use machine::page::Page;
 
 use crate::dev::dirtab;
 use crate::dev::{Dev, Qids, Teller, Walk};
@@ -181,6 +182,13 @@ impl Dev for Root {
         up.check_perm(&host, node.perm, dirtab::access(mode))?;
         c.mode = Some(mode);
         Ok(c.share())
+    }
+
+    fn page(&self, c: &Chan, offset: u64) -> Option<Page> {
+        match &self.node(c.qid).ok()?.what {
+            What::File { archive, data } => self.tree.page(*archive, data, usize::try_from(offset).ok()?),
+            _ => None,
+        }
     }
 
     fn read(&self, up: &Arc<Proc>, c: &Chan, dst: &mut Dst<'_>, offset: u64) -> Result<usize> {

@@ -8,23 +8,25 @@
 //! | head | [`MAGIC`]; the length of the index; the length of the plain contents; that of the packed ones when whole |
 //! | index | an entry for each file and folder |
 //! | ends | where each block of the packed contents ends, counted from where they begin |
-//! | plain | contents as they are |
+//! | plain | contents as they are, if there are any, from the next page of the archive on |
 //! | packed | contents in blocks of [`BLOCK`] bytes, of which the last may be shorter; each deflated by itself |
 //!
 //! In a block that is deflated calls say where they lead (`mem::calls`). An entry is a kind (one byte, `d` or `f`),
 //! permissions (two bytes), the time of change, where the contents begin and how long they are, the length of the name
 //! (two bytes), and the name. Contents are counted from the first plain byte; where those end, the packed ones go on.
-//! Files may have the same contents. Programs that run all the time are plain: nothing has to be made of them before
-//! they start. What is wrong with an archive ends it with a reason, and what came before stays good; a block that makes
+//! Files may have the same contents. Programs that run all the time are plain, and begin at a page: their pages are
+//! mapped where they lie, if the archive lies at a page, and nothing has to be made of them before they start. What is wrong with an archive ends it with a reason, and what came before stays good; a block that makes
 //! no sense is an error of whoever reads it.
 
 use alloc::string::String;
 use core::ops::Range;
 
+use abi::layout::PAGE;
+
 use super::tar::{Entry, Kind};
 
 /// How a packed archive begins.
-pub const MAGIC: [u8; 8] = *b"elwood/2";
+pub const MAGIC: [u8; 8] = *b"elwood/3";
 /// Bytes of a block.
 pub const BLOCK: usize = 32 << 10;
 /// Bytes of the head.
@@ -60,7 +62,11 @@ impl Packed {
         let (index, plain, whole) = (numbers.next()?, numbers.next()?, numbers.next()?);
         let index = HEAD..HEAD.checked_add(index)?;
         let ends = index.end..index.end.checked_add(whole.div_ceil(BLOCK).checked_mul(4)?)?;
-        let plain = ends.end..ends.end.checked_add(plain)?;
+        let first = match plain {
+            0 => ends.end,
+            _ => ends.end.checked_next_multiple_of(PAGE as usize)?,
+        };
+        let plain = first..first.checked_add(plain)?;
         let all = plain.len().checked_add(whole)?;
         archive.get(plain.clone())?;
         Some((Packed { ends, plain, whole }, Entries { rest: archive.get(index)?, all }))

@@ -11,6 +11,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use abi::layout::PAGE;
+use machine::page::Page;
+
 use super::packed::Packed;
 use super::tar::{self, Kind};
 
@@ -273,6 +276,16 @@ impl Tree {
                 None => Contents::Packed(packed, bytes),
             },
         }
+    }
+
+    /// The page from `offset` on of a file's contents, if it is in the kernel's image as it is.
+    pub(super) fn page(&self, archive: usize, data: &Range<usize>, offset: usize) -> Option<Page> {
+        let Some((Archive::Static(bytes), packed)) = self.archives.get(archive) else { return None };
+        let contents = match packed {
+            None => bytes.get(data.clone()),
+            Some(packed) => packed.plain(bytes, data),
+        };
+        Page::of_constant(contents?.get(offset..offset.checked_add(PAGE as usize)?)?)
     }
 }
 
