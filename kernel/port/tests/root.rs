@@ -64,6 +64,27 @@ fn the_root_is_read_only() {
     assert!(sysfile::wstat(&t.up, "/f", &change).unwrap_err().is(error::EPERM));
 }
 
+/// As an archive of a system has them in which /bin is elsewhere.
+#[test]
+fn a_link_that_is_left_out_leaves_what_was_there_and_what_comes() {
+    let base = archive(&[("bin/ls", "list"), ("lib/a", "a"), ("etc", "file")]);
+    let mut over = Vec::new();
+    tar_member(&mut over, "bin", b'2', "usr/bin", b"");
+    tar_member(&mut over, "lib", b'2', "usr/lib", b"");
+    tar_member(&mut over, "lib", b'2', "usr/lib64", b"");
+    tar_member(&mut over, "lib/b", b'0', "", b"b");
+    tar_member(&mut over, "etc", b'2', "nowhere", b"");
+    tar_member(&mut over, "new", b'2', "nowhere", b"");
+    tar_member(&mut over, "new", b'0', "", b"file behind a link");
+    tar_member(&mut over, "gone", b'2', "nowhere", b"");
+    let t = Hosted::with(vec![], vec![base, over], &[]);
+    assert_eq!(t.read("/bin/ls").unwrap(), b"list");
+    assert_eq!(t.ls("/lib").unwrap(), ["a", "b"]);
+    assert_eq!(t.read("/etc").unwrap(), b"file");
+    assert_eq!(t.read("/new").unwrap(), b"file behind a link");
+    assert!(t.stat("/gone").unwrap_err().is(error::ENONEXIST));
+}
+
 #[test]
 fn links_are_resolved_or_reported() {
     let mut a = Vec::new();

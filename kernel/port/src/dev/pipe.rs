@@ -274,10 +274,14 @@ impl Ends {
     fn hang_up(&self, i: usize) {
         let [a, b] = &self.queues;
         let (mine, theirs) = if i == 0 { (a, b) } else { (b, a) };
-        {
+        // Nobody reads what is left.
+        let unread = {
             let mut state = mine.state.lock();
             state.no_reader = true;
-        }
+            state.bytes = 0;
+            core::mem::take(&mut state.pieces)
+        };
+        drop(unread);
         {
             let mut state = theirs.state.lock();
             state.no_writer = true;

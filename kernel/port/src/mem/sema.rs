@@ -9,6 +9,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use machine::heap;
+use machine::ledger::as_kernel;
 use machine::lock::Lock;
 use machine::sync::{Rendez, Wake};
 
@@ -105,7 +107,8 @@ fn take(mem: &Memory, va: u64) -> Result<bool> {
 /// wait). True when it got one.
 ///
 /// # Errors
-/// `bad arg in system call` for a negative or misaligned integer, a bad address, `interrupted`.
+/// `bad arg in system call` for a negative or misaligned integer, a bad address, `interrupted`; no memory for a place
+/// among those who wait.
 pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result<bool> {
     if take(mem, va)? {
         return Ok(true);
@@ -115,7 +118,12 @@ pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result
     let waiter = Arc::new(Waiter { va, woken: AtomicBool::new(false), rendez: Rendez::new() });
     loop {
         waiter.woken.store(false, Ordering::Relaxed);
-        seg.sema.queue.lock().push(waiter.clone());
+        {
+            let mut queue = seg.sema.queue.lock();
+            // It grows for all who wait, and is nobody's.
+            as_kernel(|| heap::try_reserve(&mut *queue, 1))?;
+            queue.push(waiter.clone());
+        }
         // The page is looked up anew each time: a fork may have put another in its place.
         let got = take(mem, va);
         let slept = match got {

@@ -119,7 +119,11 @@ impl MntFile {
                 }
                 break;
             }
-            dst.put(done, &record)?;
+            if let Err(e) = dst.put(done, &record) {
+                // It is the next one still.
+                cursor.record = Some(record);
+                return Err(e);
+            }
             done += record.len();
             if machine::thread::is_interrupted() {
                 break;

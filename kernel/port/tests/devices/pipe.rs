@@ -192,3 +192,18 @@ fn a_bound_pipe_is_used_by_name_and_used_again() {
     }
     assert_eq!(t.ls("/mnt").unwrap(), ["data", "data1"]);
 }
+
+#[test]
+fn what_nobody_will_read_is_given_back() {
+    let t = Hosted::new();
+    bind(&t.up, "#|", "/mnt", MREPL).unwrap();
+    let [a, b] = ["/mnt/data", "/mnt/data1"].map(|name| open(&t.up, name, ORDWR).unwrap());
+    put(&t.up, a, &[1; 5000]).unwrap();
+    put(&t.up, b, b"but this is read").unwrap();
+    let unread = || ["/mnt/data", "/mnt/data1"].map(|name| t.stat(name).unwrap().length);
+    assert_eq!(unread(), [16, 5000]);
+    close(&t.up, b).unwrap();
+    assert_eq!(unread(), [16, 0]);
+    assert_eq!(get(&t.up, a, 100).unwrap(), b"but this is read");
+    close(&t.up, a).unwrap();
+}

@@ -238,6 +238,14 @@ fn shares_are_made_by_whom_the_page_says() {
     no(open(&none, "#σc/all/eve", ORDWR), error::EPERM);
     // Who may use a share is said by its permissions; it is written to nowhere but in its services.
     no(open(&eve, "/shr/bobs", OREAD), error::EPERM);
+    for (p, text) in [(&eve, error::EPERM), (&none, error::EPERM), (&bob, error::ENONEXIST)] {
+        no(open(p, "/shr/bobs/x", OREAD), text);
+        no(create(p, "/shr/bobs/y/x", OWRITE, 0o600), text);
+    }
+    no(create(&eve, "/shr/bobs/x", OWRITE, 0o600), error::EPERM);
+    close(&bob, create(&bob, "/shr/bobs/x", OWRITE, 0o600).unwrap()).unwrap();
+    no(open(&eve, "/shr/bobs/x", OREAD), error::EPERM);
+    remove(&bob, "/shr/bobs/x").unwrap();
     let seen = ["/shr/all", "#σc/all", "#σc/all/eve"].map(|name| t.stat(name).unwrap());
     assert_eq!(seen.each_ref().map(|dir| dir.mode & 0o777), [0o555, 0o777, 0o640]);
     assert_eq!(seen.each_ref().map(|dir| dir.uid.as_str()), ["bob", "bob", "eve"]);

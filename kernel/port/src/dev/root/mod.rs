@@ -204,7 +204,7 @@ impl Dev for Root {
                 let nodes = children.values().filter_map(|&n| Some((n, self.tree.nodes.get(n)?)));
                 dirtab::put_list(c, dst, offset, nodes, |(n, node)| self.dir(up, n, node))
             }
-            What::Symlink(_) => Err(error::ENONEXIST.into()),
+            What::Symlink(..) => Err(error::ENONEXIST.into()),
         }
     }
 }

@@ -78,8 +78,12 @@ pub(super) struct Node {
 /// What is in it.
 pub(super) enum What {
     Dir(BTreeMap<String, usize>),
-    File { archive: usize, data: Range<usize> },
-    Symlink(String),
+    File {
+        archive: usize,
+        data: Range<usize>,
+    },
+    /// A symbolic link, and what it has displaced.
+    Symlink(String, Option<usize>),
 }
 
 /// Where the contents of a file are.
@@ -185,7 +189,7 @@ impl Tree {
                 Some(What::File { archive, data }) => What::File { archive: *archive, data: data.clone() },
                 _ => return Err("it links to what is not there"),
             },
-            Kind::Symlink(to) => What::Symlink(to.clone()),
+            Kind::Symlink(to) => What::Symlink(to.clone(), self.child(at, last)),
             Kind::Other => return Err("it is neither file nor directory"),
         };
         let node = Node { name: (*last).into(), parent: at, perm: e.perm, mtime: e.mtime, what };
@@ -193,11 +197,30 @@ impl Tree {
         Ok(())
     }
 
-    /// The directory `name` in `parent`, made if need be; a file of that name gives way.
+    /// The directory `name` in `parent`, made if need be; a file of that name gives way, and a link to what was there
+    /// before it.
     fn make_dir(&mut self, parent: usize, name: &str, perm: u32, mtime: u32) -> usize {
-        match self.child(parent, name) {
-            Some(n) if matches!(self.nodes.get(n), Some(Node { what: What::Dir(_), .. })) => n,
-            _ => self.put(parent, Node::dir(name.into(), parent, perm, mtime)),
+        let mut at = self.child(parent, name);
+        while let Some(n) = at {
+            at = match self.nodes.get(n) {
+                Some(Node { what: What::Dir(_), .. }) => {
+                    self.set_child(parent, name, Some(n));
+                    return n;
+                }
+                Some(Node { what: What::Symlink(_, before), .. }) => *before,
+                _ => None,
+            };
+        }
+        self.put(parent, Node::dir(name.into(), parent, perm, mtime))
+    }
+
+    /// Has a directory this file by that name, or none.
+    fn set_child(&mut self, dir: usize, name: &str, n: Option<usize>) {
+        if let Some(Node { what: What::Dir(children), .. }) = self.nodes.get_mut(dir) {
+            match n {
+                Some(n) => children.insert(name.into(), n),
+                None => children.remove(name),
+            };
         }
     }
 
@@ -230,17 +253,18 @@ impl Tree {
         Some(at)
     }
 
-    /// Makes files of symbolic links to files, and takes away the others.
+    /// Makes files of symbolic links to files. The others are left out: what they have displaced is there again. (Links
+    /// come behind what they displace, and go before it.)
     fn resolve_links(&mut self, wrong: &mut Vec<String>) {
-        for n in 1..self.nodes.len() {
-            let Some(Node { what: What::Symlink(_), name, parent, .. }) = self.nodes.get(n) else {
+        for n in (1..self.nodes.len()).rev() {
+            let Some(Node { what: What::Symlink(_, before), name, parent, .. }) = self.nodes.get(n) else {
                 continue;
             };
-            let (name, parent) = (name.clone(), *parent);
+            let (name, parent, before) = (name.clone(), *parent, *before);
             let mut at = Some(n);
             for _ in 0..MAXLINKS {
                 match at.and_then(|a| self.nodes.get(a)) {
-                    Some(Node { what: What::Symlink(to), parent, .. }) => at = self.find(*parent, to),
+                    Some(Node { what: What::Symlink(to, _), parent, .. }) => at = self.find(*parent, to),
                     _ => break,
                 }
             }
@@ -257,8 +281,9 @@ impl Tree {
                 }
                 _ => {
                     wrong.push(format!("{name}: a symbolic link to no file"));
-                    if let Some(Node { what: What::Dir(children), .. }) = self.nodes.get_mut(parent) {
-                        children.remove(&name);
+                    // Something else may have come over it.
+                    if self.child(parent, &name) == Some(n) {
+                        self.set_child(parent, &name, before);
                     }
                 }
             }

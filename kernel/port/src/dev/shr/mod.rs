@@ -16,7 +16,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use abi::{DMDIR, Dir, MBEFORE, MCREATE, ORCLOSE, ORDWR, OREAD, OWRITE, Qid, error};
+use abi::{AEXEC, DMDIR, Dir, MBEFORE, MCREATE, ORCLOSE, ORDWR, OREAD, OWRITE, Qid, error};
 use machine::heap;
 use machine::ledger::for_long;
 use machine::lock::Lock;
@@ -96,9 +96,16 @@ impl Shr {
         Ok(head.list().iter().find(|m| m.id == service).and_then(|m| m.server.clone()))
     }
 
+    /// The list of a share, for who may search it.
+    fn searched(&self, up: &Arc<Proc>, share: u32) -> Result<Arc<Mhead>> {
+        let named = self.named(Node::Share(share))?;
+        up.check_perm(&named.owner, named.perm, AEXEC)?;
+        self.head(share)
+    }
+
     /// One step from a share into the trees of its services, the newest first.
     fn step(&self, up: &Arc<Proc>, share: u32, name: &str) -> Result<Walk> {
-        let head = self.head(share)?;
+        let head = self.searched(up, share)?;
         let mut telling = Error::new(error::ENONEXIST);
         for m in head.list().iter() {
             match m.to.dev.walk(up, &m.to, &[name]) {
@@ -269,7 +276,7 @@ impl Dev for Shr {
             }
             // A file in the tree of the newest service.
             Node::Share(id) => {
-                let list = self.head(id)?.list();
+                let list = self.searched(up, id)?.list();
                 let first = list.first().ok_or(error::ENOCREATE)?;
                 let mut dir = clone_chan(up, &first.to)?;
                 dir.path = c.path.clone();
