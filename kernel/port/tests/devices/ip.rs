@@ -172,6 +172,8 @@ fn control_words_of_groups_service_and_packets_are_files_words() {
         ("mtu 1400", Some("ipifc not yet bound to device")),
         ("bind pkt /dev/null", None),
         ("add 10.5.0.1 255.255.255.0 10.6.0.2", Some("bad ip address")),
+        // What Plan 9's ipconfig writes when it was told no size.
+        ("add 10.5.0.1 255.255.255.0 10.5.0.0 0", None),
         ("add 10.5.0.1 255.255.255.0 10.5.0.2 1400", None),
         ("mtu 100", Some(error::EBADARG)),
         ("iprouting 0", None),

@@ -30,6 +30,8 @@ mount -C /srv/boot /root $rootspec
 bind -a $rootdir /
 
 mount -a /srv/slashn /n
+mount -a /srv/slashmnt /mnt
+mount -a /srv/mntexport /mnt/exportfs
 bind /$cputype/bin /bin
 bind $rootdir/rc /rc
 bind -a /rc/bin /bin
@@ -246,6 +248,11 @@ pub fn other_cases() -> Vec<Case> {
         case.init(command).ends(End::Exits(status)).pinned()
     };
     cases.push(command("init-works", "cat /lib/motd", 0).sees("of the tree\n"));
+    // No termrc has made the directories to mount on.
+    cases.push(
+        command("init-mounts", "ls -d /n/any /mnt/any /mnt/exportfs/any; ls -l /srv/slashmnt", 0)
+            .sees("/mnt/any\n/mnt/exportfs/any\n/n/any\n--rw-rw-rw- "),
+    );
     cases.push(command("init-fails", "echo its; exit bad", 1).sees(re("init: exit status: .*bad")));
     cases.push(
         command("init-nowhere", "echo never here", 1)

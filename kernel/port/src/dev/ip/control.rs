@@ -143,8 +143,9 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
             if remote.is_some_and(|remote| remote.version() != addr.version() || !is_near(&remote)) {
                 return Err(BAD_ADDRESS.into());
             }
-            if let Some(mtu) = word() {
-                stack.set_mtu(number, size(Some(mtu))?)?;
+            // As on Plan 9, whose ipconfig writes 0 here for what it was not told: what cannot be is passed over.
+            if let Some(Ok(mtu)) = word().map(|mtu| size(Some(mtu))) {
+                let _ = stack.set_mtu(number, mtu);
             }
             let tries = verb == "try";
             Ok(if tries {

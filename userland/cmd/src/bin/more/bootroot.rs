@@ -15,7 +15,7 @@ use abi::{MAFTER, MBEFORE, MCREATE, MREPL};
 use cmd::bootroot::{self, Where};
 use cmd::{fstype, nsbuild};
 use lib9::proc::Noted;
-use lib9::{Args, Fork, Result, Rfork, env, error, fd, file, ns, proc, serve, sys, usage};
+use lib9::{Args, Dir, Fork, Result, Rfork, env, error, fd, file, ns, proc, serve, sys, usage};
 
 
 /// The name space in which this works: what a file server may ask for, and our own programs.
@@ -29,6 +29,10 @@ const NAMES: [(&str, &str, u32); 8] = [
     ("/boot/bin", "/bin", MREPL),
     ("/boot/rc/bin", "/bin", MAFTER),
 ];
+
+/// What directories to mount on are posted as, and where they are, as in the name space of a whole Plan 9.
+const PLACES: [(&str, &str); 3] =
+    [("slashn", "/n"), ("slashmnt", "/mnt"), ("mntexport", "/mnt/exportfs")];
 
 /// The process that the kernel starts.
 const FIRST: i32 = 1;
@@ -249,7 +253,11 @@ fn begin(command: Option<&str>) -> Result<()> {
     if there(&init) {
         let agent = format!("{bin}/auth/factotum");
         if there(&agent) {
-            begin_agent(&format!("{root}{agent}"));
+            run(&format!("{root}{agent}"), &["factotum", "-n", "-s", "factotum"]);
+        }
+        let places = format!("{root}{bin}/mntgen");
+        if command.is_some() && fd::stat(&places).is_ok() {
+            begin_places(&places);
         }
         let kind = if env::get("service").as_deref() == Some("cpu") { "-c" } else { "-t" };
         let script = command.map(bootroot::command);
@@ -270,12 +278,21 @@ fn begin(command: Option<&str>) -> Result<()> {
     proc::exec("/boot/bin/rc", &argv).map(drop).map_err(|e| error!("/boot/bin/rc: {e}"))
 }
 
-/// Starts the tree's agent for authentication, as its own boot would have done. It posts /srv/factotum and goes into
-/// the background. A machine without it is as good for who needs to prove nothing.
-fn begin_agent(path: &str) {
+/// Starts what makes directories to mount on, where nobody else does: the scripts of the tree that begin a machine are
+/// not run for a command, and its name space wants these.
+fn begin_places(mntgen: &str) {
+    for (name, place) in PLACES {
+        run(mntgen, &["mntgen", "-s", name, place]);
+        let _ = fd::wstat(&format!("#s/{name}"), &Dir { mode: 0o666, ..Dir::untouched() });
+    }
+}
+
+/// Runs a program of the tree that goes into the background once it has posted itself in /srv: its agent for
+/// authentication, for one, as its own boot would have done. A machine without it is good for who does not need it.
+fn run(path: &str, argv: &[&str]) {
     let ended = match proc::rfork(Rfork::PROC | Rfork::FDG) {
         Ok(Fork::Child) => {
-            let Err(e) = proc::exec(path, &["factotum", "-n", "-s", "factotum"]);
+            let Err(e) = proc::exec(path, argv);
             proc::exits(e.text())
         }
         Ok(Fork::Parent(child)) => wait(child),
