@@ -189,7 +189,7 @@ impl Stack {
     /// Adds an address, with the length of its network's prefix; the whole address unless it is said.
     ///
     /// # Errors
-    /// It is there, or cannot be; too many.
+    /// Another interface has it; it cannot be; too many.
     pub fn add_address(&self, number: u32, addr: IpAddress, bits: Option<u8>) -> Result<()> {
         let most = whole(&addr);
         let bits = bits.unwrap_or(most);
@@ -198,8 +198,13 @@ impl Stack {
             return Err(BAD_MASK);
         }
         self.with(|inner| {
-            if inner.ifcs.iter().flatten().any(|i| i.has(&addr)) {
-                return Err(IN_USE);
+            let mut all = inner.ifcs.iter().enumerate();
+            let holder = all.find(|(_, ifc)| ifc.as_ref().is_some_and(|ifc| ifc.has(&addr)));
+            match holder {
+                // Adding it again changes nothing, as on Plan 9.
+                Some((at, _)) if at == number as usize => return Ok(()),
+                Some(_) => return Err(IN_USE),
+                None => {}
             }
             let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
             ifc.add(IpCidr::new(addr, bits))?;

@@ -7,6 +7,8 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use vm::{Accel, Board, Vm};
 
+use crate::kernel;
+
 /// The options that each of them takes.
 #[derive(Args)]
 pub struct Common {
@@ -118,16 +120,19 @@ impl From<Acceleration> for Accel {
 fn find_kernel(said: Option<&Path>) -> Result<PathBuf> {
     if let Some(kernel) = said {
         ensure!(kernel.is_file(), "--kernel {}: no such file", kernel.display());
+        kernel::check(kernel).context("--kernel")?;
         return Ok(kernel.into());
     }
     let exe = std::env::current_exe().unwrap_or_default();
-    kernel_places(&exe).into_iter().find(|p| p.is_file()).with_context(|| {
+    let found = kernel_places(&exe).into_iter().find(|p| p.is_file()).with_context(|| {
         format!(
             "no kernel.elf beside {} or in ../share/elwood from there, and no build/kernel.elf; \
              say --kernel FILE, or make it with 'make'",
             exe.display()
         )
-    })
+    })?;
+    kernel::check(&found)?;
+    Ok(found)
 }
 
 /// Where the kernel may be for a command that is the file `exe`: beside it, as `make` leaves them; where `make

@@ -7,6 +7,7 @@ mod archive;
 mod certs;
 mod completions;
 mod exec;
+mod kernel;
 mod machine;
 mod mount_test;
 mod net;

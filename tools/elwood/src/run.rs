@@ -215,6 +215,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::kernel::sample;
 
     #[derive(Parser)]
     struct Line {
@@ -224,8 +225,8 @@ mod tests {
 
     /// The QEMU command line for `words`, with a kernel that is there.
     fn qemu(words: &[&str]) -> Result<String> {
-        let kernel = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
-        let line = ["run", "--accel", "tcg", "--certs", "none", "--kernel", &kernel]
+        let (_dir, kernel) = sample::file();
+        let line = ["run", "--accel", "tcg", "--certs", "none", "--kernel", kernel.to_str().unwrap()]
             .into_iter()
             .chain(words.iter().copied());
         let words = describe(&Line::try_parse_from(line)?.options)?.0.command_line()?;
@@ -305,8 +306,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pem = dir.path().join("ca.pem");
         std::fs::write(&pem, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-        let kernel = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
-        let words = ["run", "--accel", "tcg", "--kernel", &kernel, "--certs", pem.to_str().unwrap()];
+        let (_dir, kernel) = sample::file();
+        let options = ["run", "--accel", "tcg", "--kernel", kernel.to_str().unwrap()];
+        let words = options.into_iter().chain(["--certs", pem.to_str().unwrap()]);
         let archive = describe(&Line::try_parse_from(words).unwrap().options).unwrap().1.unwrap();
         let mut archive = tar::Archive::new(archive);
         let mut entries = archive.entries().unwrap();

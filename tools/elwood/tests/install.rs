@@ -1,5 +1,7 @@
 //! `make install`: what it puts where, that it works from there, and that `make uninstall` leaves nothing.
 
+mod sample;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,8 +34,7 @@ fn files(top: &Path) -> Vec<String> {
 fn what_is_installed_works_and_goes_away() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().canonicalize().unwrap();
-    let kernel = dir.join("kernel");
-    fs::write(&kernel, "the kernel").unwrap();
+    let (_kept, kernel) = sample::file();
     let top = dir.join("top");
     let words = [Path::new(env!("CARGO_BIN_EXE_elwood")), &kernel];
     // A second time it replaces what is there.
@@ -54,7 +55,7 @@ fn what_is_installed_works_and_goes_away() {
     );
     let share = top.join("opt/elwood/share");
     let read = |name: &str| fs::read_to_string(share.join(name)).unwrap();
-    assert_eq!(read("elwood/kernel.elf"), "the kernel");
+    assert_eq!(fs::read(share.join("elwood/kernel.elf")).unwrap(), sample::bytes());
     for (shell, wanted) in [
         ("bash-completion/completions/elwood", "complete -F _elwood"),
         ("zsh/site-functions/_elwood", "#compdef elwood"),

@@ -1,7 +1,10 @@
 //! `elwood run` on a terminal of its own: keys, exit status, and the terminal as it was before, however it ends.
 
+mod sample;
+
 use std::fs::File;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use tempfile::TempDir;
 
 const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu");
 
@@ -16,6 +20,8 @@ struct Terminal {
     near: File,
     far: File,
     seen: String,
+    /// What passes for a kernel, in a folder that goes with this.
+    kernel: (TempDir, PathBuf),
 }
 
 impl Terminal {
@@ -25,7 +31,7 @@ impl Terminal {
         unlockpt(&near).unwrap();
         let name = ptsname(&near, Vec::new()).unwrap();
         let far = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        Terminal { near: near.into(), far: far.into(), seen: String::new() }
+        Terminal { near: near.into(), far: far.into(), seen: String::new(), kernel: sample::file() }
     }
 
     fn run(&self, linger: bool) -> Child {
@@ -34,9 +40,8 @@ impl Terminal {
 
     /// With these variables set, which the stand-in knows.
     fn run_with(&self, variables: &[&str]) -> Child {
-        let kernel = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_elwood"));
-        command.args(["run", "--accel", "tcg", "--kernel", kernel]).env("QEMU", STAND_IN);
+        command.args(["run", "--accel", "tcg", "--kernel"]).arg(&self.kernel.1).env("QEMU", STAND_IN);
         command.envs(variables.iter().map(|name| (name, "1")));
         let far = || self.far.try_clone().unwrap();
         command.stdin(far()).stdout(far()).stderr(far()).spawn().unwrap()

@@ -54,7 +54,8 @@ while(){
 ";
 
 /// What Plan 9 authenticates with, which its own boot starts.
-const FACTOTUM: &str = "#!/amd64/bin/rc -m/rc/lib/rcmain\necho the agent of the tree: $*\n";
+const FACTOTUM: &str =
+    "#!/amd64/bin/rc -m/rc/lib/rcmain\necho the agent of the tree: $* `{ls /dev/caphash}\n";
 
 const TERMRC: &str = "echo the termrc of the tree\nprompt=('term% ' '\t')\n";
 
@@ -134,7 +135,7 @@ fn whole_plan9(case: Case, d: Dialect) -> Case {
     case.share("root", whole)
         .share("other", super::motd)
         .append(&format!("root=root{} service=terminal", d.spec))
-        .sees("the agent of the tree: -n -s factotum")
+        .sees("the agent of the tree: -n -s factotum /dev/caphash")
         .sees("the init of the tree: -t terminal")
         .sees("the termrc of the tree")
         // A shell knows by the name of what it reads that somebody types.

@@ -18,10 +18,12 @@ use lib9::proc::Noted;
 use lib9::{Args, Dir, Fork, Result, Rfork, env, error, fd, file, ns, proc, serve, sys, usage};
 
 
-/// The name space in which this works: what a file server may ask for, and our own programs.
-const NAMES: [(&str, &str, u32); 8] = [
+/// The name space in which this works: what a file server may ask for, what the agent for authentication makes
+/// capabilities with, and our own programs.
+const NAMES: [(&str, &str, u32); 9] = [
     ("#c", "/dev", MREPL),
     ("#S", "/dev", MAFTER),
+    ("#\u{a4}", "/dev", MAFTER),
     ("#e", "/env", MREPL | MCREATE),
     ("#d", "/fd", MREPL),
     ("#p", "/proc", MREPL),
