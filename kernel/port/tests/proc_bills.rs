@@ -174,6 +174,44 @@ fn an_innocent_process_lives_on_beside_one_that_eats() {
     assert!(text.contains(": killed: out of memory") && !text.contains("suicide"), "{text}");
 }
 
+/// `noswap`, as the owner's scripts write it for his servers: another one that wants memory goes itself then. What it
+/// says holds for children.
+#[test]
+fn what_the_owner_keeps_does_not_go() {
+    for kept in [false, true] {
+        let w = World::new();
+        host::limit_pages(4000);
+        w.ok(move |cpu| {
+            if kept {
+                let own = format!("/proc/{}/ctl", cpu.pid());
+                cpu.echo("noswap", &own);
+            }
+            let ready = Arc::new(AtomicBool::new(false));
+            let eaten = ready.clone();
+            let eater = fork(cpu, NONE, move |cpu| {
+                let free = machine::mem::free_bytes() / 4096;
+                touch(cpu, free - 500);
+                eaten.store(true, Ordering::SeqCst);
+                cpu.sleep_ms(600_000);
+            });
+            while !ready.load(Ordering::SeqCst) {
+                cpu.sleep_ms(1);
+            }
+            let asker = fork(cpu, NONE, |cpu| touch(cpu, 1000));
+            let record = cpu.wait();
+            let (goes, why) = if kept { (asker, "out of memory") } else { (eater, ": sys: killed'") };
+            assert!(record.starts_with(&format!("{goes} ")) && record.contains(why), "{kept}: {record}");
+            if kept {
+                cpu.kill(eater);
+            }
+            let record = cpu.wait();
+            let rest = if kept { eater } else { asker };
+            assert!(record.starts_with(&format!("{rest} ")), "{kept}: {record}");
+            assert_eq!(record.ends_with(" ''"), !kept, "{record}");
+        });
+    }
+}
+
 #[test]
 fn what_a_parent_left_to_its_child_counts_as_the_child_s() {
     let w = World::new();

@@ -76,6 +76,7 @@ pub fn exec(up: &Arc<Proc>, name: &str, args: Argv) -> Result<Ureg> {
     up.mem.replace(segments)?;
     up.fgrp().close_on_exec();
     up.private.store(false, core::sync::atomic::Ordering::Relaxed);
+    up.noswap.store(false, core::sync::atomic::Ordering::Relaxed);
     notes::exec_clears(up);
     watch::exec_clears(up);
     up.errstr.lock().clear();

@@ -53,6 +53,7 @@ struct Start {
     handler: u64,
     procmode: u32,
     private: bool,
+    noswap: bool,
     hang: bool,
 }
 
@@ -107,6 +108,7 @@ fn bare(
         handler: 0,
         procmode: 0o640,
         private: false,
+        noswap: false,
         hang: false,
     };
     Ok(new(kernel, start))
@@ -146,6 +148,7 @@ pub(crate) fn child(
         handler,
         procmode: up.procmode.load(Ordering::Relaxed),
         private: up.private.load(Ordering::Relaxed),
+        noswap: up.noswap.load(Ordering::Relaxed),
         hang,
     };
     new(&up.kernel, start)
@@ -178,6 +181,7 @@ fn new(kernel: &Arc<Kernel>, start: Start) -> Arc<Proc> {
         traced: Once::new(),
         edf: Lock::new(None),
         private: AtomicBool::new(start.private),
+        noswap: AtomicBool::new(start.noswap),
         fpregs: Lock::new(None),
         frame: Once::new(),
         call_text: Lock::new(None),

@@ -87,7 +87,8 @@ pub(crate) fn control(up: &Arc<Proc>, p: &Arc<Proc>, message: &str) -> Result<()
         }
         Some("private") => p.private.store(true, Ordering::Relaxed),
         Some("profile") => p.mem.start_profile()?,
-        Some("noswap" | "wired") => {}
+        Some("noswap") => p.noswap.store(true, Ordering::Relaxed),
+        Some("wired") => {}
         _ => {
             let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
             return edf::control(up, p, &words).unwrap_or(Err(error::EBADCTL.into()));

@@ -115,6 +115,8 @@ pub struct Proc {
     pub(crate) edf: Lock<Option<crate::proc::edf::Edf>>,
     /// Nobody may look at its memory and registers: `private` in `/proc/n/ctl`.
     pub(crate) private: AtomicBool,
+    /// If it is the owner's it does not go for others' memory: `noswap` in `/proc/n/ctl`.
+    pub(crate) noswap: AtomicBool,
     /// What a Broken process had.
     pub(crate) remains: Lock<Option<Remains>>,
     /// Has left user mode for good.

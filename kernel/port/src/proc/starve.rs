@@ -214,7 +214,12 @@ fn candidates(up: &Proc, spared: bool) -> impl Iterator<Item = Arc<Proc>> {
 
 /// Whether it is one of those that may have to go for this user.
 fn may_go(user: &str, p: &Proc, spared: bool) -> bool {
-    p.pid != FIRST_PID && *p.user() == *user && !(spared && p.is_preferred())
+    p.pid != FIRST_PID && *p.user() == *user && !(spared && p.is_preferred()) && !is_kept(p)
+}
+
+/// Whether the owner of the machine has said of one of his that it is not to go.
+fn is_kept(p: &Proc) -> bool {
+    p.noswap.load(Ordering::Relaxed) && p.is_hostowner()
 }
 
 /// Bytes that are much on a bill.
@@ -229,7 +234,8 @@ pub(crate) fn has_much(up: &Proc) -> bool {
 
 /// Whether much of what the user of `up` has is on the bills of the dead.
 fn is_much_left(up: &Arc<Proc>) -> bool {
-    let of_living: u64 = candidates(up, false).map(|p| p.bill()).sum();
+    let user = up.user();
+    let of_living: u64 = each(&up.kernel).filter(|p| *p.user() == *user).map(|p| p.bill()).sum();
     bill::of_user(up).saturating_sub(of_living) > mem::total_bytes() / LEFT_PART
 }
 
