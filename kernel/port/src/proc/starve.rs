@@ -22,6 +22,7 @@
 
 use alloc::format;
 use alloc::sync::{Arc, Weak};
+use core::sync::atomic::Ordering;
 use machine::clock;
 use machine::heap::can_afford;
 use machine::mem;
