@@ -208,6 +208,7 @@ impl Stack {
             }
             let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
             ifc.add(IpCidr::new(addr, bits))?;
+            inner.soonest_ns = inner.soonest_ns.min(ifc.soonest_ns());
             inner.tell_routes();
             Ok(())
         })

@@ -4,8 +4,9 @@
 //! Each group has as many users as conversations have joined it, and perhaps the machine's owner. The first one has a
 //! report sent, and once more by chance within [`AGAIN_MS`]; who asks (IGMP of RFC 2236, MLD of RFC 2710) is answered
 //! after a time by chance, unless somebody else on the network has answered by then. With the last user it is told that
-//! nobody listens any more. The groups of all machines, and those of the questions for neighbours, are always heard
-//! and not told of.
+//! nobody listens any more. The group in which an address of IPv6 is asked for is listened to and told of as long as
+//! the address is there or tried, and before it is tried, since switches look (RFC 4862, section 5.4.2). The groups of
+//! all machines are always heard and not told of.
 //!
 //! All of it is under the stack's lock.
 
@@ -60,9 +61,18 @@ struct Group {
     users: usize,
     /// The machine's owner has.
     is_owners: bool,
+    /// An address is asked for in it.
+    is_asked: bool,
     /// When it is told next that somebody listens, and whether once more without a question.
     says_ns: u64,
     is_first: bool,
+}
+
+impl Group {
+    /// Whether anybody has joined it.
+    fn is_wanted(&self) -> bool {
+        self.users != 0 || self.is_owners
+    }
 }
 
 /// The groups of an interface.
@@ -87,11 +97,11 @@ impl Groups {
             group.is_owners |= is_owners;
             return Ok(false);
         }
-        if self.all.len() >= MOST {
+        if self.all.iter().filter(|g| g.is_wanted()).count() >= MOST {
             return Err(TOO_MANY);
         }
         let users = usize::from(!is_owners);
-        let group = Group { addr, users, is_owners, says_ns: NEVER, is_first: true };
+        let group = Group { addr, users, is_owners, is_asked: false, says_ns: NEVER, is_first: true };
         as_kernel(|| heap::try_push(&mut self.all, group))?;
         Ok(true)
     }
@@ -105,7 +115,7 @@ impl Groups {
             true => group.is_owners = false,
             false => group.users = group.users.checked_sub(1)?,
         }
-        let is_last = group.users == 0 && !group.is_owners;
+        let is_last = !group.is_wanted() && !group.is_asked;
         if is_last {
             self.all.swap_remove(at);
         }
@@ -166,6 +176,14 @@ fn read(packet: &[u8]) -> Option<Heard> {
             }
         }
         _ => None,
+    }
+}
+
+/// The last bits of an address.
+fn low(addr: &IpAddress) -> u32 {
+    match addr {
+        IpAddress::Ipv4(addr) => addr.to_bits(),
+        IpAddress::Ipv6(addr) => addr.to_bits() as u32,
     }
 }
 
@@ -415,6 +433,62 @@ impl Inner {
 }
 
 impl Ifc {
+    /// Its addresses have changed, or those that are tried: the groups in which they are asked for are told of. Without
+    /// memory they are heard all the same.
+    pub(crate) fn tell_of_asked(&mut self) {
+        if self.wire.link().is_none() {
+            return;
+        }
+        while let Some((group, is_new)) = self.next_asked() {
+            if is_new && as_kernel(|| heap::try_reserve(&mut self.wire.groups.all, 1)).is_err() {
+                return;
+            }
+            let groups = &mut self.wire.groups.all;
+            match groups.iter().position(|g| g.addr == group) {
+                Some(at) if is_new => groups.iter_mut().skip(at).take(1).for_each(|g| g.is_asked = true),
+                Some(at) => {
+                    let is_last = groups.get(at).is_some_and(|g| !g.is_wanted());
+                    groups.iter_mut().skip(at).take(1).for_each(|g| g.is_asked = false);
+                    if is_last {
+                        groups.swap_remove(at);
+                        self.tell_of_group(group, false);
+                    }
+                }
+                None => {
+                    let now_ns = clock::now_ns();
+                    // Others who begin at the same time have another group.
+                    let again_ns = (now_ns ^ u64::from(low(&group))) % (AGAIN_MS * MS_NS);
+                    let says_ns = now_ns.saturating_add(again_ns);
+                    let (addr, is_first) = (group, true);
+                    groups.push(Group {
+                        addr,
+                        users: 0,
+                        is_owners: false,
+                        is_asked: true,
+                        says_ns,
+                        is_first,
+                    });
+                    self.tell_of_group(group, true);
+                }
+            }
+        }
+    }
+
+    /// A group in which an address is asked for, and that is not known to be one, or the other way round.
+    fn next_asked(&self) -> Option<(IpAddress, bool)> {
+        let tried = self.tried.iter().map(|t| t.cidr.address());
+        let addrs = || self.iface.ip_addrs().iter().map(IpCidr::address).chain(tried.clone());
+        let asked = || {
+            addrs().filter_map(|addr| match addr {
+                IpAddress::Ipv6(addr) => Some(IpAddress::from(solicited(&addr))),
+                IpAddress::Ipv4(_) => None,
+            })
+        };
+        let known = || self.wire.groups.all.iter().filter(|g| g.is_asked).map(|g| g.addr);
+        let new = asked().find(|group| !known().any(|k| k == *group)).map(|group| (group, true));
+        new.or_else(|| known().find(|k| !asked().any(|group| group == *k)).map(|group| (group, false)))
+    }
+
     fn tell_of_group(&mut self, group: IpAddress, listens: bool) {
         if let Some(link) = self.wire.out.link_mut() {
             tell(link, self.iface.ip_addrs(), group, listens);

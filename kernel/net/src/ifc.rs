@@ -104,11 +104,12 @@ impl Ifc {
         was
     }
 
-    /// The card's end knows which addresses there are.
+    /// The card's end knows which addresses there are, and the network where they are asked for.
     fn tell_addresses(&mut self) {
         if let Some(link) = self.wire.link_mut() {
             link.set_nets(self.iface.ip_addrs());
         }
+        self.tell_of_asked();
     }
 
     /// Whether an address can be no machine's behind this interface.

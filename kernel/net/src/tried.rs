@@ -64,10 +64,11 @@ impl Ifc {
         life.or_else(learned).unwrap_or([NEVER; 2]).map(|until_ns| left(until_ns, now_ns))
     }
 
-    /// When something is to be done about its addresses.
-    fn soonest_ns(&self) -> u64 {
+    /// When something is to be done about its addresses and groups.
+    pub(crate) fn soonest_ns(&self) -> u64 {
         let tried = self.tried.iter().map(|t| t.until_ns);
-        tried.chain(self.lives.iter().map(|l| l.until_ns)).min().unwrap_or(NEVER)
+        let ends = tried.chain(self.lives.iter().map(|l| l.until_ns)).min().unwrap_or(NEVER);
+        ends.min(self.wire.groups.soonest_ns())
     }
 
     /// Begins to try an address on a card; what is no card has it at once.
@@ -87,6 +88,7 @@ impl Ifc {
             return Err(TOO_MANY);
         }
         as_kernel(|| heap::try_push(&mut self.tried, Tried { cidr, until_ns }))?;
+        self.tell_of_asked();
         if let Some(link) = self.wire.link_mut() {
             link.ask_whether_free(addr);
         }
@@ -118,6 +120,7 @@ impl Stack {
             }
             let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
             ifc.tries(IpCidr::new(addr, bits), NEVER)?;
+            inner.soonest_ns = inner.soonest_ns.min(ifc.soonest_ns());
             inner.tell_routes();
             Ok(())
         })
@@ -197,6 +200,7 @@ impl Inner {
             link.meet(target, mac, now_ns);
         } else {
             ifc.forget_tried(&target);
+            ifc.tell_of_asked();
         }
         self.log.say(Topic::Ip, Some(target), format_args!("{target} is not taken: somebody has it"));
     }
@@ -208,11 +212,11 @@ impl Inner {
                 if let Some(n) = ifc.tried.iter().position(|t| t.until_ns <= now_ns) {
                     let cidr = ifc.tried.swap_remove(n).cidr;
                     let is_ours = self.ifcs.iter().flatten().any(|i| i.has(&cidr.address()));
-                    if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut)
-                        && !is_ours
-                    {
+                    if let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) {
                         // There is room: it was counted when it was tried, unless the owner has been faster.
-                        let _ = ifc.add(cidr);
+                        if is_ours || ifc.add(cidr).is_err() {
+                            ifc.tell_of_asked();
+                        }
                     }
                 } else if let Some(addr) = ifc.lives.iter().find(|l| l.until_ns <= now_ns).map(|l| l.addr) {
                     self.lose_address(at, &addr);

@@ -56,6 +56,7 @@ pub mod program;
 pub mod queries;
 pub mod read;
 pub mod regexp;
+pub mod routers;
 pub mod sed;
 pub mod seq;
 pub mod snoop;

@@ -183,8 +183,8 @@ impl Talk {
             }
             self.state = State::Established;
         }
-        let is_old = self.sends.hear(said, ack, now_ns) == Answer::Unsent;
-        if is_old {
+        let is_odd = self.sends.hear(said, ack, now_ns) == Answer::Odd;
+        if is_odd {
             self.receives.acknowledge_again(now_ns);
             return None;
         }

@@ -22,8 +22,9 @@ const REST_NS: u64 = 1_000_000_000;
 /// What was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Something that was never sent.
-    Unsent,
+    /// Something that was never sent, or longer ago than the other side can mean: no more than the widest window lies
+    /// behind what it has acknowledged (RFC 5961, section 5).
+    Odd,
     /// Nothing new, or all that it says.
     Heard,
 }
@@ -224,8 +225,9 @@ impl Sends {
 
     /// An acknowledgement has come, in a segment that is one of the connection's.
     pub(crate) fn hear(&mut self, said: &Segment, ack: Seq, now_ns: u64) -> Answer {
-        if self.most.plus(usize::from(self.is_probed)).is_before(ack) {
-            return Answer::Unsent;
+        let is_old = self.una.beyond(ack) > self.widest;
+        if is_old || self.most.plus(usize::from(self.is_probed)).is_before(ack) {
+            return Answer::Odd;
         }
         let flight = self.flight();
         let news = said.told.iter().flatten().filter(|(from, to)| {

@@ -134,6 +134,47 @@ fn groups_of_ipv6_are_told_of_from_the_network_itself() {
     assert!(sent.iter().any(|(f, _)| f[12..14] == [0x86, 0xdd] && f[62] == 132 && f[53] == 2));
 }
 
+/// The group in which an address is asked for is told of before it is tried, and as long as it is there.
+#[test]
+fn where_an_address_is_asked_for_is_told_of() {
+    // Reports and their ends, and what is tried, in their order: the kind, the sender, and the last bytes of the group
+    // or the address.
+    let told = |w: &World| -> Vec<(u8, u8, [u8; 3])> {
+        let sent = w.all_sent().into_iter().map(|(f, _)| f).filter(|f| f[12..14] == [0x86, 0xdd]);
+        let of = |f: Vec<u8>| match (f[20], f[54]) {
+            (0, _) => Some((f[62], f[22], [f[83], f[84], f[85]])),
+            (58, 135) => Some((135, f[22], [f[75], f[76], f[77]])),
+            _ => None,
+        };
+        sent.filter_map(of).collect()
+    };
+    let w = World::new();
+    told(&w);
+    w.stack.try_address(1, parse("fd00::1:2:3").unwrap(), Some(64)).unwrap();
+    let asked = [2, 0, 3];
+    assert_eq!(told(&w), [(131, 0, asked), (135, 0, asked)]);
+    // Once more by chance, also when it has become ours meanwhile.
+    w.stack.add_address(1, parse("fd00::1:2:3").unwrap(), Some(64)).unwrap();
+    assert_eq!(told(&w), []);
+    w.passes(11 * SECOND);
+    assert_eq!(told(&w).iter().filter(|t| **t == (131, 0, asked)).count(), 1);
+    // Another address that is asked for in the same group.
+    w.stack.add_address(1, parse("fd00::9:2:3").unwrap(), Some(64)).unwrap();
+    w.stack.remove_address(1, parse("fd00::1:2:3").unwrap()).unwrap();
+    assert_eq!(told(&w), []);
+    // Who has joined it himself keeps it.
+    let group = parse("ff02::1:ff02:3").unwrap();
+    w.stack.listen_to_group(1, group, true).unwrap();
+    w.stack.remove_address(1, parse("fd00::9:2:3").unwrap()).unwrap();
+    assert_eq!(told(&w), []);
+    w.stack.listen_to_group(1, group, false).unwrap();
+    assert_eq!(told(&w), [(132, 0, asked)]);
+    // Of one that somebody else has nothing stays.
+    w.stack.try_address(1, parse("fd00::9:2:3").unwrap(), Some(64)).unwrap();
+    w.stack.remove_address(1, parse("fd00::9:2:3").unwrap()).unwrap();
+    assert_eq!(told(&w), [(131, 0, asked), (135, 0, asked), (132, 0, asked)]);
+}
+
 #[test]
 fn what_is_sent_to_a_group_comes_back_to_who_hears_it_here() {
     let w = World::new();

@@ -142,8 +142,15 @@ impl World {
     }
 
     /// What was sent since the last look.
-    fn sent(&self) -> Vec<(Vec<u8>, Open)> {
+    fn all_sent(&self) -> Vec<(Vec<u8>, Open)> {
         self.wire.sent.lock().unwrap().drain(..).collect()
+    }
+
+    /// The same, but what is told of the groups in which our addresses are asked for.
+    fn sent(&self) -> Vec<(Vec<u8>, Open)> {
+        let asked = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff];
+        let is_told = |f: &[u8]| f[12..14] == [0x86, 0xdd] && f[20] == 0 && f[70..83] == asked;
+        self.all_sent().into_iter().filter(|(f, _)| !is_told(f)).collect()
     }
 
     /// Somebody has said which card he has.

@@ -57,6 +57,7 @@ pub fn cases() -> Vec<Case> {
         dhcp(),
         dhcp().on(Board::Pc, Flavour::Legacy),
         both(),
+        named(),
         unmerged(),
         unmerged().on(Board::Microvm, Flavour::Modern),
     ]
@@ -216,6 +217,65 @@ fn both() -> Case {
              <>[3]/net/udp/clone",
         )
         .is("239.1.2.3                                    01 4m  \ndevice /net/ether0 maxtu 1400\n")
+}
+
+/// What a router of IPv6 says of servers of names, and what a server of DHCP has said before stays. The router is the
+/// machine's other card, on the same wire.
+fn named() -> Case {
+    Case::new("net/named", q35())
+        .append("net=none")
+        .share("host", |folder| Ok(std::fs::write(folder.join("ra"), advertisement())?))
+        .arg("-netdev")
+        .arg("hubport,id=n0,hubid=0")
+        .arg("-netdev")
+        .arg("hubport,id=n1,hubid=0")
+        .device("virtio-net-pci,netdev=n0,romfile=")
+        .device("virtio-net-pci,netdev=n1,romfile=")
+        .line(format!(
+            "{MOUNT}; {{echo 'ip=10.9.9.9'; echo ' dhcp=10.9.9.1 ether=/net/ether0'}} >/tmp/ndb; \
+             cp /tmp/ndb /net/ndb; ip/ipconfig ra6 recvra 1; sleep 1; {{echo -n connect 0x86dd >[1=3]; \
+             cat /n/host/ra >/net/ether1/0/data}} <>[3]/net/ether1/clone; \
+             while(! grep -s fd00::53 /net/ndb) sleep 1; cat /net/ndb"
+        ))
+        .is("ip=10.9.9.9\n dhcp=10.9.9.1 ether=/net/ether0\n\
+             ra=fe80::2 ether=/net/ether0\n\tdns=fd00::53\n")
+}
+
+/// A frame in which fe80::2 says for half an hour that fd00::53 knows names.
+fn advertisement() -> Vec<u8> {
+    let address = |first: [u8; 2], last: u8| [&first[..], &[0; 13], &[last]].concat();
+    let (from, to) = (address([0xfe, 0x80], 2), address([0xff, 2], 1));
+    let option = [&[25, 3, 0, 0, 0, 0, 7, 8][..], &address([0xfd, 0], 0x53)].concat();
+    let mut message = [&[134, 0, 0, 0, 64, 0, 0, 0][..], &[0; 8], &option].concat();
+    let summed = [&from[..], &to, &(message.len() as u32).to_be_bytes(), &[0, 0, 0, 58], &message].concat();
+    let sum: u32 = summed.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let sum = !(((sum & 0xffff) + (sum >> 16)) as u16);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let head = [
+        0x33,
+        0x33,
+        0,
+        0,
+        0,
+        1,
+        2,
+        0,
+        0,
+        0,
+        0,
+        2,
+        0x86,
+        0xdd,
+        0x60,
+        0,
+        0,
+        0,
+        0,
+        message.len() as u8,
+        58,
+        255,
+    ];
+    [&head[..], &from, &to, &message].concat()
 }
 
 /// A card that has each frame in one buffer. QEMU 7.2 says then that it is in none.

@@ -90,10 +90,22 @@ fn value<'a>(record: &'a str, name: &str) -> Option<&'a str> {
     record.split_ascii_whitespace().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// What `/net/ndb` says but of this card.
-pub fn others(ndb: &str, device: &str) -> String {
-    let all = records(ndb);
-    all.into_iter().filter(|record| value(record, "ether") != Some(device)).collect()
+/// Who has told what a record of a card says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A server of DHCP.
+    ByServer,
+    /// A router of IPv6.
+    ByRouter,
+}
+
+/// What `/net/ndb` says but of this card by these.
+pub fn others(ndb: &str, device: &str, by: Told) -> String {
+    let is_one = |record: &String| {
+        let is_routers = value(record, "ra").is_some();
+        value(record, "ether") == Some(device) && is_routers == (by == Told::ByRouter)
+    };
+    records(ndb).into_iter().filter(|record| !is_one(record)).collect()
 }
 
 /// Who leads elsewhere as the other cards have heard it, the first of them first.
@@ -141,9 +153,14 @@ mod tests {
             "ip=10.0.2.15 ipmask=/120 ipgw=10.0.2.2\n\tdns=10.0.2.3\n\tdhcp=10.0.2.2 ether=/net/ether0\n";
         let second = "ip=10.0.3.15 ipmask=/120 ipgw=10.0.3.2\n\tdhcp=10.0.3.2 ether=/net/ether1\n";
         let both = format!("{first}{second}\n");
-        assert_eq!(others(&both, "/net/ether1"), first);
-        assert_eq!(others(&both, "/net/ether0"), second);
-        assert_eq!(others(&both, "/net/ether"), format!("{first}{second}"));
+        let of = |ndb: &str, device| others(ndb, device, Told::ByServer);
+        assert_eq!(of(&both, "/net/ether1"), first);
+        assert_eq!(of(&both, "/net/ether0"), second);
+        assert_eq!(of(&both, "/net/ether"), format!("{first}{second}"));
+        let routers = "ra=fe80::2 ether=/net/ether0\n\tdns=fec0::3\n";
+        let all = format!("{first}{routers}{second}");
+        assert_eq!(of(&all, "/net/ether0"), format!("{routers}{second}"));
+        assert_eq!(others(&all, "/net/ether0", Told::ByRouter), format!("{first}{second}"));
         assert_eq!(ways_out(&both), [ROUTER, Ipv4Addr::new(10, 0, 3, 2)]);
         assert_eq!(ways_out("ip=10.0.2.15\n\tipgw=x\n\nipgw=\n"), [] as [Ipv4Addr; 0]);
     }

@@ -18,7 +18,7 @@ use smoltcp::wire::{
 };
 
 use self::lease::lease;
-pub use self::lease::{Became, Lease, leads_out, others, ways_out};
+pub use self::lease::{Became, Lease, Told, leads_out, others, ways_out};
 pub use self::pace::{Pace, Turn};
 
 /// Ports of servers and of clients.

@@ -3,8 +3,11 @@
 //! to it.
 //!
 //! Without an address it is asked for by DHCP, in frames of the card (see [`cmd::dhcp`]); a process stays that asks
-//! again before the lease ends. -n only tells what a server offers; -P does not tell other programs by `/net/ndb`. One
-//! of IPv6 is tried before it is taken: somebody may have it.
+//! again before the lease ends. Another stays for what routers say, where they are listened to (`ra6 recvra 1`). -n
+//! only tells what a server offers; -P does not tell other programs by `/net/ndb`. One of IPv6 is tried before it is
+//! taken: somebody may have it.
+
+mod routers;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,7 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cmd::dhcp::{Became, Client, Heard, Lease, Pace, Turn, leads_out, others, ways_out};
+use cmd::dhcp::{Became, Client, Heard, Lease, Pace, Told, Turn, leads_out, others, ways_out};
 use lib9::{Args, Error, File, Result, Rfork, env, error, fd, file, out, print, proc, usage};
 
 /// Seconds until it is asked again after nobody has answered.
@@ -114,7 +117,9 @@ pub fn main(args: &Args) -> Result<()> {
         if words.is_empty() || near || only_ask {
             synopsis();
         }
-        return change(&job, &format!("{verb} {}", words.join(" ")));
+        change(&job, &format!("{verb} {}", words.join(" ")))?;
+        let listens = verb == "ra6" && words.windows(2).any(|pair| pair == ["recvra", "1"]);
+        return if listens && job.tells && job.keeps { routers::begin(&job) } else { Ok(()) };
     }
     let remove = words.next_if(|word| matches!(*word, "remove" | "del")).is_some();
     if !remove {
@@ -222,7 +227,7 @@ fn lose(job: &Job, lease: &Lease) -> Result<()> {
         }
     }
     if job.tells {
-        tell(job, |others| format!("{others}\n"))?;
+        tell(job, Told::ByServer, |others| format!("{others}\n"))?;
     }
     Ok(())
 }
@@ -241,23 +246,23 @@ fn take(job: &Job, lease: &Lease) -> Result<()> {
     }
     if job.tells {
         let own = job.record(lease);
-        tell(job, |others| format!("{others}{own}"))?;
+        tell(job, Told::ByServer, |others| format!("{others}{own}"))?;
     }
     Ok(())
 }
 
 /// What `/net/ndb` says of other cards.
 fn told_of_others(job: &Job) -> Result<String> {
-    Ok(others(&file::read_string(&format!("{}/ndb", job.net))?, &job.device))
+    Ok(others(&file::read_string(&format!("{}/ndb", job.net))?, &job.device, Told::ByServer))
 }
 
-/// Writes `/net/ndb` anew, of what it says of other cards. Who has written it meanwhile loses nothing by it: all begins
-/// anew then, from what he has written.
-fn tell(job: &Job, all: impl Fn(&str) -> String) -> Result<()> {
+/// Writes `/net/ndb` anew, of what it says of other cards, and by others. Who has written it meanwhile loses nothing
+/// by it: all begins anew then, from what he has written.
+fn tell(job: &Job, by: Told, all: impl Fn(&str) -> String) -> Result<()> {
     loop {
         let ndb = File::open(&format!("{}/ndb", job.net), abi::ORDWR)?;
         let told = String::from_utf8(ndb.read_all()?).map_err(|_| error!("/net/ndb is no text"))?;
-        match ndb.pwrite(all(&others(&told, &job.device)).as_bytes(), 0).map(drop) {
+        match ndb.pwrite(all(&others(&told, &job.device, by)).as_bytes(), 0).map(drop) {
             Err(e) if e.is(abi::error::EINUSE) => {}
             done => return done,
         }
@@ -316,6 +321,19 @@ fn keep(job: &Job, mut client: Client) -> Result<()> {
 /// # Errors
 /// When nobody answers, or the one that there is is refused.
 fn exchange(job: &Job, client: &mut Client, end: Option<i64>) -> Result<()> {
+    listening(job, None, |heard, data| answer(client, heard, data, end))
+}
+
+/// Does something while frames of the card are heard, those for a group of cards as well, a read each, and seconds,
+/// each a byte. What is written to the other file is sent.
+///
+/// # Errors
+/// There is no such card; what becomes of it.
+fn listening<T>(
+    job: &Job,
+    group: Option<&str>,
+    does: impl FnOnce(&File, &File) -> Result<T>,
+) -> Result<T> {
     let name = format!("{}/clone", job.device);
     let ctl = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
     let mut number = [0; 32];
@@ -325,6 +343,9 @@ fn exchange(job: &Job, client: &mut Client, end: Option<i64>) -> Result<()> {
     let data = File::open(&name, abi::ORDWR).map_err(|e| error!("can't open {name}: {e}"))?;
     // Of all, as another may have those of IP.
     ctl.write_all(b"connect -1")?;
+    if let Some(group) = group {
+        ctl.write_all(format!("addmulti {group}").as_bytes())?;
+    }
     let [heard, told] = fd::pipe()?.map(File::from_fd);
     let (from, to) = (data.fd(), told.fd());
     // A frame is a write into the pipe, and so is a second: a byte.
@@ -342,7 +363,7 @@ fn exchange(job: &Job, client: &mut Client, end: Option<i64>) -> Result<()> {
         }
     });
     let answered = match &clock {
-        Ok(_) => answer(client, &heard, &data, end),
+        Ok(_) => does(&heard, &data),
         Err(e) => Err(error!("{e}")),
     };
     for pid in clock.into_iter().chain([reader]) {
