@@ -21,8 +21,8 @@ use port::{Dev, Kernel};
 
 use crate::glue;
 
-/// The archive that is `/`: `boot/root` and the programs, packed by the Makefile. It lies at a page, so that its programs
-/// run where they are.
+/// The archive that is `/`: `boot/root` and the programs, packed by the Makefile. It lies at a page, so that its
+/// programs run where they are.
 static ROOT: &AtPage<[u8]> = &AtPage(*include_bytes!(env!("ELWOOD_ROOT")));
 
 #[repr(C, align(4096))]

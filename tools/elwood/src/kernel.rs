@@ -1,7 +1,7 @@
 //! Whether a file is a kernel that QEMU can start, looked at before it is asked to.
 //!
-//! QEMU takes any file for `-kernel`: what is none of the kinds that it knows ends it with a word about the kind that it
-//! tried last, or is started as a boot sector's, and the machine says nothing.
+//! QEMU takes any file for `-kernel`: what is none of the kinds that it knows ends it with a word about the kind that
+//! it tried last, or is started as a boot sector's, and the machine says nothing.
 
 use std::fs::File;
 use std::io::Read;

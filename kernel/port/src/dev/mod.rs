@@ -274,8 +274,8 @@ pub trait Dev: Send + Sync {
         false
     }
 
-    /// The page in which a file's bytes from `offset` on are, if it is in memory for good: whoever executes the file has
-    /// it mapped, and nothing is read.
+    /// The page in which a file's bytes from `offset` on are, if it is in memory for good: whoever executes the file
+    /// has it mapped, and nothing is read.
     fn page(&self, _c: &Chan, _offset: u64) -> Option<Page> {
         None
     }

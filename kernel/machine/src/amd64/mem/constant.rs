@@ -1,8 +1,8 @@
 //! Pages that are constants of the kernel: files of its root, which programs have mapped where they lie.
 //!
 //! The kernel's own reference to each of them, which `frames` counts, is never given up, so none goes to the allocator;
-//! nobody pays for them. No way to them in the kernel is writable (`paging`), and whoever shares a page copies it before
-//! he writes.
+//! nobody pays for them. No way to them in the kernel is writable (`paging`), and whoever shares a page copies it
+//! before he writes.
 
 use super::page::Page;
 use super::paging;

@@ -169,8 +169,8 @@ pub(crate) unsafe fn init(early: &Early) {
 /// `frame` came from this allocator, or is one of the kernel's constants.
 #[inline]
 pub(super) unsafe fn meta(frame: u32) -> &'static Meta {
-    // SAFETY: there is a `Meta` for every frame up to the last that the allocator hands out; its fields are atomics, for which any bits
-    // are a value.
+    // SAFETY: there is a `Meta` for every frame up to the last that the allocator hands out; its fields are atomics,
+    // for which any bits are a value.
     unsafe { &*META.load(Ordering::Relaxed).add(frame as usize) }
 }
 

@@ -3,10 +3,10 @@
 //! From the bottom: `map`, `modules` and `early` (what the loader says there is), `tables` (page tables as
 //! data), `copy`, `frames` on a `bitmap`, `paging` (the kernel's own half) and `flush` (stale translations
 //! on all processors), `window` on `slots` and `freed` (blocks of whole pages from single frames), and on these
-//! `heap`, `stack`, `page` with `constant`, `space` with `leaves`, and `dma`. `frames`, `paging`, `flush` and `window` know one
-//! another: a table is made of frames, what is unmapped is flushed, and what `window`, `spare` (small blocks) and
-//! `blank` (empty page tables) keep for later comes back when frames are wanted. The room imports none of those above
-//! it.
+//! `heap`, `stack`, `page` with `constant`, `space` with `leaves`, and `dma`. `frames`, `paging`, `flush` and
+//! `window` know one another: a table is made of frames, what is unmapped is flushed, and what `window`, `spare`
+//! (small blocks) and `blank` (empty page tables) keep for later comes back when frames are wanted. The room imports
+//! none of those above it.
 
 mod bitmap;
 mod blank;

@@ -15,8 +15,9 @@
 //! permissions (two bytes), the time of change, where the contents begin and how long they are, the length of the name
 //! (two bytes), and the name. Contents are counted from the first plain byte; where those end, the packed ones go on.
 //! Files may have the same contents. Programs that run all the time are plain, and begin at a page: their pages are
-//! mapped where they lie, if the archive lies at a page, and nothing has to be made of them before they start. What is wrong with an archive ends it with a reason, and what came before stays good; a block that makes
-//! no sense is an error of whoever reads it.
+//! mapped where they lie, if the archive lies at a page, and nothing has to be made of them before they start. What
+//! is wrong with an archive ends it with a reason, and what came before stays good; a block that makes no sense is an
+//! error of whoever reads it.
 
 use alloc::string::String;
 use core::ops::Range;
