@@ -4,7 +4,7 @@ use smoltcp::wire::IpEndpoint;
 
 use crate::address::Local;
 use crate::demux::Label;
-use crate::error::Result;
+use crate::error::{NO_ROUTE, NOT_ANNOUNCED, Result};
 use crate::log::Topic;
 use crate::table::{Entry, Proto, Role};
 use crate::talk::segment::Segment;
@@ -20,7 +20,7 @@ impl Inner {
     pub(crate) fn call(&mut self, at: usize, announced: u32, label: &Label, packet: &[u8], now_ns: u64) {
         let made = self.answer(at, announced, label, packet, now_ns);
         let (from, port) = (label.from, label.from_port);
-        let became = made.map_or_else(|e| e.0, |()| "is answered");
+        let became = made.unwrap_or_else(|e| e.0);
         let what = format_args!("call of {from}!{port} to {} {became}", label.to_port);
         self.log.say(Topic::Tcp, Some(from), what);
         if made.is_err() {
@@ -28,14 +28,25 @@ impl Inner {
         }
     }
 
-    fn answer(&mut self, at: usize, announced: u32, label: &Label, packet: &[u8], now_ns: u64) -> Result<()> {
+    /// What becomes of a call.
+    ///
+    /// # Errors
+    /// There is no place for it, or nobody to answer, or no way.
+    fn answer(
+        &mut self,
+        at: usize,
+        announced: u32,
+        label: &Label,
+        packet: &[u8],
+        now_ns: u64,
+    ) -> Result<&'static str> {
         let call = Segment::read(packet).filter(|_| packet.len() <= LONGEST_CALL && label.from_port != 0);
-        let Some(call) = call else { return Ok(()) };
+        let Some(call) = call else { return Ok("is no call") };
         self.make_place(Proto::Tcp, announced, now_ns)?;
         self.reserve()?;
-        let Some(way) = self.way(at, &label.from) else { return Ok(()) };
+        let Some(way) = self.way(at, &label.from) else { return Err(NO_ROUTE) };
         let table = self.table(Proto::Tcp);
-        let Some(to) = table.get(announced) else { return Ok(()) };
+        let Some(to) = table.get(announced) else { return Err(NOT_ANNOUNCED) };
         let (bearer, perm, hops, service) = (to.bearer.clone(), to.perm, to.hops, to.service);
         let entry = table.add(bearer)?;
         let number = entry.shared.number;
@@ -43,10 +54,9 @@ impl Inner {
         entry.local = Local { addr: Some(label.to), port: label.to_port };
         entry.remote = Some(IpEndpoint::new(label.from, label.from_port));
         entry.role = Role::Coming { announced, since_ns: now_ns };
-        let made = tcp::called(entry, &call, way, now_ns);
-        if made.is_err() {
+        if let Err(e) = tcp::called(entry, &call, way, now_ns) {
             drop(table.remove(number));
-            return made;
+            return Err(e);
         }
         table.link(number);
         if let Some(Role::Announced { coming, .. }) = table.get_mut(announced).map(|e| &mut e.role) {
@@ -54,7 +64,7 @@ impl Inner {
         }
         self.counts.called += 1;
         self.look_at(Id { proto: Proto::Tcp, number });
-        Ok(())
+        Ok("is answered")
     }
 
     /// Sees to a place for one more call.

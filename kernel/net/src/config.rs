@@ -10,8 +10,8 @@ use smoltcp::wire::{IpAddress, IpCidr};
 
 use crate::copies::Copies;
 use crate::error::{
-    BAD_ADDRESS, BAD_ARGUMENT, BAD_MASK, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE, NOT_CONNECTED,
-    Result, TOO_SHORT,
+    BAD_ADDRESS, BAD_ARGUMENT, BAD_CARD, BAD_MASK, DOES_NOT_EXIST, IN_USE, NO_CONVERSATION, NO_ROUTE,
+    NOT_CONNECTED, Result, TOO_SHORT,
 };
 use crate::ifc::{Ifc, LOOPBACK, MOST};
 use crate::link::{Card, Link};
@@ -25,8 +25,9 @@ use crate::work::Inner;
 /// The largest packet of an interface that is nothing yet.
 const SMALLEST_MTU: usize = 1280;
 
-/// No wire takes less than this.
+/// The owner does not have a wire take less than this, and no card less than that.
 const LEAST_MTU: usize = 576;
+const LEAST_OF_CARD: usize = 68;
 
 /// Four letters that say who has made a route.
 pub type Tag = [u8; 4];
@@ -38,14 +39,41 @@ pub fn tag(text: &str) -> Tag {
     tag
 }
 
+/// A control file of an interface that is open, with which it may end: see [`Stack::close_interface`].
+#[derive(Debug)]
+pub struct OpenInterface {
+    /// The interface's number.
+    pub number: u32,
+    stamp: u64,
+}
+
+/// Nothing comes any more to who reads packets of an interface.
+fn end_reads(ifc: &Ifc) {
+    let reads = match &ifc.wire.out {
+        Out::Program(program) => Some(&program.reads),
+        _ => None,
+    };
+    ifc.wire.copies.iter().chain(reads).for_each(|copies| copies.end());
+}
+
 impl Stack {
     /// A new interface, which is nothing yet; its number.
     ///
     /// # Errors
     /// Too many; no memory.
     pub fn new_interface(&self) -> Result<u32> {
-        let ifc = as_kernel(|| Ifc::new(Out::Nowhere, SMALLEST_MTU, ""))?;
+        Ok(self.open_new_interface()?.number)
+    }
+
+    /// The same, with its control file open once.
+    ///
+    /// # Errors
+    /// Too many; no memory.
+    pub fn open_new_interface(&self) -> Result<OpenInterface> {
+        let mut ifc = as_kernel(|| Ifc::new(Out::Nowhere, SMALLEST_MTU, ""))?;
         self.look(|inner| {
+            inner.stamps += 1;
+            (ifc.stamp, ifc.users) = (inner.stamps, 1);
             let free = inner.ifcs.iter().position(Option::is_none);
             let at = match free {
                 Some(at) => at,
@@ -55,11 +83,36 @@ impl Stack {
                     inner.ifcs.len() - 1
                 }
             };
+            let stamp = ifc.stamp;
             if let Some(place) = inner.ifcs.get_mut(at) {
                 *place = Some(ifc);
             }
-            u32::try_from(at).map_err(|_| NO_CONVERSATION)
+            let number = u32::try_from(at).map_err(|_| NO_CONVERSATION)?;
+            Ok(OpenInterface { number, stamp })
         })
+    }
+
+    /// One more has the control file of an interface open.
+    ///
+    /// # Errors
+    /// There is no such interface.
+    pub fn open_interface(&self, number: u32) -> Result<OpenInterface> {
+        self.look(|inner| {
+            let ifc = inner.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?;
+            ifc.users = ifc.users.saturating_add(1);
+            Ok(OpenInterface { number, stamp: ifc.stamp })
+        })
+    }
+
+    /// A control file of an interface is closed. One that has become nothing goes with the last of them.
+    pub fn close_interface(&self, open: &OpenInterface) {
+        let gone = self.with(|inner| {
+            let ifc = inner.ifcs.get_mut(open.number as usize)?.as_mut().filter(|i| i.stamp == open.stamp)?;
+            ifc.users = ifc.users.saturating_sub(1);
+            let goes = ifc.users == 0 && matches!(ifc.wire.out, Out::Nowhere);
+            if goes { inner.take_interface(open.number) } else { None }
+        });
+        gone.iter().for_each(|ifc| end_reads(ifc));
     }
 
     /// Connects an interface with a card, whose file is `device`.
@@ -68,21 +121,27 @@ impl Stack {
     /// It has one; no memory.
     pub fn bind_card(&self, number: u32, card: Arc<dyn Card>, device: &str) -> Result<()> {
         let ifc = as_kernel(|| {
-            let mtu = card.mtu().clamp(SMALLEST_MTU, crate::wire::LOOPBACK_MTU);
+            let mtu = card.mtu().min(LOOPBACK_MTU);
+            if mtu < LEAST_OF_CARD {
+                return Err(BAD_CARD);
+            }
             Ifc::new(Out::Card(Link::new(card, mtu)), mtu, device)
         })?;
         self.become_bound(number, ifc)
     }
 
-    fn become_bound(&self, number: u32, ifc: Box<Ifc>) -> Result<()> {
+    /// What does not stay, be it what the interface was or what it cannot become, is let go without the lock: it may
+    /// have a card.
+    fn become_bound(&self, number: u32, mut ifc: Box<Ifc>) -> Result<()> {
         self.with(|inner| {
             let place = inner.interface(number)?;
             if !matches!(place.wire.out, Out::Nowhere) {
                 return Err(IN_USE);
             }
+            (ifc.stamp, ifc.users) = (place.stamp, place.users);
             // It begins without addresses.
             inner.end_interface(number as usize);
-            *inner.interface(number)? = *ifc;
+            core::mem::swap(inner.interface(number)?, &mut *ifc);
             Ok(())
         })
     }
@@ -145,7 +204,7 @@ impl Stack {
                 Out::Loop | Out::Program(_) => LOOPBACK_MTU,
                 Out::Nowhere => return Err(BAD_ARGUMENT),
             };
-            if !(LEAST_MTU..=most).contains(&mtu) {
+            if !(LEAST_MTU.min(most)..=most).contains(&mtu) {
                 return Err(BAD_ARGUMENT);
             }
             ifc.wire.mtu = mtu;
@@ -163,21 +222,10 @@ impl Stack {
     pub fn unbind(&self, number: u32) -> Result<()> {
         let gone: Result<_> = self.with(|inner| {
             inner.interface(number)?;
-            inner.end_interface(number as usize);
-            let gone = inner.ifcs.get_mut(number as usize).and_then(Option::take);
-            inner.tell_routes();
-            Ok(gone)
+            Ok(inner.take_interface(number))
         });
         // A card is let go without the lock.
-        gone.map(|gone| {
-            let wire = gone.as_ref().map(|ifc| &ifc.wire);
-            let reads = wire.and_then(|wire| match &wire.out {
-                Out::Program(program) => Some(&program.reads),
-                _ => None,
-            });
-            let copies = wire.and_then(|wire| wire.copies.as_ref());
-            copies.into_iter().chain(reads).for_each(|copies| copies.end());
-        })
+        gone.map(|gone| gone.iter().for_each(|ifc| end_reads(ifc)))
     }
 
     /// Whether an interface is connected with something.
@@ -242,7 +290,8 @@ impl Stack {
             if !cards(&inner.ifcs).any(|(_, ifc)| ifc.reaches(&via).is_some()) {
                 return Err(NO_ROUTE);
             }
-            as_kernel(|| inner.routes.add(Gateway { to: prefix(IpCidr::new(to, bits)), via, tag }))?;
+            let to = prefix(IpCidr::new(to, bits));
+            as_kernel(|| inner.routes.add(Gateway { to, via, ifc: None, tag }))?;
             inner.tell_routes();
             Ok(())
         })
@@ -286,12 +335,21 @@ impl Inner {
         Ok(&mut **self.ifcs.get_mut(number as usize).and_then(Option::as_mut).ok_or(DOES_NOT_EXIST)?)
     }
 
+    /// Ends an interface, and the conversations by it; what it was, which is let go without the lock.
+    fn take_interface(&mut self, number: u32) -> Option<Box<Ifc>> {
+        self.end_interface(number as usize);
+        let gone = self.ifcs.get_mut(number as usize).and_then(Option::take);
+        self.tell_routes();
+        gone
+    }
+
     /// Each interface knows the gateways that it reaches.
     pub(crate) fn tell_routes(&mut self) {
         let Inner { ifcs, routes, .. } = self;
-        for ifc in ifcs.iter_mut().skip(LOOPBACK + 1).flatten() {
-            if let Some(link) = ifc.wire.link_mut() {
-                link.set_gates(routes.iter().map(|g| (g.to, g.via)));
+        for (at, ifc) in ifcs.iter_mut().enumerate().skip(LOOPBACK + 1) {
+            if let Some(link) = ifc.as_mut().and_then(|ifc| ifc.wire.link_mut()) {
+                let ours = routes.iter().filter(|g| g.ifc.is_none_or(|of| of == at));
+                link.set_gates(ours.map(|g| (g.to, g.via)));
             }
         }
     }

@@ -75,5 +75,7 @@ pub const TOO_MANY: Error = Error("too many addresses or routes");
 pub const TOO_MANY_NEIGHBOURS: Error = Error("too many neighbours");
 /// Its address cannot be one.
 pub const BAD_CARD: Error = Error("bad ether address");
+/// No packet of IPv6 need be shorter than what it takes.
+pub const SMALL_MTU: Error = Error("mtu too small for IPv6");
 /// Only the machine's owner may.
 pub const NOT_PERMITTED: Error = Error("permission denied");

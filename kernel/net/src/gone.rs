@@ -24,6 +24,7 @@ impl Inner {
         self.end_all(|e| e.ifc == number || e.local.addr.is_some() && addrs.contains(&e.local.addr));
         self.leave(number);
         self.forget_joined(number);
+        self.routes.forget_all_of(number);
     }
 
     /// Ends the conversations from an address.

@@ -11,8 +11,8 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
 use crate::address::is_loopback;
-use crate::error::{BAD_ADDRESS, BAD_CARD, IN_USE, NO_ROUTE, Result, TOO_MANY};
-use crate::routers::Heard;
+use crate::error::{BAD_ADDRESS, BAD_CARD, IN_USE, NO_ROUTE, Result, SMALL_MTU, TOO_MANY};
+use crate::routers::{Heard, LEAST_MTU};
 use crate::tried::{Life, Tried};
 use crate::wire::{Out, Wire};
 
@@ -25,6 +25,9 @@ pub(crate) const LOOPBACK: usize = 0;
 pub(crate) struct Ifc {
     pub(crate) iface: Interface,
     pub(crate) wire: Wire,
+    /// What tells it from those that had its number before, and how many have its control file open.
+    pub(crate) stamp: u64,
+    pub(crate) users: u32,
     /// The file of the card.
     pub(crate) device: String,
     /// What routers have said, if they are listened to.
@@ -63,7 +66,8 @@ impl Ifc {
         config.random_seed = chance();
         let mut iface = Interface::new(config, &mut wire, instant(clock::now_ns()));
         iface.set_any_ip(wire.is_loop());
-        Ok(Box::new(Ifc { iface, wire, device, routers: None, tried: Vec::new(), lives: Vec::new() }))
+        let (tried, lives) = (Vec::new(), Vec::new());
+        Ok(Box::new(Ifc { iface, wire, stamp: 0, users: 0, device, routers: None, tried, lives }))
     }
 
     /// # Errors
@@ -73,7 +77,15 @@ impl Ifc {
         if !addr.is_unicast() || self.is_nobodys(addr) {
             return Err(BAD_ADDRESS);
         }
+        if matches!(addr, IpAddress::Ipv6(_)) && !self.takes_v6() {
+            return Err(SMALL_MTU);
+        }
         if self.has(addr) { Err(IN_USE) } else { Ok(()) }
+    }
+
+    /// Whether it can have IPv6, which nobody cuts up for a wire on his way (RFC 8200, section 5).
+    pub(crate) fn takes_v6(&self) -> bool {
+        self.wire.link().is_none_or(|link| link.card.mtu() >= LEAST_MTU)
     }
 
     /// Adds an address, which is not tried any more.

@@ -74,7 +74,8 @@ impl Shape {
                 (IPV4, 0x45)
                     if head[ETHERNET + 6] & 0x3f == 0
                         && head[ETHERNET + 7] == 0
-                        && head[ETHERNET + 9] == TCP =>
+                        && head[ETHERNET + 9] == TCP
+                        && frame.get(ETHERNET..).is_some_and(sums::is_right_header) =>
                 {
                     (BEFORE_V4, usize::from(word(ETHERNET + 2)?))
                 }
@@ -346,6 +347,10 @@ mod tests {
                 let other = frame(is_v4, seq, 50);
                 assert!(!first.is_followed_by(&Piece::of(&other, true).unwrap()), "{seq}");
             }
+            // What was sent is not what the header says: what is joined would have a right sum over it.
+            let mut wrong = next.clone();
+            wrong[24] ^= 1;
+            assert_eq!(Piece::of(&wrong, true).is_none(), is_v4);
             let mut broken = next.clone();
             *broken.last_mut().unwrap() ^= 1;
             assert!(Piece::of(&broken, false).is_none() && Piece::of(&next, false).is_some());

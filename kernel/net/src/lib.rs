@@ -61,6 +61,7 @@ mod near;
 mod paths;
 mod pieces;
 mod program;
+mod rate;
 mod route;
 mod routers;
 mod signal;

@@ -46,6 +46,8 @@ pub(crate) struct Neighbour {
     heard_ns: u64,
     asked_ns: u64,
     times: u8,
+    /// Somebody has said that it has another card.
+    is_doubted: bool,
     waiting: VecDeque<Vec<u8>>,
 }
 
@@ -103,7 +105,8 @@ impl Near {
     pub(crate) fn way(&mut self, addr: IpAddress, now_ns: u64) -> Way {
         if let Some(n) = self.find(&addr) {
             n.used_ns = now_ns;
-            let is_old = n.state == State::Known && now_ns.saturating_sub(n.heard_ns) >= FRESH_NS;
+            let is_old =
+                n.state == State::Known && (n.is_doubted || now_ns.saturating_sub(n.heard_ns) >= FRESH_NS);
             let mut asks = false;
             if is_old && now_ns.saturating_sub(n.asked_ns) >= AGAIN_NS {
                 if n.times < TIMES {
@@ -143,9 +146,17 @@ impl Near {
             return VecDeque::new();
         }
         (n.mac, n.state, n.heard_ns, n.times) = (mac, State::Known, now_ns, 0);
+        n.is_doubted = false;
         let waiting = core::mem::take(&mut n.waiting);
         self.waiting_bytes -= waiting.iter().map(Vec::len).sum::<usize>();
         waiting
+    }
+
+    /// Whether a neighbour is known by another card than this, which somebody has said that it has, and not that he is
+    /// to be believed rather than others (RFC 4861, section 7.2.5). It keeps the card that it has, which is asked.
+    pub(crate) fn doubt(&mut self, addr: &IpAddress, mac: &Mac) -> bool {
+        let known = self.find(addr).filter(|n| n.state != State::Asked && n.mac != *mac);
+        known.map(|n| n.is_doubted = true).is_some()
     }
 
     /// Something has come from a neighbour: it has still the card that it had.
@@ -154,7 +165,7 @@ impl Near {
             && n.state == State::Known
             && n.mac == *mac
         {
-            (n.heard_ns, n.times) = (now_ns, 0);
+            (n.heard_ns, n.times, n.is_doubted) = (now_ns, 0, false);
         }
     }
 
@@ -206,8 +217,18 @@ impl Near {
 impl Neighbour {
     fn new(addr: IpAddress, mac: Mac, state: State, [now_ns, asked_ns]: [u64; 2]) -> Neighbour {
         let times = u8::from(state == State::Asked);
-        let waiting = VecDeque::new();
-        Neighbour { addr, mac, state, used_ns: now_ns, heard_ns: now_ns, asked_ns, times, waiting }
+        let (waiting, is_doubted) = (VecDeque::new(), false);
+        Neighbour {
+            addr,
+            mac,
+            state,
+            used_ns: now_ns,
+            heard_ns: now_ns,
+            asked_ns,
+            times,
+            is_doubted,
+            waiting,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use machine::heap;
 use smoltcp::wire::{IpAddress, IpCidr};
@@ -19,6 +20,9 @@ pub(crate) const MOST: usize = 64;
 pub(crate) struct Gateway {
     pub(crate) to: IpCidr,
     pub(crate) via: IpAddress,
+    /// The interface that the gateway is behind, where that is known: addresses that count on one network only are
+    /// there on others as well. Else it is whichever reaches it.
+    pub(crate) ifc: Option<usize>,
     /// Who says so: four letters.
     pub(crate) tag: [u8; 4],
 }
@@ -34,13 +38,18 @@ impl Routes {
         self.all.iter()
     }
 
-    /// Adds a route; one to the same network gives way.
+    /// Adds a route. Those to the same network give way; of an interface's only that interface's.
     ///
     /// # Errors
     /// Too many; no memory.
     pub(crate) fn add(&mut self, gateway: Gateway) -> Result<()> {
-        if let Some(old) = self.all.iter_mut().find(|g| g.to == gateway.to) {
-            *old = gateway;
+        let gives_way = |g: &Gateway| g.to == gateway.to && (gateway.ifc.is_none() || g.ifc == gateway.ifc);
+        if let Some(at) = self.all.iter().position(gives_way) {
+            let mut is_first = true;
+            self.all.retain(|g| !gives_way(g) || core::mem::take(&mut is_first));
+            if let Some(old) = self.all.get_mut(at) {
+                *old = gateway;
+            }
             return Ok(());
         }
         if self.all.len() == MOST {
@@ -54,14 +63,19 @@ impl Routes {
     /// # Errors
     /// There is none.
     pub(crate) fn remove(&mut self, to: IpCidr) -> Result<()> {
-        let at = self.all.iter().position(|g| g.to == to).ok_or(DOES_NOT_EXIST)?;
-        self.all.remove(at);
-        Ok(())
+        let before = self.all.len();
+        self.all.retain(|g| g.to != to);
+        if self.all.len() == before { Err(DOES_NOT_EXIST) } else { Ok(()) }
     }
 
-    /// Forgets those through a gateway that have this tag.
-    pub(crate) fn forget(&mut self, via: &IpAddress, tag: [u8; 4]) {
-        self.all.retain(|g| g.via != *via || g.tag != tag);
+    /// Forgets those through a gateway behind this interface.
+    pub(crate) fn forget(&mut self, via: &IpAddress, ifc: usize) {
+        self.all.retain(|g| g.via != *via || g.ifc != Some(ifc));
+    }
+
+    /// Forgets those that are an interface's, which ends.
+    pub(crate) fn forget_all_of(&mut self, ifc: usize) {
+        self.all.retain(|g| g.ifc != Some(ifc));
     }
 
     /// Forgets those with this tag, or all.
@@ -94,8 +108,14 @@ impl Routes {
             near.max_by_key(|(len, _)| *len)
         };
         let through = self.all.iter().filter(|g| g.to.contains_addr(to));
-        let through = through.filter_map(|g| Some((g.to.prefix_len(), direct(&g.via)?.1)));
-        let best = direct(to).into_iter().chain(through).max_by_key(|(len, _)| *len);
+        let behind = |at: usize, via: &IpAddress| ifcs.get(at)?.as_ref()?.reaches(via).map(|_| at);
+        let leads = |g: &Gateway| match g.ifc {
+            Some(at) => behind(at, &g.via),
+            None => direct(&g.via).map(|(_, at)| at),
+        };
+        let through = through.filter_map(|g| Some((g.to.prefix_len(), leads(g)?)));
+        // Of two that say the same much the network itself, and then the one that was there first.
+        let best = direct(to).into_iter().chain(through).min_by_key(|(len, _)| Reverse(*len));
         // To those who listen: the first card, or this machine.
         let many = || {
             let here = || ifcs.first()?.as_ref()?.wire.groups.has(to).then_some(LOOPBACK);

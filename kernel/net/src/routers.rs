@@ -12,7 +12,7 @@ use smoltcp::wire::{
 };
 
 use crate::config::Tag;
-use crate::error::{DOES_NOT_EXIST, IN_USE, Result};
+use crate::error::{DOES_NOT_EXIST, IN_USE, Result, SMALL_MTU};
 use crate::ifc::{Ifc, LOOPBACK};
 use crate::near::Mac;
 use crate::route::Gateway;
@@ -29,7 +29,7 @@ const AGAIN_NS: u64 = 4_000_000_000;
 /// An address is not made shorter-lived than this by anybody who comes along.
 const LEAST_SECONDS: u64 = 2 * 60 * 60;
 /// Every network of IPv6 takes packets of so many bytes.
-const LEAST_MTU: usize = 1280;
+pub(crate) const LEAST_MTU: usize = 1280;
 const SECOND_NS: u64 = 1_000_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,9 @@ impl Stack {
                 }
                 return Ok(());
             }
+            if !ifc.takes_v6() {
+                return Err(SMALL_MTU);
+            }
             if ifc.routers.is_none() {
                 ifc.routers = Some(Heard { things: Vec::new(), asked: 0, next_ns: 0 });
             }
@@ -135,15 +138,7 @@ impl Inner {
                 self.forget_thing(at, Thing::Gateway(from));
             }
         } else if heard.keep(Thing::Gateway(from), [after(now_ns, seconds); 2]).is_ok() {
-            let to = IpCidr::new(Ipv6Address::UNSPECIFIED.into(), 0);
-            // One that somebody else has made stays.
-            let is_others = self.routes.iter().any(|g| g.to == to && g.tag != TAG);
-            if !is_others {
-                let gateway = Gateway { to, via: from.into(), tag: TAG };
-                // Without room there is no such route.
-                let _ = as_kernel(|| self.routes.add(gateway));
-            }
-            self.tell_routes();
+            self.have_gateway(at);
         }
         for said in options_of(options) {
             match said {
@@ -154,6 +149,27 @@ impl Inner {
         }
         let soonest_ns = self.ifcs.get(at).and_then(Option::as_ref).and_then(|i| i.routers.as_ref());
         self.soonest_ns = self.soonest_ns.min(soonest_ns.map_or(u64::MAX, Heard::soonest_ns));
+    }
+
+    /// Sees to it that packets for the world go by a router of this interface that has said that it is a gateway. The
+    /// one by which they go already stays it.
+    fn have_gateway(&mut self, at: usize) {
+        let to = IpCidr::new(Ipv6Address::UNSPECIFIED.into(), 0);
+        // One that somebody else has made stays.
+        let stays = |g: &Gateway| g.to == to && (g.tag != TAG || g.ifc == Some(at));
+        let heard = self.ifcs.get(at).and_then(Option::as_ref).and_then(|i| i.routers.as_ref());
+        let mut known = heard.into_iter().flat_map(|h| &h.things).filter_map(|(thing, _)| match thing {
+            Thing::Gateway(via) => Some(*via),
+            Thing::Address(_) => None,
+        });
+        if let Some(via) = known.next()
+            && !self.routes.iter().any(stays)
+        {
+            let gateway = Gateway { to, via: via.into(), ifc: Some(at), tag: TAG };
+            // Without room there is no such route.
+            let _ = as_kernel(|| self.routes.add(gateway));
+        }
+        self.tell_routes();
     }
 
     /// A router has advertised a prefix (RFC 4862, section 5.5.3). An address of one that is not on the link reaches
@@ -204,9 +220,10 @@ impl Inner {
             Thing::Address(addr) => {
                 self.lose_address(at, &addr.into());
             }
-            Thing::Gateway(via) => self.routes.forget(&via.into(), TAG),
+            Thing::Gateway(via) => self.routes.forget(&via.into(), at),
         }
-        self.tell_routes();
+        // Another router may still be there.
+        self.have_gateway(at);
     }
 
     /// Asks for routers where it is time to, and forgets what is over.

@@ -72,7 +72,8 @@ impl Stack {
         }))
     }
 
-    /// Starts the service thread, which lives as long as somebody has the stack.
+    /// Starts the service thread. It has the stack itself while it works and while it waits for work, and so lives, and
+    /// the stack with it, until somebody calls [`Stack::end`].
     ///
     /// # Errors
     /// No memory.

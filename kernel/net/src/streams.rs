@@ -79,7 +79,9 @@ impl Inner {
         let Some(ifc) = self.ifcs.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(said) = Segment::read(packet.ip()) else { return self.bad(at) };
         let (here, there) = ((label.to, label.to_port), (label.from, label.from_port));
-        if let Some(refused) = refusal(&said).filter(|_| label.from_port != 0) {
+        if let Some(refused) = refusal(&said).filter(|_| label.from_port != 0)
+            && ifc.wire.may_refuse(now_ns)
+        {
             self.counts.refused += 1;
             say(&mut ifc.wire, &Ends { here, there, hops: HOPS, service: 0 }, &refused, now_ns);
             self.note_questions(at);

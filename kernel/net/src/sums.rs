@@ -103,6 +103,17 @@ pub(crate) fn is_right(packet: &[u8]) -> bool {
     fold(all) == 0xffff
 }
 
+/// Whether the checksum of IPv4's header is right; what is no packet of IPv4 has none. Of one that is cut off others
+/// say that it is nothing.
+pub(crate) fn is_right_header(packet: &[u8]) -> bool {
+    match packet.first() {
+        Some(first) if first >> 4 == 4 => {
+            packet.get(..usize::from(first & 15) * 4).is_none_or(|header| sum(header) == 0xffff)
+        }
+        _ => true,
+    }
+}
+
 /// Whether the checksum of a whole packet of TCP is right, whose header begins at `start` and which has nothing behind
 /// it.
 pub(crate) fn is_right_tcp(packet: &[u8], start: usize) -> bool {

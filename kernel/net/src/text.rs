@@ -268,7 +268,8 @@ fn write_routes(inner: &Inner, out: &mut Text) -> core::fmt::Result {
     };
     for g in inner.routes.iter() {
         let tag = core::str::from_utf8(&g.tag).unwrap_or("none");
-        line(g.to, Some(g.via), "", tag, &"-")?;
+        let ifc: &dyn Display = g.ifc.as_ref().map_or(&"-", |at| at);
+        line(g.to, Some(g.via), "", tag, ifc)?;
     }
     for (number, ifc) in inner.ifcs.iter().enumerate() {
         for cidr in ifc.iter().flat_map(|i| i.iface.ip_addrs()) {

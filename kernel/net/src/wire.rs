@@ -15,6 +15,7 @@ use crate::copies::Copies;
 use crate::groups::Groups;
 use crate::link::{Link, destination};
 use crate::program::Program;
+use crate::rate::Rate;
 use crate::sums;
 use crate::talk::{Data, Goes as Said};
 
@@ -22,10 +23,22 @@ use crate::talk::{Data, Goes as Said};
 const MOST_LOOPING: usize = 1 << 20;
 /// The loopback's largest packet, as in Plan 9.
 pub(crate) const LOOPBACK_MTU: usize = 16 << 10;
+/// The numbers of ICMP.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;
 /// The longest packet that smoltcp makes for a card, which with its header is a frame that can be cut.
 const LONGEST: usize = 65535 - ETHERNET;
+
+/// Bytes in front of a packet in which its headers are.
+const HEADERS: usize = 128;
+/// Messages of ICMP that say that something cannot be, and packets of TCP that refuse, each so many at once, and then
+/// one after so many nanoseconds: 100 and 200 a second.
+const ERRORS: u64 = 50;
+const ERROR_NS: u64 = 10_000_000;
+const RESETS: u64 = 200;
+const RESET_NS: u64 = 5_000_000;
 
 /// Where packets go to.
 #[expect(clippy::large_enum_variant, reason = "there are few interfaces, and most are cards")]
@@ -98,6 +111,9 @@ pub(crate) struct Wire {
     pub(crate) service: u8,
     /// The groups that are listened to.
     pub(crate) groups: Groups,
+    /// How often it is said that a packet was for nobody: by ICMP, and by TCP.
+    errors: Rate,
+    resets: Rate,
     /// Packets that came.
     pub(crate) came: u64,
     /// Packets that went.
@@ -125,6 +141,8 @@ impl Wire {
             talks: None,
             service: 0,
             groups: Groups::default(),
+            errors: Rate::new(ERRORS, ERROR_NS),
+            resets: Rate::new(RESETS, RESET_NS),
             came: 0,
             went: 0,
             bad: 0,
@@ -237,7 +255,14 @@ impl Wire {
             spare.resize(len, 0);
         }
         let packet = spare.get_mut(..len).unwrap_or(&mut []);
+        // Not all fields are written that say nothing: what went before is nobody's to see.
+        packet.iter_mut().take(HEADERS).for_each(|byte| *byte = 0);
         let result = f(packet);
+        if is_error(packet) && !self.errors.takes(now_ns) {
+            self.lost += 1;
+            self.spare = spare;
+            return result;
+        }
         put_service(packet, self.service);
         self.show(packet);
         self.put_to_ourselves(packet);
@@ -298,6 +323,11 @@ impl Wire {
         put
     }
 
+    /// Whether somebody may be refused now, which counts. Nobody floods himself.
+    pub(crate) fn may_refuse(&mut self, now_ns: u64) -> bool {
+        self.is_loop() || self.resets.takes(now_ns)
+    }
+
     /// Whether what is sent now would only wait.
     pub(crate) fn is_full(&mut self) -> bool {
         self.out.link_mut().is_some_and(Link::is_full)
@@ -337,6 +367,18 @@ fn put_service(packet: &mut [u8], service: u8) {
             sums::put(packet, 10, sum);
         }
         _ => {}
+    }
+}
+
+/// Whether a packet that is made here says that another one was for nobody, or wrong.
+fn is_error(packet: &[u8]) -> bool {
+    match packet {
+        [first, ..] if first >> 4 == 4 => {
+            let message = packet.get(usize::from(first & 15) * 4);
+            packet.get(9) == Some(&ICMP) && matches!(message, Some(3 | 11 | 12))
+        }
+        // Those below 128 are (RFC 4443, section 2.1).
+        _ => packet.get(6) == Some(&ICMPV6) && packet.get(40).is_some_and(|message| *message < 128),
     }
 }
 

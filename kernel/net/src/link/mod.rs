@@ -29,7 +29,7 @@ pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const ARP: u16 = 0x0806;
 pub(crate) const IPV6: u16 = 0x86dd;
 const EVERYBODY: Mac = [0xff; 6];
-/// Packets of so many bytes go anywhere in one piece.
+/// Packets of so many bytes go anywhere in one piece, if the card itself takes them.
 const LEAST: usize = 576;
 /// Bytes of frames that wait for room at the card.
 const HELD: usize = 512 << 10;
@@ -316,7 +316,7 @@ impl Link {
         let is_v4 = packet.first().is_some_and(|b| b >> 4 == 4);
         let header = self.header(to, if is_v4 { IPV4 } else { IPV6 });
         let place = sums::place(packet);
-        let most = if packet.len() < LEAST { LEAST } else { self.most_of(packet) };
+        let most = if packet.len() < LEAST { LEAST.min(self.mtu) } else { self.most_of(packet) };
         let Some(place) = place.filter(|_| packet.len() <= most) else {
             return self.pieces(&header, packet, place, most);
         };

@@ -193,10 +193,13 @@ impl Link {
                 self.send_nd(advert, *target_addr, to, mac);
                 is_somebody.then(|| from.into())
             }
-            NdiscRepr::NeighborAdvert { target_addr, lladdr: Some(lladdr), .. } => {
+            NdiscRepr::NeighborAdvert { flags, target_addr, lladdr: Some(lladdr) } => {
                 let (target, mac) = (IpAddress::from(*target_addr), mac_of(lladdr)?);
                 if !target.is_unicast() || is_ours(*target_addr) {
                     return None;
+                }
+                if !flags.contains(NdiscNeighborFlags::OVERRIDE) && self.near.doubt(&target, &mac) {
+                    return Some(target);
                 }
                 let waiting = self.near.heard(target, mac, false, now_ns);
                 self.release(mac, waiting);

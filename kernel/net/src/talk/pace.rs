@@ -114,6 +114,11 @@ impl Pace {
         }
     }
 
+    /// There was an answer, though it acknowledges nothing: the next one is not waited for any longer than usual.
+    pub(crate) fn answers(&mut self) {
+        self.misses = 0;
+    }
+
     /// Something is lost of `flight` bytes: half of it may be on its way from now on.
     pub(crate) fn loses(&mut self, flight: usize) {
         self.slow = (flight / 2).max(2 * self.mss);

@@ -257,6 +257,8 @@ impl Sends {
         self.look_for_loss(flight, now_ns);
         if self.nxt.is_before(self.edge) && (self.probes || self.is_probed) {
             (self.probes, self.is_probed) = (false, false);
+            // Who was asked whether there is room has answered: nothing is lost yet.
+            self.pace.answers();
             self.late_ns = self.is_owed().then(|| now_ns + self.pace.patience_ns());
         }
         Answer::Heard

@@ -115,3 +115,35 @@ fn an_end_with_data_is_heard_at_once() {
         assert_eq!(acked(), Some(101 + data.len() as i32 + 1));
     }
 }
+
+/// Who had no room for a while and has answered each time is no reason to wait for long when something is lost then.
+#[test]
+fn what_is_lost_after_a_shut_window_is_sent_again_soon() {
+    let w = World::new();
+    let (c, first) = connected(&w);
+    w.sent();
+    let says = |ack: i32, window| {
+        let said =
+            Tcp { control: TcpControl::None, seq: 101, ack: Some(first.wrapping_add(ack)), ports: PORTS };
+        w.comes(tcp_with(&said, window, b""));
+    };
+    w.stack.write(&c, &[1; 100]).unwrap();
+    assert_eq!(w.sent().len(), 1);
+    says(100, 0);
+    w.stack.write(&c, &[2; 100]).unwrap();
+    assert!(w.sent().is_empty());
+    let mut asked = 0;
+    for _ in 0..150 {
+        w.passes(SECOND / 10);
+        if !w.sent().is_empty() {
+            asked += 1;
+            says(100, 0);
+        }
+    }
+    assert!(asked >= 5, "asked {asked} times");
+    says(100, 60_000);
+    assert_eq!(w.sent().len(), 1);
+    // That one is lost.
+    w.passes(SECOND);
+    assert_eq!(w.sent().len(), 1);
+}

@@ -2,6 +2,7 @@
 //! service thread, and the time is the test's.
 
 mod ends;
+mod floods;
 mod groups;
 mod long;
 mod neighbours;
@@ -12,6 +13,7 @@ mod reads;
 mod routers;
 mod told;
 mod tried;
+mod two;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,15 +46,20 @@ struct Wire {
     comes: Mutex<Vec<Vec<u8>>>,
     sent: Mutex<Vec<(Vec<u8>, Open)>>,
     full: AtomicBool,
+    /// What comes again and again when nothing else does.
+    endless: Mutex<Option<Vec<u8>>>,
+    /// What others have than the usual.
+    mac: Option<[u8; 6]>,
+    mtu: Option<usize>,
 }
 
 impl Card for Wire {
     fn mac(&self) -> [u8; 6] {
-        OURS
+        self.mac.unwrap_or(OURS)
     }
 
     fn mtu(&self) -> usize {
-        1500
+        self.mtu.unwrap_or(1500)
     }
 
     fn offers(&self) -> Offers {
@@ -61,7 +68,8 @@ impl Card for Wire {
 
     fn receive(&self) -> Option<Came> {
         let mut comes = self.comes.lock().unwrap();
-        if comes.is_empty() { None } else { Some(Came { bytes: comes.remove(0), is_summed: false }) }
+        let bytes = if comes.is_empty() { self.endless.lock().unwrap().clone()? } else { comes.remove(0) };
+        Some(Came { bytes, is_summed: false })
     }
 
     fn dropped(&self) -> u64 {
@@ -217,6 +225,11 @@ struct Tcp {
 }
 
 fn tcp(said: &Tcp, payload: &[u8]) -> Vec<u8> {
+    tcp_with(said, 60_000, payload)
+}
+
+/// The same, with so much room.
+fn tcp_with(said: &Tcp, window_len: u16, payload: &[u8]) -> Vec<u8> {
     let is_call = said.control == TcpControl::Syn;
     let repr = TcpRepr {
         src_port: said.ports.0,
@@ -224,7 +237,7 @@ fn tcp(said: &Tcp, payload: &[u8]) -> Vec<u8> {
         control: said.control,
         seq_number: TcpSeqNumber(said.seq),
         ack_number: said.ack.map(TcpSeqNumber),
-        window_len: 60_000,
+        window_len,
         window_scale: is_call.then_some(2),
         max_seg_size: is_call.then_some(1400),
         sack_permitted: false,

@@ -111,3 +111,39 @@ fn what_a_full_card_does_not_take_waits_for_it() {
     w.round();
     assert!(w.sent().iter().map(|(f, _)| f[42]).eq(0..5));
 }
+
+/// Who does not say that he is to be believed rather than others changes nothing of what is known (RFC 4861, 7.2.5):
+/// the card that it has is asked.
+#[test]
+fn what_does_not_override_is_only_a_reason_to_ask() {
+    use smoltcp::wire::{Ipv6Address, NdiscNeighborFlags, NdiscRepr};
+    let w = World::new();
+    let target = Ipv6Address::new(0xfd00, 0, 0, 0, 0, 0, 0, 9);
+    let all = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let says = |flags, mac: [u8; 6]| {
+        let lladdr = Some(EthernetAddress(mac).into());
+        let advert = NdiscRepr::NeighborAdvert { flags, target_addr: target, lladdr };
+        w.comes(tried::said(advert, target, all, mac));
+    };
+    let c = w.udp("fd00::9!53");
+    w.stack.write(&c, b"six").unwrap();
+    w.sent();
+    // Of who is not known yet it is enough.
+    says(NdiscNeighborFlags::SOLICITED, THEIRS);
+    assert!(w.sent()[0].0.starts_with(&THEIRS));
+    let liar = [2, 0, 0, 0, 0, 0x66];
+    says(NdiscNeighborFlags::empty(), liar);
+    w.passes(SECOND);
+    w.sent();
+    w.stack.write(&c, b"six").unwrap();
+    let sent: Vec<Vec<u8>> = w.sent().into_iter().map(|(frame, _)| frame).collect();
+    assert!(sent.iter().all(|frame| frame.starts_with(&THEIRS)));
+    assert!(sent.iter().any(|frame| frame[54] == 135) && sent.iter().any(|frame| frame.ends_with(b"six")));
+    // It says that it has it still, and is not asked again.
+    says(NdiscNeighborFlags::SOLICITED, THEIRS);
+    w.stack.write(&c, b"six").unwrap();
+    assert!(w.sent().iter().all(|(frame, _)| frame[54] != 135));
+    says(NdiscNeighborFlags::OVERRIDE, liar);
+    w.stack.write(&c, b"six").unwrap();
+    assert!(w.sent()[0].0.starts_with(&liar));
+}

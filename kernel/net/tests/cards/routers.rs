@@ -10,7 +10,7 @@ const ROUTER: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const ALL: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// An advertisement of 2001:db8:: by a router, for so many seconds each.
-fn advert(from: Ipv6Address, router: u64, prefix: u64) -> Vec<u8> {
+pub(super) fn advert(from: Ipv6Address, router: u64, prefix: u64) -> Vec<u8> {
     let seconds = smoltcp::time::Duration::from_secs;
     let repr = Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert {
         hop_limit: 64,

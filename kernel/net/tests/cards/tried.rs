@@ -10,7 +10,7 @@ const GROUP: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 7);
 const ALL: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// A message of neighbours from a card.
-fn said(repr: NdiscRepr<'_>, from: Ipv6Address, to: Ipv6Address, mac: [u8; 6]) -> Vec<u8> {
+pub(super) fn said(repr: NdiscRepr<'_>, from: Ipv6Address, to: Ipv6Address, mac: [u8; 6]) -> Vec<u8> {
     let repr = Icmpv6Repr::Ndisc(repr);
     let mut icmp = vec![0; repr.buffer_len()];
     repr.emit(&from, &to, &mut Icmpv6Packet::new_unchecked(&mut icmp[..]), &ChecksumCapabilities::default());

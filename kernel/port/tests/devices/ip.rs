@@ -352,3 +352,47 @@ fn packets_and_what_happens_are_shown_to_who_may_see_them() {
         }
     }
 }
+
+/// An interface that is nothing yet ends when nobody has its control file open any more, and not before.
+#[test]
+fn an_interface_ends_with_the_last_who_has_it_open() {
+    let t = world();
+    let first = open(&t.up, "/net/ipifc/clone", ORDWR).unwrap();
+    let second = open(&t.up, "/net/ipifc/1/ctl", ORDWR).unwrap();
+    close(&t.up, second).unwrap();
+    assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0", "1"]);
+    let second = open(&t.up, "/net/ipifc/1/ctl", ORDWR).unwrap();
+    close(&t.up, first).unwrap();
+    assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0", "1"]);
+    close(&t.up, second).unwrap();
+    assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0"]);
+    // One that is unbound is another's then: who had it open has nothing of that.
+    let old = open(&t.up, "/net/ipifc/clone", ORDWR).unwrap();
+    put(&t.up, old, b"bind loopback /dev/null").unwrap();
+    put(&t.up, old, b"unbind").unwrap();
+    let new = open(&t.up, "/net/ipifc/clone", ORDWR).unwrap();
+    assert_eq!(get(&t.up, new, 20).unwrap(), b"1");
+    close(&t.up, old).unwrap();
+    assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0", "1"]);
+    close(&t.up, new).unwrap();
+    // What is something stays.
+    let (one, two) = (open(&t.up, "/net/ipifc/clone", ORDWR).unwrap(), "/net/ipifc/1/ctl");
+    let two = open(&t.up, two, ORDWR).unwrap();
+    put(&t.up, one, b"bind loopback /dev/null").unwrap();
+    close(&t.up, one).unwrap();
+    close(&t.up, two).unwrap();
+    assert_eq!(t.ls("/net/ipifc").unwrap(), ["clone", "stats", "0", "1"]);
+}
+
+#[test]
+fn what_an_interface_is_told_is_done_whole_or_not_at_all() {
+    let t = world();
+    let ctl = open(&t.up, "/net/ipifc/clone", ORDWR).unwrap();
+    put(&t.up, ctl, b"bind loopback /dev/null").unwrap();
+    let status = || text(&t, "/net/ipifc/1/status");
+    let refused = put(&t.up, ctl, b"add 127.0.0.1 255.0.0.0 127.0.0.1 1000").unwrap_err();
+    assert_eq!(refused.text(), "connection in use");
+    assert!(status().contains(" maxtu 16384 "), "{}", status());
+    put(&t.up, ctl, b"add 10.0.0.1 255.0.0.0 10.0.0.1 1000").unwrap();
+    assert!(status().contains(" maxtu 1000 ") && status().contains("10.0.0.1"), "{}", status());
+}

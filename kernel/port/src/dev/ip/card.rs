@@ -222,6 +222,10 @@ mod tests {
         frame.extend(number.to_be_bytes());
         frame.extend([0, 0, 0, 9, 0x50, 0x10, 1, 2, 0, 0, 0, 0]);
         frame.resize(54 + len, 7);
+        // Its header has its sum.
+        let words = frame[14..34].as_chunks::<2>().0;
+        let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+        frame[24..26].copy_from_slice(&(!(sum % 0xffff) as u16).to_be_bytes());
         frame
     }
 

@@ -144,15 +144,17 @@ pub(super) fn interface(stack: &Arc<Stack>, number: u32, text: &str, cards: &[Ar
                 return Err(BAD_ADDRESS.into());
             }
             // As on Plan 9, whose ipconfig writes 0 here for what it was not told: what cannot be is passed over.
-            if let Some(Ok(mtu)) = word().map(|mtu| size(Some(mtu))) {
+            let mtu = word().and_then(|mtu| size(Some(mtu)).ok());
+            if verb == "try" {
+                stack.try_address(number, addr, bits)?;
+            } else {
+                stack.add_address(number, addr, bits)?;
+            }
+            // Where the address is refused nothing of it is done.
+            if let Some(mtu) = mtu {
                 let _ = stack.set_mtu(number, mtu);
             }
-            let tries = verb == "try";
-            Ok(if tries {
-                stack.try_address(number, addr, bits)
-            } else {
-                stack.add_address(number, addr, bits)
-            }?)
+            Ok(())
         }
         Some("mtu") => Ok(stack.set_mtu(number, size(word())?)?),
         Some(verb @ ("addmulti" | "remmulti")) => {

@@ -224,10 +224,13 @@ impl Dev for Ip {
                 let tree = tree(&c)?;
                 let mut c = dirtab::open(self, up, c, mode)?;
                 if place.kind == kind::CLONE {
-                    let number = tree.stack.new_interface()?;
-                    c.qid = Qid::file(Place { kind: kind::CTL, number, ..place }.path());
-                }
-                if matches!(place.kind, kind::SNOOP | kind::DATA) {
+                    let open = tree.stack.open_new_interface()?;
+                    c.qid = Qid::file(Place { kind: kind::CTL, number: open.number, ..place }.path());
+                    c.aux = Some(Open::of_interface(tree, open));
+                } else if (place.kind, place.proto) == (kind::CTL, IPIFC) && !c.qid.is_dir() {
+                    let open = tree.stack.open_interface(place.number)?;
+                    c.aux = Some(Open::of_interface(tree, open));
+                } else if matches!(place.kind, kind::SNOOP | kind::DATA) {
                     let copies = match place.kind {
                         kind::SNOOP => tree.stack.snoop_interface(place.number)?,
                         _ => tree.stack.packets(place.number)?,
@@ -260,16 +263,11 @@ impl Dev for Ip {
         if let Some(copies) = &open.copies {
             copies.close();
         }
-        match &open.conversation {
-            None if place.kind == kind::LOG => open.tree.stack.log().close(),
-            Some(conversation) => open.tree.stack.close(conversation),
-            // One that has become nothing goes with its control file.
-            None if (place.kind, place.proto) == (kind::CTL, IPIFC)
-                && !open.tree.stack.is_bound(place.number) =>
-            {
-                let _ = open.tree.stack.unbind(place.number);
-            }
-            None => {}
+        match (&open.conversation, &open.interface) {
+            (Some(conversation), _) => open.tree.stack.close(conversation),
+            (None, Some(interface)) => open.tree.stack.close_interface(interface),
+            (None, None) if place.kind == kind::LOG => open.tree.stack.log().close(),
+            (None, None) => {}
         }
     }
 

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use abi::{Qid, error};
 use machine::lock::Lock;
-use net::config::Tag;
+use net::config::{OpenInterface, Tag};
 use net::copies::Copies;
 use net::{Conversation, Files, Stack};
 
@@ -28,6 +28,8 @@ pub(super) struct Open {
     pub(super) tree: Arc<Tree>,
     /// Of which it is one of the users.
     pub(super) conversation: Option<Arc<Conversation>>,
+    /// The interface whose control file it is.
+    pub(super) interface: Option<OpenInterface>,
     /// What routes are marked with that are added by it.
     pub(super) tag: Lock<Tag>,
     /// Packets that it shows.
@@ -39,7 +41,17 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>) -> Arc<Open> {
-        Arc::new(Open { tree, conversation, tag: untagged(), copies: None, seen: None, text: Text::new() })
+        Arc::new(Open::nothing(tree, conversation))
+    }
+
+    /// The control file of an interface.
+    pub(super) fn of_interface(tree: Arc<Tree>, interface: OpenInterface) -> Arc<Open> {
+        Arc::new(Open { interface: Some(interface), ..Open::nothing(tree, None) })
+    }
+
+    fn nothing(tree: Arc<Tree>, conversation: Option<Arc<Conversation>>) -> Open {
+        let (interface, copies, seen) = (None, None, None);
+        Open { tree, conversation, interface, tag: untagged(), copies, seen, text: Text::new() }
     }
 
     /// One that shows packets.
@@ -48,14 +60,12 @@ impl Open {
         conversation: Option<Arc<Conversation>>,
         copies: Arc<Copies>,
     ) -> Arc<Open> {
-        let copies = Some(copies);
-        Arc::new(Open { tree, conversation, tag: untagged(), copies, seen: None, text: Text::new() })
+        Arc::new(Open { copies: Some(copies), ..Open::nothing(tree, conversation) })
     }
 
     /// One of `ndb`, which may be changed as it was when it was opened.
     pub(super) fn changing(tree: Arc<Tree>, seen: u32) -> Arc<Open> {
-        let (conversation, copies, seen) = (None, None, Some(Lock::new(seen)));
-        Arc::new(Open { tree, conversation, tag: untagged(), copies, seen, text: Text::new() })
+        Arc::new(Open { seen: Some(Lock::new(seen)), ..Open::nothing(tree, None) })
     }
 }
 
