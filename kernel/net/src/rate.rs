@@ -1,6 +1,6 @@
 //! How often something is answered that anybody can bring about: so many times at once, and then again and again after
-//! a while. Who sends much that is for nobody has no more sent for it than that. A function of the time that it is told;
-//! there is nothing to lock here.
+//! a while. Who sends much that is for nobody has no more sent for it than that. A function of the time that it is
+//! told; there is nothing to lock here.
 
 /// See the module comment.
 pub(crate) struct Rate {
