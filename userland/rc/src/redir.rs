@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::{ORDWR, OREAD, OWRITE};
+use abi::error::EEXIST;
+use abi::{OEXCL, ORDWR, OREAD, OWRITE};
 
 use crate::ast::{Body, Mode, Redir, Word};
 use crate::os::{Error, Os};
@@ -104,7 +105,7 @@ impl<O: Os> Shell<O> {
             Mode::Write => self.os.create(&name, OWRITE, 0o666),
             Mode::ReadWrite => {
                 let open = self.os.open(&name, ORDWR);
-                open.or_else(|_| self.os.create(&name, ORDWR, 0o666))
+                open.or_else(|e| self.make(&name, ORDWR, e))
             }
             Mode::Append => match self.os.open(&name, OWRITE) {
                 Ok(fd) => {
@@ -112,8 +113,16 @@ impl<O: Os> Shell<O> {
                     let _ = self.os.seek_end(fd);
                     Ok(fd)
                 }
-                Err(_) => self.os.create(&name, OWRITE, 0o666),
+                Err(e) => self.make(&name, OWRITE, e),
             },
+        }
+    }
+
+    /// Makes a file that could not be opened. One that is there is not cut because of that.
+    fn make(&mut self, name: &str, mode: u32, why: Error) -> Result<i32, Error> {
+        match self.os.create(name, mode | OEXCL, 0o666) {
+            Err(e) if e.ends_with(EEXIST) => Err(why),
+            made => made,
         }
     }
 

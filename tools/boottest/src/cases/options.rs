@@ -41,9 +41,10 @@ fn pages() -> Case {
         .line(
             "cd /tmp; hget -o f $u/page; cat f; dd -quiet 1 -if f -of g -bs 4 -count 1; \
                 hget -o g $u/page; cat g; \
-               hget -o g $u/page; cat g; echo older and longer >g; hget -o g $u/new; cat g; hget $u/asked",
+               hget -o g $u/page; cat g; echo older and longer >g; hget -o g $u/new; cat g; \
+                echo mistake >g; hget -o g $u/undated; cat g; hget $u/asked",
         )
-        .is("the page\nthe page\nthe page\na new page\nGET - HEAD - GET bytes=4- HEAD - \n")
+        .is("the page\nthe page\nthe page\na new page\nundated\nGET - HEAD - GET bytes=4- HEAD - \n")
         .line("hget -m 'A B' $u/; hget -r x $u/; hget -l -o f $u/; hget -b x y")
         .is("hget: A B: no method\nhget: x: no header\n\
              usage: hget [-lvP] [-o file] [-p body] [-r header] [-m method] [-b baseurl] url\n\
@@ -88,18 +89,20 @@ fn answer(stream: &mut TcpStream, asked: &Mutex<(String, usize)>) -> String {
         "/count" => whole(&format!("made {}\n", asked.1)),
         "/page" => {
             asked.0 += &format!("{method} {} ", field("range"));
-            let text = "the page\n";
+            let (text, dated) = ("the page\n", "Last-Modified: Fri, 01 Jan 2010 00:00:00 GMT\r\n");
             let range = field("range");
             let from = range.strip_prefix("bytes=").and_then(|r| r.strip_suffix('-')?.parse::<usize>().ok());
             match from {
                 Some(from) => page(
                     "206 A part",
-                    &format!("Content-Length: {}\r\nContent-Range: bytes {from}-8/9\r\n", 9 - from),
+                    &format!("{dated}Content-Length: {}\r\nContent-Range: bytes {from}-8/9\r\n", 9 - from),
                     &text[from..],
                 ),
-                None => whole(text),
+                None => page("200 OK", &format!("{dated}Content-Length: 9\r\n"), text),
             }
         }
+        // It does not say how old it is.
+        "/undated" => whole("undated\n"),
         "/asked" => whole(&format!("{}\n", asked.0)),
         // It is from the future.
         "/new" => page(

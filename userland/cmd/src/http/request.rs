@@ -6,6 +6,9 @@ use alloc::vec::Vec;
 
 use super::{Result, Url};
 
+/// Headers that are for one server.
+const PRIVATE: [&str; 4] = ["Authorization", "Proxy-Authorization", "Cookie", "Host"];
+
 /// A request, but for the place that it goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -53,9 +56,15 @@ impl Request {
     }
 
     /// What is asked when a reply with this code sends one on: elsewhere nothing is given once more, unless the server
-    /// says that it has to be (RFC 9110, section 15.4).
+    /// says that it has to be (RFC 9110, section 15.4). To another server goes nothing that is for this one alone.
     #[must_use]
-    pub fn sent_on(self, code: u16) -> Request {
+    pub fn sent_on(mut self, code: u16, elsewhere: bool) -> Request {
+        if elsewhere {
+            self.headers.retain(|h| {
+                let name = h.split_once(':').map_or("", |(name, _)| name);
+                !PRIVATE.iter().any(|private| private.eq_ignore_ascii_case(name))
+            });
+        }
         let again = match code {
             301 | 302 => self.method != "POST",
             303 => self.method == "HEAD",

@@ -127,9 +127,27 @@ fn requests_say_what_was_wanted_once() {
         ("PUT", 303, "GET"),
         ("HEAD", 303, "HEAD"),
     ] {
-        let on = new(Some(method), &[], Some("body")).unwrap().sent_on(code);
+        let on = new(Some(method), &[], Some("body")).unwrap().sent_on(code, false);
         assert!(text(&on).starts_with(&alloc::format!("{then} ")), "{method} {code}");
         assert_eq!(on.gives(), then == method, "{method} {code}");
+    }
+    // Elsewhere nothing is said that is for this server alone.
+    let told = new(None, &["authorization: Basic x", "Cookie: y", "Host: z", "X-One: 1"], None).unwrap();
+    assert!(
+        ["Basic", "Cookie", "Host: z", "X-One"]
+            .iter()
+            .all(|w| text(&told.clone().sent_on(302, false)).contains(w))
+    );
+    let on = text(&told.sent_on(302, true));
+    assert!(
+        on.contains("X-One: 1\r\n") && !["Basic", "Cookie", "Host: z"].iter().any(|w| on.contains(w)),
+        "{on}"
+    );
+    let at = |text: &str| Url::parse(text).unwrap();
+    let here = at("https://a.example/x");
+    assert!(here.is_at(&at("https://A.example:443/y")));
+    for other in ["http://a.example/x", "https://a.example:8443/x", "https://b.example/x"] {
+        assert!(!here.is_at(&at(other)), "{other}");
     }
     for bad in [new(Some("A B"), &[], None), new(Some(""), &[], None), new(None, &["x"], None)] {
         assert!(bad.is_err(), "{bad:?}");

@@ -57,6 +57,12 @@ impl Url {
         Ok(Url { secure, host: host.into(), port: port.into(), path })
     }
 
+    /// Is it at the same server?
+    pub fn is_at(&self, other: &Url) -> bool {
+        (self.secure, &self.port) == (other.secure, &other.port)
+            && self.host.eq_ignore_ascii_case(&other.host)
+    }
+
     /// What a URL of this kind begins with.
     fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }

@@ -37,6 +37,8 @@ pub struct World {
     pub console: Mutex<Vec<u8>>,
     pub typed: Mutex<VecDeque<Typed>>,
     pub notes: Mutex<VecDeque<Note>>,
+    /// A file that cannot be opened once more, because a note comes.
+    pub interrupts: Mutex<Option<String>>,
     /// Bytes of memory that are left, if there is an end of them.
     pub room: Mutex<Option<u64>>,
     pids: AtomicI32,
@@ -265,6 +267,9 @@ impl Os for Fake {
             let open = self.get(fd.parse().map_err(|_| "bad fd")?)?;
             return Ok(self.place(open));
         }
+        if mode & abi::OTRUNC == 0 && lock(&self.world.interrupts).take_if(|name| *name == path).is_some() {
+            return Err("interrupted".into());
+        }
         let kind = match path.as_str() {
             "/dev/null" => Kind::Null,
             "/dev/cons" => Kind::Console,
@@ -282,6 +287,9 @@ impl Os for Fake {
 
     fn create(&mut self, name: &str, mode: u32, _perm: u32) -> Result<i32, Error> {
         let path = self.path(name);
+        if mode & abi::OEXCL != 0 && self.data(&path).is_some() {
+            return Err("file already exists".into());
+        }
         if let Ok(fd) = self.open(name, mode | abi::OTRUNC) {
             return Ok(fd);
         }

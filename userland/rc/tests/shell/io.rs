@@ -40,6 +40,21 @@ fn descriptors() {
 }
 
 #[test]
+fn what_cannot_be_opened_is_not_cut() {
+    for redirection in [">>", "<>[1]"] {
+        let world = world();
+        put(&world, "/tmp/log", "what was there\n", false);
+        *world.interrupts.lock().unwrap() = Some("/tmp/log".into());
+        let os = Fake::new(world);
+        let world = os.world.clone();
+        let (shown, _) = rc_in(os, &["-c", &format!("echo x {redirection}/tmp/log")]);
+        assert_eq!(shown, "/tmp/log: rc: can't open: interrupted\n");
+        let log = world.files.lock().unwrap()["/tmp/log"].0.lock().unwrap().clone();
+        assert_eq!(log, b"what was there\n", "{redirection}");
+    }
+}
+
+#[test]
 fn exec_keeps_redirections() {
     check("exec >/tmp/f; echo hidden; exec >/dev/cons; cat /tmp/f", "hidden\n");
     check("exec <[5]/tmp/a.c; cat <[0=5]", "this is /tmp/a.c\n");

@@ -74,18 +74,27 @@ pub fn main(args: &Args) -> Result<()> {
 }
 
 impl Job<'_> {
-    /// What is posted already, and has not hung up as far as that can be seen. What cannot be opened is no server.
+    /// What is posted already, and has not hung up as far as that can be seen. What cannot be opened is no server,
+    /// unless that is for something of our own.
     fn posted(&self) -> Result<Option<i32>> {
         if fd::stat(&self.post).is_err() {
             return Ok(None);
         }
         match fd::open(&self.post, abi::ORDWR) {
             Ok(server) if !is_over(server) => Ok(Some(server)),
+            Err(e) if [abi::error::EINTR, abi::error::ENOFD, abi::error::ENOMEM].iter().any(|ours| e.is(ours)) => {
+                Err(error!("open {}: {e}", self.post))
+            }
             _ => self.remove().map(|()| None),
         }
     }
 
+    /// Removes what was posted, and nothing else that is called so.
     fn remove(&self) -> Result<()> {
+        let there = fd::stat(&self.post).map_err(|e| error!("stat {}: {e}", self.post))?;
+        if there.kind != u16::from(b's') {
+            return Err(error!("{} is no service, and stays", self.post));
+        }
         fd::remove(&self.post).map_err(|e| error!("remove {}: {e}", self.post))
     }
 

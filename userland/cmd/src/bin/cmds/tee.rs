@@ -44,6 +44,7 @@ pub fn main(args: &Args) -> Result<()> {
         }
     }
     outputs.push(1);
+    let all = outputs.len();
     let mut buf = vec![0; fd::PIECE];
     loop {
         let n = match fd::read(0, &mut buf) {
@@ -53,9 +54,11 @@ pub fn main(args: &Args) -> Result<()> {
         if n == 0 {
             break;
         }
-        // Somebody who stops reading does not keep the others from their copy.
-        for &f in &outputs {
-            failed |= fd::write_all(f, buf.get(..n).unwrap_or(&[])).is_err();
+        // Somebody who stops reading does not keep the others from their copy, as long as there are any.
+        outputs.retain(|&f| fd::write_all(f, buf.get(..n).unwrap_or(&[])).is_ok());
+        failed |= outputs.len() < all;
+        if outputs.is_empty() {
+            break;
         }
     }
     if failed { exits("error") } else { Ok(()) }

@@ -1,5 +1,6 @@
 //! dossrv [-rs] [-f device] [srvname]: serve file systems of FAT. See dossrv(4).
 
+use alloc::format;
 use alloc::string::String;
 
 use abi::{OREAD, ORDWR};
@@ -92,6 +93,9 @@ impl Device for Disk {
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> core::result::Result<(), String> {
-        self.file.pwrite(bytes, offset).map(drop).map_err(String::from)
+        match self.file.pwrite(bytes, offset).map_err(String::from)? {
+            n if n == bytes.len() => Ok(()),
+            n => Err(format!("{n} bytes of {} written", bytes.len())),
+        }
     }
 }

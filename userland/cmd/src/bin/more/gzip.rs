@@ -71,6 +71,8 @@ pub fn whole<T>(new: Option<&str>, source: &Dir, make: impl FnOnce(i32) -> Resul
         if cmd::copy::same(there, source) {
             return Err(error!("can't overwrite {new}"));
         }
+        // Who may not write to it may not replace it either.
+        File::open(new, abi::OWRITE).map_err(|e| error!("can't overwrite {new}: {e}"))?;
     }
     // Beside the one that is there, which is replaced at the end.
     let place = there.as_ref().map_or_else(|| String::from(new), |_| format!("{new}.{}", proc::getpid()));

@@ -78,9 +78,10 @@ impl Hget {
             let reply = Reply::to(&self.request, &self.url)?;
             match (reply.head.code, &reply.head.location) {
                 (code @ (301 | 302 | 303 | 307 | 308), Some(location)) => {
-                    self.url = self.url.join(location)?;
+                    let to = self.url.join(location)?;
                     let gave = self.request.gives();
-                    self.request = self.request.clone().sent_on(code);
+                    self.request = self.request.clone().sent_on(code, !to.is_at(&self.url));
+                    self.url = to;
                     if self.locates && gave && !self.request.gives() {
                         return Ok(None);
                     }
@@ -102,7 +103,8 @@ impl Hget {
             self.request = request.head_only();
             let head = self.ask().ok().flatten().map(|reply| reply.head.clone());
             self.request = request;
-            let is_old = |head: &Head| head.modified.is_some_and(|at| at > i64::from(dir.mtime));
+            // What does not say when it has changed may have.
+            let is_old = |head: &Head| head.modified.is_none_or(|at| at > i64::from(dir.mtime));
             match head.filter(|head| !is_old(head)).and_then(|head| head.length) {
                 Some(length) if length == dir.length => return Ok(()),
                 Some(length) if length > dir.length => from = dir.length,

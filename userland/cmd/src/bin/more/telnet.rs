@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::OWRITE;
 use cmd::telnet::Telnet;
@@ -13,6 +14,11 @@ use lib9::{Args, File, Result, Rfork, env, error, fd, net, proc, usage};
 
 /// What hangs up while the console is raw.
 const QUIT: u8 = 0x1c;
+/// How long after one note that hangs up there is another, in milliseconds.
+const AGAIN_MS: u32 = 100;
+
+/// Somebody has hung up.
+static LEAVES: AtomicBool = AtomicBool::new(false);
 
 pub fn main(args: &Args) -> Result<()> {
     let synopsis = "[-Cnr] address";
@@ -31,19 +37,24 @@ pub fn main(args: &Args) -> Result<()> {
     let conn = conn.map_err(|e| error!("can't dial {address}: {e}"))?;
     conn.keep_alive();
     let (data, us) = (conn.data.fd(), proc::getpid());
+    // Before there is anybody who may hang up. A note between two reads ends neither: so there are more of them.
+    proc::notify(Some(|note| match note {
+        "hangup" | "alarm" => {
+            LEAVES.store(true, Ordering::Release);
+            proc::alarm(AGAIN_MS);
+            proc::Noted::Continue
+        }
+        _ => proc::Noted::Default,
+    }))?;
     let typist = proc::spawn(Rfork::empty(), move || {
         let ended = typed(data);
-        if !stays || ended.is_err() {
+        if !stays || ended.as_ref().map_or(true, |quits| *quits) {
             let _ = proc::postnote(us, "hangup");
         }
-        ended
+        ended.map(drop)
     })?;
     let terminal = env::get("TERM").unwrap_or_else(|| String::from("dumb")).into_bytes();
     let telnet = Telnet::new(terminal, no_returns);
-    proc::notify(Some(|note| match note {
-        "hangup" => proc::Noted::Continue,
-        _ => proc::Noted::Default,
-    }))?;
     let ended = converse(telnet, data, cooked);
     let _ = proc::postnote(typist, "kill");
     // It uses memory of ours.
@@ -60,10 +71,10 @@ fn converse(mut telnet: Telnet, data: i32, cooked: bool) -> Result<()> {
     let mut control: Option<File> = None;
     let mut bytes = vec![0; 16 << 10];
     let (mut shown, mut answer) = (Vec::new(), Vec::new());
-    loop {
+    while !LEAVES.load(Ordering::Acquire) {
         let n = fd::read(data, &mut bytes)?;
         if n == 0 {
-            return Ok(());
+            break;
         }
         telnet.hear(bytes.get(..n).unwrap_or_default(), &mut shown, &mut answer);
         if !answer.is_empty() {
@@ -82,17 +93,18 @@ fn converse(mut telnet: Telnet, data: i32, cooked: bool) -> Result<()> {
             control = None;
         }
     }
+    Ok(())
 }
 
-/// Sends what is typed until that ends, or somebody wants to hang up.
-fn typed(data: i32) -> Result<()> {
+/// Sends what is typed until that ends, or somebody wants to hang up: then true.
+fn typed(data: i32) -> Result<bool> {
     let mut bytes = vec![0; 4096];
     loop {
         let n = fd::read(0, &mut bytes)?;
         let typed = bytes.get(..n).unwrap_or_default();
         let quits = typed.contains(&QUIT) && fd::is_console(0);
         if n == 0 || quits {
-            return Ok(());
+            return Ok(quits);
         }
         fd::write_all(data, &Telnet::say(typed))?;
     }

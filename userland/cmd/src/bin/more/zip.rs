@@ -3,10 +3,12 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use cmd::copy::Above;
 use cmd::zip::{Stamp, Writer};
 use lib9::date::Timezone;
-use lib9::{Args, File, Result, eprintln, error, fd, usage};
+use lib9::{Args, Dir, File, Result, eprintln, error, fd, usage};
 
 use super::gzip::whole;
 
@@ -16,6 +18,9 @@ struct Zip<'a> {
     zone: Timezone,
     level: u8,
     tells: bool,
+    /// What is not put into it.
+    own: Vec<Dir>,
+    above: Above,
 }
 
 pub fn main(args: &Args) -> Result<()> {
@@ -38,13 +43,21 @@ pub fn main(args: &Args) -> Result<()> {
     }
     let zone = Timezone::local();
     let first = fd::stat(&files[0]).map_err(|e| error!("{e}"))?;
+    let before = name.and_then(|name| fd::stat(name).ok());
     whole(name, &first, |to| {
         let mut write = |bytes: &[u8]| fd::write_all(to, bytes);
-        let mut zip = Zip { writer: Writer::new(&mut write), zone: zone.clone(), level: level.unwrap_or(6), tells };
-        // The archive itself is not put into itself.
-        let own = name.and_then(|_| fd::fstat(to).ok());
+        // The archive itself is not put into itself, nor is the one that it replaces.
+        let own = [name.and_then(|_| fd::fstat(to).ok()), before.clone()].into_iter().flatten().collect();
+        let mut zip = Zip {
+            writer: Writer::new(&mut write),
+            zone: zone.clone(),
+            level: level.unwrap_or(6),
+            tells,
+            own,
+            above: Above::default(),
+        };
         for file in files {
-            zip.add(file, own.as_ref()).map_err(|e| error!("{file}: {e}"))?;
+            zip.add(file).map_err(|e| error!("{file}: {e}"))?;
         }
         zip.writer.finish()
     })
@@ -52,10 +65,10 @@ pub fn main(args: &Args) -> Result<()> {
 
 impl Zip<'_> {
     /// Adds a file, or a directory and what is in it.
-    fn add(&mut self, path: &str, own: Option<&lib9::Dir>) -> Result<()> {
+    fn add(&mut self, path: &str) -> Result<()> {
         let file = File::open(path, abi::OREAD)?;
         let dir = file.stat()?;
-        if own.is_some_and(|own| cmd::copy::same(own, &dir)) {
+        if self.own.iter().any(|own| cmd::copy::same(own, &dir)) {
             return Ok(());
         }
         let name = path.trim_start_matches(['/', '#']).trim_end_matches('/');
@@ -71,12 +84,16 @@ impl Zip<'_> {
             self.writer.add(&name, stamp, self.level, &mut read)?;
         }
         if dir.is_dir() {
+            if !self.above.enter(&dir) {
+                return Err(error!("{path}: it is bound below itself"));
+            }
             let mut entries = file.dirread()?;
             drop(file);
             entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             for entry in entries {
-                self.add(&format!("{}/{}", path.trim_end_matches('/'), entry.name), own)?;
+                self.add(&format!("{}/{}", path.trim_end_matches('/'), entry.name))?;
             }
+            self.above.leave();
         }
         Ok(())
     }
