@@ -103,24 +103,21 @@ impl<O: Os> Shell<O> {
         match mode {
             Mode::Read => self.os.open(&name, OREAD),
             Mode::Write => self.os.create(&name, OWRITE, 0o666),
-            Mode::ReadWrite => {
-                let open = self.os.open(&name, ORDWR);
-                open.or_else(|e| self.make(&name, ORDWR, e))
-            }
+            Mode::ReadWrite => self.os.open(&name, ORDWR),
             Mode::Append => match self.os.open(&name, OWRITE) {
                 Ok(fd) => {
                     // A pipe or a device has no end to move to.
                     let _ = self.os.seek_end(fd);
                     Ok(fd)
                 }
-                Err(e) => self.make(&name, OWRITE, e),
+                Err(e) => self.make(&name, e),
             },
         }
     }
 
-    /// Makes a file that could not be opened. One that is there is not cut because of that.
-    fn make(&mut self, name: &str, mode: u32, why: Error) -> Result<i32, Error> {
-        match self.os.create(name, mode | OEXCL, 0o666) {
+    /// Makes a file that could not be opened to be written. One that is there is not cut because of that.
+    fn make(&mut self, name: &str, why: Error) -> Result<i32, Error> {
+        match self.os.create(name, OWRITE | OEXCL, 0o666) {
             Err(e) if e.ends_with(EEXIST) => Err(why),
             made => made,
         }

@@ -62,6 +62,7 @@ fn exec_keeps_redirections() {
 
 #[test]
 fn bad_redirections() {
+    check("echo x <>[1]/tmp/none", "/tmp/none: rc: can't open: '/tmp/none' file does not exist\n");
     check("cat </nope/x; echo never", "/nope/x: rc: can't open: '/nope/x' file does not exist\n");
     check("echo >/nope/x a", "/nope/x: rc: can't open: '/nope/x' file does not exist\n");
     check("echo a >()", "rc: > requires file\n");

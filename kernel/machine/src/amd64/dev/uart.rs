@@ -1,8 +1,8 @@
 //! COM1 as a line: interrupt-driven input, polled output.
 //!
 //! QEMU: `-serial stdio` and the like. PC16550D data sheet, by the `uart_16550` crate. The receive interrupt empties
-//! the whole FIFO each time, so nothing is lost while the kernel is busy: the device holds back what does not fit.
-//! What was typed before the kernel ran is in `console::EARLY`, and comes first.
+//! the whole FIFO each time, or asks for another of its kind, so nothing is lost while the kernel is busy: the device
+//! holds back what does not fit. What was typed before the kernel ran is in `console::EARLY`, and comes first.
 
 use super::console;
 use crate::amd64::lock::Lock;
@@ -95,4 +95,7 @@ fn receive(receiver: &Receiver) {
             return;
         }
     }
+    // There may be more. The interrupt is an edge, which does not come again as long as the line stays up.
+    uart.disable_interrupts(IER::DATA_READY);
+    uart.enable_interrupts(IER::DATA_READY);
 }
