@@ -38,6 +38,17 @@ impl Sema {
         Sema { queue: Lock::new(Vec::new()) }
     }
 
+    /// Puts a waiter at the end. The list grows for all who wait, and is nobody's.
+    ///
+    /// # Errors
+    /// No memory.
+    fn enter(&self, waiter: &Arc<Waiter>) -> Result<()> {
+        let mut queue = self.queue.lock();
+        as_kernel(|| heap::try_reserve(&mut *queue, 1))?;
+        queue.push(waiter.clone());
+        Ok(())
+    }
+
     fn wake(&self, va: u64, mut count: u32) {
         while count > 0 {
             let mut woken: [Option<Arc<Waiter>>; BATCH] = [const { None }; BATCH];
@@ -118,11 +129,10 @@ pub(crate) fn acquire(mem: &Memory, va: u64, deadline_ns: Option<u64>) -> Result
     let waiter = Arc::new(Waiter { va, woken: AtomicBool::new(false), rendez: Rendez::new() });
     loop {
         waiter.woken.store(false, Ordering::Relaxed);
-        {
-            let mut queue = seg.sema.queue.lock();
-            // It grows for all who wait, and is nobody's.
-            as_kernel(|| heap::try_reserve(&mut *queue, 1))?;
-            queue.push(waiter.clone());
+        if let Err(e) = seg.sema.enter(&waiter) {
+            // It may have been woken before: then the next one is.
+            seg.sema.wake(va, 1);
+            return Err(e);
         }
         // The page is looked up anew each time: a fork may have put another in its place.
         let got = take(mem, va);
